@@ -1,0 +1,1 @@
+"""Real components that tests run against, each started privately and always stopped again."""
