@@ -1,0 +1,132 @@
+"""Every way Backout says no, as one tree.
+
+::
+
+    BackoutError            what, where, state, next; exit code 1
+    ├── Mistakes            bad arguments, YAML or templates: nothing was touched (2)
+    ├── Refused             refused before any change (3)
+    │   └── Unreachable     a host could not be reached (3)
+    │       └── HostKeyRefused  a host's key is unknown or has changed (3)
+    ├── BackedOut           failed, backed out, the old release is healthy (4)
+    ├── Incomplete          backing out is incomplete: a person is needed (5)
+    ├── Unhealthy           verify: at least one check failed (6)
+    ├── Held                another run holds the target (7)
+    ├── Interrupted         interrupted; `resume` or `abort` continue the run (8)
+    └── Inconclusive        verify: could not tell (9)
+
+An error is three lines for a person at 3 a.m.: what failed and where; the state that
+things are in now; the next command to type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class BackoutError(Exception):
+    """What failed and where, the state things are in, and the next command to type."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, what: str, *, where: str = "", state: str = "", next: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.state = state
+        self.next = next
+
+    def __str__(self) -> str:
+        first = f"{self.what} ({self.where})" if self.where else self.what
+        state = f"state: {self.state}" if self.state else ""
+        following = f"next:  {self.next}" if self.next else ""
+        return "\n".join(line for line in (first, state, following) if line)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Mistake:
+    """One mistake in one file: `runbooks/x.yaml:12 steps[3].undo: …`."""
+
+    file: str
+    line: int
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{place} {self.path}: {self.message}" if self.path else f"{place}: {self.message}"
+
+
+class Mistakes(BackoutError):
+    """Bad arguments, YAML or templates; every mistake of every file at once."""
+
+    exit_code = 2
+
+    def __init__(
+        self,
+        what: str = "",
+        *,
+        mistakes: Sequence[Mistake] = (),
+        where: str = "",
+        state: str = "nothing was touched",
+        next: str = "invoke lint",
+    ) -> None:
+        self.mistakes = tuple(sorted(set(mistakes)))
+        text = what or "\n".join(str(mistake) for mistake in self.mistakes)
+        super().__init__(text, where=where, state=state, next=next)
+
+
+class Refused(BackoutError):
+    """Refused before any change: preflight, baseline, reachability, confirmation."""
+
+    exit_code = 3
+
+    def __init__(
+        self, what: str, *, where: str = "", state: str = "nothing was changed", next: str = ""
+    ) -> None:
+        super().__init__(what, where=where, state=state, next=next)
+
+
+class Unreachable(Refused):
+    """A host could not be reached. During a run the engine turns it into an outcome."""
+
+
+class HostKeyRefused(Unreachable):
+    """A host's key is unknown, or is not the one on record. No command ran there."""
+
+
+class BackedOut(BackoutError):
+    """The run failed and was backed out; the old release proved healthy."""
+
+    exit_code = 4
+
+
+class Incomplete(BackoutError):
+    """Backing out is incomplete; the message says what state each host is in."""
+
+    exit_code = 5
+
+
+class Unhealthy(BackoutError):
+    """At least one check failed."""
+
+    exit_code = 6
+
+
+class Held(BackoutError):
+    """Another run holds the target."""
+
+    exit_code = 7
+
+
+class Interrupted(BackoutError):
+    """Interrupted; the run is journaled, and `resume` or `abort` continue it."""
+
+    exit_code = 8
+
+
+class Inconclusive(BackoutError):
+    """Verification could not tell; never called healthy."""
+
+    exit_code = 9

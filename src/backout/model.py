@@ -1,0 +1,446 @@
+"""The nouns.
+
+What comes from a file is a frozen pydantic model that forbids what it does not know; what
+Backout makes itself is a frozen, slotted dataclass. Tuples, not lists. Durations are seconds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+# --- small types -------------------------------------------------------------------------
+
+_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)(ms|s|m|h|d))")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def seconds(value: object) -> float:
+    """A duration such as `500ms`, `5s`, `1m30s`, `2h` or a bare number of seconds.
+
+    Raises ValueError when the text is not a duration.
+    """
+    if isinstance(value, bool):
+        raise ValueError("not a duration; write 5s, 2m or 1h30m")
+    if isinstance(value, int | float):
+        if value < 0 or value != value or value == float("inf"):
+            raise ValueError("a duration cannot be negative or endless")
+        return float(value)
+    parts = _DURATION.findall(value) if isinstance(value, str) else []
+    if not parts or "".join(number + unit for number, unit in parts) != value:
+        raise ValueError(f"{value!r} is not a duration; write 5s, 2m or 1h30m")
+    return float(sum(float(number) * _SECONDS[unit] for number, unit in parts))
+
+
+def _percent_or_count(value: object) -> object:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return value
+    if isinstance(value, str) and re.fullmatch(r"(?:[1-9]\d?|100)%", value):
+        return value
+    raise ValueError(f"{value!r} is not a batch; write a count of hosts (1) or a share (25%)")
+
+
+def _template(value: str) -> str:
+    if "{{" not in value:
+        raise ValueError("not a {{ template }}")
+    return value
+
+
+Duration = Annotated[float, BeforeValidator(seconds)]
+Batch = Annotated[int | str, BeforeValidator(_percent_or_count)]
+TemplateText = Annotated[str, AfterValidator(_template)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+Words = tuple[str, ...]
+
+
+def frozen(value: Any) -> Any:
+    """A JSON-like value as plain data that nobody is expected to change."""
+    return value
+
+
+class Noun(BaseModel):
+    """A thing read from a file: frozen, and strict about names it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Options(Noun):
+    """The options of one kind of step, check or restart backend."""
+
+
+class NoOptions(Options):
+    """A kind that has nothing to say."""
+
+
+# --- the inventory -----------------------------------------------------------------------
+
+
+class Service(Noun):
+    """What `restart` restarts. `options` is what the backend's own model made of the rest."""
+
+    name: str
+    backend: str
+    directory: str = ""
+    port: int | TemplateText | None = None
+    """When given, a restart is proved only if the new process owns this listening port."""
+    options: Any = None
+
+
+class Host(Noun):
+    """One machine. `connection: local` is this one, without SSH."""
+
+    name: str
+    address: str = ""
+    connection: Literal["ssh", "local"] = "ssh"
+    groups: Words = ()
+    port: int | None = None
+    user: str | None = None
+    vars: Mapping[str, Any] = Field(default_factory=dict)
+    service: Service | None = None
+
+
+class Ssh(Noun):
+    """How SSH connections are made; `~/.ssh/config` is honoured under all of it."""
+
+    user: str | None = None
+    identity: str | None = None
+    known_hosts: str = "~/.ssh/known_hosts"
+    config: str = "~/.ssh/config"
+    connect_timeout: Duration = 10.0
+
+
+class Source(Noun):
+    """What `commit`, `push` and `update` act on."""
+
+    repository: str = "."
+    remote: str = "origin"
+    branch: str = "main"
+    strategy: str = "checkout"
+    directory: str = ""
+    keep: int = Field(default=5, ge=2)
+    shared: Words = ()
+    image: str = ""
+    app: str = ""
+
+
+class SecretSource(Noun):
+    """Where one secret is fetched when it is first needed: exactly one of the three."""
+
+    env: str | None = None
+    command: str | None = None
+    file: str | None = None
+
+
+class Rollout(Noun):
+    """Batches over the hosts, and how many of them may fail in all."""
+
+    batches: tuple[Batch, ...] = (1, "100%")
+    max_failures: int = Field(default=0, ge=0)
+    soak: Duration = 5.0
+
+
+class Retry(Noun):
+    """Try again `every` so often `for` so long."""
+
+    for_: Duration = Field(alias="for")
+    every: Duration = 2.0
+
+
+class Alert(Noun):
+    """How many bad results open an alert, how many good ones resolve it, and reminders."""
+
+    after: int = Field(default=3, ge=1)
+    recover: int = Field(default=2, ge=1)
+    remind: Duration | None = None
+
+
+class Cleanup(Noun):
+    """What removes the traces of a check, whatever became of it."""
+
+    kind: str
+    options: Any
+
+
+class Check(Noun):
+    """One check. `options` is what the kind's own model made of `http: …` and its like."""
+
+    name: str
+    kind: str
+    options: Any
+    on: str | None = None
+    expect: Words = ()
+    save: Mapping[str, str] = Field(default_factory=dict)
+    then: Words = ()
+    cleanup: Cleanup | None = None
+    baseline: Literal["passes", "fails", "any"] = "passes"
+    timeout: Duration = 10.0
+    retry: Retry | None = None
+    every: Duration | None = None
+    cron: str | None = None
+    alert: Alert = Alert()
+
+
+class Bake(Noun):
+    """After a deploy: watch harder for a while, and revert once if it goes bad."""
+
+    for_: Duration = Field(alias="for")
+    every: Duration = 15.0
+
+
+class Target(Noun):
+    """One inventory, whole."""
+
+    name: str
+    file: str = ""
+    protected: bool = False
+    hosts: Mapping[str, Host] = Field(default_factory=dict)
+    ssh: Ssh = Ssh()
+    service: Service | None = None
+    source: Source | None = None
+    sample: str = ""
+    state: str = ""
+    vars: Mapping[str, Any] = Field(default_factory=dict)
+    secrets: Mapping[str, SecretSource] = Field(default_factory=dict)
+    rollout: Rollout = Rollout()
+    checks: Mapping[str, Check] = Field(default_factory=dict)
+    bake: Bake | None = None
+    notify: Words = ()
+
+    def select(self, on: str) -> tuple[Host, ...]:
+        """The hosts that `on` names (`all`, a group or a host), in inventory order."""
+        return tuple(
+            host for host in self.hosts.values() if on in ("all", host.name) or on in host.groups
+        )
+
+    def service_on(self, host: Host | None) -> Service | None:
+        """The service of a host: its own, or the target's."""
+        return (host.service if host else None) or self.service
+
+    def home_on(self, host: Host) -> str:
+        """The directory on a host that holds Backout's lease, notes and release file."""
+        if self.state:
+            return self.state
+        directory = self.source.directory if self.source else ""
+        service = self.service_on(host)
+        directory = directory or (service.directory if service else "")
+        return f"{directory}/.backout" if directory else f".backout/{self.name}"
+
+
+# --- the runbook -------------------------------------------------------------------------
+
+
+class Param(Noun):
+    """A word the operator may give with `--param`."""
+
+    type: Literal["str", "int", "bool", "list"] = "str"
+    default: Any = None
+    required: bool = False
+    help: str = ""
+
+
+class Step(Noun):
+    """One step. `options` is what the kind's own model made of `run: …` and its like."""
+
+    name: str
+    kind: str
+    options: Any
+    on: str | None = None
+    when: str | None = None
+    cwd: str = ""
+    env: Mapping[str, str] = Field(default_factory=dict)
+    timeout: Duration = 600.0
+    retry: Retry | None = None
+    save: Mapping[str, str] = Field(default_factory=dict)
+    undo: str | None = None
+    check: str | None = None
+    readonly: bool = False
+    retry_safe: bool = False
+    irreversible: str | None = None
+
+
+class Rule(Noun):
+    """One line of `diagnose`: when the CEL expression holds, this is what to say."""
+
+    when: str
+    say: str
+
+
+class Runbook(Noun):
+    """One runbook, whole."""
+
+    name: str
+    file: str = ""
+    summary: str = ""
+    document: str = ""
+    params: Mapping[str, Param] = Field(default_factory=dict)
+    preflight: tuple[Step, ...] = ()
+    steps: tuple[Step, ...] = ()
+    settle: tuple[Step, ...] = ()
+    finally_: tuple[Step, ...] = Field(default=(), alias="finally")
+    diagnose: tuple[Rule, ...] = ()
+
+
+# --- what Backout makes ------------------------------------------------------------------
+
+
+class State(StrEnum):
+    """What became of something that was started."""
+
+    DONE = "done"
+    FAILED = "failed"
+    UNREACHABLE = "unreachable"
+    UNKNOWN = "unknown"
+    SKIPPED = "skipped"
+
+
+class Verdict(StrEnum):
+    """What a check says."""
+
+    PASS = "pass"  # noqa: S105 - a verdict, not a password
+    FAIL = "fail"
+    ERROR = "error"
+    INCONCLUSIVE = "inconclusive"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Shell text for one machine.
+
+    `script` is POSIX shell, run with `set -e`. `env` values may hold secret references (see
+    `templating`); they are revealed at the transport and never stand in an argv. A command with
+    a `key` changes something: it runs in its own process group under a note on the machine, so
+    that its outcome can be recalled by that key after a lost link or a restart. Without a key
+    it only reads.
+    """
+
+    script: str
+    cwd: str = ""
+    env: tuple[tuple[str, str], ...] = ()
+    timeout: float = 600.0
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a command or an action did. A non-zero exit is a result, not an exception."""
+
+    state: State
+    exit_code: int | None = None
+    stdout: str = ""
+    stderr: str = ""
+    reason: str = ""
+    """Why it is not done, in words for the operator; empty when done."""
+    seconds: float = 0.0
+    saved: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        return self.state is State.DONE
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """The way back of one action, resolved before it acts; plain data, so that it can be
+    journaled. `text` is what a person would type; `data` is what the step's kind needs."""
+
+    text: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+    irreversible: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who serves an application: the thing that a restart must change."""
+
+    up: bool
+    value: str = ""
+    """Differs whenever the serving process is another one (PID and start time, container id)."""
+    restarts: int | None = None
+    """How often the backend restarted it by itself; None when the backend does not count."""
+    uptime: float | None = None
+    detail: str = ""
+    """The backend's own words for its state."""
+    known: bool = True
+    """False when the service is not known to the backend, or nobody could tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What a probe saw. Illness is data: a transport error is in `error`, never raised."""
+
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """The names that `expect` may use, for example status, body and elapsed_ms."""
+    error: str = ""
+    elapsed_ms: float = 0.0
+    queued_ms: float = 0.0
+    """How long the check waited for a worker; never part of `elapsed_ms`."""
+    excerpt: str = ""
+    """The evidence a person wants to see, short."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check, judged."""
+
+    check: str
+    host: str | None
+    verdict: Verdict
+    elapsed_ms: float = 0.0
+    failed: tuple[str, ...] = ()
+    """The expectations that did not hold, as written."""
+    reason: str = ""
+    excerpt: str = ""
+    saved: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    queued_ms: float = 0.0
+
+    @property
+    def key(self) -> str:
+        return f"{self.check}@{self.host}" if self.host else self.check
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A numbered release of one target: `42 (3f9c2e1)`."""
+
+    number: int
+    commit: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.number} ({self.commit[:7]})" if self.commit else str(self.number)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Who holds a host's lock, since when, and until when."""
+
+    owner: str
+    run: str
+    token: str
+    fence: int
+    since: datetime
+    expires: datetime
+    step: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened, for the screen, the log and the journal."""
+
+    at: datetime
+    kind: str
+    """`phase`, `batch`, `step`, `check`, `note` or `warning`."""
+    text: str
+    step: str = ""
+    host: str = ""
+    phase: str = ""
+    state: str = ""
+    """`running`, or a State, or a Verdict."""
+    seconds: float = 0.0
+    detail: str = ""

@@ -1,0 +1,231 @@
+"""The seams, on one page.
+
+A seam is a Protocol that the core talks to and that a plug-in or an adapter fills. Whatever
+fills one raises only what its docstring names, and translates every upstream exception there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar, Protocol
+
+from backout.model import (
+    Check,
+    Command,
+    Event,
+    Finding,
+    Host,
+    Identity,
+    Observation,
+    Options,
+    Release,
+    Result,
+    Service,
+    Step,
+    Target,
+    Undo,
+)
+
+
+class Clock(Protocol):
+    """Time; tests wait for nothing."""
+
+    def now(self) -> datetime:
+        """The wall clock, in UTC."""
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+
+    def sleep(self, seconds: float) -> None: ...
+
+
+class Vault(Protocol):
+    """Secrets by reference."""
+
+    def reveal(self, text: str) -> str:
+        """`text` with every secret reference replaced by its value. Raises Refused when a
+        secret cannot be fetched."""
+
+    def redact(self, text: str) -> str:
+        """`text` without any secret value in force, in whatever encoding it stands there."""
+
+
+class Transport(Protocol):
+    """One machine that commands can be run on. Quoting happens here, once."""
+
+    host: Host
+
+    def run(self, command: Command) -> Result:
+        """Run `command` to its end.
+
+        DONE when it exited 0, FAILED when it exited otherwise (with `exit_code`), UNKNOWN when
+        its end was not seen: a lost link, or a timeout (its process group is killed first).
+        Raises Unreachable only when it certainly never began.
+        """
+
+    def recall(self, key: str, wait: float) -> Result | None:
+        """What became of the command that ran under `key`.
+
+        None when it never began. A command that still runs is waited for, `wait` seconds at
+        most, then its process group is ended and the result is UNKNOWN. Raises Unreachable.
+        """
+
+    def put(self, content: bytes, path: str, mode: int = 0o644) -> None:
+        """Write a file on the machine, whole or not at all (temporary name, then rename).
+        Raises Unreachable when the link is down, OSError when the machine says no."""
+
+    def close(self) -> None: ...
+
+
+class Restarter(Protocol):
+    """A restart backend, for one service on one machine."""
+
+    def identity(self) -> Identity:
+        """Who serves now. Never raises for an unknown service: that is `known=False`."""
+
+    def restart(self, key: str) -> Result:
+        """Ask the backend to restart; its exit code alone proves nothing."""
+
+    def stop(self, key: str) -> Result:
+        """Stop the service: the way back to a machine where it did not run."""
+
+    def logs(self, lines: int) -> str:
+        """The last lines that the service wrote."""
+
+    def find(self) -> Sequence[Mapping[str, str]]:
+        """Services by this name that this backend knows here, as inventory lines; for doctor."""
+
+
+class RestartBackend(Protocol):
+    """A row of the table `restarters.BACKENDS`."""
+
+    Options: ClassVar[type[Options]]
+
+    def __call__(self, service: Service, transport: Transport) -> Restarter: ...
+
+
+class Probe(Protocol):
+    """A row of the table `probes.KINDS`."""
+
+    Options: ClassVar[type[Options]]
+    names: ClassVar[Mapping[str, str]]
+    """What `expect` may use beside what is always in scope: name -> what it is."""
+
+    def observe(self, look: Look) -> Observation:
+        """Look once. Never raises for illness."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """All that a probe may use: one check, rendered, on one host or on none."""
+
+    check: Check
+    options: Any
+    host: Host | None
+    timeout: float
+    transport: Transport
+    """The host's, or this machine's when the check has no host."""
+    restarter: Callable[[], Restarter]
+    """The service's restart backend on that host; Refused when the target has no service."""
+    vault: Vault
+    target: Target
+    memory: dict[str, Any] = field(default_factory=dict)
+    """What the probe wants to find again at its next look (a log's position); JSON data."""
+
+
+class Operator(Protocol):
+    """The person at the terminal, if there is one."""
+
+    def confirm(self, question: str, *, typed: str = "") -> bool:
+        """Yes or no; with `typed`, the person must type that word. Raises Refused without a
+        terminal, unless `--yes` was given."""
+
+
+class StepKind(Protocol):
+    """A row of the table `steps.KINDS`."""
+
+    Options: ClassVar[type[Options]]
+    changes: ClassVar[bool]
+    """False for kinds that only read or wait."""
+    undoes: ClassVar[bool]
+    """True for kinds that bring their own undo; the others need `undo:` in the runbook."""
+    shell: ClassVar[bool]
+    """True when the texts `undo` and `check` of such a step are shell."""
+
+    def describe(self, work: Work) -> str:
+        """What would run, for `plan`; pure."""
+
+    def before(self, work: Work) -> Undo:
+        """Read the state to come back to, and resolve the undo from it. Changes nothing.
+        Raises Refused when the way back cannot be known."""
+
+    def act(self, work: Work) -> Result: ...
+
+    def recall(self, work: Work, undo: Undo) -> Result | None:
+        """What became of an interrupted `act`: its result, None when it certainly never
+        began, UNKNOWN when nobody can tell."""
+
+    def undo(self, work: Work, undo: Undo) -> Result:
+        """Go back; idempotent, also where `act` never ran."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """All that a step may use: one step, rendered, on one machine, within one run."""
+
+    step: Step
+    options: Any
+    """The step's options, rendered and validated again."""
+    key: str
+    """Names this action within its run, for the journal and the note on the machine."""
+    target: Target
+    run: str
+    release: Release
+    """The release that the run makes."""
+    previous: Release | None
+    host: Host | None
+    transport: Transport
+    """The host's, or this machine's for a step without `on`."""
+    here: Transport
+    restarter: Callable[[], Restarter]
+    vault: Vault
+    clock: Clock
+    operator: Operator
+    verify: Callable[[Sequence[str]], tuple[Finding, ...]]
+    """Run checks (all when empty) on this batch's hosts; findings that must pass and do not
+    are in the result."""
+    say: Callable[[str], None]
+    """A line for the screen."""
+    render: Callable[[str], str]
+    """A template text (a file's content), rendered with this step's names, without quoting.
+    Raises Mistakes."""
+    was_up: bool | None = None
+    """Whether the service ran on this host before the run; None when nobody could tell."""
+
+
+class Journal(Protocol):
+    """The runs of one working copy: intents with their undo, outcomes, and the ledger.
+    `adapters.journal.SqliteJournal` documents the records."""
+
+    def begin(self, run: str, key: str, record: Mapping[str, Any]) -> None:
+        """Durably: `key` is about to act, and this is its way back."""
+
+    def end(self, run: str, key: str, record: Mapping[str, Any]) -> None:
+        """Durably: what became of `key`."""
+
+    def recall(self, run: str) -> Sequence[Mapping[str, Any]]:
+        """Every record of a run, in order."""
+
+
+class Lock(Protocol):
+    """The lease on every host of a target."""
+
+    def hold(self, transports: Sequence[Transport], run: str) -> AbstractContextManager[None]:
+        """Hold every host, or none. Raises Held with who, since when and at which step."""
+
+
+Listener = Callable[[Event], None]
+"""Whoever wants to hear what happens: the screen, the log."""

@@ -1,0 +1,66 @@
+"""What the kinds of step share: a step that is shell text, and the way back that is shell text."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from backout.model import Command, NoOptions, Options, Result, State, Undo
+from backout.ports import Work
+
+
+class Kind:
+    """The usual kind: it acts through one keyed command, and so does its undo."""
+
+    Options: ClassVar[type[Options]] = NoOptions
+    changes: ClassVar[bool] = True
+    undoes: ClassVar[bool] = False
+    shell: ClassVar[bool] = True
+
+    def describe(self, work: Work) -> str:
+        """What would run; pure."""
+        return work.step.kind
+
+    def before(self, work: Work) -> Undo:
+        """The undo as the runbook words it."""
+        return Undo(
+            text=work.step.undo or "",
+            data=place(work),
+            irreversible=work.step.irreversible or "",
+        )
+
+    def act(self, work: Work) -> Result:
+        raise NotImplementedError
+
+    def recall(self, work: Work, undo: Undo) -> Result | None:  # noqa: ARG002 - the seam's form
+        """The note on the machine knows."""
+        return work.transport.recall(work.key, work.step.timeout)
+
+    def undo(self, work: Work, undo: Undo) -> Result:
+        """Run the undo's text where the step ran."""
+        if not undo.text:
+            return Result(State.DONE)
+        return work.transport.run(
+            Command(
+                undo.text,
+                cwd=undo.data.get("cwd", ""),
+                env=tuple((name, value) for name, value in undo.data.get("env", ())),
+                timeout=work.step.timeout,
+                key=work.key,
+            )
+        )
+
+
+def place(work: Work) -> dict[str, object]:
+    """Where a command of this step runs, as data for the journal."""
+    return {"cwd": work.step.cwd, "env": [list(pair) for pair in work.step.env.items()]}
+
+
+def command(work: Work, script: str, *, key: str = "") -> Command:
+    """`script` in the step's directory and environment; without a key it only reads."""
+    return Command(
+        script,
+        cwd=work.step.cwd,
+        env=tuple(work.step.env.items()),
+        timeout=work.step.timeout,
+        key=key,
+    )

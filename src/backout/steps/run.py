@@ -1,0 +1,33 @@
+"""`run`: shell text on a machine."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from backout.model import Options, Result, Undo
+from backout.ports import Work
+from backout.steps.base import Kind, command
+
+
+class RunOptions(Options):
+    """POSIX shell, run with `set -e`."""
+
+    short: ClassVar[str] = "script"
+    shell_fields: ClassVar[tuple[str, ...]] = ("script",)
+    script: str
+
+
+class Run(Kind):
+    """The undo stands in the runbook; a `readonly` step needs none."""
+
+    Options: ClassVar[type[Options]] = RunOptions
+
+    def describe(self, work: Work) -> str:
+        return str(work.options.script)
+
+    def act(self, work: Work) -> Result:
+        key = "" if work.step.readonly else work.key
+        return work.transport.run(command(work, work.options.script, key=key))
+
+    def recall(self, work: Work, undo: Undo) -> Result | None:
+        return None if work.step.readonly else super().recall(work, undo)

@@ -1,0 +1,56 @@
+"""`verify`: the target's checks must pass."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import field_validator
+
+from backout.model import Finding, Options, Result, State, Undo, Verdict
+from backout.ports import Work
+from backout.steps.base import Kind
+
+
+class VerifyOptions(Options):
+    """`all`, one check's name, or a list of names."""
+
+    short: ClassVar[str] = "checks"
+    checks: tuple[str, ...] = ()
+
+    @field_validator("checks", mode="before")
+    @classmethod
+    def _names(cls, value: object) -> object:
+        if value == "all":
+            return ()
+        return (value,) if isinstance(value, str) else value
+
+
+class Verify(Kind):
+    """Reads only. What must pass is decided by the run: see `health.required`."""
+
+    Options: ClassVar[type[Options]] = VerifyOptions
+    changes: ClassVar[bool] = False
+
+    def describe(self, work: Work) -> str:
+        return "verify " + (", ".join(work.options.checks) or "all checks")
+
+    def before(self, work: Work) -> Undo:  # noqa: ARG002 - the seam's form
+        return Undo(text="")
+
+    def act(self, work: Work) -> Result:
+        red = work.verify(work.options.checks)
+        if not red:
+            return Result(State.DONE)
+        return Result(State.FAILED, reason="; ".join(_told(finding) for finding in red))
+
+    def recall(self, work: Work, undo: Undo) -> Result | None:  # noqa: ARG002 - the seam's form
+        """Health is never remembered: look again."""
+        return None
+
+
+def _told(finding: Finding) -> str:
+    word = {Verdict.FAIL: "fails"}.get(finding.verdict, f"is {finding.verdict}")
+    place = f" on {finding.host}" if finding.host else ""
+    return f"check {finding.check}{place} {word}: {finding.reason or ', '.join(finding.failed)}"
+
+
