@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from support.dockerd import DockerEngine
 from support.git_origin import GitOrigin
+from support.netns import NetnsBed
 from support.sshd import SshdBed
+from support.systemd_host import SystemdBed
 
 
 @pytest.fixture
@@ -32,3 +35,27 @@ def sshd_bed(bed_directory: Path) -> Iterator[SshdBed]:
 def git_origin(tmp_path: Path) -> GitOrigin:
     """A bare origin and a working copy that holds release 1 of the sample service."""
     return GitOrigin(tmp_path / "git")
+
+
+@pytest.fixture
+def netns_bed(bed_directory: Path) -> Iterator[NetnsBed]:
+    """Two hosts, web1 and web2, each behind a network cable of its own."""
+    with NetnsBed(bed_directory / "netns") as bed:
+        yield bed
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> Iterator[DockerEngine]:
+    """A Docker Engine: the running one, or one that lives as long as the test session."""
+    with (
+        tempfile.TemporaryDirectory(prefix="bed-", dir="/tmp") as name,
+        DockerEngine(Path(name)) as engine,
+    ):
+        yield engine
+
+
+@pytest.fixture
+def systemd_bed(docker_engine: DockerEngine, bed_directory: Path) -> Iterator[SystemdBed]:
+    """One host, web1, whose first process is systemd."""
+    with SystemdBed(docker_engine, bed_directory / "systemd") as bed:
+        yield bed

@@ -101,12 +101,12 @@ def test_a_power_cut_ends_everything_and_keeps_the_files(sshd_bed: SshdBed) -> N
 def test_max_sessions_limits_the_channels_of_one_connection(sshd_bed: SshdBed) -> None:
     sshd_bed["web1"].configure(MaxSessions=0)
     assert sshd_bed.ssh("web1", "true").returncode == 255
-    sshd_bed.restore()
+    sshd_bed["web1"].restore()
     assert sshd_bed.ssh("web1", "true").returncode == 0
 
 
 def _client(bed: SshdBed, command: str) -> subprocess.Popen[bytes]:
-    argv = [program("ssh"), "-F", str(bed.ssh_config), "web1", f"sh -c {shlex.quote(command)}"]
+    argv = bed.ssh_command("web1", f"sh -c {shlex.quote(command)}")
     return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 

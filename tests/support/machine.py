@@ -38,6 +38,7 @@ class Machine:
 
     def boot(self) -> Machine:
         """Start the machine; it has no services yet."""
+        assert os.geteuid() == 0, "test machines are made of namespaces: run the tests as root"
         self.home.mkdir(parents=True, exist_ok=True)
         argv = [*_in_network(self.network), program("unshare")]
         argv += ["--mount", "--uts", "--pid", "--fork", "--mount-proc", "--kill-child"]
@@ -146,8 +147,3 @@ def _only_child(pid: int) -> int:
         check=True,
     )
     return int(listed.stdout.split()[0])
-
-
-def require_root() -> None:
-    """Fail plainly when the tests that need namespaces run without the right to make them."""
-    assert os.geteuid() == 0, "this test makes namespaces and must run as root"

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
-import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 
 from . import ports
-from .machine import Machine, require_root
+from .machine import Machine
+from .ssh_bed import SshBed, make_key
 from .tools import program
 from .wait import eventually
 
@@ -52,10 +49,8 @@ class SshdHost:
         return (self.machine.directory / "sshd.log").read_text(errors="replace")
 
     @property
-    def known_hosts_line(self) -> str:
-        kind, key = self._key.with_suffix(".pub").read_text().split()[:2]
-        place = self.address if self.port == 22 else f"[{self.address}]:{self.port}"
-        return f"{place} {kind} {key}\n"
+    def public_key(self) -> str:
+        return self._key.with_suffix(".pub").read_text()
 
     @property
     def listening(self) -> bool:
@@ -67,7 +62,7 @@ class SshdHost:
         if not self.machine.up:
             self.machine.boot()
         if not self._key.exists():
-            _keygen(self._key, self.name)
+            make_key(self._key, self.name)
         Path("/run/sshd").mkdir(exist_ok=True)
         config = self.machine.directory / "sshd_config"
         config.write_text(self._config())
@@ -104,11 +99,21 @@ class SshdHost:
         """End the whole machine at once."""
         self.machine.power_cut()
 
+    def end(self) -> None:
+        """End the machine, whatever state it is in."""
+        self.machine.power_cut()
+
     def change_host_key(self) -> None:
         """Answer with a new host key from now on; the bed's known_hosts keeps the old one."""
         self.stop()
         self._key.unlink()
         self._key.with_suffix(".pub").unlink()
+        self.start()
+
+    def restore(self) -> None:
+        """Listen again with the default options, after whatever faults."""
+        self._options.clear()
+        self.machine.power_cut()
         self.start()
 
     def configure(self, **options: str | int) -> None:
@@ -151,8 +156,8 @@ class SshdHost:
         return "".join(lines)
 
 
-class SshdBed:
-    """Several hosts that one client key opens, with the files that a client needs."""
+class SshdBed(SshBed[SshdHost]):
+    """Hosts on the loopback addresses 127.0.0.10 and up, all on one free port."""
 
     def __init__(
         self,
@@ -160,120 +165,15 @@ class SshdBed:
         names: Sequence[str] = ("web1", "web2"),
         *,
         environment: Mapping[str, str] | None = None,
-        first_address: int = FIRST_ADDRESS,
     ) -> None:
-        self.directory = directory
-        self.identity = directory / "id_ed25519"
-        self.known_hosts = directory / "known_hosts"
-        self.ssh_config = directory / "ssh_config"
-        addresses = [f"127.0.0.{first_address + index}" for index in range(len(names))]
+        super().__init__(directory)
+        addresses = [f"127.0.0.{FIRST_ADDRESS + index}" for index in range(len(names))]
         self.port = ports.free_port(addresses)
-        keys = directory / "authorized_keys"
-        self._hosts = {
-            name: SshdHost(Machine(name, directory / name), address, self.port, keys, environment)
-            for name, address in zip(names, addresses, strict=True)
-        }
-
-    def __getitem__(self, name: str) -> SshdHost:
-        return self._hosts[name]
-
-    def __iter__(self) -> Iterator[SshdHost]:
-        return iter(self._hosts.values())
-
-    def __len__(self) -> int:
-        return len(self._hosts)
-
-    def start(self) -> SshdBed:
-        """Start every host and write the client's files."""
-        require_root()
-        self.directory.mkdir(parents=True, exist_ok=True)
-        if not self.identity.exists():
-            _keygen(self.identity, "client")
-        shutil.copy(self.identity.with_suffix(".pub"), self.directory / "authorized_keys")
-        for host in self:
-            host.start()
-        write_client_files(self.known_hosts, self.ssh_config, self.identity, list(self))
-        return self
-
-    def stop(self) -> None:
-        """End every host, whatever state a test left it in."""
-        with ExitStack() as stack:
-            stack.callback(ports.release, self.port)
-            for host in self:
-                stack.callback(host.machine.power_cut)
-
-    def restore(self) -> None:
-        """Bring every host back to listening, as after `start`, with default options."""
-        for host in self:
-            host.machine.power_cut()
-            host._options.clear()
-            host.start()
-        write_client_files(self.known_hosts, self.ssh_config, self.identity, list(self))
-
-    def ssh(
-        self, name: str, command: str, *, timeout: float = 20.0
-    ) -> subprocess.CompletedProcess[str]:
-        """Run a command with the OpenSSH client: an independent witness of what a host says."""
-        return subprocess.run(
-            [program("ssh"), "-F", str(self.ssh_config), name, command],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=timeout,
-        )
-
-    def inventory_hosts(self, groups: Sequence[str] = ("web",)) -> dict[str, dict[str, object]]:
-        """The `hosts` mapping of an inventory that names these hosts."""
-        return {
-            host.name: {"address": host.address, "port": host.port, "groups": list(groups)}
-            for host in self
-        }
-
-    def inventory_ssh(self) -> dict[str, object]:
-        """The `ssh` mapping of an inventory that reaches these hosts."""
-        return {
-            "user": "root",
-            "identity": str(self.identity),
-            "known_hosts": str(self.known_hosts),
-        }
-
-    def __enter__(self) -> SshdBed:
-        try:
-            return self.start()
-        except BaseException:
-            self.stop()
-            raise
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
-
-
-def write_client_files(
-    known_hosts: Path, ssh_config: Path, identity: Path, hosts: Sequence[SshdHost]
-) -> None:
-    """Write the known_hosts and ssh_config that reach `hosts` by name with pinned keys."""
-    known_hosts.write_text("".join(host.known_hosts_line for host in hosts))
-    blocks = [
-        f"Host {host.name}\n  HostName {host.address}\n  Port {host.port}\n" for host in hosts
-    ]
-    blocks.append(
-        "Host *\n  User root\n"
-        f"  IdentityFile {identity}\n  IdentitiesOnly yes\n"
-        f"  UserKnownHostsFile {known_hosts}\n  GlobalKnownHostsFile /dev/null\n"
-        "  StrictHostKeyChecking yes\n  BatchMode yes\n  ConnectTimeout 5\n"
-    )
-    ssh_config.write_text("".join(blocks))
-
-
-def _keygen(path: Path, comment: str) -> None:
-    command = [program("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-C", comment]
-    subprocess.run([*command, "-f", str(path)], check=True)
+        self._cleanup.callback(ports.release, self.port)
+        for name, address in zip(names, addresses, strict=True):
+            machine = Machine(name, directory / name)
+            host = SshdHost(machine, address, self.port, self.authorized_keys, environment)
+            self._hosts[name] = host
 
 
 def _is_session(args: str) -> bool:
