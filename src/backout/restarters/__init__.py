@@ -1,0 +1,12 @@
+"""Restart backends: who serves an application, and how it is asked to start anew."""
+
+from __future__ import annotations
+
+from backout.tables import Table
+
+BACKENDS = Table(
+    {
+        "supervisor": "backout.restarters.supervisor:Supervisor",
+        "systemd": "backout.restarters.systemd:Systemd",
+    }
+)

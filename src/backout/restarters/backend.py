@@ -1,0 +1,92 @@
+"""What every restart backend does the same way.
+
+Backends are shell text run on the machine. What only reads has no key; what changes something
+is given the caller's. A machine that cannot be asked is an answer too: `known=False`.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+
+from backout.errors import Unreachable
+from backout.model import Command, Identity, Result, Service, State
+from backout.ports import Transport
+
+READING = 30.0
+"""Seconds that a look at a service may take."""
+
+MARK = "=== "
+
+START_OF = """\
+start_of() {
+  if [ -r "/proc/$1/stat" ]; then sed -n 's/.*) //p' "/proc/$1/stat" | cut -d' ' -f20
+  else LC_ALL=C ps -o lstart= -p "$1" | tr -s ' ' _; fi 2>/dev/null
+}"""
+"""A shell function: when a process started, in a form that only equals itself."""
+
+
+class Backend:
+    """A service on a machine, and the two ways to run shell text there."""
+
+    def __init__(self, service: Service, transport: Transport) -> None:
+        self.service = service
+        self.transport = transport
+
+    def read(self, *lines: str) -> Result:
+        """Run text that only reads."""
+        return self._run(Command(script(lines), timeout=READING))
+
+    def change(self, key: str, *lines: str) -> Result:
+        """Run text that changes something, under the caller's key."""
+        return self._run(Command(script(lines), key=key))
+
+    def _run(self, command: Command) -> Result:
+        try:
+            return self.transport.run(command)
+        except Unreachable as error:
+            return Result(State.UNREACHABLE, reason=error.what)
+
+
+def script(lines: Iterable[str]) -> str:
+    """Lines of shell text as one, without the empty ones."""
+    return "\n".join(line for line in lines if line)
+
+
+def quote(*words: str) -> str:
+    """Words as a shell reads them back."""
+    return shlex.join(words)
+
+
+def section(name: str) -> str:
+    """Shell text that begins a section of a script's output."""
+    return f"echo {quote(MARK + name)}"
+
+
+def sections(text: str) -> dict[str, str]:
+    """A script's output by section; what stands before the first mark is under ``""``."""
+    found = {"": ""}
+    name = ""
+    for line in text.splitlines():
+        if line.startswith(MARK):
+            name = line.removeprefix(MARK)
+            found.setdefault(name, "")
+        else:
+            found[name] += line + "\n"
+    return found
+
+
+def pairs(text: str) -> dict[str, str]:
+    """Lines of `key=value`."""
+    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+
+
+def nobody_knows(result: Result) -> Identity:
+    """The identity of a service that could not be asked about."""
+    words = result.stderr.strip() or result.stdout.strip() or result.reason
+    return Identity(up=False, known=False, detail=words or f"exit code {result.exit_code}")
+
+
+def last(text: str, lines: int) -> str:
+    """The last lines of a text."""
+    return "\n".join(text.splitlines()[-lines:]) if lines > 0 else ""

@@ -1,0 +1,124 @@
+"""Who holds a listening port: the service, or an orphan of the release before it.
+
+The machine lists its listening sockets of that port and every process that holds one, with its
+ancestors and control groups. Which of them are the service's, only its backend can say. What
+cannot be seen is never taken for proof.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from backout.model import Identity
+from backout.restarters.backend import quote, section
+
+SECTION = "listeners"
+ANYWHERE = {"00000000", "0" * 32}
+"""0.0.0.0 and :: as /proc/net writes them."""
+
+_SCAN = r"""
+[ -r /proc/net/tcp ] || { echo "unseen /proc/net/tcp"; exit 0; }
+sockets=$(cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk -v port="$port" '
+  split($2, local, ":") == 2 && $4 == "0A" && local[2] == port { print local[1], $10 }')
+[ -n "$sockets" ] || exit 0
+printf '%s\n' "$sockets" | sed 's/^/socket /'
+ls -l /proc/[0-9]*/fd 2>/dev/null | awk -v sockets="$(echo $sockets)" '
+  BEGIN {
+    n = split(sockets, word)
+    for (i = 2; i <= n; i += 2) inode["socket:[" word[i] "]"] = word[i]
+  }
+  /^\/proc\// { split($0, part, "/"); pid = part[3] }
+  $NF in inode && !seen[pid, $NF]++ { print inode[$NF], pid }' | while read -r inode pid; do
+  line=$pid parent=$pid
+  while parent=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$parent/status" 2>/dev/null)
+    [ "${parent:-0}" -gt 0 ]; do line="$line,$parent"; done
+  name=$(tr -d '\n' < "/proc/$pid/comm" 2>/dev/null) || name=
+  groups=$(cut -d: -f3- "/proc/$pid/cgroup" 2>/dev/null | tr '\n' ':') || groups=
+  echo "holder $inode $line $groups $name"
+done
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A process that holds a listening socket."""
+
+    line: tuple[int, ...]
+    """Its process id, its parent's, and so on up."""
+    groups: tuple[str, ...]
+    """Its control groups."""
+    name: str
+
+    def descends_from(self, pids: Iterable[int]) -> bool:
+        """True for one of these processes and for their descendants."""
+        return not set(pids).isdisjoint(self.line)
+
+    def within(self, group: str) -> bool:
+        """True in this control group and below it."""
+        return any(g == group or g.startswith(group + "/") for g in self.groups)
+
+    def __str__(self) -> str:
+        return f"process {self.line[0]} ({self.name})"
+
+
+@dataclass(slots=True)
+class _Socket:
+    address: str
+    holders: list[Holder] = field(default_factory=list)
+
+    def meets(self, other: _Socket) -> bool:
+        """True when a connection to one of them may reach the other."""
+        return self.address == other.address or not ANYWHERE.isdisjoint(
+            (self.address, other.address)
+        )
+
+
+def scan(port: int | str | None, *, sudo: bool = False) -> str:
+    """Shell text that lists who listens on `port`, as a section; nothing without a port."""
+    if port is None:
+        return ""
+    look = quote("sh", "-c", f"port={int(port):04X}{_SCAN}")
+    alone = f"{look} || :"
+    return f"{section(SECTION)}\n" + (f"sudo -n {look} 2>/dev/null || {alone}" if sudo else alone)
+
+
+def judge(
+    found: Mapping[str, str],
+    port: int | str | None,
+    identity: Identity,
+    ours: Callable[[Holder], bool],
+) -> Identity:
+    """`identity`, up only if its process was seen to hold the port, alone."""
+    if port is None or not identity.up:
+        return identity
+    doubt = _doubt(found.get(SECTION, ""), int(port), ours)
+    return replace(identity, up=False, detail=f"{identity.detail}; {doubt}") if doubt else identity
+
+
+def _doubt(text: str, port: int, ours: Callable[[Holder], bool]) -> str:
+    sockets = _sockets(text)
+    if "unseen" in text.split():
+        return f"cannot tell who listens on port {port}: this machine has no /proc/net/tcp"
+    if not sockets:
+        return f"nothing listens on port {port}"
+    own = [socket for socket in sockets if any(map(ours, socket.holders))]
+    others = [s for s in sockets if s not in own and (not own or any(map(s.meets, own)))]
+    strangers = [socket for socket in others if socket.holders]
+    if strangers:
+        return f"port {port} is held by {strangers[0].holders[0]}, which is not this service"
+    if others:
+        return f"cannot tell who listens on port {port}: not permitted to see its process"
+    return ""
+
+
+def _sockets(text: str) -> list[_Socket]:
+    found: dict[str, _Socket] = {}
+    for line in text.splitlines():
+        match line.split(" ", 4):
+            case ["socket", address, inode]:
+                found[inode] = _Socket(address)
+            case ["holder", inode, pids, groups, name] if inode in found:
+                ancestors = tuple(int(pid) for pid in pids.split(","))
+                found[inode].holders.append(Holder(ancestors, tuple(groups.split(":")), name))
+    return list(found.values())

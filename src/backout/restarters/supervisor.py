@@ -1,0 +1,159 @@
+"""Programs of a supervisord."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from backout.model import Identity, Options, Result
+from backout.restarters.backend import (
+    START_OF,
+    Backend,
+    last,
+    nobody_knows,
+    quote,
+    section,
+    sections,
+)
+from backout.restarters.listeners import judge, scan
+
+_ROW = re.compile(r"(?P<name>\S+) +(?P<state>[A-Z]+)(?: +(?P<words>.*))?")
+_RUNNING = re.compile(r"pid (\d+), uptime (?:(\d+) days?, )?(\d+):(\d\d):(\d\d)")
+_STATES = {"STOPPED", "STARTING", "RUNNING", "BACKOFF"} | {"STOPPING", "EXITED", "FATAL", "UNKNOWN"}
+_BYTES_A_LINE = 400
+
+
+class SupervisorOptions(Options):
+    """`config` is supervisord's own file; without it supervisorctl looks in its usual places.
+    `start: true` starts that supervisord when a restart finds none."""
+
+    config: str = ""
+    command: str = "supervisorctl"
+    sudo: bool = False
+    start: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of `supervisorctl status`."""
+
+    name: str
+    state: str
+    words: str
+
+    @property
+    def pid(self) -> int | None:
+        running = _RUNNING.match(self.words)
+        return int(running[1]) if running else None
+
+    @property
+    def uptime(self) -> float | None:
+        running = _RUNNING.match(self.words)
+        if not running:
+            return None
+        days, hours, minutes, seconds = (int(part or 0) for part in running.groups()[1:])
+        return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
+
+
+class Supervisor(Backend):
+    """`service.name` is a program as supervisorctl spells it: `api`, `group:api`, `group:*`."""
+
+    Options: ClassVar[type[Options]] = SupervisorOptions
+
+    def identity(self) -> Identity:
+        """Its processes and when they started. Exit codes are not asked: `status` has 0 with a
+        program in BACKOFF. supervisord does not count restarts."""
+        port = self.service.port
+        result = self.read(
+            self._path(),
+            START_OF,
+            f"status=$({self._ctl('status', self.service.name)} 2>&1) || :",
+            "printf '%s\\n' \"$status\"",
+            section("started"),
+            "for pid in $(printf '%s\\n' \"$status\" | sed -n 's/.* pid \\([0-9]*\\), .*/\\1/p')",
+            'do echo "$pid.$(start_of "$pid")"; done',
+            scan(port, sudo=self.service.options.sudo),
+        )
+        if not result.ok:
+            return nobody_knows(result)
+        found = sections(result.stdout)
+        rows = _rows(found[""])
+        if not rows:
+            return Identity(up=False, known=False, detail=found[""].strip())
+        pids = [row.pid for row in rows if row.pid]
+        identity = _identity(rows, found["started"])
+        return judge(found, port, identity, lambda holder: holder.descends_from(pids))
+
+    def restart(self, key: str) -> Result:
+        return self.change(
+            key, self._path(), self._daemon(), self._ctl("restart", self.service.name)
+        )
+
+    def stop(self, key: str) -> Result:
+        return self.change(key, self._path(), self._ctl("stop", self.service.name))
+
+    def logs(self, lines: int) -> str:
+        names = [row.name for row in self._status(self.service.name)]
+        tails = [
+            f"{self._ctl('tail', f'-{lines * _BYTES_A_LINE:d}', name, channel)} 2>&1 || :"
+            for name in names
+            for channel in ("stdout", "stderr")
+        ]
+        if not tails:
+            return ""
+        text = self.read(self._path(), *tails).stdout
+        kept = [line for line in text.splitlines() if not line.endswith("ERROR (no log file)")]
+        return last("\n".join(kept), lines)
+
+    def find(self) -> Sequence[Mapping[str, str]]:
+        """The program by that name, also as a member of a group or as the group itself."""
+        rows = self._status("all")
+        return tuple(
+            {"backend": "supervisor", "name": row.name}
+            for row in rows
+            if self.service.name in (row.name, *row.name.split(":"))
+        )
+
+    def _status(self, name: str) -> list[Row]:
+        status = self.read(self._path(), f"{self._ctl('status', name)} || :")
+        return _rows(status.stdout)
+
+    def _ctl(self, *words: str) -> str:
+        options = self.service.options
+        sudo = ("sudo", "-n") if options.sudo else ()
+        config = ("-c", options.config) if options.config else ()
+        return quote(*sudo, *shlex.split(options.command), *config, *words)
+
+    def _daemon(self) -> str:
+        options = self.service.options
+        if not (options.start and options.config):
+            return ""
+        daemon = quote(*(("sudo", "-n") if options.sudo else ()), "supervisord")
+        return f"{self._ctl('pid')} >/dev/null 2>&1 || {daemon} -c {quote(options.config)}"
+
+    def _path(self) -> str:
+        """On this machine, the supervisor that was installed with Backout will do."""
+        if self.transport.host.connection != "local":
+            return ""
+        return f'PATH="$PATH":{quote(str(Path(sys.executable).parent))}'
+
+
+def _rows(text: str) -> list[Row]:
+    matches = (_ROW.fullmatch(line.rstrip()) for line in text.splitlines())
+    rows = (Row(m["name"], m["state"], m["words"] or "") for m in matches if m)
+    return [row for row in rows if row.state in _STATES]
+
+
+def _identity(rows: Sequence[Row], started: str) -> Identity:
+    uptimes = [row.uptime for row in rows if row.uptime is not None]
+    return Identity(
+        up=all(row.state == "RUNNING" for row in rows),
+        value=" ".join(started.split()),
+        uptime=min(uptimes, default=None),
+        detail="; ".join(f"{row.name} {row.state} {row.words}".strip() for row in rows),
+    )
