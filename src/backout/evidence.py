@@ -1,0 +1,108 @@
+"""What a finding may show: what came, short, and without what looks like a credential.
+
+The vault knows the secrets that Backout was given. An answer can hold others, such as the
+session token that a login returns; they are known by the name they stand under.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from backout import expressions
+from backout.model import Finding
+
+EXCERPT = 1000
+VALUE = 80
+FACT = 64 * 1024
+HIDDEN = "[redacted]"
+
+_WORDS = r"token|passw|secret|api[_-]?key|master[_-]?key|private[_-]?key|authorization|cookie"
+_CREDENTIAL = re.compile(_WORDS, re.IGNORECASE)
+_IN_JSON = re.compile(
+    rf'("[^"]{{0,64}}(?:{_WORDS})[^"]{{0,64}}"\s*:\s*)("(?:\\.|[^"\\])*"?|[\w.+-]+)', re.IGNORECASE
+)
+_IN_QUERY = re.compile(rf"\b([\w-]*(?:{_WORDS})[\w-]*=)([^\s&;,\"'=]+)", re.IGNORECASE)
+_TERM = re.compile(
+    r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|"""
+    r"""(?P<path>\b[A-Za-z_]\w*(?:\.[A-Za-z_]\w*(?!\w*\()|\[(?:'[^']*'|"[^"]*"|\d+)\])*)"""
+)
+
+
+def shown(finding: Finding, redact: Callable[[str], str]) -> Finding:
+    """The finding as it may be kept and told: redacted, then cut to size."""
+    hide = _hider(finding, redact)
+    return replace(
+        finding,
+        reason=hide(finding.reason),
+        excerpt=_cut(hide(finding.excerpt), EXCERPT),
+        saved=_masked(finding.saved, hide),
+        facts={
+            name: _masked(value, hide, name)
+            for name, value in finding.facts.items()
+            if len(json.dumps(value, default=str)) <= FACT
+        },
+    )
+
+
+def told(expectation: str, scope: Mapping[str, Any]) -> str:
+    """The expectation with what came: `body.status == 'ok' (body.status is 'degraded')`."""
+    seen = dict.fromkeys(match["path"] for match in _TERM.finditer(expectation) if match["path"])
+    values = [
+        f"{path} is {_value(path, scope)}" for path in seen if re.split(r"[.\[]", path)[0] in scope
+    ]
+    return f"{expectation} ({', '.join(values[:3])})" if values else expectation
+
+
+def _value(path: str, scope: Mapping[str, Any]) -> str:
+    try:
+        value = expressions.evaluate(path, scope)
+    except expressions.CannotTell:
+        return "missing"
+    if _CREDENTIAL.search(path.rpartition(".")[2]):
+        return HIDDEN
+    if isinstance(value, str):
+        return f"'{_cut(value, VALUE)}'"
+    return _cut(json.dumps(value, default=str, ensure_ascii=False), VALUE)
+
+
+def _cut(text: str, size: int) -> str:
+    return text if len(text) <= size else f"{text[:size]}…"
+
+
+def _hider(finding: Finding, redact: Callable[[str], str]) -> Callable[[str], str]:
+    found = sorted(_credentials(finding.facts), key=len, reverse=True)
+
+    def hide(text: str) -> str:
+        for value in found:
+            text = text.replace(value, HIDDEN)
+        text = _IN_JSON.sub(rf'\1"{HIDDEN}"', text)
+        return redact(_IN_QUERY.sub(rf"\1{HIDDEN}", text))
+
+    return hide
+
+
+def _credentials(value: Any, name: str = "") -> set[str]:
+    """The texts that stand under a credential's name, long enough to be one."""
+    if isinstance(value, Mapping):
+        return {text for key, each in value.items() for text in _credentials(each, f"{name} {key}")}
+    if isinstance(value, list | tuple):
+        return {text for each in value for text in _credentials(each, name)}
+    return (
+        {value} if isinstance(value, str) and len(value) > 3 and _CREDENTIAL.search(name) else set()
+    )
+
+
+def _masked(value: Any, hide: Callable[[str], str], name: str = "") -> Any:
+    if isinstance(value, Mapping):
+        return {key: _masked(each, hide, f"{name} {key}") for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_masked(each, hide, name) for each in value]
+    if value is None or isinstance(value, bool):
+        return value
+    if _CREDENTIAL.search(name):
+        return HIDDEN
+    return hide(value) if isinstance(value, str) else value

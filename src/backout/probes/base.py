@@ -1,0 +1,58 @@
+"""What the kinds of check share."""
+
+from __future__ import annotations
+
+import ssl
+from functools import cache
+from pathlib import Path
+from typing import ClassVar
+
+from backout.model import Host, NoOptions, Options, Words
+
+EXCERPT = 16 * 1024
+"""How much evidence a probe hands over; it is redacted first and cut to size after that."""
+
+BUNDLES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+)
+
+
+class Kind:
+    """The usual kind: it needs `expect`, and its cleanup is done when `expects` holds."""
+
+    Options: ClassVar[type[Options]] = NoOptions
+    names: ClassVar[dict[str, str]] = {}
+    expects: ClassVar[Words] = ()
+    """What holds when all is well: judges a cleanup, and a check of a kind that judges itself."""
+    judges_itself: ClassVar[bool] = False
+    """True when a check of this kind may do without `expect`."""
+
+
+def address_of(host: Host | None) -> str:
+    """Where to connect for a check on `host`; empty when names are to be resolved as usual."""
+    if host is None or host.connection == "local":
+        return ""
+    return host.address or host.name
+
+
+def place(name: str, port: int | str) -> str:
+    """`name:port`, with an IPv6 address in brackets."""
+    return f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
+
+
+@cache
+def authorities() -> str:
+    """The file of trusted certificate authorities: the machine's own, where private ones are
+    installed too, else certifi's; empty leaves it to the library."""
+    own = ssl.get_default_verify_paths().cafile
+    for path in (own, *BUNDLES):
+        if path and Path(path).is_file():
+            return path
+    try:
+        import certifi
+    except ImportError:
+        return ""
+    return certifi.where()

@@ -1,0 +1,60 @@
+"""`command`: shell text that only reads, on a host or here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from pydantic import Field
+
+from backout.model import Command, Observation, Options, State, Words
+from backout.ports import Look
+from backout.probes.base import EXCERPT, Kind
+
+
+class CommandOptions(Options):
+    """POSIX shell, run with `set -e`."""
+
+    short: ClassVar[str] = "run"
+    shell_fields: ClassVar[tuple[str, ...]] = ("run",)
+    run: str
+    cwd: str = ""
+    env: Mapping[str, str] = Field(default_factory=dict)
+
+
+class CommandProbe(Kind):
+    """A non-zero exit is an answer; an end that nobody saw is not."""
+
+    Options: ClassVar[type[Options]] = CommandOptions
+    names: ClassVar[dict[str, str]] = {
+        "exit_code": "the exit status",
+        "stdout": "standard output without its last line breaks",
+        "stderr": "standard error without its last line breaks",
+        "elapsed_ms": "the whole command in milliseconds",
+    }
+    expects: ClassVar[Words] = ("exit_code == 0",)
+
+    def observe(self, look: Look) -> Observation:
+        """Run it to its end."""
+        options = look.options
+        result = look.transport.run(
+            Command(
+                options.run,
+                cwd=options.cwd,
+                env=(*options.env.items(), *look.env),
+                timeout=look.timeout,
+            )
+        )
+        elapsed = result.seconds * 1000
+        stdout, stderr = result.stdout.rstrip("\n"), result.stderr.rstrip("\n")
+        excerpt = "\n".join(part for part in (stdout, stderr) if part)[-EXCERPT:]
+        if result.exit_code is None or result.state not in (State.DONE, State.FAILED):
+            reason = result.reason or "the end of the command was not seen"
+            return Observation(error=reason, elapsed_ms=elapsed, excerpt=excerpt)
+        facts = {
+            "exit_code": result.exit_code,
+            "stdout": stdout,
+            "stderr": stderr,
+            "elapsed_ms": elapsed,
+        }
+        return Observation(facts, elapsed_ms=elapsed, excerpt=excerpt)

@@ -1,0 +1,72 @@
+"""What curl's error numbers mean, in plain words."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+import pycurl
+
+from backout.probes.base import place
+
+PORTS = {"http": 80, "https": 443}
+
+
+def explain(curl: Any, error: pycurl.error, url: str, timeout: float) -> str:
+    """Why there is no answer, for the operator."""
+    number, message = error.args
+    parts = urlsplit(url)
+    where = place(parts.hostname or "", parts.port or PORTS[parts.scheme])
+    peer = curl.getinfo(pycurl.PRIMARY_IP)
+    where = place(peer, curl.getinfo(pycurl.PRIMARY_PORT)) if peer else where
+    match number:
+        case pycurl.E_COULDNT_RESOLVE_HOST:
+            return f"could not resolve {parts.hostname}"
+        case pycurl.E_COULDNT_CONNECT:
+            return _refused(curl.getinfo(pycurl.OS_ERRNO), where, message)
+        case pycurl.E_OPERATION_TIMEDOUT:
+            return f"timed out after {timeout:g} s while {_phase(curl, parts.scheme)} ({where})"
+        case pycurl.E_GOT_NOTHING:
+            return f"{where} closed the connection without an answer"
+        case pycurl.E_PARTIAL_FILE:
+            return f"{where} closed the connection in the middle of its answer"
+        case pycurl.E_RECV_ERROR | pycurl.E_SEND_ERROR:
+            return _broken(curl.getinfo(pycurl.OS_ERRNO), where, message)
+        case pycurl.E_PEER_FAILED_VERIFICATION:
+            return f"{certificate_trouble(message)} ({where})"
+        case pycurl.E_SSL_CONNECT_ERROR:
+            return f"the TLS handshake with {where} failed: {message}"
+        case pycurl.E_UNSUPPORTED_PROTOCOL | pycurl.E_WEIRD_SERVER_REPLY:
+            return f"{where} does not speak HTTP: {message}"
+    return f"{message or f'curl error {number}'} ({where})"
+
+
+def certificate_trouble(message: str) -> str:
+    """OpenSSL's reason without curl's preamble."""
+    return re.sub(r"^(?:SSL certificate problem|SSL|certificate verify): ", "", message)
+
+
+def _refused(errno: int, where: str, message: str) -> str:
+    if not errno:
+        return f"could not connect to {where}: {message}"
+    words = os.strerror(errno).lower()
+    return f"{words} by {where}" if words == "connection refused" else f"{words}: {where}"
+
+
+def _broken(errno: int, where: str, message: str) -> str:
+    words = os.strerror(errno).lower() if errno else message
+    return f"{words} ({where})" if "peer" in words else f"the connection to {where} broke: {words}"
+
+
+def _phase(curl: Any, scheme: str) -> str:
+    if not curl.getinfo(pycurl.NAMELOOKUP_TIME):
+        return "resolving the name"
+    if not curl.getinfo(pycurl.CONNECT_TIME):
+        return "connecting"
+    if scheme == "https" and not curl.getinfo(pycurl.APPCONNECT_TIME):
+        return "agreeing on TLS"
+    if not curl.getinfo(pycurl.STARTTRANSFER_TIME):
+        return "waiting for the answer"
+    return "reading the answer"

@@ -1,0 +1,311 @@
+"""`http`: one request over a new connection."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+import pycurl
+from pydantic import Field
+
+from backout.model import Observation, Options, TemplateText, Words
+from backout.ports import Look
+from backout.probes.base import EXCERPT, Kind, address_of, authorities, place
+from backout.probes.certificates import facts_of
+from backout.probes.curl import explain
+
+LIMIT = 1024 * 1024
+REDIRECTS = {301, 302, 303, 307, 308}
+
+
+class HttpOptions(Options):
+    """One request. Redirects are reported, not followed, unless `follow` says how many."""
+
+    short: ClassVar[str] = "url"
+    url: str
+    method: str = ""
+    headers: Mapping[str, str] = Field(default_factory=dict)
+    json_: Any = Field(default=None, alias="json")
+    body: str = ""
+    follow: int | TemplateText = 0
+    cert: str = ""
+    key: str = ""
+    ca: str = ""
+    insecure: bool = False
+    proxy: str = ""
+    """None is used unless it is named here: a check through a proxy proves the proxy."""
+
+
+class Http(Kind):
+    """On a host it connects to that host's address whatever the URL's name resolves to."""
+
+    Options: ClassVar[type[Options]] = HttpOptions
+    names: ClassVar[dict[str, str]] = {
+        "status": "the status code",
+        "headers": "lower-case name -> value; repeated ones are joined by a comma",
+        "body": "the parsed JSON body; there is none when the answer is not JSON",
+        "text": "the body as text",
+        "truncated": "true when the body was longer than 1 MiB",
+        "redirect": "where a redirect points to, or empty",
+        "elapsed_ms": "the whole request in milliseconds",
+        "timing": "milliseconds spent on dns, connect, tls and first_byte; and total",
+        "tls": "days_left, not_after, subject, issuer (https)",
+    }
+    expects: ClassVar[Words] = ("status < 400",)
+
+    def observe(self, look: Look) -> Observation:
+        """Ask, follow redirects as far as allowed, and tell what came."""
+        try:
+            request = _request(look)
+        except ValueError as error:
+            return Observation(error=str(error))
+        spent = 0.0
+        for hops in range(int(look.options.follow), -1, -1):
+            answer = _perform(request, look, look.timeout - spent / 1000)
+            spent += answer.elapsed_ms
+            onward = answer.redirect(request.url)
+            if not (hops and onward):
+                break
+            request = request.onward(onward, answer.status)
+        if answer.error:
+            return Observation(error=answer.error, elapsed_ms=spent, excerpt=answer.excerpt)
+        facts = {**answer.facts(request.url), "elapsed_ms": spent}
+        return Observation(facts=facts, elapsed_ms=spent, excerpt=answer.excerpt)
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    url: str
+    method: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+    @property
+    def parts(self) -> SplitResult:
+        return urlsplit(self.url)
+
+    def onward(self, url: str, status: int) -> _Request:
+        """The request that follows a redirect. Another origin gets none of the headers, for
+        they may hold credentials."""
+        old, new = self.parts, urlsplit(url)
+        same = (old.scheme, old.netloc) == (new.scheme, new.netloc)
+        keep = status in (307, 308) or self.method in ("GET", "HEAD")
+        return _Request(
+            url,
+            self.method if keep else "GET",
+            self.headers if same else (),
+            self.body if keep and same else b"",
+        )
+
+
+@dataclass(slots=True)
+class _Answer:
+    status: int = 0
+    lines: list[str] = field(default_factory=list)
+    content: bytearray = field(default_factory=bytearray)
+    truncated: bool = False
+    elapsed_ms: float = 0.0
+    timing: dict[str, float] = field(default_factory=dict)
+    chain: list[Any] = field(default_factory=list)
+    error: str = ""
+
+    def header(self, line: bytes) -> None:
+        if line.startswith(b"HTTP/"):
+            self.lines.clear()
+        else:
+            self.lines.append(line.decode("latin-1"))
+
+    def write(self, chunk: bytes) -> int:
+        """Take a chunk; a short count makes curl stop reading."""
+        room = LIMIT - len(self.content)
+        self.content += chunk[:room]
+        self.truncated = len(chunk) > room
+        return min(len(chunk), room)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for line in self.lines:
+            name, colon, value = line.partition(":")
+            if colon:
+                name, value = name.strip().lower(), value.strip()
+                found[name] = f"{found[name]}, {value}" if name in found else value
+        return found
+
+    @property
+    def text(self) -> str:
+        charset = re.search(r"charset=\"?([\w.:-]+)", self.headers.get("content-type", ""))
+        try:
+            return self.content.decode(charset[1] if charset else "utf-8", "replace")
+        except LookupError:
+            return self.content.decode("utf-8", "replace")
+
+    @property
+    def excerpt(self) -> str:
+        if self.error and not self.status:
+            return ""
+        return f"{self.status} {self.text[:EXCERPT]}".rstrip()
+
+    def redirect(self, base: str) -> str:
+        """Where the answer points to; empty when it is no redirect."""
+        location = self.headers.get("location", "")
+        return urljoin(base, location) if self.status in REDIRECTS and location else ""
+
+    def facts(self, url: str) -> dict[str, Any]:
+        facts: dict[str, Any] = {
+            "status": self.status,
+            "headers": self.headers,
+            "text": self.text,
+            "truncated": self.truncated,
+            "redirect": self.redirect(url),
+            "timing": self.timing,
+        }
+        if self.chain:
+            facts["tls"] = facts_of(self.chain)
+        facts.update(_parsed(b"" if self.truncated else bytes(self.content)))
+        return facts
+
+
+def _parsed(content: bytes) -> dict[str, Any]:
+    """The body under its name, or nothing at all: what is not JSON cannot be judged as such."""
+    try:
+        return {"body": json.loads(content, parse_constant=_not_json)}
+    except (ValueError, RecursionError):
+        return {}
+
+
+def _not_json(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _request(look: Look) -> _Request:
+    """The request with its secrets. Raises ValueError when it cannot be sent as it is."""
+    options, reveal = look.options, look.vault.reveal
+    url = reveal(options.url)
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{options.url!r} is not an http or https URL")
+    if options.json_ is not None:
+        body = json.dumps(_revealed(options.json_, reveal), allow_nan=False).encode()
+    else:
+        body = reveal(options.body).encode()
+    headers = {name: reveal(value) for name, value in options.headers.items()}
+    for name, value in headers.items():
+        if re.search(r"[\r\n\0]", name + value):
+            raise ValueError(f"the header {name!r} holds a line break")
+    return _Request(
+        url,
+        (options.method or ("POST" if body else "GET")).upper(),
+        tuple(_with_type(headers, body, options.json_ is not None)),
+        body,
+    )
+
+
+def _with_type(headers: Mapping[str, str], body: bytes, is_json: bool) -> Iterator[tuple[str, str]]:
+    yield from headers.items()
+    given = {name.lower() for name in headers}
+    if body and "content-type" not in given:
+        yield "Content-Type", "application/json" if is_json else "text/plain; charset=utf-8"
+    if "user-agent" not in given:
+        yield "User-Agent", "backout"
+
+
+def _revealed(value: Any, reveal: Any) -> Any:
+    """JSON data with its secrets, leaf by leaf, so that a quote in one breaks nothing."""
+    if isinstance(value, str):
+        return reveal(value)
+    if isinstance(value, Mapping):
+        return {reveal(key): _revealed(each, reveal) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_revealed(each, reveal) for each in value]
+    return value
+
+
+def _perform(request: _Request, look: Look, timeout: float) -> _Answer:
+    answer = _Answer()
+    if timeout <= 0:
+        answer.error = f"timed out after {look.timeout:g} s while following redirects"
+        return answer
+    curl = pycurl.Curl()
+    try:
+        _prepare(curl, request, look, timeout)
+        curl.setopt(pycurl.HEADERFUNCTION, answer.header)
+        curl.setopt(pycurl.WRITEFUNCTION, answer.write)
+        try:
+            curl.perform()
+        except pycurl.error as error:
+            if not answer.truncated:
+                answer.error = explain(curl, error, request.url, look.timeout)
+        answer.status = curl.getinfo(pycurl.RESPONSE_CODE)
+        answer.timing = _timing(curl)
+        answer.elapsed_ms = answer.timing["total"]
+        if request.parts.scheme == "https":
+            answer.chain = curl.getinfo(pycurl.INFO_CERTINFO)
+    finally:
+        curl.close()
+    return answer
+
+
+def _prepare(curl: Any, request: _Request, look: Look, timeout: float) -> None:
+    options, reveal = look.options, look.vault.reveal
+    curl.setopt(pycurl.URL, request.url.encode())
+    curl.setopt(pycurl.PROTOCOLS_STR, "http,https")
+    curl.setopt(pycurl.NOSIGNAL, 1)
+    curl.setopt(pycurl.FRESH_CONNECT, 1)
+    curl.setopt(pycurl.FORBID_REUSE, 1)
+    curl.setopt(pycurl.TIMEOUT_MS, max(1, int(timeout * 1000)))
+    curl.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, int(timeout * 1000)))
+    curl.setopt(pycurl.PROXY, reveal(options.proxy))
+    curl.setopt(pycurl.ACCEPT_ENCODING, "")
+    curl.setopt(pycurl.CERTINFO, 1)
+    _trust(curl, options)
+    if address := address_of(look.host):
+        name = urlsplit(reveal(options.url)).hostname or ""
+        curl.setopt(pycurl.CONNECT_TO, [f"{place(name, '')}:{place(address, '')}"])
+    headers = [f"{name}: {value}" if value else f"{name};" for name, value in request.headers]
+    curl.setopt(pycurl.HTTPHEADER, [line.encode() for line in (*headers, "Expect:")])
+    if request.method == "HEAD":
+        curl.setopt(pycurl.NOBODY, 1)
+    else:
+        if request.body:
+            curl.setopt(pycurl.POSTFIELDS, request.body)
+        curl.setopt(pycurl.CUSTOMREQUEST, request.method)
+
+
+def _trust(curl: Any, options: Any) -> None:
+    if bundle := options.ca or authorities():
+        curl.setopt(pycurl.CAINFO, bundle)
+    if options.insecure:
+        curl.setopt(pycurl.SSL_VERIFYPEER, 0)
+        curl.setopt(pycurl.SSL_VERIFYHOST, 0)
+    if options.cert:
+        curl.setopt(pycurl.SSLCERT, options.cert)
+    if options.key:
+        curl.setopt(pycurl.SSLKEY, options.key)
+
+
+def _timing(curl: Any) -> dict[str, float]:
+    """Each phase's own milliseconds, from the moments that curl noted."""
+    dns, connected, secured, first, total = (
+        curl.getinfo(moment) * 1000
+        for moment in (
+            pycurl.NAMELOOKUP_TIME,
+            pycurl.CONNECT_TIME,
+            pycurl.APPCONNECT_TIME,
+            pycurl.STARTTRANSFER_TIME,
+            pycurl.TOTAL_TIME,
+        )
+    )
+    ready = secured or connected
+    phases = {
+        "dns": dns,
+        "connect": max(0.0, connected - dns),
+        "tls": max(0.0, secured - connected),
+        "first_byte": max(0.0, first - ready),
+        "total": total,
+    }
+    return {name: round(value, 3) for name, value in phases.items()}

@@ -1,0 +1,76 @@
+"""`tcp`: does something accept connections there, and what does it say."""
+
+from __future__ import annotations
+
+import socket
+import time
+from typing import ClassVar
+
+from backout.model import Observation, Options, Words
+from backout.ports import Look
+from backout.probes.base import EXCERPT, Kind, address_of, place
+
+
+class TcpOptions(Options):
+    """`host:port`; on a host the port alone is enough."""
+
+    short: ClassVar[str] = "address"
+    address: str | int
+    send: str = ""
+    banner: bool = False
+    """Wait for what the server says first, or answers to `send`."""
+
+
+class Tcp(Kind):
+    """On a host it connects to that host's address, whatever name stands before the port."""
+
+    Options: ClassVar[type[Options]] = TcpOptions
+    names: ClassVar[dict[str, str]] = {
+        "connected": "true when the connection was accepted",
+        "banner": "what the server said, when `send` or `banner` asks for it",
+        "elapsed_ms": "connecting, in milliseconds",
+    }
+    expects: ClassVar[Words] = ("connected",)
+
+    def observe(self, look: Look) -> Observation:
+        """Connect; say and hear what the options ask for."""
+        name, _, port = str(look.options.address).rpartition(":")
+        name = address_of(look.host) or name.strip("[]") or "127.0.0.1"
+        if not port.isdecimal():
+            return Observation(error=f"{look.options.address!r} is not host:port")
+        started = time.monotonic()
+        doing = "connecting"
+        try:
+            with socket.create_connection((name, int(port)), look.timeout) as link:
+                elapsed = (time.monotonic() - started) * 1000
+                facts: dict[str, object] = {"connected": True, "elapsed_ms": elapsed}
+                doing = "waiting for its words"
+                if look.options.send or look.options.banner:
+                    link.sendall(look.vault.reveal(look.options.send).encode())
+                    facts["banner"] = _heard(link, started + look.timeout)
+        except TimeoutError:
+            error = f"timed out after {look.timeout:g} s while {doing} ({place(name, port)})"
+        except socket.gaierror:
+            error = f"could not resolve {name}"
+        except OSError as trouble:
+            error = _words(trouble, place(name, port))
+        else:
+            return Observation(facts, elapsed_ms=elapsed, excerpt=str(facts.get("banner", "")))
+        return Observation(error=error, elapsed_ms=(time.monotonic() - started) * 1000)
+
+
+def _heard(link: socket.socket, deadline: float) -> str:
+    """The first line, or as much as came before the server closed or EXCERPT was full."""
+    heard = b""
+    while b"\n" not in heard and len(heard) < EXCERPT:
+        link.settimeout(max(0.001, deadline - time.monotonic()))
+        chunk = link.recv(4096)
+        if not chunk:
+            break
+        heard += chunk
+    return heard[:EXCERPT].decode("utf-8", "replace")
+
+
+def _words(trouble: OSError, where: str) -> str:
+    words = (trouble.strerror or str(trouble)).lower()
+    return f"{words} by {where}" if words == "connection refused" else f"{words}: {where}"
