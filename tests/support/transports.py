@@ -63,7 +63,7 @@ class Shell:
         started = time.monotonic()
         env = {**(self._env or {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}), **dict(command.env)}
         done = subprocess.run(
-            [*self._inside, "sh", "-c", f"set -e\n{command.script}"],
+            [*self._inside, "/bin/sh", "-c", f"set -e\n{command.script}"],
             cwd=command.cwd or None,
             env=env,
             stdin=subprocess.DEVNULL,

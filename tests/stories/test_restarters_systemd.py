@@ -1,0 +1,130 @@
+"""The systemd backend on hosts whose first process is systemd."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import pytest
+
+from backout.model import Host, Identity, Service, State
+from backout.restarters.systemd import Systemd, SystemdOptions
+from support import sample_app
+from support.dockerd import DockerEngine
+from support.systemd_host import UNIT, SystemdBed, SystemdHost
+from support.tools import program
+from support.transports import Shell
+from support.wait import eventually
+
+
+class Bed(NamedTuple):
+    host: SystemdHost
+    restarter: Callable[..., Systemd]
+
+
+@pytest.fixture
+def bed(docker_engine: DockerEngine, systemd_bed: SystemdBed) -> Iterator[Bed]:
+    host = systemd_bed["web1"]
+    inside = [program("docker"), "exec", host.container]
+    transport = Shell(
+        inside=inside, env=docker_engine.environment, host=Host(name="web1", address=host.address)
+    )
+
+    def restarter(name: str = UNIT, port: int | None = host.app_port) -> Systemd:
+        service = Service(name=name, backend="systemd", port=port, options=SystemdOptions())
+        return Systemd(service, transport)
+
+    sample_app.wait_healthy(host.address, host.app_port, release="1")
+    yield Bed(host, restarter)
+
+
+def up(restarter: Systemd) -> Identity:
+    identity = eventually(lambda: (seen := restarter.identity()).up and seen, saying="up")
+    assert identity
+    return identity
+
+
+def test_a_restart_changes_the_identity_and_looking_does_not(bed: Bed) -> None:
+    restarter = bed.restarter()
+    before = up(restarter)
+    assert restarter.identity().value == before.value
+    assert before.restarts == 0
+    assert before.uptime is not None
+    assert 0 <= before.uptime < 60
+
+    assert restarter.restart("run.restart").state is State.DONE
+
+    after = up(restarter)
+    assert after.value != before.value
+    assert bed.host.show("InvocationID")["InvocationID"] in after.value
+
+
+def test_a_crash_looper_restarts_fine_and_is_counted(bed: Bed) -> None:
+    restarter = bed.restarter()
+    bed.host.deploy("2", "crash-at-start")
+    assert restarter.restart("run.restart").exit_code == 0
+
+    counted = eventually(lambda: restarter.identity().restarts, saying="a restart by itself")
+    assert counted >= 1
+    eventually(lambda: "failed" in restarter.identity().detail, saying="giving up")
+    identity = restarter.identity()
+    assert (identity.up, identity.value, identity.known) == (False, "", True)
+    assert "boom: release 2 cannot start" in restarter.logs(50)
+
+
+def test_the_start_limit_does_not_stand_in_the_way_of_a_restart(bed: Bed) -> None:
+    restarter = bed.restarter()
+    bed.host.deploy("2", "crash-at-start")
+    restarter.restart("run.restart")
+    eventually(lambda: "failed" in restarter.identity().detail, saying="giving up")
+    assert bed.host.run("systemctl", "restart", UNIT).returncode == 1
+    bed.host.deploy("1")
+    assert restarter.restart("run.again").state is State.DONE
+    assert up(restarter).restarts == 0
+
+
+def test_an_orphan_that_holds_the_port_is_not_the_service(bed: Bed) -> None:
+    restarter = bed.restarter()
+    restarter.stop("run.stop")
+    variables = [f"--setenv=HOST={bed.host.address}", f"--setenv=PORT={bed.host.app_port}"]
+    orphan = ["/usr/bin/python3", "-S", "/app/app.py"]
+    assert bed.host.run("systemd-run", "--unit=orphan", *variables, *orphan).returncode == 0
+    sample_app.wait_healthy(bed.host.address, bed.host.app_port, release="1")
+    bed.host.deploy("2", "never-bind")
+
+    assert restarter.restart("run.restart").state is State.DONE
+
+    identity = restarter.identity()
+    assert not identity.up
+    assert identity.value
+    assert f"port {bed.host.app_port} is held by process" in identity.detail
+    assert bed.restarter(port=None).identity().up
+
+
+def test_an_unknown_unit_is_not_known(bed: Bed) -> None:
+    restarter = bed.restarter("nobody")
+    identity = restarter.identity()
+    assert (identity.up, identity.known) == (False, False)
+    assert identity.detail == "no unit nobody.service"
+    assert restarter.restart("run.restart").exit_code == 5
+    assert restarter.find() == ()
+
+
+def test_a_stopped_unit_is_known_and_stopping_again_is_fine(bed: Bed) -> None:
+    restarter = bed.restarter()
+    assert restarter.stop("run.stop").state is State.DONE
+    assert restarter.stop("run.stop").state is State.DONE
+    identity = restarter.identity()
+    assert (identity.up, identity.value, identity.known) == (False, "", True)
+    assert identity.detail == "inactive (dead)"
+
+
+def test_it_is_found_by_name(bed: Bed) -> None:
+    assert bed.restarter().find() == ({"backend": "systemd", "name": UNIT},)
+
+
+def test_a_machine_without_systemd_knows_nothing() -> None:
+    service = Service(name=UNIT, backend="systemd", options=SystemdOptions())
+    identity = Systemd(service, Shell(env={"PATH": "/nowhere"})).identity()
+    assert (identity.up, identity.known) == (False, False)
+    assert "systemctl" in identity.detail
