@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import pytest
@@ -23,7 +23,7 @@ class Bed(NamedTuple):
 
 
 @pytest.fixture
-def bed(docker_engine: DockerEngine, systemd_bed: SystemdBed) -> Iterator[Bed]:
+def bed(docker_engine: DockerEngine, systemd_bed: SystemdBed) -> Bed:
     host = systemd_bed["web1"]
     inside = [program("docker"), "exec", host.container]
     transport = Shell(
@@ -35,7 +35,7 @@ def bed(docker_engine: DockerEngine, systemd_bed: SystemdBed) -> Iterator[Bed]:
         return Systemd(service, transport)
 
     sample_app.wait_healthy(host.address, host.app_port, release="1")
-    yield Bed(host, restarter)
+    return Bed(host, restarter)
 
 
 def up(restarter: Systemd) -> Identity:
@@ -65,7 +65,7 @@ def test_a_crash_looper_restarts_fine_and_is_counted(bed: Bed) -> None:
     assert restarter.restart("run.restart").exit_code == 0
 
     counted = eventually(lambda: restarter.identity().restarts, saying="a restart by itself")
-    assert counted >= 1
+    assert counted
     eventually(lambda: "failed" in restarter.identity().detail, saying="giving up")
     identity = restarter.identity()
     assert (identity.up, identity.value, identity.known) == (False, "", True)
