@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -72,6 +72,11 @@ class Noun(BaseModel):
 
 class Options(Noun):
     """The options of one kind of step, check or restart backend."""
+
+    short: ClassVar[str] = ""
+    """The field that a bare scalar or list fills: `run: "make"`."""
+    shell_fields: ClassVar[tuple[str, ...]] = ()
+    """Fields that are POSIX shell text: what `{{ … }}` puts into them is quoted."""
 
 
 class NoOptions(Options):
