@@ -1,0 +1,256 @@
+"""The command line under the real `invoke` and `backout`, with a stand-in for what they call."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.tools import venv_program
+
+STAND_IN = """
+import json, os, sys, types
+app = types.ModuleType("backout.app")
+def main(verb, words):
+    print(json.dumps({"verb": verb, "words": words}))
+    return int(os.environ.get("STAND_IN_CODE", "0"))
+app.main = main
+import backout
+backout.app = sys.modules["backout.app"] = app
+"""
+
+
+@dataclass(frozen=True)
+class Said:
+    code: int
+    out: str
+    err: str
+
+    def __post_init__(self) -> None:
+        assert "Traceback" not in self.err, self.err
+
+    @property
+    def words(self) -> dict[str, Any]:
+        told = json.loads(self.out)
+        return {"verb": told["verb"], **{k: v for k, v in told["words"].items() if v}}
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """One of the two programs, somewhere."""
+
+    argv: tuple[str, ...]
+    directory: Path
+    name: str
+
+    def __call__(self, *words: str, env: Mapping[str, str] | None = None) -> Said:
+        environment = {"PATH": "/usr/bin:/bin", "HOME": str(self.directory), **(env or {})}
+        done = subprocess.run(
+            [*self.argv, *words],
+            cwd=self.directory,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        return Said(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture(params=["invoke", "backout"])
+def cli(request: pytest.FixtureRequest, tmp_path: Path) -> CommandLine:
+    if request.param == "invoke":
+        (tmp_path / "tasks.py").write_text(STAND_IN + "\nfrom backout.tasks import ns\n")
+        return CommandLine((venv_program("invoke"),), tmp_path, "invoke")
+    program = STAND_IN + "\nfrom backout.tasks import main\nsys.argv[0] = 'backout'\nmain()\n"
+    return CommandLine((sys.executable, "-c", program), tmp_path, "backout")
+
+
+def test_the_words_reach_the_verb(cli: CommandLine) -> None:
+    said = cli("deploy", "--target", "prod", "--hosts", "web1,web2", "--message=Fix = it", "--yes")
+    assert said.code == 0
+    assert said.words == {
+        "verb": "deploy",
+        "target": "prod",
+        "hosts": "web1,web2",
+        "message": "Fix = it",
+        "yes": True,
+    }
+
+
+def test_repeatable_words_add_up(cli: CommandLine) -> None:
+    said = cli("run", "--runbook", "r", "--param", "a=1", "--param=b=2", "--accept-red", "alive")
+    assert said.words["param"] == ["a=1", "b=2"]
+    assert said.words["accept_red"] == ["alive"]
+
+
+@pytest.mark.parametrize("code", range(1, 10))
+def test_every_exit_code_reaches_the_shell(cli: CommandLine, code: int) -> None:
+    assert cli("verify", env={"STAND_IN_CODE": str(code)}).code == code
+
+
+def test_a_failing_verb_stops_the_ones_after_it(cli: CommandLine) -> None:
+    said = cli("lint", "deploy", "--target", "prod", env={"STAND_IN_CODE": "2"})
+    assert said.code == 2
+    assert said.words["verb"] == "lint"
+
+
+@pytest.mark.parametrize(
+    ("words", "what", "next"),
+    [
+        (("deploy", "--taget", "prod"), "did you mean --target?", "--help deploy"),
+        (("deplyo",), "did you mean deploy?", "--list"),
+        (("--help", "deplyo"), "did you mean deploy?", "--list"),
+        (("deploy", "--target"), "--target needs a value", "--help deploy"),
+        (("deploy", "--target", "--yes"), "--target needs a value", "--help deploy"),
+        (("deploy", "--yes=maybe"), "--yes takes no value", "--help deploy"),
+        (("deploy", "prod"), "deploy does not understand 'prod'", "--help deploy"),
+        (("show",), "show needs RUN", "--help show"),
+        (("show", "--jsn"), "show needs RUN", "--help show"),
+        (("--lst",), "did you mean --list?", "--list"),
+        (("deploy", "--target", "prod", "--dry"), "--dry is not honoured", "plan --target prod"),
+    ],
+)
+def test_mistaken_words_exit_2_with_three_lines(
+    cli: CommandLine, words: tuple[str, ...], what: str, next: str
+) -> None:
+    said = cli(*words)
+    assert said.code == 2
+    assert said.out == ""
+    first, state, following = said.err.splitlines()
+    assert what in first
+    assert state == "state: nothing was touched"
+    assert following.startswith("next:  ")
+    assert following.endswith(next)
+
+
+def test_with_json_a_mistaken_word_is_one_object_on_stdout(cli: CommandLine) -> None:
+    said = cli("deploy", "--taget", "prod", "--json")
+    assert (said.code, said.err) == (2, "")
+    told = json.loads(said.out)
+    assert told["exit_code"] == 2
+    assert told["error"] == {
+        "what": "deploy has no option --taget; did you mean --target?",
+        "where": "command line",
+        "next": f"{cli.name} --help deploy",
+    }
+
+
+def test_the_list_names_every_verb_on_one_line_each(cli: CommandLine) -> None:
+    said = cli("--list")
+    assert said.code == 0
+    verbs = [line.split()[0] for line in said.out.splitlines() if line.startswith("  ")]
+    assert verbs == sorted(
+        [
+            "plan",
+            "deploy",
+            "run",
+            "rollback",
+            "resume",
+            "abort",
+            "verify",
+            "status",
+            "history",
+            "show",
+            "lint",
+            "doctor",
+            "unlock",
+            "init",
+            "demo",
+        ]
+    )
+
+
+@pytest.mark.parametrize("words", [("--help", "deploy"), ("deploy", "--help")])
+def test_help_tells_what_a_verb_does_and_what_its_words_mean(
+    cli: CommandLine, words: tuple[str, ...]
+) -> None:
+    said = cli(*words)
+    assert said.code == 0
+    assert "Example: invoke deploy --target prod" in said.out
+    assert "5 backing out is incomplete" in said.out
+    assert "--param NAME=VALUE: a parameter of the runbook. Repeatable." in said.out
+
+
+@pytest.mark.parametrize("word", ["--help", "-h"])
+def test_help_is_not_taken_for_the_name_of_a_run(cli: CommandLine, word: str) -> None:
+    said = cli("show", word)
+    assert said.code == 0
+    assert "The run's name" in said.out
+
+
+def test_tasks_and_their_options_are_completed(cli: CommandLine) -> None:
+    names = cli("--complete", "--", f"{cli.name} ro").out.split()
+    assert "rollback" in names
+    options = cli("--complete", "--", f"{cli.name} rollback --").out.split()
+    assert {"--to", "--target", "--yes", "--json"} <= set(options)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_completion_script_is_printed(cli: CommandLine, shell: str) -> None:
+    said = cli("--print-completion-script", shell)
+    assert said.code == 0
+    assert cli.name in said.out
+
+
+def test_invokes_own_options_keep_working(cli: CommandLine, tmp_path: Path) -> None:
+    if cli.name == "invoke":
+        cli = CommandLine((*cli.argv, "-r", str(cli.directory), "-c", "tasks"), Path("/"), "invoke")
+    assert cli("lint").words == {"verb": "lint"}
+
+
+def test_the_bare_program_lists_its_verbs(tmp_path: Path) -> None:
+    said = CommandLine((venv_program("backout"),), tmp_path, "backout")()
+    assert said.code == 0
+    assert "rollback" in said.out
+    assert "--prompt-for-sudo-password" not in said.out
+
+
+def test_the_version_is_backouts_own(tmp_path: Path) -> None:
+    said = CommandLine((venv_program("backout"),), tmp_path, "backout")("--version")
+    assert said.out.startswith("Backout 0.")
+
+
+def test_a_core_option_without_its_value_exits_2(tmp_path: Path) -> None:
+    said = CommandLine((venv_program("backout"),), tmp_path, "backout")("--list-depth", "x")
+    assert said.code == 2
+    assert len(said.err.splitlines()) == 3
+
+
+def test_another_repositorys_tasks_that_contain_these_are_left_to_invoke(tmp_path: Path) -> None:
+    (tmp_path / "tasks.py").write_text(
+        textwrap.dedent(STAND_IN)
+        + "from invoke import Collection, task\n"
+        + "from backout.tasks import ns as backout_tasks\n"
+        + "@task\ndef build(c, fast=False):\n    print(fast)\n"
+        + "ns = Collection(build, backout=backout_tasks)\n"
+    )
+    cli = CommandLine((venv_program("invoke"),), tmp_path, "invoke")
+    assert cli("build", "--fast").out == "True\n"
+    assert cli("backout.deploy", "--target", "prod").words["target"] == "prod"
+
+
+def test_a_repository_may_add_tasks_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "tasks.py").write_text(
+        "from invoke import task\nfrom backout.tasks import ns\n"
+        "@task\ndef build(c, fast=False):\n    print(fast)\nns.add_task(build)\n"
+    )
+    cli = CommandLine((venv_program("invoke"),), tmp_path, "invoke")
+    assert cli("build", "--fast").out == "True\n"
+    assert "did you mean build?" in cli("biuld").err
+
+
+def test_listing_loads_nothing_heavy() -> None:
+    program = "import sys, backout.tasks; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    heavy = {"fabric", "paramiko", "docker", "cel", "psycopg", "jinja2", "rich", "pycurl"}
+    heavy |= {"pydantic", "sqlite3", "backout.model", "backout.errors", "backout.app"}
+    assert heavy.isdisjoint(done.stdout.split())
