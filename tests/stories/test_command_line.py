@@ -146,24 +146,9 @@ def test_the_list_names_every_verb_on_one_line_each(cli: CommandLine) -> None:
     said = cli("--list")
     assert said.code == 0
     verbs = [line.split()[0] for line in said.out.splitlines() if line.startswith("  ")]
-    assert verbs == sorted(
-        [
-            "plan",
-            "deploy",
-            "run",
-            "rollback",
-            "resume",
-            "abort",
-            "verify",
-            "status",
-            "history",
-            "show",
-            "lint",
-            "doctor",
-            "unlock",
-            "init",
-            "demo",
-        ]
+    assert " ".join(verbs) == (
+        "abort demo deploy doctor history init lint plan resume rollback run show status unlock "
+        "verify"
     )
 
 
@@ -175,7 +160,7 @@ def test_help_tells_what_a_verb_does_and_what_its_words_mean(
     assert said.code == 0
     assert "Example: invoke deploy --target prod" in said.out
     assert "5 backing out is incomplete" in said.out
-    assert "--param NAME=VALUE: a parameter of the runbook. Repeatable." in said.out
+    assert "--param NAME=VALUE: a parameter of the runbook." in said.out
 
 
 @pytest.mark.parametrize("word", ["--help", "-h"])
