@@ -6,6 +6,7 @@ from backout.tables import Table
 
 BACKENDS = Table(
     {
+        "pm2": "backout.restarters.pm2:Pm2",
         "supervisor": "backout.restarters.supervisor:Supervisor",
         "systemd": "backout.restarters.systemd:Systemd",
     }

@@ -1,0 +1,164 @@
+"""Applications under PM2."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from backout.model import Identity, Options, Result, State
+from backout.restarters.backend import Backend, last, nobody_knows, quote, section, sections
+from backout.restarters.listeners import Holder, judge, scan
+
+# Keeps the environment of the applications, secrets and all, on the machine. A first look at
+# PM2 prints a banner before the list.
+_KEPT = """
+let text = "";
+process.stdin.on("data", (part) => (text += part)).on("end", () => {
+  const list = text.split("\\n").reverse().find((line) => /^\\[(\\{|\\]$)/.test(line)) || "[]";
+  for (const { name, pid, pm_id, pm2_env: env } of JSON.parse(list)) {
+    if (name !== process.argv[1]) continue;
+    const { status, pm_uptime, restart_time, exec_mode, wait_ready, pm_cwd } = env;
+    const uptime = (Date.now() - pm_uptime) / 1000;
+    const logs = [env.pm_out_log_path, env.pm_err_log_path];
+    console.log(JSON.stringify({
+      pm_id, pid, status, pm_uptime, uptime, restart_time, exec_mode, wait_ready, pm_cwd, logs,
+    }));
+  }
+});
+""".strip()
+
+_NO_DAEMON = "PM2's daemon does not run here"
+
+Row = Mapping[str, Any]
+
+
+class Pm2Options(Options):
+    """`home` is PM2_HOME; `path` is put before PATH, for a Node.js that a login would find;
+    `ecosystem` is the file that the application is started from."""
+
+    home: str = ""
+    path: str = ""
+    ecosystem: str = ""
+
+
+class Pm2(Backend):
+    """`service.name` is the application's name; all its instances count."""
+
+    Options: ClassVar[type[Options]] = Pm2Options
+
+    def identity(self) -> Identity:
+        """Every instance's process and when it started. PM2 calls a crash looper online, with
+        exit code 0: its restarts tell."""
+        port = self.service.port
+        result = self.read(*self._list(), scan(port))
+        if not result.ok:
+            return nobody_knows(result)
+        found = sections(result.stdout)
+        rows, daemon = _rows(found[""]), found["daemon"].strip()
+        if not rows:
+            words = f"PM2 knows no {self.service.name}" if daemon else _NO_DAEMON
+            return Identity(up=False, known=False, detail=words)
+        return judge(found, port, _identity(rows), _owner(rows, daemon))
+
+    def restart(self, key: str) -> Result:
+        """A cluster that says when it is ready is reloaded; all else is restarted, which also
+        starts what is stopped. The environment is taken anew."""
+        looked = self.read(*self._list())
+        if not looked.ok:
+            return looked
+        rows = _rows(sections(looked.stdout)[""])
+        if not rows and not self.service.options.ecosystem:
+            reason = f"PM2 knows no {self.service.name}, and no ecosystem file says how to start it"
+            return Result(State.FAILED, reason=reason)
+        return self.change(key, *self._setting(), self._verb(all(map(_reloads, rows)) and rows))
+
+    def stop(self, key: str) -> Result:
+        """Stop every instance; where PM2 or the application is not there, it is stopped."""
+        looked = self.read(*self._list())
+        if not looked.ok:
+            return looked
+        if not _rows(sections(looked.stdout)[""]):
+            return Result(State.DONE, exit_code=0)
+        return self.change(key, *self._setting(), quote("pm2", "stop", self.service.name))
+
+    def logs(self, lines: int) -> str:
+        looked = self.read(*self._list())
+        rows = _rows(sections(looked.stdout)[""])
+        files = {path for row in rows for path in row["logs"] if path and path != "/dev/null"}
+        if not files:
+            return ""
+        newest_last = f"ls -tr {quote(*sorted(files))} 2>/dev/null"
+        tail = f'tail -n {lines:d} "$file"'
+        text = self.read(f"{newest_last} | while read -r file; do {tail}; done").stdout
+        return last(text, lines)
+
+    def find(self) -> Sequence[Mapping[str, str]]:
+        looked = self.read(*self._list())
+        rows = _rows(sections(looked.stdout)[""]) if looked.ok else []
+        directories = dict.fromkeys(row["pm_cwd"] for row in rows)
+        return tuple(
+            {"backend": "pm2", "name": self.service.name, "directory": directory}
+            for directory in directories
+        )
+
+    def _list(self) -> tuple[str, ...]:
+        """Shell text that lists the instances. A look must not start PM2's daemon, as any
+        command to a PM2 that does not run would."""
+        keep = quote("node", "-e", _KEPT, "--", self.service.name)
+        return (
+            *self._setting(),
+            'daemon=$(cat "${PM2_HOME:-$HOME/.pm2}/pm2.pid" 2>/dev/null) || daemon=',
+            'if [ -n "$daemon" ] && kill -0 "$daemon" 2>/dev/null',
+            f"then list=$(pm2 jlist); printf '%s\\n' \"$list\" | {keep}",
+            "else daemon=; fi",
+            section("daemon"),
+            'echo "$daemon"',
+        )
+
+    def _setting(self) -> tuple[str, ...]:
+        options, directory = self.service.options, self.service.directory
+        return (
+            f'export PATH={quote(options.path)}:"$PATH"' if options.path else "",
+            f"export PM2_HOME={quote(options.home)}" if options.home else "",
+            f"cd {quote(directory)}" if directory and options.ecosystem else "",
+        )
+
+    def _verb(self, reload: object) -> str:
+        name, ecosystem = self.service.name, self.service.options.ecosystem
+        if ecosystem:
+            verb = "startOrReload" if reload else "startOrRestart"
+            return quote("pm2", verb, ecosystem, "--only", name, "--update-env")
+        return quote("pm2", "reload" if reload else "restart", name, "--update-env")
+
+
+def _rows(text: str) -> list[Row]:
+    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+
+
+def _reloads(row: Row) -> bool:
+    cluster = row["exec_mode"] == "cluster_mode" and row.get("wait_ready")
+    return bool(cluster) and row["status"] == "online"
+
+
+def _identity(rows: Sequence[Row]) -> Identity:
+    running = [row for row in rows if row["pid"]]
+    return Identity(
+        up=all(row["status"] == "online" and row["pid"] for row in rows),
+        value=" ".join(sorted(f"{row['pid']}.{row['pm_uptime']}" for row in running)),
+        restarts=sum(row["restart_time"] for row in rows),
+        uptime=min((row["uptime"] for row in running), default=None),
+        detail="; ".join(f"instance {row['pm_id']} {row['status']}" for row in rows),
+    )
+
+
+def _owner(rows: Sequence[Row], daemon: str) -> Callable[[Holder], bool]:
+    """In a cluster the daemon holds the port for its workers."""
+    pids = {int(row["pid"]) for row in rows if row["pid"]}
+    cluster = any(row["exec_mode"] == "cluster_mode" for row in rows)
+    master = int(daemon) if cluster and daemon else None
+
+    def ours(holder: Holder) -> bool:
+        return holder.descends_from(pids) or holder.line[0] == master
+
+    return ours
