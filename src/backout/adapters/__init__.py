@@ -1,0 +1,1 @@
+"""What fills the seams: transports, the lease, the journal, the clock, the terminal."""

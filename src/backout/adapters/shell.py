@@ -1,0 +1,431 @@
+"""Shell text: the one place where it is composed and quoted, and its answers are read.
+
+Every command runs in a POSIX shell of its own that leads its process group. That shell first
+says `MARK PID WORD` on both streams, so that whatever a login shell printed before is dropped
+and a timeout can end the group.
+
+A command with a key runs under a *note*, three files beside the host's lease::
+
+    notes/RUN/KEY.start     pid, boot id and start time of the shell, written before anything runs
+    notes/RUN/KEY.out .err  the output, in files, so that a cut link breaks no pipe
+    notes/RUN/KEY.end       the exit status and the word `end`, in one write
+
+The `.start` is opened exclusively: the same key never runs beside itself, and never again once
+it ended. All of it is done with builtins, because a fork on the host is what a command costs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import shlex
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from backout.errors import Refused, Unreachable
+from backout.model import Command, Host, Result, State
+from backout.ports import Vault
+
+KEPT = 128 * 1024
+"""How many bytes of a stream's head, and how many of its tail, are kept."""
+GRACE = 2.0
+"""How long a process group that was asked to end is waited for before it is killed."""
+LOOK = 60.0
+"""The timeout of our own short commands."""
+
+quote = shlex.quote
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
+
+
+def path(text: str) -> str:
+    """A path as shell text; one that is relative, or begins with `~/`, starts at home."""
+    if text.startswith("/"):
+        return quote(text)
+    rest = text.removeprefix("~").strip("/")
+    return f'"$HOME"/{quote(rest)}' if rest else '"$HOME"'
+
+
+def note_names(key: str) -> tuple[str, str]:
+    """The directory and the file name, both flat and safe, of the note of `run/rest`."""
+    run, _, rest = key.partition("/")
+    return run_name(run), _flat(rest or run)
+
+
+def run_name(run: str) -> str:
+    """The directory below `notes` that holds a run's notes."""
+    return _flat(run)
+
+
+def _flat(text: str) -> str:
+    flat = _UNSAFE.sub("_", text).lstrip(".")[:80]
+    return flat if flat == text else f"{flat}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+# --- what runs on the machine ------------------------------------------------------------
+
+_LIBRARY = r"""
+bo_started() {
+  bo_s=; { IFS= read -r bo_s <"/proc/$1/stat"; } 2>/dev/null
+  if [ -n "$bo_s" ]; then
+    set -- ${bo_s##*) }
+    case $1 in Z|X) bo_s= ;; *) bo_s=${20} ;; esac
+  elif [ ! -e /proc/self/stat ]; then bo_s=$(ps -o lstart= -p "$1" 2>/dev/null); fi
+}
+bo_booted() { bo_b=-; { IFS= read -r bo_b </proc/sys/kernel/random/boot_id; } 2>/dev/null; }
+bo_alive() {
+  bo_p= bo_b0= bo_s0=; { read -r bo_p bo_b0 bo_s0 <"$bo_note.start"; } 2>/dev/null
+  bo_booted; [ -n "$bo_p" ] && [ "$bo_b0" = "$bo_b" ] || return 1
+  bo_started "$bo_p"
+  if [ -n "$bo_s" ]; then [ "$bo_s" = "$bo_s0" ]; else kill -0 "-$bo_p" 2>/dev/null; fi
+}
+bo_ended() {
+  bo_r= bo_e=; { read -r bo_r bo_e <"$bo_note.end"; } 2>/dev/null; [ "$bo_e" = end ]
+}
+bo_say() {
+  trap '' PIPE; echo "$bo_mark $$ $*"; echo "$bo_mark $$" >&2; trap - PIPE
+}
+bo_show() {
+  [ ! -s "$bo_note.out" ] || head -c LIMIT "$bo_note.out"
+  [ ! -s "$bo_note.err" ] || head -c LIMIT "$bo_note.err" >&2
+}
+""".replace("LIMIT", str(KEPT + 1))
+
+_CLAIM = r"""
+bo_w=run
+[ -d "$bo_dir" ] || {
+  mkdir -p "$bo_dir" && bo_booted && echo "$bo_b" >"$bo_dir/boot"
+} 2>/dev/null
+bo_started $$; bo_booted; bo_me="$$ $bo_b $bo_s"; set -C
+if { echo "$bo_me" >"$bo_note.start"; } 2>/dev/null; then :
+elif bo_ended; then bo_w=ended
+elif bo_alive; then bo_w=running
+elif { echo "$bo_me" >|"$bo_note.start"; } 2>/dev/null; then :
+else bo_w=full; fi
+set +C
+"""
+
+_FENCE = r"""
+bo_t=; { IFS= read -r bo_t <"$bo_lock/token"; } 2>/dev/null
+if [ "$bo_t" != "$bo_token" ]; then bo_say fenced; exit 1; fi
+{ echo "$bo_step" >"$bo_lock/step"; } 2>/dev/null
+"""
+
+_RECALL = r"""
+bo_w=none bo_r=0
+if [ -e "$bo_note.start" ]; then
+  if bo_alive; then bo_w=running; else bo_w=lost; fi
+  if bo_ended; then bo_w=ended; fi
+elif { read -r bo_b0 <"$bo_dir/boot"; } 2>/dev/null; then
+  bo_booted; [ "$bo_b0" = "$bo_b" ] || bo_w=lost
+fi
+bo_say $bo_w $bo_p
+[ $bo_w = none ] || bo_show
+exit ${bo_r:-0}
+"""
+
+_END_GROUP = r"""
+kill -TERM "-$p" 2>/dev/null || exit 0
+i=0
+while kill -0 "-$p" 2>/dev/null && [ $i -lt STEPS ]; do
+  sleep 0.1 2>/dev/null || sleep 1; i=$((i+1))
+done
+kill -KILL "-$p" 2>/dev/null || :
+""".replace("STEPS", str(round(GRACE * 10)))
+
+
+def _assign(**values: str) -> str:
+    return " ".join(f"{name}={value}" for name, value in values.items()) + "\n"
+
+
+def _body(command: Command, env: Iterable[tuple[str, str]]) -> str:
+    """The command proper: strict, in its directory, with its environment."""
+    lines = ["set -e"]
+    if command.cwd:
+        lines.append(f"cd -- {path(command.cwd)} >/dev/null")
+    for name, value in env:
+        if not _NAME.fullmatch(name):
+            raise Refused(f"{name!r} is not a name for an environment variable")
+        lines.append(f"export {name}={quote(value)}")
+    lines.append(f"eval {quote(command.script)}")
+    return "\n".join(lines)
+
+
+def _whole(text: str) -> str:
+    """A shell parses all of a group before it runs any of it: a torn script runs nothing."""
+    return f"{{ {text}\nexit; }} </dev/null\n"
+
+
+def plain(command: Command, env: Iterable[tuple[str, str]], mark: str) -> str:
+    """A command that only reads."""
+    return _whole(f"echo {mark} $$ run; echo {mark} $$ >&2\n{_body(command, env)}")
+
+
+def noted(
+    command: Command, env: Iterable[tuple[str, str]], mark: str, home: str, token: str
+) -> str:
+    """A command that changes something, under its note."""
+    fence = ""
+    if token:
+        step = command.key.partition("/")[2] or command.key
+        lock = path(f"{home}/lock")
+        fence = _assign(bo_lock=lock, bo_token=quote(token), bo_step=quote(step)) + _FENCE
+    return _whole(
+        f"{_note(command.key, mark, home)}{_LIBRARY}{fence}{_CLAIM}bo_say $bo_w $bo_p\n"
+        f"case $bo_w in\nrun)\n"
+        f'({_body(command, env)}\n) >"$bo_note.out" 2>"$bo_note.err"\nbo_r=$?\n'
+        '{ echo "$bo_r end" >"$bo_note.end"; } 2>/dev/null ;;\n'
+        "ended) ;;\n*) exit 1 ;;\nesac\nbo_show\nexit $bo_r"
+    )
+
+
+def recall(key: str, mark: str, home: str) -> str:
+    """What the note of `key` says."""
+    return _whole(f"{_note(key, mark, home)}{_LIBRARY}{_RECALL}")
+
+
+def rest(key: str, stream: str, home: str) -> str:
+    """The size and the tail of a noted stream (`out` or `err`)."""
+    directory, name = note_names(key)
+    file = path(f"{home}/notes/{directory}/{name}.{stream}")
+    return f"wc -c <{file}; tail -c {KEPT} {file}"
+
+
+def end_group(pid: int) -> str:
+    """End a process group: asked first, killed after a grace."""
+    return f"p={pid}\n{_END_GROUP}"
+
+
+def _note(key: str, mark: str, home: str) -> str:
+    directory, name = note_names(key)
+    folder = path(f"{home}/notes/{directory}")
+    return _assign(bo_mark=mark, bo_dir=folder, bo_note=f"{folder}/{quote(name)}", bo_p="")
+
+
+# --- what comes back ---------------------------------------------------------------------
+
+
+class Capture:
+    """One stream: what follows the mark, its head and its tail."""
+
+    def __init__(self, mark: str) -> None:
+        self.words: tuple[str, ...] = ()
+        """What stood behind the mark; empty until it was seen."""
+        self.size = 0
+        self._mark = re.compile(rb"(?:^|.*?\n?)" + mark.encode() + rb" ([^\n]*)\n", re.DOTALL)
+        self._before = b""
+        self._head = bytearray()
+        self._tail = bytearray()
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes."""
+        if not self.words:
+            data = self._begin(data)
+        self.size += len(data)
+        room = KEPT - len(self._head)
+        if room > 0:
+            self._head += data[:room]
+            data = data[room:]
+        self._tail += data
+        if len(self._tail) > 4 * KEPT:
+            del self._tail[:-KEPT]
+
+    def _begin(self, data: bytes) -> bytes:
+        self._before += data
+        found = self._mark.match(self._before)
+        if not found:
+            self._before = self._before[-4096:]
+            return b""
+        self.words = tuple(found[1].decode().split())
+        data, self._before = self._before[found.end() :], b""
+        return data
+
+    def replace_tail(self, size: int, tail: bytes) -> None:
+        """Put the true end of a stream of `size` bytes behind the head."""
+        self.size = size
+        self._tail = bytearray(tail[-(size - len(self._head)) :] if size > len(self._head) else b"")
+
+    def kept(self) -> bytes:
+        """The bytes that were kept, without a word about those that were not."""
+        return bytes(self._head + self._tail[-KEPT:])
+
+    @property
+    def preamble(self) -> str:
+        """What came instead of the mark."""
+        return self._before.decode(errors="replace").strip()
+
+    def text(self) -> str:
+        """The stream as text; it says how much is left out."""
+        tail = self._tail[-KEPT:]
+        left = self.size - len(self._head) - len(tail)
+        if left <= 0:
+            return (self._head + tail).decode(errors="replace")
+        return (
+            f"{self._head.decode(errors='replace')}\n… {left} bytes left out …\n"
+            f"{tail.decode(errors='replace')}"
+        )
+
+
+@dataclass(slots=True)
+class Ran:
+    """What was seen of one shell on the machine."""
+
+    out: Capture
+    err: Capture
+    exit_code: int | None = None
+    """None when the end was not seen."""
+    cut: str = ""
+    """Why the end was not seen."""
+    timed_out: bool = False
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def pid(self) -> int:
+        """The leader of its process group, 0 when it never spoke."""
+        return int(self.out.words[0]) if self.out.words else 0
+
+    @property
+    def word(self) -> str:
+        """What the shell said that it would do."""
+        return self.out.words[1] if len(self.out.words) > 1 else ""
+
+    @property
+    def other(self) -> int:
+        """The process group that the note is about."""
+        return int(self.out.words[2])
+
+    def unknown(self, why: str) -> Result:
+        """The result of a command whose end nobody saw."""
+        return self._result(State.UNKNOWN, None, why)
+
+    def not_started(self, why: str) -> Result:
+        """The result of a command that the machine refused to start."""
+        return self._result(State.FAILED, None, why)
+
+    def ended(self) -> Result:
+        """The result of a command whose exit status is known."""
+        if self.exit_code == 0:
+            return self._result(State.DONE, 0, "")
+        last = self.err.text().strip().rpartition("\n")[2][:200]
+        why = f"exited {self.exit_code}" + (f": {last}" if last else "")
+        return self._result(State.FAILED, self.exit_code, why)
+
+    def _result(self, state: State, exit_code: int | None, reason: str) -> Result:
+        return Result(
+            state=state,
+            exit_code=exit_code,
+            stdout=self.out.text(),
+            stderr=self.err.text(),
+            reason=reason,
+            seconds=time.monotonic() - self.began,
+        )
+
+
+class ShellTransport(ABC):
+    """Commands and their notes on one machine; how its shell is reached is left open."""
+
+    def __init__(self, host: Host, home: str, vault: Vault) -> None:
+        self.host = host
+        self.home = home
+        self.token = ""
+        """The lease's token; while it is set, nothing that changes runs under another's lease."""
+        self._vault = vault
+        self._mark = f"backout-{secrets.token_hex(6)}"
+
+    def run(self, command: Command) -> Result:
+        """Run `command` to its end; see `ports.Transport`."""
+        env = tuple((name, self._vault.reveal(value)) for name, value in command.env)
+        if command.key:
+            text = noted(command, env, self._mark, self.home, self.token)
+        else:
+            text = plain(command, env, self._mark)
+        ran = self._execute(text, command.timeout, private=bool(env))
+        if ran.exit_code is None:
+            return self._timed_out(command.key, ran) if ran.timed_out else ran.unknown(ran.cut)
+        return self._judged(command.key, ran) if command.key else ran.ended()
+
+    def recall(self, key: str, wait: float) -> Result | None:
+        """What became of the command that ran under `key`; see `ports.Transport`."""
+        ran = self._watch(key, wait)
+        why = "its note has a start and no end: the machine or its shell was stopped meanwhile"
+        if ran.word == "running":
+            self._end(ran.other)
+            ran = self._look_up(key)
+            why = f"it still ran after {wait:g} s, and its process group was ended"
+        if ran.word == "none":
+            return None
+        return self._judged(key, ran) if ran.word == "ended" else ran.unknown(why)
+
+    @abstractmethod
+    def put(self, content: bytes, path: str, mode: int = 0o644) -> None:
+        """Write a file on the machine; see `ports.Transport`."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the machine."""
+
+    @abstractmethod
+    def _execute(self, text: str, timeout: float, *, private: bool = False) -> Ran:
+        """Run a shell text and gather what it says; `private` text stands in no argv. At the
+        timeout its process group is ended. Raises Unreachable when it certainly never began."""
+
+    @abstractmethod
+    def _end(self, pid: int) -> None:
+        """End the process group `pid`. Raises Unreachable."""
+
+    def _watch(self, key: str, wait: float) -> Ran:
+        """Look at a note until its command has ended, `wait` seconds at most."""
+        deadline = time.monotonic() + wait
+        pause = 0.05
+        ran = self._look_up(key)
+        while ran.word == "running" and (left := deadline - time.monotonic()) > 0:
+            time.sleep(min(pause, left))
+            pause = min(pause * 1.5, 1.0)
+            ran = self._look_up(key)
+        return ran
+
+    def _look_up(self, key: str) -> Ran:
+        for _ in range(2):
+            ran = self._execute(recall(key, self._mark, self.home), LOOK)
+            if ran.exit_code is not None:
+                return ran
+        raise Unreachable(
+            f"{self.host.name} went silent while it was asked what became of {key}",
+            state="what ran there may still run; its note on the host knows",
+        )
+
+    def _timed_out(self, key: str, ran: Ran) -> Result:
+        """Its note may know the end after all, and has the output so far."""
+        cut = ran.cut
+        try:
+            ran = self._look_up(key) if key else ran
+        except Unreachable:
+            return ran.unknown(cut)
+        return self._judged(key, ran) if ran.word == "ended" else ran.unknown(cut)
+
+    def _judged(self, key: str, ran: Ran) -> Result:
+        name = self.host.name
+        match ran.word:
+            case "fenced":
+                return ran.not_started(f"fenced: another run has taken the lock of {name}")
+            case "full":
+                return ran.not_started(f"its note cannot be written in {self.home} on {name}")
+            case "running":
+                return ran.unknown(f"this very command still runs on {name}: recall it")
+        self._complete(key, "out", ran.out)
+        self._complete(key, "err", ran.err)
+        return ran.ended()
+
+    def _complete(self, key: str, stream: str, capture: Capture) -> None:
+        """Fetch the true end of a noted stream that is too long to be shown whole."""
+        if capture.size <= KEPT:
+            return
+        text = plain(Command(rest(key, stream, self.home)), (), self._mark)
+        ran = self._execute(text, LOOK)
+        size, _, tail = ran.out.kept().partition(b"\n")
+        if ran.exit_code == 0:
+            capture.replace_tail(int(size), tail)
