@@ -10,7 +10,9 @@ import pytest
 
 from support.dockerd import DockerEngine
 from support.git_origin import GitOrigin
+from support.heroku import HerokuStandIn
 from support.netns import NetnsBed
+from support.postgres import Postgres
 from support.sshd import SshdBed
 from support.systemd_host import SystemdBed
 
@@ -59,3 +61,19 @@ def systemd_bed(docker_engine: DockerEngine, bed_directory: Path) -> Iterator[Sy
     """One host, web1, whose first process is systemd."""
     with SystemdBed(docker_engine, bed_directory / "systemd") as bed:
         yield bed
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server; every user makes databases of its own in it."""
+    with tempfile.TemporaryDirectory(prefix="bed-", dir="/tmp") as name:
+        Path(name).chmod(0o755)
+        with Postgres(Path(name) / "postgres") as server:
+            yield server
+
+
+@pytest.fixture
+def heroku() -> Iterator[HerokuStandIn]:
+    """A stand-in for Heroku's API; it fails the test that asks it something unknown."""
+    with HerokuStandIn() as stand_in:
+        yield stand_in

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import ipaddress
+import socket
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 from . import ports
@@ -16,6 +20,7 @@ from .tools import program
 
 _POOL = int(ipaddress.ip_address("10.192.0.0"))
 _HOSTS_PER_BED = 62
+_CLONE_NEWNET = 0x40000000
 
 
 class NetnsHost(SshdHost):
@@ -104,6 +109,37 @@ class NetnsBed(SshBed[NetnsHost]):
             address = str(ipaddress.ip_address(base + index))
             keys = self.authorized_keys
             self._hosts[name] = NetnsHost(machine, address, self.gateway, keys, environment)
+
+
+@contextmanager
+def loopback_only() -> Iterator[str]:
+    """A network that has nothing but its own loopback; yields its name."""
+    number = ports.free_port()
+    name = f"bed{number}-lo"
+    token = guard.add([program("ip"), "netns", "delete", name])
+    _ip("netns", "add", name)
+    try:
+        _ip("-n", name, "link", "set", "lo", "up")
+        yield name
+    finally:
+        _ip("netns", "delete", name)
+        guard.remove(token)
+        ports.release(number)
+
+
+def listener_in(network: str, address: str, port: int) -> socket.socket:
+    """A listening socket inside another network, usable from here."""
+
+    def listen() -> socket.socket:
+        libc = ctypes.CDLL(None, use_errno=True)
+        with Path(f"/run/netns/{network}").open("rb") as handle:
+            if libc.setns(handle.fileno(), _CLONE_NEWNET) != 0:
+                raise OSError(ctypes.get_errno(), f"cannot enter the network {network}")
+        return socket.create_server((address, port))
+
+    # Only the thread that asks moves into the network, so it is one that ends here.
+    with ThreadPoolExecutor(1) as mover:
+        return mover.submit(listen).result()
 
 
 def _ip(*arguments: str) -> None:

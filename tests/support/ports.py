@@ -22,7 +22,7 @@ def free_port(addresses: Iterable[str] = ("127.0.0.1",)) -> int:
     """Claim a port that nobody listens on at any of `addresses`, until `release` or exit."""
     wanted = tuple(addresses)
     for port in random.SystemRandom().sample(range(FIRST, LAST), LAST - FIRST):
-        if port not in _claims and _claim(port):
+        if port not in _claims and claim(port):
             if all(_can_bind(address, port) for address in wanted):
                 return port
             release(port)
@@ -45,7 +45,8 @@ def accepts(address: str, port: int, timeout: float = 0.5) -> bool:
         return False
 
 
-def _claim(port: int) -> bool:
+def claim(port: int) -> bool:
+    """Claim this port; say whether that worked."""
     directory = Path(tempfile.gettempdir()) / f"backout-test-ports-{os.getuid()}"
     directory.mkdir(mode=0o700, exist_ok=True)
     descriptor = os.open(directory / str(port), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)

@@ -1,0 +1,175 @@
+"""The Heroku stand-in, with the real command line client as an independent witness."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.heroku import HerokuStandIn
+from support.netns import listener_in, loopback_only
+from support.tools import SYSTEM_PATH, MissingTool, node_program, program
+
+Client = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def isolated() -> Iterator[tuple[HerokuStandIn, str]]:
+    """A stand-in in a network that holds nothing else, so that no client can reach the world."""
+    heroku = HerokuStandIn()
+    with loopback_only() as network:
+        heroku.start(listener_in(network, "127.0.0.1", heroku.port))
+        try:
+            yield heroku, network
+        finally:
+            heroku.stop()
+
+
+@pytest.fixture
+def client(isolated: tuple[HerokuStandIn, str], tmp_path: Path) -> Client:
+    """The real command line client."""
+    heroku, network = isolated
+    node = shutil.which("node")
+    if node is None:
+        raise MissingTool("node")
+    program_path = Path(node_program("heroku"))
+    env = {**heroku.environment, "HOME": str(tmp_path)}
+    env["PATH"] = f"{program_path.parent}:{SYSTEM_PATH}"
+    prefix = [program("ip"), "netns", "exec", network, node, str(program_path.resolve())]
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*prefix, *arguments],
+            env=env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    return run
+
+
+def test_the_real_client_rolls_back_and_restarts(
+    isolated: tuple[HerokuStandIn, str], client: Client
+) -> None:
+    heroku, _ = isolated
+    before = heroku.dynos["web.1"]["id"]
+    done = client("releases:rollback", "v1", "-a", "gigz")
+    assert done.returncode == 0, done.stderr
+    assert heroku.current["description"] == "Rollback to v1"
+    web, worker = heroku.dynos["web.1"]["id"], heroku.dynos["worker.1"]["id"]
+    assert web != before
+    assert client("ps:restart", "-a", "gigz", "-d", "worker.1").returncode == 0
+    assert heroku.dynos["web.1"]["id"] == web
+    assert heroku.dynos["worker.1"]["id"] != worker
+
+
+def test_the_real_client_reads_the_releases(client: Client) -> None:
+    done = client("releases", "-a", "gigz", "--json")
+    assert done.returncode == 0, done.stderr
+    assert [each["version"] for each in json.loads(done.stdout)] == [3, 2, 1]
+
+
+def test_every_answer_satisfies_the_published_schema(heroku: HerokuStandIn) -> None:
+    app = "/apps/gigz"
+    for path in (app, f"{app}/dynos", f"{app}/dynos/web.1", f"{app}/releases", "/account"):
+        assert _ask(heroku, "GET", path)[0] == 200
+    assert _ask(heroku, "GET", "/account/rate-limits")[0] == 200
+    assert _ask(heroku, "GET", f"{app}/releases/2")[0] == 200
+    assert heroku.mistakes == []
+
+
+def test_an_answer_against_the_schema_is_a_mistake() -> None:
+    heroku = HerokuStandIn().start()
+    heroku.releases[0]["invented"] = True
+    del heroku.releases[1]["slug"]
+    _ask(heroku, "GET", "/apps/gigz/releases")
+    with pytest.raises(
+        AssertionError, match=r"'invented' was unexpected[\s\S]*'slug' is a required"
+    ):
+        heroku.stop()
+
+
+def test_an_unknown_call_is_a_mistake() -> None:
+    heroku = HerokuStandIn().start()
+    assert _ask(heroku, "GET", "/apps/gigz/nonsense")[0] == 404
+    with pytest.raises(AssertionError, match="does not know GET /apps/gigz/nonsense"):
+        heroku.stop()
+
+
+def test_releases_come_in_pages_that_point_to_the_next(heroku: HerokuStandIn) -> None:
+    heroku.page_size = 2
+    asked = "version ..; order=desc, max=10"
+    seen = []
+    while asked:
+        status, headers, page = _ask(heroku, "GET", "/apps/gigz/releases", asked)
+        seen += [each["version"] for each in page]
+        asked = headers.get("Next-Range", "")
+        assert status == (206 if asked else 200)
+    assert seen == [3, 2, 1]
+
+
+@pytest.mark.parametrize("retry_after", [None, 2])
+def test_a_rate_limit_may_or_may_not_say_when_to_come_back(
+    heroku: HerokuStandIn, retry_after: int | None
+) -> None:
+    heroku.refusals, heroku.retry_after = 1, retry_after
+    status, headers, body = _ask(heroku, "GET", "/apps/gigz/dynos")
+    assert (status, body["id"]) == (429, "rate_limit")
+    assert headers.get("Retry-After") == (retry_after and str(retry_after))
+    assert _ask(heroku, "GET", "/apps/gigz/dynos")[0] == 200
+
+
+def test_a_pending_release_runs_only_when_it_is_finished(heroku: HerokuStandIn) -> None:
+    heroku.next_status = "pending"
+    before = heroku.dynos["web.1"]["id"]
+    status, _, made = _ask(heroku, "POST", "/apps/gigz/releases", body={"release": "1"})
+    assert (status, made["status"], made["current"]) == (201, "pending", False)
+    assert heroku.dynos["web.1"]["id"] == before
+    heroku.finish("succeeded")
+    assert heroku.current["version"] == made["version"]
+    assert heroku.dynos["web.1"]["id"] != before
+
+
+def test_an_ineligible_release_is_refused(heroku: HerokuStandIn) -> None:
+    heroku.release("Too old", eligible=False)
+    status, _, body = _ask(heroku, "POST", "/apps/gigz/releases", body={"release": "4"})
+    assert (status, body["id"]) == (422, "invalid_params")
+
+
+def test_an_unknown_app_and_a_wrong_token_are_refused(heroku: HerokuStandIn) -> None:
+    assert _ask(heroku, "GET", "/apps/other/dynos")[0] == 404
+    heroku.token = "another"
+    assert _ask(heroku, "GET", "/apps/gigz/dynos", token="token")[0] == 401
+
+
+def _ask(
+    heroku: HerokuStandIn,
+    method: str,
+    path: str,
+    asked: str = "",
+    *,
+    body: object = None,
+    token: str | None = None,
+) -> tuple[int, dict[str, str], Any]:
+    headers = {
+        "Accept": "application/vnd.heroku+json; version=3",
+        "Authorization": f"Bearer {token or heroku.token}",
+        **({"Range": asked} if asked else {}),
+    }
+    connection = http.client.HTTPConnection("127.0.0.1", heroku.port, timeout=5)
+    try:
+        content = None if body is None else json.dumps(body)
+        connection.request(method, path, content, headers)
+        answer = connection.getresponse()
+        return answer.status, dict(answer.getheaders()), json.loads(answer.read())
+    finally:
+        connection.close()

@@ -1,0 +1,138 @@
+"""A private PostgreSQL server on a loopback port."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from . import ports
+from .process import Process
+from .tools import SYSTEM_PATH, postgres_program, program
+from .wait import eventually
+
+_SETTINGS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=32MB")
+
+
+class Postgres:
+    """The server and its databases; user `postgres` needs no password."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.port = ports.free_port()
+        self._process: Process | None = None
+
+    def start(self) -> Self:
+        """Make the cluster when there is none yet, and start the server."""
+        data = self.directory / "data"
+        if not data.exists():
+            self.directory.mkdir(parents=True, exist_ok=True)
+            self._give_away(self.directory)
+            initdb = [postgres_program("initdb"), "-A", "trust", "-N", "-U", "postgres"]
+            options = ["--locale=C.UTF-8", "--encoding=UTF8", "-D", str(data)]
+            self._run_as_server([*initdb, *options])
+        settings = [
+            *_SETTINGS,
+            "listen_addresses=127.0.0.1",
+            f"port={self.port}",
+            f"unix_socket_directories={self.directory}",
+        ]
+        argv = [*self._prefix(), postgres_program("postgres"), "-D", str(data)]
+        argv += [part for setting in settings for part in ("-c", setting)]
+        env = {"PATH": SYSTEM_PATH, "LC_ALL": "C.UTF-8"}
+        self._process = Process(argv, log=self.directory / "log", env=env, cwd=self.directory)
+        eventually(self._accepts, within=20, saying="PostgreSQL")
+        return self
+
+    def stop(self) -> None:
+        """End the server, sessions or not."""
+        if self._process is not None:
+            if self._process.running:
+                self._process.signal(signal.SIGINT)
+                with suppress(subprocess.TimeoutExpired):
+                    self._process.wait(5)
+            self._process.kill()
+            self._process = None
+
+    def dsn(self, database: str = "postgres") -> str:
+        """The URL of a database."""
+        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
+
+    def create_database(self, name: str) -> str:
+        """Make an empty database and return its URL."""
+        self.sql(f'CREATE DATABASE "{name}"')
+        return self.dsn(name)
+
+    def sql(self, text: str, database: str = "postgres") -> list[list[str]]:
+        """Run SQL with psql; return the rows as text. An SQL error fails the test."""
+        done = self.psql(text, database)
+        assert done.returncode == 0, done.stderr
+        return [line.split("|") for line in done.stdout.splitlines()]
+
+    def psql(self, text: str, database: str = "postgres") -> subprocess.CompletedProcess[str]:
+        """Run SQL with psql, errors being data (with their SQLSTATE)."""
+        argv = [postgres_program("psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
+        return subprocess.run(
+            [*argv, "-v", "VERBOSITY=verbose", self.dsn(database)],
+            input=text,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+
+    def errors(self, words: str) -> int:
+        """How many errors with these words the server has logged."""
+        lines = (self.directory / "log").read_text(errors="replace").splitlines()
+        return sum("ERROR:" in line and words in line for line in lines)
+
+    def _accepts(self) -> bool:
+        assert self._process is not None
+        assert self._process.running, self._process.output()
+        return self.psql("SELECT 1").returncode == 0
+
+    def _run_as_server(self, argv: list[str]) -> None:
+        done = subprocess.run(
+            [*self._prefix(), *argv],
+            cwd=self.directory,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+
+    @staticmethod
+    def _prefix() -> list[str]:
+        """PostgreSQL refuses to run as root."""
+        if os.geteuid() != 0:
+            return []
+        user = ["--reuid=postgres", "--regid=postgres", "--clear-groups"]
+        return [program("setpriv"), *user]
+
+    @staticmethod
+    def _give_away(directory: Path) -> None:
+        if os.geteuid() == 0:
+            shutil.chown(directory, "postgres", "postgres")
+
+    def __enter__(self) -> Self:
+        try:
+            return self.start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+        ports.release(self.port)
