@@ -6,7 +6,9 @@ KINDS = Table(
     {
         "http": "backout.probes.http:Http",
         "tcp": "backout.probes.tcp:Tcp",
+        "tls": "backout.probes.tls:Tls",
         "command": "backout.probes.command:CommandProbe",
         "service": "backout.probes.service:ServiceProbe",
+        "log": "backout.probes.log:Log",
     }
 )

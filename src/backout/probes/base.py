@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import ClassVar
@@ -24,7 +25,7 @@ class Kind:
     """The usual kind: it needs `expect`, and its cleanup is done when `expects` holds."""
 
     Options: ClassVar[type[Options]] = NoOptions
-    names: ClassVar[dict[str, str]] = {}
+    names: ClassVar[Mapping[str, str]] = {}
     expects: ClassVar[Words] = ()
     """What holds when all is well: judges a cleanup, and a check of a kind that judges itself."""
     judges_itself: ClassVar[bool] = False

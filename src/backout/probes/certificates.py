@@ -28,3 +28,15 @@ def describe(certificate: Iterable[tuple[str, str]]) -> dict[str, Any]:
         "not_after": datetime.fromtimestamp(expires, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "days_left": int((expires - time.time()) // 86400),
     }
+
+
+def names_of(certificate: Iterable[tuple[str, str]]) -> list[str]:
+    """The host names and addresses that a certificate is good for."""
+    from cryptography import x509
+
+    parsed = x509.load_pem_x509_certificate(dict(certificate)["Cert"].encode())
+    try:
+        good_for = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    return [str(name.value) for name in good_for]

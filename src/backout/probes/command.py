@@ -26,7 +26,7 @@ class CommandProbe(Kind):
     """A non-zero exit is an answer; an end that nobody saw is not."""
 
     Options: ClassVar[type[Options]] = CommandOptions
-    names: ClassVar[dict[str, str]] = {
+    names: ClassVar[Mapping[str, str]] = {
         "exit_code": "the exit status",
         "stdout": "standard output without its last line breaks",
         "stderr": "standard error without its last line breaks",

@@ -14,16 +14,15 @@ from backout.probes.base import place
 PORTS = {"http": 80, "https": 443}
 
 
-def explain(curl: Any, error: pycurl.error, url: str, timeout: float) -> str:
-    """Why there is no answer, for the operator."""
+def explain(curl: Any, error: pycurl.error, url: str, timeout: float, address: str = "") -> str:
+    """Why there is no answer, for the operator; `address` stood in for the URL's name."""
     number, message = error.args
     parts = urlsplit(url)
-    where = place(parts.hostname or "", parts.port or PORTS[parts.scheme])
-    peer = curl.getinfo(pycurl.PRIMARY_IP)
-    where = place(peer, curl.getinfo(pycurl.PRIMARY_PORT)) if peer else where
+    peer = curl.getinfo(pycurl.PRIMARY_IP) or address or parts.hostname or ""
+    where = place(peer, parts.port or PORTS[parts.scheme])
     match number:
         case pycurl.E_COULDNT_RESOLVE_HOST:
-            return f"could not resolve {parts.hostname}"
+            return f"could not resolve {address or parts.hostname}"
         case pycurl.E_COULDNT_CONNECT:
             return _refused(curl.getinfo(pycurl.OS_ERRNO), where, message)
         case pycurl.E_OPERATION_TIMEDOUT:
@@ -38,7 +37,7 @@ def explain(curl: Any, error: pycurl.error, url: str, timeout: float) -> str:
             return f"{certificate_trouble(message)} ({where})"
         case pycurl.E_SSL_CONNECT_ERROR:
             return f"the TLS handshake with {where} failed: {message}"
-        case pycurl.E_UNSUPPORTED_PROTOCOL | pycurl.E_WEIRD_SERVER_REPLY:
+        case pycurl.E_UNSUPPORTED_PROTOCOL | pycurl.E_FTP_WEIRD_SERVER_REPLY:
             return f"{where} does not speak HTTP: {message}"
     return f"{message or f'curl error {number}'} ({where})"
 

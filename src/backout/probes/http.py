@@ -44,7 +44,7 @@ class Http(Kind):
     """On a host it connects to that host's address whatever the URL's name resolves to."""
 
     Options: ClassVar[type[Options]] = HttpOptions
-    names: ClassVar[dict[str, str]] = {
+    names: ClassVar[Mapping[str, str]] = {
         "status": "the status code",
         "headers": "lower-case name -> value; repeated ones are joined by a comma",
         "body": "the parsed JSON body; there is none when the answer is not JSON",
@@ -68,7 +68,7 @@ class Http(Kind):
             answer = _perform(request, look, look.timeout - spent / 1000)
             spent += answer.elapsed_ms
             onward = answer.redirect(request.url)
-            if not (hops and onward):
+            if not (hops and onward.startswith(("http://", "https://"))):
                 break
             request = request.onward(onward, answer.status)
         if answer.error:
@@ -239,7 +239,7 @@ def _perform(request: _Request, look: Look, timeout: float) -> _Answer:
             curl.perform()
         except pycurl.error as error:
             if not answer.truncated:
-                answer.error = explain(curl, error, request.url, look.timeout)
+                answer.error = _words(curl, error, request, look)
         answer.status = curl.getinfo(pycurl.RESPONSE_CODE)
         answer.timing = _timing(curl)
         answer.elapsed_ms = answer.timing["total"]
@@ -250,10 +250,16 @@ def _perform(request: _Request, look: Look, timeout: float) -> _Answer:
     return answer
 
 
+def _words(curl: Any, error: pycurl.error, request: _Request, look: Look) -> str:
+    same = request.parts.hostname == urlsplit(look.vault.reveal(look.options.url)).hostname
+    address = address_of(look.host) if same else ""
+    return explain(curl, error, request.url, look.timeout, address)
+
+
 def _prepare(curl: Any, request: _Request, look: Look, timeout: float) -> None:
     options, reveal = look.options, look.vault.reveal
     curl.setopt(pycurl.URL, request.url.encode())
-    curl.setopt(pycurl.PROTOCOLS_STR, "http,https")
+    curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
     curl.setopt(pycurl.NOSIGNAL, 1)
     curl.setopt(pycurl.FRESH_CONNECT, 1)
     curl.setopt(pycurl.FORBID_REUSE, 1)
@@ -261,7 +267,7 @@ def _prepare(curl: Any, request: _Request, look: Look, timeout: float) -> None:
     curl.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, int(timeout * 1000)))
     curl.setopt(pycurl.PROXY, reveal(options.proxy))
     curl.setopt(pycurl.ACCEPT_ENCODING, "")
-    curl.setopt(pycurl.CERTINFO, 1)
+    curl.setopt(pycurl.OPT_CERTINFO, 1)
     _trust(curl, options)
     if address := address_of(look.host):
         name = urlsplit(reveal(options.url)).hostname or ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import ClassVar
 
 from backout.model import Observation, Words
@@ -13,7 +14,7 @@ from backout.probes.base import Kind
 class ServiceProbe(Kind):
     """Passes by itself when the backend knows the service and calls it up."""
 
-    names: ClassVar[dict[str, str]] = {
+    names: ClassVar[Mapping[str, str]] = {
         "service": "up, identity, detail; restarts and uptime where the backend counts them",
     }
     expects: ClassVar[Words] = ("service.up",)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Mapping
 from typing import ClassVar
 
 from backout.model import Observation, Options, Words
@@ -25,7 +26,7 @@ class Tcp(Kind):
     """On a host it connects to that host's address, whatever name stands before the port."""
 
     Options: ClassVar[type[Options]] = TcpOptions
-    names: ClassVar[dict[str, str]] = {
+    names: ClassVar[Mapping[str, str]] = {
         "connected": "true when the connection was accepted",
         "banner": "what the server said, when `send` or `banner` asks for it",
         "elapsed_ms": "connecting, in milliseconds",
@@ -36,7 +37,7 @@ class Tcp(Kind):
         """Connect; say and hear what the options ask for."""
         name, _, port = str(look.options.address).rpartition(":")
         name = address_of(look.host) or name.strip("[]") or "127.0.0.1"
-        if not port.isdecimal():
+        if not (port.isdecimal() and int(port) < 65536):
             return Observation(error=f"{look.options.address!r} is not host:port")
         started = time.monotonic()
         doing = "connecting"
