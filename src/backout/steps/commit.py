@@ -1,0 +1,188 @@
+"""`commit`: changes of the working copy as one commit that names its run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from shlex import quote
+from typing import ClassVar
+
+from pydantic import field_validator
+
+from backout.errors import Refused
+from backout.model import Options, Result, Source, TemplateText, Undo
+from backout.ports import Work
+from backout.steps.git import (
+    WorkingCopy,
+    fetch,
+    git,
+    on_branch,
+    published,
+    read,
+    reversal,
+    source,
+    trailer,
+    way_back,
+)
+
+NOTHING = "nothing to commit"
+UNFINISHED = {
+    "MERGE_HEAD": "merge",
+    "CHERRY_PICK_HEAD": "cherry-pick",
+    "REVERT_HEAD": "revert",
+    "rebase-merge": "rebase",
+    "rebase-apply": "rebase",
+}
+
+
+class CommitOptions(Options):
+    """Which files, or every change to files that git knows; and the message."""
+
+    short: ClassVar[str] = "message"
+    paths: tuple[str, ...] | TemplateText = ()
+    message: str = "Deploy"
+
+    @field_validator("paths", mode="before")
+    @classmethod
+    def _one(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) and "{{" not in value else value
+
+
+class Commit(WorkingCopy):
+    """Untracked files are committed only when they are named; what else is staged stays staged.
+
+    The way back: an unpublished commit is taken off again and its changes are back in the
+    working copy; a published one is left to `push`, whose undo reverts it.
+    """
+
+    Options: ClassVar[type[Options]] = CommitOptions
+
+    def describe(self, work: Work) -> str:
+        paths = " ".join(map(quote, work.options.paths)) or "every change to tracked files"
+        return f"git commit -m {quote(work.options.message)}: {paths}"
+
+    def before(self, work: Work) -> Undo:
+        where = source(work)
+        base = _checked_out(work, where)
+        _named(work, where)
+        return way_back(work, _undo(work, where, base), {"base": base})
+
+    def act(self, work: Work) -> Result:
+        where, paths = source(work), work.options.paths
+        if not paths:
+            _mention_untracked(work, where)
+        return self.perform(work, _script(work, where, paths))
+
+    def outcome(self, result: Result) -> Result:
+        result = super().outcome(result)
+        none = result.ok and NOTHING in result.stdout.splitlines()
+        return replace(result, reason=NOTHING) if none else result
+
+
+def _script(work: Work, where: Source, paths: Sequence[str]) -> str:
+    g = f"{git(where.repository)} --literal-pathspecs"
+    message = f"-m {quote(work.options.message)} -m {quote(f'Backout-Run: {work.run}')}"
+    if not paths:
+        return (
+            f"if {g} diff --quiet --ignore-submodules=dirty HEAD; then echo {quote(NOTHING)}\n"
+            f"else {g} commit -q -a {message}; fi\n{g} rev-parse HEAD"
+        )
+    named = " ".join(map(quote, paths))
+    top = quote(where.repository)
+    return f"""\
+for path in {named}; do
+  if [ -e {top}/"$path" ] || [ -L {top}/"$path" ]; then {g} add -- "$path"; fi
+done
+if {g} diff --quiet HEAD -- {named}; then echo {quote(NOTHING)}
+elif ! {g} commit -q --only {message} -- {named}; then {g} reset -q -- {named} || :; exit 1; fi
+{g} rev-parse HEAD"""
+
+
+def _checked_out(work: Work, where: Source) -> str:
+    """The commit to come back to. Raises Refused unless the branch is checked out, at rest."""
+    g, name = git(where.repository), where.repository
+    facts = read(
+        work.here,
+        f"""\
+[ "$({g} rev-parse --is-inside-work-tree)" = true ] || {{ echo 'no working copy' >&2; exit 1; }}
+echo "head=$({g} rev-parse -q --verify HEAD)"
+echo "branch=$({g} symbolic-ref -q --short HEAD)"
+directory=$({g} rev-parse --absolute-git-dir)
+for name in {" ".join(UNFINISHED)}; do
+  if [ -e "$directory/$name" ]; then echo "unfinished=$name"; fi
+done""",
+        f"git repository {name}",
+    )
+    head, branch = facts["head"][0], facts["branch"][0]
+    if not head:
+        raise Refused(f"{name} has no commit yet", next="make the first commit by hand")
+    for sign in facts["unfinished"]:
+        what = UNFINISHED[sign]
+        raise Refused(f"a {what} is unfinished in {name}", next="finish or abort it: git status")
+    on_branch(where, branch)
+    return head
+
+
+def _named(work: Work, where: Source) -> None:
+    """Each named path must be a file here, or one that git knows. Raises Refused."""
+    g, top = f"{git(where.repository)} --literal-pathspecs", quote(where.repository)
+    for path in work.options.paths:
+        p = quote(path)
+        script = (
+            f"if [ -e {top}/{p} ] || [ -L {top}/{p} ]; then {g} add -n -- {p} >/dev/null\n"
+            f'elif [ -z "$({g} ls-tree HEAD -- {p})" ]; then'
+            " echo 'no such file, here or in the last commit' >&2; exit 1; fi"
+        )
+        read(work.here, script, f"{path} cannot be committed")
+
+
+def _mention_untracked(work: Work, where: Source) -> None:
+    g = f"{git(where.repository)} -c core.quotePath=false"
+    facts = read(
+        work.here,
+        f"{g} ls-files --others --exclude-standard | sed 's/^/file=/'",
+        f"git repository {where.repository}",
+    )
+    if names := facts["file"]:
+        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+        work.say(f"not committed, git does not know them: {', '.join(names[:5])}{more}")
+
+
+def _undo(work: Work, where: Source, base: str) -> str:
+    g, remote, branch = git(where.repository), quote(where.remote), where.branch
+    ref = quote(f"refs/heads/{branch}")
+    subject = work.options.message.strip().partition("\n")[0]
+    elsewhere = f"is unpublished, on a branch that is not checked out: {g} checkout {quote(branch)}"
+    return f"""\
+export GIT_TERMINAL_PROMPT=0
+old={base}
+found=$({g} rev-list --reverse {trailer("Backout-Run", work.run)} "$old"..{ref})
+set -- $found
+new=${{1-}} range=${{1-}}
+if [ -z "$new" ]; then echo 'nothing was committed'; exit 0; fi
+if {g} remote get-url {remote} >/dev/null 2>&1; then
+  {published(where)}
+  if [ -n "$head" ]; then
+    {fetch(where)}
+    if {g} merge-base --is-ancestor "$new" "$head"; then
+      echo "$new is published and stays in the history"; exit 0
+    fi
+  fi
+fi
+if [ "$({g} symbolic-ref -q HEAD)" != {ref} ]; then
+  echo "$new" {quote(elsewhere)} >&2
+  exit 1
+fi
+head=$({g} rev-parse HEAD)
+if [ "$head" = "$new" ]; then
+  top=$({g} rev-parse --show-toplevel)
+  git -C "$top" diff-tree -r -z --no-commit-id --name-only "$new" |
+    git -C "$top" --literal-pathspecs reset -q --pathspec-from-file=- --pathspec-file-nul "$old"
+  {g} reset -q --soft "$old"
+  exit 0
+fi
+{reversal(where, work.run, subject)}
+[ -z "$(already)" ] || exit 0
+reverse
+{g} merge -q --ff-only "$commit"
+"""

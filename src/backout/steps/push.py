@@ -1,0 +1,134 @@
+"""`push`: the working copy's commits to the remote branch."""
+
+from __future__ import annotations
+
+from shlex import quote
+
+from backout.errors import Refused
+from backout.model import Result, Source, Undo
+from backout.ports import Work
+from backout.steps.git import (
+    Facts,
+    WorkingCopy,
+    fetch,
+    git,
+    on_branch,
+    published,
+    read,
+    reversal,
+    source,
+    way_back,
+)
+
+
+class Push(WorkingCopy):
+    """The way back is a revert that is pushed in turn: published history is never rewritten."""
+
+    def describe(self, work: Work) -> str:
+        where = source(work)
+        return f"git push {quote(where.remote)} HEAD:{quote(f'refs/heads/{where.branch}')}"
+
+    def before(self, work: Work) -> Undo:
+        where = source(work)
+        facts = _look(work, where)
+        old, new = facts["old"][0], facts["new"][0]
+        if old != new:
+            _may_push(where, facts)
+        return way_back(work, _undo(work, where, facts), {"old": old, "new": new})
+
+    def act(self, work: Work) -> Result:
+        where = source(work)
+        g, remote, branch = git(where.repository), quote(where.remote), where.branch
+        moved = (
+            f"somebody pushed to {where.remote}/{branch} meanwhile:"
+            " git pull, look at it, and deploy again"
+        )
+        return self.perform(
+            work,
+            f"""\
+new=$({g} rev-parse HEAD)
+if ! {g} push -q {remote} "$new":{quote(f"refs/heads/{branch}")}; then
+  {published(where)}
+  if [ -n "$head" ] && ! {g} merge-base --is-ancestor "$head" "$new" 2>/dev/null; then
+    echo {quote(moved)} >&2
+  fi
+  exit 1
+fi
+echo "$new\"""",
+        )
+
+
+def _look(work: Work, where: Source) -> Facts:
+    """What is published, and what would be."""
+    g = git(where.repository)
+    script = f"""\
+{published(where)}
+echo "old=$head"
+echo "new=$({g} rev-parse HEAD)"
+echo "branch=$({g} symbolic-ref -q --short HEAD)"
+echo "subject=$({g} log -1 --format=%s HEAD)"
+if [ -z "$head" ]; then echo forward=yes count=0
+elif {g} merge-base --is-ancestor "$head" HEAD 2>/dev/null; then
+  echo forward=yes
+  echo "count=$({g} rev-list --count "$head..HEAD")"
+else echo forward=no; fi"""
+    return read(work.here, script, f"{where.remote} cannot be read from {where.repository}")
+
+
+def _may_push(where: Source, facts: Facts) -> None:
+    on_branch(where, facts["branch"][0])
+    if facts["forward"][0] == "no":
+        raise Refused(
+            f"{where.remote}/{where.branch} has commits that {where.repository} lacks:"
+            " a push would not be a fast-forward",
+            next=f"{git(where.repository)} pull, look at it, and deploy again",
+        )
+
+
+def _undo(work: Work, where: Source, facts: Facts) -> str:
+    old, new, subject = facts["old"][0], facts["new"][0], facts["subject"][0]
+    branch, remote = where.branch, where.remote
+    if not old:
+        return f"echo {quote(f'the branch {branch} is new on {remote} and stays there')}"
+    if old == new:
+        return f"echo {quote(f'nothing was pushed to {remote}/{branch}')}"
+    several = int(facts["count"][0]) > 1
+    if several:
+        subject += f'" and what came before it, from {old[:7]} on'
+    return f"""\
+export GIT_TERMINAL_PROMPT=0
+old={old} new={new} range={f"{old}..{new}" if several else new}
+{reversal(where, work.run, subject)}
+{_reverted(where, new)}
+{_forward(where)}
+"""
+
+
+def _reverted(where: Source, new: str) -> str:
+    """Somebody may push meanwhile: look again and try once more."""
+    g, remote, branch = git(where.repository), where.remote, where.branch
+    target = quote(f"refs/heads/{branch}")
+    return f"""\
+for attempt in 1 2; do
+  {published(where)}
+  if [ -n "$head" ]; then {fetch(where)}; fi
+  if [ -z "$head" ] || ! {g} merge-base --is-ancestor "$new" "$head" 2>/dev/null; then
+    echo {quote(f"{new[:7]} is not on {remote}/{branch}: nothing to revert there")}; exit 0
+  fi
+  commit=$(already)
+  [ -z "$commit" ] || break
+  reverse
+  if [ "$commit" = "$head" ] || {g} push -q {quote(remote)} "$commit":{target}; then break; fi
+  if [ $attempt = 2 ]; then
+    echo {quote(f"the revert could not be pushed to {remote}/{branch}")} >&2; exit 1
+  fi
+done"""
+
+
+def _forward(where: Source) -> str:
+    """Take the local branch along, when nothing stands in the way."""
+    g, ref = git(where.repository), quote(f"refs/heads/{where.branch}")
+    needed = f"{where.remote}/{where.branch} is reverted; here, git pull is needed"
+    return f"""\
+if [ "$({g} symbolic-ref -q HEAD)" = {ref} ]; then {g} merge -q --ff-only "$commit" >/dev/null 2>&1
+else {g} fetch -q . "$commit":{ref} >/dev/null 2>&1; fi || echo {quote(needed)}"""
