@@ -38,6 +38,18 @@ def seconds(value: object) -> float:
     return float(sum(float(number) * _SECONDS[unit] for number, unit in parts))
 
 
+def duration(seconds: float) -> str:
+    """Seconds as a person reads them: `12ms`, `0.4s`, `12s`, `1m12s`, `2h05m`."""
+    if seconds < 0.0995:
+        return f"{round(seconds * 1000)}ms"
+    if seconds < 9.95:
+        return f"{seconds:.1f}s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole}s" if whole < 60 else f"{whole // 60}m{whole % 60:02}s"
+    return f"{whole // 3600}h{whole % 3600 // 60:02}m"
+
+
 def _percent_or_count(value: object) -> object:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
         return value
