@@ -92,7 +92,7 @@ def _credentials(value: Any, name: str = "") -> set[str]:
     if isinstance(value, list | tuple):
         return {text for each in value for text in _credentials(each, name)}
     return (
-        {value} if isinstance(value, str) and len(value) > 3 and _CREDENTIAL.search(name) else set()
+        {value} if isinstance(value, str) and len(value) > 5 and _CREDENTIAL.search(name) else set()
     )
 
 
@@ -105,4 +105,4 @@ def _masked(value: Any, hide: Callable[[str], str], name: str = "") -> Any:
         return value
     if _CREDENTIAL.search(name):
         return HIDDEN
-    return hide(value) if isinstance(value, str) else value
+    return value if isinstance(value, int | float) else hide(str(value))

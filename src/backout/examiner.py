@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import threading
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from backout import evidence, templating
+from backout import evidence, scope, templating
 from backout.errors import BackoutError, Mistakes
-from backout.health import judge
-from backout.model import Check, Command, Finding, Host, Observation, Result, Target, Verdict
+from backout.health import by_key, judge
+from backout.model import (
+    Check,
+    Command,
+    Finding,
+    Host,
+    Observation,
+    Release,
+    Result,
+    Target,
+    Verdict,
+)
 from backout.ports import Clock, Look, Probe, Restarter, Transport, Vault
 
 WORKERS = 20
@@ -54,6 +64,7 @@ class _Round:
 
     hosts: tuple[str, ...]
     before: Mapping[str, Mapping[str, Any]]
+    names: Mapping[str, Any]
     patient: bool
     stopping: threading.Event = field(default_factory=threading.Event)
 
@@ -75,7 +86,7 @@ class Examiner:
     vault: Vault
     clock: Clock
     names: Mapping[str, Any] = field(default_factory=dict)
-    """What templates and expectations may use beside the rest: run, release, secrets."""
+    """What templates and expectations may use beside `scope.on`: run and release."""
     memory: dict[str, dict[str, Any]] = field(default_factory=dict)
     """What probes want to find again, by finding key; keep it to look on where one left off."""
     tell: Callable[[Finding], None] = lambda _: None
@@ -85,16 +96,17 @@ class Examiner:
         self,
         names: Sequence[str] = (),
         hosts: Sequence[str] | None = None,
-        baseline: Mapping[str, Mapping[str, Any]] | None = None,
+        baseline: Iterable[Finding] = (),
+        release: Release | None = None,
         *,
         patient: bool = False,
     ) -> tuple[Finding, ...]:
         """Run the named checks (all when empty) on `hosts` (all when None), each where it
-        belongs, and what they lead to. `baseline` holds their results before the change, by
-        finding key. `patient` lets them retry as they say, while something is coming up.
-        Raises Mistakes for a name that the target does not know."""
+        belongs, and what they lead to. `baseline` holds the findings before the change. `patient`
+        lets checks retry as they say, while something is coming up. Raises Mistakes for a name
+        that the target does not know, and for vars that cannot be rendered."""
         chosen = tuple(self.target.hosts if hosts is None else hosts)
-        turn = _Round(chosen, baseline or {}, patient)
+        turn = _Round(chosen, _results(baseline), {**self.names, **_released(release)}, patient)
         places = tuple(
             _Place(check, host)
             for check in self._roots(names)
@@ -137,7 +149,10 @@ class Examiner:
             self.clock.sleep(early)
         queued = max(0.0, self.clock.monotonic() - at) * 1000
         first, *rest = self._prove(place, turn, {})
-        return (replace(first, queued_ms=queued), *rest)
+        findings = (replace(first, queued_ms=queued), *rest)
+        for finding in findings:
+            self.tell(finding)
+        return findings
 
     def _prove(self, place: _Place, turn: _Round, saved: Mapping[str, Any]) -> tuple[Finding, ...]:
         """One check and what it leads to, again and again while its `retry` lasts."""
@@ -156,7 +171,6 @@ class Examiner:
                 break
             self.clock.sleep(retry.every)
         self.memory[place.key] = memory
-        self.tell(first)
         return (first, *rest)
 
     def _attempt(
@@ -167,10 +181,10 @@ class Examiner:
         memory: dict[str, Any],
     ) -> tuple[Finding, ...]:
         check = place.check
-        scope = self._scope(place, turn, saved)
-        observation = self._observe(check, place.host, scope, memory)
+        names = self._names(place, turn, saved)
+        observation = self._observe(check, place.host, names, memory)
         kind = self.kinds[check.kind]
-        finding = judge(check, observation, scope, kind.expects if kind.judges_itself else ())
+        finding = judge(check, observation, names, kind.expects if kind.judges_itself else ())
         kept = {**saved, **finding.saved}
         chained: list[Finding] = []
         try:
@@ -194,19 +208,21 @@ class Examiner:
             if name not in leaders:
                 yield from (_Place(check, host, leaders) for host in hosts)
 
-    def _scope(self, place: _Place, turn: _Round, saved: Mapping[str, Any]) -> dict[str, Any]:
+    def _names(self, place: _Place, turn: _Round, saved: Mapping[str, Any]) -> dict[str, Any]:
+        """What templates and expectations may use. What came from outside cannot pass for a
+        reference to a secret."""
         outside = {"saved": dict(saved)}
         if place.key in turn.before:
             outside["baseline"] = dict(turn.before[place.key])
-        scope = templating.scope(self.target, host=place.host, **self.names)
-        return {**scope, **templating.without_references(outside)}
+        own = scope.on(self.target, place.host)
+        return {**own, **turn.names, **templating.without_references(outside)}
 
     def _observe(
-        self, check: Check, host: Host | None, scope: Mapping[str, Any], memory: dict[str, Any]
+        self, check: Check, host: Host | None, names: Mapping[str, Any], memory: dict[str, Any]
     ) -> Observation:
         """Look once, with the options rendered; whatever prevents it is what was observed."""
         try:
-            check, env = templating.render_check(check, scope)
+            check, env = templating.render_check(check, names)
             look = Look(
                 check=check,
                 options=check.options,
@@ -230,16 +246,29 @@ class Examiner:
         cleanup = place.check.cleanup
         if cleanup is None:
             return ""
+        if lost := set(templating.uses(cleanup.options.model_dump(), "saved")) - set(saved):
+            return f"nothing was cleaned up: {', '.join(sorted(lost))} was not saved"
         check = Check(
             name=f"cleanup of {place.check.name}",
             kind=cleanup.kind,
             options=cleanup.options,
             timeout=place.check.timeout,
         )
-        scope = self._scope(place, turn, saved)
-        observation = self._observe(check, place.host, scope, {})
-        finding = judge(check, observation, scope, self.kinds[cleanup.kind].expects)
+        names = self._names(place, turn, saved)
+        observation = self._observe(check, place.host, names, {})
+        finding = judge(check, observation, names, self.kinds[cleanup.kind].expects)
         return "" if finding.verdict is Verdict.PASS else f"cleanup failed: {finding.reason}"
+
+
+def _results(baseline: Iterable[Finding]) -> dict[str, dict[str, Any]]:
+    return {
+        key: {**finding.facts, "verdict": str(finding.verdict)}
+        for key, finding in by_key(baseline).items()
+    }
+
+
+def _released(release: Release | None) -> dict[str, Any]:
+    return {"release": scope.release_names(release, None)} if release else {}
 
 
 class _OnDemand:

@@ -117,7 +117,7 @@ def required(
     """The keys of the findings that must pass after the change: all, except accepted ones that
     were red before, and, while batches are still to come (`final=False`), those that the change
     is there to turn green."""
-    before = _by_key(baseline)
+    before = by_key(baseline)
 
     def must(finding: Finding) -> bool:
         was = before.get(finding.key)
@@ -131,7 +131,7 @@ def required(
 
 def after_backing_out(baseline: Iterable[Finding]) -> frozenset[str]:
     """The keys of the findings that must pass after backing out: those that passed before."""
-    before = _by_key(baseline)
+    before = by_key(baseline)
     return frozenset(key for key, was in before.items() if was.verdict is Verdict.PASS)
 
 
@@ -165,7 +165,7 @@ def _policy(name: str, checks: Mapping[str, Check]) -> str:
     return next((each for each in (own, *leading) if each != "passes"), "passes")
 
 
-def _by_key(findings: Iterable[Finding]) -> dict[str, Finding]:
+def by_key(findings: Iterable[Finding]) -> dict[str, Finding]:
     """The last finding of each check on each host, unless an earlier one was red."""
     found: dict[str, Finding] = {}
     for finding in findings:
