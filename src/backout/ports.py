@@ -6,7 +6,7 @@ fills one raises only what its docstring names, and translates every upstream ex
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -27,6 +27,7 @@ from backout.model import (
     Step,
     Target,
     Undo,
+    Words,
 )
 
 
@@ -44,6 +45,9 @@ class Clock(Protocol):
 
 class Vault(Protocol):
     """Secrets by reference."""
+
+    def fetch(self, names: Iterable[str]) -> None:
+        """Fetch these now. Raises Refused for one that cannot be had."""
 
     def reveal(self, text: str) -> str:
         """`text` with every secret reference replaced by its value. Raises Refused when a
@@ -113,6 +117,10 @@ class Probe(Protocol):
     Options: ClassVar[type[Options]]
     names: ClassVar[Mapping[str, str]]
     """What `expect` may use beside what is always in scope: name -> what it is."""
+    expects: ClassVar[Words]
+    """What holds when all is well: judges a cleanup, and a check of a kind that judges itself."""
+    judges_itself: ClassVar[bool]
+    """True when a check of this kind may do without `expect`."""
 
     def observe(self, look: Look) -> Observation:
         """Look once. Never raises for illness."""
@@ -132,6 +140,8 @@ class Look:
     """The service's restart backend on that host; Refused when the target has no service."""
     vault: Vault
     target: Target
+    env: tuple[tuple[str, str], ...] = ()
+    """What the secrets in the options' shell texts need."""
     memory: dict[str, Any] = field(default_factory=dict)
     """What the probe wants to find again at its next look (a log's position); JSON data."""
 
@@ -142,6 +152,25 @@ class Operator(Protocol):
     def confirm(self, question: str, *, typed: str = "") -> bool:
         """Yes or no; with `typed`, the person must type that word. Raises Refused without a
         terminal, unless `--yes` was given."""
+
+
+class Screen(Protocol):
+    """Where events, answers and errors are shown."""
+
+    @property
+    def operator(self) -> Operator: ...
+
+    def print(self, text: str) -> None:
+        """An answer, or a part of it."""
+
+    def listen(self, event: Event) -> None:
+        """Something happened; from any thread."""
+
+    def interrupted(self) -> None:
+        """Say that the run stops, and that a second signal leaves at once."""
+
+    def left(self, what: str, *, state: str, next: str) -> None:
+        """Say, from a signal handler, that the process leaves now."""
 
 
 class StepKind(Protocol):
@@ -167,6 +196,10 @@ class StepKind(Protocol):
     def recall(self, work: Work, undo: Undo) -> Result | None:
         """What became of an interrupted `act`: its result, None when it certainly never
         began, UNKNOWN when nobody can tell."""
+
+    def done(self, work: Work) -> bool | None:
+        """What the step's own `check` says: True done already, False not done, None when there
+        is no check or it cannot tell. Reads only."""
 
     def undo(self, work: Work, undo: Undo) -> Result:
         """Go back; idempotent, also where `act` never ran."""
@@ -206,18 +239,45 @@ class Work:
     """Whether the service ran on this host before the run; None when nobody could tell."""
 
 
+class Record(Protocol):
+    """One durable fact of a run: `begin` and `end` of a key, or a decision by its own name."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def body(self) -> Mapping[str, Any]: ...
+
+
 class Journal(Protocol):
-    """The runs of one working copy: intents with their undo, outcomes, and the ledger.
-    `adapters.journal.SqliteJournal` documents the records."""
+    """The runs of one working copy: intents with their undo, outcomes, and the ledger. What is
+    returned from is durable. Raises BackoutError when it could not be written."""
 
     def begin(self, run: str, key: str, record: Mapping[str, Any]) -> None:
-        """Durably: `key` is about to act, and this is its way back."""
+        """`key` is about to act, and this is its way back."""
 
     def end(self, run: str, key: str, record: Mapping[str, Any]) -> None:
-        """Durably: what became of `key`."""
+        """What became of `key`."""
 
-    def recall(self, run: str) -> Sequence[Mapping[str, Any]]:
+    def note(self, run: str, kind: str, record: Mapping[str, Any]) -> None:
+        """A decision of the run."""
+
+    def recall(self, run: str) -> Sequence[Record]:
         """Every record of a run, in order."""
+
+    def finish(
+        self,
+        run: str,
+        outcome: str,
+        record: Mapping[str, Any],
+        *,
+        release: Release | None = None,
+        known_good: bool = False,
+        covers: Sequence[str] = (),
+        restored: int | None = None,
+    ) -> None:
+        """The decided outcome (a `decided` record) and the ledger, in one transaction."""
 
 
 class Lock(Protocol):
@@ -225,6 +285,9 @@ class Lock(Protocol):
 
     def hold(self, transports: Sequence[Transport], run: str) -> AbstractContextManager[None]:
         """Hold every host, or none. Raises Held with who, since when and at which step."""
+
+    def keep(self) -> None:
+        """Leave the leases standing at the end: backing out is incomplete."""
 
 
 Listener = Callable[[Event], None]

@@ -15,6 +15,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from backout.errors import BackoutError, Mistakes
+from backout.model import duration
 
 Report = Mapping[str, Any]
 
@@ -495,19 +496,28 @@ def _titled(title: str, lines: list[str]) -> list[str]:
     return [f"{title}:", *lines] if lines else []
 
 
+# --- files -------------------------------------------------------------------------------
+
+
+def lint_text(report: Report) -> str:
+    """`{"runbooks": count, "inventories": count}`."""
+    runbooks, inventories = report["runbooks"], report["inventories"]
+    files = f"{_count(runbooks, 'runbook')} and {inventories} inventor"
+    return f"{files}{'y' if inventories == 1 else 'ies'}: no mistake."
+
+
+def init_text(report: Report) -> str:
+    """`{"written": [path], "kept": [path]}`."""
+    return _page(
+        [
+            *(f"wrote {_line(path)}" for path in report["written"]),
+            *(f"kept  {_line(path)}, which was there" for path in report["kept"]),
+        ],
+        _next(report),
+    )
+
+
 # --- lines -------------------------------------------------------------------------------
-
-
-def duration(seconds: float) -> str:
-    """`0.4s`, `12s`, `1m12s`, `2h05m`."""
-    if seconds < 9.95:
-        return f"{seconds:.1f}s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m{whole % 60:02}s"
-    return f"{whole // 3600}h{whole % 3600 // 60:02}m"
 
 
 def _page(*paragraphs: Sequence[str]) -> str:

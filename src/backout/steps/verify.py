@@ -52,5 +52,3 @@ def _told(finding: Finding) -> str:
     word = {Verdict.FAIL: "fails"}.get(finding.verdict, f"is {finding.verdict}")
     place = f" on {finding.host}" if finding.host else ""
     return f"check {finding.check}{place} {word}: {finding.reason or ', '.join(finding.failed)}"
-
-

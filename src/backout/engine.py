@@ -1,0 +1,253 @@
+"""A run, from the lock to its end.
+
+Every decision that must survive a crash is in the journal: an engine that is given the records of
+an interrupted run goes on where they end, forward, or back once that was decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from backout import health, release_file, templating
+from backout.backward import Backward
+from backout.errors import BackoutError, HostKeyRefused, Mistakes, Refused, Unreachable
+from backout.forward import Forward
+from backout.model import Finding, Release, State
+from backout.plan import Action, Plan
+from backout.ports import Transport
+from backout.worker import Baseline, Parts, Worker, side_by_side, title, trouble, went_well
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a run ended. The report is made of this and of the journal."""
+
+    outcome: str
+    exit_code: int
+    reason: str = ""
+    hosts: Mapping[str, str] = field(default_factory=dict)
+    """Host -> its state in a few words."""
+    release: Release | None = None
+    findings: tuple[Finding, ...] = ()
+
+
+class Engine:
+    """One run of one plan."""
+
+    def __init__(self, plan: Plan, parts: Parts) -> None:
+        self.plan = plan
+        self.parts = parts
+        self.worker = Worker(plan, parts)
+        self.lost: dict[str, str] = {}
+
+    def deploy(self) -> Ended:
+        """From the first look to the end. Raises Refused before any change, and Held."""
+        with self._held(self._fleet()):
+            self._preflight()
+            self._take_baseline()
+            self._confirm()
+            self.worker.note("ready", {})
+            return self._go()
+
+    def resume(self) -> Ended:
+        """Finish what was begun: forward, or back when that was decided."""
+        begun = self.worker.noted("ready") or self.worker.noted("back_out")
+        if begun is None:
+            return self.deploy()
+        with self._held(self._fleet()):
+            return self._go()
+
+    def abort(self) -> Ended:
+        """Back out what was begun, on every host that can be reached."""
+        with self._held(self._fleet(patient=True)):
+            if self.worker.noted("decided"):
+                return self._succeed()
+            return self._back_out("aborted")
+
+    def _go(self) -> Ended:
+        wish = self.worker.noted("back_out")
+        if wish is not None:
+            return self._back_out(wish["why"])
+        forward = Forward(self.worker)
+        words = "" if self.worker.noted("decided") else forward.run()
+        self.lost = forward.lost
+        return self._back_out(words) if words else self._succeed()
+
+    # --- before the first change ---------------------------------------------------------
+
+    def _preflight(self) -> None:
+        self.worker.phase("preflight", self.plan.hosts)
+        self.parts.vault.fetch(secrets_of(self.plan))
+        self._all_well(self.plan.preflight, self._look)
+        self._all_well(tuple(self.plan.actions), self._way_back)
+
+    def _look(self, action: Action) -> str:
+        result = self.worker.do(action)
+        return "" if went_well(result) else trouble(action, result)
+
+    def _way_back(self, action: Action) -> str:
+        """Resolve the undo once before anything acts, only to learn whether it can be known."""
+        try:
+            self.worker.kind(action).before(self.worker.work(action))
+        except Mistakes:
+            return ""  # it names what only an earlier step will save
+        except BackoutError as error:
+            return f"{title(action)}: {error.what}"
+        return ""
+
+    def _all_well(self, actions: Sequence[Action], look: Callable[[Action], str]) -> None:
+        problems = dict.fromkeys(words for words in side_by_side(look, actions) if words)
+        if problems:
+            raise Refused("\n".join(problems), next=self._again())
+        self._not_stopped()
+
+    def _take_baseline(self) -> None:
+        self.worker.phase("baseline")
+        findings = self.worker.examine((), self.plan.hosts)
+        up = dict(zip(self.plan.hosts, side_by_side(self._is_up, self.plan.hosts), strict=True))
+        baseline = Baseline(findings, up, self.plan.previous is None)
+        self.worker.note("baseline", baseline.record())
+        reasons = health.baseline_refusals(
+            findings, self.plan.target.checks, self.plan.accept_red, first=baseline.first
+        )
+        if reasons:
+            words = "\n".join(("the baseline is not what it must be", *reasons))
+            raise Refused(words, next=self._again())
+
+    def _is_up(self, host: str) -> bool | None:
+        if self.plan.target.service_on(self.worker.host(host)) is None:
+            return None
+        try:
+            return self.parts.restarter(host).identity().up
+        except BackoutError:
+            return None
+
+    def _confirm(self) -> None:
+        self._not_stopped()
+        plan = self.plan
+        for step in plan.irreversible:
+            self.worker.say("warning", f"{step.name} cannot be undone: {step.irreversible}")
+        if not (plan.target.protected or plan.irreversible):
+            return
+        typed = plan.target.name if plan.target.protected else ""
+        question = f"{plan.verb} release {plan.release.number} to {plan.target.name}?"
+        if not self.parts.operator.confirm(question, typed=typed):
+            raise Refused("not confirmed", next=self._again())
+        self._not_stopped()
+
+    def _not_stopped(self) -> None:
+        if self.worker.stopped:
+            raise Refused(f"{self.worker.stopped}, before any change", next=self._again())
+
+    # --- the good end --------------------------------------------------------------------
+
+    def _succeed(self) -> Ended:
+        release, whole = self.worker.release, not self.plan.selected and not self.lost
+        if self.worker.noted("decided") is None:
+            deployed = [host for host in self.plan.hosts if host not in self.lost]
+            record = {"hosts": deployed, "release": asdict(release)}
+            self.parts.journal.finish(
+                self.plan.run,
+                "succeeded",
+                record,
+                release=release,
+                known_good=whole,
+                covers=deployed,
+            )
+            self.worker.decided(record)
+        hosts = self._deployed()
+        self._finally()
+        return Ended("succeeded", 0, "", hosts, release, self.worker.findings)
+
+    def _deployed(self) -> dict[str, str]:
+        """The hosts' own release files: `status` holds them against the ledger."""
+        done: Sequence[str] = (self.worker.noted("decided") or {})["hosts"]
+        side_by_side(self._mark, done)
+        left = {host: why for host, why in self.lost.items() if host not in done}
+        return dict.fromkeys(done, "deployed") | {h: f"withdrawn: {w}" for h, w in left.items()}
+
+    def _mark(self, host: str) -> None:
+        mark(self.worker, host, self.worker.release, self.plan.run)
+
+    def _finally(self) -> None:
+        for action in self.plan.finals:
+            result = self.worker.do(action)
+            if not went_well(result):
+                self.worker.say("warning", f"finally: {trouble(action, result)}")
+
+    # --- the way back --------------------------------------------------------------------
+
+    def _back_out(self, why: str) -> Ended:
+        if self.worker.noted("back_out") is None:
+            self.worker.note("back_out", {"why": why})
+        self.worker.say("warning", f"backing out: {why}")
+        backward = Backward(self.worker)
+        stuck = backward.run()
+        red = backward.still_red()
+        self._finally()
+        states = dict.fromkeys(self.plan.hosts, "unchanged")
+        states |= dict.fromkeys(backward.touched(), "backed out")
+        states |= {host: f"NOT backed out: {words}" for host, words in stuck.items() if host}
+        findings = self.worker.findings
+        if not stuck and not red:
+            return Ended("backed_out", 4, why, states, self.plan.previous, findings)
+        self.parts.lock.keep()
+        left = (*stuck.values(), *(f"check {f.key} is red: {f.reason}" for f in red))
+        reason = f"{why}; and backing out is incomplete: {'; '.join(left)}"
+        return Ended("backout_incomplete", 5, reason, states, self.plan.previous, findings)
+
+    # --- the fleet -----------------------------------------------------------------------
+
+    def _held(self, transports: Sequence[Transport]) -> Any:
+        return self.parts.lock.hold(transports, self.plan.run)
+
+    def _fleet(self, *, patient: bool = False) -> tuple[Transport, ...]:
+        return fleet(self.parts, self.plan.hosts, patient=patient)
+
+    def _again(self) -> str:
+        return f"invoke plan --target {self.plan.target.name}"
+
+
+def secrets_of(plan: Plan) -> frozenset[str]:
+    """The secrets that the plan's texts refer to: all are fetched before the first change."""
+    texts = (plan.runbook.model_dump(), plan.target.model_dump(exclude={"secrets"}))
+    return frozenset(name for text in texts for name in templating.uses(text, "secrets"))
+
+
+def fleet(parts: Parts, hosts: Sequence[str], *, patient: bool = False) -> tuple[Transport, ...]:
+    """Every host connected, or one refusal that names each host that could not be. `patient`
+    goes on with those that can be reached."""
+    problems: list[Unreachable] = []
+
+    def connect(name: str) -> Transport | None:
+        try:
+            return parts.reach(name)
+        except Unreachable as error:
+            problems.append(error)
+            return None
+
+    transports = side_by_side(connect, hosts)
+    if problems and not patient:
+        raise _all_of(problems)
+    return tuple(transport for transport in transports if transport is not None)
+
+
+def _all_of(problems: Sequence[Unreachable]) -> Unreachable:
+    kind = next((type(p) for p in problems if isinstance(p, HostKeyRefused)), Unreachable)
+    problems = sorted(problems, key=str)
+    words = "\n".join(dict.fromkeys(problem.what for problem in problems))
+    return kind(words, next="\n       ".join(dict.fromkeys(p.next for p in problems if p.next)))
+
+
+def mark(worker: Worker, host: str, release: Release, run: str) -> None:
+    """Put the release on record on a host; a failure is said, and changes no outcome."""
+    home = worker.plan.target.home_on(worker.plan.target.hosts[host])
+    try:
+        result = release_file.write(worker.parts.reach(host), home, release, run)
+        words = "" if result.state is State.DONE else result.stderr.strip() or result.reason
+    except Unreachable as error:
+        words = error.what
+    if words:
+        worker.say("warning", f"{host}: its release file could not be written: {words}")

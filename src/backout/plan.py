@@ -1,0 +1,244 @@
+"""Runbook + target + choices -> plan. Pure: nothing is asked, nothing is changed.
+
+Consecutive steps on this machine form one stage. Consecutive steps on hosts form one stage as
+long as their hosts overlap: those steps travel together, host by host and batch by batch. A step
+for entirely other hosts begins a stage of its own, so that a migration on the database host is
+done before the first web host is touched. `settle` belongs to each batch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from backout.errors import Mistakes
+from backout.model import Batch, Host, Release, Runbook, Step, Target
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One step on one machine. The key names it within the run, for ever."""
+
+    key: str
+    step: Step
+    host: str = ""
+    phase: str = "do"
+    """`preflight`, `do`, `settle`, `undo` or `finally`."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPlan:
+    """Hosts that go together, each through its own actions; then they settle."""
+
+    number: int
+    hosts: tuple[str, ...]
+    actions: tuple[Action, ...]
+    settle: tuple[tuple[Action, ...], ...]
+    """Step after step; the hosts of one step go side by side."""
+    count: int = 1
+    """How many batches the stage has."""
+    label: str = ""
+    """Names the batch's settling within the run."""
+
+    def of(self, host: str) -> tuple[Action, ...]:
+        return tuple(action for action in self.actions if action.host == host)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Actions on this machine, or batches of hosts; never both."""
+
+    here: tuple[Action, ...] = ()
+    batches: tuple[BatchPlan, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run does, whole. Frozen in the journal before the first change."""
+
+    run: str
+    verb: str
+    target: Target
+    runbook: Runbook
+    params: Mapping[str, Any]
+    hosts: tuple[str, ...]
+    release: Release
+    previous: Release | None
+    stages: tuple[Stage, ...]
+    preflight: tuple[Action, ...]
+    finals: tuple[Action, ...]
+    accept_red: tuple[str, ...] = ()
+    selected: bool = False
+    """True when `--hosts` chose a part of the target."""
+    user: str = ""
+    started: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def batches(self) -> tuple[BatchPlan, ...]:
+        return tuple(batch for stage in self.stages for batch in stage.batches)
+
+    @property
+    def actions(self) -> Iterator[Action]:
+        """Every action that may change something, in order."""
+        for stage in self.stages:
+            yield from stage.here
+            for batch in stage.batches:
+                yield from batch.actions
+
+    @property
+    def irreversible(self) -> tuple[Step, ...]:
+        steps = (*self.runbook.steps, *self.runbook.settle)
+        return tuple(step for step in steps if step.irreversible)
+
+
+def build(
+    *,
+    run: str,
+    verb: str,
+    target: Target,
+    runbook: Runbook,
+    params: Mapping[str, Any],
+    release: Release,
+    previous: Release | None = None,
+    hosts: Sequence[str] = (),
+    accept_red: Sequence[str] = (),
+    user: str = "",
+    started: str = "",
+) -> Plan:
+    """Raises Mistakes when the selection leaves no host for a step."""
+    chosen = _chosen(target, hosts)
+    names = tuple(host.name for host in chosen)
+    return Plan(
+        run=run,
+        verb=verb,
+        target=target,
+        runbook=runbook,
+        params=params,
+        hosts=names,
+        release=release,
+        previous=previous,
+        stages=tuple(_stages(target, runbook, names)),
+        preflight=tuple(_spread("preflight", runbook.preflight, target, names, "preflight")),
+        finals=tuple(_spread("finally", runbook.finally_, target, names, "finally")),
+        accept_red=tuple(accept_red),
+        selected=bool(hosts),
+        user=user,
+        started=started,
+    )
+
+
+def sizes(spec: Sequence[Batch], count: int) -> Iterator[int]:
+    """How many hosts each batch takes; the last entry repeats until all are taken."""
+    left, index = count, 0
+    while left > 0:
+        entry = spec[min(index, len(spec) - 1)] if spec else count
+        size = math.ceil(count * int(entry[:-1]) / 100) if isinstance(entry, str) else entry
+        yield min(left, size)
+        left -= size
+        index += 1
+
+
+def _chosen(target: Target, hosts: Sequence[str]) -> tuple[Host, ...]:
+    for name in hosts:
+        if not target.select(name):
+            known = ", ".join(target.hosts) or "none"
+            raise Mistakes(
+                f"--hosts {name}: {target.name} has no such host or group; its hosts: {known}"
+            )
+    if not hosts:
+        return tuple(target.hosts.values())
+    wanted = {host.name for name in hosts for host in target.select(name)}
+    return tuple(host for host in target.hosts.values() if host.name in wanted)
+
+
+def _on(step: Step, target: Target, names: Sequence[str]) -> tuple[str, ...]:
+    chosen = set(names)
+    return tuple(host.name for host in target.select(step.on or "") if host.name in chosen)
+
+
+def _stages(target: Target, runbook: Runbook, names: Sequence[str]) -> Iterator[Stage]:
+    here: list[Action] = []
+    travelling: list[tuple[int, Step]] = []
+    reached: set[str] = set()
+
+    def arrive() -> Iterator[Stage]:
+        if here:
+            yield Stage(here=tuple(here))
+        if travelling:
+            hosts = [name for name in names if name in reached]
+            yield Stage(batches=tuple(_batches(target, runbook, hosts, tuple(travelling))))
+        here.clear()
+        travelling.clear()
+        reached.clear()
+
+    for index, step in enumerate(runbook.steps):
+        hosts = set(_on(step, target, names)) if step.on else set()
+        if step.on and not hosts:
+            continue
+        together = bool(here) if not step.on else bool(reached & hosts)
+        if not together:
+            yield from arrive()
+        if step.on:
+            travelling.append((index, step))
+            reached |= hosts
+        else:
+            here.append(Action(f"steps/{index}", step))
+    yield from arrive()
+    if not any(step.on for step in runbook.steps) and runbook.settle:
+        yield Stage(batches=tuple(_batches(target, runbook, names, ())))
+
+
+def _batches(
+    target: Target, runbook: Runbook, hosts: Sequence[str], steps: Sequence[tuple[int, Step]]
+) -> Iterator[BatchPlan]:
+    counts = tuple(sizes(target.rollout.batches, len(hosts))) or (0,)
+    stage = steps[0][0] if steps else "all"
+    start = 0
+    for number, size in enumerate(counts, start=1):
+        batch = tuple(hosts[start : start + size])
+        actions = tuple(
+            Action(f"steps/{index}@{name}", step, name)
+            for name in batch
+            for index, step in steps
+            if name in _on(step, target, batch)
+        )
+        label = f"{stage}.{number}"
+        settle = _settle(f"settle/{label}", runbook, target, batch, "settle")
+        yield BatchPlan(number, batch, actions, settle, len(counts), label)
+        start += size
+
+
+def settle_back(plan: Plan, batch: BatchPlan) -> tuple[tuple[Action, ...], ...]:
+    """The settle steps of a batch once more, after its hosts went back."""
+    return _settle(f"back/{batch.label}", plan.runbook, plan.target, batch.hosts, "undo")
+
+
+def _settle(
+    label: str, runbook: Runbook, target: Target, hosts: Sequence[str], phase: str
+) -> tuple[tuple[Action, ...], ...]:
+    rows = []
+    for index, step in enumerate(runbook.settle):
+        row = tuple(_spread(f"{label}/{index}", (step,), target, hosts, phase, single=True))
+        if row:
+            rows.append(row)
+    return tuple(rows)
+
+
+def _spread(
+    label: str,
+    steps: Sequence[Step],
+    target: Target,
+    names: Sequence[str],
+    phase: str,
+    *,
+    single: bool = False,
+) -> Iterator[Action]:
+    for index, step in enumerate(steps):
+        key = label if single else f"{label}/{index}"
+        if not step.on:
+            yield Action(key, step, "", phase)
+        for name in _on(step, target, names) if step.on else ():
+            yield Action(f"{key}@{name}", step, name, phase)

@@ -1,0 +1,34 @@
+"""The file on a host that says which release is there; `status` holds it against the ledger."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+from backout.model import Command, Release, Result
+from backout.ports import Transport
+
+NAME = "release.json"
+
+
+def write(transport: Transport, home: str, release: Release, run: str) -> Result:
+    """Put the release on record, whole or not at all. Raises Unreachable."""
+    text = json.dumps({"number": release.number, "commit": release.commit, "run": run})
+    path = shlex.quote(f"{home}/{NAME}")
+    script = (
+        f"mkdir -p {shlex.quote(home)}\n"
+        f"printf '%s\\n' {shlex.quote(text)} > {path}.new\n"
+        f"mv -f {path}.new {path}"
+    )
+    return transport.run(Command(script, timeout=60.0))
+
+
+def read(transport: Transport, home: str) -> Release | None:
+    """The release on record, or None. Raises Unreachable."""
+    path = shlex.quote(f"{home}/{NAME}")
+    found = transport.run(Command(f"cat {path} 2>/dev/null || true", timeout=60.0))
+    try:
+        data = json.loads(found.stdout)
+        return Release(int(data["number"]), str(data["commit"]))
+    except (ValueError, KeyError, TypeError):
+        return None

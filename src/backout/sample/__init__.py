@@ -1,0 +1,85 @@
+"""A small application of one's own to deploy, on a machine with nothing but Python and git.
+
+It has a working copy, a bare origin, and a supervisord from PyPI that runs it. `inventories/
+local.yaml` names the directory with `sample:`; what is missing there is made before a run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from backout.errors import Refused
+
+HERE = Path(__file__).parent
+AUTHOR = ("-c", "user.name=Backout sample", "-c", "user.email=sample@localhost")
+
+
+def ensure(directory: Path, port: int) -> None:
+    """Make the sample in `directory`, unless it is there. Raises Refused without git."""
+    if (directory / "work" / ".git").exists():
+        return
+    if shutil.which("git") is None:
+        raise Refused("git is missing", next="install git, for example: apt-get install git")
+    directory.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(dir=directory, prefix="making-"))
+    work = building / "work"
+    _git(building, "init", "-q", "--bare", "-b", "main", str(directory / "origin.git"))
+    _git(building, "init", "-q", "-b", "main", str(work))
+    for name in ("app.py", "README.md"):
+        shutil.copy(HERE / f"{name}.txt", work / name)
+    _git(work, "remote", "add", "origin", str(directory / "origin.git"))
+    _git(work, "config", "user.name", "Backout sample")
+    _git(work, "config", "user.email", "sample@localhost")
+    _git(work, "add", "--all")
+    _git(work, *AUTHOR, "commit", "-q", "-m", "A service that answers")
+    _git(work, "push", "-q", "-u", "origin", "main")
+    (directory / "supervisord.conf").write_text(_configuration(directory, port))
+    work.rename(directory / "work")
+    building.rmdir()
+
+
+def stop(directory: Path) -> None:
+    """Stop the sample's supervisord, and the service with it; nothing happens without one."""
+    if not (directory / "supervisord.conf").exists():
+        return
+    subprocess.run(
+        [sys.executable, "-m", "supervisor.supervisorctl"]
+        + ["-c", str(directory / "supervisord.conf"), "shutdown"],
+        capture_output=True,
+        check=False,
+    )
+
+
+def _git(where: Path, *words: str) -> None:
+    done = subprocess.run(
+        ["git", *words], cwd=where, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise Refused(f"the sample could not be made: git {words[0]}: {done.stderr.strip()}")
+
+
+def _configuration(directory: Path, port: int) -> str:
+    text = (HERE / "supervisord.conf.txt").read_text()
+    return text.format(
+        socket=_socket(directory),
+        directory=directory.absolute(),
+        python=sys.executable,
+        port=port,
+    )
+
+
+def _socket(directory: Path) -> Path:
+    """A short path: the kernel allows a socket's name 107 bytes."""
+    name = hashlib.sha256(str(directory.absolute()).encode()).hexdigest()[:12]
+    base = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
+    private = base / f"backout-{os.getuid()}"
+    private.mkdir(mode=0o700, exist_ok=True)
+    if private.stat().st_uid != os.getuid():
+        raise Refused(f"{private} belongs to somebody else", next="set XDG_RUNTIME_DIR")
+    return private / f"{name}.sock"
