@@ -20,6 +20,7 @@ from backout.steps.git import (
     published,
     read,
     reversal,
+    some,
     source,
     trailer,
     way_back,
@@ -144,8 +145,7 @@ def _mention_untracked(work: Work, where: Source) -> None:
         f"git repository {where.repository}",
     )
     if names := facts["file"]:
-        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-        work.say(f"not committed, git does not know them: {', '.join(names[:5])}{more}")
+        work.say(f"not committed, git does not know them: {some(names)}")
 
 
 def _undo(work: Work, where: Source, base: str) -> str:

@@ -15,6 +15,9 @@ from backout.steps.base import Kind, place
 QUIET = "export GIT_TERMINAL_PROMPT=0"
 """Git asks nobody: what it would have asked becomes its error."""
 
+SHOWN = 5
+"""How many file names a message names."""
+
 Facts = Mapping[str, Sequence[str]]
 
 
@@ -86,13 +89,18 @@ def way_back(work: Work, text: str, data: Mapping[str, object] | None = None) ->
     )
 
 
-def read(transport: Transport, script: str, what: str) -> Facts:
-    """The `name=value` lines that a reading script prints. Raises Refused in git's words."""
+def output(transport: Transport, script: str, what: str) -> str:
+    """What a reading script prints. Raises Refused in git's words."""
     result = transport.run(Command(f"{QUIET}\n{script}", timeout=120.0))
     if not result.ok:
         raise Refused(f"{what}: {words(result) or result.reason}")
+    return result.stdout
+
+
+def read(transport: Transport, script: str, what: str) -> Facts:
+    """The `name=value` lines that a reading script prints. Raises Refused in git's words."""
     facts = defaultdict(list)
-    for line in result.stdout.split("\n"):
+    for line in output(transport, script, what).split("\n"):
         name, _, value = line.partition("=")
         facts[name].append(value)
     return facts
@@ -109,6 +117,12 @@ def told(result: Result) -> Result:
     """A failure gives its own words as the reason."""
     said = words(result)
     return replace(result, reason=said) if result.state is State.FAILED and said else result
+
+
+def some(names: Sequence[str]) -> str:
+    """The first few of many names, and how many more there are."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
 
 
 def trailer(name: str, run: str) -> str:

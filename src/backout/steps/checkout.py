@@ -1,0 +1,181 @@
+"""`update` by `checkout`: the directory is a repository whose HEAD is the release."""
+
+from __future__ import annotations
+
+from shlex import quote
+
+from backout.errors import Refused
+from backout.model import Source, Undo
+from backout.ports import Work
+from backout.steps.git import Facts, git, output, read, some, source, way_back
+from backout.steps.hosted import Hosted, address, directory, fetched, ref
+
+
+class Checkout(Hosted):
+    """Untracked files are never touched, changed ones never overwritten."""
+
+    def describe(self, work: Work) -> str:
+        where = source(work)
+        return f"{git(where.directory)} checkout --detach {work.release.commit or 'COMMIT'}"
+
+    def before(self, work: Work) -> Undo:
+        where = source(work)
+        place = directory(where)
+        address(work, where)
+        facts = _look(work, where, place)
+        if not facts["head"]:
+            _refuse_collisions(work, where, place)
+            return way_back(work, _first_undo(work, place), {"commit": ""})
+        _refuse_changes(work, place, facts)
+        commit, branch = facts["head"][0], facts["branch"][0]
+        data = {"commit": commit, "branch": branch}
+        return way_back(work, _undo(work, place, commit, branch), data)
+
+    def script(self, work: Work, where: Source, commit: str) -> str:
+        d = directory(where)
+        g = git(d)
+        return f"""\
+mkdir -p {_operand(d)}
+[ -e {quote(d)}/.git ] || git init -q {_operand(d)}
+{fetched(d, where, commit)}
+{_move(d)}
+if from=$({g} rev-parse -q --verify HEAD); then {g} update-ref {ref(work.run)} "$from"
+else
+  from=$({g} hash-object -t tree /dev/null)
+  {g} config backout.first {quote(work.run)}
+fi
+move {commit}
+[ "$({g} rev-parse HEAD)" = {commit} ] || {{ echo 'HEAD is another commit' >&2; exit 1; }}"""
+
+
+def _operand(path: str) -> str:
+    """A path that no command can take for an option."""
+    return quote(path if path.startswith("/") else f"./{path}")
+
+
+def _move(d: str) -> str:
+    """Shell functions that go from `$from` to a commit, whole or not at all. Where a kill left
+    one half way, a mark remains, and `settle` finishes it."""
+    g = git(d)
+    return f"""\
+mark=$({g} rev-parse --absolute-git-dir)/BACKOUT_MOVE
+place() {{
+  echo "$1" >"$mark.new"; mv -f -- "$mark.new" "$mark"
+  {g} checkout -q -f --detach "$1"
+  rm -f -- "$mark"
+}}
+move() {{
+  taken=$({_unknown(d, '"$1"', 'echo "$f"')})
+  [ -z "$taken" ] || {{ echo "in the way, and not known to git:" $taken >&2; exit 1; }}
+  {g} update-index -q --refresh >/dev/null || :
+  {g} read-tree -n -m -u "$from" "$1"
+  place "$1"
+}}
+settle() {{
+  [ -e "$mark" ] || return 0
+  rm -f -- "${{mark%/*}}/index.lock" "${{mark%/*}}/HEAD.lock"
+  place "$(cat "$mark")"
+}}"""
+
+
+def _unknown(d: str, to: str, do: str) -> str:
+    """Shell text that does `do` for each file `$f` that going from `$from` to `to` would
+    overwrite and that git does not know."""
+    loop = f'for f; do if [ -e "$f" ] || [ -L "$f" ]; then {do}; fi; done'
+    return (
+        f'{git(d)} diff-tree -r -z --name-only --diff-filter=A "$from" {to} |'
+        f" (cd -- {quote(d)} && xargs -0 sh -c {quote(loop)} sh)"
+    )
+
+
+def _look(work: Work, where: Source, d: str) -> Facts:
+    g, here = git(d), work.transport.host.name
+    script = f"""\
+if [ ! -e {quote(d)} ]; then exit 0; fi
+if [ ! -d {quote(d)} ]; then echo 'it is not a directory' >&2; exit 1; fi
+if [ -e {quote(d)}/.git ]; then
+  {g} rev-parse --git-dir >/dev/null
+  if head=$({g} rev-parse -q --verify HEAD); then
+    echo "head=$head"
+    echo "branch=$({g} symbolic-ref -q --short HEAD)"
+    {g} --no-optional-locks -c core.quotePath=false status --porcelain --untracked-files=no |
+      sed 's/^.../changed=/'
+  fi
+fi"""
+    return read(
+        work.transport,
+        f"command -v git >/dev/null || {{ echo 'git is not installed' >&2; exit 1; }}\n{script}",
+        f"{where.directory} on {here}",
+    )
+
+
+def _refuse_changes(work: Work, d: str, facts: Facts) -> None:
+    if names := facts["changed"]:
+        raise Refused(
+            f"changed by hand in {d} on {work.transport.host.name}: {some(names)}",
+            next=f"look at them there: {git(d)} diff",
+        )
+
+
+def _refuse_collisions(work: Work, where: Source, d: str) -> None:
+    """A first deploy into a directory that holds something must not overwrite it. Directories
+    on both sides are compared when the commit is there."""
+    g = git(where.repository)
+    commit = work.release.commit or "HEAD"
+    listed = output(work.here, f"{g} ls-tree -z --full-tree {commit}", f"commit {commit}")
+    entries = [entry.partition("\t") for entry in listed.split("\0") if entry]
+    checks = "\n".join(
+        f"if {_in_the_way(f'{d}/{name}', tree=' tree ' in about)}; then echo name={quote(name)}; fi"
+        for about, _, name in entries
+    )
+    what = f"{d} on {work.transport.host.name}"
+    if names := read(work.transport, f"{checks}\n:", what)["name"]:
+        raise Refused(
+            f"{what} is no repository, and the first deploy would overwrite: {some(names)}",
+            next="move them away, or make it a clone of the repository",
+        )
+
+
+def _in_the_way(path: str, *, tree: bool) -> str:
+    p = quote(path)
+    there = f"[ -e {p} ] || [ -L {p} ]"
+    return f"{{ {there}; }} && [ ! -d {p} ]" if tree else there
+
+
+def _undo(work: Work, d: str, commit: str, branch: str) -> str:
+    g = git(d)
+    kept = f"what was changed there meanwhile is kept: {g} stash list"
+    aside = f'mv -- "$f" "$f".{quote(work.run)} && echo "$f is kept as $f".{quote(work.run)}'
+    text = f"""\
+export GIT_TERMINAL_PROMPT=0
+{_move(d)}
+settle
+if ! {g} diff --quiet HEAD; then
+  {g} -c user.name=Backout -c user.email=backout@localhost stash push -q -m {quote(work.run)}
+  echo {quote(kept)}
+fi
+from=$({g} rev-parse HEAD)
+if [ "$from" != {commit} ]; then
+  {_unknown(d, commit, aside)}
+  move {commit}
+fi
+"""
+    if not branch:
+        return text
+    head = quote(f"refs/heads/{branch}")
+    return f"""{text}\
+if [ "$({g} rev-parse -q --verify {head})" = {commit} ]; then {g} symbolic-ref HEAD {head}; fi
+"""
+
+
+def _first_undo(work: Work, d: str) -> str:
+    """Only what this very run put there is taken away."""
+    g = git(d)
+    return f"""\
+if [ ! -e {quote(d)}/.git ]; then exit 0; fi
+if [ "$({g} config backout.first)" != {quote(work.run)} ]; then exit 0; fi
+{_move(d)}
+settle
+{g} rm -r -q -f --ignore-unmatch -- .
+rm -rf {quote(d)}/.git
+"""
