@@ -128,16 +128,20 @@ def render_options(options: O, scope: Scope, *, where: str = "") -> tuple[O, Env
     return again, tuple(sorted(env.items()))
 
 
-def render_step(step: Step, scope: Scope) -> Step:
+def render_step(step: Step, scope: Scope, *, shell: bool = True) -> Step:
     """A step ready to act: its options, directory, environment, undo and check are rendered, and
-    its environment holds the secrets that its shell texts need. Raises CannotRender."""
+    its environment holds the secrets that its shell texts need. `shell` says whether the texts of
+    its undo and check are shell. Raises CannotRender."""
     where = f"step {step.name!r}"
     options, env = render_options(step.options, scope, where=where)
     changes: dict[str, Any] = {"options": options, "cwd": render(step.cwd, scope, where=where)}
     for name in ("undo", "check"):
-        if (text := getattr(step, name)) is not None:
+        text = getattr(step, name)
+        if text is not None and shell:
             changes[name], pairs = render_shell(text, scope, where=where)
             env += pairs
+        elif text is not None:
+            changes[name] = render(text, scope, where=where)
     own = {key: render(value, scope, where=where) for key, value in step.env.items()}
     return step.model_copy(update={**changes, "env": {**own, **dict(env)}})
 

@@ -1,0 +1,524 @@
+"""YAML -> nouns, or every mistake at once, each with file, line and path.
+
+A file is read in three turns: its text becomes a tree (`documents`), the tree becomes nouns
+(here), and the nouns are held against what they name (`judging`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from backout import documents, judging
+from backout.documents import Node, Trail, merged, shown_path
+from backout.errors import Mistake, Mistakes
+from backout.freezing import dump, thaw
+from backout.model import (
+    Check,
+    Cleanup,
+    Host,
+    Noun,
+    Param,
+    Runbook,
+    SecretSource,
+    Service,
+    Step,
+    Target,
+)
+from backout.tables import Tables
+from backout.validation import as_text, did_you_mean, validated
+
+__all__ = [
+    "dump",
+    "lint",
+    "load_pair",
+    "load_params",
+    "load_runbook",
+    "load_target",
+    "names",
+    "resolve",
+    "thaw",
+]
+
+N = TypeVar("N", bound=Noun)
+T = TypeVar("T")
+
+PHASES = ("preflight", "steps", "settle", "finally")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+# --- files by name -----------------------------------------------------------------------
+
+
+def names(folder: Path) -> list[str]:
+    """The names that `folder` offers, sorted."""
+    return sorted({path.stem for path in _files(folder)})
+
+
+def resolve(name: str, folder: Path, started_in: Path | None = None) -> Path:
+    """A bare name is looked up in `folder`; a path is taken as it is, from `started_in`.
+    Raises Mistakes."""
+    if "/" in name or name.endswith((".yaml", ".yml")):
+        path = (started_in or Path()) / Path(name).expanduser()
+        if not path.is_file():
+            raise Mistakes(f"no file {name}", next="invoke lint")
+        return path
+    for suffix in (".yaml", ".yml"):
+        if _NAME.fullmatch(name) and (path := folder / f"{name}{suffix}").is_file():
+            return path
+    there = names(folder)
+    listed = ", ".join(there) or "nothing"
+    raise Mistakes(
+        f"no {name!r} in {_shown(folder)}/{did_you_mean(name, there)} (it has: {listed})"
+    )
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.y*ml") if path.suffix in (".yaml", ".yml"))
+
+
+def _shown(path: Path) -> str:
+    """A path as the operator would type it."""
+    absolute, here = path.absolute(), Path.cwd()
+    return str(absolute.relative_to(here)) if absolute.is_relative_to(here) else str(absolute)
+
+
+# --- loading -----------------------------------------------------------------------------
+
+
+class Read(NamedTuple):
+    """A noun, and the tree it came from."""
+
+    noun: Any
+    tree: Node
+
+
+def load_runbook(path: Path, tables: Tables) -> Runbook:
+    """One runbook, checked on its own. Raises Mistakes, with every mistake in it."""
+    read = _read_runbook(path, tables)
+    _no_mistakes(judging.runbook(read.noun, read.tree, tables))
+    return read.noun  # type: ignore[no-any-return]
+
+
+def load_target(path: Path, tables: Tables) -> Target:
+    """One inventory and what it extends, checked. Raises Mistakes, with every mistake in it."""
+    read = _read_target(path, tables)
+    _no_mistakes(judging.target(read.noun, read.tree, tables))
+    return read.noun  # type: ignore[no-any-return]
+
+
+def load_pair(
+    target: Callable[[], Target],
+    runbook: Callable[[], Runbook],
+    words: Sequence[str],
+    tables: Tables,
+) -> tuple[Target, Runbook, dict[str, Any]]:
+    """Target, runbook and the runbook's parameters (`k=v` words), held against each other.
+    Raises Mistakes, with every mistake of both files."""
+    mistakes: list[Mistake] = []
+    loaded_target = _attempt(target, mistakes)
+    loaded_runbook = _attempt(runbook, mistakes)
+    params = (
+        _attempt(lambda: load_params(loaded_runbook, words), mistakes) if loaded_runbook else {}
+    )
+    if loaded_target and loaded_runbook:
+        tree = documents.read(Path(loaded_runbook.file), loaded_runbook.file)
+        mistakes += judging.runbook(loaded_runbook, tree, tables, loaded_target)
+    _no_mistakes(mistakes)
+    if loaded_target is None or loaded_runbook is None or params is None:
+        raise Mistakes("there is nothing to run")
+    return loaded_target, loaded_runbook, params
+
+
+def load_params(runbook: Runbook, words: Sequence[str]) -> dict[str, Any]:
+    """The runbook's parameters from `k=v` words and their defaults. Lists are given as
+    `k=a,b`, as `k=["a","b"]` or word by word. Raises Mistakes."""
+    mistakes: list[Mistake] = []
+    given: dict[str, list[str]] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals:
+            mistakes.append(Mistake("--param", 0, word, "write NAME=VALUE"))
+        elif name not in runbook.params:
+            hint = did_you_mean(name, runbook.params)
+            mistakes.append(
+                Mistake("--param", 0, name, f"the runbook {runbook.name} has no such param{hint}")
+            )
+        else:
+            given.setdefault(name, []).append(value)
+    params = {}
+    for name, param in runbook.params.items():
+        try:
+            params[name] = _param(param, given.get(name))
+        except ValueError as error:
+            mistakes.append(Mistake("--param", 0, name, str(error)))
+    _no_mistakes(mistakes)
+    return params
+
+
+def lint(root: Path, tables: Tables) -> tuple[Mistake, ...]:
+    """Every mistake of every runbook and inventory under `root`. Each file is judged on its own;
+    an inventory that others extend need not be whole."""
+    mistakes: list[Mistake] = []
+    for path in _files(root / "runbooks"):
+        _attempt(lambda path=path: load_runbook(path, tables), mistakes)  # type: ignore[misc]
+    inventories = _files(root / "inventories")
+    bases = {base for path in inventories for base in _bases(path)}
+    for path in inventories:
+        load = _read_target if path.resolve() in bases else load_target
+        _attempt(lambda path=path, load=load: load(path, tables), mistakes)  # type: ignore[misc]
+    return tuple(sorted(set(mistakes)))
+
+
+def _attempt(load: Callable[[], T], mistakes: list[Mistake]) -> T | None:
+    """What `load` gives, or None and its mistakes among the others."""
+    try:
+        return load()
+    except Mistakes as error:
+        if not error.mistakes:
+            raise
+        mistakes += error.mistakes
+        return None
+
+
+def _no_mistakes(mistakes: Sequence[Mistake]) -> None:
+    if mistakes:
+        raise Mistakes(mistakes=mistakes)
+
+
+def _bases(path: Path) -> list[Path]:
+    """The inventory that one extends, if that much of it can be read."""
+    try:
+        name = documents.read(path, _shown(path)).get("extends")
+        return [resolve(as_text(name.value), path.parent, path.parent).resolve()] if name else []
+    except Mistakes:
+        return []
+
+
+# --- parameters --------------------------------------------------------------------------
+
+_EMPTY: Mapping[str, Any] = {"str": "", "int": None, "bool": False, "list": []}
+_YES, _NO = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
+
+
+def _param(param: Param, given: Sequence[str] | None) -> Any:
+    if given is None:
+        if param.required:
+            raise ValueError(f"must be given{f': {param.help}' if param.help else ''}")
+        return _EMPTY[param.type] if param.default is None else param.default
+    if param.type == "list":
+        return [item for value in given for item in _listed(value)]
+    if len(given) > 1:
+        raise ValueError("is given twice")
+    return _typed(param.type, given[0])
+
+
+def _typed(kind: str, value: str) -> Any:
+    if kind == "int":
+        if not re.fullmatch(r"[-+]?\d{1,18}", value):
+            raise ValueError(f"must be a whole number, not {value!r}")
+        return int(value)
+    if kind == "bool":
+        if value.lower() not in _YES | _NO:
+            raise ValueError(f"must be true or false, not {value!r}")
+        return value.lower() in _YES
+    return value
+
+
+def _listed(value: str) -> list[str]:
+    if not value.startswith("["):
+        return [item for item in value.split(",") if item]
+    try:
+        items = json.loads(value)
+    except ValueError:
+        raise ValueError(f"is no JSON list: {value!r}") from None
+    return [as_text(item) for item in items]
+
+
+# --- trees -> nouns ----------------------------------------------------------------------
+
+
+def _read_runbook(path: Path, tables: Tables) -> Read:
+    shown = _shown(path)
+    tree = documents.read(path, shown)
+    reader = _Reader(tables)
+    noun = reader.runbook(tree, path.stem)
+    _no_mistakes(reader.mistakes)
+    return Read(noun, tree)
+
+
+def _read_target(path: Path, tables: Tables) -> Read:
+    tree = _extended(path, ())
+    reader = _Reader(tables)
+    noun = reader.target(tree, path.stem)
+    _no_mistakes(reader.mistakes)
+    return Read(noun, tree)
+
+
+def _extended(path: Path, inner: tuple[Path, ...]) -> Node:
+    """The tree of an inventory laid over the one that it extends."""
+    shown = _shown(path)
+    tree = documents.read(path, shown)
+    base = tree.get("extends")
+    if base is None:
+        return tree
+    try:
+        below = resolve(as_text(base.value), path.parent, path.parent)
+    except Mistakes as error:
+        raise Mistakes(mistakes=[Mistake(shown, base.line, "extends", error.what)]) from None
+    chain = (*inner, path.resolve())
+    if below.resolve() in chain:
+        circle = " -> ".join(link.stem for link in (*chain, below))
+        message = f"inventories extend each other in a circle: {circle}"
+        raise Mistakes(mistakes=[Mistake(shown, base.line, "extends", message)])
+    return merged(_extended(below, chain), tree.without("extends"))
+
+
+def _keys(model: type[Noun], *besides: str) -> frozenset[str]:
+    fields = {field.alias or name for name, field in model.model_fields.items()}
+    return frozenset(fields - {"kind", "options", *besides})
+
+
+_STEP, _CHECK, _SERVICE = _keys(Step), _keys(Check, "name"), _keys(Service)
+
+
+class _Group(Noun):
+    vars: Mapping[str, Any] = {}
+
+
+class _Reader:
+    """Makes nouns of trees, and keeps every mistake it meets."""
+
+    def __init__(self, tables: Tables) -> None:
+        self.tables = tables
+        self.mistakes: list[Mistake] = []
+
+    def mistake(self, node: Node, path: Trail, message: str) -> None:
+        self.mistakes.append(Mistake(node.file, node.line, shown_path(path), message))
+
+    def noun(self, model: type[N], node: Node, path: Trail, **ready: Any) -> N | None:
+        """`node` as a `model`, whose fields in `ready` are made already."""
+        if not isinstance(node.value, dict):
+            self.mistake(node, path, "must be a mapping (name: value)")
+            return None
+        aliases = {field.alias or name: name for name, field in model.model_fields.items()}
+        made = {name: ready[field] for name, field in aliases.items() if field in ready}
+        data = {key: inner.data() for key, inner in node.items() if key not in made}
+        result = validated(model, {**data, **made}, lambda p, _value: node.find(p).text)
+        if not isinstance(result, tuple):
+            return result
+        for where, message in result:
+            if not where or where[0] not in made:  # what was made has had its say already
+                self.mistake(node.find(where), (*path, *where), message)
+        return None
+
+    def each(self, node: Node | None, path: Trail) -> Iterator[tuple[str, Node, Trail]]:
+        """The pairs of a mapping whose keys are names."""
+        if node is not None and node.value is not None and not isinstance(node.value, dict):
+            self.mistake(node, path, "must be a mapping (name: value)")
+        for name, inner in node.items() if node else ():
+            if not _NAME.fullmatch(name):
+                words = "must begin with a letter or digit, then letters, digits, '.', '_', '-'"
+                self.mistake(inner, (*path, name), f"the name {words}")
+            yield name, inner, (*path, name)
+
+    # --- runbook -------------------------------------------------------------------------
+
+    def runbook(self, tree: Node, name: str) -> Runbook | None:
+        if not isinstance(tree.value, dict):
+            empty = "the file is empty; a runbook needs steps"
+            self.mistake(tree, (), "must be a mapping (name: value)" if tree.value else empty)
+            return None
+        phases = {
+            f"{phase}_" if phase == "finally" else phase: self.steps(tree.get(phase), (phase,))
+            for phase in PHASES
+        }
+        params = {
+            key: self.noun(Param, inner, path)
+            for key, inner, path in self.each(tree.get("params"), ("params",))
+        }
+        self.reserved(tree, (), "name", "file")
+        return self.noun(Runbook, tree, (), name=name, file=tree.file, params=params, **phases)
+
+    def reserved(self, node: Node, path: Trail, *keys: str) -> None:
+        """Refuse what a file cannot say of itself: its fields are made, not written."""
+        for key in keys:
+            if (inner := node.get(key)) is not None:
+                self.mistake(inner, (*path, key), f"unknown key {key!r}; it is given by its place")
+
+    def steps(self, node: Node | None, path: Trail) -> tuple[Step | None, ...]:
+        if node is None or node.value is None:
+            return ()
+        if not isinstance(node.value, list):
+            self.mistake(node, path, "must be a list of steps (- run: …)")
+            return ()
+        return tuple(self.step(inner, (*path, index)) for index, inner in enumerate(node.value))
+
+    def step(self, node: Node, path: Trail) -> Step | None:
+        kind = self.kind(node, path, self.tables.steps, _STEP, "step")
+        if kind is None:
+            return None
+        options = self.options(self.tables.steps[kind], node.value[kind], (*path, kind))
+        ready = {} if node.get("name") else {"name": kind}
+        step = self.noun(Step, node.without(kind), path, kind=kind, options=options, **ready)
+        return step if options is not None else None
+
+    def kind(
+        self, node: Node, path: Trail, table: Mapping[str, Any], common: frozenset[str], what: str
+    ) -> str | None:
+        """The one key of a mapping that says what it is."""
+        if not isinstance(node.value, dict):
+            self.mistake(node, path, f"a {what} must be a mapping, such as {next(iter(table))}: …")
+            return None
+        kinds = [key for key in node.value if key in table]
+        unknown = [key for key in node.value if key not in table and key not in common]
+        for key in unknown:
+            hint = did_you_mean(key, [*table, *common])
+            self.mistake(node.value[key], (*path, key), f"unknown key {key!r}{hint}")
+        if len(kinds) > 1:
+            self.mistake(node, path, f"one {what} is one kind; this one is {' and '.join(kinds)}")
+        elif not kinds and not unknown:
+            self.mistake(node, path, f"what kind of {what}? one of: {', '.join(table)}")
+        return kinds[0] if len(kinds) == 1 and not unknown else None
+
+    def options(self, kind: Any, node: Node, path: Trail) -> Any:
+        model, value = kind.Options, node.value
+        if value is None:
+            return self.noun(model, Node({}, node.file, node.line), path)
+        if isinstance(value, dict):
+            return self.noun(model, node, path)
+        if not model.short:
+            self.mistake(node, path, "must be a mapping (name: value)")
+            return None
+        count = len(self.mistakes)
+        made = self.noun(model, Node({model.short: node}, node.file, node.line), path)
+        self.mistakes[count:] = [_without_last(m, model.short) for m in self.mistakes[count:]]
+        return made
+
+    # --- inventory -----------------------------------------------------------------------
+
+    def target(self, tree: Node, name: str) -> Target | None:
+        if not isinstance(tree.value, dict):
+            empty = "the file is empty; an inventory needs hosts or a service"
+            self.mistake(tree, (), "must be a mapping (name: value)" if tree.value else empty)
+            return None
+        service = tree.get("service")
+        ready = {
+            "name": name,
+            "file": tree.file,
+            "service": self.service(service, ("service",)) if service else None,
+            "hosts": self.hosts(tree),
+            "checks": {
+                k: self.check(n, p) for k, n, p in self.each(tree.get("checks"), ("checks",))
+            },
+            "secrets": self.secrets(tree.get("secrets")),
+        }
+        self.reserved(tree, (), "name", "file")
+        return self.noun(Target, tree.without("groups"), (), **ready)
+
+    def hosts(self, tree: Node) -> dict[str, Host | None]:
+        groups = {key: node for key, node, _ in self.each(tree.get("groups"), ("groups",))}
+        for key, node in groups.items():
+            self.noun(_Group, node.without("service"), ("groups", key))
+        hosts = {}
+        for key, node, path in self.each(tree.get("hosts"), ("hosts",)):
+            empty = Node({}, node.file, node.line)
+            hosts[key] = self.host(key, empty if node.value is None else node, path, tree, groups)
+        self.groups(groups, hosts)
+        return hosts
+
+    def groups(self, groups: Mapping[str, Node], hosts: Mapping[str, Host | None]) -> None:
+        used = {group for host in hosts.values() if host for group in host.groups}
+        for key, node in groups.items():
+            if key not in used and None not in hosts.values():
+                self.mistake(node, ("groups", key), f"no host is in it{did_you_mean(key, used)}")
+
+    def host(
+        self, name: str, node: Node, path: Trail, tree: Node, groups: Mapping[str, Node]
+    ) -> Host | None:
+        self.reserved(node, path, "name")
+        host = self.noun(Host, node.without("service"), path, name=name)
+        if host is None:
+            return None
+        layers = [(groups[key], ("groups", key)) for key in host.groups if key in groups]
+        variables: dict[str, Any] = {}
+        service, changed = tree.get("service"), False
+        for layer, _path in [*layers, (node, path)]:
+            if (own := layer.get("vars")) is not None:
+                variables.update(own.data() if isinstance(own.value, dict) else {})
+            if (over := layer.get("service")) is not None:
+                service, changed = _overlaid(service, over), True
+        made = self.service(service, (*path, "service")) if service and changed else None
+        address = host.address or ("" if host.connection == "local" else name)
+        return host.model_copy(update={"vars": variables, "service": made, "address": address})
+
+    def service(self, node: Node, path: Trail) -> Service | None:
+        if not isinstance(node.value, dict):
+            self.mistake(node, path, "must be a mapping (name: value)")
+            return None
+        backend = node.get("backend")
+        if backend is None or backend.text not in self.tables.backends:
+            known = ", ".join(self.tables.backends)
+            hint = did_you_mean(backend.text, self.tables.backends) if backend else ""
+            self.mistake(backend or node, (*path, "backend"), f"must be one of: {known}{hint}")
+            return None
+        own = [key for key in node.value if key not in _SERVICE]
+        model = self.tables.backends[backend.text].Options
+        options = self.noun(model, node.without(*_SERVICE), path)
+        service = self.noun(Service, node.without(*own), path, options=options)
+        return service if options is not None else None
+
+    def check(self, node: Node, path: Trail) -> Check | None:
+        kind = self.kind(node, path, self.tables.probes, _CHECK, "check")
+        if kind is None:
+            return None
+        options = self.options(self.tables.probes[kind], node.value[kind], (*path, kind))
+        cleanup = node.get("cleanup")
+        ready = {"cleanup": self.cleanup(cleanup, (*path, "cleanup"))} if cleanup else {}
+        name = str(path[-1])
+        rest = node.without(kind)
+        check = self.noun(Check, rest, path, name=name, kind=kind, options=options, **ready)
+        return check if options is not None else None
+
+    def cleanup(self, node: Node, path: Trail) -> Cleanup | None:
+        kind = self.kind(node, path, self.tables.probes, frozenset(), "cleanup")
+        if kind is None:
+            return None
+        options = self.options(self.tables.probes[kind], node.value[kind], (*path, kind))
+        return Cleanup(kind=kind, options=options)
+
+    def secrets(self, node: Node | None) -> dict[str, SecretSource | None]:
+        secrets: dict[str, SecretSource | None] = {}
+        for key, inner, path in self.each(node, ("secrets",)):
+            secrets[key] = None
+            sources = list(inner.value) if isinstance(inner.value, dict) else []
+            if not _IDENTIFIER.fullmatch(key):
+                self.mistake(inner, path, "a secret's name is letters, digits and '_'")
+            elif not isinstance(inner.value, dict):
+                self.mistake(inner, path, f"by reference only, never by value: {_REFERENCES}")
+            elif len(sources) != 1:
+                self.mistake(inner, path, f"exactly one of {_REFERENCES}")
+            else:
+                secrets[key] = self.noun(SecretSource, inner, path)
+        return secrets
+
+
+_REFERENCES = "{env: NAME}, {command: …} or {file: PATH}"
+
+
+def _overlaid(service: Node | None, over: Node) -> Node:
+    """A service laid over another one; over one of another backend it stands for itself."""
+    backend, other = over.get("backend"), service.get("backend") if service else None
+    if service is None or (backend and other and backend.text != other.text):
+        return over
+    return merged(service, over)
+
+
+def _without_last(mistake: Mistake, key: str) -> Mistake:
+    """A short form's mistake: the key that the author did not write is not shown."""
+    path = mistake.path.removesuffix(f".{key}")
+    return Mistake(mistake.file, mistake.line, path, mistake.message)
