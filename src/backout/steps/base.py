@@ -35,6 +35,13 @@ class Kind:
         """The note on the machine knows."""
         return work.transport.recall(work.key, work.step.timeout)
 
+    def done(self, work: Work) -> bool | None:
+        """The step's `check`, as shell: 0 is done, 1 is not done, anything else cannot tell."""
+        if not work.step.check:
+            return None
+        result = work.transport.run(command(work, work.step.check))
+        return {0: True, 1: False}.get(-1 if result.exit_code is None else result.exit_code)
+
     def undo(self, work: Work, undo: Undo) -> Result:
         """Run the undo's text where the step ran."""
         if not undo.text:
