@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from support.dockerd import DockerEngine
 from support.git_origin import GitOrigin
+from support.guard import guard
 from support.heroku import HerokuStandIn
 from support.netns import NetnsBed
 from support.postgres import Postgres
@@ -17,12 +19,20 @@ from support.sshd import SshdBed
 from support.systemd_host import SystemdBed
 
 
-@pytest.fixture
-def bed_directory() -> Iterator[Path]:
+@contextmanager
+def scratch() -> Iterator[Path]:
     """A folder whose path is short enough for Unix sockets and open to other users."""
     with tempfile.TemporaryDirectory(prefix="bed-", dir="/tmp") as name:
-        path = Path(name)
-        path.chmod(0o755)
+        token = guard.add(["rm", "-rf", name])
+        Path(name).chmod(0o755)
+        yield Path(name)
+    guard.remove(token)
+
+
+@pytest.fixture
+def bed_directory() -> Iterator[Path]:
+    """A short path for the beds of one test."""
+    with scratch() as path:
         yield path
 
 
@@ -49,10 +59,7 @@ def netns_bed(bed_directory: Path) -> Iterator[NetnsBed]:
 @pytest.fixture(scope="session")
 def docker_engine() -> Iterator[DockerEngine]:
     """A Docker Engine: the running one, or one that lives as long as the test session."""
-    with (
-        tempfile.TemporaryDirectory(prefix="bed-", dir="/tmp") as name,
-        DockerEngine(Path(name)) as engine,
-    ):
+    with scratch() as path, DockerEngine(path) as engine:
         yield engine
 
 
@@ -66,10 +73,8 @@ def systemd_bed(docker_engine: DockerEngine, bed_directory: Path) -> Iterator[Sy
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """A PostgreSQL server; every user makes databases of its own in it."""
-    with tempfile.TemporaryDirectory(prefix="bed-", dir="/tmp") as name:
-        Path(name).chmod(0o755)
-        with Postgres(Path(name) / "postgres") as server:
-            yield server
+    with scratch() as path, Postgres(path / "postgres") as server:
+        yield server
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ def test_a_container_of_the_service_becomes_healthy_and_unhealthy(
 
 def test_a_crash_loop_raises_the_restart_count(docker_engine: DockerEngine, tmp_path: Path) -> None:
     with _container(docker_engine, tmp_path, "crash-at-start") as name:
-        eventually(lambda: docker_engine.inspect(name)["RestartCount"] >= 2)
+        eventually(lambda: docker_engine.inspect(name)["RestartCount"] >= 2, every=0.15)
 
 
 def test_a_first_process_without_a_sigterm_handler_is_killed_only_after_the_grace_time(
@@ -75,27 +75,29 @@ class Project:
         return str(self.engine.inspect(self.engine.image(self.name))["Id"])
 
 
-@pytest.fixture(params=["v1", "v2"])
+@pytest.fixture(scope="module", params=["v1", "v2"])
 def project(
-    docker_engine: DockerEngine, tmp_path: Path, request: pytest.FixtureRequest
+    docker_engine: DockerEngine,
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
 ) -> Iterator[Project]:
-    version = str(request.param)
-    found = Project(docker_engine, version, unique_name(version), tmp_path, free_port())
+    version, directory = str(request.param), tmp_path_factory.mktemp("project")
+    found = Project(docker_engine, version, unique_name(version), directory, free_port())
     found.build("1")
     service = {"image": docker_engine.image(found.name), "network_mode": "host"}
     content = {"version": "3", "services": {"api": service}}
-    (tmp_path / "docker-compose.yml").write_text(json.dumps(content))
+    (directory / "docker-compose.yml").write_text(json.dumps(content))
     found.compose("up", "-d")
     try:
         yield found
     finally:
-        found.compose("down", "-t", "1")
+        found.compose("down", "-t", "0")
 
 
 def test_compose_restart_does_not_deploy_a_rebuilt_image_but_up_does(project: Project) -> None:
     sample_app.wait_healthy("127.0.0.1", project.port, release="1")
     project.build("2")
-    project.compose("restart")
+    project.compose("restart", "-t", "1")
     assert sample_app.wait_healthy("127.0.0.1", project.port)["release"] == "1"
     assert project.running_image() != project.tagged_image()
     project.compose("up", "-d")

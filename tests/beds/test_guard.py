@@ -70,7 +70,7 @@ def _python(text: str, *arguments: str) -> subprocess.Popen[str]:
 
 def _system_state() -> str:
     listed = subprocess.run(
-        [program("ps"), "-eo", "args="], capture_output=True, text=True, check=True
+        [program("ps"), "-ww", "-eo", "args="], capture_output=True, text=True, check=True
     )
     return listed.stdout
 

@@ -10,7 +10,6 @@ import pytest
 from support import sample_app
 from support.pm2 import Pm2
 from support.ports import free_port
-from support.wait import eventually
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +36,7 @@ def test_a_crash_looper_starts_with_exit_code_0_and_ends_errored(pm2: Pm2, tmp_p
     port = {"PORT": str(free_port())}
     assert pm2.start_app("looper", script, "--max-restarts", "3", env=port).returncode == 0
     assert pm2.status("looper") == "online"
-    eventually(lambda: pm2.status("looper") == "errored", within=20)
+    pm2.wait_status("looper", "errored")
     assert pm2.process("looper")["pid"] == 0
     assert pm2.run("restart", "looper").returncode == 0
 
@@ -73,3 +72,10 @@ def test_a_restart_keeps_the_old_environment_unless_told_and_jlist_shows_it_in_c
     assert pm2.process("env")["pm2_env"]["COLOUR"] == "old-value"
     pm2.run("restart", "env", "--update-env", env={"COLOUR": "new-value"})
     assert pm2.process("env")["pm2_env"]["COLOUR"] == "new-value"
+
+
+def test_a_dead_daemon_greets_before_the_json_of_jlist(pm2: Pm2) -> None:
+    pm2.run("kill")
+    greeted = pm2.run("jlist").stdout
+    assert not greeted.startswith("[")
+    assert pm2.run("jlist").stdout.startswith("[")

@@ -112,6 +112,6 @@ def _client(bed: SshdBed, command: str) -> subprocess.Popen[bytes]:
 
 def _running(command: str) -> int:
     listed = subprocess.run(
-        [program("ps"), "-eo", "args="], capture_output=True, text=True, check=True
+        [program("ps"), "-ww", "-eo", "args="], capture_output=True, text=True, check=True
     )
     return listed.stdout.splitlines().count(command)

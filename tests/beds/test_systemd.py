@@ -23,7 +23,7 @@ def test_restart_returns_0_for_a_service_that_dies_at_start(systemd_bed: Systemd
     host = systemd_bed["web1"]
     host.deploy("2", "crash-at-start")
     assert host.run("systemctl", "restart", UNIT).returncode == 0
-    eventually(lambda: host.show("ActiveState")["ActiveState"] == "failed", within=15)
+    eventually(lambda: host.show("ActiveState")["ActiveState"] == "failed", every=0.15)
     seen = host.show("SubState", "NRestarts", "MainPID")
     assert seen["MainPID"] == "0"
     assert int(seen["NRestarts"]) >= 4

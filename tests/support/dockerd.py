@@ -31,7 +31,7 @@ _DOCKERFILE = """\
 FROM {base}
 COPY app.py /app/app.py
 ENV PYTHONUNBUFFERED=1 PORT={port}
-HEALTHCHECK --interval=1s --timeout=2s --retries=2 --start-period=1s \
+HEALTHCHECK --interval=500ms --timeout=1s --retries=2 --start-period=1s \
 CMD {health}
 CMD ["python3", "-S", "/app/app.py"]
 """
@@ -138,6 +138,7 @@ class DockerEngine:
         eventually(
             lambda: self.state(container, path) == value,
             within=within,
+            every=0.15,
             saying=f"{path} of {container} being {value!r}",
         )
 

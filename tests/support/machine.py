@@ -44,14 +44,20 @@ class Machine:
         argv += ["--mount", "--uts", "--pid", "--fork", "--mount-proc", "--kill-child"]
         argv += ["sh", "-c", _BOOT, "sh", str(self._passwd()), self.name]
         argv += [system_python(), "-S", "-E", str(Path(__file__).with_name("machine_init.py"))]
-        self._popen = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True
-        )
+        with (self.directory / "boot.log").open("wb") as log:
+            self._popen = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
+            )
         self._token = guard.add(["kill", "-KILL", str(self._popen.pid)])
         assert self._popen.stdout is not None
         if self._popen.stdout.readline() != b"ready\n":
             self.power_cut()
-            raise RuntimeError(f"machine {self.name} did not start")
+            said = (self.directory / "boot.log").read_text()
+            raise RuntimeError(f"machine {self.name} did not start: {said}")
         self._init = _only_child(self._popen.pid)
         return self
 
@@ -108,9 +114,9 @@ class Machine:
 
     def processes(self) -> dict[int, str]:
         """The machine's processes as it sees them: id and command line."""
-        lines = self.run("ps", "-eo", "pid=,args=").stdout.splitlines()
+        lines = self.run("ps", "-ww", "-eo", "pid=,args=").stdout.splitlines()
         pairs = (line.split(None, 1) for line in lines)
-        return {int(pid): args for pid, args in pairs if not args.startswith("ps -eo")}
+        return {int(pid): args for pid, args in pairs if not args.startswith("ps -ww -eo")}
 
     def _passwd(self) -> Path:
         lines = Path("/etc/passwd").read_text().splitlines(keepends=True)

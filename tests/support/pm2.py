@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from .machine import Machine
 from .tools import SYSTEM_PATH, MissingTool, node_program, system_python
+from .wait import eventually
 
 
 class Pm2:
@@ -32,9 +33,10 @@ class Pm2:
         }
 
     def start(self) -> Self:
-        """Boot the machine; the daemon starts with the first command."""
+        """Boot the machine and wake the daemon, which otherwise greets before its first answer."""
         if self._owns_machine:
             self.machine.boot()
+        self.run("ping")
         return self
 
     def stop(self) -> None:
@@ -65,8 +67,7 @@ class Pm2:
         return path
 
     def processes(self) -> list[dict[str, Any]]:
-        """What `pm2 jlist` says, after a ping that wakes the daemon."""
-        self.run("ping")
+        """What `pm2 jlist` says."""
         found: list[dict[str, Any]] = json.loads(self.run("jlist").stdout)
         return found
 
@@ -78,6 +79,16 @@ class Pm2:
     def status(self, name: str) -> str:
         """`online`, `errored`, `stopped`, …"""
         return str(self.process(name)["pm2_env"]["status"])
+
+    def wait_status(self, name: str, status: str, within: float = 20.0) -> None:
+        """Wait until an application has this status."""
+        # Each look costs a start of Node.
+        eventually(
+            lambda: self.status(name) == status,
+            within=within,
+            every=0.3,
+            saying=f"{name} {status}",
+        )
 
     def __enter__(self) -> Self:
         return self.start()

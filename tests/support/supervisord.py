@@ -106,6 +106,11 @@ class Supervisord:
     def state(self, name: str) -> str:
         return str(self.info(name)["statename"])
 
+    def begin(self, name: str) -> None:
+        """Start a program without waiting for what becomes of it."""
+        with self._rpc() as rpc:
+            rpc.supervisor.startProcess(name, False)
+
     def wait_state(self, name: str, state: str, within: float = 10.0) -> None:
         """Wait until a program is in a state such as RUNNING, BACKOFF or FATAL."""
         eventually(lambda: self.state(name) == state, within=within, saying=f"{name} {state}")
