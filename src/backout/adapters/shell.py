@@ -53,7 +53,7 @@ def path(text: str) -> str:
 def note_names(key: str) -> tuple[str, str]:
     """The directory and the file name, both flat and safe, of the note of `run/rest`."""
     run, _, rest = key.partition("/")
-    return run_name(run), _flat(rest or run)
+    return run_name(run), _flat(rest)
 
 
 def run_name(run: str) -> str:

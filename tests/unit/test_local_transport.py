@@ -1,0 +1,280 @@
+"""This machine as a transport: commands, notes, and what is left when a deployer dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from backout.adapters import shell
+from backout.adapters.local import LocalTransport
+from backout.model import Command, Host, State
+from support.disk import small_disk
+from support.tools import program
+from support.wait import eventually
+
+HERE = Host(name="here", connection="local")
+SECRET = 's3cr\'et "of" \\nobody'
+
+
+class OneSecret:
+    """A vault with one secret, referred to as TOKEN."""
+
+    def reveal(self, text: str) -> str:
+        return text.replace("\ue000TOKEN\ue001", SECRET)
+
+    def redact(self, text: str) -> str:
+        return text.replace(SECRET, "[secret TOKEN]")
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[LocalTransport]:
+    transport = LocalTransport(HERE, str(tmp_path / ".backout"), OneSecret())
+    yield transport
+    transport.close()
+
+
+@pytest.fixture(params=["", "run-1/step"], ids=["reading", "changing"])
+def key(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def test_a_command_that_exits_0_is_done(here: LocalTransport, key: str) -> None:
+    result = here.run(Command("echo out; echo err >&2", key=key))
+    assert (result.state, result.exit_code) == (State.DONE, 0)
+    assert (result.stdout, result.stderr, result.reason) == ("out\n", "err\n", "")
+
+
+@pytest.mark.parametrize(
+    ("script", "code"),
+    [
+        ("false; echo hi", 1),
+        ("exit 3", 3),
+        ("if", 2),
+        ("echo 'unfinished", 2),
+        ("}; echo escaped", 2),
+        ("no-such-program", 127),
+        ("sh -c 'kill -9 $$'", 137),
+    ],
+)
+def test_a_command_that_exits_otherwise_has_failed(
+    here: LocalTransport, key: str, script: str, code: int
+) -> None:
+    result = here.run(Command(script, key=key))
+    assert (result.state, result.exit_code) == (State.FAILED, code)
+    assert f"exited {code}" in result.reason
+    assert result.stdout == ""
+
+
+def test_quotes_and_newlines_arrive(here: LocalTransport, key: str) -> None:
+    script = "echo \"it's\"\necho 'say \"hi\"'\ncat <<'E'\n$HOME `x` \\ !\nE\n"
+    assert here.run(Command(script, key=key)).stdout == 'it\'s\nsay "hi"\n$HOME `x` \\ !\n'
+
+
+def test_a_command_reads_nothing(here: LocalTransport, key: str) -> None:
+    assert here.run(Command("cat; echo end", key=key)).stdout == "end\n"
+
+
+def test_a_command_runs_in_its_directory(here: LocalTransport, key: str, tmp_path: Path) -> None:
+    (tmp_path / "a b").mkdir()
+    assert here.run(Command("pwd", cwd=f"{tmp_path}/a b", key=key)).stdout == f"{tmp_path}/a b\n"
+    gone = here.run(Command("echo hi", cwd=f"{tmp_path}/gone", key=key and f"{key}2"))
+    assert gone.state is State.FAILED
+    assert "gone" in gone.reason
+
+
+def test_a_secret_is_in_the_environment_and_in_no_argument(here: LocalTransport, key: str) -> None:
+    env = (("TOKEN", "\ue000TOKEN\ue001"),)
+    result = here.run(Command('printf %s "$TOKEN"; ps -eo args >&2', env=env, key=key))
+    assert result.stdout == SECRET
+    assert "ps -eo args" in result.stderr
+    assert "s3cr" not in result.stderr
+
+
+def test_a_long_output_keeps_its_head_and_its_tail(here: LocalTransport, key: str) -> None:
+    script = "echo HEAD; head -c 10000000 /dev/zero | tr '\\0' x; printf '\\377\\376'; echo TAIL"
+    text = here.run(Command(script, key=key)).stdout
+    assert text.startswith("HEAD\nxxx")
+    assert text.endswith("xxx\ufffd\ufffdTAIL\n")
+    assert f"… {10_000_012 - 2 * shell.KEPT} bytes left out …" in text
+    assert len(text) < 2 * shell.KEPT + 100
+
+
+def test_an_output_just_over_the_limit_is_whole(here: LocalTransport, key: str) -> None:
+    size = shell.KEPT + 5000
+    result = here.run(Command(f"head -c {size} /dev/zero | tr '\\0' x; echo .", key=key))
+    assert result.stdout == "x" * size + ".\n"
+
+
+def test_a_child_that_holds_the_output_open_is_not_waited_for(
+    here: LocalTransport, key: str
+) -> None:
+    started = time.monotonic()
+    result = here.run(Command("(exec sleep 20) & echo $!", key=key))
+    assert result.state is State.DONE
+    assert time.monotonic() - started < 10
+    os.kill(int(result.stdout), signal.SIGKILL)
+
+
+def test_a_timeout_ends_the_whole_process_group(
+    here: LocalTransport, key: str, tmp_path: Path
+) -> None:
+    script = f"echo so far; sh -c 'trap \"\" TERM; echo $$ >{tmp_path}/pid; sleep 60; :' & sleep 60"
+    result = here.run(Command(script, timeout=0.5, key=key))
+    assert (result.state, result.exit_code) == (State.UNKNOWN, None)
+    assert result.reason == "timed out after 0.5 s; its process group was ended"
+    assert result.stdout == "so far\n"
+    grandchild = int((tmp_path / "pid").read_text())
+    eventually(lambda: not _runs(grandchild), saying="the end of the grandchild")
+
+
+def test_a_shell_that_is_killed_leaves_an_unknown_outcome(here: LocalTransport, key: str) -> None:
+    result = here.run(Command("kill -9 $$", key=key))
+    assert result.state is State.UNKNOWN
+    assert "signal 9" in result.reason
+
+
+def test_a_key_runs_at_most_once(here: LocalTransport, tmp_path: Path) -> None:
+    command = Command(f"echo once >>{tmp_path}/log; echo said; exit 4", key="run/step")
+    first, second = here.run(command), here.run(command)
+    assert (first.exit_code, first.stdout) == (second.exit_code, second.stdout) == (4, "said\n")
+    assert (tmp_path / "log").read_text() == "once\n"
+
+
+def test_what_never_began_is_recalled_as_nothing(here: LocalTransport) -> None:
+    assert here.recall("run/step", 1.0) is None
+    here.run(Command("true", key="run/another"))
+    assert here.recall("run/step", 1.0) is None
+
+
+def test_what_ended_is_recalled_exactly(here: LocalTransport) -> None:
+    here.run(Command("echo out; echo err >&2; exit 5", key="run/step"))
+    result = here.recall("run/step", 1.0)
+    assert result is not None
+    assert (result.state, result.exit_code) == (State.FAILED, 5)
+    assert (result.stdout, result.stderr) == ("out\n", "err\n")
+
+
+def test_notes_of_another_boot_cannot_be_trusted_to_be_all(
+    here: LocalTransport, tmp_path: Path
+) -> None:
+    here.run(Command("true", key="run/another"))
+    (tmp_path / ".backout/notes/run/boot").write_text("an-earlier-boot\n")
+    result = here.recall("run/step", 1.0)
+    assert result is not None
+    assert result.state is State.UNKNOWN
+
+
+def test_a_full_disk_refuses_a_command_before_it_runs(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "small", kilobytes=64) as disk:
+        transport = LocalTransport(HERE, str(disk.path / ".backout"), OneSecret())
+        transport.run(Command("true", key="run/one"))
+        disk.fill()
+        result = transport.run(Command(f"touch {tmp_path}/ran", key="run/two"))
+        assert result.state is State.FAILED
+        assert "note cannot be written" in result.reason
+        assert not (tmp_path / "ran").exists()
+        assert transport.run(Command("echo hi")).stdout == "hi\n"
+
+
+# --- the deployer dies -------------------------------------------------------------------
+
+_DEPLOYER = """
+import sys
+from backout.adapters.local import LocalTransport
+from backout.model import Command, Host
+class Vault:
+    reveal = redact = lambda self, text: text
+home, script = sys.argv[1:]
+here = LocalTransport(Host(name="here", connection="local"), home, Vault())
+here.run(Command(script, key="run/step"))
+"""
+
+
+def killed_deployer(home: Path, script: str, begun: Path) -> None:
+    """Start a command from another process and kill that with -9 once `begun` exists."""
+    argv = [sys.executable, "-c", _DEPLOYER, str(home), f"echo x >>{begun}; {script}"]
+    deployer = subprocess.Popen(argv, start_new_session=True)
+    eventually(begun.exists, saying="the command's start")
+    deployer.kill()
+    deployer.wait(10)
+
+
+def test_a_killed_deployers_command_goes_on_and_is_recalled(
+    here: LocalTransport, tmp_path: Path
+) -> None:
+    begun, go = tmp_path / "begun", tmp_path / "go"
+    script = f"while [ ! -e {go} ]; do sleep 0.05; done; echo finished; exit 6"
+    killed_deployer(Path(here.home), script, begun)
+    busy = here.run(Command("echo never", key="run/step"))
+    assert busy.state is State.UNKNOWN
+    assert "still runs" in busy.reason
+    go.touch()
+    result = here.recall("run/step", 20.0)
+    assert result is not None
+    assert (result.state, result.exit_code, result.stdout) == (State.FAILED, 6, "finished\n")
+    assert begun.read_text() == "x\n"
+
+
+def test_a_recall_that_waited_long_enough_ends_the_command(
+    here: LocalTransport, tmp_path: Path
+) -> None:
+    begun = tmp_path / "begun"
+    killed_deployer(Path(here.home), f"echo $$ >{tmp_path}/pid; echo so far; sleep 60", begun)
+    eventually(lambda: (tmp_path / "pid").read_text().strip())
+    result = here.recall("run/step", 0.2)
+    assert result is not None
+    assert (result.state, result.stdout) == (State.UNKNOWN, "so far\n")
+    assert "its process group was ended" in result.reason
+    pid = int((tmp_path / "pid").read_text())
+    eventually(lambda: not _runs(pid), saying="the end of the command")
+
+
+def test_a_start_without_an_end_is_an_unknown_outcome(here: LocalTransport, tmp_path: Path) -> None:
+    here.run(Command("kill -9 $$", key="run/step"))
+    result = here.recall("run/step", 5.0)
+    assert result is not None
+    assert result.state is State.UNKNOWN
+    assert "a start and no end" in result.reason
+
+
+# --- files -------------------------------------------------------------------------------
+
+
+def test_put_replaces_a_file_whole(here: LocalTransport, tmp_path: Path) -> None:
+    target = tmp_path / "file"
+    target.write_text("old")
+    here.put(b"new\0", str(target), 0o640)
+    assert target.read_bytes() == b"new\0"
+    assert target.stat().st_mode & 0o777 == 0o640
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+
+
+def test_put_on_a_full_disk_changes_nothing_and_says_so(
+    here: LocalTransport, tmp_path: Path
+) -> None:
+    with small_disk(tmp_path / "small", kilobytes=64) as disk:
+        target = disk.path / "file"
+        target.write_text("old")
+        with pytest.raises(OSError, match="nothing was replaced"):
+            here.put(b"x" * 1_000_000, str(target))
+        assert target.read_text() == "old"
+        assert [path.name for path in disk.path.iterdir()] == ["file"]
+
+
+def test_put_into_no_directory_is_an_error(here: LocalTransport, tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="gone"):
+        here.put(b"x", str(tmp_path / "gone" / "file"))
+
+
+def _runs(pid: int) -> bool:
+    shown = subprocess.run(
+        [program("ps"), "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return bool(shown.stdout.strip()) and not shown.stdout.startswith("Z")

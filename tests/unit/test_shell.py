@@ -1,0 +1,150 @@
+"""Shell text, run by the shells that hosts really have."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backout.adapters import shell
+from backout.errors import Refused
+from backout.model import Command
+from support.tools import program
+
+MARK = "backout-mark"
+SHELLS = {"dash": ["dash"], "bash": ["bash"], "busybox": ["busybox", "sh"]}
+TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=60)
+
+
+def speak(text: str, shell_name: str = "dash") -> tuple[shell.Capture, shell.Capture, int]:
+    argv = [program(SHELLS[shell_name][0]), *SHELLS[shell_name][1:]]
+    done = subprocess.run(argv, input=text.encode(), capture_output=True, check=False, timeout=20)
+    out, err = shell.Capture(MARK), shell.Capture(MARK)
+    out.feed(done.stdout)
+    err.feed(done.stderr)
+    return out, err, done.returncode
+
+
+@pytest.fixture(params=SHELLS)
+def shell_name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@given(value=TEXT, word=TEXT)
+@settings(max_examples=30, deadline=None)
+def test_every_value_and_every_quote_arrives_as_it_was(value: str, word: str) -> None:
+    script = f'printf "%s|" "$VALUE" {shell.quote(word)}'
+    out, _, code = speak(shell.plain(Command(script), (("VALUE", value),), MARK))
+    assert code == 0
+    assert out.text() == f"{value}|{word}|"
+
+
+@given(key=TEXT)
+def test_a_key_becomes_a_flat_and_safe_file_name(key: str) -> None:
+    for name in shell.note_names(key):
+        assert "/" not in name
+        assert not name.startswith(".")
+        assert len(name.encode()) < 100
+
+
+@given(one=TEXT, two=TEXT)
+def test_two_keys_have_two_notes(one: str, two: str) -> None:
+    same = shell.note_names(f"run/{one}") == shell.note_names(f"run/{two}")
+    assert same == (one == two)
+
+
+def test_a_noted_command_keeps_its_output_and_its_end(shell_name: str, tmp_path: Path) -> None:
+    command = Command("echo out; echo err >&2; exit 3", key="run 1/step 1")
+    out, err, code = speak(shell.noted(command, (), MARK, str(tmp_path), ""), shell_name)
+    assert (out.text(), err.text(), code) == ("out\n", "err\n", 3)
+    assert out.words[1] == "run"
+    directory, name = shell.note_names(command.key)
+    note = tmp_path / "notes" / directory / name
+    assert note.with_name(f"{name}.end").read_text() == "3 end\n"
+    assert note.with_name(f"{name}.out").read_text() == "out\n"
+
+
+def test_a_key_that_ended_is_not_run_again(shell_name: str, tmp_path: Path) -> None:
+    command = Command(f"echo once >>{tmp_path}/log; echo said", key="run/step")
+    text = shell.noted(command, (), MARK, str(tmp_path), "")
+    first, second = speak(text, shell_name), speak(text, shell_name)
+    assert first[0].text() == second[0].text() == "said\n"
+    assert second[0].words[1] == "ended"
+    assert (tmp_path / "log").read_text() == "once\n"
+
+
+def test_a_command_runs_only_while_the_token_is_ours(shell_name: str, tmp_path: Path) -> None:
+    (tmp_path / "lock").mkdir()
+    token = tmp_path / "lock" / "token"
+    command = Command(f"echo ran >>{tmp_path}/log", key="run/the step")
+    text = shell.noted(command, (), MARK, str(tmp_path), "ours")
+    token.write_text("theirs\n")
+    assert speak(text, shell_name)[0].words[1] == "fenced"
+    assert not (tmp_path / "log").exists()
+    token.write_text("ours\n")
+    assert speak(text, shell_name)[0].words[1] == "run"
+    assert (tmp_path / "log").read_text() == "ran\n"
+    assert (tmp_path / "lock" / "step").read_text() == "the step\n"
+
+
+def test_a_torn_script_runs_nothing(shell_name: str, tmp_path: Path) -> None:
+    text = shell.plain(Command(f"touch {tmp_path}/ran"), (), MARK)
+    for length in range(len(text) - 2 - len("</dev/null")):
+        if length % 7 == 0:
+            speak(text[:length], shell_name)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_the_wrapper_leaves_the_script_its_own_names(shell_name: str, tmp_path: Path) -> None:
+    script = 'echo "${n-unset} ${d-unset} ${t-unset} ${p-unset} ${s-unset}"'
+    command = Command(script, key="run/step")
+    out, _, _ = speak(shell.noted(command, (), MARK, str(tmp_path), ""), shell_name)
+    assert out.text() == "unset unset unset unset unset\n"
+
+
+def test_a_name_that_no_variable_can_have_is_refused() -> None:
+    with pytest.raises(Refused, match="not a name"):
+        shell.plain(Command("true"), (("A;rm", "x"),), MARK)
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("/srv/my app", "'/srv/my app'"),
+        ("srv/app", '"$HOME"/srv/app'),
+        ("~/my app", "\"$HOME\"/'my app'"),
+        ("~", '"$HOME"'),
+    ],
+)
+def test_a_path_starts_at_the_root_or_at_home(path: str, text: str) -> None:
+    assert shell.path(path) == text
+
+
+@given(chunks=st.lists(st.binary(max_size=50)), noise=st.binary(max_size=50))
+def test_a_capture_drops_what_came_before_the_mark(chunks: list[bytes], noise: bytes) -> None:
+    capture = shell.Capture(MARK)
+    capture.feed(noise)
+    capture.feed(f"{MARK} 12 ".encode())
+    capture.feed(b"run\n")
+    for chunk in chunks:
+        capture.feed(chunk)
+    assert capture.words == ("12", "run")
+    assert capture.kept() == b"".join(chunks)
+
+
+def test_a_capture_keeps_head_and_tail_and_says_what_it_left_out() -> None:
+    capture = shell.Capture(MARK)
+    capture.feed(f"{MARK} 1 run\n".encode())
+    capture.feed(b"HEAD")
+    for _ in range(100):
+        capture.feed(b"x" * 50_000)
+    capture.feed(b"TAIL")
+    text = capture.text()
+    left = 5_000_008 - 2 * shell.KEPT
+    assert text.startswith("HEAD")
+    assert text.endswith("TAIL")
+    assert f"\n… {left} bytes left out …\n" in text
+    assert len(text) < 2 * shell.KEPT + 100
