@@ -19,6 +19,7 @@ from backout.model import duration
 
 Report = Mapping[str, Any]
 
+UNKNOWN = "no known release"
 EVIDENCE = 20
 """How many lines of a failed step's output are shown; `show` has all of them."""
 _WELL = ("done", "skipped", "pass", "running")
@@ -54,7 +55,7 @@ def error_json(error: BackoutError) -> str:
 
 def json_text(report: Report) -> str:
     """One object on one line, in ASCII, so that no terminal takes it for more than text."""
-    return json.dumps(report, default=str)
+    return json.dumps(report, default=str).replace("\x7f", "\\u007f")
 
 
 # --- runs --------------------------------------------------------------------------------
@@ -63,18 +64,28 @@ def json_text(report: Report) -> str:
 def run_text(report: Report) -> str:
     """How a run ended."""
     failures = _failures(report)
+    red = [check for check in report["checks"] if check["verdict"] != "pass"]
     return _page(
         [outcome(report)],
         _hosts(report["hosts"]),
         *(_failure(each) for each in failures),
-        [f"note: {_line(note)}" for note in report.get("notes", ())],
-        _next(report, f"all of it: backout show {report['run']}" if failures else ""),
+        _titled("Checks that do not pass", _checks(red)),
+        _notes(report),
+        _next(report, f"all of it: invoke show {report['run']}" if failures else ""),
+    )
+
+
+def refused_text(report: Report) -> str:
+    """A run that was refused before any change: three lines, like every error."""
+    told = report["error"]
+    return error_text(
+        BackoutError(told["what"], where=told["where"], state=told["state"], next=told["next"])
     )
 
 
 def outcome(report: Report) -> str:
     """The outcome in one sentence, for somebody who has just been woken up."""
-    target, why = report["target"], _why(report)
+    target, why = _line(report["target"]), _why(report)
     match report["outcome"]:
         case "succeeded":
             proof = _proof(report["hosts"], report["checks"])
@@ -82,52 +93,48 @@ def outcome(report: Report) -> str:
         case "backed_out":
             return f"Backed out{why}; {_state(report)}."
         case "backout_incomplete":
-            return f"BACKING OUT IS INCOMPLETE{why}; {_state(report)}."
+            return f"BACKING OUT IS INCOMPLETE{why}."
         case "refused":
-            return f"Refused{why}; {report.get('state') or f'nothing was changed on {target}'}."
+            return f"Refused{why}; nothing was changed on {target}."
         case "interrupted":
-            journaled = f"run {report['run']} is journaled"
-            return f"Interrupted{why}; {report.get('state') or journaled}."
+            return f"NOT FINISHED{why}; run {report['run']} on {target} is journaled."
         case other:
             return f"Run {report['run']} on {target}: {other or 'not finished'}."
 
 
 def _achievement(report: Report) -> str:
-    target, runbook = report["target"], report["runbook"]
+    target, runbook = _line(report["target"]), _line(report["runbook"])
     release = release_text(report["release"].get("to"))
     match report.get("verb") or runbook:
         case "deploy":
             return f"Deployed {release} to {target}"
         case "rollback":
             return f"Rolled {target} back to {release}"
-        case "abort":
-            return f"{target} is on {release}, which was proved before the abort"
     return f"Ran {runbook} on {target} ({release})"
 
 
 def _proof(hosts: Report, checks: Sequence[Report]) -> str:
     parts = [_count(len(hosts), "host")] if hosts else []
     passed = sum(check["verdict"] == "pass" for check in checks)
-    if checks:
-        whole = passed == len(checks)
-        parts.append(
-            f"{_count(passed, 'check')} {'passes' if passed == 1 else 'pass'}"
-            if whole
-            else f"{passed} of {_count(len(checks), 'check')} pass"
-        )
+    if checks and passed == len(checks):
+        parts.append(f"{_count(passed, 'check')} {'passes' if passed == 1 else 'pass'}")
+    elif checks:
+        parts.append(f"{passed} of {_count(len(checks), 'check')} pass")
     return ", ".join(parts)
 
 
 def _why(report: Report) -> str:
+    """The run's own reason; else its first failure."""
+    if report.get("reason"):
+        return f": {_line(report['reason'])}"
     failures = _failures(report)
     if not failures:
-        return f": {_line(report['reason'])}" if report.get("reason") else ""
+        return ""
     first = failures[0]
     host = f"{_line(first['host'])} failed at " if first.get("host") else ""
     reason = f" ({_line(first['reason'])})" if first.get("reason") else ""
-    failed = "" if host else " failed"
     more = f", and {len(failures) - 1} more" if len(failures) > 1 else ""
-    return f": {host}{_line(first['name'])}{failed}{reason}{more}"
+    return f": {host}{_line(first['name'])}{'' if host else ' failed'}{reason}{more}"
 
 
 def _failures(report: Report) -> Sequence[Report]:
@@ -155,36 +162,42 @@ def _evidence(output: str) -> list[str]:
 
 
 def _state(report: Report) -> str:
-    """The state the hosts are in, in words."""
+    """The state that the hosts are in after backing out, in words."""
     if report.get("state"):
         return str(report["state"]).rstrip(".")
-    groups: dict[tuple[str, str], list[str]] = {}
-    for name, host in report["hosts"].items():
-        groups.setdefault((release_text(host.get("release")), host["state"]), []).append(name)
-    if len(groups) == 1 and len(report["hosts"]) > 1:
-        ((release, state),) = groups
-        return f"all {len(report['hosts'])} hosts are on {release} ({_line(state)})"
-    told = [
-        f"{', '.join(map(_line, names))} {_is(names)} on {release} ({_line(state)})"
-        for (release, state), names in groups.items()
-    ]
-    return "; ".join(told) or "no host was touched"
+    hosts = report["hosts"]
+    releases = {release_text(host.get("release")) for host in hosts.values()}
+    proved = any(check["verdict"] == "pass" for check in report["checks"])
+    healthy = " and healthy" if proved else ", with no check to prove it by"
+    if not hosts:
+        return f"this machine is as it was{healthy}"
+    who = f"all {len(hosts)} hosts are" if len(hosts) > 1 else f"{_line(next(iter(hosts)))} is"
+    if len(releases) > 1:
+        each = (f"{_line(n)}: {release_text(h.get('release'))}" for n, h in hosts.items())
+        return f"{', '.join(each)}{healthy}"
+    (release,) = releases
+    return f"{who} {'as before' if release == UNKNOWN else f'on {release}'}{healthy}"
 
 
 def _hosts(hosts: Report) -> list[str]:
     return _table(
-        (name, release_text(host.get("release")), host["state"]) for name, host in hosts.items()
+        (name, release_text(host.get("release")), _host_state(host)) for name, host in hosts.items()
     )
 
 
-def release_text(release: Any) -> str:
-    """`release 42 (3f9c2e1)`, from text, a number, or an object with number and commit."""
-    if isinstance(release, Mapping):
-        commit = str(release.get("commit") or "")
-        release = f"{release['number']} ({commit[:7]})" if commit else str(release["number"])
-    if release is None or release == "":
-        return "no known release"
-    return f"release {release}"
+def _host_state(host: Report) -> str:
+    uptime = f"up {duration(host['uptime'])}" if host.get("uptime") else ""
+    return ", ".join(each for each in (str(host["state"]), uptime) if each)
+
+
+def _notes(report: Report) -> list[str]:
+    advice = [f"advice: {_line(report['advice'])}"] if report.get("advice") else []
+    return advice + [f"note: {_line(note)}" for note in report.get("notes", ())]
+
+
+def release_text(release: str | None) -> str:
+    """`release 42 (3f9c2e1)`."""
+    return f"release {_line(release)}" if release else UNKNOWN
 
 
 def history_text(report: Report) -> str:
@@ -192,13 +205,14 @@ def history_text(report: Report) -> str:
     runs = report["runs"]
     if not runs:
         return "No run yet."
-    rows = [("started", "took", "run", "target", "runbook", "release", "outcome")]
+    rows = [("started", "took", "run", "target", "what", "release", "outcome")]
     for run in runs:
         release = release_text((run.get("release") or {}).get("to")).removeprefix("release ")
         ended = run["outcome"] or "not finished"
         took = duration(run["seconds"]) if run.get("seconds") is not None else ""
-        known = "" if release.startswith("no ") else release
-        runbook = run.get("verb") or run["runbook"]
+        known = "" if release == UNKNOWN else release
+        verb = run.get("verb") or "run"
+        runbook = f"run {run['runbook']}" if verb == "run" else verb
         rows.append((run["started_at"], took, run["run"], run["target"], runbook, known, ended))
     return "\n".join(_table(rows, indent=""))
 
@@ -220,7 +234,7 @@ def show_text(report: Report, outputs: Iterable[Report]) -> str:
         _hosts(report["hosts"]),
         [line for each in outputs for line in _record(each)],
         _checks(report["checks"]),
-        [f"note: {_line(note)}" for note in report.get("notes", ())],
+        _notes(report),
         _next(report),
     )
 
@@ -428,7 +442,7 @@ def plan_text(plan: Report) -> str:
         *(part for stage in plan["stages"] for part in _stage(stage)),
         _group("At the end, whatever happens", plan.get("finally") or ()),
         _titled("What the checks say now", _checks(plan.get("checks") or ())),
-        [f"note: {_line(note)}" for note in plan.get("notes", ())],
+        _notes(plan),
         _next(plan),
     )
 
@@ -436,17 +450,15 @@ def plan_text(plan: Report) -> str:
 def _summary(plan: Report, refused: bool) -> list[str]:
     release = release_text(plan["release"].get("to"))
     now = release_text(plan["release"].get("from"))
-    would = "would be REFUSED" if refused else "would run"
-    first = f"{plan.get('verb') or plan['runbook']} of {release} to {plan['target']} {would}"
+    would = "Would be REFUSED" if refused else "Would run"
+    what = f"{_line(plan['runbook'])} on {_line(plan['target'])}"
     points = [each for each in _actions(plan) if each.get("irreversible")]
     names = ", ".join(dict.fromkeys(_line(each["name"]) for each in points))
-    no_return = f"POINT OF NO RETURN: {names}" if points else "Every step can be undone"
+    hosts = f"{_count(len(plan['hosts']), 'host')}: {', '.join(map(_line, plan['hosts']))}."
     return [
-        f"{first} (now: {now}). Nothing was changed.",
-        f"{_count(len(plan['hosts']), 'host')}: {', '.join(map(_line, plan['hosts']))}"
-        if plan["hosts"]
-        else "On this machine only",
-        f"{no_return}.",
+        f"{would}: {what}, making {release}; now: {now}. Nothing was changed.",
+        hosts if plan["hosts"] else "On this machine only.",
+        f"POINT OF NO RETURN: {names}." if points else "Every step can be undone.",
     ]
 
 
@@ -557,7 +569,3 @@ def _line(text: object) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _is(names: Sequence[object]) -> str:
-    return "is" if len(names) == 1 else "are"
