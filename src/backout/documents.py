@@ -106,8 +106,9 @@ def merged(base: Node, over: Node) -> Node:
     return replace(over, value=value)
 
 
-def read(path: Path, shown: str) -> Node:
-    """The tree of one file. Raises Mistakes, with every mistake in it."""
+def read(path: Path, shown: str, mistakes: list[Mistake]) -> Node:
+    """The tree of one file. Raises Mistakes where reading on makes no sense; lesser ones join
+    `mistakes`."""
     try:
         if not path.is_file():
             raise FileNotFoundError
@@ -122,17 +123,17 @@ def read(path: Path, shown: str) -> Node:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise _one(shown, line, "not text in UTF-8") from None
-    return parse(text, shown)
+    return parse(text, shown, mistakes)
 
 
-def parse(text: str, shown: str) -> Node:
-    """The tree of a text. Raises Mistakes, with every mistake in it."""
+def parse(text: str, shown: str, mistakes: list[Mistake]) -> Node:
+    """The tree of a text, as `read` gives it."""
     if marked := _REFERENCE_MARKS.search(text):
         line = text.count("\n", 0, marked.start()) + 1
         raise _one(shown, line, "holds a private-use character (U+E000 or U+E001)")
-    composer = _Composer(text, shown)
+    composer = _Composer(text, shown, mistakes)
     try:
-        node = composer.document()
+        return composer.document()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         message = error.problem or error.context or "cannot be read"
@@ -142,9 +143,6 @@ def parse(text: str, shown: str) -> Node:
         line = text.count("\n", 0, at) + 1 if isinstance(at, int) else 0
         reason = getattr(error, "reason", None) or str(error).partition("\n")[0]
         raise _one(shown, line, f"not YAML: {reason}") from None
-    if composer.mistakes:
-        raise Mistakes(mistakes=composer.mistakes)
-    return node
 
 
 def _one(file: str, line: int, message: str) -> Mistakes:
@@ -161,10 +159,10 @@ class _Stop(yaml.MarkedYAMLError):
 class _Composer:
     """Builds the tree from the parser's events; it never recurses deeper than DEEPEST."""
 
-    def __init__(self, text: str, file: str) -> None:
+    def __init__(self, text: str, file: str, mistakes: list[Mistake]) -> None:
         self.events = yaml.parse(text, Loader=_LOADER)
         self.file = file
-        self.mistakes: list[Mistake] = []
+        self.mistakes = mistakes
         self.anchors: dict[str, Node | None] = {}
 
     def document(self) -> Node:

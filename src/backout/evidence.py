@@ -50,11 +50,27 @@ def shown(finding: Finding, redact: Callable[[str], str]) -> Finding:
 
 def told(expectation: str, scope: Mapping[str, Any]) -> str:
     """The expectation with what came: `body.status == 'ok' (body.status is 'degraded')`."""
-    seen = dict.fromkeys(match["path"] for match in _TERM.finditer(expectation) if match["path"])
     values = [
-        f"{path} is {_value(path, scope)}" for path in seen if re.split(r"[.\[]", path)[0] in scope
+        f"{path} is {_value(path, scope)}" for path in _paths(expectation) if _root(path) in scope
     ]
     return f"{expectation} ({', '.join(values[:3])})" if values else expectation
+
+
+def absent(expectation: str, scope: Mapping[str, Any], offered: Mapping[str, str]) -> str:
+    """Which of the names that a kind of check offers did not come this time, and what it is."""
+    roots = dict.fromkeys(map(_root, _paths(expectation)))
+    return "; ".join(
+        f"no {root} came ({offered[root]})" for root in roots if root in offered.keys() - scope
+    )
+
+
+def _paths(expectation: str) -> tuple[str, ...]:
+    found = (match["path"] for match in _TERM.finditer(expectation))
+    return tuple(dict.fromkeys(path for path in found if path))
+
+
+def _root(path: str) -> str:
+    return re.split(r"[.\[]", path, maxsplit=1)[0]
 
 
 def _value(path: str, scope: Mapping[str, Any]) -> str:

@@ -103,8 +103,8 @@ class Examiner:
     ) -> tuple[Finding, ...]:
         """Run the named checks (all when empty) on `hosts` (all when None), each where it
         belongs, and what they lead to. `baseline` holds the findings before the change. `patient`
-        lets checks retry as they say, while something is coming up. Raises Mistakes for a name
-        that the target does not know, and for vars that cannot be rendered."""
+        lets checks retry as they say, while something is coming up. Raises Mistakes for a check
+        or a group that the target does not know, and for vars that cannot be rendered."""
         chosen = tuple(self.target.hosts if hosts is None else hosts)
         turn = _Round(chosen, _results(baseline), {**self.names, **_released(release)}, patient)
         places = tuple(
@@ -136,6 +136,13 @@ class Examiner:
                 known = ", ".join(checks) or "none"
                 raise Mistakes(
                     f"{self.target.name} has no check {name!r}; its checks: {known}",
+                    where=self.target.file,
+                )
+        for check in checks.values():
+            if check.on is not None and not self.target.select(check.on):
+                raise Mistakes(
+                    f"check {check.name!r} is on {check.on!r}, and {self.target.name} has no such "
+                    "host or group",
                     where=self.target.file,
                 )
         led = {name for check in checks.values() for name in check.then}
@@ -184,7 +191,8 @@ class Examiner:
         names = self._names(place, turn, saved)
         observation = self._observe(check, place.host, names, memory)
         kind = self.kinds[check.kind]
-        finding = judge(check, observation, names, kind.expects if kind.judges_itself else ())
+        expects = kind.expects if kind.judges_itself else ()
+        finding = judge(check, observation, names, expects, kind.names)
         kept = {**saved, **finding.saved}
         chained: list[Finding] = []
         try:

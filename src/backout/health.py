@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from backout import evidence, expressions
@@ -21,12 +22,17 @@ _WORST = (Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE)
 
 
 def judge(
-    check: Check, observation: Observation, scope: Mapping[str, Any], expects: Words = ()
+    check: Check,
+    observation: Observation,
+    scope: Mapping[str, Any],
+    expects: Words = (),
+    offered: Mapping[str, str] = MappingProxyType({}),
 ) -> Finding:
     """What an observation proves about a check.
 
     `scope` holds the names that are always there; the observation's facts go on top. `expects`
     stands in when the check itself expects nothing, for the kinds that judge themselves.
+    `offered` explains the names that this kind of check can have.
     """
     finding = Finding(
         check=check.name,
@@ -40,7 +46,7 @@ def judge(
     if observation.error:
         return replace(finding, verdict=Verdict.ERROR, reason=observation.error)
     names = {**scope, **observation.facts}
-    failed, untold = _weigh(check.expect or expects, names)
+    failed, untold = _weigh(check.expect or expects, names, offered)
     saved, unsaved = _save(check, names)
     finding = replace(finding, saved=saved, failed=tuple(failed))
     if failed:
@@ -81,14 +87,17 @@ def _holds(expression: str, scope: Mapping[str, Any]) -> bool:
         return False
 
 
-def _weigh(expect: Words, names: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+def _weigh(
+    expect: Words, names: Mapping[str, Any], offered: Mapping[str, str]
+) -> tuple[list[str], list[str]]:
     """The expectations that do not hold, and why the others cannot be told."""
     failed, untold = [], []
     for expression in expect:
         try:
             if not expressions.holds(expression, names):
                 failed.append(expression)
-        except expressions.CannotTell as reason:
+        except expressions.CannotTell as error:
+            reason = evidence.absent(expression, names, offered) or error.reason
             untold.append(f"cannot tell {expression}: {reason}")
     return failed, untold
 

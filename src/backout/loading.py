@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from backout import documents, judging
 from backout.documents import Node, Trail, merged, shown_path
@@ -90,25 +91,30 @@ def _shown(path: Path) -> str:
 # --- loading -----------------------------------------------------------------------------
 
 
-class Read(NamedTuple):
-    """A noun, and the tree it came from."""
-
-    noun: Any
-    tree: Node
-
-
 def load_runbook(path: Path, tables: Tables) -> Runbook:
     """One runbook, checked on its own. Raises Mistakes, with every mistake in it."""
-    read = _read_runbook(path, tables)
-    _no_mistakes(judging.runbook(read.noun, read.tree, tables))
-    return read.noun  # type: ignore[no-any-return]
+    reader = _Reader(tables)
+    tree = documents.read(path, _shown(path), reader.mistakes)
+    noun = reader.runbook(tree, path.stem)
+    wrong = judging.runbook(noun, tree, tables, said=reader.mistakes) if noun else []
+    return _whole(noun, [*reader.mistakes, *wrong])
 
 
-def load_target(path: Path, tables: Tables) -> Target:
-    """One inventory and what it extends, checked. Raises Mistakes, with every mistake in it."""
-    read = _read_target(path, tables)
-    _no_mistakes(judging.target(read.noun, read.tree, tables))
-    return read.noun  # type: ignore[no-any-return]
+def load_target(path: Path, tables: Tables, *, base: bool = False) -> Target:
+    """One inventory laid over what it extends, checked. A `base` need not be whole: the names in
+    it are not judged. Raises Mistakes, with every mistake in it."""
+    reader = _Reader(tables)
+    tree = _extended(path, (), reader.mistakes)
+    noun = reader.target(tree, path.stem)
+    judged = noun is not None and not base
+    wrong = judging.target(noun, tree, tables, said=reader.mistakes) if noun and judged else []
+    return _whole(noun, [*reader.mistakes, *wrong])
+
+
+def _whole(noun: T | None, mistakes: Sequence[Mistake]) -> T:
+    if mistakes or noun is None:
+        raise Mistakes(mistakes=mistakes)
+    return noun
 
 
 def load_pair(
@@ -126,12 +132,13 @@ def load_pair(
         _attempt(lambda: load_params(loaded_runbook, words), mistakes) if loaded_runbook else {}
     )
     if loaded_target and loaded_runbook:
-        tree = documents.read(Path(loaded_runbook.file), loaded_runbook.file)
+        tree = documents.read(Path(loaded_runbook.file), loaded_runbook.file, [])
         mistakes += judging.runbook(loaded_runbook, tree, tables, loaded_target)
-    _no_mistakes(mistakes)
-    if loaded_target is None or loaded_runbook is None or params is None:
-        raise Mistakes("there is nothing to run")
-    return loaded_target, loaded_runbook, params
+    return (
+        _whole(loaded_target, mistakes),
+        _whole(loaded_runbook, mistakes),
+        _whole(params, mistakes),
+    )
 
 
 def load_params(runbook: Runbook, words: Sequence[str]) -> dict[str, Any]:
@@ -156,8 +163,7 @@ def load_params(runbook: Runbook, words: Sequence[str]) -> dict[str, Any]:
             params[name] = _param(param, given.get(name))
         except ValueError as error:
             mistakes.append(Mistake("--param", 0, name, str(error)))
-    _no_mistakes(mistakes)
-    return params
+    return _whole(params, mistakes)
 
 
 def lint(root: Path, tables: Tables) -> tuple[Mistake, ...]:
@@ -165,12 +171,11 @@ def lint(root: Path, tables: Tables) -> tuple[Mistake, ...]:
     an inventory that others extend need not be whole."""
     mistakes: list[Mistake] = []
     for path in _files(root / "runbooks"):
-        _attempt(lambda path=path: load_runbook(path, tables), mistakes)  # type: ignore[misc]
+        _attempt(partial(load_runbook, path, tables), mistakes)
     inventories = _files(root / "inventories")
     bases = {base for path in inventories for base in _bases(path)}
     for path in inventories:
-        load = _read_target if path.resolve() in bases else load_target
-        _attempt(lambda path=path, load=load: load(path, tables), mistakes)  # type: ignore[misc]
+        _attempt(partial(load_target, path, tables, base=path.resolve() in bases), mistakes)
     return tuple(sorted(set(mistakes)))
 
 
@@ -185,15 +190,10 @@ def _attempt(load: Callable[[], T], mistakes: list[Mistake]) -> T | None:
         return None
 
 
-def _no_mistakes(mistakes: Sequence[Mistake]) -> None:
-    if mistakes:
-        raise Mistakes(mistakes=mistakes)
-
-
 def _bases(path: Path) -> list[Path]:
     """The inventory that one extends, if that much of it can be read."""
     try:
-        name = documents.read(path, _shown(path)).get("extends")
+        name = documents.read(path, _shown(path), []).get("extends")
         return [resolve(as_text(name.value), path.parent, path.parent).resolve()] if name else []
     except Mistakes:
         return []
@@ -242,27 +242,10 @@ def _listed(value: str) -> list[str]:
 # --- trees -> nouns ----------------------------------------------------------------------
 
 
-def _read_runbook(path: Path, tables: Tables) -> Read:
-    shown = _shown(path)
-    tree = documents.read(path, shown)
-    reader = _Reader(tables)
-    noun = reader.runbook(tree, path.stem)
-    _no_mistakes(reader.mistakes)
-    return Read(noun, tree)
-
-
-def _read_target(path: Path, tables: Tables) -> Read:
-    tree = _extended(path, ())
-    reader = _Reader(tables)
-    noun = reader.target(tree, path.stem)
-    _no_mistakes(reader.mistakes)
-    return Read(noun, tree)
-
-
-def _extended(path: Path, inner: tuple[Path, ...]) -> Node:
+def _extended(path: Path, inner: tuple[Path, ...], mistakes: list[Mistake]) -> Node:
     """The tree of an inventory laid over the one that it extends."""
     shown = _shown(path)
-    tree = documents.read(path, shown)
+    tree = documents.read(path, shown, mistakes)
     base = tree.get("extends")
     if base is None:
         return tree
@@ -275,7 +258,7 @@ def _extended(path: Path, inner: tuple[Path, ...]) -> Node:
         circle = " -> ".join(link.stem for link in (*chain, below))
         message = f"inventories extend each other in a circle: {circle}"
         raise Mistakes(mistakes=[Mistake(shown, base.line, "extends", message)])
-    return merged(_extended(below, chain), tree.without("extends"))
+    return merged(_extended(below, chain, mistakes), tree.without("extends"))
 
 
 def _keys(model: type[Noun], *besides: str) -> frozenset[str]:
@@ -291,7 +274,11 @@ class _Group(Noun):
 
 
 class _Reader:
-    """Makes nouns of trees, and keeps every mistake it meets."""
+    """Makes nouns of trees, and keeps every mistake it meets.
+
+    What is wrong is left out, so that the rest can be judged too: the nouns of a tree with
+    mistakes are there to find more of them, and go no further.
+    """
 
     def __init__(self, tables: Tables) -> None:
         self.tables = tables
@@ -312,9 +299,11 @@ class _Reader:
         if not isinstance(result, tuple):
             return result
         for where, message in result:
-            if not where or where[0] not in made:  # what was made has had its say already
-                self.mistake(node.find(where), (*path, *where), message)
-        return None
+            self.mistake(node.find(where), (*path, *where), message)
+        wrong = {where[0] for where, _message in result if where}
+        rest = {key: value for key, value in {**data, **made}.items() if key not in wrong}
+        saved = validated(model, rest)
+        return None if isinstance(saved, tuple) else saved
 
     def each(self, node: Node | None, path: Trail) -> Iterator[tuple[str, Node, Trail]]:
         """The pairs of a mapping whose keys are names."""
@@ -338,7 +327,7 @@ class _Reader:
             for phase in PHASES
         }
         params = {
-            key: self.noun(Param, inner, path)
+            key: self.noun(Param, inner, path) or Param()
             for key, inner, path in self.each(tree.get("params"), ("params",))
         }
         self.reserved(tree, (), "name", "file")
@@ -350,7 +339,7 @@ class _Reader:
             if (inner := node.get(key)) is not None:
                 self.mistake(inner, (*path, key), f"unknown key {key!r}; it is given by its place")
 
-    def steps(self, node: Node | None, path: Trail) -> tuple[Step | None, ...]:
+    def steps(self, node: Node | None, path: Trail) -> tuple[Step, ...]:
         if node is None or node.value is None:
             return ()
         if not isinstance(node.value, list):
@@ -358,14 +347,15 @@ class _Reader:
             return ()
         return tuple(self.step(inner, (*path, index)) for index, inner in enumerate(node.value))
 
-    def step(self, node: Node, path: Trail) -> Step | None:
+    def step(self, node: Node, path: Trail) -> Step:
         kind = self.kind(node, path, self.tables.steps, _STEP, "step")
-        if kind is None:
-            return None
+        if not kind:
+            return Step(name="", kind="", options=None)
         options = self.options(self.tables.steps[kind], node.value[kind], (*path, kind))
         ready = {} if node.get("name") else {"name": kind}
-        step = self.noun(Step, node.without(kind), path, kind=kind, options=options, **ready)
-        return step if options is not None else None
+        rest = node.without(kind, *self.unknown)
+        step = self.noun(Step, rest, path, kind=kind, options=options, **ready)
+        return step or Step(name=kind, kind=kind, options=options)
 
     def kind(
         self, node: Node, path: Trail, table: Mapping[str, Any], common: frozenset[str], what: str

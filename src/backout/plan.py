@@ -25,7 +25,7 @@ class Action:
     step: Step
     host: str = ""
     phase: str = "do"
-    """`preflight`, `do`, `settle`, `undo` or `finally`."""
+    """`preflight`, `do`, `settle`, `undo`, `back` (settled again) or `finally`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +213,7 @@ def _batches(
 
 def settle_back(plan: Plan, batch: BatchPlan) -> tuple[tuple[Action, ...], ...]:
     """The settle steps of a batch once more, after its hosts went back."""
-    return _settle(f"back/{batch.label}", plan.runbook, plan.target, batch.hosts, "undo")
+    return _settle(f"back/{batch.label}", plan.runbook, plan.target, batch.hosts, "back")
 
 
 def _settle(

@@ -11,7 +11,7 @@ from backout.errors import BackoutError
 from backout.model import Finding, Release, State
 from backout.ports import Record
 
-PHASES = {"undo": "undo", "settle": "settle"}
+PHASES = {"undo": "undo", "settle": "settle", "back": "settle"}
 TAIL = 20
 """Lines of output that a failure brings along."""
 

@@ -33,6 +33,9 @@ from backout.saga import Entry, Saga, note_key
 WIDTH = 64
 """Hosts that are worked on side by side, at most."""
 
+BACK = ("undo", "back")
+"""The phases of an action on the way back."""
+
 T = TypeVar("T")
 U = TypeVar("U")
 
@@ -128,7 +131,7 @@ class Worker:
 
     def do(self, action: Action, *, hosts: Sequence[str] = (), final: bool = True) -> Result:
         """The action, at most once. `hosts` are those that its checks look at."""
-        back = action.phase == "undo"
+        back = action.phase in BACK
         try:
             if not self._wanted(action):
                 return self.saga.settle(action, Result(State.SKIPPED, reason="not wanted: `when`"))
@@ -170,7 +173,7 @@ class Worker:
         that cannot be rendered (its names are gone) is taken as it is: an undo is journaled
         ready to run, and needs only the machine."""
         names = self.scope(action.host)
-        kind, back = self.kind(action), action.phase == "undo"
+        kind, back = self.kind(action), action.phase in BACK
         try:
             step = templating.render_step(action.step, names, shell=kind.shell)
         except Mistakes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from backout.model import Check, Host, Identity, Observation, Options, Result, State, Target
@@ -16,6 +16,9 @@ class Secrets:
 
     def __init__(self, **secrets: str) -> None:
         self._secrets = secrets
+
+    def fetch(self, names: Iterable[str]) -> None:
+        assert set(names) <= set(self._secrets)
 
     def reveal(self, text: str) -> str:
         for name, value in self._secrets.items():

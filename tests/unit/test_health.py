@@ -122,6 +122,13 @@ def test_what_cannot_be_told_is_an_error_with_its_reason(
     assert len(finding.reason) > len(f"cannot tell {expect}: ")
 
 
+def test_a_name_that_did_not_come_is_explained() -> None:
+    offered = {"body": "the parsed JSON body", "status": "the status code"}
+    seen = Observation({"status": 200})
+    finding = health.judge(check("alive", "body.lag < 10"), seen, {}, (), offered)
+    assert finding.reason == "cannot tell body.lag < 10: no body came (the parsed JSON body)"
+
+
 def test_a_clear_failure_outweighs_what_cannot_be_told() -> None:
     finding = judged("body.gone == 1", "status == 200", status=500, body={})
     assert finding.verdict is FAIL
@@ -409,6 +416,12 @@ def test_only_the_wanted_checks_run_on_the_wanted_hosts() -> None:
     assert told(looking.examine(["per-host"], hosts=[])) == []
     with pytest.raises(Mistakes, match="no check 'wohle'; its checks: per-host, whole"):
         looking.examine(["wohle"])
+
+
+def test_a_group_that_has_no_host_is_a_mistake_not_a_silence() -> None:
+    looking = examiner(said(ok), check("a", "body.ok"), check("b", "body.ok", on="db"), hosts=1)
+    with pytest.raises(Mistakes, match="check 'b' is on 'db', and prod has no such host or group"):
+        looking.examine()
 
 
 def test_options_are_rendered_for_the_host_and_the_release() -> None:

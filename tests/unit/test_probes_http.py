@@ -90,7 +90,10 @@ def test_a_header_with_a_line_break_is_not_sent() -> None:
     assert web.asked == []
 
 
-@pytest.mark.parametrize("url", ["file:///etc/passwd", "shop.test/health", "http://", ""])
+@pytest.mark.parametrize(
+    "url",
+    ["file:///etc/passwd", "shop.test/health", "http://", "http://x:99999", "http://[::1", ""],
+)
 def test_only_http_and_https_are_asked(url: str) -> None:
     assert observe(Http, {"url": url}).error == f"{url!r} is not an http or https URL"
 

@@ -333,8 +333,7 @@ class SshTransport(ShellTransport):
     @contextmanager
     def _sftp(self, channel: paramiko.Channel) -> Iterator[paramiko.SFTPClient]:
         try:
-            with _bounded(channel, self._patience):
-                channel.invoke_subsystem("sftp")
+            channel.invoke_subsystem("sftp")
             sftp = paramiko.SFTPClient(channel)
         except _BROKEN as error:
             raise self._unreachable(error) from error
@@ -387,7 +386,9 @@ class SshTransport(ShellTransport):
         while True:
             link = self._link()
             try:
-                return link.open_session(timeout=self._patience)
+                channel = link.open_session(timeout=self._patience)
+                channel.event = _Answer(self._patience)
+                return channel
             except paramiko.ChannelException as error:
                 if time.monotonic() > deadline:
                     raise self._unreachable(error) from error
@@ -447,8 +448,7 @@ class SshTransport(ShellTransport):
         ran = Ran(Capture(self._mark), Capture(self._mark))
         with self._session() as channel:
             try:
-                with _bounded(channel, self._patience):
-                    channel.exec_command(SHELL if by_stdin else f"{SHELL} -c {quote(text)}")
+                channel.exec_command(SHELL if by_stdin else f"{SHELL} -c {quote(text)}")
                 if by_stdin:
                     channel.settimeout(self._patience)
                     channel.sendall(text.encode())
@@ -517,16 +517,19 @@ def _gather(channel: paramiko.Channel, ran: Ran, deadline: float) -> bool:
             return True
 
 
-@contextmanager
-def _bounded(channel: paramiko.Channel, seconds: float) -> Iterator[None]:
-    """Paramiko waits without end for the answer to a request: closing the channel ends that."""
-    timer = threading.Timer(seconds, channel.close)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
+class _Answer(threading.Event):
+    """Paramiko waits for the answer to a request without end. Here the wait has one, after
+    which Paramiko finds that there is no answer and raises."""
+
+    def __init__(self, patience: float) -> None:
+        super().__init__()
+        self._patience = patience
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait, but not for ever."""
+        if not super().wait(timeout or self._patience):
+            self.set()
+        return True
 
 
 def _write(sftp: paramiko.SFTPClient, content: bytes, path: str, mode: int) -> None:

@@ -16,7 +16,7 @@ from backout.model import Observation, Options, TemplateText, Words
 from backout.ports import Look
 from backout.probes.base import EXCERPT, Kind, address_of, authorities, place
 from backout.probes.certificates import facts_of
-from backout.probes.curl import explain
+from backout.probes.curl import PORTS, explain
 
 LIMIT = 1024 * 1024
 REDIRECTS = {301, 302, 303, 307, 308}
@@ -64,11 +64,11 @@ class Http(Kind):
         except ValueError as error:
             return Observation(error=str(error))
         spent = 0.0
-        for hops in range(int(look.options.follow), -1, -1):
+        for hops in range(max(0, int(look.options.follow)), -1, -1):
             answer = _perform(request, look, look.timeout - spent / 1000)
             spent += answer.elapsed_ms
             onward = answer.redirect(request.url)
-            if not (hops and onward.startswith(("http://", "https://"))):
+            if not (hops and _is_http(onward)):
                 break
             request = request.onward(onward, answer.status)
         if answer.error:
@@ -92,7 +92,7 @@ class _Request:
         """The request that follows a redirect. Another origin gets none of the headers, for
         they may hold credentials."""
         old, new = self.parts, urlsplit(url)
-        same = (old.scheme, old.netloc) == (new.scheme, new.netloc)
+        same = (old.scheme, old.hostname, old.port) == (new.scheme, new.hostname, new.port)
         keep = status in (307, 308) or self.method in ("GET", "HEAD")
         return _Request(
             url,
@@ -170,6 +170,14 @@ class _Answer:
         return facts
 
 
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in PORTS and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets or a port that are none
+        return False
+
+
 def _parsed(content: bytes) -> dict[str, Any]:
     """The body under its name, or nothing at all: what is not JSON cannot be judged as such."""
     try:
@@ -186,8 +194,7 @@ def _request(look: Look) -> _Request:
     """The request with its secrets. Raises ValueError when it cannot be sent as it is."""
     options, reveal = look.options, look.vault.reveal
     url = reveal(options.url)
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if not _is_http(url):
         raise ValueError(f"{options.url!r} is not an http or https URL")
     if options.json_ is not None:
         body = json.dumps(_revealed(options.json_, reveal), allow_nan=False).encode()

@@ -6,6 +6,8 @@ from backout.tables import Table
 
 BACKENDS = Table(
     {
+        "docker": "backout.restarters.docker:Docker",
+        "docker-compose": "backout.restarters.docker_compose:DockerCompose",
         "pm2": "backout.restarters.pm2:Pm2",
         "supervisor": "backout.restarters.supervisor:Supervisor",
         "systemd": "backout.restarters.systemd:Systemd",
