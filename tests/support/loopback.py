@@ -92,6 +92,7 @@ class Web:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 128
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that hangs up is what some tests are about."""
@@ -153,9 +154,9 @@ class Raw:
     def __exit__(self, *_: object) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self._thread.join(10)
         for link in self._links:
             link.close()
-        self._thread.join(10)
 
     def _accept(self) -> None:
         while True:
