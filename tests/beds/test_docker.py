@@ -44,10 +44,6 @@ def test_a_first_process_without_a_sigterm_handler_is_killed_only_after_the_grac
     docker_engine.docker("rm", name)
 
 
-def test_an_image_that_nobody_has_is_an_error(docker_engine: DockerEngine) -> None:
-    assert docker_engine.docker("images", "-q", docker_engine.image("absent")) == ""
-
-
 @dataclass
 class Project:
     """A Compose project of the sample service."""
