@@ -13,6 +13,7 @@ import io
 import logging
 import math
 import os
+import re
 import secrets
 import select
 import socket
@@ -27,7 +28,7 @@ from typing import NoReturn
 
 import fabric
 import paramiko
-from paramiko.hostkeys import InvalidHostKey
+from paramiko.hostkeys import HostKeyEntry, InvalidHostKey
 from paramiko.ssh_exception import (
     ConfigParseError,
     CouldNotCanonicalize,
@@ -54,6 +55,7 @@ PATIENCE = 3
 AT_ONCE = 16
 """How many connections are opened at the same time; sshd drops more (MaxStartups)."""
 
+_HASHED = re.compile(r"\|1\|[A-Za-z0-9+/]{27}=\|[A-Za-z0-9+/]{27}=")
 _BROKEN = (paramiko.SSHException, OSError, EOFError)
 
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
@@ -93,8 +95,13 @@ class Dialer:
             for hop in hops(connection):
                 self._prepare(hop)
         except (*_BROKEN, ValueError, KeyError) as error:
-            raise translated(error, host, host.address or host.name, self.timeout) from error
+            raise translated(error, host, self.address(host), self.timeout) from error
         return connection
+
+    def address(self, host: Host) -> str:
+        """Where a host is said to be, before ssh_config was asked."""
+        user = host.user or self.ssh.user
+        return f"{user}@" * bool(user) + f"{host.address or host.name}:{host.port or 22}"
 
     def _prepare(self, hop: fabric.Connection) -> None:
         keys = self._keys(hop.ssh_config.get("identityfile", []))
@@ -135,33 +142,47 @@ class Dialer:
 
 
 class KnownHosts:
-    """The host keys on record in some files; a revoked key is on none."""
+    """The host keys on record in some files. A revoked key is not; lines that are no key, and
+    patterns, are passed over, so that they let nobody in."""
 
     def __init__(self, files: Sequence[str]) -> None:
         self.file = files[0]
-        self._keys = paramiko.HostKeys()
+        self._entries: list[HostKeyEntry] = []
         self._revoked: set[str] = set()
         for name in files:
             path = Path(name).expanduser()
-            if path.is_file():
-                self._load(path)
+            try:
+                lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
+            except OSError as error:
+                raise Refused(f"{path} cannot be read: {error.strerror}") from error
+            for line in lines:
+                self._add(line.strip())
 
     def of(self, name: str) -> list[paramiko.PKey]:
         """The keys of a host: a name, or `[name]:port`."""
-        found: Mapping[str, paramiko.PKey] = self._keys.lookup(name) or {}
-        return [key for key in found.values() if key.get_base64() not in self._revoked]
+        return [
+            entry.key
+            for entry in self._entries
+            if entry.key.get_base64() not in self._revoked
+            and any(_same_host(name, listed) for listed in entry.hostnames)
+        ]
 
-    def _load(self, path: Path) -> None:
-        try:
-            self._keys.load(str(path))
-        except InvalidHostKey as error:
-            raise Refused(f"{path} has a line that is no host key: {error.line[:60]}") from error
-        except (OSError, ValueError) as error:
-            raise Refused(f"{path} cannot be read: {error}") from error
-        for line in path.read_text(errors="replace").splitlines():
-            words = line.split()
-            if len(words) >= 4 and words[0] == "@revoked":
-                self._revoked.add(words[3])
+    def _add(self, line: str) -> None:
+        words = line.split()
+        if line.startswith("@revoked") and len(words) >= 4:
+            self._revoked.add(words[3])
+        if not line or line[0] in "#@":
+            return
+        with suppress(InvalidHostKey, paramiko.SSHException, ValueError):
+            entry = HostKeyEntry.from_line(line)
+            if entry is not None:
+                self._entries.append(entry)
+
+
+def _same_host(name: str, listed: str) -> bool:
+    if _HASHED.fullmatch(listed):
+        return paramiko.HostKeys.hash_host(name, listed) == listed
+    return name == listed
 
 
 class _Strict(paramiko.RejectPolicy):
@@ -298,6 +319,7 @@ class SshTransport(ShellTransport):
         self._patience = self._dialer.timeout
         self._connection: fabric.Connection | None = None
         self._opening = threading.Lock()
+        self._turn = threading.Lock()
         self._by_stdin = False
 
     def open(self) -> None:
@@ -337,8 +359,11 @@ class SshTransport(ShellTransport):
             sftp = paramiko.SFTPClient(channel)
         except _BROKEN as error:
             raise self._unreachable(error) from error
-        with suppress(*_BROKEN), sftp:
+        try:
             yield sftp
+        finally:
+            with suppress(*_BROKEN):
+                sftp.close()
 
     # --- the connection
 
@@ -386,7 +411,8 @@ class SshTransport(ShellTransport):
         while True:
             link = self._link()
             try:
-                channel = link.open_session(timeout=self._patience)
+                with self._turn:  # Paramiko mixes up the failures of openings that overlap
+                    channel = link.open_session(timeout=self._patience)
                 channel.event = _Answer(self._patience)
                 return channel
             except paramiko.ChannelException as error:
@@ -403,7 +429,7 @@ class SshTransport(ShellTransport):
         self, error: BaseException, connection: fabric.Connection | None = None
     ) -> Unreachable:
         at = connection or self._connection
-        address = f"{at.user}@{at.host}:{at.port}" if at else self.host.address or self.host.name
+        address = f"{at.user}@{at.host}:{at.port}" if at else self._dialer.address(self.host)
         return translated(error, self.host, address, self._dialer.timeout)
 
     # --- commands
