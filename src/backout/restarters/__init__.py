@@ -8,6 +8,7 @@ BACKENDS = Table(
     {
         "docker": "backout.restarters.docker:Docker",
         "docker-compose": "backout.restarters.docker_compose:DockerCompose",
+        "heroku": "backout.restarters.heroku:Heroku",
         "pm2": "backout.restarters.pm2:Pm2",
         "supervisor": "backout.restarters.supervisor:Supervisor",
         "systemd": "backout.restarters.systemd:Systemd",

@@ -32,14 +32,15 @@ class Backend:
     def __init__(self, service: Service, transport: Transport) -> None:
         self.service = service
         self.transport = transport
+        self.env: tuple[tuple[str, str], ...] = ()
 
     def read(self, *lines: str) -> Result:
         """Run text that only reads."""
-        return self._run(Command(script(lines), timeout=READING))
+        return self._run(Command(script(lines), env=self.env, timeout=READING))
 
     def change(self, key: str, *lines: str) -> Result:
         """Run text that changes something, under the caller's key."""
-        return self._run(Command(script(lines), key=key))
+        return self._run(Command(script(lines), env=self.env, key=key))
 
     def _run(self, command: Command) -> Result:
         try:

@@ -1,0 +1,245 @@
+"""A client for Heroku's Platform API, version 3, and the few words it needs on a command line.
+
+It says what Heroku said: refusals in Heroku's own words, every page of a list, and, for a
+change whose answer was lost, that nobody knows. As a program (`python -m backout.heroku`) it
+takes the token from HEROKU_API_KEY and prints JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from email.message import Message
+from typing import IO, Any
+from urllib.parse import quote, urlsplit
+
+API = "https://api.heroku.com"
+TOKEN = "HEROKU_API_KEY"  # noqa: S105 - the name of a variable
+TIMEOUT = 15.0
+"""Seconds that Heroku may take to connect, and between two parts of an answer."""
+PATIENCE = 90.0
+"""Seconds of rate limiting that are waited out before a request is given up."""
+
+Json = dict[str, Any]
+
+
+class HerokuError(Exception):
+    """Heroku refused, in its own words; or did not answer, and then `answered` is False and
+    nobody knows what became of a change."""
+
+    def __init__(self, words: str, *, status: int = 0, kind: str = "") -> None:
+        super().__init__(words)
+        self.status = status
+        self.kind = kind
+        """Heroku's own name for it, for example `not_found` or `rate_limit`."""
+
+    @property
+    def answered(self) -> bool:
+        return self.status > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What Heroku said to one request."""
+
+    status: int
+    headers: Message
+    body: bytes
+
+    def json(self) -> Any:
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            raise HerokuError("Heroku's answer is not JSON", status=self.status) from None
+
+
+class Heroku:
+    """The API as one account. Every method raises HerokuError."""
+
+    def __init__(
+        self,
+        token: str,
+        *,
+        api: str = API,
+        timeout: float = TIMEOUT,
+        patience: float = PATIENCE,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        where = urlsplit(api)
+        if where.scheme != "https" and where.hostname not in ("localhost", "127.0.0.1", "::1"):
+            raise HerokuError(f"the token goes only over https, not to {api}", status=400)
+        self._token = token
+        self._api = api.rstrip("/")
+        self._timeout = timeout
+        self._patience = patience
+        self._sleep = sleep
+
+    def dynos(self, app: str) -> list[Json]:
+        """What runs now, one-off dynos included."""
+        return [dyno for page in self._pages(f"{_path(app)}/dynos") for dyno in page]
+
+    def releases(self, app: str) -> Iterator[Json]:
+        """Newest first; pages are fetched as they are needed."""
+        newest_first = "version ..; max=50, order=desc"
+        for page in self._pages(f"{_path(app)}/releases", newest_first):
+            yield from page
+
+    def release(self, app: str, name: str) -> Json:
+        """One release, by id or version."""
+        found: Json = self._ask("GET", f"{_path(app)}/releases/{quote(name, safe='')}").json()
+        return found
+
+    def current(self, app: str) -> Json | None:
+        """The release that is the application's now."""
+        return next((release for release in self.releases(app) if release["current"]), None)
+
+    def restart(self, app: str, process: str = "") -> None:
+        """Replace every dyno, or those of one process type."""
+        part = f"/formations/{quote(process, safe='')}" if process else "/dynos"
+        self._ask("DELETE", _path(app) + part)
+
+    def roll_back(self, app: str, release: str) -> Json:
+        """Make a new release that is a copy of the one with this id; its `status` may still be
+        pending."""
+        made: Json = self._ask("POST", f"{_path(app)}/releases", {"release": release}).json()
+        return made
+
+    def logs(self, app: str, lines: int, process: str = "") -> str:
+        """The last lines that the application and its platform wrote."""
+        wanted = {"lines": lines, "tail": False, **({"type": process} if process else {})}
+        session = self._ask("POST", f"{_path(app)}/log-sessions", wanted).json()
+        return self._send(urllib.request.Request(session["logplex_url"])).body.decode(  # noqa: S310
+            errors="replace"
+        )
+
+    def _pages(self, path: str, first: str = "") -> Iterator[list[Json]]:
+        asked = first
+        while True:
+            answer = self._ask("GET", path, range=asked)
+            yield answer.json()
+            asked = answer.headers.get("Next-Range", "")
+            if answer.status != http.HTTPStatus.PARTIAL_CONTENT or not asked:
+                return
+
+    def _ask(self, method: str, path: str, body: Json | None = None, range: str = "") -> Answer:
+        request = urllib.request.Request(  # noqa: S310 - https or loopback, see __init__
+            self._api + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={
+                "Accept": "application/vnd.heroku+json; version=3",
+                "Authorization": f"Bearer {self._token}",
+                "Content-Type": "application/json",
+                "User-Agent": "backout",
+                **({"Range": range} if range else {}),
+            },
+        )
+        return self._patiently(request)
+
+    def _patiently(self, request: urllib.request.Request) -> Answer:
+        """A request that was refused for its rate was not carried out: it is sent again."""
+        waited, pause = 0.0, 1.0
+        while True:
+            answer = self._send(request)
+            if answer.status < http.HTTPStatus.MULTIPLE_CHOICES:
+                return answer
+            error = _refusal(answer)
+            wait = _retry_after(answer, pause)
+            if error.status != http.HTTPStatus.TOO_MANY_REQUESTS or waited + wait > self._patience:
+                raise error
+            self._sleep(wait)
+            waited, pause = waited + wait, pause * 2
+
+    def _send(self, request: urllib.request.Request) -> Answer:
+        try:
+            with _OPENER.open(request, timeout=self._timeout) as reply:
+                return Answer(reply.status, reply.headers, reply.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return Answer(error.code, error.headers, error.read())
+        except (OSError, http.client.HTTPException) as error:
+            reason = getattr(error, "reason", None) or error
+            raise HerokuError(
+                f"no answer from {urlsplit(request.full_url).netloc}: {reason}"
+            ) from None
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """A redirect would carry the token elsewhere."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,  # noqa: ARG002
+        fp: IO[bytes],  # noqa: ARG002
+        code: int,  # noqa: ARG002
+        msg: str,  # noqa: ARG002
+        headers: http.client.HTTPMessage,  # noqa: ARG002
+        newurl: str,  # noqa: ARG002
+    ) -> None:
+        return None
+
+
+_OPENER = urllib.request.build_opener(_NoRedirects)
+
+
+def _path(app: str) -> str:
+    return f"/apps/{quote(app, safe='')}"
+
+
+def _refusal(answer: Answer) -> HerokuError:
+    try:
+        said = json.loads(answer.body)
+        kind, words = str(said.get("id", "")), str(said["message"])
+    except (ValueError, KeyError, AttributeError):
+        kind, words = "", f"Heroku answered {answer.status}"
+    return HerokuError(words, status=answer.status, kind=kind)
+
+
+def _retry_after(answer: Answer, otherwise: float) -> float:
+    said = answer.headers.get("Retry-After", "")
+    return float(said) if said.isdigit() else otherwise
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Answer one question about one application, or restart it."""
+    parser = argparse.ArgumentParser(prog="python -m backout.heroku")
+    parser.add_argument("verb", choices=["state", "restart", "logs"])
+    parser.add_argument("app")
+    parser.add_argument("--process", default="")
+    parser.add_argument("--lines", type=int, default=100)
+    parser.add_argument("--api", default=API)
+    asked = parser.parse_args(arguments)
+    try:
+        sys.stdout.write(_answer(asked))
+    except HerokuError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+def _answer(asked: argparse.Namespace) -> str:
+    token = os.environ.get(TOKEN, "")
+    if not token:
+        raise HerokuError(f"no token: {TOKEN} is not set", status=401)
+    heroku = Heroku(token, api=asked.api)
+    match asked.verb:
+        case "restart":
+            heroku.restart(asked.app, asked.process)
+            return ""
+        case "logs":
+            return heroku.logs(asked.app, asked.lines, asked.process)
+        case _:
+            release = heroku.current(asked.app)
+            return json.dumps({"dynos": heroku.dynos(asked.app), "release": release}) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
