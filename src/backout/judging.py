@@ -27,15 +27,23 @@ _NEEDS = {"restart": "service", "service": "service", "update": "directory", "co
 
 
 def runbook(
-    noun: Runbook, tree: Node, tables: Tables, target: Target | None = None
+    noun: Runbook,
+    tree: Node,
+    tables: Tables,
+    target: Target | None = None,
+    *,
+    said: Sequence[Mistake] = (),
 ) -> list[Mistake]:
-    """What is wrong with a runbook on its own, or for a target."""
-    return sorted(set(_RunbookJudge(noun, tree, tables, target).mistakes()))
+    """What is wrong with a runbook on its own, or for a target. `said` are the mistakes that
+    were found in it before: what only follows from them is not said."""
+    return sorted(set(_RunbookJudge(noun, tree, tables, said, target).mistakes()))
 
 
-def target(noun: Target, tree: Node, tables: Tables) -> list[Mistake]:
-    """What is wrong with an inventory."""
-    return sorted(set(_TargetJudge(noun, tree, tables).mistakes()))
+def target(
+    noun: Target, tree: Node, tables: Tables, *, said: Sequence[Mistake] = ()
+) -> list[Mistake]:
+    """What is wrong with an inventory; `said` as for a runbook."""
+    return sorted(set(_TargetJudge(noun, tree, tables, said).mistakes()))
 
 
 # --- names -------------------------------------------------------------------------------
@@ -48,7 +56,7 @@ def _places(target: Target, on: str | None) -> tuple[Host | None, ...]:
 def _vars(target: Target, hosts: Sequence[Host | None]) -> set[str]:
     """The variables that are there on every one of the hosts."""
     each = [{*target.vars, *(host.vars if host else ())} for host in hosts]
-    return set.intersection(*each) if each else set(target.vars)
+    return set.intersection(*each)
 
 
 def _known(
@@ -71,7 +79,7 @@ def _known(
         known["host"] = _HOST
     if target is not None:
         hosts = _places(target, on)
-        known |= {"vars": _vars(target, hosts), "secrets": target.secrets}
+        known |= {"vars": _vars(target, hosts) if hosts else None, "secrets": target.secrets}
         if not all(target.service_on(host) for host in hosts):
             known.pop("service")
     return known
@@ -86,9 +94,15 @@ def _bare(known: Known) -> dict[str, Collection[str] | None]:
 
 
 class _Judge:
-    def __init__(self, tree: Node, tables: Tables) -> None:
+    def __init__(self, tree: Node, tables: Tables, said: Sequence[Mistake]) -> None:
         self.tree = tree
         self.tables = tables
+        self.said = said
+
+    def doubted(self, trail: Trail) -> bool:
+        """Whether something at or below `trail` is known to be wrong already."""
+        path = shown_path(trail)
+        return any(f"{mistake.path}.".startswith((f"{path}.", f"{path}[")) for mistake in self.said)
 
     def at(self, trail: Trail, message: str, *, line: int = 0) -> Mistake:
         node = self.tree.find(trail)
@@ -155,8 +169,15 @@ class _Judge:
 
 
 class _RunbookJudge(_Judge):
-    def __init__(self, noun: Runbook, tree: Node, tables: Tables, target: Target | None) -> None:
-        super().__init__(tree, tables)
+    def __init__(
+        self,
+        noun: Runbook,
+        tree: Node,
+        tables: Tables,
+        said: Sequence[Mistake],
+        target: Target | None,
+    ) -> None:
+        super().__init__(tree, tables, said)
         self.noun = noun
         self.target = target
         self.saved: set[str] | None = None
@@ -173,7 +194,7 @@ class _RunbookJudge(_Judge):
                 yield (phase, index), step
 
     def mistakes(self) -> Iterator[Mistake]:
-        if not (self.noun.steps or self.noun.settle or self.noun.preflight):
+        if not any(step for _trail, step in self.steps()) and not self.said:
             yield self.at((), "a runbook needs steps")
         for name, param in self.noun.params.items():
             if not _default_fits(param):
@@ -181,7 +202,8 @@ class _RunbookJudge(_Judge):
             if not name.isidentifier():
                 yield self.at(("params", name), "a parameter's name is letters, digits and '_'")
         for trail, step in self.steps():
-            yield from self.step(trail, step)
+            if step.kind:
+                yield from self.step(trail, step)
         for index, rule in enumerate(self.noun.diagnose):
             trail = ("diagnose", index)
             yield from self.expression((*trail, "when"), rule.when, {"failure": None})
@@ -190,7 +212,8 @@ class _RunbookJudge(_Judge):
     def step(self, trail: Trail, step: Step) -> Iterator[Mistake]:
         kind = self.tables.steps[step.kind]
         known = _known(self.target, step.on, self.saved, params=self.noun.params)
-        yield from self.way_back(trail, step, kind)
+        if not self.doubted(trail):
+            yield from self.way_back(trail, step, kind)
         yield from self.words(trail, step, kind, known)
         if step.when is not None:
             yield from self.expression((*trail, "when"), step.when, _bare(known))
@@ -246,8 +269,8 @@ def _default_fits(param: Param) -> bool:
 
 
 class _TargetJudge(_Judge):
-    def __init__(self, noun: Target, tree: Node, tables: Tables) -> None:
-        super().__init__(tree, tables)
+    def __init__(self, noun: Target, tree: Node, tables: Tables, said: Sequence[Mistake]) -> None:
+        super().__init__(tree, tables, said)
         self.noun = noun
         self.saved = {name for check in noun.checks.values() for name in check.save}
 
@@ -263,7 +286,8 @@ class _TargetJudge(_Judge):
             elif key not in ("vars", "checks"):
                 yield from self.plain((key,))
         for name, check in self.noun.checks.items():
-            yield from self.check(("checks", name), check)
+            if check.kind:
+                yield from self.check(("checks", name), check)
         yield from self.circles()
 
     def hosts(self) -> Iterator[Mistake]:
@@ -331,10 +355,13 @@ class _TargetJudge(_Judge):
         kind = self.tables.probes[check.kind]
         known = _known(self.noun, check.on, self.saved)
         facts = {**_bare(known), **dict.fromkeys(kind.names)}
-        if not check.expect and not getattr(kind, "judges_itself", False):
+        proves = check.expect or getattr(kind, "judges_itself", False)
+        if not proves and not self.doubted(trail):
             yield self.at(trail, "a check without expect proves nothing; add expect: […]")
+        listed = isinstance(self.tree.find((*trail, "expect")).value, list)
         for index, text in enumerate(check.expect):
-            yield from self.expression((*trail, "expect", index), text, facts)
+            inner = (*trail, "expect", index) if listed else (*trail, "expect")
+            yield from self.expression(inner, text, facts)
         yield from self.saves((*trail, "save"), check.save, facts)
         yield from self.options((*trail, check.kind), kind, known)
         if check.cleanup is not None:

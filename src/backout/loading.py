@@ -23,6 +23,7 @@ from backout.model import (
     Host,
     Noun,
     Param,
+    Rule,
     Runbook,
     SecretSource,
     Service,
@@ -322,7 +323,7 @@ class _Reader:
             empty = "the file is empty; a runbook needs steps"
             self.mistake(tree, (), "must be a mapping (name: value)" if tree.value else empty)
             return None
-        phases = {
+        phases: dict[str, Any] = {
             f"{phase}_" if phase == "finally" else phase: self.steps(tree.get(phase), (phase,))
             for phase in PHASES
         }
@@ -330,8 +331,16 @@ class _Reader:
             key: self.noun(Param, inner, path) or Param()
             for key, inner, path in self.each(tree.get("params"), ("params",))
         }
+        rules = tree.get("diagnose")
+        if rules and isinstance(rules.value, list):
+            made = enumerate(rules.value)
+            phases["diagnose"] = tuple(self.rule(node, ("diagnose", i)) for i, node in made)
         self.reserved(tree, (), "name", "file")
         return self.noun(Runbook, tree, (), name=name, file=tree.file, params=params, **phases)
+
+    def rule(self, node: Node, path: Trail) -> Rule:
+        when = node.get("when")
+        return self.noun(Rule, node, path) or Rule(when=when.text if when else "true", say="")
 
     def reserved(self, node: Node, path: Trail, *keys: str) -> None:
         """Refuse what a file cannot say of itself: its fields are made, not written."""
@@ -353,27 +362,29 @@ class _Reader:
             return Step(name="", kind="", options=None)
         options = self.options(self.tables.steps[kind], node.value[kind], (*path, kind))
         ready = {} if node.get("name") else {"name": kind}
-        rest = node.without(kind, *self.unknown)
-        step = self.noun(Step, rest, path, kind=kind, options=options, **ready)
+        self.reserved(node, path, "kind", "options")
+        step = self.noun(Step, node.without(kind), path, kind=kind, options=options, **ready)
         return step or Step(name=kind, kind=kind, options=options)
 
     def kind(
         self, node: Node, path: Trail, table: Mapping[str, Any], common: frozenset[str], what: str
-    ) -> str | None:
-        """The one key of a mapping that says what it is."""
+    ) -> str:
+        """The one key of a mapping that says what it is; empty when there is no such one."""
         if not isinstance(node.value, dict):
             self.mistake(node, path, f"a {what} must be a mapping, such as {next(iter(table))}: …")
-            return None
-        kinds = [key for key in node.value if key in table]
+            return ""
+        kinds = [key for key, _inner in node.items() if key in table]
+        if len(kinds) == 1:
+            return kinds[0]
         unknown = [key for key in node.value if key not in table and key not in common]
         for key in unknown:
             hint = did_you_mean(key, [*table, *common])
             self.mistake(node.value[key], (*path, key), f"unknown key {key!r}{hint}")
-        if len(kinds) > 1:
+        if kinds:
             self.mistake(node, path, f"one {what} is one kind; this one is {' and '.join(kinds)}")
-        elif not kinds and not unknown:
+        elif not unknown:
             self.mistake(node, path, f"what kind of {what}? one of: {', '.join(table)}")
-        return kinds[0] if len(kinds) == 1 and not unknown else None
+        return ""
 
     def options(self, kind: Any, node: Node, path: Trail) -> Any:
         model, value = kind.Options, node.value
@@ -396,21 +407,21 @@ class _Reader:
             empty = "the file is empty; an inventory needs hosts or a service"
             self.mistake(tree, (), "must be a mapping (name: value)" if tree.value else empty)
             return None
-        service = tree.get("service")
-        ready = {
-            "name": name,
-            "file": tree.file,
-            "service": self.service(service, ("service",)) if service else None,
-            "hosts": self.hosts(tree),
-            "checks": {
-                k: self.check(n, p) for k, n, p in self.each(tree.get("checks"), ("checks",))
-            },
-            "secrets": self.secrets(tree.get("secrets")),
-        }
+        service, checks = tree.get("service"), self.each(tree.get("checks"), ("checks",))
         self.reserved(tree, (), "name", "file")
-        return self.noun(Target, tree.without("groups"), (), **ready)
+        return self.noun(
+            Target,
+            tree.without("groups"),
+            (),
+            name=name,
+            file=tree.file,
+            service=self.service(service, ("service",)) if service else None,
+            hosts=self.hosts(tree),
+            checks={key: self.check(node, path) for key, node, path in checks},
+            secrets=self.secrets(tree.get("secrets")),
+        )
 
-    def hosts(self, tree: Node) -> dict[str, Host | None]:
+    def hosts(self, tree: Node) -> dict[str, Host]:
         groups = {key: node for key, node, _ in self.each(tree.get("groups"), ("groups",))}
         for key, node in groups.items():
             self.noun(_Group, node.without("service"), ("groups", key))
@@ -418,82 +429,78 @@ class _Reader:
         for key, node, path in self.each(tree.get("hosts"), ("hosts",)):
             empty = Node({}, node.file, node.line)
             hosts[key] = self.host(key, empty if node.value is None else node, path, tree, groups)
-        self.groups(groups, hosts)
-        return hosts
-
-    def groups(self, groups: Mapping[str, Node], hosts: Mapping[str, Host | None]) -> None:
-        used = {group for host in hosts.values() if host for group in host.groups}
+        used = {group for host in hosts.values() for group in host.groups}
         for key, node in groups.items():
-            if key not in used and None not in hosts.values():
+            if key not in used:
                 self.mistake(node, ("groups", key), f"no host is in it{did_you_mean(key, used)}")
+        return hosts
 
     def host(
         self, name: str, node: Node, path: Trail, tree: Node, groups: Mapping[str, Node]
-    ) -> Host | None:
+    ) -> Host:
         self.reserved(node, path, "name")
-        host = self.noun(Host, node.without("service"), path, name=name)
-        if host is None:
-            return None
-        layers = [(groups[key], ("groups", key)) for key in host.groups if key in groups]
+        host = self.noun(Host, node.without("service"), path, name=name) or Host(name=name)
         variables: dict[str, Any] = {}
         service, changed = tree.get("service"), False
-        for layer, _path in [*layers, (node, path)]:
+        for layer in (*(groups[key] for key in host.groups if key in groups), node):
             if (own := layer.get("vars")) is not None:
-                variables.update(own.data() if isinstance(own.value, dict) else {})
+                variables |= own.data() if isinstance(own.value, dict) else {}
             if (over := layer.get("service")) is not None:
                 service, changed = _overlaid(service, over), True
         made = self.service(service, (*path, "service")) if service and changed else None
         address = host.address or ("" if host.connection == "local" else name)
         return host.model_copy(update={"vars": variables, "service": made, "address": address})
 
-    def service(self, node: Node, path: Trail) -> Service | None:
+    def service(self, node: Node, path: Trail) -> Service:
+        unknown = Service(name="", backend="")
         if not isinstance(node.value, dict):
             self.mistake(node, path, "must be a mapping (name: value)")
-            return None
+            return unknown
         backend = node.get("backend")
         if backend is None or backend.text not in self.tables.backends:
             known = ", ".join(self.tables.backends)
             hint = did_you_mean(backend.text, self.tables.backends) if backend else ""
             self.mistake(backend or node, (*path, "backend"), f"must be one of: {known}{hint}")
-            return None
+            return unknown
+        self.reserved(node, path, "options")
         own = [key for key in node.value if key not in _SERVICE]
         model = self.tables.backends[backend.text].Options
         options = self.noun(model, node.without(*_SERVICE), path)
-        service = self.noun(Service, node.without(*own), path, options=options)
-        return service if options is not None else None
+        return self.noun(Service, node.without(*own), path, options=options) or unknown
 
-    def check(self, node: Node, path: Trail) -> Check | None:
+    def check(self, node: Node, path: Trail) -> Check:
+        name = str(path[-1])
         kind = self.kind(node, path, self.tables.probes, _CHECK, "check")
-        if kind is None:
-            return None
+        if not kind:
+            return Check(name=name, kind="", options=None)
         options = self.options(self.tables.probes[kind], node.value[kind], (*path, kind))
         cleanup = node.get("cleanup")
         ready = {"cleanup": self.cleanup(cleanup, (*path, "cleanup"))} if cleanup else {}
-        name = str(path[-1])
-        rest = node.without(kind)
-        check = self.noun(Check, rest, path, name=name, kind=kind, options=options, **ready)
-        return check if options is not None else None
+        self.reserved(node, path, "name", "kind", "options")
+        made = {"name": name, "kind": kind, "options": options, **ready}
+        return self.noun(Check, node.without(kind), path, **made) or Check(**made)
 
     def cleanup(self, node: Node, path: Trail) -> Cleanup | None:
         kind = self.kind(node, path, self.tables.probes, frozenset(), "cleanup")
-        if kind is None:
+        if not kind:
             return None
+        for key, other in node.without(kind).items():
+            self.mistake(other, (*path, key), f"unknown key {key!r}")
         options = self.options(self.tables.probes[kind], node.value[kind], (*path, kind))
         return Cleanup(kind=kind, options=options)
 
-    def secrets(self, node: Node | None) -> dict[str, SecretSource | None]:
-        secrets: dict[str, SecretSource | None] = {}
+    def secrets(self, node: Node | None) -> dict[str, SecretSource]:
+        secrets: dict[str, SecretSource] = {}
         for key, inner, path in self.each(node, ("secrets",)):
-            secrets[key] = None
-            sources = list(inner.value) if isinstance(inner.value, dict) else []
+            secrets[key] = SecretSource()
             if not _IDENTIFIER.fullmatch(key):
                 self.mistake(inner, path, "a secret's name is letters, digits and '_'")
-            elif not isinstance(inner.value, dict):
+            if not isinstance(inner.value, dict):
                 self.mistake(inner, path, f"by reference only, never by value: {_REFERENCES}")
-            elif len(sources) != 1:
+            elif len(inner.value) != 1:
                 self.mistake(inner, path, f"exactly one of {_REFERENCES}")
             else:
-                secrets[key] = self.noun(SecretSource, inner, path)
+                secrets[key] = self.noun(SecretSource, inner, path) or SecretSource()
         return secrets
 
 

@@ -45,12 +45,11 @@ def validated(model: type[M], data: Any, written: Written | None = None) -> M | 
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        first = error
-    repaired = _repaired(data, first, written or (lambda _path, value: as_text(value)))
+        data = _repaired(data, error, written or (lambda _path, value: as_text(value)))
     try:
-        return model.model_validate(repaired)
-    except ValidationError:
-        return tuple(_wrong(model, data, first))
+        return model.model_validate(data)
+    except ValidationError as error:
+        return tuple(_wrong(model, data, error))
 
 
 def as_text(value: Any) -> str:
@@ -60,7 +59,7 @@ def as_text(value: Any) -> str:
 
 def did_you_mean(word: str, words: Iterable[str]) -> str:
     """`; did you mean …?`, or nothing when no word is near."""
-    near = difflib.get_close_matches(word, sorted(words), n=1, cutoff=0.6)
+    near = difflib.get_close_matches(word, sorted(words), n=1, cutoff=0.65)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 

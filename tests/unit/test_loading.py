@@ -1,0 +1,641 @@
+"""Files become nouns, or every mistake in them is said with its place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import Field
+
+from backout import documents, loading
+from backout.errors import Mistake, Mistakes
+from backout.model import Duration, NoOptions, Options, Runbook, Target, TemplateText
+from backout.tables import Table, Tables
+
+
+class RunOptions(Options):
+    short: ClassVar[str] = "script"
+    shell_fields: ClassVar[tuple[str, ...]] = ("script",)
+    script: str
+
+
+class VerifyOptions(Options):
+    short: ClassVar[str] = "checks"
+    checks: tuple[str, ...] = ()
+
+
+class CommitOptions(Options):
+    paths: tuple[str, ...] | TemplateText = ()
+    message: str = ""
+
+
+class HttpOptions(Options):
+    short: ClassVar[str] = "url"
+    url: str
+    headers: Mapping[str, str] = Field(default_factory=dict)
+    follow: int | TemplateText = 0
+    wait: Duration = 1.0
+
+
+class UnitOptions(Options):
+    user: bool = False
+
+
+class Run:
+    Options, changes, undoes, shell = RunOptions, True, False, True
+
+
+class Commit:
+    Options, changes, undoes, shell = CommitOptions, True, True, True
+    names: ClassVar[dict[str, str]] = {"commit": "its hash"}
+
+
+class Restart:
+    Options, changes, undoes, shell = NoOptions, True, True, True
+
+
+class Verify:
+    Options, changes, undoes, shell = VerifyOptions, False, False, True
+
+
+class Http:
+    Options, judges_itself = HttpOptions, False
+    names: ClassVar[dict[str, str]] = {"status": "", "body": "", "text": ""}
+
+
+class ServiceProbe:
+    Options, judges_itself = NoOptions, True
+    names: ClassVar[dict[str, str]] = {"service": ""}
+
+
+class Systemd:
+    Options = UnitOptions
+
+
+TABLES = Tables(
+    steps={"run": Run, "commit": Commit, "restart": Restart, "verify": Verify},
+    backends={"systemd": Systemd, "other": Systemd},
+    probes={"http": Http, "service": ServiceProbe},
+)
+
+INVENTORY = """\
+hosts:
+  web1: {address: 203.0.113.11, groups: [web]}
+  web2: {groups: [web, db], port: 2222, vars: {weight: 2}}
+  here: {connection: local}
+groups:
+  web: {vars: {weight: 1, pool: green}, service: {name: api-web}}
+service: {name: api, backend: systemd, directory: /srv/api, user: true}
+source: {directory: /srv/api}
+vars: {host: api.example.org, api: "https://{{ vars.host }}"}
+secrets:
+  token: {env: TOKEN}
+  other: {command: pass show other}
+checks:
+  alive:
+    http: "{{ vars.api }}/health"
+    expect: status == 200
+  write:
+    http: {url: "{{ vars.api }}/x", headers: {X-Token: "{{ secrets.token }}", X-Count: 1}}
+    expect: ["status == 200", "has(body.id)"]
+    save: {id: body.id}
+    then: read
+    every: 1m
+    cleanup: {http: "{{ vars.api }}/x/{{ saved.id }}"}
+  read: {http: "{{ vars.api }}/x/{{ saved.id }}", expect: "body.id == saved.id", on: web}
+  serves: {service: {}, on: web}
+notify: "{{ secrets.other }}"
+"""
+
+RUNBOOK = """\
+summary: Ship it
+params:
+  message: {default: Deploy, help: Commit message}
+  paths: {type: list}
+  count: {type: int, default: 1}
+  force: {type: bool}
+preflight:
+  - {run: git diff --quiet, readonly: true}
+steps:
+  - name: Commit
+    commit: {paths: "{{ params.paths }}", message: "{{ params.message }}"}
+    save: {hash: commit}
+  - name: Migrate
+    run: |
+      psql "$URL" -f up.sql
+      echo {{ vars.weight }} {{ secrets.token }}
+    undo: psql "$URL" -f {{ saved.hash }}.sql
+    env: {URL: "{{ secrets.token }}", PORT: 8080}
+    on: db
+    when: params.force && vars.weight > 1
+    timeout: 2m
+settle:
+  - {restart: , on: web}
+  - {name: Prove it, verify: [alive, read]}
+finally:
+  - {run: ./window close, retry_safe: true}
+diagnose:
+  - {when: failure.body.code == 142, say: The schema is stale.}
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("inventories", "runbooks"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "inventories/prod.yaml").write_text(INVENTORY)
+    (tmp_path / "runbooks/deploy.yaml").write_text(RUNBOOK)
+    return tmp_path
+
+
+def target(text: str = "", name: str = "prod") -> Target:
+    path = Path(f"inventories/{name}.yaml")
+    if text:
+        path.write_text(text)
+    return loading.load_target(path, TABLES)
+
+
+def runbook(text: str = "", name: str = "deploy") -> Runbook:
+    path = Path(f"runbooks/{name}.yaml")
+    if text:
+        path.write_text(text)
+    return loading.load_runbook(path, TABLES)
+
+
+def said(load: Callable[[], object]) -> list[str]:
+    """Every mistake, without the file."""
+    with pytest.raises(Mistakes) as caught:
+        load()
+    return [str(mistake).partition(":")[2] for mistake in caught.value.mistakes]
+
+
+# --- nouns ---------------------------------------------------------------------------------
+
+
+def test_an_inventory_becomes_a_target(project: Path) -> None:
+    made = target()
+    assert (made.name, made.file) == ("prod", "inventories/prod.yaml")
+    assert [host.name for host in made.select("web")] == ["web1", "web2"]
+    assert made.hosts["web2"].address == "web2"
+    assert made.hosts["web2"].vars == {"weight": 2, "pool": "green"}
+    assert made.service is not None
+    assert made.service.options == UnitOptions(user=True)
+    assert made.checks["write"].options.headers["X-Count"] == "1"
+    assert made.checks["write"].then == ("read",)
+    assert made.checks["alive"].expect == ("status == 200",)
+    assert made.notify == ("{{ secrets.other }}",)
+
+
+def test_a_group_or_host_changes_the_service_it_has(project: Path) -> None:
+    made = target(INVENTORY.replace("port: 2222", "service: {backend: other, name: x}"))
+    service = made.service_on(made.hosts["web1"])
+    assert service is not None
+    assert (service.name, service.directory, service.options.user) == ("api-web", "/srv/api", True)
+    other = made.service_on(made.hosts["web2"])
+    assert other is not None
+    assert (other.name, other.backend, other.directory) == ("x", "other", "")
+    assert made.service_on(made.hosts["here"]) is made.service
+
+
+def test_a_runbook_becomes_steps(project: Path) -> None:
+    made = runbook()
+    assert made.name == "deploy"
+    assert made.preflight[0].name == "run"
+    assert made.preflight[0].options == RunOptions(script="git diff --quiet")
+    assert made.steps[1].env["PORT"] == "8080"
+    assert made.steps[1].timeout == 120.0
+    assert made.settle[1].options.checks == ("alive", "read")
+    assert made.finally_[0].retry_safe is True
+    assert made.diagnose[0].when == "failure.body.code == 142"
+
+
+def test_words_of_yaml_1_1_are_text(project: Path) -> None:
+    words = (
+        "{a: on, b: no, c: 22:10, d: 0644, e: 1.10, f: 2024-01-30, g: ~, h: true, i: 0o17, j: .5}"
+    )
+    made = target(f"vars: {words}\nhosts: {{no: {{groups: [on]}}}}\n")
+    assert made.vars == {
+        **{"a": "on", "b": "no", "c": "22:10", "d": "0644", "e": 1.1, "f": "2024-01-30"},
+        **{"g": None, "h": True, "i": "0o17", "j": 0.5},
+    }
+    assert made.hosts["no"].groups == ("on",)
+
+
+def test_a_number_where_text_is_wanted_is_the_text_as_written(project: Path) -> None:
+    made = runbook("steps: [{name: 1.10, run: 'true', readonly: yes, env: {A: 0x10, B: true}}]")
+    assert (made.steps[0].name, made.steps[0].readonly) == ("1.10", True)
+    assert made.steps[0].env == {"A": "0x10", "B": "true"}
+
+
+def test_anchors_and_merge_keys_are_filled_in(project: Path) -> None:
+    made = target("vars: {x: &x {a: 1, b: 2}, y: {<<: *x, b: 3}, z: [*x]}")
+    assert made.vars == {"x": {"a": 1, "b": 2}, "y": {"a": 1, "b": 3}, "z": [{"a": 1, "b": 2}]}
+
+
+def test_an_inventory_is_laid_over_the_one_it_extends(project: Path) -> None:
+    target("vars: {a: 1, b: {x: 1, y: 1}, l: [1]}\nssh: {user: me}", "base")
+    made = target("extends: base\nvars: {b: {y: 2}, l: [2]}", "staging")
+    assert made.vars == {"a": 1, "b": {"x": 1, "y": 2}, "l": [2]}
+    assert made.ssh.user == "me"
+
+
+# --- mistakes ------------------------------------------------------------------------------
+
+
+def test_every_mistake_of_a_runbook_is_said_at_once(project: Path) -> None:
+    text = """\
+sumary: x
+params:
+  paths: {type: lst}
+  count: {type: int, default: many}
+preflight:
+  - run: touch x
+steps:
+  - {name: a, rum: x}
+  - {name: b, run: x, undoo: y}
+  - {name: c, run: x, commit: {}}
+  - {name: d}
+  - {name: e, run: "echo '{{ params.path }}'", undo: "y {{ nope }}", timeout: soon}
+  - name: f
+    run: |
+      true
+      echo {{ params.pathz }}
+    readonly: perhaps
+    env: {A: "{{ secrets }}"}
+    when: "stat == 1"
+  - {name: g, run: x}
+  - just text
+settle: {restart: {}}
+diagnose:
+  - {when: "failur.x ==", say: x}
+  - {when: "failur.x == 1"}
+"""
+    assert said(lambda: runbook(text)) == [
+        "1 sumary: unknown key 'sumary'; did you mean 'summary'?",
+        "3 params.paths.type: must be 'str', 'int', 'bool' or 'list'; did you mean 'list'?",
+        "4 params.count.default: must be a whole number",
+        "6 preflight[0]: preflight only reads: say readonly: true, or move the step",
+        "8 steps[0].rum: unknown key 'rum'; did you mean 'run'?",
+        "9 steps[1].undoo: unknown key 'undoo'; did you mean 'undo'?",
+        "10 steps[2]: one step is one kind; this one is run and commit",
+        "11 steps[3]: what kind of step? one of: run, commit, restart, verify",
+        "12 steps[4].run: 'params.path' is not defined; did you mean 'params.paths'?",
+        "12 steps[4].timeout: 'soon' is not a duration; write 5s, 2m or 1h30m",
+        "12 steps[4].undo: 'nope' is not defined here",
+        "16 steps[5].run: 'params.pathz' is not defined; did you mean 'params.paths'?",
+        "17 steps[5].readonly: must be true or false",
+        "18 steps[5].env.A: name one secret: secrets.NAME",
+        "19 steps[5].when: 'stat' is not defined here",
+        "20 steps[6]: step 'g' has no way back; it changes something: give undo:, or "
+        "readonly: true, or irreversible: why",
+        "21 steps[7]: a step must be a mapping, such as run: …",
+        "22 settle: must be a list of steps (- run: …)",
+        "24 diagnose[0].when: no CEL expression: Syntax error: mismatched input '<EOF>'",
+        "25 diagnose[1].say: is missing",
+        "25 diagnose[1].when: 'failur' is not defined here; did you mean 'failure'?",
+    ]
+
+
+def test_every_mistake_of_an_inventory_is_said_at_once(project: Path) -> None:
+    text = """\
+protect: true
+hosts:
+  web1: {groups: [web, db], port: 99999, conection: local}
+  db: {groups: [all]}
+  'x y': {}
+groups: {wep: {vars: {}}}
+service: {backend: systemdd}
+source: {strategy: "{{ vars.x }}"}
+vars: {x: "{{ vars.y }}", y: "{{ vars.x }}", z: 1}
+secrets:
+  plain: hunter2
+  two: {env: A, file: B}
+  a-b: {env: A}
+  none: {}
+checks:
+  a: {http: "{{ vars.zz }}"}
+  b: {http: "{{ params.x }}", expect: "statu == 1", then: [c, nope], on: wbe}
+  c: {http: {urll: x}, expect: ["body.x =="], then: b, every: 1m, cron: "* * * * *"}
+  d: {service: {}, cron: "* * *", cleanup: {http: x, then: y}, expect: "{{ vars.z }}"}
+  e: {http: [x, y], expect: status == 200, save: {a-b: body}, baseline: fail}
+"""
+    assert said(lambda: target(text)) == [
+        "1 protect: unknown key 'protect'; did you mean 'protected'?",
+        "3 hosts.web1: 'db' is a host, it cannot be a group too",
+        "3 hosts.web1.conection: unknown key 'conection'; did you mean 'connection'?",
+        "3 hosts.web1.port: must be a port, 1 to 65535",
+        "4 hosts.db: 'all' names every host; choose another name",
+        "5 hosts.x y: the name must begin with a letter or digit, then letters, digits, "
+        "'.', '_', '-'",
+        "6 groups.wep: no host is in it; did you mean 'web'?",
+        "7 service.backend: must be one of: systemd, other; did you mean 'systemd'?",
+        "8 source.strategy: {{ … }} is not rendered here",
+        "9 vars: vars refer to each other in a circle: x -> y -> x",
+        "11 secrets.plain: by reference only, never by value: {env: NAME}, {command: …} or "
+        "{file: PATH}",
+        "12 secrets.two: exactly one of {env: NAME}, {command: …} or {file: PATH}",
+        "13 secrets.a-b: a secret's name is letters, digits and '_'",
+        "14 secrets.none: exactly one of {env: NAME}, {command: …} or {file: PATH}",
+        "16 checks.a: a check without expect proves nothing; add expect: […]",
+        "16 checks.a.http: 'vars.zz' is not defined; did you mean 'vars.z'?",
+        "17 checks.b.expect: 'statu' is not defined here; did you mean 'status'?",
+        "17 checks.b.http: 'params' is not defined here",
+        "17 checks.b.on: prod has no host and no group 'wbe'; did you mean 'web'?",
+        "17 checks.b.then: leads back to itself",
+        "17 checks.b.then: there is no check 'nope'",
+        "18 checks.c.cron: every and cron are two schedules; keep one",
+        "18 checks.c.expect[0]: no CEL expression: Syntax error: mismatched input '<EOF>'",
+        "18 checks.c.http.url: is missing",
+        "18 checks.c.http.urll: unknown key 'urll'; did you mean 'url'?",
+        "18 checks.c.then: leads back to itself",
+        "19 checks.d.cleanup.then: unknown key 'then'",
+        "19 checks.d.cron: cron takes five fields: minute, hour, day of month, month, day of week",
+        "19 checks.d.expect: no CEL expression: Syntax error: mismatched input '}'",
+        "19 checks.d.expect: {{ … }} is not rendered here",
+        "20 checks.e.baseline: must be 'passes', 'fails' or 'any'; did you mean 'fails'?",
+        "20 checks.e.http: must be text",
+        "20 checks.e.save.a-b: a saved name is letters, digits and '_'",
+    ]
+
+
+def test_a_secret_given_by_value_is_not_repeated(project: Path) -> None:
+    assert "hunter2" not in str(said(lambda: target("secrets: {a: hunter2, b: [hunter2]}")))
+
+
+@pytest.mark.parametrize(
+    ("text", "mistake"),
+    [
+        ("", "1: the file is empty; a runbook needs steps"),
+        ("# only a comment\n", "1: the file is empty; a runbook needs steps"),
+        ("[1]", "1: must be a mapping (name: value)"),
+        ("summary: x\n", "1: a runbook needs steps"),
+        ("a: 1\n---\nb: 2", "2: not YAML: several documents in one file; keep one"),
+        ("steps: []\nsteps: []", "2: the key 'steps' is there twice, first in line 1"),
+        ("a: !!python/object/apply:os.system [ls]", "1: the tag !!python/object/apply:os.system "),
+        ("a: !x 1", "1: the tag !x is not allowed; files are plain data"),
+        ("a: *b", "1: not YAML: *b refers to nothing before it"),
+        ("a: &b [*b]", "1: not YAML: *b refers to what it stands in"),
+        ("? [a]\n: b", "1: not YAML: a key must be a word"),
+        ("a: {<<: 1}", "1: not YAML: << takes a mapping, or a list of them"),
+        ("a: [b", "2: not YAML: did not find expected ',' or ']'"),
+        ("\n\ta: 1", "2: not YAML: found character that cannot start any token"),
+        ("a: \x01", "1: not YAML: control characters are not allowed"),
+        ("\na: \ue000x\ue001", "2: holds a private-use character (U+E000 or U+E001)"),
+        ("[" * 100_000, "1: not YAML: nested deeper than 40 levels"),
+        ("a: b\nname: x\nsteps: []", "2 name: unknown key 'name'; it is given by its place"),
+    ],
+)
+def test_a_file_that_is_no_runbook_is_a_mistake(project: Path, text: str, mistake: str) -> None:
+    Path("runbooks/x.yaml").write_text(text)
+    assert any(line.startswith(mistake) for line in said(lambda: runbook(name="x")))
+
+
+def test_a_bomb_of_aliases_is_refused(project: Path) -> None:
+    text = "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
+    for one, two in zip("abcdefgh", "bcdefghi", strict=True):
+        text += f"{two}: &{two} [{', '.join([f'*{one}'] * 10)}]\n"
+    assert "values once its aliases are filled in" in said(lambda: runbook(text))[0]
+
+
+def test_what_is_no_text_is_refused_with_its_line(project: Path) -> None:
+    Path("runbooks/x.yaml").write_bytes(b"a: 1\nb: \xff\n")
+    assert said(lambda: runbook(name="x")) == ["2: not text in UTF-8"]
+
+
+def test_a_huge_file_is_refused(project: Path) -> None:
+    assert "larger than" in said(lambda: runbook("a" * (documents.LARGEST + 1)))[0]
+
+
+def test_a_mistake_in_a_base_names_the_base(project: Path) -> None:
+    Path("inventories/base.yaml").write_text("checks:\n  a: {http: x}\n")
+    with pytest.raises(Mistakes) as caught:
+        target("extends: base", "staging")
+    assert [mistake.file for mistake in caught.value.mistakes] == ["inventories/base.yaml"]
+
+
+def test_inventories_that_extend_each_other_are_refused(project: Path) -> None:
+    Path("inventories/a.yaml").write_text("extends: b\n")
+    text = "vars: {}\nextends: a\n"
+    expected = "1 extends: inventories extend each other in a circle: b -> a -> b"
+    assert said(lambda: target(text, "b")) == [expected]
+
+
+def test_an_unknown_base_is_a_mistake_of_the_file_that_names_it(project: Path) -> None:
+    assert said(lambda: target("extends: prd", "staging"))[0].startswith(
+        "1 extends: no 'prd' in inventories/; did you mean 'prod'?"
+    )
+
+
+# --- the pair ------------------------------------------------------------------------------
+
+
+def pair(*words: str) -> tuple[Target, Runbook, dict[str, Any]]:
+    return loading.load_pair(target, runbook, words, TABLES)
+
+
+def test_a_runbook_that_fits_its_target_is_loaded_with_its_parameters(project: Path) -> None:
+    made, book, params = pair("paths=a,b", "force=yes")
+    assert (made.name, book.name) == ("prod", "deploy")
+    assert params == {"message": "Deploy", "paths": ["a", "b"], "count": 1, "force": True}
+
+
+def test_a_runbook_is_held_against_its_target(project: Path) -> None:
+    runbook("""\
+steps:
+  - {run: "x {{ vars.weight }} {{ vars.api }}", readonly: true}
+  - {run: "x {{ vars.pool }} {{ secrets.tokn }}", readonly: true, on: wbe}
+  - {run: "x {{ vars.pool }} {{ saved.nope }}", readonly: true, on: all}
+  - {run: x, readonly: true, when: "vars.nope == 1 && saved.id == 1 && target.name == 'x'"}
+  - {restart: , on: here}
+  - {verify: [alive, aliv]}
+""")
+    text = INVENTORY.replace("service: {name: api-web}", "service: {name: w, backend: systemd}")
+    target(
+        text.replace("service: {name: api, backend: systemd, directory: /srv/api, user: true}", "")
+    )
+    assert said(pair) == [
+        "2 steps[0].run: 'vars.weight' is not defined",
+        "3 steps[1].on: prod has no host and no group 'wbe'; did you mean 'web'?",
+        "3 steps[1].run: 'secrets.tokn' is not defined; did you mean 'secrets.token'?",
+        "4 steps[2].run: 'saved.nope' is not defined",
+        "4 steps[2].run: 'vars.pool' is not defined",
+        "5 steps[3].when: 'vars.nope' is not defined",
+        "6 steps[4]: restart needs a service, and prod has none for here",
+        "7 steps[5].verify: prod has no check 'aliv'; did you mean 'alive'?",
+    ]
+
+
+def test_the_mistakes_of_both_files_and_of_the_words_come_together(project: Path) -> None:
+    Path("inventories/prod.yaml").write_text("hots: {}")
+    with pytest.raises(Mistakes) as caught:
+        pair("nope=1")
+    assert [mistake.file for mistake in caught.value.mistakes] == [
+        "--param",
+        "inventories/prod.yaml",
+    ]
+
+
+def test_parameters_are_typed(project: Path) -> None:
+    words = ['paths=["a,b"]', "paths=c", "count=-3", "force=off", "message=a=b"]
+    assert loading.load_params(runbook(), words) == {
+        "paths": ["a,b", "c"],
+        "count": -3,
+        "force": False,
+        "message": "a=b",
+    }
+
+
+def test_wrong_parameters_are_all_said(project: Path) -> None:
+    book = runbook(RUNBOOK.replace("type: list}", "type: list, required: true, help: Which}"))
+    words = ["count=many", "force=maybe", "mesage=x", "word", "message=a", "message=b"]
+    with pytest.raises(Mistakes) as caught:
+        loading.load_params(book, words)
+    assert caught.value.mistakes == (
+        Mistake("--param", 0, "count", "must be a whole number, not 'many'"),
+        Mistake("--param", 0, "force", "must be true or false, not 'maybe'"),
+        Mistake(
+            "--param", 0, "mesage", "the runbook deploy has no such param; did you mean 'message'?"
+        ),
+        Mistake("--param", 0, "message", "is given twice"),
+        Mistake("--param", 0, "paths", "must be given: Which"),
+        Mistake("--param", 0, "word", "write NAME=VALUE"),
+    )
+
+
+# --- names, lint, freezing -----------------------------------------------------------------
+
+
+def test_a_bare_name_is_looked_up_and_a_path_is_taken_as_it_is(project: Path) -> None:
+    assert loading.resolve("prod", Path("inventories")) == Path("inventories/prod.yaml")
+    (project / "sub").mkdir()
+    (project / "sub/x.yml").write_text("")
+    assert loading.resolve("x.yml", Path("inventories"), project / "sub") == project / "sub/x.yml"
+    assert loading.names(Path("inventories")) == ["prod"]
+
+
+@pytest.mark.parametrize("name", ["prd", "", "..", "../x", "nope.yaml", "/etc/passwd/x.yaml"])
+def test_an_unknown_name_is_a_mistake(project: Path, name: str) -> None:
+    with pytest.raises(Mistakes) as caught:
+        loading.resolve(name, Path("inventories"))
+    assert caught.value.exit_code == 2
+
+
+def test_an_unknown_name_says_what_is_there(project: Path) -> None:
+    with pytest.raises(Mistakes, match=r"did you mean 'prod'\? \(it has: prod\)"):
+        loading.resolve("prd", project / "inventories")
+
+
+def test_lint_finds_every_mistake_of_every_file(project: Path) -> None:
+    assert loading.lint(project, TABLES) == ()
+    (project / "inventories/base.yaml").write_text('checks: {a: {http: "{{ vars.later }}"}}')
+    (project / "inventories/qa.yaml").write_text("extends: base\nhost: {}")
+    (project / "runbooks/x.yml").write_text("steps: [{run: x}]")
+    files = [mistake.file for mistake in loading.lint(project, TABLES)]
+    assert files == ["inventories/base.yaml"] * 2 + ["inventories/qa.yaml", "runbooks/x.yml"]
+
+
+def test_what_is_frozen_thaws_to_the_same(project: Path) -> None:
+    made, book, _params = pair()
+    frozen = json.loads(json.dumps(loading.dump(made, book)))
+    assert loading.thaw(frozen, TABLES) == (made, book)
+
+
+_plain = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=5,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@given(_plain, st.text(), st.lists(st.text()), st.dictionaries(st.text(), st.text()))
+def test_whatever_was_written_thaws_to_the_same(
+    project: Path, value: Any, script: str, paths: list[str], env: dict[str, str]
+) -> None:
+    made, book = target(), runbook()
+    step = book.steps[0].model_copy(
+        update={"options": CommitOptions(paths=tuple(paths), message=script), "env": env}
+    )
+    made = made.model_copy(update={"vars": {"x": value}})
+    book = book.model_copy(update={"steps": (step,)})
+    frozen = json.loads(json.dumps(loading.dump(made, book)))
+    assert loading.thaw(frozen, TABLES) == (made, book)
+
+
+_words = st.sampled_from(
+    [
+        *"[]{}:,-&*!|>#'\"\n \t?%@`~",
+        "a",
+        "<<",
+        "steps",
+        "run",
+        "hosts",
+        "checks",
+        "http",
+        "{{",
+        "}}",
+    ]
+)
+
+
+def outcomes(content: bytes) -> bool:
+    """Whether a file, as a runbook and as an inventory, is a noun or mistakes."""
+    Path("runbooks/any.yaml").write_bytes(content)
+    Path("inventories/any.yaml").write_bytes(content)
+    made: list[object] = []
+    for load in (lambda: runbook(name="any"), lambda: target(name="any")):
+        try:
+            made.append(load())
+        except Mistakes as error:
+            made.append(error.mistakes)
+    return all(made)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.binary() | st.text().map(str.encode) | st.lists(_words).map("".join).map(str.encode))
+def test_any_file_is_nouns_or_mistakes(project: Path, content: bytes) -> None:
+    assert outcomes(content)
+
+
+_keys = st.sampled_from(
+    [
+        *("steps", "settle", "params", "run", "undo", "commit", "on", "when", "save", "hosts"),
+        *("vars", "groups", "service", "backend", "checks", "http", "expect", "then", "cleanup"),
+        *("secrets", "x", "extends", "options", "kind", "name", "retry", "env", "notify", "any"),
+        *("diagnose", "bake"),
+    ]
+)
+_shapes = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.sampled_from(["x", "{{ vars.x }}", "web", "any"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_keys, inner, max_size=5),
+    max_leaves=25,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.dictionaries(_keys, _shapes, max_size=6))
+def test_any_shape_of_file_is_nouns_or_mistakes(project: Path, data: dict[str, Any]) -> None:
+    assert outcomes(json.dumps(data).encode())
+
+
+# --- tables --------------------------------------------------------------------------------
+
+
+def test_a_table_imports_a_row_when_it_is_looked_up() -> None:
+    table = Table({"path": "pathlib:Path", "broken": "no_such_module:Thing"})
+    assert list(table) == ["path", "broken"]
+    assert "broken" in table
+    assert table["path"] is Path
+    with pytest.raises(ImportError):
+        table["broken"]
+    with pytest.raises(KeyError):
+        table["missing"]
