@@ -504,8 +504,8 @@ def test_a_question_is_answered_on_the_terminal(typed: str, reply: str, answer: 
         eventually(lambda: "deploy to prod?" in session.screen.seen)
         shown = session.screen.shown
         assert any("✓ Commit" in line for line in shown), "what has ended is there to be read"
-        eventually(lambda: threading.Event().wait(0.4) or True)
-        assert session.screen.shown[-1].startswith("deploy to prod?"), "nothing draws over it"
+        asked = "deploy to prod?"
+        assert throughout(lambda: session.screen.shown[-1].startswith(asked), seconds=0.4)
         session.type(f"{reply}\n")
         assert session.end() == 0
     assert f"answer {answer}" in session.screen.shown
