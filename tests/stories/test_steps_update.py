@@ -181,7 +181,7 @@ def test_a_file_that_git_knows_again_on_the_way_back_is_moved_aside(
         assert trial.undo().ok
         assert (srv / name).read_text() == "tracked"
         assert (srv / f"{name}.{RUN}-2").read_text() == "written by the application"
-    assert f"here: {name} is kept as {name}.{RUN}-2" in bench.said
+    assert f"{name} is kept as {name}.{RUN}-2" in bench.said
 
 
 def test_what_was_changed_since_is_kept_in_the_stash(

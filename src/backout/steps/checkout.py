@@ -7,8 +7,9 @@ from shlex import quote
 from backout.errors import Refused
 from backout.model import Source, Undo
 from backout.ports import Work
-from backout.steps.git import Facts, git, output, read, some, source, way_back
+from backout.steps.git import git, source
 from backout.steps.hosted import Hosted, address, directory, fetched, ref
+from backout.steps.script import Facts, output, read, some, way_back
 
 
 class Checkout(Hosted):

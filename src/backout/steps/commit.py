@@ -18,13 +18,11 @@ from backout.steps.git import (
     git,
     on_branch,
     published,
-    read,
     reversal,
-    some,
     source,
     trailer,
-    way_back,
 )
+from backout.steps.script import read, some, way_back
 
 NOTHING = "nothing to commit"
 UNFINISHED = {
@@ -59,8 +57,10 @@ class Commit(WorkingCopy):
     Options: ClassVar[type[Options]] = CommitOptions
 
     def describe(self, work: Work) -> str:
-        paths = " ".join(map(quote, work.options.paths)) or "every change to tracked files"
-        return f"git commit -m {quote(work.options.message)}: {paths}"
+        paths = work.options.paths
+        named = paths if isinstance(paths, str) else " ".join(map(quote, paths))
+        message = quote(work.options.message)
+        return f"git commit -m {message}: {named or 'every change to tracked files'}"
 
     def before(self, work: Work) -> Undo:
         where = source(work)

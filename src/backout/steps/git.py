@@ -1,24 +1,18 @@
-"""What the steps that talk to git share: words, facts, and a published range taken back."""
+"""What the steps that talk to git share, above all how a range of commits is taken back."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from shlex import quote
 
 from backout.errors import Refused
-from backout.model import Command, Result, Source, State, Undo
-from backout.ports import Transport, Work
-from backout.steps.base import Kind, place
+from backout.model import Command, Result, Source, Undo
+from backout.ports import Work
+from backout.steps.base import Kind
+from backout.steps.script import told
 
 QUIET = "export GIT_TERMINAL_PROMPT=0"
 """Git asks nobody: what it would have asked becomes its error."""
-
-SHOWN = 5
-"""How many file names a message names."""
-
-Facts = Mapping[str, Sequence[str]]
 
 
 class WorkingCopy(Kind):
@@ -77,52 +71,6 @@ def on_branch(where: Source, branch: str) -> None:
         f"{where.repository} {state}, and the target's branch is {where.branch}",
         next=f"{git(where.repository)} checkout {quote(where.branch)}",
     )
-
-
-def way_back(work: Work, text: str, data: Mapping[str, object] | None = None) -> Undo:
-    """The undo that the kind brings, unless the runbook words its own."""
-    own = work.step.undo
-    return Undo(
-        text=text if own is None else own,
-        data={**(data or {}), **({} if own is None else place(work))},
-        irreversible=work.step.irreversible or "",
-    )
-
-
-def output(transport: Transport, script: str, what: str) -> str:
-    """What a reading script prints. Raises Refused in git's words."""
-    result = transport.run(Command(f"{QUIET}\n{script}", timeout=120.0))
-    if not result.ok:
-        raise Refused(f"{what}: {words(result) or result.reason}")
-    return result.stdout
-
-
-def read(transport: Transport, script: str, what: str) -> Facts:
-    """The `name=value` lines that a reading script prints. Raises Refused in git's words."""
-    facts = defaultdict(list)
-    for line in output(transport, script, what).split("\n"):
-        name, _, value = line.partition("=")
-        facts[name].append(value)
-    return facts
-
-
-def words(result: Result) -> str:
-    """The last things that were said on stderr, without hints."""
-    lines = (line.strip() for line in result.stderr.split("\n"))
-    said = [line for line in lines if line and not line.startswith("hint:")]
-    return "; ".join(said[-4:])
-
-
-def told(result: Result) -> Result:
-    """A failure gives its own words as the reason."""
-    said = words(result)
-    return replace(result, reason=said) if result.state is State.FAILED and said else result
-
-
-def some(names: Sequence[str]) -> str:
-    """The first few of many names, and how many more there are."""
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
 
 
 def trailer(name: str, run: str) -> str:

@@ -11,7 +11,8 @@ from backout.errors import Refused
 from backout.model import Command, Result, Source, State, Undo
 from backout.ports import Work
 from backout.steps.base import Kind
-from backout.steps.git import QUIET, git, read, source, told
+from backout.steps.git import QUIET, git, source
+from backout.steps.script import read, told
 
 REMOTE = "BACKOUT_REMOTE"
 """The variable that carries the remote's address: it may hold a password."""
@@ -54,7 +55,7 @@ class Hosted(Kind):
     def undo(self, work: Work, undo: Undo) -> Result:
         result = told(super().undo(work, undo))
         for line in result.stdout.splitlines():
-            work.say(f"{work.transport.host.name}: {line}")
+            work.say(line)
         return result
 
 

@@ -7,18 +7,8 @@ from shlex import quote
 from backout.errors import Refused
 from backout.model import Result, Source, Undo
 from backout.ports import Work
-from backout.steps.git import (
-    Facts,
-    WorkingCopy,
-    fetch,
-    git,
-    on_branch,
-    published,
-    read,
-    reversal,
-    source,
-    way_back,
-)
+from backout.steps.git import QUIET, WorkingCopy, fetch, git, on_branch, published, reversal, source
+from backout.steps.script import Facts, read, way_back
 
 
 class Push(WorkingCopy):
@@ -62,6 +52,7 @@ def _look(work: Work, where: Source) -> Facts:
     """What is published, and what would be."""
     g = git(where.repository)
     script = f"""\
+{QUIET}
 {published(where)}
 echo "old=$head"
 echo "new=$({g} rev-parse HEAD)"

@@ -8,8 +8,9 @@ from shlex import quote
 from backout.errors import Refused
 from backout.model import Source, Undo
 from backout.ports import Work
-from backout.steps.git import QUIET, read, source, way_back
+from backout.steps.git import QUIET, source
 from backout.steps.hosted import Hosted, address, directory, fetched, ref
+from backout.steps.script import read, way_back
 
 
 class Releases(Hosted):

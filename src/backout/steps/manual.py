@@ -1,0 +1,46 @@
+"""`manual`: a person does it, and says so."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from backout.model import Options, Result, State, Undo
+from backout.ports import Work
+from backout.steps.approve import asked
+from backout.steps.base import Kind
+
+
+class ManualOptions(Options):
+    """What the person is to do."""
+
+    short: ClassVar[str] = "text"
+    text: str
+
+
+class Manual(Kind):
+    """Its undo is a text too: what the person is to do to go back."""
+
+    Options: ClassVar[type[Options]] = ManualOptions
+    shell: ClassVar[bool] = False
+
+    def describe(self, work: Work) -> str:
+        return f"by hand: {work.options.text}"
+
+    def act(self, work: Work) -> Result:
+        return _by_hand(work, work.options.text)
+
+    def recall(self, work: Work, undo: Undo) -> Result | None:  # noqa: ARG002 - the seam's form
+        return Result(State.UNKNOWN, reason="nobody has said whether it was done by hand")
+
+    def done(self, work: Work) -> bool | None:  # noqa: ARG002 - the seam's form
+        """No machine can tell."""
+        return None
+
+    def undo(self, work: Work, undo: Undo) -> Result:
+        return _by_hand(work, undo.text) if undo.text else Result(State.DONE)
+
+
+def _by_hand(work: Work, text: str) -> Result:
+    work.say(text)
+    place = f" on {work.host.name}" if work.host else ""
+    return asked(work, f"Is it done{place}?", no=f"not done by hand{place}: {text}")

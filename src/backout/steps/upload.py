@@ -1,0 +1,147 @@
+"""`upload`: a file from this machine to another, or to another place on this one."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+from pathlib import Path
+from shlex import quote
+from typing import ClassVar
+
+from pydantic import Field
+
+from backout.errors import BackoutError, Refused
+from backout.model import Command, Options, Result, State, Undo
+from backout.ports import Work
+from backout.steps.base import Kind
+from backout.steps.script import read, told, way_back
+
+
+class UploadOptions(Options):
+    """What goes where. Without a mode the file keeps the one it replaces, or gets 0644."""
+
+    from_: str = Field(alias="from")
+    to: str = Field(min_length=1)
+    mode: str = Field(default="", pattern=r"^(0?[0-7]{3,4})?$|\{\{")
+
+
+class Upload(Kind):
+    """The new file is complete beside the old one before one rename puts it in place; the old
+    one is kept, with its owner and mode, among Backout's own files on that machine."""
+
+    Options: ClassVar[type[Options]] = UploadOptions
+    undoes: ClassVar[bool] = True
+
+    def describe(self, work: Work) -> str:
+        return f"{work.step.kind} {quote(work.options.from_)} to {quote(_target(work))}"
+
+    def before(self, work: Work) -> Undo:
+        self._refuse_unreadable(work)
+        to, kept = _target(work), _kept(work)
+        t, folder = quote(to), quote(posixpath.dirname(to) or ".")
+        script = f"""\
+if [ -d {t} ]; then echo 'it is a directory' >&2; exit 1; fi
+if [ ! -d {folder} ]; then echo {folder} 'does not exist, or is no directory' >&2; exit 1; fi"""
+        read(work.transport, script, f"{to} on {work.transport.host.name}")
+        return way_back(work, _undo(to, kept))
+
+    def act(self, work: Work) -> Result:
+        to, kept = _target(work), _kept(work)
+        try:
+            text = self.content(work)
+            work.transport.put(text, _beside(to), 0o600)
+        except OSError as error:
+            return Result(State.FAILED, reason=f"{error.filename or to}: {error.strerror}")
+        except BackoutError as error:
+            return Result(State.FAILED, reason=error.what)
+        script = _script(to, kept, self.mode(work))
+        return told(work.transport.run(Command(script, timeout=work.step.timeout, key=work.key)))
+
+    def content(self, work: Work) -> bytes:
+        """What the file is to hold. Raises OSError, or what a template raises."""
+        return Path(work.options.from_).read_bytes()
+
+    def mode(self, work: Work) -> str:
+        """The mode in octal; empty for the mode of the file that is replaced."""
+        return str(work.options.mode)
+
+    def undo(self, work: Work, undo: Undo) -> Result:
+        return told(super().undo(work, undo))
+
+    def recall(self, work: Work, undo: Undo) -> Result | None:
+        result = super().recall(work, undo)
+        return None if result is None else told(result)
+
+    def _refuse_unreadable(self, work: Work) -> None:
+        path = Path(work.options.from_)
+        try:
+            path.open("rb").close()
+        except OSError as error:
+            raise Refused(f"{path} on this machine: {error.strerror}") from error
+
+
+def _target(work: Work) -> str:
+    return posixpath.join(work.step.cwd, work.options.to)
+
+
+def _beside(to: str) -> str:
+    folder, name = posixpath.split(to)
+    return posixpath.join(folder, f".{name}.backout")
+
+
+def _kept(work: Work) -> str:
+    """Where the file is kept that is replaced, as shell text; the same for every attempt."""
+    name = re.sub(r"[^A-Za-z0-9.-]+", "_", work.key.partition("#")[0])
+    if work.host is None:
+        return quote(
+            str(Path(os.environ.get("BACKOUT_STATE") or ".backout").absolute() / "kept" / name)
+        )
+    home = work.target.home_on(work.host)
+    start = "" if home.startswith("/") else '"$HOME"/'
+    return start + quote(f"{home.removeprefix('~/')}/kept/{name}")
+
+
+def _script(to: str, kept: str, mode: str) -> str:
+    like_before = 'chmod "$(stat -L -c %a "$to")" "$new"'
+    return f"""\
+{_names(to, kept)}
+if [ -d "$to" ]; then echo "$to is a directory" >&2; exit 1; fi
+(umask 077; mkdir -p "${{kept%/*}}")
+if [ ! -e "$kept" ] && [ ! -L "$kept" ] && [ ! -e "$kept.none" ]; then
+  if [ -e "$to" ] || [ -L "$to" ]; then
+    ln -P "$to" "$kept" 2>/dev/null || {{ cp -pP "$to" "$kept.part"; mv -f "$kept.part" "$kept"; }}
+  else : >"$kept.none"; fi
+fi
+chmod {mode or "0644"} "$new"
+if [ -e "$to" ]; then
+  chown "$(stat -L -c %u:%g "$to")" "$new" 2>/dev/null || :
+  {f"chmod {mode}" + ' "$new"' if mode else like_before}
+fi
+mv -f "$new" "$to\""""
+
+
+def _undo(to: str, kept: str) -> str:
+    return f"""\
+{_names(to, kept)}
+rm -f "$new"
+if [ -e "$kept" ] || [ -L "$kept" ]; then
+  ln -P "$kept" "$new" 2>/dev/null || cp -pP "$kept" "$new"
+  mv -f "$new" "$to"
+  rm -f "$kept"
+elif [ -e "$kept.none" ]; then
+  rm -f "$to"
+  rm -f "$kept.none"
+fi
+"""
+
+
+def _names(to: str, kept: str) -> str:
+    return f"to={_path(to)} new={_path(_beside(to))} kept={kept}"
+
+
+def _path(path: str) -> str:
+    """A path as shell text that no command takes for an option; `~/` is the login home."""
+    if path.startswith("~/"):
+        return f'"$HOME"/{quote(path[2:])}'
+    return quote(path if path.startswith("/") else f"./{path}")

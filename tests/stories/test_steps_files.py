@@ -1,0 +1,236 @@
+"""`upload` and `template` over real files, and their way back."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backout.errors import Mistakes, Refused
+from backout.model import Host, SecretSource, State
+from support.work import Bench, Trial
+
+AWKWARD = ("two words", 'it\'s "quoted"', "übung-✓", "-leading", "$HOME", "a*b", "new\nline")
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    (tmp_path / "srv").mkdir()
+    return Bench(tmp_path, host=Host(name="web1", connection="local"))
+
+
+@pytest.fixture
+def to(tmp_path: Path) -> Path:
+    return tmp_path / "srv/app.conf"
+
+
+def upload(bench: Bench, to: Path, content: bytes = b"new\n", **options: Any) -> Trial:
+    origin = bench.directory / "app.conf"
+    origin.write_bytes(content)
+    return bench.step("upload", {"from": str(origin), "to": str(to), **options})
+
+
+def about(path: Path) -> tuple[bytes, int, int, int]:
+    status = path.stat()
+    return path.read_bytes(), status.st_mode & 0o7777, status.st_uid, status.st_gid
+
+
+def test_a_new_file_arrives_and_its_undo_removes_it(bench: Bench, to: Path) -> None:
+    trial = upload(bench, to, b"\x00\xff binary")
+
+    assert trial.act().ok
+    assert about(to)[:2] == (b"\x00\xff binary", 0o644)
+
+    for _ in range(2):
+        assert trial.undo().ok
+        assert list(to.parent.iterdir()) == []
+
+
+def test_the_file_that_was_there_comes_back_with_its_owner_and_mode(bench: Bench, to: Path) -> None:
+    to.write_bytes(b"old \xff\n")
+    to.chmod(0o4751)
+    if os.geteuid() == 0:
+        os.chown(to, 1234, 4321)
+        to.chmod(0o4751)
+    before = about(to)
+    trial = upload(bench, to, mode="0600")
+
+    assert trial.act().ok
+    assert about(to) == (b"new\n", 0o600, *before[2:])
+
+    for _ in range(2):
+        assert trial.undo().ok
+        assert about(to) == before
+        assert [path.name for path in to.parent.iterdir()] == [to.name]
+
+
+def test_without_a_mode_the_file_keeps_the_one_it_replaces(bench: Bench, to: Path) -> None:
+    to.write_text("old")
+    to.chmod(0o640)
+
+    assert upload(bench, to).act().ok
+
+    assert about(to)[:2] == (b"new\n", 0o640)
+
+
+@pytest.mark.parametrize("name", AWKWARD)
+def test_any_file_name_will_do(bench: Bench, to: Path, name: str) -> None:
+    target = to.with_name(name)
+    target.write_text("old")
+    trial = upload(bench, target)
+
+    assert trial.act().ok
+    assert target.read_text() == "new\n"
+    assert trial.undo().ok
+    assert target.read_text() == "old"
+
+
+def test_a_link_comes_back_as_a_link(bench: Bench, to: Path) -> None:
+    to.with_name("real.conf").write_text("old")
+    to.symlink_to("real.conf")
+    trial = upload(bench, to)
+
+    assert trial.act().ok
+    assert not to.is_symlink()
+    assert trial.undo().ok
+
+    assert to.readlink() == Path("real.conf")
+    assert to.read_text() == "old"
+
+
+def test_a_second_attempt_keeps_the_first_file(bench: Bench, to: Path) -> None:
+    to.write_text("old")
+    trial = upload(bench, to)
+    assert trial.act().ok
+    assert trial.again().ok
+
+    assert trial.undo().ok
+
+    assert to.read_text() == "old"
+
+
+def test_the_undo_of_an_upload_that_never_ran_changes_nothing(bench: Bench, to: Path) -> None:
+    trial = upload(bench, to)
+    trial.before()
+    to.write_text("somebody made it meanwhile")
+
+    assert trial.undo().ok
+
+    assert to.read_text() == "somebody made it meanwhile"
+
+
+def test_what_was_put_beside_the_file_by_a_crash_is_removed(bench: Bench, to: Path) -> None:
+    to.write_text("old")
+    trial = upload(bench, to)
+    trial.before()
+    trial.work.transport.put(b"half", str(to.with_name(".app.conf.backout")), 0o600)
+    assert trial.recall() is None
+
+    assert trial.undo().ok
+
+    assert [path.name for path in to.parent.iterdir()] == [to.name]
+
+
+def test_a_crash_after_the_upload_is_recalled(bench: Bench, to: Path) -> None:
+    trial = upload(bench, to)
+    trial.act()
+
+    recalled = trial.recall()
+
+    assert recalled is not None
+    assert recalled.ok
+
+
+def test_what_is_kept_is_readable_by_its_owner_alone(bench: Bench, to: Path) -> None:
+    to.write_text("old")
+    trial = upload(bench, to)
+    trial.act()
+
+    kept = bench.directory / "home/kept"
+    assert [path.read_text() for path in kept.iterdir()] == ["old"]
+    assert kept.stat().st_mode & 0o777 == 0o700
+
+
+def test_on_this_machine_the_old_file_is_kept_in_the_projects_state(
+    bench: Bench, to: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.host = None
+    monkeypatch.setenv("BACKOUT_STATE", str(bench.directory / "state"))
+    to.write_text("old")
+    trial = upload(bench, to)
+
+    assert trial.act().ok
+    assert [path.read_text() for path in (bench.directory / "state/kept").iterdir()] == ["old"]
+    assert trial.undo().ok
+
+    assert to.read_text() == "old"
+
+
+def test_a_directory_a_missing_folder_and_a_missing_file_are_refused(
+    bench: Bench, to: Path
+) -> None:
+    to.mkdir()
+    with pytest.raises(Refused, match=r"app\.conf on here: it is a directory"):
+        upload(bench, to).before()
+    with pytest.raises(Refused, match="does not exist, or is no directory"):
+        upload(bench, to.parent / "nowhere/app.conf").before()
+    with pytest.raises(Refused, match=r"missing\.conf on this machine: No such file"):
+        bench.step("upload", {"from": str(to.parent / "missing.conf"), "to": "x"}).before()
+
+
+def test_a_machine_that_cannot_take_the_file_fails_in_words(bench: Bench, to: Path) -> None:
+    trial = upload(bench, to)
+    trial.before()
+    to.parent.rmdir()
+
+    result = trial.kind.act(trial.work)
+
+    assert result.state is State.FAILED
+    assert "No such file or directory" in result.reason
+
+
+def test_a_template_is_filled_in_and_its_secrets_are_for_its_owner_alone(
+    bench: Bench, to: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DB_PASSWORD", "hunter2hunter2")
+    bench.secrets = {"password": SecretSource(env="DB_PASSWORD")}
+    bench.render = lambda text: text.replace("{{ secrets.password }}", "\ue000password\ue001")
+    origin = bench.directory / "app.conf.j2"
+    origin.write_text("password = {{ secrets.password }}\n")
+    trial = bench.step("template", {"from": str(origin), "to": str(to)})
+
+    assert trial.act().ok
+
+    assert about(to)[:2] == (b"password = hunter2hunter2\n", 0o600)
+    assert "hunter2" not in trial.way_back.text
+    assert trial.undo().ok
+    assert not to.exists()
+
+
+def test_a_template_without_secrets_is_an_ordinary_file(bench: Bench, to: Path) -> None:
+    origin = bench.directory / "app.conf.j2"
+    origin.write_text("port = {{ port }}\n")
+    bench.render = lambda text: text.replace("{{ port }}", "80")
+
+    assert bench.step("template", {"from": str(origin), "to": str(to)}).act().ok
+
+    assert about(to)[:2] == (b"port = 80\n", 0o644)
+
+
+def test_a_template_that_cannot_be_filled_in_fails_and_changes_nothing(
+    bench: Bench, to: Path
+) -> None:
+    def undefined(text: str) -> str:
+        raise Mistakes(f"{text} is undefined")
+
+    bench.render = undefined
+    origin = bench.directory / "app.conf.j2"
+    origin.write_bytes(b"{{ nobody }}")
+    result = bench.step("template", {"from": str(origin), "to": str(to)}).act()
+    assert (result.state, result.reason) == (State.FAILED, "{{ nobody }} is undefined")
+    origin.write_bytes(b"\xff")
+    result = bench.step("template", {"from": str(origin), "to": str(to)}).act()
+    assert result.reason.endswith("is not UTF-8 text")
+    assert not to.exists()
