@@ -21,7 +21,7 @@ from backout.model import (
     Target,
     Undo,
 )
-from backout.ports import Clock, Restarter, Work
+from backout.ports import Clock, Restarter, Transport, Work
 from backout.steps import KINDS
 from backout.steps.base import Kind
 
@@ -58,6 +58,10 @@ class Bench:
     clock: Clock = field(default_factory=ManualClock)
     render: Callable[[str], str] = str
     said: list[str] = field(default_factory=list)
+    transport: Transport | None = None
+    """The machine's, when it is not this one."""
+    state: str = ""
+    """Backout's own directory on that machine."""
     number: int = 0
 
     def step(self, kind: str, options: Mapping[str, Any] | None = None, **common: Any) -> Trial:
@@ -77,12 +81,14 @@ class Bench:
             step=step,
             options=step.options,
             key=key,
-            target=Target(name="bench", hosts=hosts, source=self.source, state=str(home)),
+            target=Target(
+                name="bench", hosts=hosts, source=self.source, state=self.state or str(home)
+            ),
             run=self.run,
             release=self.release,
             previous=None,
             host=self.host,
-            transport=here,
+            transport=self.transport or here,
             here=here,
             restarter=_no_service,
             vault=vault,

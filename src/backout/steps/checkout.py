@@ -7,7 +7,7 @@ from shlex import quote
 from backout.errors import Refused
 from backout.model import Source, Undo
 from backout.ports import Work
-from backout.steps.git import git, source
+from backout.steps.git import UNDO, git, source
 from backout.steps.hosted import Hosted, address, directory, fetched, ref
 from backout.steps.script import Facts, output, read, some, way_back
 
@@ -148,7 +148,7 @@ def _undo(work: Work, d: str, commit: str, branch: str) -> str:
     kept = f"what was changed there meanwhile is kept: {g} stash list"
     aside = f'mv -- "$f" "$f".{quote(work.run)} && echo "$f is kept as $f".{quote(work.run)}'
     text = f"""\
-export GIT_TERMINAL_PROMPT=0
+{UNDO}
 {_move(d)}
 settle
 if ! {g} diff --quiet HEAD; then
@@ -173,6 +173,7 @@ def _first_undo(work: Work, d: str) -> str:
     """Only what this very run put there is taken away."""
     g = git(d)
     return f"""\
+{UNDO}
 if [ ! -e {quote(d)}/.git ]; then exit 0; fi
 if [ "$({g} config backout.first)" != {quote(work.run)} ]; then exit 0; fi
 {_move(d)}

@@ -13,6 +13,7 @@ from backout.errors import Refused
 from backout.model import Options, Result, Source, TemplateText, Undo
 from backout.ports import Work
 from backout.steps.git import (
+    UNDO,
     WorkingCopy,
     fetch,
     git,
@@ -154,7 +155,7 @@ def _undo(work: Work, where: Source, base: str) -> str:
     subject = work.options.message.strip().partition("\n")[0]
     elsewhere = f"is unpublished, on a branch that is not checked out: {g} checkout {quote(branch)}"
     return f"""\
-export GIT_TERMINAL_PROMPT=0
+{UNDO}
 old={base}
 found=$({g} rev-list --reverse {trailer("Backout-Run", work.run)} "$old"..{ref})
 set -- $found

@@ -11,6 +11,8 @@ from backout.ports import Work
 from backout.steps.base import Kind
 from backout.steps.script import told
 
+UNDO = "set -e\nexport GIT_TERMINAL_PROMPT=0"
+"""How an undo begins: a person who types it is as careful as Backout."""
 QUIET = "export GIT_TERMINAL_PROMPT=0"
 """Git asks nobody: what it would have asked becomes its error."""
 

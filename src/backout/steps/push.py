@@ -7,7 +7,17 @@ from shlex import quote
 from backout.errors import Refused
 from backout.model import Result, Source, Undo
 from backout.ports import Work
-from backout.steps.git import QUIET, WorkingCopy, fetch, git, on_branch, published, reversal, source
+from backout.steps.git import (
+    QUIET,
+    UNDO,
+    WorkingCopy,
+    fetch,
+    git,
+    on_branch,
+    published,
+    reversal,
+    source,
+)
 from backout.steps.script import Facts, read, way_back
 
 
@@ -87,7 +97,7 @@ def _undo(work: Work, where: Source, facts: Facts) -> str:
     if several:
         subject += f'" and what came before it, from {old[:7]} on'
     return f"""\
-export GIT_TERMINAL_PROMPT=0
+{UNDO}
 old={old} new={new} range={f"{old}..{new}" if several else new}
 {reversal(where, work.run, subject)}
 {_reverted(where, new)}

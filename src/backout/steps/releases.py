@@ -8,7 +8,7 @@ from shlex import quote
 from backout.errors import Refused
 from backout.model import Source, Undo
 from backout.ports import Work
-from backout.steps.git import QUIET, source
+from backout.steps.git import UNDO, source
 from backout.steps.hosted import Hosted, address, directory, fetched, ref
 from backout.steps.script import read, way_back
 
@@ -144,7 +144,7 @@ if [ ! -d {quote(live)} ]; then
 fi"""
     there = f"[ -d {quote(live)} ] || {lost}"
     return f"""\
-{QUIET}
+{UNDO}
 cd -- {quote(d)}
 {f"{_build(shared)}{chr(10)}{rebuild}" if parent == "releases" else there}
 {_SWITCH}

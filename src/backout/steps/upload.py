@@ -39,7 +39,7 @@ class Upload(Kind):
     def before(self, work: Work) -> Undo:
         self._refuse_unreadable(work)
         to, kept = _target(work), _kept(work)
-        t, folder = quote(to), quote(posixpath.dirname(to) or ".")
+        t, folder = _path(to), _path(posixpath.dirname(to) or ".")
         script = f"""\
 if [ -d {t} ]; then echo 'it is a directory' >&2; exit 1; fi
 if [ ! -d {folder} ]; then echo {folder} 'does not exist, or is no directory' >&2; exit 1; fi"""
@@ -123,6 +123,7 @@ mv -f "$new" "$to\""""
 
 def _undo(to: str, kept: str) -> str:
     return f"""\
+set -e
 {_names(to, kept)}
 rm -f "$new"
 if [ -e "$kept" ] || [ -L "$kept" ]; then
@@ -142,6 +143,6 @@ def _names(to: str, kept: str) -> str:
 
 def _path(path: str) -> str:
     """A path as shell text that no command takes for an option; `~/` is the login home."""
-    if path.startswith("~/"):
-        return f'"$HOME"/{quote(path[2:])}'
+    if path == "~" or path.startswith("~/"):
+        return f'"$HOME"/{quote(path[2:] or ".")}'
     return quote(path if path.startswith("/") else f"./{path}")
