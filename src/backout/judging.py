@@ -21,7 +21,7 @@ _RUN = ("id", "user", "started", "message")
 _RELEASE = ("number", "commit", "previous")
 _SERVICE = ("name", "directory")
 _SOURCE = ("directory", "branch")
-_RESULT = {"stdout", "stderr", "exit_code"}
+_RESULT = {"stdout", "stderr", "exit_code", "commit", "identity"}
 _NEEDS = {"restart": "service", "service": "service", "update": "directory", "commit": "source"}
 """What the inventory must have for a kind that does not say so itself by `needs`."""
 

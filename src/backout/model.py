@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 # --- small types -------------------------------------------------------------------------
 
@@ -64,8 +64,16 @@ def _template(value: str) -> str:
     return value
 
 
-Duration = Annotated[float, BeforeValidator(seconds)]
-Batch = Annotated[int | str, BeforeValidator(_percent_or_count)]
+Duration = Annotated[
+    float,
+    BeforeValidator(seconds),
+    WithJsonSchema({"type": ["number", "string"], "description": "5s, 2m, 1h30m, or seconds"}),
+]
+Batch = Annotated[
+    int | str,
+    BeforeValidator(_percent_or_count),
+    WithJsonSchema({"type": ["integer", "string"], "pattern": r"^(?:[1-9]\d?|100)%$"}),
+]
 TemplateText = Annotated[str, AfterValidator(_template)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 Words = tuple[str, ...]

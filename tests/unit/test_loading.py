@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import Field
 
-from backout import documents, loading
+from backout import documents, loading, probes, restarters, steps
 from backout.errors import Mistake, Mistakes
 from backout.model import Duration, NoOptions, Options, Runbook, Target, TemplateText
 from backout.tables import Table, Tables
@@ -639,3 +639,57 @@ def test_a_table_imports_a_row_when_it_is_looked_up() -> None:
         table["broken"]
     with pytest.raises(KeyError):
         table["missing"]
+
+
+# --- the real tables -----------------------------------------------------------------------
+
+REAL = Tables(steps.KINDS, restarters.BACKENDS, probes.KINDS)
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_files_of_this_project_have_no_mistakes() -> None:
+    assert loading.lint(ROOT, REAL) == ()
+
+
+def test_every_row_of_the_tables_thaws_to_what_was_frozen(project: Path) -> None:
+    Path("inventories/real.yaml").write_text("""\
+hosts: {web1: {groups: [web], service: {name: w, backend: pm2}}, here: {connection: local}}
+service: {name: api, backend: systemd, scope: user, port: 8080}
+source: {directory: /srv/api}
+rollout: {batches: [1, 25%], soak: 1s}
+bake: {for: 1m}
+secrets: {token: {env: TOKEN}}
+checks:
+  a: {http: {url: "http://x/{{ run.id }}", json: {a: [1, null]}}, expect: status == 200, then: b}
+  b:
+    tcp: {address: "x:1"}
+    expect: connected
+    retry: {for: 60s}
+    cleanup: {command: "rm {{ saved.x }}"}
+    save: {x: banner}
+  c: {command: "x {{ secrets.token }}", on: web, expect: exit_code == 0, cron: "*/5 * * * *"}
+  d: {service: , on: web}
+""")
+    Path("runbooks/real.yaml").write_text("""\
+params: {paths: {type: list}}
+steps:
+  - {commit: {paths: "{{ params.paths }}"}}
+  - {push: }
+  - {run: "x {{ secrets.token }}", undo: y, on: web, retry: {for: 1m}, save: {out: stdout}}
+  - {upload: {from: a, to: /b, mode: 0644}, on: all}
+  - {wait: {for: 5s}}
+  - {wait: 5s}
+  - {approve: "Go on?"}
+  - {manual: Pull the lever, irreversible: it is pulled}
+  - {update: {}, on: web}
+settle: [{restart: {soak: 1s}, on: web}, {verify: all}, {verify: a}]
+""")
+    made, book, params = loading.load_pair(
+        lambda: loading.load_target(Path("inventories/real.yaml"), REAL),
+        lambda: loading.load_runbook(Path("runbooks/real.yaml"), REAL),
+        ["paths=a"],
+        REAL,
+    )
+    assert params == {"paths": ["a"]}
+    frozen = json.loads(json.dumps(loading.dump(made, book)))
+    assert loading.thaw(frozen, REAL) == (made, book)

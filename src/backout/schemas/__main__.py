@@ -1,0 +1,14 @@
+"""`python -m backout.schemas`: write the JSON Schemas beside this file."""
+
+from __future__ import annotations
+
+import sys
+
+from backout.probes import KINDS as PROBES
+from backout.restarters import BACKENDS
+from backout.schemas import write
+from backout.steps import KINDS as STEPS
+from backout.tables import Tables
+
+for path in write(Tables(STEPS, BACKENDS, PROBES)):
+    sys.stdout.write(f"{path}\n")
