@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from backout.errors import Refused
 from backout.model import Source, State
 from support.git_origin import GitOrigin
+from support.wait import eventually
 from support.work import RUN, Bench
 
 
@@ -309,3 +311,30 @@ def test_a_crash_after_the_push_is_recalled(bench: Bench, git_origin: GitOrigin)
 
     assert recalled is not None
     assert recalled.saved == {"commit": head}
+
+
+def test_a_push_outlives_a_killed_deployer_and_is_recalled(
+    bench: Bench, git_origin: GitOrigin, tmp_path: Path
+) -> None:
+    head = commit_file(git_origin, "RELEASE", "2\n")
+    started, go = tmp_path / "started", tmp_path / "go"
+    hook = git_origin.copy / ".git/hooks/pre-push"
+    hook.write_text(f"#!/bin/sh\ntouch {started}\nuntil [ -e {go} ]; do sleep 0.05; done\n")
+    hook.chmod(0o755)
+    trial = bench.step("push")
+    trial.before()
+    deployer = multiprocessing.get_context("fork").Process(
+        target=trial.kind.act, args=(trial.work,)
+    )
+    deployer.start()
+    eventually(started.exists)
+    deployer.kill()
+    deployer.join()
+    assert git_origin.published() != head
+    go.touch()
+
+    recalled = trial.recall()
+
+    assert recalled is not None
+    assert recalled.saved == {"commit": head}
+    assert git_origin.published() == head
