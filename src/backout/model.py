@@ -58,9 +58,12 @@ def _percent_or_count(value: object) -> object:
     raise ValueError(f"{value!r} is not a batch; write a count of hosts (1) or a share (25%)")
 
 
+NO_TEMPLATE = "not a {{ template }}"
+
+
 def _template(value: str) -> str:
     if "{{" not in value:
-        raise ValueError("not a {{ template }}")
+        raise ValueError(NO_TEMPLATE)
     return value
 
 

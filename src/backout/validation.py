@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from backout.model import NO_TEMPLATE
+
 M = TypeVar("M", bound=BaseModel)
 Path = tuple[str | int, ...]
 Wrong = tuple[tuple[Path, str], ...]
@@ -117,7 +119,8 @@ def _wrong(model: type[BaseModel], data: Any, error: ValidationError) -> Iterato
         if message not in said:
             said.append(message)
     for path, said in messages.items():
-        yield path, " or ".join(said)
+        own = [message for message in said if message != NO_TEMPLATE]
+        yield path, " or ".join(own or said)
 
 
 def _message(model: type[BaseModel], detail: Any) -> str:

@@ -364,6 +364,11 @@ checks:
     ]
 
 
+def test_a_value_that_may_be_a_template_is_judged_as_what_it_is_meant_to_be(project: Path) -> None:
+    text = "checks: {a: {http: {url: x, follow: soon}, expect: status == 200}}"
+    assert said(lambda: target(text)) == ["1 checks.a.http.follow: must be a whole number"]
+
+
 def test_a_secret_given_by_value_is_not_repeated(project: Path) -> None:
     assert "hunter2" not in str(said(lambda: target("secrets: {a: hunter2, b: [hunter2]}")))
 
