@@ -5,8 +5,11 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import paramiko
@@ -15,8 +18,9 @@ from paramiko import ssh_exception
 
 from backout.adapters import shell, ssh
 from backout.adapters.ssh import SshTransport, connect, open_all, translated
+from backout.adapters.vault import Vault
 from backout.errors import HostKeyRefused, Refused, Unreachable
-from backout.model import Command, Host, Ssh, State
+from backout.model import Command, Host, SecretSource, Ssh, State
 from support.disk import small_disk
 from support.netns import NetnsBed
 from support.proxy import Proxy
@@ -29,14 +33,9 @@ SECRET = "s3cr'et"
 Maker = Callable[..., SshTransport]
 
 
-class OneSecret:
-    """A vault with one secret, referred to as TOKEN."""
-
-    def reveal(self, text: str) -> str:
-        return text.replace("\ue000TOKEN\ue001", SECRET)
-
-    def redact(self, text: str) -> str:
-        return text.replace(SECRET, "[secret TOKEN]")
+def one_secret() -> Vault:
+    """A vault with one secret, TOKEN."""
+    return Vault({"TOKEN": SecretSource(env="TOKEN")}, environ={"TOKEN": SECRET})
 
 
 def settings(bed: SshdBed | NetnsBed, **changes: object) -> Ssh:
@@ -52,7 +51,7 @@ def make(sshd_bed: SshdBed) -> Iterator[Maker]:
     def maker(port: int = 0, address: str = "", **changes: object) -> SshTransport:
         web1 = sshd_bed["web1"]
         host = Host(name="web1", address=address or web1.address, port=port or web1.port)
-        made.append(SshTransport(host, settings(sshd_bed, **changes), HOME, OneSecret()))
+        made.append(SshTransport(host, settings(sshd_bed, **changes), HOME, one_secret()))
         return made[-1]
 
     yield maker
@@ -167,7 +166,7 @@ def test_commands_wait_for_each_other_where_sessions_are_few(
 ) -> None:
     host.configure(MaxSessions=2)
     web1.open()
-    with ssh.ThreadPoolExecutor(6) as pool:
+    with ThreadPoolExecutor(6) as pool:
         results = pool.map(lambda n: web1.run(Command(f"sleep 0.1; echo {n}")), range(6))
         assert [result.stdout for result in results] == [f"{n}\n" for n in range(6)]
 
@@ -209,7 +208,7 @@ def test_a_link_that_falls_silent_is_noticed(netns_bed: NetnsBed) -> None:
         Host(name="web1", address=target.address),
         settings(netns_bed, connect_timeout=1),
         HOME,
-        OneSecret(),
+        one_secret(),
     )
     web1.open()
     cutter = after(target.home / "begun", target.partition)
@@ -266,12 +265,11 @@ def test_a_dead_connection_is_opened_again_by_the_next_use(
 _DEPLOYER = """
 import sys
 from backout.adapters.ssh import SshTransport
+from backout.adapters.vault import Vault
 from backout.model import Command, Host, Ssh
-class Vault:
-    reveal = redact = lambda self, text: text
 host, ssh, home, script = sys.argv[1:]
 web1 = SshTransport(
-    Host.model_validate_json(host), Ssh.model_validate_json(ssh), home, Vault()
+    Host.model_validate_json(host), Ssh.model_validate_json(ssh), home, Vault({})
 )
 web1.run(Command(script, key="run/step"))
 """
@@ -362,7 +360,7 @@ def test_ssh_config_gives_what_the_inventory_does_not(sshd_bed: SshdBed, tmp_pat
     config = tmp_path / "config"
     config.write_text(f"Include {sshd_bed.ssh_config}\n")
     given = Ssh(config=str(config), connect_timeout=2)
-    web1 = SshTransport(Host(name="web1"), given, HOME, OneSecret())
+    web1 = SshTransport(Host(name="web1"), given, HOME, one_secret())
     assert web1.run(Command("hostname")).stdout == "web1\n"
     web1.close()
 
@@ -379,7 +377,7 @@ def test_a_gateway_is_jumped_over_and_its_host_key_is_checked(
     config = tmp_path / "config"
     config.write_text(sshd_bed.ssh_config.read_text() + "\nHost web2\n  ProxyJump web1\n")
     given = Ssh(config=str(config), connect_timeout=2)
-    web2 = SshTransport(Host(name="web2"), given, HOME, OneSecret())
+    web2 = SshTransport(Host(name="web2"), given, HOME, one_secret())
     assert web2.run(Command("hostname")).stdout == "web2\n"
     web2.close()
     assert "Accepted" in sshd_bed["web1"].log
@@ -387,6 +385,48 @@ def test_a_gateway_is_jumped_over_and_its_host_key_is_checked(
     with pytest.raises(HostKeyRefused, match="not the one on record"):
         web2.run(Command("true"))
     web2.close()
+
+
+def test_an_agent_opens_a_host_and_is_forwarded_where_ssh_config_says_so(
+    sshd_bed: SshdBed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = tmp_path / "moved"
+    sshd_bed.identity.rename(key)
+    config = tmp_path / "config"
+    config.write_text(f"ForwardAgent yes\nInclude {sshd_bed.ssh_config}\n")
+    text = sshd_bed.ssh_config.read_text()
+    sshd_bed.ssh_config.write_text(text.replace("IdentitiesOnly yes", "IdentitiesOnly no"))
+    with ssh_agent(tmp_path / "agent") as socket:
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
+        subprocess.run(["ssh-add", "-q", str(key)], check=True, capture_output=True)
+        given = Ssh(config=str(config), connect_timeout=2)
+        web1 = SshTransport(Host(name="web1"), given, HOME, one_secret())
+        shown = web1.run(Command("ssh-add -l"))
+        web1.close()
+    assert shown.ok
+    assert "client (ED25519)" in shown.stdout
+
+
+def test_a_proxy_command_is_used_and_its_failure_named(sshd_bed: SshdBed, tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    jump = f"ssh -F {sshd_bed.ssh_config} -W %h:%p web1"
+    config.write_text(f"Host web2\n  ProxyCommand {jump}\nInclude {sshd_bed.ssh_config}\n")
+    given = Ssh(config=str(config), connect_timeout=3)
+    web2 = SshTransport(Host(name="web2"), given, HOME, one_secret())
+    assert web2.run(Command("hostname")).stdout == "web2\n"
+    web2.close()
+    sshd_bed["web1"].stop()
+    with pytest.raises(Unreachable, match="web2 cannot be reached"):
+        web2.run(Command("true"))
+    web2.close()
+
+
+def test_a_session_that_hangs_is_replaced(web1: SshTransport, host: SshdHost) -> None:
+    assert web1.run(Command("true")).ok
+    sessions = [pid for pid, args in host.machine.processes().items() if ": root" in args]
+    host.machine.run("kill", "-STOP", *map(str, sessions))
+    assert web1.run(Command("echo hi", key="run/step")).stdout == "hi\n"
+    assert host.log.count("Accepted publickey") == 2
 
 
 def test_a_host_that_is_down_is_unreachable_with_its_place(make: Maker, host: SshdHost) -> None:
@@ -416,7 +456,7 @@ def test_many_hosts_are_opened_at_once_and_the_missing_are_named(sshd_bed: SshdB
     given = settings(sshd_bed)
     hosts = [Host.model_validate({"name": n, **h}) for n, h in sshd_bed.inventory_hosts().items()]
     sshd_bed["web2"].stop()
-    transports = connect(hosts, given, lambda host: f"srv/{host.name}", OneSecret())
+    transports = connect(hosts, given, lambda host: f"srv/{host.name}", one_secret())
     assert list(open_all(transports)) == ["web2"]
     assert transports[0].run(Command("hostname")).stdout == "web1\n"
     for transport in transports:
@@ -506,16 +546,28 @@ def through(make: Maker, proxy: Proxy, host: SshdHost) -> SshTransport:
     return make(port=proxy.port, address=proxy.address, known_hosts=str(known))
 
 
-def after(sign: Path, act: Callable[[], object]) -> ssh.threading.Thread:
+def after(sign: Path, act: Callable[[], object]) -> threading.Thread:
     """Act as soon as a file exists."""
 
     def wait() -> None:
         eventually(sign.exists, saying=str(sign))
         act()
 
-    thread = ssh.threading.Thread(target=wait)
+    thread = threading.Thread(target=wait)
     thread.start()
     return thread
+
+
+@contextmanager
+def ssh_agent(socket: Path) -> Iterator[Path]:
+    """An agent without keys."""
+    agent = subprocess.Popen(["ssh-agent", "-D", "-a", str(socket)], stdout=subprocess.DEVNULL)
+    try:
+        eventually(socket.exists, saying="the agent")
+        yield socket
+    finally:
+        agent.terminate()
+        agent.wait(10)
 
 
 def fingerprint(host: SshdHost) -> str:

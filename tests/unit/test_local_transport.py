@@ -14,7 +14,8 @@ import pytest
 
 from backout.adapters import shell
 from backout.adapters.local import LocalTransport
-from backout.model import Command, Host, State
+from backout.adapters.vault import Vault
+from backout.model import Command, Host, SecretSource, State
 from support.disk import small_disk
 from support.tools import program
 from support.wait import eventually
@@ -23,19 +24,14 @@ HERE = Host(name="here", connection="local")
 SECRET = 's3cr\'et "of" \\nobody'
 
 
-class OneSecret:
-    """A vault with one secret, referred to as TOKEN."""
-
-    def reveal(self, text: str) -> str:
-        return text.replace("\ue000TOKEN\ue001", SECRET)
-
-    def redact(self, text: str) -> str:
-        return text.replace(SECRET, "[secret TOKEN]")
+def one_secret() -> Vault:
+    """A vault with one secret, TOKEN."""
+    return Vault({"TOKEN": SecretSource(env="TOKEN")}, environ={"TOKEN": SECRET})
 
 
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[LocalTransport]:
-    transport = LocalTransport(HERE, str(tmp_path / ".backout"), OneSecret())
+    transport = LocalTransport(HERE, str(tmp_path / ".backout"), one_secret())
     yield transport
     transport.close()
 
@@ -173,7 +169,7 @@ def test_notes_of_another_boot_cannot_be_trusted_to_be_all(
 
 def test_a_full_disk_refuses_a_command_before_it_runs(tmp_path: Path) -> None:
     with small_disk(tmp_path / "small", kilobytes=64) as disk:
-        transport = LocalTransport(HERE, str(disk.path / ".backout"), OneSecret())
+        transport = LocalTransport(HERE, str(disk.path / ".backout"), one_secret())
         transport.run(Command("true", key="run/one"))
         disk.fill()
         result = transport.run(Command(f"touch {tmp_path}/ran", key="run/two"))
@@ -188,11 +184,10 @@ def test_a_full_disk_refuses_a_command_before_it_runs(tmp_path: Path) -> None:
 _DEPLOYER = """
 import sys
 from backout.adapters.local import LocalTransport
+from backout.adapters.vault import Vault
 from backout.model import Command, Host
-class Vault:
-    reveal = redact = lambda self, text: text
 home, script = sys.argv[1:]
-here = LocalTransport(Host(name="here", connection="local"), home, Vault())
+here = LocalTransport(Host(name="here", connection="local"), home, Vault({}))
 here.run(Command(script, key="run/step"))
 """
 

@@ -16,7 +16,7 @@ from support.tools import program
 
 MARK = "backout-mark"
 SHELLS = {"dash": ["dash"], "bash": ["bash"], "busybox": ["busybox", "sh"]}
-TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=60)
+TEXT = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=60)
 
 
 def speak(text: str, shell_name: str = "dash") -> tuple[shell.Capture, shell.Capture, int]:

@@ -39,6 +39,9 @@ TTL = 60.0
 AT_ONCE = 32
 """How many hosts are spoken to at the same time."""
 
+KEEP_DAYS = 30
+"""How long a host keeps the notes of other runs."""
+
 _SHOW = r"""
 show() {
   [ -d "$h/lock" ] || return 0
@@ -73,10 +76,12 @@ if [ -z "$took" ]; then
   if [ "$held" != "$run" ]; then echo "now=$now"; show; exit 75; fi
   write "$h/lock" "$owner" "$run"
 fi
+find "$h/notes" -mindepth 1 -maxdepth 1 -type d ! -name "$r" -mtime +KEEP \
+  -exec rm -rf {} + 2>/dev/null || :
 fence=0; [ ! -e "$h/fence" ] || read -r fence <"$h/fence" || :
 fence=$((${fence:-0} + 1))
 echo $fence >"$h/fence"; echo $fence >"$h/lock/fence"
-"""
+""".replace("KEEP", str(KEEP_DAYS))
 
 _EXCLUDE = r"""
 d=$h
@@ -309,7 +314,7 @@ class _Renewal:
     def _renew(self, transport: ShellTransport) -> None:
         name = transport.host.name
         try:
-            result = _ask(transport, self._values, _MINE + _RENEW, timeout=self._every)
+            result = _ask(transport, self._values, _MINE + _RENEW)
         except Unreachable as error:
             self._warn(f"the lease on {name} was not renewed: {error.what}")
             return

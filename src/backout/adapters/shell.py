@@ -33,7 +33,7 @@ KEPT = 128 * 1024
 """How many bytes of a stream's head, and how many of its tail, are kept."""
 GRACE = 2.0
 """How long a process group that was asked to end is waited for before it is killed."""
-LOOK = 60.0
+LOOK = 30.0
 """The timeout of our own short commands."""
 
 quote = shlex.quote

@@ -18,16 +18,18 @@ import secrets
 import select
 import socket
 import stat
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import NoReturn
 
 import fabric
 import paramiko
+from paramiko.agent import AgentRequestHandler
 from paramiko.hostkeys import HostKeyEntry, InvalidHostKey
 from paramiko.ssh_exception import (
     ConfigParseError,
@@ -472,7 +474,7 @@ class SshTransport(ShellTransport):
         shells would read differently."""
         by_stdin = by_stdin or "\\" in text or len(text) > DIRECT
         ran = Ran(Capture(self._mark), Capture(self._mark))
-        with self._session() as channel:
+        with self._session() as channel, self._agent(channel):
             try:
                 channel.exec_command(SHELL if by_stdin else f"{SHELL} -c {quote(text)}")
                 if by_stdin:
@@ -485,6 +487,12 @@ class SshTransport(ShellTransport):
                 return ran
             self._listen(channel, ran, ran.began + timeout)
         return ran
+
+    def _agent(self, channel: paramiko.Channel) -> AbstractContextManager[object]:
+        """The agent at hand on the host, where ssh_config says ForwardAgent."""
+        if self._connection is None or not self._connection.forward_agent:
+            return nullcontext()
+        return closing(AgentRequestHandler(channel))
 
     def _listen(self, channel: paramiko.Channel, ran: Ran, deadline: float) -> None:
         """Gather what a command says, to its end or to the deadline."""
@@ -589,5 +597,16 @@ def _may_pass(error: BaseException) -> bool:
 
 def _close(connection: fabric.Connection) -> None:
     for hop in hops(connection):
+        link = hop.client.get_transport()
         with suppress(*_BROKEN):
             hop.client.close()
+        if link is not None and isinstance(link.sock, paramiko.ProxyCommand):
+            _reap(link, link.sock.process)
+
+
+def _reap(link: paramiko.Transport, process: subprocess.Popen[bytes]) -> None:
+    """End a ProxyCommand. Paramiko's thread signals it by its id, so it must end first."""
+    with process:
+        process.kill()
+        if link.is_alive():
+            link.join(5)
