@@ -16,17 +16,26 @@ class NotTold(AssertionError):
 
 
 class Told:
-    """Answers each command with the next answer, and fails where there is none left."""
+    """Answers each command with the next answer, and fails where there is none left; with
+    `always`, that is the answer from then on."""
 
-    def __init__(self, *answers: Result | Unreachable, host: Host | None = None) -> None:
+    def __init__(
+        self,
+        *answers: Result | Unreachable,
+        host: Host | None = None,
+        always: Result | None = None,
+    ) -> None:
         self.host = host or Host(name="web1", address="192.0.2.1")
         self.asked: list[Command] = []
         self._answers = list(answers)
+        self._always = always
 
     def run(self, command: Command) -> Result:
         self.asked.append(command)
         if not self._answers:
-            raise NotTold(command.script)
+            if self._always is None:
+                raise NotTold(command.script)
+            return self._always
         answer = self._answers.pop(0)
         if isinstance(answer, Unreachable):
             raise answer
@@ -54,8 +63,10 @@ class Shell:
         inside: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
         host: Host | None = None,
+        cwd: Path | None = None,
     ) -> None:
         self.host = host or Host(name="here", connection="local")
+        self._cwd = cwd
         self._inside = inside
         self._env = env
 
@@ -64,7 +75,7 @@ class Shell:
         env = {**(self._env or {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}), **dict(command.env)}
         done = subprocess.run(
             [*self._inside, "/bin/sh", "-c", f"set -e\n{command.script}"],
-            cwd=command.cwd or None,
+            cwd=command.cwd or self._cwd,
             env=env,
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -7,7 +7,8 @@ is given the caller's. A machine that cannot be asked is an answer too: `known=F
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from backout.errors import Unreachable
 from backout.model import Command, Identity, Result, Service, State
@@ -16,7 +17,11 @@ from backout.ports import Transport
 READING = 30.0
 """Seconds that a look at a service may take."""
 
-MARK = "=== "
+_MARK = "=== "
+_END = "end"
+
+Found = Mapping[str, str]
+"""What a script printed, by section; what stands before the first mark is under ``""``."""
 
 START_OF = """\
 start_of() {
@@ -37,6 +42,14 @@ class Backend:
     def read(self, *lines: str) -> Result:
         """Run text that only reads."""
         return self._run(Command(script(lines), env=self.env, timeout=READING))
+
+    def look(self, *lines: str) -> Found | Result:
+        """What reading text said, by section; its result when it did not say all."""
+        result = self.read(*lines, section(_END))
+        found = sections(result.stdout)
+        if result.ok and _END not in found:
+            return replace(result, state=State.UNKNOWN, reason="the answer was cut short")
+        return found if result.ok else result
 
     def change(self, key: str, *lines: str) -> Result:
         """Run text that changes something, under the caller's key."""
@@ -61,16 +74,16 @@ def quote(*words: str) -> str:
 
 def section(name: str) -> str:
     """Shell text that begins a section of a script's output."""
-    return f"echo {quote(MARK + name)}"
+    return f"echo {quote(_MARK + name)}"
 
 
-def sections(text: str) -> dict[str, str]:
-    """A script's output by section; what stands before the first mark is under ``""``."""
+def sections(text: str) -> Found:
+    """A script's output by section."""
     found = {"": ""}
     name = ""
     for line in text.splitlines():
-        if line.startswith(MARK):
-            name = line.removeprefix(MARK)
+        if line.startswith(_MARK):
+            name = line.removeprefix(_MARK)
             found.setdefault(name, "")
         else:
             found[name] += line + "\n"
@@ -84,7 +97,8 @@ def pairs(text: str) -> dict[str, str]:
 
 def nobody_knows(result: Result) -> Identity:
     """The identity of a service that could not be asked about."""
-    words = result.stderr.strip() or result.stdout.strip() or result.reason
+    said = result.stderr.strip() or result.stdout.strip()
+    words = said or result.reason if result.state is State.FAILED else result.reason
     return Identity(up=False, known=False, detail=words or f"exit code {result.exit_code}")
 
 

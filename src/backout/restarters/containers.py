@@ -28,7 +28,6 @@ from backout.restarters.backend import (
     quote,
     script,
     section,
-    sections,
 )
 from backout.restarters.listeners import judge, scan
 
@@ -181,7 +180,7 @@ class Containers(Backend):
             for value in values
         ]
         inspect = quote("docker", "inspect", "--type", "container", "--format", _FORMAT)
-        result = self.read(
+        found = self.look(
             f"ids=$({quote('docker', 'ps', '-aq', '--no-trunc', *filters)})",
             f'[ -z "$ids" ] || {inspect} $ids',
             section("images"),
@@ -193,14 +192,13 @@ class Containers(Backend):
             "date +%s",
             f"cd {quote(directory)} 2>/dev/null && pwd -P || echo {quote(directory)}",
         )
-        if not result.ok:
-            return result
-        parts = sections(result.stdout)
-        tagged = dict(line.rsplit(" ", 1) for line in parts["images"].splitlines())
-        now, directory = parts["here"].splitlines()
-        seen = (Container.of(json.loads(line)) for line in parts[""].splitlines())
-        found = [replace(one, tagged=tagged.get(one.tag, "")) for one in seen]
-        return float(now), [one for one in found if self._mine(one, directory)]
+        if isinstance(found, Result):
+            return found
+        tagged = dict(line.rsplit(" ", 1) for line in found["images"].splitlines())
+        now, directory = found["here"].splitlines()
+        every = (Container.of(json.loads(line)) for line in found[""].splitlines())
+        known = (replace(one, tagged=tagged.get(one.tag, "")) for one in every)
+        return float(now), [one for one in known if self._mine(one, directory)]
 
     def _proved(self, identity: Identity, found: Sequence[Container]) -> Identity:
         """A published port is held by the Engine for its container; on the host's network the
@@ -212,9 +210,9 @@ class Containers(Backend):
             detail = f"{identity.detail}; no container of it publishes port {port}"
             return replace(identity, up=False, detail=detail)
         ids = [container.id for container in found]
-        looked = self.read(scan(port, sudo=self.service.options.sudo))
+        looked = self.look(scan(port, sudo=self.service.options.sudo))
         return judge(
-            sections(looked.stdout),
+            {} if isinstance(looked, Result) else looked,
             port,
             identity,
             lambda holder: any(id in group for id in ids for group in holder.groups),

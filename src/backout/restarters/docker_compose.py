@@ -37,7 +37,7 @@ class DockerCompose(Containers):
         """`restart` does not bring a rebuilt image or a changed configuration, `up` does;
         and `up` leaves alone what has not changed. Its dependencies are left as they are."""
         name = quote(self.service.name)
-        build = "--build" if self.service.options.build else ""
+        up = quote("up", "-d", *(("--build",) if self.service.options.build else ()))
         return self.change(
             key,
             *self._project(),
@@ -46,7 +46,7 @@ class DockerCompose(Containers):
             f"""  [ -z "$ids" ] || {_INSPECT} $ids | grep ' true ' || :""",
             "}",
             "before=$(running)",
-            f"compose up -d {build} ${{before:+--no-deps}} {name}",
+            f"compose {up} ${{before:+--no-deps}} {name}",
             """same=$(running | grep -Fx -e "$before" | cut -d' ' -f1)""",
             f"""[ -z "$same" ] || {quote("docker", "restart", *self._grace())} $same""",
         )
@@ -90,11 +90,16 @@ class DockerCompose(Containers):
         options, directory = self.service.options, self.service.directory
         project = ("-p", options.project) if options.project else ()
         files = [word for file in options.files for word in ("-f", file)]
-        words = quote(*project, *files)
-        call = f'{quote(*shlex.split(options.command))} {words} "$@"'
-        if not options.command:
-            v2, v1 = f'docker compose {words} "$@"', f'docker-compose {words} "$@"'
-            call = f"if docker compose version >/dev/null 2>&1; then {v2}; else {v1}; fi"
+        v2, v1, own = (
+            quote(*command, *project, *files) + ' "$@"'
+            for command in (
+                ("docker", "compose"),
+                ("docker-compose",),
+                shlex.split(options.command),
+            )
+        )
+        found = f"if docker compose version >/dev/null 2>&1; then {v2}; else {v1}; fi"
+        call = own if options.command else found
         return (f"cd {quote(directory)}" if directory else "", f"compose() {{ {call}; }}")
 
 

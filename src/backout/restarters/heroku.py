@@ -39,10 +39,10 @@ class Heroku(Backend):
 
     def identity(self) -> Identity:
         """Every dyno, and when and from which release it was made."""
-        result = self.read(self._ask("state"))
-        if not result.ok:
-            return nobody_knows(result)
-        state = json.loads(result.stdout)
+        found = self.look(self._ask("state"))
+        if isinstance(found, Result):
+            return nobody_knows(found)
+        state = json.loads(found[""])
         process = self.service.options.process
         dynos = [
             dyno

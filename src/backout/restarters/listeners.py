@@ -18,10 +18,11 @@ ANYWHERE = {"00000000", "0" * 32}
 """0.0.0.0 and :: as /proc/net writes them."""
 
 _SCAN = r"""
-[ -r /proc/net/tcp ] || { echo "unseen /proc/net/tcp"; exit 0; }
+set -e
+[ -r /proc/net/tcp ]
 sockets=$(cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk -v port="$port" '
   split($2, local, ":") == 2 && $4 == "0A" && local[2] == port { print local[1], $10 }')
-[ -n "$sockets" ] || exit 0
+[ -n "$sockets" ] || { echo searched; exit 0; }
 printf '%s\n' "$sockets" | sed 's/^/socket /'
 ls -l /proc/[0-9]*/fd 2>/dev/null | awk -v sockets="$(echo $sockets)" '
   BEGIN {
@@ -37,6 +38,7 @@ ls -l /proc/[0-9]*/fd 2>/dev/null | awk -v sockets="$(echo $sockets)" '
   groups=$(cut -d: -f3- "/proc/$pid/cgroup" 2>/dev/null | tr '\n' ':') || groups=
   echo "holder $inode $line $groups $name"
 done
+echo searched
 """
 
 
@@ -98,8 +100,8 @@ def judge(
 
 def _doubt(text: str, port: int, ours: Callable[[Holder], bool]) -> str:
     sockets = _sockets(text)
-    if "unseen" in text.split():
-        return f"cannot tell who listens on port {port}: this machine has no /proc/net/tcp"
+    if "searched" not in text.splitlines():
+        return f"cannot tell who listens on port {port}: /proc/net/tcp could not be searched"
     if not sockets:
         return f"nothing listens on port {port}"
     own = [socket for socket in sockets if any(map(ours, socket.holders))]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from backout.model import Identity, Options, Result, State
-from backout.restarters.backend import Backend, last, nobody_knows, quote, section, sections
+from backout.restarters.backend import Backend, last, nobody_knows, quote, section
 from backout.restarters.listeners import Holder, judge, scan
 
 # Keeps the environment of the applications, secrets and all, on the machine. A first look at
@@ -51,10 +51,9 @@ class Pm2(Backend):
         """Every instance's process and when it started. PM2 calls a crash looper online, with
         exit code 0: its restarts tell."""
         port = self.service.port
-        result = self.read(*self._list(), scan(port))
-        if not result.ok:
-            return nobody_knows(result)
-        found = sections(result.stdout)
+        found = self.look(*self._list(), scan(port))
+        if isinstance(found, Result):
+            return nobody_knows(found)
         rows, daemon = _rows(found[""]), found["daemon"].strip()
         if not rows:
             words = f"PM2 knows no {self.service.name}" if daemon else _NO_DAEMON
@@ -64,10 +63,10 @@ class Pm2(Backend):
     def restart(self, key: str) -> Result:
         """A cluster that says when it is ready is reloaded; all else is restarted, which also
         starts what is stopped. The environment is taken anew."""
-        looked = self.read(*self._list())
-        if not looked.ok:
-            return looked
-        rows = _rows(sections(looked.stdout)[""])
+        found = self.look(*self._list())
+        if isinstance(found, Result):
+            return found
+        rows = _rows(found[""])
         if not rows and not self.service.options.ecosystem:
             reason = f"PM2 knows no {self.service.name}, and no ecosystem file says how to start it"
             return Result(State.FAILED, reason=reason)
@@ -75,17 +74,20 @@ class Pm2(Backend):
 
     def stop(self, key: str) -> Result:
         """Stop every instance; where PM2 or the application is not there, it is stopped."""
-        looked = self.read(*self._list())
-        if not looked.ok:
-            return looked
-        if not _rows(sections(looked.stdout)[""]):
+        found = self.look(*self._list())
+        if isinstance(found, Result):
+            return found
+        if not _rows(found[""]):
             return Result(State.DONE, exit_code=0)
         return self.change(key, *self._setting(), quote("pm2", "stop", self.service.name))
 
     def logs(self, lines: int) -> str:
-        looked = self.read(*self._list())
-        rows = _rows(sections(looked.stdout)[""])
-        files = {path for row in rows for path in row["logs"] if path and path != "/dev/null"}
+        files = {
+            path
+            for row in self._instances()
+            for path in row["logs"]
+            if path and path != "/dev/null"
+        }
         if not files:
             return ""
         newest_last = f"ls -tr {quote(*sorted(files))} 2>/dev/null"
@@ -94,13 +96,16 @@ class Pm2(Backend):
         return last(text, lines)
 
     def find(self) -> Sequence[Mapping[str, str]]:
-        looked = self.read(*self._list())
-        rows = _rows(sections(looked.stdout)[""]) if looked.ok else []
-        directories = dict.fromkeys(row["pm_cwd"] for row in rows)
+        directories = dict.fromkeys(row["pm_cwd"] for row in self._instances())
         return tuple(
             {"backend": "pm2", "name": self.service.name, "directory": directory}
             for directory in directories
         )
+
+    def _instances(self) -> Sequence[Row]:
+        """The application's instances; none when nobody can tell."""
+        found = self.look(*self._list())
+        return () if isinstance(found, Result) else _rows(found[""])
 
     def _list(self) -> tuple[str, ...]:
         """Shell text that lists the instances. A look must not start PM2's daemon, as any

@@ -18,7 +18,6 @@ from backout.restarters.backend import (
     nobody_knows,
     quote,
     section,
-    sections,
 )
 from backout.restarters.listeners import judge, scan
 
@@ -69,7 +68,7 @@ class Supervisor(Backend):
         """Its processes and when they started. Exit codes are not asked: `status` has 0 with a
         program in BACKOFF. supervisord does not count restarts."""
         port = self.service.port
-        result = self.read(
+        found = self.look(
             self._path(),
             START_OF,
             f"status=$({self._ctl('status', self.service.name)} 2>&1) || :",
@@ -79,9 +78,8 @@ class Supervisor(Backend):
             'do echo "$pid.$(start_of "$pid")"; done',
             scan(port, sudo=self.service.options.sudo),
         )
-        if not result.ok:
-            return nobody_knows(result)
-        found = sections(result.stdout)
+        if isinstance(found, Result):
+            return nobody_knows(found)
         rows = _rows(found[""])
         if not rows:
             return Identity(up=False, known=False, detail=found[""].strip())

@@ -13,7 +13,6 @@ from backout.restarters.backend import (
     pairs,
     quote,
     section,
-    sections,
 )
 from backout.restarters.listeners import judge, scan
 
@@ -39,12 +38,11 @@ class Systemd(Backend):
         """The unit's invocation and main process. Its exit code 0 of `restart` proves nothing:
         a simple service that dies at start has it too."""
         port = self.service.port
-        result = self.read(
+        found = self.look(
             self._show(), section("uptime"), "cat /proc/uptime", scan(port, sudo=self._sudo)
         )
-        if not result.ok:
-            return nobody_knows(result)
-        found = sections(result.stdout)
+        if isinstance(found, Result):
+            return nobody_knows(found)
         unit = pairs(found[""])
         if unit.get("LoadState") == "not-found":
             return Identity(up=False, known=False, detail=f"no unit {unit.get('Id')}")
