@@ -19,7 +19,12 @@ from backout.model import duration
 
 Report = Mapping[str, Any]
 
+SHORT = 3
+"""Lines of an undo that are shown where the step stands."""
 UNKNOWN = "no known release"
+HERE = "this machine"
+REASON = 80
+"""How many characters of a reason fit into the outcome's sentence; the rest stands below."""
 EVIDENCE = 20
 """How many lines of a failed step's output are shown; `show` has all of them."""
 _WELL = ("done", "skipped", "pass", "running")
@@ -71,7 +76,7 @@ def run_text(report: Report) -> str:
         *(_failure(each) for each in failures),
         _titled("Checks that do not pass", _checks(red)),
         _notes(report),
-        _next(report, f"all of it: invoke show {report['run']}" if failures else ""),
+        _next(report, f"invoke show {report['run']}" if failures else ""),
     )
 
 
@@ -93,7 +98,7 @@ def outcome(report: Report) -> str:
         case "backed_out":
             return f"Backed out{why}; {_state(report)}."
         case "backout_incomplete":
-            return f"BACKING OUT IS INCOMPLETE{why}."
+            return f"BACKING OUT IS INCOMPLETE{_why(report, whole=True)}."
         case "refused":
             return f"Refused{why}; nothing was changed on {target}."
         case "interrupted":
@@ -123,10 +128,12 @@ def _proof(hosts: Report, checks: Sequence[Report]) -> str:
     return ", ".join(parts)
 
 
-def _why(report: Report) -> str:
-    """The run's own reason; else its first failure."""
+def _why(report: Report, *, whole: bool = False) -> str:
+    """The run's own reason, short unless all of it is wanted; else its first failure."""
     if report.get("reason"):
-        return f": {_line(report['reason'])}"
+        reason = _line(report["reason"])
+        cut = len(reason) > REASON and not whole
+        return f": {reason[:REASON].rstrip()}…" if cut else f": {reason}"
     failures = _failures(report)
     if not failures:
         return ""
@@ -187,7 +194,7 @@ def _hosts(hosts: Report) -> list[str]:
 
 def _host_state(host: Report) -> str:
     uptime = f"up {duration(host['uptime'])}" if host.get("uptime") else ""
-    return ", ".join(each for each in (str(host["state"]), uptime) if each)
+    return str(host["state"]) or uptime
 
 
 def _notes(report: Report) -> list[str]:
@@ -220,6 +227,7 @@ def history_text(report: Report) -> str:
 def show_text(report: Report, outputs: Iterable[Report]) -> str:
     """A run whole. `outputs` are its records in order: who did what when on which host, with
     everything that was said."""
+    records, ways = list(outputs), WaysBack()
     head = [
         ("run", report["run"]),
         ("by", report.get("by", "")),
@@ -232,8 +240,9 @@ def show_text(report: Report, outputs: Iterable[Report]) -> str:
         [outcome(report)],
         _table(row for row in head if row[1]),
         _hosts(report["hosts"]),
-        [line for each in outputs for line in _record(each)],
+        [line for each in records for line in _record(each, ways)],
         _checks(report["checks"]),
+        *ways.paragraphs(),
         _notes(report),
         _next(report),
     )
@@ -243,17 +252,17 @@ def _bare(report: Report, end: str) -> str:
     return release_text(report["release"].get(end)).removeprefix("release ")
 
 
-def _record(record: Report) -> list[str]:
+def _record(record: Report, ways: WaysBack) -> list[str]:
     took = f" ({duration(record['seconds'])})" if record.get("seconds") else ""
     code = record.get("exit_code")
     exited = f", exit code {code}" if code else ""
     name = f"{record.get('phase') or 'do'}: {_line(record['name'])}"
-    where = _line(record.get("host") or "here")
+    where = _line(record.get("host") or HERE)
     lines = [f"{record.get('at', '')} {where}  {name} … {record['state']}{exited}{took}".strip()]
     if record.get("reason"):
         lines.append(f"    {_line(record['reason'])}")
     if record.get("undo"):
-        lines += _block("undo: ", record["undo"], "    ")
+        lines += ways.told(record["name"], record["undo"])
     for stream in ("stdout", "stderr", "output"):
         mark = "! " if stream == "stderr" else "| "
         lines += [f"    {mark}{line}" for line in (record.get(stream) or "").splitlines()]
@@ -385,7 +394,7 @@ def doctor_text(report: Report) -> str:
     marks = {True: "ok", False: "MISSING", None: "note"}
     order = sorted(findings, key=lambda each: each["ok"] is not False)
     rows = _table(
-        (marks[each["ok"]], each.get("host") or "here", each["name"], each.get("detail") or "")
+        (marks[each["ok"]], each.get("host") or HERE, each["name"], each.get("detail") or "")
         for each in order
     )
     lines: list[str] = []
@@ -409,7 +418,7 @@ def unlock_text(report: Report) -> str:
     rows = [("host", "owner", "run", "since", "expires", "at step", "holder")]
     rows += [
         (
-            each.get("host") or "here",
+            each.get("host") or HERE,
             each["owner"],
             each["run"],
             each["since"],
@@ -434,14 +443,15 @@ def plan_text(plan: Report) -> str:
     "settle": [action]}]}], "finally": [action], "checks": […], "refused": [words]}`, where an
     action is `{"name", "host", "does", "undo", "irreversible", "readonly", "when"}`.
     """
-    refused = plan.get("refused") or ()
+    refused, ways = plan.get("refused") or (), WaysBack()
     return _page(
         _summary(plan, bool(refused)),
         [f"refused: {_line(words)}" for words in refused],
-        _group("Before any change, reads only", plan.get("preflight") or ()),
-        *(part for stage in plan["stages"] for part in _stage(stage)),
-        _group("At the end, whatever happens", plan.get("finally") or ()),
+        _group("Before any change, reads only", plan.get("preflight") or (), ways),
+        *[part for stage in plan["stages"] for part in _stage(stage, ways)],
+        _group("At the end, whatever happens", plan.get("finally") or (), ways),
         _titled("What the checks say now", _checks(plan.get("checks") or ())),
+        *ways.paragraphs(),
         _notes(plan),
         _next(plan),
     )
@@ -470,16 +480,16 @@ def _actions(plan: Report) -> Iterable[Report]:
             yield from batch.get("settle") or ()
 
 
-def _stage(stage: Report) -> Iterable[list[str]]:
-    yield _group("On this machine", stage.get("here") or ())
+def _stage(stage: Report, ways: WaysBack) -> Iterable[list[str]]:
+    yield _group("On this machine", stage.get("here") or (), ways)
     batches = stage.get("batches") or ()
     for batch in batches:
         hosts = f": {', '.join(map(_line, batch['hosts']))}" if batch["hosts"] else ""
-        yield _group(f"Batch {batch['number']} of {len(batches)}{hosts}", batch["actions"])
-        yield _group(f"Batch {batch['number']}, settle", batch.get("settle") or ())
+        yield _group(f"Batch {batch['number']} of {len(batches)}{hosts}", batch["actions"], ways)
+        yield _group(f"Batch {batch['number']}, settle", batch.get("settle") or (), ways)
 
 
-def _group(title: str, actions: Sequence[Report]) -> list[str]:
+def _group(title: str, actions: Sequence[Report], ways: WaysBack) -> list[str]:
     """Actions under a title; one that is the same on several hosts stands there once."""
     merged: dict[tuple[Any, ...], list[str]] = {}
     for each in actions:
@@ -492,16 +502,31 @@ def _group(title: str, actions: Sequence[Report]) -> list[str]:
         lines.append(f"  {_line(name)}{f'  (on {places})' if places else ''}")
         lines += _block("does: ", does, "    ") if does else []
         lines += _block("only when: ", when, "    ") if when else []
-        lines += _way_back(undo, irreversible, readonly)
+        if irreversible:
+            lines.append(f"    POINT OF NO RETURN: {_line(irreversible)}")
+        elif undo:
+            lines += ways.told(name, undo)
+        elif readonly:
+            lines.append("    reads only")
     return _titled(title, lines)
 
 
-def _way_back(undo: str, irreversible: str, readonly: bool) -> list[str]:
-    if irreversible:
-        return [f"    POINT OF NO RETURN: {_line(irreversible)}"]
-    if undo:
-        return _block("undo: ", undo, "    ")
-    return ["    reads only"] if readonly else []
+class WaysBack:
+    """Undos: short ones where they belong, long ones in full at the end."""
+
+    def __init__(self) -> None:
+        self.long: dict[str, str] = {}
+
+    def told(self, name: str, undo: str) -> list[str]:
+        lines = undo.strip().splitlines()
+        if len(lines) <= SHORT:
+            return _block("undo: ", undo, "    ")
+        title = self.long.setdefault(undo, f"[{len(self.long) + 1}] undo of {_line(name)}")
+        return [f"    undo: {len(lines)} lines, in full below: {title.split()[0]}"]
+
+    def paragraphs(self) -> Iterable[list[str]]:
+        for undo, title in self.long.items():
+            yield [f"{title}:", *(f"    {line}" for line in undo.strip().splitlines())]
 
 
 def _titled(title: str, lines: list[str]) -> list[str]:
@@ -536,11 +561,12 @@ def _page(*paragraphs: Sequence[str]) -> str:
     return "\n\n".join("\n".join(lines) for lines in paragraphs if lines)
 
 
-def _next(report: Report, *more: str) -> list[str]:
+def _next(report: Report, whole: str = "") -> list[str]:
+    """The command to type; and where all of it can be read, unless that is the same."""
     following = str(report.get("next") or "").strip()
     lines = [_line(each) for each in following.splitlines() if each.strip()]
     told = [f"{'next:  ' if n == 0 else '       '}{line}" for n, line in enumerate(lines)]
-    return [*(each for each in more if each), *told]
+    return [f"all of it: {whole}", *told] if whole and whole not in following else told
 
 
 def _table(rows: Iterable[Sequence[Any]], indent: str = "  ") -> list[str]:

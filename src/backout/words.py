@@ -12,7 +12,6 @@ from invoke.parser.context import ParserContext
 from invoke.parser.parser import Parser, ParseResult
 from invoke.program import Program
 
-from backout import reporting
 from backout.errors import Mistakes
 
 
@@ -48,10 +47,12 @@ def translated(words: Sequence[str]) -> Iterator[None]:
 def mistaken(what: str, *, next: str, json: bool = False) -> Exit:
     """The exit for a mistake in the words: three lines on stderr, or one object on stdout."""
     error = Mistakes(what, where="command line", next=next)
-    if json:
-        print(reporting.error_json(error))  # noqa: T201 - there is no screen yet
-        return Exit(code=error.exit_code)
-    return Exit(reporting.error_text(error), code=error.exit_code)
+    if not json:
+        return Exit(str(error), code=error.exit_code)
+    from backout import reporting  # late: it is not cheap, and mistakes are rare
+
+    print(reporting.error_json(error))  # noqa: T201 - there is no screen yet
+    return Exit(code=error.exit_code)
 
 
 def _look_for_eaten_options(

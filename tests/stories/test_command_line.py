@@ -239,3 +239,64 @@ def test_listing_loads_nothing_heavy() -> None:
     heavy = {"fabric", "paramiko", "docker", "cel", "psycopg", "jinja2", "rich", "pycurl"}
     heavy |= {"pydantic", "sqlite3", "backout.model", "backout.errors", "backout.app"}
     assert heavy.isdisjoint(done.stdout.split())
+
+
+# --- with everything behind it ---------------------------------------------------------------
+
+
+@pytest.fixture(params=["invoke", "backout"])
+def project(request: pytest.FixtureRequest, tmp_path: Path) -> CommandLine:
+    """A directory that `init` has just been run in."""
+    backout = CommandLine((venv_program("backout"),), tmp_path, "backout")
+    assert backout("init").code == 0
+    return CommandLine((venv_program(request.param),), tmp_path, request.param)
+
+
+def test_what_init_writes_is_free_of_mistakes(project: CommandLine) -> None:
+    said = project("lint")
+    assert (said.code, said.err) == (0, "")
+    assert "no mistake" in said.out
+
+
+def test_init_keeps_what_is_there(project: CommandLine) -> None:
+    runbook = project.directory / "runbooks" / "deploy.yaml"
+    runbook.write_text("mine")
+    told = json.loads(project("init", "--json").out)
+    assert told["written"] == []
+    assert runbook.read_text() == "mine"
+
+
+def test_a_deploy_without_a_target_is_told_which_there_are(project: CommandLine) -> None:
+    said = project("deploy")
+    assert (said.code, said.out) == (2, "")
+    assert "prod" in said.err
+    assert len(said.err.splitlines()) == 3
+
+
+def test_the_default_target_is_in_the_environment(project: CommandLine) -> None:
+    said = project("plan", "--offline", env={"BACKOUT_TARGET": "nowhere"})
+    assert said.code == 2
+    assert "nowhere" in said.err
+
+
+@pytest.mark.parametrize("words", [("deploy",), ("show", "nope"), ("run", "--target", "prod")])
+def test_with_json_every_error_is_one_object(project: CommandLine, words: tuple[str, ...]) -> None:
+    said = project(*words, "--json")
+    told = json.loads(said.out)
+    assert said.code == told["exit_code"] == 2
+    assert set(told["error"]) == {"what", "where", "next"}
+    assert told["error"]["next"]
+
+
+def test_mistakes_are_told_all_at_once_with_file_and_line(project: CommandLine) -> None:
+    bad = project.directory / "runbooks" / "bad.yaml"
+    bad.write_text("steps:\n  - {name: One, run: rm x}\n  - {name: Two, rum: x}\n")
+    said = project("lint")
+    assert said.code == 2
+    assert "runbooks/bad.yaml:2" in said.err
+    assert "runbooks/bad.yaml:3" in said.err
+
+
+def test_a_history_without_runs_says_so(project: CommandLine) -> None:
+    assert project("history").out == "No run yet.\n"
+    assert json.loads(project("history", "--json").out) == {"runs": []}

@@ -254,7 +254,7 @@ def test_status_says_whether_the_hosts_agree_with_the_ledger() -> None:
     hosts = {"web1": {"release": "42", "state": "active", "uptime": 7500.0}}
     report = {"target": "prod", "release": "42", "hosts": hosts, "differs": []}
     assert reporting.status_text(report).startswith("prod is on release 42: 1 host, as recorded.")
-    assert "active, up 2h05m" in reporting.status_text(report)
+    assert "  web1  release 42  active" in reporting.status_text(report)
     report["differs"] = ["web1 says release 41, the ledger release 42"]
     assert "prod DIFFERS from what is recorded" in reporting.status_text(report)
     assert reporting.status_text({"targets": [report, report]}).count("DIFFERS") == 2
@@ -384,3 +384,19 @@ def test_json_is_one_line_that_no_terminal_obeys(text: str) -> None:
 )
 def test_durations_read_as_people_say_them(seconds: float, told: str) -> None:
     assert duration(seconds) == told
+
+
+def test_a_long_undo_stands_in_full_below_and_only_once() -> None:
+    undo = "\n".join(f"undo line {n}" for n in range(9))
+    steps = [an_action("Commit", undo=undo), an_action("Push", undo="git push")]
+    text = reporting.plan_text(a_plan(stages=[{"here": steps}]))
+    assert "    undo: 9 lines, in full below: [1]" in text.splitlines()
+    assert "    undo: git push" in text.splitlines()
+    assert text.count("undo line 8") == 1
+    assert text.index("[1] undo of Commit:") > text.index("undo: git push")
+
+
+def test_a_long_reason_is_cut_in_the_sentence_but_not_when_a_person_is_needed() -> None:
+    reason = "Prove it failed: " + "x" * 300
+    assert len(reporting.outcome(backed_out(reason=reason))) < 200
+    assert reason in reporting.outcome(backed_out(outcome="backout_incomplete", reason=reason))
