@@ -237,7 +237,8 @@ def fleet(parts: Parts, hosts: Sequence[str], *, patient: bool = False) -> tuple
 def _all_of(problems: Sequence[Unreachable]) -> Unreachable:
     kind = next((type(p) for p in problems if isinstance(p, HostKeyRefused)), Unreachable)
     problems = sorted(problems, key=str)
-    words = "\n".join(dict.fromkeys(problem.what for problem in problems))
+    told = (f"{p.what} ({p.where})" if p.where else p.what for p in problems)
+    words = "\n".join(dict.fromkeys(told))
     return kind(words, next="\n       ".join(dict.fromkeys(p.next for p in problems if p.next)))
 
 

@@ -206,7 +206,7 @@ class Worker:
         plan = self.plan
         return {
             **scope.on(plan.target, self.host(host)),
-            "params": dict(plan.params),
+            "params": templating.without_references(dict(plan.params)),
             "run": {"id": plan.run, "user": plan.user, "started": plan.started},
             "release": scope.release_names(self.release, plan.previous),
             "saved": dict(self.saved),

@@ -48,12 +48,9 @@ def stop(directory: Path) -> None:
     """Stop the sample's supervisord, and the service with it; nothing happens without one."""
     if not (directory / "supervisord.conf").exists():
         return
-    subprocess.run(
-        [sys.executable, "-m", "supervisor.supervisorctl"]
-        + ["-c", str(directory / "supervisord.conf"), "shutdown"],
-        capture_output=True,
-        check=False,
-    )
+    control = [sys.executable, "-m", "supervisor.supervisorctl"]
+    shutdown = ["-c", str(directory / "supervisord.conf"), "shutdown"]
+    subprocess.run([*control, *shutdown], capture_output=True, check=False)
 
 
 def _git(where: Path, *words: str) -> None:

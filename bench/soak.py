@@ -1,0 +1,47 @@
+"""Random `kill -9` of run, resume and abort, here and over SSH. Prints what was seen.
+
+    python bench/soak.py --trials 200 --seed 1
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+
+from support.soak import Soak, Tally  # noqa: E402 - the path comes first
+from support.sshd import SshdBed  # noqa: E402
+
+
+def main() -> int:
+    """Half of the trials here, half over SSH; 1 when anything was neither done nor undone."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--trials", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=1)
+    words = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="soak-", dir="/tmp") as name:  # noqa: S108
+        here = {"here": {"connection": "local"}}
+        place = Path(name)
+        local = Soak(place / "here", here, seed=words.seed).run(words.trials // 2)
+        tell("here", local)
+        with SshdBed(place / "bed") as bed:
+            soak = Soak(place / "ssh", bed.inventory_hosts(), bed.inventory_ssh(), words.seed)
+            remote = soak.run(words.trials - words.trials // 2)
+        tell("over SSH", remote)
+    return 1 if local.violations or remote.violations else 0
+
+
+def tell(where: str, tally: Tally) -> None:
+    print(
+        f"{where}: {tally.trials} trials, {tally.kills} kills, {tally.done} all done,"
+        f" {tally.undone} all undone, {len(tally.violations)} violations"
+    )
+    for violation in tally.violations:
+        print(f"  {violation}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

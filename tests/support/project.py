@@ -1,0 +1,84 @@
+"""A project directory, and the command line run in it as an operator would."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+BACKOUT = (sys.executable, "-m", "backout")
+
+
+@dataclass(frozen=True)
+class Said:
+    """What one command said, and how it left."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The one JSON object on stdout."""
+        loaded: dict[str, Any] = json.loads(self.out)
+        return loaded
+
+
+class Project:
+    """Inventories, runbooks and state in one directory."""
+
+    def __init__(self, directory: Path, env: Mapping[str, str] | None = None) -> None:
+        self.directory = directory
+        self.env = {**os.environ, "NO_COLOR": "1", **(env or {})}
+        self.env.pop("BACKOUT_TARGET", None)
+        for folder in ("inventories", "runbooks"):
+            (directory / folder).mkdir(parents=True, exist_ok=True)
+        (directory / "tasks.py").write_text("from backout.tasks import ns\n")
+
+    @property
+    def state(self) -> Path:
+        return self.directory / ".backout"
+
+    def inventory(self, name: str, data: Mapping[str, Any]) -> Path:
+        return self._write("inventories", name, data)
+
+    def runbook(self, name: str, data: Mapping[str, Any]) -> Path:
+        return self._write("runbooks", name, data)
+
+    def say(self, *words: str, env: Mapping[str, str] | None = None, timeout: float = 120) -> Said:
+        """Run `backout WORDS` to its end."""
+        done = subprocess.run(
+            [*BACKOUT, *words],
+            cwd=self.directory,
+            env={**self.env, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        return Said(done.returncode, done.stdout, done.stderr)
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """Begin `backout WORDS`, for a test that interrupts it."""
+        return subprocess.Popen(
+            [*BACKOUT, *words],
+            cwd=self.directory,
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def _write(self, folder: str, name: str, data: Mapping[str, Any]) -> Path:
+        path = self.directory / folder / f"{name}.yaml"
+        path.write_text(yaml.safe_dump(dict(data), sort_keys=False))
+        return path
