@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from backout import loading, sample, scope
 from backout.adapters.clock import SystemClock
@@ -26,6 +26,9 @@ from backout.restarters import BACKENDS
 from backout.steps import KINDS as STEPS
 from backout.tables import Tables
 from backout.worker import Parts, Stop
+
+if TYPE_CHECKING:
+    from backout.adapters.ssh import Dialer
 
 TABLES = Tables(STEPS, BACKENDS, PROBES)
 MARKS = ("tasks.py", "inventories", "runbooks")
@@ -167,11 +170,18 @@ class Crew:
         home = self.target.home_on(host)
         if host.connection == "local":
             return LocalTransport(host, home, self.vault)
-        transport: Transport = self._dialer.connect(host, home, self.vault)
+        return self._connect_by_ssh(host, home)
+
+    def _connect_by_ssh(self, host: Host, home: str) -> Transport:
+        from backout.adapters.ssh import SshTransport
+
+        transport = SshTransport(host, self.target.ssh, home, self.vault, self._dialer)
+        transport.open()
         return transport
 
     @cached_property
-    def _dialer(self) -> Any:
+    def _dialer(self) -> Dialer:
+        """One for all hosts: it reads the SSH configuration once."""
         from backout.adapters.ssh import Dialer
 
         return Dialer(self.target.ssh)
