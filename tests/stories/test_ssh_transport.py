@@ -16,8 +16,9 @@ import paramiko
 import pytest
 from paramiko import ssh_exception
 
-from backout.adapters import shell, ssh
-from backout.adapters.ssh import SshTransport, connect, open_all, translated
+from backout.adapters import shell
+from backout.adapters.dialing import BROKEN, translated
+from backout.adapters.ssh import SshTransport, connect, open_all
 from backout.adapters.vault import Vault
 from backout.errors import HostKeyRefused, Refused, Unreachable
 from backout.model import Command, Host, SecretSource, Ssh, State
@@ -494,7 +495,7 @@ def test_no_upstream_error_is_left_untranslated(error: BaseException) -> None:
     host = Host(name="web1", address="192.0.2.1")
     found = translated(error, host, "root@192.0.2.1:22", 2)
     assert isinstance(found, Unreachable)
-    assert isinstance(error, ssh._BROKEN)
+    assert isinstance(error, BROKEN)
     assert isinstance(found, HostKeyRefused) == (type(error).__name__ == "BadHostKeyException")
     assert "web1" in f"{found.what} {found.where}"
     assert found.next

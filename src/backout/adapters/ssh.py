@@ -1,52 +1,33 @@
 """Machines over SSH: Fabric opens the connection, Paramiko's channels carry the commands.
 
-Fabric knows `ssh_config`, gateways, keys and agents, so it makes the connection. Unlike Fabric
-by default, no host key is accepted that is not on record, for gateways neither. Commands go
-over the channels underneath, which cost a tenth of Fabric's `run` and start no threads.
-There is one connection a host; a lost one is opened again by the next use, and nothing that
-may have begun is ever run a second time.
+A channel costs a tenth of Fabric's `run` and starts no threads. There is one connection a
+host; a lost one is opened again by the next use, and nothing that may have begun is ever run
+a second time.
 """
 
 from __future__ import annotations
 
-import io
-import logging
-import math
-import os
-import re
 import secrets
 import select
 import socket
 import stat
-import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
-from pathlib import Path
-from typing import NoReturn
 
 import fabric
 import paramiko
 from paramiko.agent import AgentRequestHandler
-from paramiko.hostkeys import HostKeyEntry, InvalidHostKey
-from paramiko.ssh_exception import (
-    ConfigParseError,
-    CouldNotCanonicalize,
-    IncompatiblePeer,
-    MessageOrderError,
-    NoValidConnectionsError,
-    PasswordRequiredException,
-    ProxyCommandFailure,
-)
+from paramiko.ssh_exception import NoValidConnectionsError
 
+from backout.adapters.dialing import BROKEN, Dialer, hang_up, hops, translated
 from backout.adapters.shell import LOOK, Capture, Ran, ShellTransport, end_group, plain, quote
-from backout.errors import HostKeyRefused, Refused, Unreachable
+from backout.errors import Unreachable
 from backout.model import Command, Host, Ssh
 from backout.ports import Vault
 
-GLOBAL_KNOWN_HOSTS = "/etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2"
 SHELL = "exec /bin/sh"
 DIRECT = 60_000
 """A longer text does not fit into the argument of one exec request everywhere."""
@@ -56,258 +37,6 @@ PATIENCE = 3
 """So many connect timeouts without an answer to what was sent, and the link counts as lost."""
 AT_ONCE = 16
 """How many connections are opened at the same time; sshd drops more (MaxStartups)."""
-
-_HASHED = re.compile(r"\|1\|[A-Za-z0-9+/]{27}=\|[A-Za-z0-9+/]{27}=")
-_BROKEN = (paramiko.SSHException, OSError, EOFError)
-
-logging.getLogger("paramiko").addHandler(logging.NullHandler())
-
-
-# --- opening -----------------------------------------------------------------------------
-
-
-class Dialer:
-    """Makes connections for one inventory; reads `ssh_config` and known hosts once."""
-
-    def __init__(self, ssh: Ssh) -> None:
-        self.ssh = ssh
-        self.timeout = max(1, math.ceil(ssh.connect_timeout))
-        self._known: dict[str, KnownHosts] = {}
-        self._lock = threading.Lock()
-        try:
-            self._config = fabric.Config(
-                lazy=True,
-                ssh_config=_ssh_config(ssh.config),
-                overrides={"timeouts": {"connect": self.timeout}},
-            )
-        except (paramiko.SSHException, OSError, ValueError) as error:
-            raise Refused(f"{ssh.config} cannot be read: {error}") from error
-
-    def connection(self, host: Host) -> fabric.Connection:
-        """A connection that is not open yet, with its gateways, all of them strict."""
-        try:
-            connection = fabric.Connection(
-                host.address or host.name,
-                user=host.user or self.ssh.user,
-                port=host.port,
-                config=self._config,
-                connect_timeout=self.timeout,
-                connect_kwargs={"allow_agent": True},
-            )
-            for hop in hops(connection):
-                self._prepare(hop)
-        except (*_BROKEN, ValueError, KeyError) as error:
-            raise translated(error, host, self.address(host), self.timeout) from error
-        return connection
-
-    def address(self, host: Host) -> str:
-        """Where a host is said to be, before ssh_config was asked."""
-        user = host.user or self.ssh.user
-        return f"{user}@" * bool(user) + f"{host.address or host.name}:{host.port or 22}"
-
-    def _prepare(self, hop: fabric.Connection) -> None:
-        keys = self._keys(hop.ssh_config.get("identityfile", []))
-        hop.connect_kwargs = {
-            "key_filename": keys,
-            "look_for_keys": not keys,
-            "allow_agent": hop.ssh_config.get("identitiesonly") != "yes",
-            "banner_timeout": self.timeout,
-            "auth_timeout": self.timeout,
-            "channel_timeout": self.timeout,
-        }
-        known = self._known_hosts(hop.ssh_config)
-        name = hop.host if hop.port == 22 else f"[{hop.host}]:{hop.port}"
-        for key in known.of(name):
-            hop.client.get_host_keys().add(name, key.get_name(), key)
-        hop.client.set_missing_host_key_policy(_Strict(hop, known.file))
-
-    def _keys(self, configured: str | list[str]) -> list[str]:
-        own = []
-        if self.ssh.identity:
-            own = [str(Path(self.ssh.identity).expanduser())]
-            if not os.access(own[0], os.R_OK):
-                raise Refused(f"the SSH key {self.ssh.identity} cannot be read")
-        listed = [configured] if isinstance(configured, str) else configured
-        files = [str(Path(name).expanduser()) for name in listed]
-        return own + [name for name in files if name not in own and os.access(name, os.R_OK)]
-
-    def _known_hosts(self, config: Mapping[str, str]) -> KnownHosts:
-        """The inventory's file, else that of `ssh_config`, else the default; then the global."""
-        user = self.ssh.known_hosts
-        if "known_hosts" not in self.ssh.model_fields_set:
-            user = config.get("userknownhostsfile", user)
-        files = f"{user} {config.get('globalknownhostsfile', GLOBAL_KNOWN_HOSTS)}"
-        with self._lock:
-            if files not in self._known:
-                self._known[files] = KnownHosts(files.split())
-            return self._known[files]
-
-
-class KnownHosts:
-    """The host keys on record in some files. A revoked key is not; lines that are no key, and
-    patterns, are passed over, so that they let nobody in."""
-
-    def __init__(self, files: Sequence[str]) -> None:
-        self.file = files[0]
-        self._entries: list[HostKeyEntry] = []
-        self._revoked: set[str] = set()
-        for name in files:
-            path = Path(name).expanduser()
-            try:
-                lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
-            except OSError as error:
-                raise Refused(f"{path} cannot be read: {error.strerror}") from error
-            for line in lines:
-                self._add(line.strip())
-
-    def of(self, name: str) -> list[paramiko.PKey]:
-        """The keys of a host: a name, or `[name]:port`."""
-        return [
-            entry.key
-            for entry in self._entries
-            if entry.key.get_base64() not in self._revoked
-            and any(_same_host(name, listed) for listed in entry.hostnames)
-        ]
-
-    def _add(self, line: str) -> None:
-        words = line.split()
-        if line.startswith("@revoked") and len(words) >= 4:
-            self._revoked.add(words[3])
-        if not line or line[0] in "#@":
-            return
-        with suppress(InvalidHostKey, paramiko.SSHException, ValueError):
-            entry = HostKeyEntry.from_line(line)
-            if entry is not None:
-                self._entries.append(entry)
-
-
-def _same_host(name: str, listed: str) -> bool:
-    if _HASHED.fullmatch(listed):
-        return paramiko.HostKeys.hash_host(name, listed) == listed
-    return name == listed
-
-
-class _Strict(paramiko.RejectPolicy):
-    """Refuses an unknown host key, and says how it becomes a known one."""
-
-    def __init__(self, hop: fabric.Connection, file: str) -> None:
-        self._hop = hop
-        self._file = file
-
-    def missing_host_key(
-        self,
-        client: paramiko.SSHClient,  # noqa: ARG002
-        hostname: str,
-        key: paramiko.PKey,
-    ) -> NoReturn:
-        """Raise HostKeyRefused."""
-        kind = key.get_name().removeprefix("ssh-").partition("-")[0]
-        scan = f"ssh-keyscan -t {kind} -p {self._hop.port} {self._hop.host} >> {self._file}"
-        raise HostKeyRefused(
-            f"the host key of {hostname} is unknown: it shows {key.get_name()} {key.fingerprint}",
-            state="no command ran there",
-            next="compare it with `ssh-keygen -lf /etc/ssh/ssh_host_"
-            f"{kind}_key.pub` on the machine's console; when they are the same: {scan}",
-        )
-
-
-def hops(connection: fabric.Connection) -> Iterator[fabric.Connection]:
-    """The connection and the gateways under it."""
-    hop = connection
-    while isinstance(hop, fabric.Connection):
-        yield hop
-        hop = hop.gateway
-
-
-def _ssh_config(user: str) -> paramiko.SSHConfig:
-    config = paramiko.SSHConfig()
-    for name in (user, "/etc/ssh/ssh_config"):
-        config.parse(io.StringIO("".join(_lines(Path(name).expanduser()))))
-    return config
-
-
-def _lines(path: Path, depth: int = 0) -> Iterator[str]:
-    """The lines of an `ssh_config` with its `Include`s, which Paramiko does not know."""
-    if not path.is_file() or depth > 16:
-        return
-    block = "Host *\n"
-    for line in path.read_text().splitlines(keepends=True):
-        word, _, rest = line.strip().replace("=", " ", 1).partition(" ")
-        if word.lower() in ("host", "match"):
-            block = line
-        if word.lower() != "include":
-            yield line
-            continue
-        for pattern in rest.replace('"', "").split():
-            base = Path("/etc/ssh" if path.is_relative_to("/etc/ssh") else "~/.ssh").expanduser()
-            found = base / Path(pattern).expanduser()
-            for file in sorted(Path("/").glob(str(found.relative_to("/")))):
-                yield from _lines(file, depth + 1)
-        yield "\n" + block
-    yield "\n"
-
-
-def translated(error: BaseException, host: Host, address: str, timeout: float) -> Unreachable:
-    """Whatever Paramiko, Fabric or a socket raised, in words for the operator."""
-    if isinstance(error, Unreachable):
-        error.where = error.where or host.name
-        return error
-    if isinstance(error, paramiko.BadHostKeyException):
-        return _changed_key(error, host, address)
-    why, what_next = _in_words(error, address, timeout)
-    return Unreachable(f"{host.name} cannot be reached: {why}", where=address, next=what_next)
-
-
-def _changed_key(error: paramiko.BadHostKeyException, host: Host, address: str) -> HostKeyRefused:
-    return HostKeyRefused(
-        f"the host key of {error.hostname} is not the one on record: it shows "
-        f"{error.key.get_name()} {error.key.fingerprint}, on record is "
-        f"{error.expected_key.get_name()} {error.expected_key.fingerprint}",
-        where=f"{host.name}, {address}",
-        state="no command ran there; somebody may be in between, or the machine was set up anew",
-        next="ask whoever runs the machine; when the new key is right: "
-        f"ssh-keygen -R '{_record(address)}', then add the new key",
-    )
-
-
-def _record(address: str) -> str:
-    """An address as known_hosts writes it."""
-    name, _, port = address.rpartition("@")[2].rpartition(":")
-    return name if port == "22" else f"[{name}]:{port}"
-
-
-def _in_words(error: BaseException, address: str, timeout: float) -> tuple[str, str]:
-    """Why, and what to try."""
-    place = address.rpartition("@")[2]
-    name, _, port = place.rpartition(":")
-    login = f"ssh -p {port or 22} {address.rpartition(':')[0] or address} true"
-    match error:
-        case NoValidConnectionsError(errors=causes) if causes:
-            return _in_words(next(iter(causes.values())), address, timeout)
-        case PasswordRequiredException():
-            return "its SSH key is encrypted and no agent holds it", "ssh-add the key"
-        case paramiko.AuthenticationException():
-            return f"it does not let {address} in: {error}", f"{login}; then ssh-copy-id"
-        case ProxyCommandFailure():
-            return f"its ProxyCommand failed: {error}", "run the ProxyCommand by hand"
-        case ConfigParseError() | CouldNotCanonicalize() | ValueError() | KeyError():
-            return f"its entry in ssh_config or the inventory is wrong: {error}", f"ssh -G {name}"
-        case paramiko.ChannelException():
-            return f"the gateway does not connect on to {place}: {error.text}", login
-        case IncompatiblePeer() | MessageOrderError():
-            return f"{place} speaks another SSH: {error}", f"ssh -v {name}"
-        case socket.gaierror():
-            return f"the name {name} cannot be resolved", f"getent hosts {name}"
-        case TimeoutError():
-            return f"{place} gave no answer within {timeout:g} s", f"nc -vz {name} {port}"
-        case ConnectionRefusedError():
-            return f"nothing listens on {place}", "start sshd there, or correct the port"
-        case EOFError():
-            return f"{place} closed the connection at once", login
-    return f"{place}: {error or type(error).__name__}", login
-
-
-# --- using -------------------------------------------------------------------------------
 
 
 class SshTransport(ShellTransport):
@@ -349,7 +78,7 @@ class SshTransport(ShellTransport):
             except OSError as error:
                 if channel.closed:
                     raise self._unreachable(error) from error
-                with suppress(*_BROKEN):
+                with suppress(*BROKEN):
                     sftp.remove(temporary)
                 why = error.strerror or str(error)
                 raise OSError(error.errno, f"{why}; nothing was replaced", where) from error
@@ -359,12 +88,12 @@ class SshTransport(ShellTransport):
         try:
             channel.invoke_subsystem("sftp")
             sftp = paramiko.SFTPClient(channel)
-        except _BROKEN as error:
+        except BROKEN as error:
             raise self._unreachable(error) from error
         try:
             yield sftp
         finally:
-            with suppress(*_BROKEN):
+            with suppress(*BROKEN):
                 sftp.close()
 
     # --- the connection
@@ -386,8 +115,8 @@ class SshTransport(ShellTransport):
             try:
                 connection.open()
                 break
-            except (*_BROKEN, ValueError, Unreachable) as error:
-                _close(connection)
+            except (*BROKEN, ValueError, Unreachable) as error:
+                hang_up(connection)
                 if not (pause and _may_pass(error) and time.monotonic() + pause < deadline):
                     raise self._unreachable(error, connection) from error
             time.sleep(pause)
@@ -397,7 +126,7 @@ class SshTransport(ShellTransport):
 
     def _hang_up(self) -> None:
         if self._connection is not None:
-            _close(self._connection)
+            hang_up(self._connection)
             self._connection = None
 
     def _drop(self, link: paramiko.Transport) -> None:
@@ -421,7 +150,7 @@ class SshTransport(ShellTransport):
                 if time.monotonic() > deadline:
                     raise self._unreachable(error) from error
                 time.sleep(0.1)  # MaxSessions: another command of ours is about to end
-            except _BROKEN as error:
+            except BROKEN as error:
                 self._drop(link)
                 if not again:
                     raise self._unreachable(error) from error
@@ -451,7 +180,7 @@ class SshTransport(ShellTransport):
 
     def _ended(self, pid: int) -> str:
         if not pid:
-            return "its login shell never got to it"
+            return "its shell had not answered yet"
         try:
             self._end(pid)
         except Unreachable as error:
@@ -480,7 +209,7 @@ class SshTransport(ShellTransport):
                 if by_stdin:
                     channel.settimeout(self._patience)
                     channel.sendall(text.encode())
-            except _BROKEN as error:
+            except BROKEN as error:
                 if by_stdin:  # the shell waits for the end of the text, and will never see it
                     raise self._unreachable(error) from error
                 ran.cut = self._lost()
@@ -506,7 +235,8 @@ class SshTransport(ShellTransport):
             ran.cut = self._lost()
 
     def _lost(self) -> str:
-        return f"the link to {self.host.name} was lost before the command's end was seen"
+        name = self.host.name
+        return f"the link to {name} was lost, or its shell killed, before the end was seen"
 
 
 def connect(
@@ -568,9 +298,9 @@ class _Answer(threading.Event):
 
 def _write(sftp: paramiko.SFTPClient, content: bytes, path: str, mode: int) -> None:
     with sftp.open(path, "wb") as file:
+        sftp.chmod(path, stat.S_IMODE(mode))  # before the content, which may be secret
         file.set_pipelined(True)
         file.write(content)
-    sftp.chmod(path, stat.S_IMODE(mode))
     size = sftp.stat(path).st_size
     if size != len(content):
         raise OSError(None, f"only {size} of {len(content)} bytes arrived (is the disk full?)")
@@ -593,20 +323,3 @@ def _may_pass(error: BaseException) -> bool:
     return type(error) is paramiko.SSHException or isinstance(
         error, ConnectionError | NoValidConnectionsError | EOFError
     )
-
-
-def _close(connection: fabric.Connection) -> None:
-    for hop in hops(connection):
-        link = hop.client.get_transport()
-        with suppress(*_BROKEN):
-            hop.client.close()
-        if link is not None and isinstance(link.sock, paramiko.ProxyCommand):
-            _reap(link, link.sock.process)
-
-
-def _reap(link: paramiko.Transport, process: subprocess.Popen[bytes]) -> None:
-    """End a ProxyCommand. Paramiko's thread signals it by its id, so it must end first."""
-    with process:
-        process.kill()
-        if link.is_alive():
-            link.join(5)
