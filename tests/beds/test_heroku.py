@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from support.heroku import HerokuStandIn
+from support.heroku_shapes import complaints
 from support.netns import listener_in, loopback_only
 from support.tools import SYSTEM_PATH, MissingTool, node_program, program
 
@@ -78,7 +79,7 @@ def test_the_real_client_reads_the_releases(client: Client) -> None:
     assert [each["version"] for each in json.loads(done.stdout)] == [3, 2, 1]
 
 
-def test_every_answer_satisfies_the_published_schema(heroku: HerokuStandIn) -> None:
+def test_every_answer_has_its_shape(heroku: HerokuStandIn) -> None:
     app = "/apps/gigz"
     for path in (app, f"{app}/dynos", f"{app}/dynos/web.1", f"{app}/releases", "/account"):
         assert _ask(heroku, "GET", path)[0] == 200
@@ -87,15 +88,32 @@ def test_every_answer_satisfies_the_published_schema(heroku: HerokuStandIn) -> N
     assert heroku.mistakes == []
 
 
-def test_an_answer_against_the_schema_is_a_mistake() -> None:
+def test_an_answer_of_another_shape_is_a_mistake() -> None:
     heroku = HerokuStandIn().start()
-    heroku.releases[0]["invented"] = True
+    heroku.releases[0] |= {"more": True, "version": "1", "status": "done"}
     del heroku.releases[1]["slug"]
     _ask(heroku, "GET", "/apps/gigz/releases")
-    with pytest.raises(
-        AssertionError, match=r"'invented' was unexpected[\s\S]*'slug' is a required"
-    ):
+    with pytest.raises(AssertionError) as caught:
         heroku.stop()
+    for words in (
+        "release: 'more' is invented",
+        "release: 'slug' is missing",
+        "release.version: '1' is no whole number",
+        "release.status: 'done' is none of failed, pending, succeeded, expired",
+    ):
+        assert words in str(caught.value)
+
+
+def test_the_published_schema_is_asked_where_a_copy_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strict = {"strictProperties": True, "properties": {"remaining": {"type": ["string"]}}}
+    copy = tmp_path / "schema.json"
+    copy.write_text(json.dumps({"definitions": {"rate-limit": strict}}))
+    monkeypatch.setenv("BACKOUT_HEROKU_SCHEMA", str(copy))
+    assert complaints("rate-limit", {"remaining": 1}) == [
+        "published rate-limit.remaining: 1 is not of type 'string'"
+    ]
 
 
 def test_an_unknown_call_is_a_mistake() -> None:

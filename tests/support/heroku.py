@@ -1,7 +1,7 @@
-"""A stand-in for Heroku's Platform API, held to the published schema.
+"""A stand-in for Heroku's Platform API, whose every answer is held to its shape.
 
-A call that it does not know, and an answer that the schema objects to, fail the test that made
-them: `stop` raises.
+A call that it does not know, and an answer of another shape, fail the test that made them:
+`stop` raises.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, Literal, Self
 from urllib.parse import unquote
 
 from . import ports
-from .heroku_schema import complaints
+from .heroku_shapes import complaints
 
 Json = dict[str, Any]
 Status = Literal["failed", "pending", "succeeded", "expired"]
@@ -40,7 +40,7 @@ class Call:
 
 @dataclass(slots=True)
 class Answer:
-    """What a request is answered; `definition` names the schema that the body must satisfy."""
+    """What a request is answered; `definition` names the shape that the body must have."""
 
     status: int
     body: object
@@ -83,7 +83,7 @@ class HerokuStandIn:
         return self
 
     def stop(self) -> None:
-        """End it; fail when it was asked something unknown or answered against the schema."""
+        """End it; fail when it was asked something unknown or answered in another shape."""
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
