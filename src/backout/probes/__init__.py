@@ -10,5 +10,7 @@ KINDS = Table(
         "command": "backout.probes.command:CommandProbe",
         "service": "backout.probes.service:ServiceProbe",
         "log": "backout.probes.log:Log",
+        "sql": "backout.probes.sql:Sql",
+        "parse-schema": "backout.probes.parse_schema:ParseSchema",
     }
 )

@@ -1,0 +1,98 @@
+"""A PostgreSQL connection for one look: bounded in time, and its errors in the server's words."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from backout.errors import Refused
+from backout.ports import Look
+
+if TYPE_CHECKING:
+    import psycopg
+
+QUIET = {"connect_timeout": 5, "keepalives_idle": 5, "keepalives_interval": 2}
+"""The connection string may say otherwise."""
+
+
+class Unanswered(Exception):
+    """The database did not answer, or said no: `sqlstate` is empty when it was not reached."""
+
+    def __init__(self, words: str, sqlstate: str = "") -> None:
+        super().__init__(words)
+        self.sqlstate = sqlstate
+
+
+@contextmanager
+def session(look: Look, *, read_only: bool = True) -> Iterator[psycopg.Connection[Any]]:
+    """A connection within the check's time. It is rolled back at the end, whatever happened.
+    Raises Unanswered, also in place of the driver's errors within; Refused without the driver."""
+    driver = _driver()
+    started = time.monotonic()
+    try:
+        with _connected(driver, look) as connection:
+            left = look.timeout - (time.monotonic() - started)
+            with _ended_after(connection, left):
+                connection.read_only = read_only
+                milliseconds = max(1, int(left * 1000))
+                connection.execute(f"SET LOCAL statement_timeout = {milliseconds}".encode())
+                yield connection
+                connection.rollback()
+    except driver.Error as error:
+        raise Unanswered(words(error), error.sqlstate or "") from error
+
+
+def words(error: psycopg.Error) -> str:
+    """SQLSTATE, message and detail of the server; or the driver's own words."""
+    told = error.diag
+    said = [part for part in (told.message_primary, told.message_detail) if part]
+    text = ": ".join(said) or " ".join(str(error).split())
+    return f"{error.sqlstate} {text}" if error.sqlstate else text
+
+
+@contextmanager
+def _connected(driver: Any, look: Look) -> Iterator[psycopg.Connection[Any]]:
+    from psycopg.conninfo import conninfo_to_dict
+
+    given: Mapping[str, Any] = conninfo_to_dict(look.vault.reveal(look.options.database))
+    limit = {"tcp_user_timeout": max(1, int(look.timeout * 1000)), "application_name": "backout"}
+    connection = driver.connect(**{**QUIET, **limit, **given})
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+@contextmanager
+def _ended_after(connection: psycopg.Connection[Any], seconds: float) -> Iterator[None]:
+    """A server that stands still answers no timeout of its own: then the link is cut here."""
+    link = socket.socket(fileno=os.dup(connection.fileno()))
+
+    def cut() -> None:
+        with suppress(OSError):
+            link.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds + 1.0, cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        link.close()
+
+
+def _driver() -> Any:
+    """The PostgreSQL driver, which is an extra. Raises Refused when it is not installed."""
+    try:
+        import psycopg
+    except ImportError as error:
+        raise Refused(
+            "PostgreSQL's driver is not installed", next="pip install 'backout[postgres]'"
+        ) from error
+    return psycopg
