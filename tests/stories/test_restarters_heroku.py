@@ -13,11 +13,11 @@ import pytest
 import backout
 from backout.heroku import Heroku as Client
 from backout.heroku import HerokuError
-from backout.model import Service, State
+from backout.model import Result, Service, State
 from backout.restarters.heroku import Heroku, HerokuOptions
 from support import ports
 from support.heroku import Answer, HerokuStandIn
-from support.transports import Shell
+from support.transports import Shell, Told
 
 SOURCE = str(Path(backout.__file__).parents[1])
 
@@ -197,10 +197,13 @@ def test_the_token_does_not_leave_in_the_clear() -> None:
         Client("token", api="http://api.example.org")
 
 
-def test_the_token_stands_in_no_command_line(heroku: HerokuStandIn) -> None:
-    backend = restarter(heroku, token="hush")
-    assert "hush" not in backend._ask("restart")
-    assert backend.env == (("HEROKU_API_KEY", "hush"),)
+def test_the_token_stands_in_no_command_line() -> None:
+    transport = Told(Result(State.DONE, 0))
+    options = HerokuOptions(token="hush")
+    Heroku(Service(name="gigz", backend="heroku", options=options), transport).restart("run.step")
+    (command,) = transport.asked
+    assert command.env == (("HEROKU_API_KEY", "hush"),)
+    assert "hush" not in command.script
 
 
 class Odd(HerokuStandIn):

@@ -48,12 +48,12 @@ class Bed:
         service = Service(
             name=name, backend="pm2", port=port, directory=str(self.directory), options=options
         )
-        transport = Shell(
+        self.transport = Shell(
             inside=self.pm2.machine.command([]),
             env={"HOME": environment["HOME"], "PATH": "/usr/bin:/bin"},
             host=Host(name="web1"),
         )
-        return Pm2(service, transport)
+        return Pm2(service, self.transport)
 
     def start(self, *options: str, **variables: str) -> None:
         app = sample_app.write(self.directory / "app")
@@ -91,8 +91,8 @@ def up(restarter: Pm2) -> Identity:
     return identity
 
 
-def test_a_restart_changes_the_identity_and_takes_the_environment_anew(bed: Bed) -> None:
-    bed.start(SECRET="hush")
+def test_a_restart_changes_the_identity_and_looking_does_not(bed: Bed) -> None:
+    bed.start()
     restarter = bed.restarter(port=bed.port)
     before = up(restarter)
     assert restarter.identity().value == before.value
@@ -109,9 +109,10 @@ def test_a_restart_changes_the_identity_and_takes_the_environment_anew(bed: Bed)
 def test_the_environment_of_the_applications_stays_on_the_machine(bed: Bed) -> None:
     bed.start(SECRET="hush-hush")
     restarter = bed.restarter()
-    text = restarter.read(*restarter._list()).stdout
-    assert '"status":"online"' in text
-    assert "hush-hush" not in text
+    assert restarter.identity().up
+    heard = str(bed.transport.heard)
+    assert "online" in heard
+    assert "hush-hush" not in heard
 
 
 def test_a_crash_looper_restarts_fine_and_is_counted(bed: Bed) -> None:
@@ -207,6 +208,7 @@ def test_an_unknown_application_is_not_known_and_not_started(bed: Bed) -> None:
 
 
 def test_a_look_does_not_start_the_daemon(bed: Bed) -> None:
+    bed.pm2.run("kill")
     identity = bed.restarter().identity()
     assert (identity.up, identity.known) == (False, False)
     assert identity.detail == "PM2's daemon does not run here"

@@ -66,6 +66,7 @@ class Shell:
         cwd: Path | None = None,
     ) -> None:
         self.host = host or Host(name="here", connection="local")
+        self.heard: list[Result] = []
         self._cwd = cwd
         self._inside = inside
         self._env = env
@@ -85,7 +86,9 @@ class Shell:
         )
         state = State.FAILED if done.returncode else State.DONE
         seconds = time.monotonic() - started
-        return Result(state, done.returncode, done.stdout, done.stderr, seconds=seconds)
+        result = Result(state, done.returncode, done.stdout, done.stderr, seconds=seconds)
+        self.heard.append(result)
+        return result
 
     def recall(self, key: str, wait: float) -> Result | None:
         raise NotTold(f"recall {key} within {wait} s, but this transport keeps no notes")
