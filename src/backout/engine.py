@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from backout import health, release_file, templating
+from backout import evidence, health, release_file, templating
 from backout.backward import Backward
 from backout.errors import BackoutError, HostKeyRefused, Mistakes, Refused, Unreachable
 from backout.forward import Forward
@@ -18,6 +18,9 @@ from backout.model import Finding, Release, State
 from backout.plan import Action, Plan
 from backout.ports import Transport
 from backout.worker import Baseline, Parts, Worker, side_by_side, title, trouble, went_well
+
+LOG_LINES = 20
+"""The service's own last lines that a failed check brings along."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,8 @@ class Ended:
     """Host -> its state in a few words."""
     release: Release | None = None
     findings: tuple[Finding, ...] = ()
+    advice: str = ""
+    """What the runbook's `diagnose` said when a check had failed."""
 
 
 class Engine:
@@ -147,7 +152,11 @@ class Engine:
         release, whole = self.worker.release, not self.plan.selected and not self.lost
         if self.worker.noted("decided") is None:
             deployed = [host for host in self.plan.hosts if host not in self.lost]
-            record = {"hosts": deployed, "release": asdict(release)}
+            record = {
+                "hosts": deployed,
+                "release": asdict(release),
+                "snapshots": _snapshots(self.worker.findings),
+            }
             self.parts.journal.finish(
                 self.plan.run,
                 "succeeded",
@@ -181,7 +190,8 @@ class Engine:
 
     def _back_out(self, why: str) -> Ended:
         if self.worker.noted("back_out") is None:
-            self.worker.note("back_out", {"why": why})
+            self.worker.note("back_out", {"why": why, **self._evidence()})
+        advice = (self.worker.noted("back_out") or {}).get("advice", "")
         self.worker.say("warning", f"backing out: {why}")
         backward = Backward(self.worker)
         stuck = backward.run()
@@ -192,11 +202,36 @@ class Engine:
         states |= {host: f"NOT backed out: {words}" for host, words in stuck.items() if host}
         findings = self.worker.findings
         if not stuck and not red:
-            return Ended("backed_out", 4, why, states, self.plan.previous, findings)
+            return Ended("backed_out", 4, why, states, self.plan.previous, findings, advice)
         self.parts.lock.keep()
         left = (*stuck.values(), *(f"check {f.key} is red: {f.reason}" for f in red))
         reason = f"{why}; and backing out is incomplete: {'; '.join(left)}"
-        return Ended("backout_incomplete", 5, reason, states, self.plan.previous, findings)
+        return Ended("backout_incomplete", 5, reason, states, self.plan.previous, findings, advice)
+
+    def _evidence(self) -> dict[str, Any]:
+        """What only can be had before anything is backed out: when a check failed, the last log
+        lines of the services, and what `diagnose` has to say."""
+        failed = self.worker.failed
+        if not failed:
+            return {}
+        logs = self._logs()
+        log = "\n".join(logs.values())
+        said = (health.diagnose(self.plan.runbook.diagnose, each, log) for each in failed)
+        return {"advice": next((words for words in said if words), ""), "logs": logs}
+
+    def _logs(self) -> dict[str, str]:
+        target, redact = self.plan.target, self.parts.vault.redact
+        names = [name for name in self.plan.hosts or ("",) if name not in self.lost]
+        served = [name for name in names if target.service_on(self.worker.host(name))]
+
+        def tail(name: str) -> str:
+            try:
+                lines = self.parts.restarter(name).logs(LOG_LINES)
+            except BackoutError as error:
+                lines = error.what
+            return evidence.cleared(lines, redact)
+
+        return dict(zip(served, side_by_side(tail, served), strict=True))
 
     # --- the fleet -----------------------------------------------------------------------
 
@@ -208,6 +243,11 @@ class Engine:
 
     def _again(self) -> str:
         return f"invoke plan --target {self.plan.target.name}"
+
+
+def _snapshots(findings: Sequence[Finding]) -> dict[str, Any]:
+    """What checks want held against what they see later."""
+    return {f.key: f.facts["snapshot"] for f in findings if "snapshot" in f.facts}
 
 
 def secrets_of(plan: Plan) -> frozenset[str]:

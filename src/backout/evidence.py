@@ -48,6 +48,12 @@ def shown(finding: Finding, redact: Callable[[str], str]) -> Finding:
     )
 
 
+def cleared(text: str, redact: Callable[[str], str]) -> str:
+    """Text from elsewhere, such as a log, without what looks like a credential."""
+    text = _IN_JSON.sub(rf'\1"{HIDDEN}"', text)
+    return redact(_IN_QUERY.sub(rf"\1{HIDDEN}", text))
+
+
 def told(expectation: str, scope: Mapping[str, Any]) -> str:
     """The expectation with what came: `body.status == 'ok' (body.status is 'degraded')`."""
     values = [
@@ -95,8 +101,7 @@ def _hider(finding: Finding, redact: Callable[[str], str]) -> Callable[[str], st
     def hide(text: str) -> str:
         for value in found:
             text = text.replace(value, HIDDEN)
-        text = _IN_JSON.sub(rf'\1"{HIDDEN}"', text)
-        return redact(_IN_QUERY.sub(rf"\1{HIDDEN}", text))
+        return cleared(text, redact)
 
     return hide
 

@@ -89,6 +89,8 @@ class Examiner:
     """What templates and expectations may use beside `scope.on`: run and release."""
     memory: dict[str, dict[str, Any]] = field(default_factory=dict)
     """What probes want to find again, by finding key; keep it to look on where one left off."""
+    known_good: Mapping[str, Any] = field(default_factory=dict)
+    """The fact `snapshot` of each check at the last known-good release, by finding key."""
     tell: Callable[[Finding], None] = lambda _: None
     """Hears of every finding as soon as it is there, from several threads."""
 
@@ -242,6 +244,7 @@ class Examiner:
                 vault=self.vault,
                 target=self.target,
                 memory=memory,
+                known_good=self.known_good.get(f"{check.name}@{host.name}" if host else check.name),
             )
             return self.kinds[check.kind]().observe(look)
         except BackoutError as error:

@@ -67,8 +67,9 @@ def verdict(findings: Iterable[Finding]) -> Verdict:
     return next((worst for worst in _WORST if worst in seen), Verdict.PASS)
 
 
-def diagnose(rules: Iterable[Rule], finding: Finding) -> str | None:
-    """What the first rule that holds has to say; a rule that cannot be told is passed over."""
+def diagnose(rules: Iterable[Rule], finding: Finding, log: str = "") -> str | None:
+    """What the first rule that holds has to say; a rule that cannot be told is passed over.
+    `log` is the end of the services' own logs."""
     failure = {
         **finding.facts,
         "check": finding.check,
@@ -76,6 +77,7 @@ def diagnose(rules: Iterable[Rule], finding: Finding) -> str | None:
         "verdict": str(finding.verdict),
         "failed": list(finding.failed),
         "reason": finding.reason,
+        "log": log,
     }
     return next((rule.say for rule in rules if _holds(rule.when, {"failure": failure})), None)
 

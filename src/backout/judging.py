@@ -20,7 +20,7 @@ _HOST = ("name", "address", "port", "user", "groups", "vars")
 _RUN = ("id", "user", "started", "message")
 _RELEASE = ("number", "commit", "previous")
 _SERVICE = ("name", "directory")
-_SOURCE = ("directory", "branch")
+_SOURCE = ("repository", "directory", "branch")
 _RESULT = {"stdout", "stderr", "exit_code", "commit", "identity"}
 _NEEDS = {"restart": "service", "service": "service", "update": "directory", "commit": "source"}
 """What the inventory must have for a kind that does not say so itself by `needs`."""
@@ -204,6 +204,8 @@ class _RunbookJudge(_Judge):
         for trail, step in self.steps():
             if step.kind:
                 yield from self.step(trail, step)
+        if self.target is not None:
+            yield from self.expected(self.target)
         for index, rule in enumerate(self.noun.diagnose):
             trail = ("diagnose", index)
             yield from self.expression((*trail, "when"), rule.when, {"failure": None})
@@ -235,6 +237,12 @@ class _RunbookJudge(_Judge):
                 yield from self.template(inner, known)
             else:
                 yield from self.plain(inner)
+
+    def expected(self, target: Target) -> Iterator[Mistake]:
+        for name in self.noun.baseline:
+            if name not in target.checks:
+                hint = did_you_mean(name, target.checks)
+                yield self.at(("baseline", name), f"{target.name} has no check {name!r}{hint}")
 
     def way_back(self, trail: Trail, step: Step, kind: Any) -> Iterator[Mistake]:
         changes = kind.changes and not step.readonly

@@ -80,6 +80,8 @@ Batch = Annotated[
 TemplateText = Annotated[str, AfterValidator(_template)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 Words = tuple[str, ...]
+BaselinePolicy = Literal["passes", "fails", "any"]
+"""What a check must say before a change."""
 
 
 def frozen(value: Any) -> Any:
@@ -206,7 +208,7 @@ class Check(Noun):
     save: Mapping[str, str] = Field(default_factory=dict)
     then: Words = ()
     cleanup: Cleanup | None = None
-    baseline: Literal["passes", "fails", "any"] = "passes"
+    baseline: BaselinePolicy = "passes"
     timeout: Duration = 10.0
     retry: Retry | None = None
     every: Duration | None = None
@@ -306,6 +308,9 @@ class Runbook(Noun):
     file: str = ""
     summary: str = ""
     document: str = ""
+    baseline: Mapping[str, BaselinePolicy] = Field(default_factory=dict)
+    """What the target's checks must say before this runbook changes anything, where it is not
+    what the inventory says: `fails` is what the runbook is there to turn green."""
     params: Mapping[str, Param] = Field(default_factory=dict)
     preflight: tuple[Step, ...] = ()
     steps: tuple[Step, ...] = ()

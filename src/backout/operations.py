@@ -355,7 +355,9 @@ def _rollback_record(back: Return) -> dict[str, Any]:
 
 
 def _advice(runbook: Runbook, ended: Ended) -> str:
-    """What the runbook's `diagnose` says of the first red check."""
+    """What the runbook's `diagnose` says of the check that failed, or of what is red still."""
+    if ended.advice or ended.exit_code != 5:
+        return ended.advice
     red: Sequence[Any] = [f for f in ended.findings if f.verdict is not Verdict.PASS]
     said = (health.diagnose(runbook.diagnose, finding) for finding in red)
     return next((words for words in said if words), "") or ""

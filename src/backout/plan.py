@@ -109,6 +109,7 @@ def build(
     started: str = "",
 ) -> Plan:
     """Raises Mistakes when the selection leaves no host for a step."""
+    target = _expecting(target, runbook)
     chosen = _chosen(target, hosts)
     names = tuple(host.name for host in chosen)
     return Plan(
@@ -128,6 +129,15 @@ def build(
         user=user,
         started=started,
     )
+
+
+def _expecting(target: Target, runbook: Runbook) -> Target:
+    """The target with the baseline that this runbook expects of its checks."""
+    checks = {
+        name: check.model_copy(update={"baseline": runbook.baseline.get(name, check.baseline)})
+        for name, check in target.checks.items()
+    }
+    return target.model_copy(update={"checks": checks})
 
 
 def sizes(spec: Sequence[Batch], count: int) -> Iterator[int]:

@@ -144,8 +144,8 @@ class Look:
     """What the secrets in the options' shell texts need."""
     memory: dict[str, Any] = field(default_factory=dict)
     """What the probe wants to find again at its next look (a log's position); JSON data."""
-    known_good: Mapping[str, Any] = field(default_factory=dict)
-    """The facts of this check when the last known-good release had proved itself."""
+    known_good: Any = None
+    """The fact `snapshot` of this check when the last known-good release had proved itself."""
 
 
 class Operator(Protocol):

@@ -74,6 +74,7 @@ def run_text(report: Report) -> str:
         [outcome(report)],
         _hosts(report["hosts"]),
         *(_failure(each) for each in failures),
+        *(_log(host, text) for host, text in report.get("logs", {}).items()),
         _titled("Checks that do not pass", _checks(red)),
         _notes(report),
         _next(report, f"invoke show {report['run']}" if failures else ""),
@@ -166,6 +167,10 @@ def _evidence(output: str) -> list[str]:
     left_out = len(lines) - EVIDENCE
     head = [f"    … {left_out} lines before"] if left_out > 0 else []
     return head + [f"    {line}" for line in lines[-EVIDENCE:]]
+
+
+def _log(host: str, text: str) -> list[str]:
+    return _titled(f"Last log lines{f' on {_line(host)}' if host else ''}", _evidence(text))
 
 
 def _state(report: Report) -> str:

@@ -57,6 +57,7 @@ def run_report(
         },
         "failures": failures(rows),
         "advice": advice,
+        "logs": logs(rows),
         "next": next,
     }
 
@@ -122,6 +123,13 @@ def failures(records: Iterable[Record]) -> list[dict[str, Any]]:
         for record in records
         if record.kind == "end" and record.body["state"] in bad
     ]
+
+
+def logs(records: Iterable[Record]) -> dict[str, str]:
+    """The services' last log lines when a check had failed, by host."""
+    decided = next((record.body for record in records if record.kind == "back_out"), {})
+    found: dict[str, str] = decided.get("logs", {})
+    return found
 
 
 def outputs(records: Iterable[Record]) -> list[dict[str, Any]]:

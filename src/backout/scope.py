@@ -16,6 +16,7 @@ def base(target: Target) -> dict[str, Any]:
         "target": {"name": target.name},
         "secrets": {name: SecretRef(name) for name in target.secrets},
         "source": {
+            "repository": source.repository if source else "",
             "directory": source.directory if source else "",
             "branch": source.branch if source else "",
         },

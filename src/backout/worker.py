@@ -99,6 +99,8 @@ class Worker:
         self.release: Release = plan.release
         self.saved: dict[str, Any] = {}
         self.findings: tuple[Finding, ...] = ()
+        self.failed: tuple[Finding, ...] = ()
+        """What stopped the way forward."""
         self._guard = threading.Lock()
         self._notes = {record.kind: record.body for record in parts.journal.recall(plan.run)}
         self._remember()
@@ -255,11 +257,14 @@ class Worker:
             if back
             else health.required(findings, before, checks, self.plan.accept_red, final=final)
         )
-        return tuple(
+        red = tuple(
             finding
             for finding in findings
             if finding.key in must_pass and finding.verdict is not Verdict.PASS
         )
+        if not back:
+            self.failed = red
+        return red
 
     def examine(
         self, names: Sequence[str], hosts: Sequence[str], *, patient: bool = False

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -136,16 +136,32 @@ class Workplace:
         )
 
     def crew(self, target: Target) -> Crew:
-        crew = Crew(target, self.vault(target), self.state / "here")
+        known_good = cache(lambda: self._snapshots(target))
+        crew = Crew(target, self.vault(target), self.state / "here", known_good)
         self.close_later(crew.close)
         return crew
+
+    def _snapshots(self, target: Target) -> Mapping[str, Any]:
+        """What the checks saw when the last known-good release had proved itself."""
+        row = self.journal.known_good(target.name)
+        records = self.journal.recall(row.run) if row else ()
+        decided = next((record.body for record in records if record.kind == "decided"), {})
+        found: Mapping[str, Any] = decided.get("snapshots", {})
+        return found
 
 
 class Crew:
     """A target's machines: reached once, kept until closed."""
 
-    def __init__(self, target: Target, vault: Vault, home: Path) -> None:
+    def __init__(
+        self,
+        target: Target,
+        vault: Vault,
+        home: Path,
+        known_good: Callable[[], Mapping[str, Any]] = dict,
+    ) -> None:
         self.target = target
+        self.known_good = known_good
         self.vault = vault
         self.clock = SystemClock()
         self._home = home
@@ -222,6 +238,7 @@ class Crew:
             vault=self.vault,
             clock=self.clock,
             names={**scope.base(self.target), **names},
+            known_good=self.known_good(),
             tell=_teller(emit, self.clock) if emit else lambda _: None,
         )
 

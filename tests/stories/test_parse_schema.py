@@ -136,7 +136,7 @@ def test_drift_is_told_since_the_last_known_good_release(parse: ParseServer) -> 
     good = look(parse, classes=["UserConcert"])
     assert "drift" not in good.facts, "there is nothing to hold it against yet"
     parse.set_table("S2")
-    known_good = {"snapshot": good.facts["snapshot"]}
+    known_good = good.facts["snapshot"]
     seen = look(parse, classes=["UserConcert"], known_good=known_good)
     assert "- UserConcert.user: Pointer<_User> required | text" in seen.facts["drift"]
     assert any(

@@ -64,7 +64,7 @@ def observe(
     transport: Transport | None = None,
     restarter: Restarter | None = None,
     memory: dict[str, Any] | None = None,
-    known_good: Mapping[str, Any] | None = None,
+    known_good: Any = None,
 ) -> Observation:
     """Let a probe look once, with options as an inventory has them."""
     model: type[Options] = probe.Options
@@ -81,6 +81,6 @@ def observe(
             vault=vault or Secrets(),
             target=Target(name="prod"),
             memory=memory if memory is not None else {},
-            known_good=known_good or {},
+            known_good=known_good,
         )
     )

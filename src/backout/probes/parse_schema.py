@@ -111,11 +111,11 @@ def _snapshot(known: Mapping[str, Table]) -> Iterator[str]:
 def _drift(look: Look, known: Mapping[str, Table]) -> dict[str, Any]:
     """Held against the last known-good release, else against the first look of this watch."""
     now = list(_snapshot(known))
-    before = look.known_good.get("snapshot") or look.memory.get("snapshot")
-    if before is None:
-        look.memory["snapshot"] = now
-        return {}
-    return {"drift": changed(before, now)}
+    before = look.known_good or look.memory.get("snapshot")
+    if before:
+        return {"drift": changed(before, now)}
+    look.memory["snapshot"] = now
+    return {}
 
 
 def _reason(error: Unanswered) -> str:

@@ -62,7 +62,7 @@ class Sql(Kind):
         except driver.Error as error:
             raise Refused(f"the database cannot be reached: {_words(error)}") from error
         undo = super().before(work)
-        return Undo(undo.text, {"database": work.options.database}, undo.irreversible)
+        return Undo(_included(undo.text), {"database": work.options.database}, undo.irreversible)
 
     def act(self, work: Work) -> Result:
         return _transact(work, work.options.database, _text(work))
@@ -101,6 +101,18 @@ def _text(work: Work) -> str:
         return Path(work.options.file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise Refused(f"{work.options.file} cannot be read: {error}") from error
+
+
+def _included(text: str) -> str:
+    r"""A text that is `\i FILE`, as in psql, is that file's: the journal keeps all of the way
+    back, whatever becomes of the file. Raises Refused."""
+    if not text.startswith("\\i "):
+        return text
+    path = Path(text.removeprefix("\\i ").strip())
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refused(f"the undo {path} cannot be read: {error}") from error
 
 
 def _connect(work: Work, database: str) -> psycopg.Connection[Any]:

@@ -41,7 +41,8 @@ class Verify(Kind):
         red = work.verify(work.options.checks)
         if not red:
             return Result(State.DONE)
-        return Result(State.FAILED, reason="; ".join(_told(finding) for finding in red))
+        shown = "\n".join(f"{f.key}: {f.excerpt}" for f in red if f.excerpt)
+        return Result(State.FAILED, stderr=shown, reason="; ".join(map(_told, red)))
 
     def recall(self, work: Work, undo: Undo) -> Result | None:  # noqa: ARG002 - the seam's form
         """Health is never remembered: look again."""
