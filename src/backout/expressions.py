@@ -19,8 +19,10 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
+from types import ModuleType
 from typing import Any
 
 from backout.validation import did_you_mean
@@ -42,8 +44,7 @@ class CannotTell(Exception):
 def evaluate(expression: str, scope: Scope) -> Any:
     """The expression's value. Raises CannotTell: a missing key, mismatched types, null, NaN, an
     undefined name, or text that is no expression."""
-    import cel  # a third of a second
-
+    cel = _cel()
     strict = _Strict()
     try:
         context = cel.Context(variables=dict(scope), functions=strict.functions)
@@ -76,10 +77,19 @@ _FAILURES = (
 )
 
 
-@lru_cache(maxsize=2048)
-def _compiled(expression: str) -> Any:
+@lru_cache(maxsize=1)
+def _cel() -> Any:
+    """The library, late, and without the prompt of its own command line, which would be most of
+    what importing it costs."""
+    sys.modules.setdefault("cel.cli", ModuleType("cel.cli"))
     import cel
 
+    return cel
+
+
+@lru_cache(maxsize=2048)
+def _compiled(expression: str) -> Any:
+    cel = _cel()
     strict = strictly(expression)
     cel.compile(expression)  # its own words for its mistakes, before ours
     return cel.compile(strict)

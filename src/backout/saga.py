@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from backout.errors import BackoutError, Unreachable
@@ -216,13 +216,13 @@ class Saga:
     # --- records -------------------------------------------------------------------------
 
     def _begin(self, action: Action, undo: Undo, attempt: int) -> None:
-        body = {**_about(action), "attempt": attempt, "run": self.run, "undo": asdict(undo)}
+        body = {**_about(action), "attempt": attempt, "run": self.run, "undo": _plain(undo)}
         self._journal.begin(self.run, action.key, body)
         with self._lock:
             self._entries[action.key] = Entry(action.key, body, None, attempt)
 
     def _end(self, action: Action, result: Result) -> None:
-        body = {**_about(action), **asdict(result), "state": str(result.state)}
+        body = {**_about(action), **_plain(result), "state": str(result.state)}
         self._journal.end(self.run, action.key, body)
         with self._lock:
             known = self._entries.get(action.key, Entry(action.key))
@@ -242,6 +242,11 @@ def numbered(work: Work, attempt: int) -> Work:
 def _harmless(kind: StepKind, work: Work) -> bool:
     """Whether to run it again can do no harm: it says so, or changes nothing."""
     return work.step.readonly or work.step.retry_safe or not kind.changes
+
+
+def _plain(noun: Undo | Result) -> dict[str, Any]:
+    """Its fields. (`dataclasses.asdict` would copy every output deeply.)"""
+    return {field.name: getattr(noun, field.name) for field in fields(noun)}
 
 
 def _about(action: Action) -> dict[str, Any]:

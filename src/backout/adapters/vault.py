@@ -156,6 +156,10 @@ class Redactor:
         self._forms = tuple(sorted(forms, key=lambda form: -len(form.text)))
         self._labels: dict[str, str] = {}
 
+    def silent(self, text: str) -> bool:
+        """Whether `text` certainly holds neither a reference nor a value: the usual case."""
+        return OPEN not in text and not any(form.text in text for form in self._forms)
+
     def adding(self, forms: Iterable[Form]) -> Redactor:
         return Redactor((*self._forms, *forms))
 
@@ -317,6 +321,8 @@ class Vault:
         """`text` with every value replaced by its reference, for the journal. `reveal` is its
         inverse, except for encoded values and parts of values, which become labels."""
         redactor = self.redactor
+        if redactor.silent(text):
+            return text
 
         def reference(form: Form, found: str) -> str:
             exact = form.raw and found == form.text
@@ -328,6 +334,8 @@ class Vault:
         """`text` without any value in force, in whatever encoding it stands there; references
         become readable too. `before` is the character that went before `text`, if any."""
         redactor = self.redactor
+        if redactor.silent(text):
+            return text
         return _around_references(
             text, redactor, lambda form, _: redactor.label(form.name), redactor.label, before
         )
