@@ -59,7 +59,7 @@ class Restart(Kind):
         work.transport.recall(work.key, work.step.timeout)
         restarter = work.restarter()
         before = str(undo.data.get("identity", ""))
-        if restarter.identity().value in ("", before):
+        if not is_new(restarter.identity().value, before):
             return None
         return prove(restarter, before, work)
 
@@ -72,16 +72,22 @@ def prove(restarter: Restarter, before: str, work: Work) -> Result:
     soak = work.options.soak if work.options.soak is not None else work.target.rollout.soak
     now = restarter.identity()
     limit = work.clock.monotonic() + work.options.within
-    while not (now.up and now.value and now.value != before):
+    while not (now.up and is_new(now.value, before)):
         if work.clock.monotonic() >= limit:
-            return _not_new(now, before, work.options.within)
+            return _not_new(now, work.options.within)
         work.clock.sleep(POLL)
         now = restarter.identity()
     return _soaked(restarter.identity, now, soak, work)
 
 
-def _not_new(now: Identity, before: str, within: float) -> Result:
-    if now.up and now.value == before:
+def is_new(now: str, before: str) -> bool:
+    """Whether something serves now, and nothing of what served before does: an identity is one
+    word for each serving process."""
+    return bool(now) and set(now.split()).isdisjoint(before.split())
+
+
+def _not_new(now: Identity, within: float) -> Result:
+    if now.up and now.value:
         reason = "the process that answered before the restart still serves"
     else:
         reason = f"not up within {within:g} s: {now.detail or 'the backend does not know it'}"
