@@ -86,7 +86,8 @@ class Engine:
         self.worker.phase("preflight", self.plan.hosts)
         self.parts.vault.fetch(secrets_of(self.plan))
         self._all_well(self.plan.preflight, self._look)
-        self._all_well(tuple(self.plan.actions), self._way_back)
+        bring_their_own = [a for a in self.plan.actions if self.worker.kind(a).undoes]
+        self._all_well(bring_their_own, self._way_back)
 
     def _look(self, action: Action) -> str:
         result = self.worker.do(action)
