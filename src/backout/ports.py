@@ -151,6 +151,10 @@ class Look:
 class Operator(Protocol):
     """The person at the terminal, if there is one."""
 
+    @property
+    def asking(self) -> bool:
+        """Whether a question stands open: a signal then is a no."""
+
     def confirm(self, question: str, *, typed: str = "") -> bool:
         """Yes or no; with `typed`, the person must type that word. Raises Refused without a
         terminal, unless `--yes` was given."""

@@ -315,6 +315,7 @@ class TerminalOperator:
         self._stdin = stdin
         self._yes = yes
         self._one_at_a_time = threading.Lock()
+        self.asking = False
 
     def confirm(self, question: str, *, typed: str = "") -> bool:
         """Yes or no; with `typed`, that word has to be typed. Raises Refused without a
@@ -332,5 +333,9 @@ class TerminalOperator:
                 )
             stream.write(f"{question} {f'Type {clean(typed)} to go on:' if typed else '[y/N]'} ")
             stream.flush()
-            answer = self._stdin.readline().strip()
+            self.asking = True
+            try:
+                answer = self._stdin.readline().strip()
+            finally:
+                self.asking = False
         return answer == typed if typed else answer.lower() in ("y", "yes")
