@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from backout.errors import BackoutError, Unreachable
+from backout.errors import BackoutError, Interrupted, Unreachable
 from backout.model import Result, State, Step, Undo
 from backout.plan import Action
 from backout.ports import Clock, Journal, Record, StepKind, Work
 
 ATTEMPTS = 3
-"""How often one undo is tried within one process before a person is asked."""
+"""How often an act or an undo whose end is not seen is tried within one process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +118,7 @@ class Saga:
 
     def _forward(self, action: Action, kind: StepKind, work: Work, entry: Entry) -> Result:
         if entry.begin and not entry.end:
-            unknown = Result(State.UNKNOWN, reason="interrupted, and its outcome is not known")
-            return self._sort_out(action, kind, work, entry.undo, entry.attempt, unknown)
+            return self._persist(action, kind, work, entry.undo, entry.attempt)
         try:
             if work.step.check and kind.done(work):
                 return Result(State.SKIPPED, reason="already done")
@@ -128,32 +127,47 @@ class Saga:
             return Result(State.UNREACHABLE, reason=error.what)
         except BackoutError as error:
             return Result(State.FAILED, reason=error.what)
-        return self._persist(action, kind, work, undo, entry.attempt + 1)
+        return self._persist(action, kind, work, undo)
 
     def _persist(
-        self, action: Action, kind: StepKind, work: Work, undo: Undo, attempt: int
+        self, action: Action, kind: StepKind, work: Work, undo: Undo, interrupted: int = 0
     ) -> Result:
-        """Act, and again while it fails and the step's `retry` lasts."""
+        """Act, and again while it fails and the step's `retry` lasts. An interrupted attempt is
+        sorted out first."""
         retry = work.step.retry
         limit = self._clock.monotonic() + (retry.for_ if retry else 0.0)
-        while True:
-            result = self._act(action, kind, work, undo, attempt)
-            late = not retry or self._clock.monotonic() + retry.every > limit
-            if retry is None or late or result.state is not State.FAILED:
-                return result
+        if interrupted:
+            unknown = Result(State.UNKNOWN, reason="interrupted, and its outcome is not known")
+            result = self._sort_out(action, kind, work, undo, interrupted, unknown, ATTEMPTS)
+        else:
+            result = self._act(action, kind, work, undo, self.entry(action.key).attempt + 1)
+        while retry and result.state is State.FAILED:
+            if self._clock.monotonic() + retry.every > limit:
+                break
             self._clock.sleep(retry.every)
-            attempt = self.entry(action.key).attempt + 1
+            result = self._act(action, kind, work, undo, self.entry(action.key).attempt + 1)
+        return result
 
-    def _act(self, action: Action, kind: StepKind, work: Work, undo: Undo, attempt: int) -> Result:
+    def _act(
+        self,
+        action: Action,
+        kind: StepKind,
+        work: Work,
+        undo: Undo,
+        attempt: int,
+        left: int = ATTEMPTS,
+    ) -> Result:
         self._begin(action, undo, attempt)
         try:
             result = kind.act(numbered(work, attempt))
         except Unreachable as error:
             return Result(State.UNREACHABLE, reason=error.what)
+        except Interrupted:
+            raise
         except BackoutError as error:
             return Result(State.FAILED, reason=error.what)
         if result.state is State.UNKNOWN:
-            return self._sort_out(action, kind, work, undo, attempt, result)
+            return self._sort_out(action, kind, work, undo, attempt, result, left)
         return result
 
     def _sort_out(
@@ -164,8 +178,10 @@ class Saga:
         undo: Undo,
         attempt: int,
         unknown: Result,
+        left: int,
     ) -> Result:
-        """The end of this attempt was not seen: ask the machine, then the step's own check."""
+        """The end of this attempt was not seen: ask the machine, then the step's own check.
+        `left` is how often it may still be tried within this process."""
         try:
             recalled = kind.recall(numbered(work, attempt), undo)
             if recalled is not None and recalled.state is not State.UNKNOWN:
@@ -176,8 +192,8 @@ class Saga:
         if done:
             return Result(State.DONE, reason="its check says that it is done")
         may_run = recalled is None or done is False or _harmless(kind, work)
-        if may_run and attempt < ATTEMPTS:
-            return self._act(action, kind, work, undo, attempt + 1)
+        if may_run and left > 1:
+            return self._act(action, kind, work, undo, attempt + 1, left - 1)
         return replace(unknown, reason=(recalled and recalled.reason) or unknown.reason)
 
     # --- back ----------------------------------------------------------------------------
@@ -189,13 +205,16 @@ class Saga:
             return self._undo(action, kind, work, entry)
         except Unreachable as error:
             return Result(State.UNREACHABLE, reason=error.what)
+        except Interrupted:
+            raise
         except BackoutError as error:
             return Result(State.FAILED, reason=error.what)
 
     def _never_began(self, kind: StepKind, work: Work, entry: Entry) -> bool:
-        """Also makes sure that an interrupted action does not run on beside its undo."""
+        """Also makes sure that an interrupted action does not run on beside its undo. Attempts
+        before an interrupted one did begin."""
         forward = replace(work, key=note_key(entry.run, entry.key, entry.attempt))
-        return kind.recall(forward, entry.undo) is None
+        return kind.recall(forward, entry.undo) is None and entry.attempt == 1
 
     def _undo(self, action: Action, kind: StepKind, work: Work, entry: Entry) -> Result:
         """Undos are idempotent: one whose end was not seen is run again, never beside itself."""
