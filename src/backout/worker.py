@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any, TypeVar
 
 from backout import expressions, health, scope, templating
@@ -102,6 +103,7 @@ class Worker:
         self.failed: tuple[Finding, ...] = ()
         """What stopped the way forward."""
         self._guard = threading.Lock()
+        self._unchanging: dict[str, dict[str, Any]] = {}
         self._notes = {record.kind: record.body for record in parts.journal.recall(plan.run)}
         self._remember()
 
@@ -111,6 +113,7 @@ class Worker:
         """A decision that must survive a crash."""
         self.parts.journal.note(self.plan.run, name, body)
         self._notes[name] = body
+        self.__dict__.pop("baseline", None)
 
     def decided(self, body: Mapping[str, Any]) -> None:
         """The outcome, which the journal has recorded together with the ledger."""
@@ -119,7 +122,7 @@ class Worker:
     def noted(self, name: str) -> Mapping[str, Any] | None:
         return self._notes.get(name)
 
-    @property
+    @cached_property
     def baseline(self) -> Baseline:
         record = self.noted("baseline")
         return Baseline.of(record) if record else Baseline()
@@ -147,7 +150,9 @@ class Worker:
         if known is None or anew:
             self.tell(action, "running")
         result = self.saga.perform(action, self.kind(action), work, anew=anew)
-        self._keep(action, result)
+        lost = self._keep(action, result)
+        if lost:
+            result = replace(result, state=State.FAILED, reason=lost)
         return self._told(action, result) if known is None or anew else result
 
     def undo(self, action: Action, entry: Entry) -> Result:
@@ -206,10 +211,14 @@ class Worker:
     def scope(self, host: str) -> dict[str, Any]:
         """The names that this run's templates may use on a host."""
         plan = self.plan
+        if host not in self._unchanging:
+            self._unchanging[host] = {
+                **scope.on(plan.target, self.host(host)),
+                "params": templating.without_references(dict(plan.params)),
+                "run": {"id": plan.run, "user": plan.user, "started": plan.started},
+            }
         return {
-            **scope.on(plan.target, self.host(host)),
-            "params": templating.without_references(dict(plan.params)),
-            "run": {"id": plan.run, "user": plan.user, "started": plan.started},
+            **self._unchanging[host],
             "release": scope.release_names(self.release, plan.previous),
             "saved": dict(self.saved),
         }
@@ -218,21 +227,30 @@ class Worker:
         return self.plan.target.hosts[name] if name else None
 
     def _wanted(self, action: Action) -> bool:
+        """Raises Mistakes when nobody can tell."""
         when = action.step.when
-        return not when or expressions.holds(when, self.scope(action.host))
+        try:
+            return not when or expressions.holds(when, self.scope(action.host))
+        except expressions.CannotTell as error:
+            raise Mistakes(f"cannot tell `when: {when}`: {error.reason}") from error
 
-    def _keep(self, action: Action, result: Result) -> None:
-        """What a step saves, later steps may use; the commit it makes is the release's."""
+    def _keep(self, action: Action, result: Result) -> str:
+        """What a step saves, later steps may use; the commit it makes is the release's. Returns
+        why something could not be saved."""
         if not result.ok:
-            return
+            return ""
         facts = {"stdout": result.stdout, "stderr": result.stderr, "exit_code": result.exit_code}
         names = {**facts, **result.saved}
         with self._guard:
             for name, expression in action.step.save.items():
-                value = expressions.evaluate(expression, names)
+                try:
+                    value = expressions.evaluate(expression, names)
+                except expressions.CannotTell as error:
+                    return f"cannot save {name}: {error.reason}"
                 self.saved[name] = templating.without_references(value)
             if action.step.kind == "commit":
                 self.release = replace(self.release, commit=str(result.saved["commit"]))
+        return ""
 
     def _remember(self) -> None:
         """Take up what an earlier process of this run kept."""
