@@ -149,6 +149,16 @@ def test_what_never_began_is_recalled_as_nothing(here: LocalTransport) -> None:
     assert here.recall("run/step", 1.0) is None
 
 
+def test_a_command_that_comes_after_it_was_said_never_to_have_begun_does_not_run(
+    here: LocalTransport, tmp_path: Path
+) -> None:
+    assert here.recall("run/step", 1.0) is None
+    late = here.run(Command(f"touch {tmp_path}/ran", key="run/step"))
+    assert late.state is State.FAILED
+    assert late.reason == "it came too late: here was told that it never began"
+    assert not (tmp_path / "ran").exists()
+
+
 def test_what_ended_is_recalled_exactly(here: LocalTransport) -> None:
     here.run(Command("echo out; echo err >&2; exit 5", key="run/step"))
     result = here.recall("run/step", 1.0)

@@ -83,6 +83,11 @@ bo_alive() {
   bo_started "$bo_p"
   if [ -n "$bo_s" ]; then [ "$bo_s" = "$bo_s0" ]; else kill -0 "-$bo_p" 2>/dev/null; fi
 }
+bo_folder() {
+  [ -d "$bo_dir" ] || {
+    mkdir -p "$bo_dir" && bo_booted && echo "$bo_b" >"$bo_dir/boot"
+  } 2>/dev/null
+}
 bo_ended() {
   bo_r= bo_e=; { read -r bo_r bo_e <"$bo_note.end"; } 2>/dev/null; [ "$bo_e" = end ]
 }
@@ -97,13 +102,12 @@ bo_show() {
 
 _CLAIM = r"""
 bo_w=run
-[ -d "$bo_dir" ] || {
-  mkdir -p "$bo_dir" && bo_booted && echo "$bo_b" >"$bo_dir/boot"
-} 2>/dev/null
+bo_folder
 bo_started $$; bo_booted; bo_me="$$ $bo_b $bo_s"; set -C
 if { echo "$bo_me" >"$bo_note.start"; } 2>/dev/null; then :
 elif bo_ended; then bo_w=ended
 elif bo_alive; then bo_w=running
+elif [ "$bo_p" = void ]; then bo_w=void
 elif { echo "$bo_me" >|"$bo_note.start"; } 2>/dev/null; then :
 else bo_w=full; fi
 set +C
@@ -115,13 +119,19 @@ if [ "$bo_t" != "$bo_token" ]; then bo_say fenced; exit 1; fi
 { echo "$bo_step" >"$bo_lock/step"; } 2>/dev/null
 """
 
+# What never began is declared void, so that a command still on its way cannot begin later,
+# beside whatever is done instead.
 _RECALL = r"""
 bo_w=none bo_r=0
+if [ ! -e "$bo_note.start" ]; then
+  if { read -r bo_b0 <"$bo_dir/boot"; } 2>/dev/null; then
+    bo_booted; [ "$bo_b0" = "$bo_b" ] || bo_w=lost
+  fi
+  [ $bo_w = lost ] || { bo_folder; set -C; echo void >"$bo_note.start"; set +C; } 2>/dev/null
+fi
 if [ -e "$bo_note.start" ]; then
-  if bo_alive; then bo_w=running; else bo_w=lost; fi
+  if bo_alive; then bo_w=running; elif [ "$bo_p" = void ]; then bo_w=none; else bo_w=lost; fi
   if bo_ended; then bo_w=ended; fi
-elif { read -r bo_b0 <"$bo_dir/boot"; } 2>/dev/null; then
-  bo_booted; [ "$bo_b0" = "$bo_b" ] || bo_w=lost
 fi
 bo_say $bo_w $bo_p
 [ $bo_w = none ] || bo_show
@@ -414,6 +424,8 @@ class ShellTransport(ABC):
                 return ran.not_started(f"fenced: another run has taken the lock of {name}")
             case "full":
                 return ran.not_started(f"its note cannot be written in {self.home} on {name}")
+            case "void":
+                return ran.not_started(f"it came too late: {name} was told that it never began")
             case "running":
                 return ran.unknown(f"this very command still runs on {name}: recall it")
         self._complete(key, "out", ran.out)
