@@ -9,13 +9,21 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from backout import reporting
+from backout import reporting, telling
 from backout.adapters import ui
 from backout.answer import Answer
 from backout.errors import BackoutError, Interrupted
 from backout.workplace import Workplace
 
 CHANGING = ("deploy", "run", "rollback", "resume", "abort")
+WATCHING = (
+    "watch",
+    "alert.ack",
+    "alert.silence",
+    "schedule.install",
+    "schedule.remove",
+    "schedule.show",
+)
 TEXTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "run": reporting.run_text,
     "plan": reporting.plan_text,
@@ -26,6 +34,9 @@ TEXTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "lint": reporting.lint_text,
     "doctor": reporting.doctor_text,
     "unlock": reporting.unlock_text,
+    "watch": telling.watch_text,
+    "alert": telling.alert_text,
+    "schedule": telling.schedule_text,
     "init": reporting.init_text,
     "demo": lambda _: "",
 }
@@ -61,6 +72,10 @@ def _answer(verb: str, workplace: Workplace, screen: Console, words: Mapping[str
         from backout import beginnings
 
         return _call(beginnings.Beginning(workplace, screen, words), verb)
+    if verb in WATCHING:
+        from backout.watching import Watching
+
+        return _call(Watching(workplace, screen, words), verb.replace(".", "_"))
     from backout.inspections import Inspection
 
     return _call(Inspection(workplace, screen, words), verb)

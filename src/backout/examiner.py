@@ -130,6 +130,24 @@ class Examiner:
                 pool.shutdown(cancel_futures=True)
                 raise
 
+    def roots(self) -> tuple[tuple[str, str | None], ...]:
+        """Every check that others do not lead to, with each host it runs on (None: on none)."""
+        turn = _Round(tuple(self.target.hosts), {}, {}, patient=False)
+        return tuple(
+            (check.name, host.name if host else None)
+            for check in self._roots(())
+            for host in turn.hosts_of(check, self.target)
+        )
+
+    def look(
+        self, check: str, host: str | None, release: Release | None = None
+    ) -> tuple[Finding, ...]:
+        """One of the `roots` and what it leads to, now and in this thread."""
+        names = {**self.names, **_released(release)}
+        turn = _Round(tuple(self.target.hosts), {}, names, patient=False)
+        place = _Place(self.target.checks[check], self.target.hosts[host] if host else None)
+        return self._prove(place, turn, {})
+
     def _roots(self, names: Sequence[str]) -> tuple[Check, ...]:
         """The checks to begin with: a check that others lead to is reached through them."""
         checks = self.target.checks

@@ -289,7 +289,7 @@ class _TargetJudge(_Judge):
             if key in ("hosts", "groups"):
                 for name, _inner in node.items():
                     yield from self.place((key, name))
-            elif key in ("service", "notify"):
+            elif key in ("service", "notify", "deadman"):
                 yield from self.template((key,), _known(self.noun, None, ()))
             elif key not in ("vars", "checks"):
                 yield from self.plain((key,))

@@ -42,6 +42,7 @@ __all__ = [
     "load_target",
     "names",
     "resolve",
+    "targets",
     "thaw",
 ]
 
@@ -178,6 +179,14 @@ def lint(root: Path, tables: Tables) -> tuple[Mistake, ...]:
     for path in inventories:
         _attempt(partial(load_target, path, tables, base=path.resolve() in bases), mistakes)
     return tuple(sorted(set(mistakes)))
+
+
+def targets(folder: Path) -> list[str]:
+    """The names of the inventories in `folder` that stand for themselves: others may extend an
+    inventory that need not be whole."""
+    inventories = _files(folder)
+    bases = {base for path in inventories for base in _bases(path)}
+    return sorted({path.stem for path in inventories if path.resolve() not in bases})
 
 
 def _attempt(load: Callable[[], T], mistakes: list[Mistake]) -> T | None:

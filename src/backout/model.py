@@ -12,8 +12,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
 
 # --- small types -------------------------------------------------------------------------
 
@@ -64,6 +74,14 @@ NO_TEMPLATE = "not a {{ template }}"
 def _template(value: str) -> str:
     if "{{" not in value:
         raise ValueError(NO_TEMPLATE)
+    return value
+
+
+def _timezone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        raise ValueError(f"{value!r} is not a timezone; write Europe/Berlin, or UTC") from None
     return value
 
 
@@ -183,11 +201,22 @@ class Retry(Noun):
 
 
 class Alert(Noun):
-    """How many bad results open an alert, how many good ones resolve it, and reminders."""
+    """How many bad results open an alert, how many good ones resolve it, and reminders.
+
+    `after: 3` means three in a row; with `of: 5` it means three of the last five.
+    """
 
     after: int = Field(default=3, ge=1)
+    of: int | None = Field(default=None, ge=1, le=100)
     recover: int = Field(default=2, ge=1)
     remind: Duration | None = None
+
+    @field_validator("of")
+    @classmethod
+    def _wide_enough(cls, of: int | None, info: ValidationInfo) -> int | None:
+        if of is not None and of < info.data.get("after", 1):
+            raise ValueError(f"must be at least `after`, which is {info.data['after']}")
+        return of
 
 
 class Cleanup(Noun):
@@ -240,7 +269,12 @@ class Target(Noun):
     rollout: Rollout = Rollout()
     checks: Mapping[str, Check] = Field(default_factory=dict)
     bake: Bake | None = None
+    timezone: Annotated[str, AfterValidator(_timezone)] = "UTC"
+    """In which `cron` schedules are meant."""
     notify: Words = ()
+    """Apprise URLs."""
+    deadman: str = ""
+    """Asked while the schedule is kept, and with `/fail` when it is not: a dead-man's switch."""
 
     def select(self, on: str) -> tuple[Host, ...]:
         """The hosts that `on` names (`all`, a group or a host), in inventory order."""
@@ -393,7 +427,8 @@ class Identity:
 
     up: bool
     value: str = ""
-    """Differs whenever the serving process is another one (PID and start time, container id)."""
+    """One word for each serving process (PID and start time, container id); a word is never
+    used again, so a service is new when none of its old words is left."""
     restarts: int | None = None
     """How often the backend restarted it by itself; None when the backend does not count."""
     uptime: float | None = None
@@ -477,3 +512,73 @@ class Event:
     """`running`, or a State, or a Verdict."""
     seconds: float = 0.0
     detail: str = ""
+
+
+# --- watching ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Spot:
+    """One check of one target, on one host or on none: what has a schedule and a history."""
+
+    target: str
+    check: str
+    host: str = ""
+
+    @property
+    def key(self) -> str:
+        return f"{self.check}@{self.host}" if self.host else self.check
+
+    def __str__(self) -> str:
+        return f"{self.target}/{self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One look at a spot, as history keeps it."""
+
+    spot: Spot
+    at: float
+    """Seconds since the epoch."""
+    verdict: Verdict
+    elapsed_ms: float
+    queued_ms: float = 0.0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """Something that is wrong from `since` until `resolved`."""
+
+    spot: Spot
+    kind: str
+    """`fail` when it is seen to be wrong, `unknown` when nobody can tell."""
+    since: float
+    opened: float
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    id: int = 0
+    told: float | None = None
+    """When it was last written to somebody; None while it is kept quiet."""
+    acked: str = ""
+    """Who knows about it."""
+    resolved: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One message to one destination, until it is delivered."""
+
+    target: str
+    destination: str
+    kind: str
+    """`open`, `worse`, `remind`, `resolve`, `note` or `digest`."""
+    key: str
+    """The same for every attempt: a receiver that honours it sees the message once."""
+    title: str
+    body: str
+    created: float
+    incident: int = 0
+    id: int = 0
+    attempts: int = 0
+    retry_at: float = 0.0
+    failure: str = ""

@@ -8,6 +8,7 @@ import secrets
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
@@ -233,6 +234,12 @@ class Operation:
                 f"{name} is on release {row.release} already",
                 next=f"invoke status --target {name}",
             )
+        only = self.words.get("only")
+        if only and [row.id for row in runs] != [only]:
+            raise Refused(
+                f"run {only} is not the only one since release {to} of {name}",
+                next=f"invoke history --target {name}",
+            )
         plans = tuple(thaw(row.id, row.verb, row.plan) for row in runs)
         return Return(run, plans, to)
 
@@ -311,13 +318,19 @@ def owner() -> str:
 
 @contextmanager
 def interruptible(stop: Stop, screen: Screen, target: str) -> Iterator[None]:
-    """The first signal stops the run, which backs out; the second leaves at once."""
+    """The first signal stops the run, which backs out; the second leaves at once. Beside the
+    main thread, signals are another's."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
 
     def handle(number: int, _frame: object) -> None:
         name = {signal.SIGINT: "Ctrl-C"}.get(signal.Signals(number), signal.Signals(number).name)
         if stop.reason:
             leave(screen, target)
         stop(f"interrupted by {name}")
+        if screen.operator.asking:
+            raise Refused(f"not confirmed: interrupted by {name}")
         screen.interrupted()
 
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -22,12 +22,16 @@ from invoke.tasks import Task, task
 HELP = {
     "accept_red": "--accept-red NAME: go ahead although this check is red now. Repeatable.",
     "check": "--check NAME: only this check, and those that follow it. Repeatable.",
+    "as_": "service (watch, the default), timer or crontab (verify).",
+    "every": "How often a timer or crontab verifies: 5m, 1h, 1d.",
+    "for_": "How long: 30m, 2h, 1d; 0s ends it.",
     "force": "Take the lock even when its holder may still be alive.",
     "hosts": "Only these hosts or groups, separated by commas.",
     "json": "Print one JSON object on stdout, and nothing else there.",
     "junit": "Also write the checks to this file, as JUnit XML.",
     "message": "The runbook's `message` parameter: the commit message.",
     "offline": "Resolve only; ask no host anything.",
+    "once": "Look at everything once, tell what there is to tell, and end.",
     "param": "--param NAME=VALUE: a parameter of the runbook. Repeatable.",
     "run": "The run's name, as `history` shows it.",
     "runbook": "A name in runbooks/, or a path.",
@@ -35,7 +39,6 @@ HELP = {
     "to": "The release to go back to: its number, or its commit.",
     "yes": "Answer every confirmation with yes.",
 }
-REPEATABLE = ("accept_red", "check", "param")
 
 
 class Verb(Task):  # type: ignore[type-arg]
@@ -46,7 +49,7 @@ class Verb(Task):  # type: ignore[type-arg]
         super().__init__(
             body,
             help={word: HELP[word] for word in words},
-            iterable=[word for word in words if word in REPEATABLE],
+            iterable=[name for name, word in words.items() if "list" in str(word.annotation)],
             auto_shortflags=False,  # `-h` must stay help, not become --hosts
         )
 
@@ -92,7 +95,7 @@ def plan(
     offline: bool = False,
     json: bool = False,
 ) -> None:
-    """Show what would run where, and every undo; change nothing.
+    """Show what would run where, and every undo.
 
     Probes the target read-only (not at all with --offline) and names every
     point of no return. The runbook is `deploy` unless --runbook says otherwise.
@@ -126,7 +129,7 @@ def deploy(
     yes: bool = False,
     json: bool = False,
 ) -> None:
-    """Run runbooks/deploy.yaml: ship it, prove it, or back it out.
+    """Run runbooks/deploy.yaml: ship, prove, or back out.
 
     Example: invoke deploy --target prod --message "Fix the timeout"
 
@@ -245,7 +248,7 @@ def verify(
 
 @task(klass=Verb)
 def status(c: Context, target: str | None = None, json: bool = False) -> None:
-    """Ask the hosts what runs where, and hold it against the ledger.
+    """Ask the hosts what runs where; compare the ledger.
 
     Example: invoke status --target prod
 
@@ -265,7 +268,7 @@ def history(c: Context, target: str | None = None, json: bool = False) -> None:
 
 @task(klass=Verb)
 def show(c: Context, run: str, json: bool = False) -> None:
-    """Show one run whole: who did what when and where, and the proof.
+    """Show one run whole: who did what, when and where.
 
     Example: invoke show 20261122-073403-4f1a
 
@@ -276,7 +279,7 @@ def show(c: Context, run: str, json: bool = False) -> None:
 
 @task(klass=Verb)
 def lint(c: Context, json: bool = False) -> None:
-    """Check every runbook and inventory; name all mistakes at once.
+    """Check every runbook and inventory; name all mistakes.
 
     Example: invoke lint
 
@@ -287,7 +290,7 @@ def lint(c: Context, json: bool = False) -> None:
 
 @task(klass=Verb)
 def doctor(c: Context, target: str | None = None, json: bool = False) -> None:
-    """Say what can be reached, what is missing, and how to get it.
+    """Say what can be reached, and how to get what is missing.
 
     Names the version of everything that a run would use.
 
@@ -306,7 +309,7 @@ def unlock(
     yes: bool = False,
     json: bool = False,
 ) -> None:
-    """Show who holds a target's lock; take it when that is safe.
+    """Show who holds the lock; take it when that is safe.
 
     Example: invoke unlock --target prod
 
@@ -318,7 +321,7 @@ def unlock(
 
 @task(klass=Verb)
 def init(c: Context, json: bool = False) -> None:
-    """Write a tasks.py, a runbook and an inventory to start from.
+    """Write a tasks.py, a runbook and an inventory.
 
     Overwrites nothing.
 
@@ -329,13 +332,125 @@ def init(c: Context, json: bool = False) -> None:
 
 @task(klass=Verb)
 def demo(c: Context, yes: bool = False, json: bool = False) -> None:
-    """Take a two-minute tour: deploy, break it, watch it come back.
+    """Take a two-minute tour: deploy, break, come back.
 
     All of it happens on this machine, in a directory of its own.
 
     Example: backout demo
     """
     act(c, "demo", yes=yes, json=json)
+
+
+@task(klass=Verb)
+def watch(
+    c: Context,
+    target: list[str] | None = None,
+    once: bool = False,
+    json: bool = False,
+) -> None:
+    """Run checks on schedule; tell when one goes bad.
+
+    Watches every inventory that has checks, or those that --target names
+    (repeatable). SIGHUP or a changed file: the inventories are read again.
+    SIGTERM or Ctrl-C: what is under way is finished and written.
+
+    Example: invoke watch --target prod
+
+    Exit codes: 0 stopped; 2 a mistake in the files; 7 another watcher runs
+    here. With --once as for verify: 0, 6 or 9.
+    """
+    act(c, "watch", target=target, once=once, json=json)
+
+
+@task(klass=Verb)
+def alert_ack(
+    c: Context, target: str | None = None, check: str | None = None, json: bool = False
+) -> None:
+    """Acknowledge what is open now: no more reminders of it.
+
+    Of all targets and checks, or those that are named (alive, or alive@web1).
+
+    Example: invoke alert.ack --target prod --check alive
+
+    Exit codes: 0 acknowledged; 3 there is no such open alert.
+    """
+    act(c, "alert.ack", target=target, check=check, json=json)
+
+
+@task(klass=Verb)
+def alert_silence(
+    c: Context,
+    for_: str | None = None,
+    target: str | None = None,
+    check: str | None = None,
+    json: bool = False,
+) -> None:
+    """Keep quiet about a target or check for a while.
+
+    What is still wrong when the silence ends is told then.
+
+    Example: invoke alert.silence --target prod --check alive --for 2h
+
+    Exit codes: 0 silenced; 2 a mistake in the words.
+    """
+    act(c, "alert.silence", target=target, check=check, for_=for_, json=json)
+
+
+@task(klass=Verb)
+def schedule_install(
+    c: Context,
+    target: str | None = None,
+    as_: str | None = None,
+    every: str | None = None,
+    yes: bool = False,
+    json: bool = False,
+) -> None:
+    """Have the machine watch, or verify regularly.
+
+    --as service keeps `watch` running under systemd; --as timer verifies by a
+    systemd timer, --as crontab by a line in your crontab, each --every so
+    often. Shows exactly what it writes, and asks.
+
+    Example: invoke schedule.install --target prod --as timer --every 5m
+
+    Exit codes: 0 installed, or was installed already; 2 a mistake in the words;
+    3 not confirmed, or the machine refused.
+    """
+    act(c, "schedule.install", target=target, as_=as_, every=every, yes=yes, json=json)
+
+
+@task(klass=Verb)
+def schedule_remove(
+    c: Context,
+    target: str | None = None,
+    as_: str | None = None,
+    yes: bool = False,
+    json: bool = False,
+) -> None:
+    """Remove what schedule.install wrote, and nothing else.
+
+    Example: invoke schedule.remove --target prod
+
+    Exit codes: 0 removed; 3 not confirmed, or the machine refused.
+    """
+    act(c, "schedule.remove", target=target, as_=as_, yes=yes, json=json)
+
+
+@task(klass=Verb)
+def schedule_show(c: Context, json: bool = False) -> None:
+    """Show what is installed for this directory.
+
+    Example: invoke schedule.show
+    """
+    act(c, "schedule.show", json=json)
+
+
+def _within(name: str, **tasks: Task) -> Collection:  # type: ignore[type-arg]
+    """Tasks under a common name: `alert.ack`."""
+    collection = Collection(name)
+    for own, each in tasks.items():
+        collection.add_task(each, name=own)
+    return collection
 
 
 ns = Collection(
@@ -353,8 +468,13 @@ ns = Collection(
     lint,
     doctor,
     unlock,
+    watch,
     init,
     demo,
+)
+ns.add_collection(_within("alert", ack=alert_ack, silence=alert_silence))
+ns.add_collection(
+    _within("schedule", install=schedule_install, remove=schedule_remove, show=schedule_show)
 )
 
 

@@ -1,0 +1,277 @@
+"""Findings -> open, worse, remind, resolve. Pure.
+
+What is not a pass is never healthy. A check that fails and a check that cannot tell both count
+towards an alert; the words say which of the two it is. Each time that an alert opens again within
+the hour, it takes twice as many good looks to resolve it: a check that flaps is told of, not
+about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from backout.model import Alert, Check, Finding, Incident, Letter, Spot, Verdict, duration
+
+FLAPS_WITHIN = 3600.0
+"""How long an opened alert counts as recent."""
+PATIENCE = 32
+"""A flapping check needs at most so many times its usual number of good looks."""
+DIGEST_FROM = 3
+"""So many messages that wait for one destination become one."""
+_LETTER = {Verdict.PASS: "p", Verdict.FAIL: "f", Verdict.ERROR: "e", Verdict.INCONCLUSIVE: "i"}
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """When an alert opens and resolves."""
+
+    after: int = 3
+    of: int = 0
+    """Zero: `after` in a row. Else `after` out of the last `of`."""
+    recover: int = 2
+    remind: float | None = None
+    quiet: bool = False
+    """It may be red until it has been green once: a deploy is there to turn it green."""
+
+    @classmethod
+    def of_check(cls, check: Check) -> Policy:
+        alert: Alert = check.alert
+        quiet = check.baseline != "passes"
+        return cls(alert.after, alert.of or 0, alert.recover, alert.remind, quiet)
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """What is remembered of a spot from look to look."""
+
+    ill: str = ""
+    """The kind of the open alert: `fail`, `unknown`, or none."""
+    bad: int = 0
+    """Looks in a row that did not pass."""
+    fails: int = 0
+    """Looks in a row that failed: no doubt about them."""
+    good: int = 0
+    last: str = ""
+    """The last looks, newest at the end: p, f, e, i."""
+    since: float = 0.0
+    """When it began to be bad; zero while it is not."""
+    opened: tuple[float, ...] = ()
+    """When an alert opened lately."""
+    green: bool = False
+    """It passed at least once."""
+
+    @property
+    def flaps(self) -> int:
+        """How often it has opened lately, beyond the first time."""
+        return max(0, len(self.opened) - 1)
+
+    def record(self) -> dict[str, Any]:
+        return {name: value for name, value in asdict(self).items() if value}
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Pulse:
+        return cls(**{**record, "opened": tuple(record.get("opened", ()))})
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """The state has changed."""
+
+    kind: str
+    """`open`, `worse` or `resolve`."""
+    ill: str = ""
+    since: float = 0.0
+
+
+def weigh(pulse: Pulse, verdict: Verdict, at: float, policy: Policy) -> tuple[Pulse, Flip | None]:
+    """One more look."""
+    pulse = _counted(pulse, verdict, at, policy)
+    if pulse.ill:
+        return _weigh_ill(pulse, policy)
+    if not _alarming(pulse, policy):
+        return pulse, None
+    ill = "fail" if "f" in pulse.last[-max(policy.after, policy.of) :] else "unknown"
+    opened = (*(t for t in pulse.opened if at - FLAPS_WITHIN < t <= at), at)
+    return replace(pulse, ill=ill, opened=opened), Flip("open", ill, pulse.since)
+
+
+def in_doubt(pulse: Pulse, policy: Policy) -> bool:
+    """Between the first bad look and the alert, or between the first good one and its end."""
+    if pulse.ill:
+        return 0 < pulse.good < policy.recover
+    return pulse.bad > 0 and not _alarming(pulse, policy) and not (policy.quiet and not pulse.green)
+
+
+def needed(pulse: Pulse, policy: Policy) -> int:
+    """How many good looks in a row resolve the alert."""
+    return policy.recover * int(min(2**pulse.flaps, PATIENCE))
+
+
+def _counted(pulse: Pulse, verdict: Verdict, at: float, policy: Policy) -> Pulse:
+    last = (pulse.last + _LETTER[verdict])[-max(policy.of, policy.after, 1) :]
+    if verdict is Verdict.PASS:
+        over = not pulse.ill and not (policy.of and set(last) - {"p"})
+        since = 0.0 if over else pulse.since
+        return replace(
+            pulse, bad=0, fails=0, good=pulse.good + 1, last=last, since=since, green=True
+        )
+    fails = pulse.fails + 1 if verdict is Verdict.FAIL else 0
+    return replace(
+        pulse, bad=pulse.bad + 1, fails=fails, good=0, last=last, since=pulse.since or at
+    )
+
+
+def _alarming(pulse: Pulse, policy: Policy) -> bool:
+    if policy.quiet and not pulse.green:
+        return False
+    if policy.of:
+        return sum(each != "p" for each in pulse.last[-policy.of :]) >= policy.after
+    return pulse.bad >= policy.after
+
+
+def _weigh_ill(pulse: Pulse, policy: Policy) -> tuple[Pulse, Flip | None]:
+    if pulse.good >= needed(pulse, policy):
+        well = replace(pulse, ill="", since=0.0, last="")
+        return well, Flip("resolve", pulse.ill, pulse.since)
+    if pulse.ill == "unknown" and pulse.fails >= policy.after:
+        return replace(pulse, ill="fail"), Flip("worse", "fail", pulse.since)
+    return pulse, None
+
+
+# --- reminding ---------------------------------------------------------------------------
+
+
+def due_word(
+    incident: Incident, policy: Policy, now: float, *, silenced: bool, waiting: bool
+) -> str:
+    """What an open incident has to be told as now: `open` when it was kept quiet so far,
+    `remind`, or nothing. `waiting`: a message about it is still on its way."""
+    if silenced or waiting:
+        return ""
+    if incident.told is None:
+        return "open"
+    due = policy.remind is not None and now - incident.told >= policy.remind
+    return "remind" if due and not incident.acked else ""
+
+
+# --- words -------------------------------------------------------------------------------
+
+
+def evidence(finding: Finding, check: Check, looks: int) -> dict[str, Any]:
+    """What an incident keeps of the finding that opened it."""
+    return {
+        "verdict": str(finding.verdict),
+        "expected": list(finding.failed or check.expect),
+        "came": finding.reason,
+        "excerpt": finding.excerpt,
+        "looks": looks,
+    }
+
+
+def title(incident: Incident, kind: str) -> str:
+    """One line: `[prod] alive@web1 fails`."""
+    spot = incident.spot
+    name = f"[{spot.target}] {spot.key}"
+    if incident.kind == "notice":
+        over = ": over" if kind == "resolve" else ""
+        return f"[{spot.target}] {incident.evidence['what'].splitlines()[0]}{over}"
+    if kind == "resolve":
+        return f"{name} is healthy again"
+    if kind == "gone":
+        return f"{name} is no longer watched"
+    words = "fails" if incident.kind == "fail" else "cannot be told to be healthy"
+    return f"{name} still {words}" if kind == "remind" else f"{name} {words}"
+
+
+def body(
+    incident: Incident, kind: str, *, now: float, last_deploy: str = "", flaps: str = ""
+) -> str:
+    """What failed, since when, what was expected and what came, the last deploy, the next
+    command."""
+    over = kind in ("resolve", "gone")
+    lines = _over(incident, now) if over else _wrong(incident, now)
+    lines += [flaps, f"last deploy: {last_deploy}" if last_deploy else ""]
+    lines += [] if over else [f"next: {_following(incident)}"]
+    return "\n".join(line for line in lines if line)
+
+
+def _over(incident: Incident, now: float) -> list[str]:
+    lasted = f"it was wrong for {_lasted(incident, now)}, since {_utc(incident.since)}"
+    if incident.kind == "notice":
+        return [lasted]
+    return [f"check {incident.spot.check}{_where(incident.spot)}", lasted]
+
+
+def _wrong(incident: Incident, now: float) -> list[str]:
+    spot, seen = incident.spot, incident.evidence
+    looks = f" ({seen['looks']} looks in a row)" if seen.get("looks", 0) > 1 else ""
+    return [
+        seen.get("what") or f"check {spot.check}{_where(spot)}: {seen.get('verdict')}",
+        f"since {_utc(incident.since)}, for {_lasted(incident, now)}{looks}",
+        *(f"expected: {each}" for each in seen.get("expected", ())),
+        f"came: {seen['came']}" if seen.get("came") else "",
+        f"evidence: {_short(seen['excerpt'])}" if seen.get("excerpt") else "",
+    ]
+
+
+def _where(spot: Spot) -> str:
+    return f" on {spot.host}" if spot.host else ""
+
+
+def _lasted(incident: Incident, now: float) -> str:
+    return duration(max(0.0, now - incident.since))
+
+
+def _following(incident: Incident) -> str:
+    spot = incident.spot
+    following: str = incident.evidence.get("next", "")
+    return following or f"invoke verify --target {spot.target} --check {spot.check}"
+
+
+def flapping(pulse: Pulse, policy: Policy) -> str:
+    """What is said of a check that comes and goes."""
+    if not pulse.flaps:
+        return ""
+    return (
+        f"it is flapping: {len(pulse.opened)} times within the hour; "
+        f"{needed(pulse, policy)} good looks in a row will resolve it"
+    )
+
+
+def digest(letters: Sequence[Letter]) -> tuple[str, str]:
+    """Title and body of one message for many."""
+    target = letters[0].target
+    counted = _in_words(each.kind for each in letters)
+    whole = "\n\n".join(f"{each.title}\n{_indented(each.body)}" for each in letters)
+    return f"[{target}] {len(letters)} alerts: {counted}", whole
+
+
+_KINDS = {
+    "open": "new",
+    "worse": "worse",
+    "remind": "still there",
+    "resolve": "resolved",
+    "note": "to know",
+}
+
+
+def _in_words(kinds: Iterable[str]) -> str:
+    seen = list(kinds)
+    counted = ((word, seen.count(kind)) for kind, word in _KINDS.items())
+    return ", ".join(f"{count} {word}" for word, count in counted if count)
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines())
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 300 else f"{line[:300]}…"
+
+
+def _utc(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

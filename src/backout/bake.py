@@ -1,0 +1,64 @@
+"""After a deploy: whether what the checks say now is a reason to revert it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from backout.alerting import FLAPS_WITHIN, Pulse
+from backout.model import Bake, Incident, Release, Spot
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """The deploy that a target is on."""
+
+    run: str
+    release: Release
+    started: float
+    ended: float
+    green: frozenset[str] = frozenset()
+    """The checks (`alive`, `alive@web1`) that passed before it."""
+    by: str = ""
+    known_good: bool = True
+    restored: bool = False
+    """A rollback came back to it: it baked before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What is to be done."""
+
+    red: tuple[Spot, ...] = ()
+    """Green before, red now: the reason to revert."""
+    held: tuple[Spot, ...] = ()
+    """Green before, and now nobody can tell: a reason to wait for a person."""
+
+
+def window(bake: Bake | None, deployed: Deployed | None, now: float) -> bool:
+    """Whether the bake window is open."""
+    if bake is None or deployed is None or deployed.restored:
+        return False
+    return now < deployed.ended + bake.for_
+
+
+def judge(
+    deployed: Deployed, pulses: Mapping[Spot, Pulse], incidents: Iterable[Incident]
+) -> Judgement:
+    """`pulses` are those of the target; `incidents` all of its recent ones. Only an alert that
+    opened after the deploy counts, of a check that passed before it and did not come and go."""
+    shaky = {
+        each.spot
+        for each in incidents
+        if each.opened < deployed.ended
+        and (each.resolved is None or each.resolved > deployed.started - FLAPS_WITHIN)
+    }
+    red: list[Spot] = []
+    held: list[Spot] = []
+    for spot, pulse in pulses.items():
+        opened = pulse.opened[-1] if pulse.opened else 0.0
+        if not pulse.ill or opened < deployed.ended or spot in shaky:
+            continue
+        if spot.key in deployed.green:
+            (held if "i" in pulse.last else red).append(spot)
+    return Judgement(tuple(red), tuple(held))

@@ -1,0 +1,224 @@
+"""Targets as they are watched: read from their inventories, reached, and held against the
+journal."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+
+from backout import loading, scope, templating
+from backout.adapters.health_store import HealthStore
+from backout.adapters.lease import LocalLock, standings
+from backout.adapters.vault import Vault
+from backout.bake import Deployed
+from backout.errors import BackoutError, Mistake, Mistakes
+from backout.examiner import Examiner
+from backout.model import Finding, Release, Spot, Target, Verdict
+from backout.watcher import News, Ward
+from backout.worker import Baseline
+from backout.workplace import Crew, Workplace
+
+LEASES_EVERY = 15.0
+"""How often the hosts are asked whether somebody else's run holds them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where alerts of a target go."""
+
+    id: str
+    url: str
+    """With references to secrets; revealed when it is used."""
+    vault: Vault
+
+
+@dataclass(slots=True)
+class Wards:
+    """Makes what a watcher watches, from the files and the journal of a workplace."""
+
+    workplace: Workplace
+    names: Sequence[str]
+    """The targets to watch, by name or path; all when empty."""
+    pool: Executor
+    destinations: dict[str, Destination] = field(default_factory=dict)
+    _vaults: dict[str, Vault] = field(default_factory=dict)
+    _news: dict[str, tuple[object, News]] = field(default_factory=dict)
+    _leases: dict[str, str] = field(default_factory=dict)
+    _asked: dict[str, float] = field(default_factory=dict)
+    _crews: dict[str, Crew] = field(default_factory=dict)
+
+    # --- files ---------------------------------------------------------------------------
+
+    def load(self) -> dict[str, Target]:
+        """Every target that is to be watched and has checks. Raises Mistakes, all at once."""
+        targets: list[Target] = []
+        mistakes: list[Mistake] = []
+        for name in self.names or self._all():
+            try:
+                targets.append(self.workplace.target(name))
+            except Mistakes as error:
+                if not error.mistakes:
+                    raise
+                mistakes += error.mistakes
+        if mistakes:
+            raise Mistakes(mistakes=mistakes)
+        return {target.name: target for target in targets if target.checks}
+
+    def _all(self) -> list[str]:
+        """Every inventory that is whole: what others only extend is not watched by itself."""
+        return loading.targets(self.workplace.root / "inventories")
+
+    def fingerprint(self) -> object:
+        """Differs when an inventory was changed, added or removed."""
+        folders = {self.workplace.root / "inventories"}
+        folders |= {Path(name).parent for name in self.names if "/" in name}
+        files = sorted(path for folder in folders for path in folder.glob("*.y*ml"))
+        return tuple((str(path), *_signature(path)) for path in files)
+
+    # --- wards ---------------------------------------------------------------------------
+
+    def ward(self, target: Target, store: HealthStore) -> Ward:
+        """A target with its machines, ready to be looked at."""
+        crew = Crew(target, self.workplace.vault(target), self.workplace.state / "here")
+        self._vaults[target.name], self._crews[target.name] = crew.vault, crew
+        names = {"run": {"id": "watch"}, "release": scope.release_names(Release(0), None)}
+        examiner = crew.examiner(names)
+        for spot, (_, memory, _) in store.pulses().items():
+            if spot.target == target.name and memory:
+                examiner.memory[spot.key] = dict(memory)
+        return Ward(
+            target=target,
+            roots=tuple(Spot(target.name, check, host or "") for check, host in examiner.roots()),
+            look=_looker(examiner),
+            destinations=self._addressed(target, crew.vault),
+            memory=lambda key: examiner.memory.get(key, {}),
+            close=crew.close,
+        )
+
+    def _addressed(self, target: Target, vault: Vault) -> tuple[str, ...]:
+        """Known by a hash of what the inventory says, so that no address is written down."""
+        found = []
+        for text in target.notify:
+            id = hashlib.sha256(f"{target.name}\0{text}".encode()).hexdigest()[:12]
+            url = templating.render(text, scope.on(target, None), where=target.file)
+            self.destinations[id] = Destination(id, url, vault)
+            found.append(id)
+        return tuple(found)
+
+    def forget(self, ward: Ward) -> None:
+        """Nothing more goes to where its alerts went."""
+        for id in ward.destinations:
+            self.destinations.pop(id, None)
+
+    def switch(self, ward: Ward) -> str:
+        """The URL of the target's dead-man's switch. Raises BackoutError."""
+        target = ward.target
+        url = templating.render(target.deadman, scope.on(target, None), where=target.file)
+        return self._vaults[target.name].reveal(url)
+
+    def redact(self, text: str) -> str:
+        """`text` without any secret of any target that is watched."""
+        for vault in list(self._vaults.values()):
+            text = vault.redact(text)
+        return text
+
+    # --- the journal ---------------------------------------------------------------------
+
+    def news(self, target: Target) -> News:
+        """Who holds it, and what is deployed there."""
+        journal = self.workplace.journal
+        signature = (_signature(journal.path), _signature(Path(f"{journal.path}-wal")))
+        known = self._news.get(target.name)
+        if known is None or known[0] != signature:
+            known = (signature, News(deployed=deployed(self.workplace, target.name)))
+            self._news[target.name] = known
+        held = self._held_here(target.name) or self._held_elsewhere(target)
+        return News(held, known[1].deployed)
+
+    def _held_here(self, name: str) -> str:
+        """An unfinished run that a living process is at work on. The journal is asked first: the
+        lock is looked at only when no new run could want it."""
+        row = self.workplace.journal.open_run_of(name)
+        if row is None or LocalLock(self.workplace.state, name).holder() is None:
+            return ""
+        return f"{row.verb} {row.id}"
+
+    def _held_elsewhere(self, target: Target) -> str:
+        """Somebody else's lease on one of its hosts, as of some seconds ago."""
+        crew = self._crews.get(target.name)
+        now = monotonic()
+        if crew is not None and now - self._asked.get(target.name, -LEASES_EVERY) >= LEASES_EVERY:
+            self._asked[target.name] = now
+            self.pool.submit(self._ask, crew)
+        return self._leases.get(target.name, "")
+
+    def _ask(self, crew: Crew) -> None:
+        name = crew.target.name
+        for host in crew.target.hosts:
+            try:
+                (standing,) = standings([crew.reach(host)])
+            except BackoutError:
+                continue  # its checks will tell
+            lease = standing.lease
+            if lease is not None and not standing.expired and not self._ours(lease.run):
+                self._leases[name] = f"run {lease.run} of {lease.owner}"
+                return
+        self._leases.pop(name, None)
+
+    def _ours(self, run: str) -> bool:
+        """Whether the run is in our own journal, which says more of it than a lease does."""
+        try:
+            self.workplace.journal.run(run)
+        except BackoutError:
+            return False
+        return True
+
+
+def deployed(workplace: Workplace, name: str) -> Deployed | None:
+    """The release in force, and what its run found before it changed anything."""
+    journal = workplace.journal
+    current = journal.current(name)
+    if current is None:
+        return None
+    row = journal.run(current.run)
+    notes = (record.body for record in journal.recall(row.id) if record.kind == "baseline")
+    baseline = next((Baseline.of(body) for body in notes), Baseline())
+    return Deployed(
+        run=row.id,
+        release=current.release,
+        started=row.started.timestamp(),
+        ended=(row.ended or current.at).timestamp(),
+        green=frozenset(f.key for f in baseline.findings if f.verdict is Verdict.PASS),
+        by=row.owner,
+        known_good=current.known_good,
+        restored=bool(current.restored_by),
+    )
+
+
+def _looker(examiner: Examiner) -> Callable[[Spot, Deployed | None], tuple[Finding, ...]]:
+    def look(spot: Spot, current: Deployed | None) -> tuple[Finding, ...]:
+        release = current.release if current else None
+        try:
+            return examiner.look(spot.check, spot.host or None, release)
+        except BackoutError as error:
+            return (_broken(spot, error.what),)
+        except Exception as error:  # noqa: BLE001 - one broken check must not end the watcher
+            return (_broken(spot, f"the check itself broke: {type(error).__name__}: {error}"),)
+
+    return look
+
+
+def _broken(spot: Spot, reason: str) -> Finding:
+    return Finding(spot.check, spot.host or None, Verdict.ERROR, reason=reason)
+
+
+def _signature(path: Path) -> tuple[int, int, int]:
+    try:
+        seen = path.stat()
+    except OSError:
+        return (0, 0, 0)
+    return (seen.st_mtime_ns, seen.st_size, seen.st_ino)
