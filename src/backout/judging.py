@@ -5,6 +5,7 @@ What only a target can define is not judged in a runbook on its own.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ _RUN = ("id", "user", "started", "message")
 _RELEASE = ("number", "commit", "previous")
 _SERVICE = ("name", "directory")
 _SOURCE = ("repository", "directory", "branch")
+_WAYS = ("undo", "readonly", "irreversible")
 _RESULT = {"stdout", "stderr", "exit_code", "commit", "identity"}
 _NEEDS = {"restart": "service", "service": "service", "update": "directory", "commit": "source"}
 """What the inventory must have for a kind that does not say so itself by `needs`."""
@@ -33,10 +35,12 @@ def runbook(
     target: Target | None = None,
     *,
     said: Sequence[Mistake] = (),
+    of_target: Sequence[Mistake] = (),
 ) -> list[Mistake]:
     """What is wrong with a runbook on its own, or for a target. `said` are the mistakes that
-    were found in it before: what only follows from them is not said."""
-    return sorted(set(_RunbookJudge(noun, tree, tables, said, target).mistakes()))
+    were found in it before, `of_target` those of the target: what may only follow from them is
+    not said."""
+    return sorted(set(_RunbookJudge(noun, tree, tables, said, target, of_target).mistakes()))
 
 
 def target(
@@ -90,6 +94,38 @@ def _bare(known: Known) -> dict[str, Collection[str] | None]:
     return {name: attributes for name, attributes in known.items() if name != "secrets"}
 
 
+# --- what is known to be wrong already -----------------------------------------------------
+
+
+def _doubted(said: Sequence[Mistake], trail: Trail, *keys: str, below: bool = True) -> bool:
+    """Whether one of the mistakes may be why one of `keys` is not there at `trail`: it is at or
+    `below` one of them, or at a key that was meant as one of them."""
+    start = f"{shown_path(trail)}." if trail else ""
+    inner = (m.path.removeprefix(start) for m in said if m.path.startswith(start))
+    found = (re.split(r"[.\[]", path, maxsplit=1) for path in inner)
+    return any(
+        (key in keys or did_you_mean(key, keys)) and (below or not rest) for key, *rest in found
+    )
+
+
+def _unsure(target: Target, said: Sequence[Mistake]) -> Iterator[str]:
+    """Which parts of a target with mistakes may hold more than what was understood of them."""
+    for key in ("hosts", "checks", "secrets"):
+        if _doubted(said, (), key, below=False):
+            yield key
+    for key in ("vars", "service", "source"):
+        if _doubted(said, (), key):
+            yield key
+    places = [("hosts", name) for name in target.hosts]
+    groups = {group for host in target.hosts.values() for group in host.groups}
+    if any(_doubted(said, place, "groups") for place in places):
+        yield from ("hosts", "vars")
+    if any(_doubted(said, p, "vars") for p in (*places, *(("groups", name) for name in groups))):
+        yield "vars"
+    if any(_doubted(said, ("checks", name), "save") for name in target.checks):
+        yield "saved"
+
+
 # --- what both judge ---------------------------------------------------------------------
 
 
@@ -98,11 +134,6 @@ class _Judge:
         self.tree = tree
         self.tables = tables
         self.said = said
-
-    def doubted(self, trail: Trail) -> bool:
-        """Whether something at or below `trail` is known to be wrong already."""
-        path = shown_path(trail)
-        return any(f"{mistake.path}.".startswith((f"{path}.", f"{path}[")) for mistake in self.said)
 
     def at(self, trail: Trail, message: str, *, line: int = 0) -> Mistake:
         node = self.tree.find(trail)
@@ -176,14 +207,29 @@ class _RunbookJudge(_Judge):
         tables: Tables,
         said: Sequence[Mistake],
         target: Target | None,
+        of_target: Sequence[Mistake],
     ) -> None:
         super().__init__(tree, tables, said)
         self.noun = noun
         self.target = target
-        self.saved: set[str] | None = None
-        if target is not None:
-            self.saved = {name for _trail, step in self.steps() for name in step.save}
-            self.saved |= {name for check in target.checks.values() for name in check.save}
+        self.unsure = frozenset(_unsure(target, of_target) if target else ())
+        self.saved = self.saves_of(target) if target else None
+
+    def saves_of(self, target: Target) -> set[str] | None:
+        """The names that steps and checks save; None when that cannot be told."""
+        doubted = any(_doubted(self.said, trail, "save") for trail, _step in self.steps())
+        if doubted or "saved" in self.unsure:
+            return None
+        steps = {name for _trail, step in self.steps() for name in step.save}
+        return steps | {name for check in target.checks.values() for name in check.save}
+
+    def known(self, step: Step) -> dict[str, Collection[str] | None]:
+        """What the templates of a step may use."""
+        known = _known(self.target, step.on, self.saved, params=self.noun.params)
+        known |= {name: None for name in ("vars", "secrets") if name in self.unsure}
+        if "service" in self.unsure:
+            known["service"] = _SERVICE
+        return known
 
     def steps(self) -> Iterator[tuple[Trail, Step]]:
         for phase in ("preflight", "steps", "settle", "finally"):
@@ -204,7 +250,7 @@ class _RunbookJudge(_Judge):
         for trail, step in self.steps():
             if step.kind:
                 yield from self.step(trail, step)
-        if self.target is not None:
+        if self.target is not None and "checks" not in self.unsure:
             yield from self.expected(self.target)
         for index, rule in enumerate(self.noun.diagnose):
             trail = ("diagnose", index)
@@ -213,8 +259,8 @@ class _RunbookJudge(_Judge):
 
     def step(self, trail: Trail, step: Step) -> Iterator[Mistake]:
         kind = self.tables.steps[step.kind]
-        known = _known(self.target, step.on, self.saved, params=self.noun.params)
-        if not self.doubted(trail):
+        known = self.known(step)
+        if not _doubted(self.said, trail, *_WAYS):
             yield from self.way_back(trail, step, kind)
         yield from self.words(trail, step, kind, known)
         if step.when is not None:
@@ -222,9 +268,12 @@ class _RunbookJudge(_Judge):
         results = dict.fromkeys({*_RESULT, *getattr(kind, "names", ())})
         yield from self.saves((*trail, "save"), step.save, results)
         if self.target is not None:
-            yield from self.selects(trail, step.on, self.target)
-            yield from self.needs(trail, step, kind, self.target)
-            yield from self.named_checks(trail, step, self.target)
+            if "hosts" not in self.unsure:
+                yield from self.selects(trail, step.on, self.target)
+            if self.unsure.isdisjoint(("hosts", "service", "source")):
+                yield from self.needs(trail, step, kind, self.target)
+            if "checks" not in self.unsure:
+                yield from self.named_checks(trail, step, self.target)
 
     def words(self, trail: Trail, step: Step, kind: Any, known: Known) -> Iterator[Mistake]:
         for key, _node in self.tree.find(trail).items():
@@ -280,6 +329,7 @@ class _TargetJudge(_Judge):
     def __init__(self, noun: Target, tree: Node, tables: Tables, said: Sequence[Mistake]) -> None:
         super().__init__(tree, tables, said)
         self.noun = noun
+        self.unsure = frozenset(_unsure(noun, said))
         self.saved = {name for check in noun.checks.values() for name in check.save}
 
     def mistakes(self) -> Iterator[Mistake]:
@@ -364,7 +414,7 @@ class _TargetJudge(_Judge):
         known = _known(self.noun, check.on, self.saved)
         facts = {**_bare(known), **dict.fromkeys(kind.names)}
         proves = check.expect or getattr(kind, "judges_itself", False)
-        if not proves and not self.doubted(trail):
+        if not proves and not _doubted(self.said, trail, "expect"):
             yield self.at(trail, "a check without expect proves nothing; add expect: […]")
         listed = isinstance(self.tree.find((*trail, "expect")).value, list)
         for index, text in enumerate(check.expect):
@@ -378,8 +428,10 @@ class _TargetJudge(_Judge):
         for key, _node in self.tree.find(trail).items():
             if key not in (check.kind, "cleanup"):
                 yield from self.plain((*trail, key))
-        yield from self.selects(trail, check.on, self.noun)
-        yield from self.needs(trail, check, kind, self.noun)
+        if "hosts" not in self.unsure:
+            yield from self.selects(trail, check.on, self.noun)
+        if self.unsure.isdisjoint(("hosts", "service", "source")):
+            yield from self.needs(trail, check, kind, self.noun)
         yield from self.schedule(trail, check)
         for name in check.then:
             if name not in self.noun.checks:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from backout import documents, judging
 from backout.documents import Node, Trail, merged, shown_path
@@ -93,24 +94,51 @@ def _shown(path: Path) -> str:
 # --- loading -----------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class _Read(Generic[N]):
+    """What was understood of a file, its tree, and every mistake in it."""
+
+    noun: N | None
+    tree: Node
+    unread: Sequence[Mistake]
+    """Where it was not understood."""
+    wrong: Sequence[Mistake]
+    """Where it was, and is wrong."""
+
+    @property
+    def mistakes(self) -> Sequence[Mistake]:
+        return (*self.unread, *self.wrong)
+
+    def whole(self) -> N:
+        return _whole(self.noun, self.mistakes)
+
+
 def load_runbook(path: Path, tables: Tables) -> Runbook:
     """One runbook, checked on its own. Raises Mistakes, with every mistake in it."""
-    reader = _Reader(tables)
-    tree = documents.read(path, _shown(path), reader.mistakes)
-    noun = reader.runbook(tree, path.stem)
-    wrong = judging.runbook(noun, tree, tables, said=reader.mistakes) if noun else []
-    return _whole(noun, [*reader.mistakes, *wrong])
+    return _read_runbook(path, tables).whole()
 
 
 def load_target(path: Path, tables: Tables, *, base: bool = False) -> Target:
     """One inventory laid over what it extends, checked. A `base` need not be whole: the names in
     it are not judged. Raises Mistakes, with every mistake in it."""
+    return _read_target(path, tables, base=base).whole()
+
+
+def _read_runbook(path: Path, tables: Tables) -> _Read[Runbook]:
+    reader = _Reader(tables)
+    tree = documents.read(path, _shown(path), reader.mistakes)
+    noun = reader.runbook(tree, path.stem)
+    wrong = judging.runbook(noun, tree, tables, said=reader.mistakes) if noun else []
+    return _Read(noun, tree, reader.mistakes, wrong)
+
+
+def _read_target(path: Path, tables: Tables, *, base: bool = False) -> _Read[Target]:
     reader = _Reader(tables)
     tree = _extended(path, (), reader.mistakes)
     noun = reader.target(tree, path.stem)
     judged = noun is not None and not base
     wrong = judging.target(noun, tree, tables, said=reader.mistakes) if noun and judged else []
-    return _whole(noun, [*reader.mistakes, *wrong])
+    return _Read(noun, tree, reader.mistakes, wrong)
 
 
 def _whole(noun: T | None, mistakes: Sequence[Mistake]) -> T:
@@ -120,27 +148,22 @@ def _whole(noun: T | None, mistakes: Sequence[Mistake]) -> T:
 
 
 def load_pair(
-    target: Callable[[], Target],
-    runbook: Callable[[], Runbook],
+    target: Callable[[], Path],
+    runbook: Callable[[], Path],
     words: Sequence[str],
     tables: Tables,
 ) -> tuple[Target, Runbook, dict[str, Any]]:
-    """Target, runbook and the runbook's parameters (`k=v` words), held against each other.
-    Raises Mistakes, with every mistake of both files."""
+    """Target, runbook (each where its path is found) and the runbook's parameters (`k=v` words),
+    held against each other. Raises Mistakes, with every mistake of all three."""
     mistakes: list[Mistake] = []
-    loaded_target = _attempt(target, mistakes)
-    loaded_runbook = _attempt(runbook, mistakes)
-    params = (
-        _attempt(lambda: load_params(loaded_runbook, words), mistakes) if loaded_runbook else {}
-    )
-    if loaded_target and loaded_runbook:
-        tree = documents.read(Path(loaded_runbook.file), loaded_runbook.file, [])
-        mistakes += judging.runbook(loaded_runbook, tree, tables, loaded_target)
-    return (
-        _whole(loaded_target, mistakes),
-        _whole(loaded_runbook, mistakes),
-        _whole(params, mistakes),
-    )
+    a = _attempt(lambda: _read_target(target(), tables), mistakes)
+    b = _attempt(lambda: _read_runbook(runbook(), tables), mistakes)
+    mistakes += [mistake for read in (a, b) if read for mistake in read.mistakes]
+    made, book = a.noun if a else None, b.noun if b else None
+    params = _attempt(lambda: load_params(book, words), mistakes) if book else {}
+    if a and b and made and book:
+        mistakes += judging.runbook(book, b.tree, tables, made, said=b.unread, of_target=a.unread)
+    return _whole(made, mistakes), _whole(book, mistakes), _whole(params, mistakes)
 
 
 def load_params(runbook: Runbook, words: Sequence[str]) -> dict[str, Any]:
@@ -194,9 +217,7 @@ def _attempt(load: Callable[[], T], mistakes: list[Mistake]) -> T | None:
     try:
         return load()
     except Mistakes as error:
-        if not error.mistakes:
-            raise
-        mistakes += error.mistakes
+        mistakes += error.mistakes or [Mistake(error.where or "command line", 0, "", error.what)]
         return None
 
 

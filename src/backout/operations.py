@@ -259,8 +259,8 @@ def load_pair(
     if words.get("message") is not None:
         given.append(f"message={words['message']}")
     return loading.load_pair(
-        lambda: workplace.target(words.get("target")),
-        lambda: workplace.runbook(runbook_name),
+        lambda: workplace.target_file(words.get("target")),
+        lambda: workplace.runbook_file(runbook_name),
         given,
         TABLES,
     )

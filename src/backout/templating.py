@@ -237,7 +237,7 @@ def mistakes(text: str, known: Known, *, in_shell: bool = False) -> tuple[tuple[
         for piece in pieces:
             if isinstance(piece, Expression):
                 found += [(piece.line, message) for message in _names(piece, known)]
-        return tuple(found or _unquotable(pieces) if in_shell else found)
+        return tuple([*found, *_unquotable(pieces)] if in_shell else found)
     except _BadTemplate as error:
         return ((error.line, str(error)),)
 

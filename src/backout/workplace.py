@@ -18,7 +18,7 @@ from backout.adapters.local import LocalTransport
 from backout.adapters.vault import Vault
 from backout.errors import Mistakes, Refused
 from backout.examiner import Examiner
-from backout.model import Event, Finding, Host, Release, Runbook, Target
+from backout.model import Event, Finding, Host, Release, Target
 from backout.plan import Plan
 from backout.ports import Listener, Operator, Restarter, Transport
 from backout.probes import KINDS as PROBES
@@ -61,6 +61,11 @@ class Workplace:
 
     def target(self, name: str | None) -> Target:
         """Raises Mistakes, with every mistake of the file."""
+        return loading.load_target(self.target_file(name), TABLES)
+
+    def target_file(self, name: str | None) -> Path:
+        """The inventory of a target, or of the one that the environment names. Raises
+        Mistakes."""
         name = name or os.environ.get("BACKOUT_TARGET")
         if not name:
             known = ", ".join(loading.names(self.root / "inventories")) or "none"
@@ -69,11 +74,11 @@ class Workplace:
                 where="command line",
                 next="name one with --target, or set BACKOUT_TARGET",
             )
-        return loading.load_target(self._path(name, "inventories"), TABLES)
+        return self._path(name, "inventories")
 
-    def runbook(self, name: str) -> Runbook:
+    def runbook_file(self, name: str) -> Path:
         """Raises Mistakes."""
-        return loading.load_runbook(self._path(name, "runbooks"), TABLES)
+        return self._path(name, "runbooks")
 
     def _path(self, name: str, folder: str) -> Path:
         return loading.resolve(name, self.root / folder, self.started_in)

@@ -286,6 +286,7 @@ diagnose:
         "10 steps[2]: one step is one kind; this one is run and commit",
         "11 steps[3]: what kind of step? one of: run, commit, restart, verify",
         "12 steps[4].run: 'params.path' is not defined; did you mean 'params.paths'?",
+        "12 steps[4].run: it is quoted already: remove the quotes around {{ … }}, or write | raw",
         "12 steps[4].timeout: 'soon' is not a duration; write 5s, 2m or 1h30m",
         "12 steps[4].undo: 'nope' is not defined here",
         "16 steps[5].run: 'params.pathz' is not defined; did you mean 'params.paths'?",
@@ -299,6 +300,42 @@ diagnose:
         "24 diagnose[0].when: no CEL expression: Syntax error: mismatched input '<EOF>'",
         "25 diagnose[1].say: is missing",
         "25 diagnose[1].when: 'failur' is not defined here; did you mean 'failure'?",
+    ]
+
+
+def test_a_mistake_hides_no_other_one_of_the_same_step(project: Path) -> None:
+    text = """\
+sumary: x
+params: {a: {}}
+steps:
+  - {name: a, run: touch x, tiemout: 5s}
+  - {name: b, run: touch x, timeout: soon}
+  - {name: c, run: "echo '{{ params.a }}'", undo: "echo '{{ nope }}'", retry: 5}
+  - {name: d, run: touch x, rollback: rm x}
+"""
+    way_back = "it changes something: give undo:, or readonly: true, or irreversible: why"
+    quoted = "it is quoted already: remove the quotes around {{ … }}, or write | raw"
+    assert said(lambda: runbook(text)) == [
+        "1 sumary: unknown key 'sumary'; did you mean 'summary'?",
+        f"4 steps[0]: step 'a' has no way back; {way_back}",
+        "4 steps[0].tiemout: unknown key 'tiemout'; did you mean 'timeout'?",
+        f"5 steps[1]: step 'b' has no way back; {way_back}",
+        "5 steps[1].timeout: 'soon' is not a duration; write 5s, 2m or 1h30m",
+        "6 steps[2].retry: must be a mapping (name: value)",
+        f"6 steps[2].run: {quoted}",
+        "6 steps[2].undo: 'nope' is not defined here",
+        f"6 steps[2].undo: {quoted}",
+        f"7 steps[3]: step 'd' has no way back; {way_back}",
+        "7 steps[3].rollback: unknown key 'rollback'",
+    ]
+
+
+def test_a_mistake_hides_no_other_one_of_the_same_check(project: Path) -> None:
+    text = "checks:\n  a: {http: x, every: soon}\n  b: {http: x, expct: status == 200}\n"
+    assert said(lambda: target(text)) == [
+        "2 checks.a: a check without expect proves nothing; add expect: […]",
+        "2 checks.a.every: 'soon' is not a duration; write 5s, 2m or 1h30m",
+        "3 checks.b.expct: unknown key 'expct'; did you mean 'expect'?",
     ]
 
 
@@ -440,8 +477,13 @@ def test_an_unknown_base_is_a_mistake_of_the_file_that_names_it(project: Path) -
 # --- the pair ------------------------------------------------------------------------------
 
 
-def pair(*words: str) -> tuple[Target, Runbook, dict[str, Any]]:
-    return loading.load_pair(target, runbook, words, TABLES)
+def pair(*words: str, tables: Tables = TABLES, name: str = "") -> Any:
+    return loading.load_pair(
+        lambda: Path(f"inventories/{name or 'prod'}.yaml"),
+        lambda: Path(f"runbooks/{name or 'deploy'}.yaml"),
+        words,
+        tables,
+    )
 
 
 def test_a_runbook_that_fits_its_target_is_loaded_with_its_parameters(project: Path) -> None:
@@ -477,12 +519,51 @@ steps:
 
 
 def test_the_mistakes_of_both_files_and_of_the_words_come_together(project: Path) -> None:
-    Path("inventories/prod.yaml").write_text("hots: {}")
+    Path("inventories/prod.yaml").write_text(INVENTORY.replace("hosts:", "hots:"))
+    Path("runbooks/deploy.yaml").write_text(RUNBOOK.replace("[alive, read]", "[alive, raed]"))
     with pytest.raises(Mistakes) as caught:
         pair("nope=1")
+    assert {(mistake.file, mistake.path) for mistake in caught.value.mistakes} == {
+        ("--param", "nope"),
+        ("inventories/prod.yaml", "hots"),
+        ("inventories/prod.yaml", "groups.web"),
+        ("runbooks/deploy.yaml", "settle[1].verify"),
+    }
+
+
+def test_a_target_that_cannot_be_read_in_part_is_not_blamed_on_the_runbook(project: Path) -> None:
+    """What may only be missing because it was misspelled in the inventory is not said."""
+    Path("inventories/prod.yaml").write_text(
+        "hosts: {web1: {grous: [web]}}\n"
+        "sevice: {name: api, backend: systemd}\n"
+        "secret: {token: {env: T}}\n"
+        "checks: {alive: {http: x, expect: status == 200, save: [id]}}\n"
+    )
+    Path("runbooks/deploy.yaml").write_text("""\
+steps:
+  - {run: "x {{ secrets.token }}", readonly: true, on: web}
+  - {run: "x {{ saved.id }} {{ run.nme }}", readonly: true}
+  - {restart: , on: web}
+  - {verify: [alive, nope]}
+""")
+    assert [line for line in said(pair) if "steps" in line] == [
+        "3 steps[1].run: 'run.nme' is not defined",
+        "5 steps[3].verify: prod has no check 'nope'",
+    ]
+
+
+def test_a_misspelled_name_hides_no_mistake_of_the_other_file(project: Path) -> None:
+    Path("runbooks/deploy.yaml").write_text("steps: [{run: touch x}]")
+    with pytest.raises(Mistakes) as caught:
+        loading.load_pair(
+            lambda: loading.resolve("prd", Path("inventories")),
+            lambda: Path("runbooks/deploy.yaml"),
+            (),
+            TABLES,
+        )
     assert [mistake.file for mistake in caught.value.mistakes] == [
-        "--param",
-        "inventories/prod.yaml",
+        "command line",
+        "runbooks/deploy.yaml",
     ]
 
 
@@ -689,12 +770,7 @@ steps:
   - {update: {}, on: web}
 settle: [{restart: {soak: 1s}, on: web}, {verify: all}, {verify: a}]
 """)
-    made, book, params = loading.load_pair(
-        lambda: loading.load_target(Path("inventories/real.yaml"), REAL),
-        lambda: loading.load_runbook(Path("runbooks/real.yaml"), REAL),
-        ["paths=a"],
-        REAL,
-    )
+    made, book, params = pair("paths=a", tables=REAL, name="real")
     assert params == {"paths": ["a"]}
     frozen = json.loads(json.dumps(loading.dump(made, book)))
     assert loading.thaw(frozen, REAL) == (made, book)
