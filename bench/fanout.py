@@ -41,9 +41,11 @@ def main() -> int:
     parser.add_argument("--peers", action="store_true")
     words = parser.parse_args()
     names = [f"h{number}" for number in range(words.hosts)]
-    with tempfile.TemporaryDirectory(prefix="fanout-", dir="/tmp") as name:  # noqa: S108
-        with SshdBed(Path(name) / "bed", names) as bed:
-            contest(Path(name), bed, words)
+    with (
+        tempfile.TemporaryDirectory(prefix="fanout-", dir="/tmp") as name,
+        SshdBed(Path(name) / "bed", names) as bed,
+    ):
+        contest(Path(name), bed, words)
     return 0
 
 

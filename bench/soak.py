@@ -1,6 +1,6 @@
 """Random `kill -9` of run, resume and abort, here and over SSH. Prints what was seen.
 
-    python bench/soak.py --trials 200 --seed 1
+python bench/soak.py --trials 200 --seed 1
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from support.soak import Soak, Tally  # noqa: E402 - the path comes first
-from support.sshd import SshdBed  # noqa: E402
+from support.soak import Soak, Tally
+from support.sshd import SshdBed
 
 
 def main() -> int:
@@ -22,7 +22,7 @@ def main() -> int:
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     words = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="soak-", dir="/tmp") as name:  # noqa: S108
+    with tempfile.TemporaryDirectory(prefix="soak-", dir="/tmp") as name:
         here = {"here": {"connection": "local"}}
         place = Path(name)
         local = Soak(place / "here", here, seed=words.seed).run(words.trials // 2)

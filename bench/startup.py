@@ -1,6 +1,6 @@
 """What `invoke --list` costs here, next to bare `invoke --version`: median of paired runs.
 
-    python bench/startup.py [pairs]      exit 1 when a ratio is over its budget
+python bench/startup.py [pairs]      exit 1 when a ratio is over its budget
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The least that Paramiko can do: one connection a host, one channel a command, no records.
 
-    python bare_paramiko.py HOSTS.json COMMANDS
+python bare_paramiko.py HOSTS.json COMMANDS
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Fabric's own ThreadingGroup, with known hosts enforced as Backout does.
 
-    python fabric_group.py HOSTS.json COMMANDS
+python fabric_group.py HOSTS.json COMMANDS
 """
 
 from __future__ import annotations

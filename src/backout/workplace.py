@@ -28,7 +28,7 @@ from backout.tables import Tables
 from backout.worker import Parts, Stop
 
 if TYPE_CHECKING:
-    from backout.adapters.ssh import Dialer
+    from backout.adapters.dialing import Dialer
 
 TABLES = Tables(STEPS, BACKENDS, PROBES)
 MARKS = ("tasks.py", "inventories", "runbooks")
@@ -203,7 +203,7 @@ class Crew:
     @cached_property
     def _dialer(self) -> Dialer:
         """One for all hosts: it reads the SSH configuration once."""
-        from backout.adapters.ssh import Dialer
+        from backout.adapters.dialing import Dialer
 
         return Dialer(self.target.ssh)
 

@@ -54,9 +54,7 @@ def stop(directory: Path) -> None:
 
 
 def _git(where: Path, *words: str) -> None:
-    done = subprocess.run(
-        ["git", *words], cwd=where, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(["git", *words], cwd=where, capture_output=True, text=True, check=False)
     if done.returncode:
         raise Refused(f"the sample could not be made: git {words[0]}: {done.stderr.strip()}")
 
