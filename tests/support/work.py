@@ -37,6 +37,8 @@ class Person:
         self.answers = list(answers)
         self.asked: list[str] = []
 
+    asking = False
+
     def confirm(self, question: str, *, typed: str = "") -> bool:
         self.asked.append(f"{question} [{typed}]" if typed else question)
         if not self.answers:
