@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from backout.adapters.lease import LocalLock, Standing, standings, take
 from backout.answer import Answer
 from backout.engine import Ended
 from backout.errors import BackoutError, Mistakes, Refused
-from backout.model import Command, Finding, Host, Release, Target, Verdict
+from backout.model import Command, Finding, Host, Release, Result, Target, Verdict
 from backout.plan import Action, BatchPlan, Plan
 from backout.ports import Screen
 from backout.reporting import release_text
@@ -20,6 +22,8 @@ from backout.worker import Parts, Stop, Worker, side_by_side
 from backout.workplace import TABLES, Crew, Workplace
 
 Words = Mapping[str, Any]
+OFFLINE = "offline: no host was asked, and no check was run"
+OWN = "its own, resolved from the state that the run finds"
 CODES = {Verdict.PASS: 0, Verdict.FAIL: 6, Verdict.ERROR: 9, Verdict.INCONCLUSIVE: 9}
 
 
@@ -48,13 +52,15 @@ class Inspection:
             number,
             operations.new_run(),
         )
-        verb = "deploy" if name == "deploy" else f"run {runbook.name}"
         offline = bool(self.words.get("offline"))
         parts = self.workplace.parts(
             target, made.run, self.screen.listen, self.screen.operator, Stop()
         )
-        preview = _Preview(made, parts, offline=offline)
-        data = preview.data(verb)
+        parts = replace(parts, reach=lambda name: _Unasked(target, name)) if offline else parts
+        data = _Preview(made, parts, offline=offline).data()
+        again = f"mend what is refused above, then {_typed('plan', name, self.words, target.name)}"
+        verb = "deploy" if name == "deploy" else "run"
+        data["next"] = again if data["refused"] else _typed(verb, name, self.words, target.name)
         return Answer("plan", data, 3 if data["refused"] else 0)
 
     # --- health --------------------------------------------------------------------------
@@ -193,6 +199,25 @@ class Inspection:
         return Answer("unlock", data, 7 if reason else 0)
 
 
+class _Unasked:
+    """The transport of a plan made offline: it is there, and asked nothing."""
+
+    def __init__(self, target: Target, name: str) -> None:
+        self.host = target.hosts.get(name) or Host(name="here", connection="local")
+
+    def run(self, command: Command) -> Result:  # noqa: ARG002 - the seam's form
+        raise Refused(OFFLINE)
+
+    def recall(self, key: str, wait: float) -> Result | None:  # noqa: ARG002 - the seam's form
+        raise Refused(OFFLINE)
+
+    def put(self, content: bytes, path: str, mode: int = 0o644) -> None:  # noqa: ARG002
+        raise Refused(OFFLINE)
+
+    def close(self) -> None:
+        """Nothing was opened."""
+
+
 class _Preview:
     """A plan, as data: what would run where, and the way back of each step."""
 
@@ -202,7 +227,7 @@ class _Preview:
         self.offline = offline
         self.refused: dict[str, None] = {}
 
-    def data(self, verb: str) -> dict[str, Any]:
+    def data(self) -> dict[str, Any]:
         plan = self.plan
         checks: tuple[Finding, ...] = () if self.offline else self._checks()
         stages = [
@@ -212,7 +237,7 @@ class _Preview:
             for stage in plan.stages
         ]
         return {
-            "verb": verb,
+            "verb": "deploy" if plan.runbook.name == "deploy" else f"run {plan.runbook.name}",
             "target": plan.target.name,
             "runbook": plan.runbook.name,
             "release": {
@@ -225,7 +250,7 @@ class _Preview:
             "finally": self._rows(plan.finals),
             "checks": reports.check_rows(checks),
             "refused": list(self.refused),
-            "next": f"invoke {verb.replace('run ', 'run --runbook ')} --target {plan.target.name}",
+            "notes": [OFFLINE] if self.offline else [],
         }
 
     def _checks(self) -> tuple[Finding, ...]:
@@ -266,13 +291,26 @@ class _Preview:
             work = self.worker.work(action, strict=False)
             kind = self.worker.kind(action)
             row["does"] = kind.describe(work)
-            if not self.offline and action.phase in ("do", "settle"):
+            if self.offline:
+                row["undo"] = work.step.undo or (OWN if kind.undoes else "")
+            elif action.phase in ("do", "settle"):
                 row["undo"] = kind.before(work).text
         except Mistakes as error:
             row["does"] = row["does"] or f"(known only in the run: {error.what})"
         except BackoutError as error:
             self.refused[f"{action.host + ': ' if action.host else ''}{error.what}"] = None
         return row
+
+
+def _typed(verb: str, runbook: str, words: Words, target: str) -> str:
+    """The command line for a runbook on a target, with the words that were given."""
+    typed = ["invoke", verb, "--target", words.get("target") or target]
+    typed += [] if runbook == "deploy" else ["--runbook", runbook]
+    typed += ["--hosts", words["hosts"]] if words.get("hosts") else []
+    message = f"message={words['message']}" if words.get("message") else ""
+    for given in (*(words.get("param") or ()), *([message] if message else [])):
+        typed += ["--param", given]
+    return shlex.join(typed)
 
 
 def _look_at(crew: Crew, host: Host) -> dict[str, Any]:
@@ -293,8 +331,6 @@ def _look_at(crew: Crew, host: Host) -> dict[str, Any]:
 
 
 def _commit(crew: Crew, host: Host, directory: str) -> str:
-    import shlex
-
     script = f"git -C {shlex.quote(directory)} rev-parse --verify -q HEAD || true"
     return crew.reach(host.name).run(Command(script, timeout=60.0)).stdout.strip()
 

@@ -1,0 +1,100 @@
+"""`plan` tells what would happen, and changes nothing; `--offline`, it does not even ask."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.project import Project
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path / "project")
+
+
+@pytest.fixture
+def nobody() -> Iterator[socket.socket]:
+    """A port at which somebody knocking is noticed."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        yield server
+
+
+def knocked(server: socket.socket) -> bool:
+    try:
+        server.accept()[0].close()
+    except BlockingIOError:
+        return False
+    return True
+
+
+def host_at(server: socket.socket) -> dict[str, object]:
+    return {"address": "127.0.0.1", "port": server.getsockname()[1], "groups": ["web"]}
+
+
+STEPS = [
+    {
+        "name": "Move",
+        "run": "mv {{ params.what }} b",
+        "undo": "mv b {{ params.what }}",
+        "on": "web",
+    },
+    {"name": "Put", "upload": {"from": "nowhere.txt", "to": "/srv/x"}, "on": "web"},
+]
+
+
+def test_offline_no_host_is_contacted_and_no_check_is_run(
+    project: Project, nobody: socket.socket
+) -> None:
+    seen = project.directory / "seen"
+    check = {"command": f"touch {seen}", "expect": ["exit_code == 0"]}
+    project.inventory("prod", {"hosts": {"web1": host_at(nobody)}, "checks": {"look": check}})
+    params = {"what": {"default": "a file"}}
+    project.runbook("deploy", {"params": params, "preflight": [], "steps": STEPS})
+    said = project.say("plan", "--target", "prod", "--offline", "--json")
+    assert said.code == 0, said.out + said.err
+    assert not knocked(nobody)
+    assert not seen.exists()
+    (batch,) = said.data["stages"][0]["batches"]
+    move, put = batch["actions"]
+    assert (move["does"], move["undo"]) == ("mv 'a file' b", "mv b 'a file'")
+    assert put["does"] == "upload nowhere.txt to /srv/x"
+    assert put["undo"].startswith("its own")
+    assert said.data["next"] == "invoke deploy --target prod"
+    assert "offline" in said.data["notes"][0]
+
+
+def test_a_plan_that_would_be_refused_says_what_to_type_when_it_is_mended(
+    project: Project, nobody: socket.socket
+) -> None:
+    project.inventory("prod", {"hosts": {"web1": {**host_at(nobody), "port": 1}}})
+    project.runbook("ship", {"params": {"what": {}}, "steps": STEPS})
+    words = ("--target", "prod", "--runbook", "ship", "--param", "what=a b")
+    said = project.say("plan", *words)
+    assert said.code == 3
+    last = said.out.strip().splitlines()[-1]
+    assert last == (
+        "next:  mend what is refused above, then"
+        " invoke plan --target prod --runbook ship --param 'what=a b'"
+    )
+
+
+def test_a_red_baseline_refuses_the_plan(project: Project) -> None:
+    project.inventory(
+        "here",
+        {
+            "hosts": {"web1": {"connection": "local"}},
+            "checks": {"sick": {"command": "false", "expect": ["exit_code == 0"]}},
+        },
+    )
+    project.runbook("deploy", {"steps": [{"run": "true", "readonly": True}]})
+    assert project.say("plan", "--target", "here").code == 0, "no release yet: only recorded"
+    assert project.say("deploy", "--target", "here").code == 0
+    said = project.say("plan", "--target", "here", "--json")
+    assert said.code == 3
+    assert "sick" in said.data["refused"][0]
+    assert said.data["next"].endswith("invoke plan --target here")
