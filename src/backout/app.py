@@ -73,9 +73,11 @@ def _answer(verb: str, workplace: Workplace, screen: Console, words: Mapping[str
 
         return _call(beginnings.Beginning(workplace, screen, words), verb)
     if verb in WATCHING:
+        from backout import publishing
         from backout.watching import Watching
 
-        return _call(Watching(workplace, screen, words), verb.replace(".", "_"))
+        beside = publishing.companions(workplace, screen, words) if verb == "watch" else ()
+        return _call(Watching(workplace, screen, words, beside), verb.replace(".", "_"))
     from backout.inspections import Inspection
 
     return _call(Inspection(workplace, screen, words), verb)

@@ -29,9 +29,13 @@ HELP = {
     "hosts": "Only these hosts or groups, separated by commas.",
     "json": "Print one JSON object on stdout, and nothing else there.",
     "junit": "Also write the checks to this file, as JUnit XML.",
+    "listen": "Serve the status page here: 127.0.0.1:8642, or a port alone.",
+    "listen_anywhere": "Listen on an address that others can reach.",
+    "listen_name": "--listen-name NAME: requests may call the server so. Repeatable.",
     "message": "The runbook's `message` parameter: the commit message.",
     "offline": "Resolve only; ask no host anything.",
     "once": "Look at everything once, tell what there is to tell, and end.",
+    "page": "Write the status page into this directory.",
     "param": "--param NAME=VALUE: a parameter of the runbook. Repeatable.",
     "run": "The run's name, as `history` shows it.",
     "runbook": "A name in runbooks/, or a path.",
@@ -346,6 +350,10 @@ def watch(
     c: Context,
     target: list[str] | None = None,
     once: bool = False,
+    listen: str | None = None,
+    listen_anywhere: bool = False,
+    listen_name: list[str] | None = None,
+    page: str | None = None,
     json: bool = False,
 ) -> None:
     """Run checks on schedule; tell when one goes bad.
@@ -354,12 +362,25 @@ def watch(
     (repeatable). SIGHUP or a changed file: the inventories are read again.
     SIGTERM or Ctrl-C: what is under way is finished and written.
 
+    The status page is .backout/status/index.html, or in the directory that
+    --page names. --listen 127.0.0.1:8642 serves it, with /metrics and /health.
+
     Example: invoke watch --target prod
 
     Exit codes: 0 stopped; 2 a mistake in the files; 7 another watcher runs
     here. With --once as for verify: 0, 6 or 9.
     """
-    act(c, "watch", target=target, once=once, json=json)
+    act(
+        c,
+        "watch",
+        target=target,
+        once=once,
+        listen=listen,
+        listen_anywhere=listen_anywhere,
+        listen_name=listen_name,
+        page=page,
+        json=json,
+    )
 
 
 @task(klass=Verb)

@@ -240,6 +240,15 @@ class SqliteJournal:
         with self._read() as db:
             return _runs(db, "? IN (target, '')", (target or "",), limit)
 
+    def outcomes(self) -> tuple[tuple[str, str, str, int], ...]:
+        """How many runs of each verb ended how on each target."""
+        with self._read() as db:
+            rows = db.execute(
+                "SELECT target, verb, outcome, count(*) FROM run WHERE outcome IS NOT NULL"
+                " GROUP BY target, verb, outcome"
+            ).fetchall()
+        return tuple(rows)
+
     # --- records ---------------------------------------------------------------------------
 
     def begin(self, run: str, key: str, record: Body) -> None:
