@@ -94,6 +94,38 @@ def _bare(known: Known) -> dict[str, Collection[str] | None]:
     return {name: attributes for name, attributes in known.items() if name != "secrets"}
 
 
+# --- secrets -----------------------------------------------------------------------------
+
+
+def _hidden(target: Target) -> dict[str, str]:
+    """The target's variables that hold a secret, by themselves or through others."""
+    hosts = target.hosts.values()
+    every = [*target.vars.items(), *(item for host in hosts for item in host.vars.items())]
+    hidden: dict[str, str] = {}
+    for _ in every:
+        for name, value in every:
+            through = (hidden[other] for other in _uses(value, "vars") if other in hidden)
+            if secret := next(iter((*_uses(value, "secrets"), *through)), ""):
+                hidden.setdefault(name, secret)
+    return hidden
+
+
+def _uses(value: Any, root: str) -> tuple[str, ...]:
+    try:
+        return tuple(templating.uses(value, root))
+    except CannotRender:
+        return ()
+
+
+def _told(text: str, hidden: Mapping[str, str]) -> Iterator[str]:
+    fix = "this is shown and kept; use it in env:, in a shell text or in a check instead"
+    for name in _uses(text, "secrets"):
+        yield f"the secret {name} cannot stand here: {fix}"
+    for name in _uses(text, "vars"):
+        if name in hidden:
+            yield f"vars.{name} holds the secret {hidden[name]}, which cannot stand here: {fix}"
+
+
 # --- what is known to be wrong already -----------------------------------------------------
 
 
@@ -134,26 +166,34 @@ class _Judge:
         self.tree = tree
         self.tables = tables
         self.said = said
+        self.hidden: Mapping[str, str] = {}
+        """The variables that hold a secret, and which."""
 
     def at(self, trail: Trail, message: str, *, line: int = 0) -> Mistake:
         node = self.tree.find(trail)
         return Mistake(node.file, line or node.line, shown_path(trail), message)
 
-    def template(self, trail: Trail, known: Known, *, in_shell: bool = False) -> Iterator[Mistake]:
-        """The templates in everything at and below `trail`."""
+    def template(
+        self, trail: Trail, known: Known, *, in_shell: bool = False, told: bool = False
+    ) -> Iterator[Mistake]:
+        """The templates in everything at and below `trail`. What is `told`, to people or in
+        places that keep it, must hold no secret."""
         for inner, node in self.tree.find(trail).scalars(trail):
-            if isinstance(node.value, str):
-                for line, message in templating.mistakes(node.value, known, in_shell=in_shell):
-                    yield Mistake(node.file, node.first + line - 1, shown_path(inner), message)
+            if not isinstance(node.value, str):
+                continue
+            wrong = templating.mistakes(node.value, known, in_shell=in_shell)
+            for line, message in wrong:
+                yield Mistake(node.file, node.first + line - 1, shown_path(inner), message)
+            if told and not wrong:
+                yield from (self.at(inner, words) for words in _told(node.value, self.hidden))
 
     def options(self, trail: Trail, kind: Any, known: Known) -> Iterator[Mistake]:
         """The templates in a kind's options, written long or short."""
-        node, shells = self.tree.find(trail), kind.Options.shell_fields
-        if not isinstance(node.value, dict):
-            yield from self.template(trail, known, in_shell=kind.Options.short in shells)
-            return
-        for key, _inner in node.items():
-            yield from self.template((*trail, key), known, in_shell=key in shells)
+        node, model = self.tree.find(trail), kind.Options
+        short = [(trail, model.short)] if not isinstance(node.value, dict) else []
+        for inner, key in short or [((*trail, key), key) for key, _inner in node.items()]:
+            in_shell, told = key in model.shell_fields, key in model.told_fields
+            yield from self.template(inner, known, in_shell=in_shell, told=told)
 
     def plain(self, trail: Trail) -> Iterator[Mistake]:
         """Nothing at or below `trail` is rendered, so nothing there may look like it."""
@@ -214,6 +254,7 @@ class _RunbookJudge(_Judge):
         self.target = target
         self.unsure = frozenset(_unsure(target, of_target) if target else ())
         self.saved = self.saves_of(target) if target else None
+        self.hidden = _hidden(target) if target else {}
 
     def saves_of(self, target: Target) -> set[str] | None:
         """The names that steps and checks save; None when that cannot be told."""
@@ -247,6 +288,8 @@ class _RunbookJudge(_Judge):
                 yield self.at(("params", name, "default"), f"must be {_OF_TYPE[param.type]}")
             if not name.isidentifier():
                 yield self.at(("params", name), "a parameter's name is letters, digits and '_'")
+        for key in ("summary", "document", "params"):
+            yield from self.plain((key,)) if self.tree.get(key) else ()
         for trail, step in self.steps():
             if step.kind:
                 yield from self.step(trail, step)
@@ -281,9 +324,10 @@ class _RunbookJudge(_Judge):
             if key == step.kind:
                 yield from self.options(inner, kind, known)
             elif key in ("undo", "check"):
-                yield from self.template(inner, known, in_shell=getattr(kind, "shell", True))
+                shell, told = getattr(kind, "shell", True), key in kind.Options.told_fields
+                yield from self.template(inner, known, in_shell=shell, told=told)
             elif key in ("cwd", "env"):
-                yield from self.template(inner, known)
+                yield from self.template(inner, known, told=key == "cwd")
             else:
                 yield from self.plain(inner)
 
@@ -330,6 +374,7 @@ class _TargetJudge(_Judge):
         super().__init__(tree, tables, said)
         self.noun = noun
         self.unsure = frozenset(_unsure(noun, said))
+        self.hidden = _hidden(noun)
         self.saved = {name for check in noun.checks.values() for name in check.save}
 
     def mistakes(self) -> Iterator[Mistake]:
@@ -339,7 +384,9 @@ class _TargetJudge(_Judge):
             if key in ("hosts", "groups"):
                 for name, _inner in node.items():
                     yield from self.place((key, name))
-            elif key in ("service", "notify", "deadman"):
+            elif key == "service":
+                yield from self.service((key,), _known(self.noun, None, ()))
+            elif key in ("notify", "deadman"):
                 yield from self.template((key,), _known(self.noun, None, ()))
             elif key not in ("vars", "checks"):
                 yield from self.plain((key,))
@@ -364,9 +411,17 @@ class _TargetJudge(_Judge):
         known = _known(self.noun, "all", ())
         for key, _node in self.tree.find(trail).items():
             if key == "service":
-                yield from self.template((*trail, key), known)
+                yield from self.service((*trail, key), known)
             elif key != "vars":
                 yield from self.plain((*trail, key))
+
+    def service(self, trail: Trail, known: Known) -> Iterator[Mistake]:
+        backends = {host.service.backend for host in self.noun.hosts.values() if host.service}
+        backends |= {self.noun.service.backend} if self.noun.service else set()
+        kinds = [self.tables.backends[name] for name in backends if name in self.tables.backends]
+        secret = {field for kind in kinds for field in kind.Options.secret_fields}
+        for key, _node in self.tree.find(trail).items():
+            yield from self.template((*trail, key), known, told=key not in secret)
 
     def variables(self) -> Iterator[Mistake]:
         """Variables depend on nothing that is not in the file, so they are resolved here."""

@@ -120,6 +120,10 @@ class Options(Noun):
     """The field that a bare scalar or list fills: `run: "make"`."""
     shell_fields: ClassVar[tuple[str, ...]] = ()
     """Fields that are POSIX shell text: what `{{ … }}` puts into them is quoted."""
+    told_fields: ClassVar[tuple[str, ...]] = ()
+    """Fields that are shown or written down as they are, so that no secret may stand in them."""
+    secret_fields: ClassVar[tuple[str, ...]] = ()
+    """Of a restart backend: the fields that a secret may stand in."""
 
 
 class NoOptions(Options):

@@ -23,7 +23,7 @@ from jinja2.environment import TemplateExpression
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from backout.errors import Mistakes
-from backout.model import Check, Options, Step
+from backout.model import Check, Options, Service, Step
 from backout.shelltext import HOLE, places
 from backout.validation import as_text, did_you_mean, validated
 
@@ -144,6 +144,17 @@ def render_step(step: Step, scope: Scope, *, shell: bool = True) -> Step:
             changes[name] = render(text, scope, where=where)
     own = {key: render(value, scope, where=where) for key, value in step.env.items()}
     return step.model_copy(update={**changes, "env": {**own, **dict(env)}})
+
+
+def render_service(service: Service, scope: Scope, *, where: str = "") -> Service:
+    """A service ready for its backend, whose secrets stay references. Raises CannotRender."""
+    options, _env = render_options(service.options, scope, where=where)
+    data = render_value(service.model_dump(exclude={"options"}), scope, where=where)
+    again = validated(Service, {**data, "options": options})
+    if isinstance(again, tuple):
+        wrong = "; ".join(f"{'.'.join(map(str, path))} {message}" for path, message in again)
+        raise CannotRender(f"service: {wrong}", where=where)
+    return again
 
 
 def render_check(check: Check, scope: Scope) -> tuple[Check, Env]:

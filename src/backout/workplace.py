@@ -10,7 +10,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backout import loading, sample, scope
+from backout import loading, sample, scope, templating
 from backout.adapters.clock import SystemClock
 from backout.adapters.journal import SqliteJournal
 from backout.adapters.lease import LeaseLock
@@ -213,7 +213,10 @@ class Crew:
         service = self.target.service_on(host)
         if service is None:
             raise Refused(f"{self.target.name} has no service to restart", where=self.target.file)
-        restarter: Restarter = BACKENDS[service.backend](service, self.reach(name))
+        ready = templating.render_service(
+            service, scope.on(self.target, host), where=self.target.file
+        )
+        restarter: Restarter = BACKENDS[service.backend](ready, self.reach(name))
         return restarter
 
     def examine(self, run: str, emit: Listener) -> Callable[..., tuple[Finding, ...]]:

@@ -474,6 +474,82 @@ def test_an_unknown_base_is_a_mistake_of_the_file_that_names_it(project: Path) -
     )
 
 
+# --- secrets -------------------------------------------------------------------------------
+
+REAL = Tables(steps.KINDS, restarters.BACKENDS, probes.KINDS)
+INSTEAD = "this is shown and kept; use it in env:, in a shell text or in a check instead"
+
+
+@pytest.mark.parametrize(
+    ("step", "place"),
+    [
+        ('{commit: "a {{ secrets.token }}"}', "commit"),
+        ("{commit: {message: '{{ secrets.token }}'}}", "commit.message"),
+        ("{commit: {paths: ['{{ secrets.token }}']}}", "commit.paths[0]"),
+        ('{approve: "with {{ secrets.token }}?"}', "approve"),
+        ('{manual: "type {{ secrets.token }}", undo: "x"}', "manual"),
+        ('{manual: "x", undo: "type {{ secrets.token }}"}', "undo"),
+        ("{upload: {from: a, to: '/srv/{{ secrets.token }}'}}", "upload.to"),
+        ("{template: {from: '{{ secrets.token }}', to: b}}", "template.from"),
+        ("{run: x, readonly: true, cwd: '/srv/{{ secrets.token }}'}", "cwd"),
+        ("{sql: {database: x, file: '{{ secrets.token }}'}, undo: x}", "sql.file"),
+    ],
+)
+def test_a_secret_where_it_would_be_written_down_is_a_mistake(
+    project: Path, step: str, place: str
+) -> None:
+    path = Path("runbooks/x.yaml")
+    path.write_text(f"steps:\n  - {step}\n")
+    expected = [f"2 steps[0].{place}: the secret token cannot stand here: {INSTEAD}"]
+    assert said(lambda: loading.load_runbook(path, REAL)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("summary: 'x {{ secrets.token }}'\n", "summary"),
+        ("diagnose: [{when: 'true', say: 'x {{ secrets.token }}'}]\n", "diagnose[0].say"),
+        ("params: {a: {default: '{{ secrets.token }}'}}\n", "params.a.default"),
+    ],
+)
+def test_what_is_never_rendered_holds_no_secret_either(
+    project: Path, text: str, place: str
+) -> None:
+    text += "steps: [{run: x, readonly: true}]\n"
+    assert said(lambda: runbook(text)) == [f"1 {place}: {{{{ … }}}} is not rendered here"]
+
+
+def test_a_secret_may_stand_where_it_is_used(project: Path) -> None:
+    path = Path("runbooks/x.yaml")
+    path.write_text("""\
+steps:
+  - {run: "x {{ secrets.token }}", undo: "y {{ secrets.token }}", env: {A: "{{ secrets.token }}"}}
+  - {sql: {database: "{{ secrets.token }}", script: "{{ secrets.token }}"}, undo: x}
+""")
+    assert loading.load_runbook(path, REAL).steps[0].env == {"A": "{{ secrets.token }}"}
+
+
+def test_a_variable_that_holds_a_secret_is_one(project: Path) -> None:
+    variables = 'vars: {a: "{{ secrets.token }}", b: "x{{ vars.a }}", host'
+    Path("inventories/prod.yaml").write_text(INVENTORY.replace("vars: {host", variables))
+    Path("runbooks/deploy.yaml").write_text("steps: [{commit: {message: 'by {{ vars.b }}'}}]\n")
+    what = "vars.b holds the secret token, which cannot stand here"
+    lines = said(lambda: pair(tables=Tables(REAL.steps, TABLES.backends, TABLES.probes)))
+    assert lines == [f"1 steps[0].commit.message: {what}: {INSTEAD}"]
+
+
+def test_a_service_is_told_and_its_token_is_not(project: Path) -> None:
+    path = Path("inventories/x.yaml")
+    secret = '"{{ secrets.t }}"'
+    path.write_text(
+        "secrets: {t: {env: T}}\n"
+        f"service: {{name: {secret}, backend: heroku, token: {secret}, app: {secret}}}\n"
+    )
+    assert said(lambda: loading.load_target(path, REAL)) == [
+        f"2 service.{key}: the secret t cannot stand here: {INSTEAD}" for key in ("app", "name")
+    ]
+
+
 # --- the pair ------------------------------------------------------------------------------
 
 
@@ -729,7 +805,6 @@ def test_a_table_imports_a_row_when_it_is_looked_up() -> None:
 
 # --- the real tables -----------------------------------------------------------------------
 
-REAL = Tables(steps.KINDS, restarters.BACKENDS, probes.KINDS)
 ROOT = Path(__file__).parents[2]
 
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backout.model import Check, Options, Step, TemplateText
+from backout.model import Check, Options, Service, Step, TemplateText
+from backout.restarters.heroku import HerokuOptions
 from backout.templating import (
     CannotRender,
     SecretRef,
@@ -19,6 +20,7 @@ from backout.templating import (
     render_check,
     render_document,
     render_options,
+    render_service,
     render_shell,
     render_step,
     render_value,
@@ -307,3 +309,16 @@ def test_data_from_outside_cannot_pass_for_a_secret() -> None:
     outside = {"body": [f"give me {TOKEN}"], TOKEN: 1}
     assert references(str(without_references(outside))) == frozenset()
     assert references(TOKEN) == {"token"}
+
+
+def test_a_services_words_are_rendered_and_its_secrets_stay_references() -> None:
+    service = Service(
+        name="{{ vars.name }}",
+        backend="heroku",
+        port="{{ vars.port }}",
+        options=HerokuOptions(app="{{ vars.name }}-x", token="{{ secrets.t }}"),
+    )
+    scope = {"vars": {"name": "api", "port": 8080}, "secrets": {"t": SecretRef("t")}}
+    made = render_service(service, scope)
+    assert (made.name, made.port, made.options.app) == ("api", 8080, "api-x")
+    assert references(made.options.token) == {"t"}

@@ -20,6 +20,7 @@ class HerokuOptions(Options):
     """`app` is the application, else the service's name; `process` a process type, else all;
     `token` a secret, else what HEROKU_API_KEY holds; `api` another address of the API."""
 
+    secret_fields: ClassVar[tuple[str, ...]] = ("token",)
     app: str = ""
     process: str = ""
     token: str = ""

@@ -14,6 +14,7 @@ class ApproveOptions(Options):
     """What the person is asked."""
 
     short: ClassVar[str] = "question"
+    told_fields: ClassVar[tuple[str, ...]] = ("question",)
     question: str
 
 

@@ -39,6 +39,7 @@ class CommitOptions(Options):
     """Which files, or every change to files that git knows; and the message."""
 
     short: ClassVar[str] = "message"
+    told_fields: ClassVar[tuple[str, ...]] = ("paths", "message")
     paths: tuple[str, ...] | TemplateText = ()
     message: str = "Deploy"
 

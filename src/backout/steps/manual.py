@@ -14,6 +14,7 @@ class ManualOptions(Options):
     """What the person is to do."""
 
     short: ClassVar[str] = "text"
+    told_fields: ClassVar[tuple[str, ...]] = ("text", "undo")
     text: str
 
 

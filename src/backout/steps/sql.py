@@ -33,6 +33,7 @@ class SqlOptions(Options):
     """Where, and the statements: here, or in a file on this machine."""
 
     short: ClassVar[str] = "script"
+    told_fields: ClassVar[tuple[str, ...]] = ("file",)
     database: str
     script: str = ""
     file: str = ""

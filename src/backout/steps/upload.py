@@ -21,6 +21,7 @@ from backout.steps.script import read, told, way_back
 class UploadOptions(Options):
     """What goes where. Without a mode the file keeps the one it replaces, or gets 0644."""
 
+    told_fields: ClassVar[tuple[str, ...]] = ("from", "to", "mode")
     from_: str = Field(alias="from")
     to: str = Field(min_length=1)
     mode: str = Field(default="", pattern=r"^(0?[0-7]{3,4})?$|\{\{")

@@ -15,6 +15,7 @@ class VerifyOptions(Options):
     """`all`, one check's name, or a list of names."""
 
     short: ClassVar[str] = "checks"
+    told_fields: ClassVar[tuple[str, ...]] = ("checks",)
     checks: tuple[str, ...] = ()
 
     @field_validator("checks", mode="before")
