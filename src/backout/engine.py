@@ -45,7 +45,8 @@ class Engine:
         self.plan = plan
         self.parts = parts
         self.worker = Worker(plan, parts)
-        self.lost: dict[str, str] = {}
+        self.withdrawn: dict[str, str] = {}
+        """Hosts that went back alone while the others went on, and their state."""
 
     def deploy(self) -> Ended:
         """From the first look to the end. Raises Refused before any change, and Held."""
@@ -77,7 +78,7 @@ class Engine:
             return self._back_out(wish["why"])
         forward = Forward(self.worker)
         words = "" if self.worker.noted("decided") else forward.run()
-        self.lost = forward.lost
+        self.withdrawn = forward.withdrawn
         return self._back_out(words) if words else self._succeed()
 
     # --- before the first change ---------------------------------------------------------
@@ -150,11 +151,12 @@ class Engine:
     # --- the good end --------------------------------------------------------------------
 
     def _succeed(self) -> Ended:
-        release, whole = self.worker.release, not self.plan.selected and not self.lost
+        release, whole = self.worker.release, not self.plan.selected and not self.withdrawn
         if self.worker.noted("decided") is None:
-            deployed = [host for host in self.plan.hosts if host not in self.lost]
+            deployed = [host for host in self.plan.hosts if host not in self.withdrawn]
             record = {
                 "hosts": deployed,
+                "withdrawn": self.withdrawn,
                 "release": asdict(release),
                 "snapshots": _snapshots(self.worker.findings),
             }
@@ -173,10 +175,10 @@ class Engine:
 
     def _deployed(self) -> dict[str, str]:
         """The hosts' own release files: `status` holds them against the ledger."""
-        done: Sequence[str] = (self.worker.noted("decided") or {})["hosts"]
+        decided = self.worker.noted("decided") or {}
+        done: Sequence[str] = decided["hosts"]
         side_by_side(self._mark, done)
-        left = {host: why for host, why in self.lost.items() if host not in done}
-        return dict.fromkeys(done, "deployed") | {h: f"withdrawn: {w}" for h, w in left.items()}
+        return dict.fromkeys(done, "deployed") | dict(decided["withdrawn"])
 
     def _mark(self, host: str) -> None:
         mark(self.worker, host, self.worker.release, self.plan.run)
@@ -222,7 +224,7 @@ class Engine:
 
     def _logs(self) -> dict[str, str]:
         target, redact = self.plan.target, self.parts.vault.redact
-        names = [name for name in self.plan.hosts or ("",) if name not in self.lost]
+        names = [name for name in self.plan.hosts or ("",) if name not in self.withdrawn]
         served = [name for name in names if target.service_on(self.worker.host(name))]
 
         def tail(name: str) -> str:

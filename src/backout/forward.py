@@ -18,6 +18,8 @@ class Forward:
         self.plan = worker.plan
         self.lost: dict[str, str] = {}
         """Hosts that failed, could not be reached, or whose state is unknown, and why."""
+        self.withdrawn: dict[str, str] = {}
+        """The state of those that went back alone, while the others go on."""
         self._guard = threading.Lock()
 
     def run(self) -> str:
@@ -30,7 +32,7 @@ class Forward:
 
     def _here(self, stage: Stage) -> str:
         for action in stage.here:
-            words = self.worker.stopped or self._step(action)
+            words = self.worker.stopped or self._step(action, self._left(self.plan.hosts))
             if words:
                 return words
         return ""
@@ -48,9 +50,7 @@ class Forward:
         hosts = self._left(batch.hosts)
         side_by_side(lambda host: self._travel(batch.of(host)), hosts)
         words = self._over_budget() or self._settle(batch)
-        if not words:
-            self._withdraw(batch)
-        return words
+        return words or self._withdraw(batch)
 
     def _travel(self, actions: Sequence[Action]) -> None:
         """One host through its steps, until it fails or the run is to stop."""
@@ -63,6 +63,8 @@ class Forward:
                 return
 
     def _settle(self, batch: BatchPlan) -> str:
+        if batch.hosts and not self._left(batch.hosts):
+            return ""
         for row in batch.settle:
             words = self.worker.stopped or self._settle_row(row, batch) or self._over_budget()
             if words:
@@ -72,12 +74,23 @@ class Forward:
     def _settle_row(self, row: Sequence[Action], batch: BatchPlan) -> str:
         if not row[0].host:
             final = batch is self.plan.batches[-1]
-            return self._step(row[0], self._left(batch.hosts), final=final)
+            words = self._step(row[0], self._left(batch.hosts), final=final)
+            return "" if words and self._lose_the_red(row[0]) else words
         actions = [action for action in row if action.host not in self.lost]
         for action, words in zip(actions, side_by_side(self._step, actions), strict=True):
             if words:
                 self._lose(action.host, words)
         return ""
+
+    def _lose_the_red(self, action: Action) -> bool:
+        """When only checks of single hosts are red, it is these hosts that failed."""
+        red = self.worker.failed if action.step.kind == "verify" else ()
+        words = {f.host: f"check {f.key} {f.verdict}: {f.reason}" for f in red if f.host}
+        if not words or len(words) < len({f.host for f in red}) or words.keys() <= self.lost.keys():
+            return False
+        for host, why in words.items():
+            self._lose(host, why)
+        return True
 
     def _step(self, action: Action, hosts: Sequence[str] = (), *, final: bool = True) -> str:
         result = self.worker.do(action, hosts=hosts, final=final)
@@ -91,14 +104,20 @@ class Forward:
             self.lost.setdefault(host, words)
 
     def _over_budget(self) -> str:
-        """One failure budget over the whole fleet: failed, unreachable and unknown alike."""
-        if len(self.lost) <= self.plan.target.rollout.max_failures:
+        """One failure budget over the whole fleet: failed, unreachable and unknown alike. A
+        rollout that reaches no host is none."""
+        some_left = len(self.lost) < max(1, len(self.plan.hosts))
+        if some_left and len(self.lost) <= self.plan.target.rollout.max_failures:
             return ""
         return "; ".join(self.lost[host] for host in self.plan.hosts if host in self.lost)
 
-    def _withdraw(self, batch: BatchPlan) -> None:
+    def _withdraw(self, batch: BatchPlan) -> str:
         """Hosts that failed within the budget go back alone; the rollout goes on."""
         hosts = [host for host in batch.hosts if host in self.lost]
-        if hosts:
-            stuck = Backward(self.worker).hosts_back(hosts)
-            self.lost.update(stuck)
+        if not hosts:
+            return ""
+        stuck = Backward(self.worker).hosts_back(hosts)
+        for host in hosts:
+            back = f"withdrawn: {self.lost[host]}"
+            self.withdrawn[host] = f"NOT backed out: {stuck[host]}" if host in stuck else back
+        return stuck.get("", "")

@@ -166,7 +166,7 @@ class Operation:
     def _refused(self, row: RunRow, made: Plan, error: BackoutError) -> Answer:
         """Nothing was changed by this process. A run that had changed something stays open."""
         journal = self.workplace.journal
-        begun = any(r.kind in ("ready", "back_out", "begin") for r in journal.recall(row.id))
+        begun = any(r.kind in ("ready", "back_out") for r in journal.recall(row.id))
         outcome = "interrupted" if begun else "refused"
         ended = Ended(outcome, error.exit_code, error.what)
         report = reports.refused_report(self._report(row, made, ended, None), error)

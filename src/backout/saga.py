@@ -45,8 +45,8 @@ class Entry:
     @property
     def touched(self) -> bool:
         """Whether the action may have changed something."""
-        ended = State(self.end["state"]) if self.end else None
-        return self.begin is not None and ended not in (State.SKIPPED, State.UNREACHABLE)
+        never_began = self.attempt == 1 and self.end and self.end["state"] == State.UNREACHABLE
+        return self.begin is not None and not never_began
 
 
 def result_of(record: Mapping[str, Any]) -> Result:
@@ -105,8 +105,12 @@ class Saga:
         return self._timed(action, lambda: self._backward(action, kind, work, entry))
 
     def settle(self, action: Action, result: Result) -> Result:
-        """Record an outcome that needed no act: not wanted, or impossible to begin."""
-        return self.entry(action.key).result or self._timed(action, lambda: result)
+        """Record an outcome that needed no act: not wanted, or impossible to begin. Of what has
+        begun nobody knows then what became."""
+        entry = self.entry(action.key)
+        if entry.begin and result.state in (State.SKIPPED, State.UNREACHABLE):
+            result = replace(result, state=State.UNKNOWN)
+        return entry.result or self._timed(action, lambda: result)
 
     def _timed(self, action: Action, do: Callable[[], Result]) -> Result:
         started = self._clock.monotonic()

@@ -135,8 +135,9 @@ class Worker:
     # --- doing ---------------------------------------------------------------------------
 
     def do(self, action: Action, *, hosts: Sequence[str] = (), final: bool = True) -> Result:
-        """The action, at most once. `hosts` are those that its checks look at."""
-        back = action.phase in BACK
+        """The action, at most once; looking is done each time. `hosts` are those that its checks
+        look at: all of them, unless it is told."""
+        hosts = (action.host,) if action.host else hosts or self.plan.hosts
         try:
             if not self._wanted(action):
                 return self.saga.settle(action, Result(State.SKIPPED, reason="not wanted: `when`"))
@@ -146,7 +147,7 @@ class Worker:
             state = State.UNREACHABLE if unreachable else State.FAILED
             return self._told(action, self.saga.settle(action, Result(state, reason=error.what)))
         known = self.saga.entry(action.key).result
-        anew = action.step.kind == "verify" or (back and known is not None and not known.ok)
+        anew = _looks(action) or (action.phase in BACK and known is not None and not known.ok)
         if known is None or anew:
             self.tell(action, "running")
         result = self.saga.perform(action, self.kind(action), work, anew=anew)
@@ -239,17 +240,17 @@ class Worker:
         why something could not be saved."""
         if not result.ok:
             return ""
-        facts = {"stdout": result.stdout, "stderr": result.stderr, "exit_code": result.exit_code}
-        names = {**facts, **result.saved}
+        lines = {"stdout": result.stdout.rstrip("\n"), "stderr": result.stderr.rstrip("\n")}
+        names = {**lines, "exit_code": result.exit_code, **result.saved}
         with self._guard:
+            if action.step.kind == "commit" and "commit" in result.saved:
+                self.release = replace(self.release, commit=str(result.saved["commit"]))
             for name, expression in action.step.save.items():
                 try:
                     value = expressions.evaluate(expression, names)
                 except expressions.CannotTell as error:
-                    return f"cannot save {name}: {error.reason}"
+                    return f"cannot save {name}: {expression}: {error.reason}"
                 self.saved[name] = templating.without_references(value)
-            if action.step.kind == "commit":
-                self.release = replace(self.release, commit=str(result.saved["commit"]))
         return ""
 
     def _remember(self) -> None:
@@ -332,6 +333,12 @@ def side_by_side(do: Callable[[T], U], items: Sequence[T]) -> list[U]:
         return [do(item) for item in items]
     with ThreadPoolExecutor(min(WIDTH, len(items))) as pool:
         return list(pool.map(do, items))
+
+
+def _looks(action: Action) -> bool:
+    """Health is never remembered, and what an earlier process saw before it changed anything is
+    no proof of what is true now."""
+    return action.step.kind == "verify" or action.phase == "preflight"
 
 
 def went_well(result: Result) -> bool:

@@ -39,6 +39,9 @@ TTL = 60.0
 AT_ONCE = 32
 """How many hosts are spoken to at the same time."""
 
+SPARE = 64 * 1024
+"""Bytes that a run sets aside on each host: when the disk is full, they make room for the notes
+of the way back."""
 KEEP_DAYS = 30
 """How long a host keeps the notes of other runs."""
 
@@ -60,6 +63,7 @@ mkdir -p "$h/notes/$r" "$new"
   b=-; { IFS= read -r b </proc/sys/kernel/random/boot_id; } 2>/dev/null || :
   echo "$b" >"$h/notes/$r/boot"
 }
+[ -e "$h/notes/$r/spare" ] || printf '%SPAREs' '' >"$h/notes/$r/spare"
 write() {
   echo "$2" >"$1/owner"; echo "$3" >"$1/run"; echo "$now" >"$1/since"
   echo $((now + ttl)) >"$1/expires"; echo "$t" >"$1/token"
@@ -81,7 +85,7 @@ find "$h/notes" -mindepth 1 -maxdepth 1 -type d ! -name "$r" -mtime +KEEP \
 fence=0; [ ! -e "$h/fence" ] || read -r fence <"$h/fence" || :
 fence=$((${fence:-0} + 1))
 echo $fence >"$h/fence"; echo $fence >"$h/lock/fence"
-""".replace("KEEP", str(KEEP_DAYS))
+""".replace("KEEP", str(KEEP_DAYS)).replace("SPARE", str(SPARE))
 
 _EXCLUDE = r"""
 d=$h

@@ -109,6 +109,7 @@ elif bo_ended; then bo_w=ended
 elif bo_alive; then bo_w=running
 elif [ "$bo_p" = void ]; then bo_w=void
 elif { echo "$bo_me" >|"$bo_note.start"; } 2>/dev/null; then :
+elif { : >|"$bo_dir/spare"; echo "$bo_me" >|"$bo_note.start"; } 2>/dev/null; then :
 else bo_w=full; fi
 set +C
 """

@@ -1,0 +1,427 @@
+"""What goes wrong on a good day: hosts that fail, disks that are full, people who say no."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.disk import small_disk
+from support.proxy import Proxy
+from support.sshd import SshdBed
+from support.wait import eventually
+from support.yard import Yard
+
+NAMES = ("web1", "web2", "web3")
+FAILS_ON_WEB2 = "test {{ host.name }} != web2"
+
+
+@pytest.fixture(scope="module")
+def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshdBed]:
+    with SshdBed(tmp_path_factory.mktemp("faults"), NAMES) as bed:
+        yield bed
+
+
+@pytest.fixture
+def fleet(bed: SshdBed, tmp_path: Path) -> Yard:
+    """Three SSH hosts."""
+    return Yard(tmp_path, bed)
+
+
+@pytest.fixture
+def yard(tmp_path: Path) -> Yard:
+    """This machine alone."""
+    return Yard(tmp_path)
+
+
+def flag(yard: Yard, name: str = "flag", **keys: Any) -> dict[str, Any]:
+    """A check that passes while a file is there."""
+    return {"command": f"test -e {yard.files}/{name}", "expect": ["exit_code == 0"], **keys}
+
+
+# --- a budget ------------------------------------------------------------------------------
+
+
+def test_a_host_that_fails_within_the_budget_is_withdrawn_alone(fleet: Yard) -> None:
+    fleet.inventory(rollout={"batches": [1, 1, 1], "max_failures": 1})
+    fleet.runbook(fleet.step("First"), fleet.step("Second", before=FAILS_ON_WEB2))
+    said = fleet.deploy()
+    assert said.code == 0, said.out + said.err
+    hosts = said.data["hosts"]
+    assert {name: row["state"].partition(":")[0] for name, row in hosts.items()} == {
+        "web1": "deployed",
+        "web2": "withdrawn",
+        "web3": "deployed",
+    }
+    assert fleet.effects() == {
+        f"{step}-{host}": 1 for step in ("First", "Second") for host in ("web1", "web3")
+    }
+
+
+def test_a_release_that_not_every_host_has_is_not_known_good(fleet: Yard) -> None:
+    fleet.runbook(fleet.step("First"))
+    fleet.good_release()
+    fleet.inventory(rollout={"batches": ["100%"], "max_failures": 1})
+    fleet.runbook(fleet.step("Second", before=FAILS_ON_WEB2))
+    assert fleet.deploy().code == 0
+    back = fleet.say("rollback")
+    assert back.code == 0, back.out + back.err
+    assert back.data["release"]["to"] == "1"
+    assert fleet.effects() == {f"First-{name}": 1 for name in NAMES}
+
+
+def test_a_first_batch_that_is_withdrawn_whole_does_not_stop_the_others(fleet: Yard) -> None:
+    fleet.inventory(
+        rollout={"batches": [1, "100%"], "max_failures": 1},
+        checks={"there": {"command": "true", "on": "web", "expect": ["exit_code == 0"]}},
+    )
+    fleet.runbook(fleet.step("First", before="test {{ host.name }} != web1"))
+    said = fleet.deploy()
+    assert said.code == 0, said.out + said.err
+    assert fleet.effects() == {"First-web2": 1, "First-web3": 1}
+
+
+def test_one_failure_more_than_the_budget_backs_every_host_out(fleet: Yard) -> None:
+    fleet.inventory(rollout={"batches": [1, 1, 1], "max_failures": 1})
+    fleet.runbook(fleet.step("First", before="test {{ host.name }} = web1"))
+    said = fleet.deploy()
+    assert said.code == 4, said.out + said.err
+    assert "web2" in said.data["reason"]
+    assert "web3" in said.data["reason"]
+    assert fleet.effects() == {}
+
+
+def test_a_rollout_that_reaches_no_host_at_all_is_not_a_success(yard: Yard) -> None:
+    yard.inventory(rollout={"batches": ["100%"], "max_failures": 5})
+    yard.runbook(yard.step("First", before="false"))
+    said = yard.deploy()
+    assert said.code == 4, said.out + said.err
+    assert yard.effects() == {}
+
+
+def test_a_host_that_cannot_be_withdrawn_is_told_and_not_called_back(fleet: Yard) -> None:
+    fleet.inventory(rollout={"batches": ["100%"], "max_failures": 1})
+    stuck = {**fleet.step("First"), "undo": FAILS_ON_WEB2}
+    fleet.runbook(stuck, fleet.step("Second", before=FAILS_ON_WEB2))
+    said = fleet.deploy()
+    web2 = said.data["hosts"]["web2"]
+    assert said.code == 0, said.out + said.err
+    assert "NOT backed out" in web2["state"]
+    assert web2["release"] is None
+
+
+def test_a_red_check_of_one_host_is_that_hosts_failure_alone(fleet: Yard) -> None:
+    well = f"! test -e {fleet.files}/First-web2 || {FAILS_ON_WEB2}"
+    fleet.inventory(
+        rollout={"batches": ["100%"], "max_failures": 1},
+        checks={"each": {"command": well, "on": "web", "expect": ["exit_code == 0"]}},
+    )
+    fleet.runbook(fleet.step("First"))
+    said = fleet.deploy()
+    assert said.code == 0, said.out + said.err
+    assert "check each@web2" in said.data["hosts"]["web2"]["state"]
+    assert fleet.effects() == {"First-web1": 1, "First-web3": 1}
+
+
+# --- hosts ---------------------------------------------------------------------------------
+
+
+def test_one_session_at_a_time_is_enough(fleet: Yard, bed: SshdBed) -> None:
+    bed["web1"].configure(MaxSessions=1)
+    try:
+        fleet.runbook(fleet.step("First"), fleet.step("Second"))
+        assert fleet.deploy().code == 0
+    finally:
+        bed["web1"].restore()
+    assert fleet.effects()["Second-web1"] == 1
+
+
+def test_a_server_that_is_slow_to_greet_is_waited_for(yard: Yard, bed: SshdBed) -> None:
+    with Proxy((bed["web1"].address, bed.port)) as proxy:
+        key = bed.known_hosts.read_text().splitlines()[0].split(" ", 1)[1]
+        known = yard.files.parent / "known_hosts"
+        known.write_text(f"[127.0.0.1]:{proxy.port} {key}\n")
+        yard.inventory(
+            hosts={"web1": {"address": "127.0.0.1", "port": proxy.port, "groups": ["web"]}},
+            ssh={**bed.inventory_ssh(), "known_hosts": str(known), "connect_timeout": "20s"},
+        )
+        yard.runbook(yard.step("First"))
+        proxy.stall()
+        process = yard.start()
+        eventually(lambda: proxy.accepted > 0, within=20)
+        proxy.flow()
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, out + err
+    assert yard.effects() == {"First-web1": 1}
+
+
+def test_a_server_that_never_greets_refuses_and_no_host_is_touched(
+    fleet: Yard, bed: SshdBed
+) -> None:
+    fleet.runbook(fleet.step("First"))
+    bed["web2"].freeze()
+    try:
+        said = fleet.deploy()
+    finally:
+        bed["web2"].thaw()
+    assert said.code == 3, said.out + said.err
+    assert "web2" in said.data["error"]["what"]
+    assert fleet.effects() == {}
+    assert fleet.deploy().code == 0, "nothing stays open after a refusal"
+
+
+def test_a_host_that_loses_power_in_mid_step_is_named_and_backed_out_when_it_is_back(
+    fleet: Yard, bed: SshdBed
+) -> None:
+    fleet.runbook(fleet.step("First"), fleet.step("Second", after=fleet.hold()))
+    process = fleet.start()
+    fleet.busy("Second-web1")
+    bed["web1"].power_cut()
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 5, out + err
+    assert fleet.effects()["Second-web1"] == 1
+    bed["web1"].start()
+    said = fleet.say("resume")
+    assert said.code == 4, said.out + said.err
+    assert fleet.effects() == {}
+
+
+def test_a_full_disk_on_a_host_refuses_before_any_change(fleet: Yard, bed: SshdBed) -> None:
+    fleet.runbook(fleet.step("First"))
+    host = bed["web2"]
+    with small_disk(host.home / ".backout", host.machine, kilobytes=256) as disk:
+        disk.fill()
+        said = fleet.deploy()
+    assert said.code == 3, said.out + said.err
+    assert "web2" in said.data["error"]["what"]
+    assert fleet.effects() == {}
+
+
+def test_a_step_that_fills_a_hosts_disk_is_backed_out(fleet: Yard, bed: SshdBed) -> None:
+    big = "$HOME/.backout/big"
+    fill = {"name": "Fill", "run": f"cat /dev/zero > {big}", "undo": f"rm -f {big}", "on": "web2"}
+    fleet.runbook(fleet.step("First"), fill)
+    host = bed["web2"]
+    with small_disk(host.home / ".backout", host.machine, kilobytes=1024):
+        said = fleet.deploy()
+        left = host.machine.run("ls", f"{host.home}/.backout").stdout.split()
+    assert said.code == 4, said.out + said.err
+    assert "web2: Fill failed" in said.data["reason"]
+    assert "big" not in left
+    assert fleet.effects() == {}
+
+
+def test_a_full_disk_under_the_journal_stops_the_run_and_resume_finishes_it(yard: Yard) -> None:
+    state = yard.project.state
+    filler = state / "filler"
+    fill = {
+        "name": "Fill",
+        "run": f"cat /dev/zero > {filler} || true",
+        "undo": f"rm -f {filler}",
+        "retry_safe": True,
+    }
+    yard.runbook(yard.step("First"), fill, yard.step("Second"))
+    with small_disk(state, kilobytes=2048):
+        said = yard.deploy()
+        assert said.code == 8, said.out + said.err
+        assert "journal could not be written" in said.data["error"]["what"]
+        assert "resume --target prod" in said.data["error"]["next"]
+        filler.unlink()
+        yard.runbook(yard.step("First"), yard.step("Second"))
+        said = yard.say("abort")
+        assert said.code == 4, said.out + said.err
+        assert yard.effects() == {}
+
+
+# --- what steps may say --------------------------------------------------------------------
+
+
+def test_a_step_that_is_not_wanted_is_skipped_and_never_undone(yard: Yard) -> None:
+    yard.runbook(
+        yard.step("First", when="vars.colour == 'blue'"),
+        yard.step("Second", when="vars.colour == 'red'", after="false"),
+    )
+    yard.inventory(vars={"colour": "red"})
+    (yard.files / "First-here").write_text("mine\n")
+    said = yard.deploy()
+    assert said.code == 4, said.out + said.err
+    assert yard.states(said)["First", "here"] == "skipped"
+    assert yard.effects() == {"First-here": 1}
+
+
+def test_a_condition_that_cannot_be_told_fails_the_step(yard: Yard) -> None:
+    yard.inventory(vars={"count": "many"})
+    yard.runbook(yard.step("First"), yard.step("Second", when="vars.count > 3"))
+    said = yard.deploy()
+    assert said.code == 4, said.out + said.err
+    assert "vars.count > 3" in said.data["reason"]
+    assert yard.effects() == {}
+
+
+def test_a_value_that_cannot_be_saved_fails_the_step_and_it_is_undone(yard: Yard) -> None:
+    yard.runbook(yard.step("First", after="echo many", save={"count": "int(stdout)"}))
+    said = yard.deploy()
+    assert said.code == 4, said.out + said.err
+    assert "int(stdout)" in said.data["reason"]
+    assert yard.effects() == {}
+
+
+def test_what_a_step_saves_the_next_one_may_use(yard: Yard) -> None:
+    yard.runbook(
+        yard.step("First", after="echo 41", save={"number": "int(stdout) + 1"}),
+        yard.step("Second", before="test {{ saved.number }} = 42", when="saved.number == 42"),
+    )
+    assert yard.deploy().code == 0
+    assert yard.effects() == {"First-here": 1, "Second-here": 1}
+
+
+def test_a_step_is_tried_again_while_its_retry_lasts(yard: Yard) -> None:
+    tries = yard.files.parent / "tries"
+    run = f"echo x >> {tries}; test $(wc -l < {tries}) -ge 3; echo once >> {yard.place('First')}"
+    yard.runbook({**yard.step("First", retry={"for": "20s", "every": "100ms"}), "run": run})
+    said = yard.deploy()
+    assert said.code == 0, said.out + said.err
+    assert tries.read_text() == "x\n" * 3
+    assert yard.effects() == {"First-here": 1}
+
+
+def test_what_its_check_calls_done_is_neither_done_nor_undone(yard: Yard) -> None:
+    yard.runbook(
+        yard.step("First", check=f"test -e {yard.place('First')}"), yard.step("Last", after="false")
+    )
+    (yard.files / "First-here").write_text("mine\n")
+    said = yard.deploy()
+    assert said.code == 4, said.out + said.err
+    assert yard.effects() == {"First-here": 1}
+
+
+# --- people --------------------------------------------------------------------------------
+
+
+def test_a_point_of_no_return_is_refused_without_a_yes(yard: Yard) -> None:
+    step = {k: v for k, v in yard.step("Drop").items() if k != "undo"}
+    yard.runbook(yard.step("First"), {**step, "irreversible": "the rows are gone"})
+    said = yard.deploy()
+    assert said.code == 3, said.out + said.err
+    assert yard.effects() == {}
+    said = yard.deploy("--yes")
+    assert said.code == 0, said.out + said.err
+    assert yard.effects() == {"First-here": 1, "Drop-here": 1}
+
+
+def test_a_protected_target_is_refused_without_a_yes(yard: Yard) -> None:
+    yard.inventory(protected=True)
+    yard.runbook(yard.step("First"))
+    assert yard.deploy().code == 3
+    assert yard.effects() == {}
+    assert yard.deploy("--yes").code == 0
+
+
+# --- before the first change ---------------------------------------------------------------
+
+
+def test_a_preflight_that_fails_refuses_and_leaves_nothing_open(yard: Yard) -> None:
+    look = {"name": "Room", "run": "test -e ready", "readonly": True}
+    yard.runbook(yard.step("First"), preflight=[{**look, "cwd": str(yard.files.parent)}])
+    said = yard.deploy()
+    assert said.code == 3, said.out + said.err
+    assert said.data["outcome"] == "refused"
+    assert yard.effects() == {}
+    (yard.files.parent / "ready").touch()
+    said = yard.deploy()
+    assert said.code == 0, said.out + said.err
+
+
+def test_an_interrupted_preflight_looks_again(yard: Yard) -> None:
+    """What an earlier process saw is no proof of what is true now."""
+    ready = yard.files.parent / "ready"
+    looks = [
+        {"name": "Ready", "run": f"test -e {ready}", "readonly": True},
+        {"name": "Hold", "run": yard.hold(), "readonly": True, "on": "web"},
+    ]
+    ready.touch()
+    yard.runbook(yard.step("First"), preflight=looks)
+    process = yard.start()
+    eventually(
+        lambda: any(k == "end" for k, *_ in yard.records()), within=20, ignoring=(sqlite3.Error,)
+    )
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    ready.unlink()
+    yard.let_go()
+    said = yard.say("resume")
+    assert said.code == 3, said.out + said.err
+    assert yard.effects() == {}
+    assert yard.say("resume").code == 3, "it was refused, and is closed"
+    assert "no unfinished run" in yard.say("resume").data["error"]["what"]
+
+
+def test_a_red_baseline_refuses(yard: Yard) -> None:
+    yard.inventory(checks={"flag": flag(yard)})
+    (yard.files / "flag").touch()
+    yard.runbook(yard.step("First"))
+    yard.good_release()
+    (yard.files / "flag").unlink()
+    said = yard.deploy()
+    assert said.code == 3, said.out + said.err
+    assert "flag" in said.data["error"]["what"]
+    assert yard.effects() == {"First-here": 1}
+
+
+def test_a_red_check_that_was_accepted_does_not_refuse_and_need_not_turn_green(yard: Yard) -> None:
+    there = {"command": "true", "expect": ["exit_code == 0"]}
+    yard.inventory(checks={"flag": flag(yard), "there": there})
+    (yard.files / "flag").touch()
+    yard.runbook(yard.step("First"))
+    yard.good_release()
+    (yard.files / "flag").unlink()
+    yard.runbook(yard.step("Second"))
+    assert yard.deploy("--accept-red", "flag").code == 0
+    assert yard.effects() == {"First-here": 1, "Second-here": 1}
+
+
+def test_a_check_that_fails_before_must_pass_after(yard: Yard) -> None:
+    there = {"command": "true", "expect": ["exit_code == 0"]}
+    yard.inventory(checks={"there": there})
+    yard.runbook(yard.step("First"))
+    yard.good_release()
+    yard.inventory(checks={"there": there, "cured": flag(yard, "Cure-here", baseline="fails")})
+    yard.runbook(yard.step("Placebo"))
+    said = yard.deploy()
+    assert said.code == 4, said.out + said.err
+    assert "cured" in said.data["reason"]
+    assert yard.effects() == {"First-here": 1}
+    yard.runbook(yard.step("Cure"))
+    said = yard.deploy()
+    assert said.code == 0, said.out + said.err
+    said = yard.deploy()
+    assert said.code == 3, "it passes already: there is nothing to fix"
+    assert yard.effects() == {"First-here": 1, "Cure-here": 1}
+
+
+def test_a_first_deploy_records_a_red_baseline_and_requires_it_green_after(yard: Yard) -> None:
+    yard.inventory(checks={"flag": flag(yard, "First-here")})
+    yard.runbook(yard.step("First"))
+    assert yard.deploy().code == 0
+    assert yard.effects() == {"First-here": 1}
+
+
+def test_a_first_deploy_that_fails_is_backed_out(yard: Yard) -> None:
+    yard.inventory(checks={"flag": flag(yard, "never")})
+    yard.runbook(yard.step("First"))
+    said = yard.deploy()
+    assert said.code == 4, said.out + said.err
+    assert yard.effects() == {}
+
+
+def test_a_verify_that_looks_at_nothing_is_not_a_proof(yard: Yard) -> None:
+    yard.inventory(checks={})
+    yard.runbook(yard.step("First"))
+    said = yard.deploy()
+    assert said.code == 4, said.out + said.err
+    assert "nothing was checked" in said.data["reason"]
+    assert yard.effects() == {}

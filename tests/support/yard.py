@@ -1,0 +1,117 @@
+"""A project whose steps leave files that can be counted, on SSH hosts or on this machine."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from .project import Project, Said
+from .sshd import SshdBed
+from .wait import eventually
+
+HERE = {"here": {"connection": "local", "groups": ["web"]}}
+
+
+class Yard:
+    """One project with the target `prod`. Every effect is one line in a file of its own."""
+
+    def __init__(self, directory: Path, bed: SshdBed | None = None, **inventory: Any) -> None:
+        self.project = Project(directory / "project")
+        self.files = directory / "files"
+        self.files.mkdir()
+        self.bed = bed
+        if bed is not None:
+            for host in bed:
+                shutil.rmtree(host.home / ".backout", ignore_errors=True)
+        self.changes = inventory
+        self.inventory()
+
+    def inventory(self, **changes: Any) -> None:
+        """Write the inventory, with these changes on top of the earlier ones."""
+        self.changes |= changes
+        reach: dict[str, Any] = {"hosts": HERE}
+        if self.bed is not None:
+            reach = {
+                "hosts": self.bed.inventory_hosts(),
+                "ssh": {**self.bed.inventory_ssh(), "connect_timeout": "3s"},
+            }
+        there = {"command": "true", "expect": ["exit_code == 0"]}
+        rollout = {"batches": [1, "100%"], "soak": "100ms"}
+        self.project.inventory(
+            "prod", {**reach, "rollout": rollout, "checks": {"there": there}, **self.changes}
+        )
+
+    def runbook(self, *steps: dict[str, Any], name: str = "deploy", **keys: Any) -> None:
+        settle = keys.pop("settle", [{"name": "Prove it", "verify": "all"}])
+        runbook = {"summary": "Effects that can be counted.", "steps": list(steps), **keys}
+        self.project.runbook(name, {**runbook, "settle": settle})
+
+    def step(
+        self, name: str, on: str | None = "web", before: str = "", after: str = "", **keys: Any
+    ) -> dict[str, Any]:
+        """A step that leaves one line in `files/NAME[-HOST]`; its undo removes the file. It says
+        so in `files/beside` when it finds itself running beside itself."""
+        place = self.place(name, on)
+        run = (
+            f"mkdir {place}.busy || echo {place} >> {self.files}/beside\n{before}\n"
+            f"echo once >> {place}\n{after}\nrmdir {place}.busy"
+        )
+        step = {"name": name, "run": run, "undo": f"rm -rf {place} {place}.busy", **keys}
+        return {**step, "on": on} if on else step
+
+    def place(self, name: str, on: str | None = "web") -> str:
+        return f"{self.files}/{name}" + ("-{{ host.name }}" if on else "")
+
+    def effects(self) -> dict[str, int]:
+        """How often each effect is there."""
+        found = [path for path in self.files.iterdir() if path.is_file()]
+        return {path.name: len(path.read_text().splitlines()) for path in found}
+
+    def exists(self, name: str) -> bool:
+        return (self.files / name).exists()
+
+    def hold(self, name: str = "go") -> str:
+        """Shell text that waits until `let_go(name)`."""
+        return f"until [ -e {self.files.parent}/{name} ]; do sleep 0.05; done"
+
+    def let_go(self, name: str = "go") -> None:
+        (self.files.parent / name).touch()
+
+    # --- saying --------------------------------------------------------------------------
+
+    def deploy(self, *words: str) -> Said:
+        return self.say("deploy", *words)
+
+    def say(self, verb: str, *words: str) -> Said:
+        return self.project.say(verb, "--target", "prod", "--json", *words)
+
+    def start(self, verb: str = "deploy", *words: str) -> subprocess.Popen[str]:
+        return self.project.start(verb, "--target", "prod", "--json", *words)
+
+    def busy(self, name: str) -> None:
+        """Wait until that step is at work."""
+        eventually(lambda: (self.files / f"{name}.busy").is_dir(), within=30, saying=name)
+
+    def good_release(self) -> Said:
+        said = self.deploy()
+        assert said.code == 0, said.out + said.err
+        return said
+
+    # --- looking -------------------------------------------------------------------------
+
+    def records(self) -> list[tuple[str, str, Any]]:
+        """Kind, key and body of every record of the newest run."""
+        with sqlite3.connect(self.project.state / "journal.db") as db:
+            rows = db.execute(
+                "SELECT kind, key, body FROM record WHERE run ="
+                " (SELECT id FROM run ORDER BY rowid DESC LIMIT 1) ORDER BY seq"
+            ).fetchall()
+        return [(kind, key, json.loads(body)) for kind, key, body in rows]
+
+    def states(self, said: Said) -> dict[tuple[str, str | None], str]:
+        """Step and host -> state, of what was done."""
+        return {(s["name"], s["host"]): s["state"] for s in said.data["steps"]}
