@@ -14,9 +14,9 @@ NAME = "release.json"
 def write(transport: Transport, home: str, release: Release, run: str) -> Result:
     """Put the release on record, whole or not at all. Raises Unreachable."""
     text = json.dumps({"number": release.number, "commit": release.commit, "run": run})
-    path = shlex.quote(f"{home}/{NAME}")
+    folder, path = _path(home), _path(f"{home}/{NAME}")
     script = (
-        f"mkdir -p {shlex.quote(home)}\n"
+        f"mkdir -p {folder}\n"
         f"printf '%s\\n' {shlex.quote(text)} > {path}.new\n"
         f"mv -f {path}.new {path}"
     )
@@ -25,10 +25,16 @@ def write(transport: Transport, home: str, release: Release, run: str) -> Result
 
 def read(transport: Transport, home: str) -> Release | None:
     """The release on record, or None. Raises Unreachable."""
-    path = shlex.quote(f"{home}/{NAME}")
+    path = _path(f"{home}/{NAME}")
     found = transport.run(Command(f"cat {path} 2>/dev/null || true", timeout=60.0))
     try:
         data = json.loads(found.stdout)
         return Release(int(data["number"]), str(data["commit"]))
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def _path(path: str) -> str:
+    """A path as shell text; `~/` is the login home."""
+    home = path.startswith("~/")
+    return f'"$HOME"/{shlex.quote(path[2:])}' if home else shlex.quote(path)

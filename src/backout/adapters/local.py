@@ -9,11 +9,12 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from backout.adapters.shell import GRACE, Capture, Ran, ShellTransport
 from backout.errors import Unreachable
-from backout.model import Host
+from backout.model import Command, Host, Result
 from backout.ports import Vault
 
 QUIET = 0.2
@@ -21,10 +22,18 @@ QUIET = 0.2
 
 
 class LocalTransport(ShellTransport):
-    """Runs commands here, each in a session of its own that outlives this process."""
+    """Runs commands here, each in a session of its own that outlives this process. Relative
+    paths begin at this process's directory."""
 
     def __init__(self, host: Host, home: str, vault: Vault) -> None:
         super().__init__(host, str(Path(home).expanduser().absolute()), vault)
+
+    def run(self, command: Command) -> Result:
+        """Run `command` to its end; a relative directory begins where this process is, which is
+        the project's."""
+        if not command.cwd:
+            return super().run(command)
+        return super().run(replace(command, cwd=str(Path(command.cwd).expanduser().absolute())))
 
     def put(self, content: bytes, path: str, mode: int = 0o644) -> None:
         """Write a file, whole or not at all."""

@@ -99,6 +99,8 @@ def _kept(work: Work) -> str:
             str(Path(os.environ.get("BACKOUT_STATE") or ".backout").absolute() / "kept" / name)
         )
     home = work.target.home_on(work.host)
+    if work.host.connection == "local":
+        return quote(str(Path(home).expanduser().absolute() / "kept" / name))
     start = "" if home.startswith("/") else '"$HOME"/'
     return start + quote(f"{home.removeprefix('~/')}/kept/{name}")
 
