@@ -26,10 +26,11 @@ class Backward:
         self.label = label
 
     def run(self) -> dict[str, str]:
-        """Back out everything. Returns what is stuck: host (empty: this machine) -> why."""
+        """Back out everything. Returns what is stuck: host (empty: this machine) -> why. While a
+        host is stuck on the new code, what was done here for it (a migration) stays as it is."""
         if not self.plan.hosts:
             return self.here_back() | self.settle_here()
-        return self.hosts_back(self.touched()) | self.here_back()
+        return self.hosts_back(self.touched()) or self.here_back()
 
     def hosts_back(self, hosts: Sequence[str]) -> dict[str, str]:
         """Undo on these hosts and settle them again. Returns the stuck ones and why."""

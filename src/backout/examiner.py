@@ -220,12 +220,18 @@ class Examiner:
                 if finding.verdict is Verdict.PASS:
                     chained += self._prove(follower, turn, kept)
                 else:
-                    chained.append(follower.unreached())
+                    chained += self._unreached(follower, turn)
         finally:
             left = self._clean(place, turn, kept)
         if left:
             finding = replace(finding, reason="; ".join(filter(None, (finding.reason, left))))
         return (evidence.shown(finding, self.vault.redact), *chained)
+
+    def _unreached(self, place: _Place, turn: _Round) -> Iterator[Finding]:
+        """What is said of a check that was not reached, and of all that it leads to."""
+        yield place.unreached()
+        for follower in self._followers(place, turn):
+            yield from self._unreached(follower, turn)
 
     def _followers(self, place: _Place, turn: _Round) -> Iterator[_Place]:
         """What a check leads to: on the same host, or on its own hosts when it had none."""

@@ -76,7 +76,7 @@ class Rollback:
         reached = {host for way in self.ways for host in way.touched()}
         hosts = [host for host in self.back.hosts if host in reached and host not in stuck]
         stuck |= newest.settle_again(hosts)
-        return stuck | self._here()
+        return stuck or self._here()
 
     def _here(self) -> dict[str, str]:
         """A later run's trace is undone before an earlier one's, or neither is."""

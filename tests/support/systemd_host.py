@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from . import ports, rootfs, sample_app
@@ -67,6 +67,7 @@ class SystemdHost:
         port: int,
         app_port: int,
         authorized_keys: Path,
+        volumes: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
         self.address = address
@@ -78,6 +79,7 @@ class SystemdHost:
         self._image = image
         self._directory = directory
         self._authorized_keys = authorized_keys
+        self._volumes = volumes or {}
 
     @property
     def public_key(self) -> str:
@@ -92,6 +94,7 @@ class SystemdHost:
             str(self.app_directory): "/app",
             str(self._directory / "home"): "/root",
             str(self._directory / "ssh"): "/etc/ssh",
+            **self._volumes,
         }
         variables = {
             "container": "docker",
@@ -162,10 +165,15 @@ class SystemdHost:
 
 
 class SystemdBed(SshBed[SystemdHost]):
-    """Hosts on 127.0.0.101 and up; sshd on `port`, the service on `app_port`."""
+    """Hosts on 127.0.0.101 and up; sshd on `port`, the service on `app_port`. `volumes` are more
+    folders of this machine that the hosts see: path here -> path there."""
 
     def __init__(
-        self, engine: DockerEngine, directory: Path, names: Sequence[str] = ("web1",)
+        self,
+        engine: DockerEngine,
+        directory: Path,
+        names: Sequence[str] = ("web1",),
+        volumes: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(directory)
         addresses = [f"127.0.0.{FIRST_ADDRESS + index}" for index in range(len(names))]
@@ -184,6 +192,7 @@ class SystemdBed(SshBed[SystemdHost]):
                 self.port,
                 self.app_port,
                 self.authorized_keys,
+                volumes,
             )
 
 

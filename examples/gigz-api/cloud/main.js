@@ -1,0 +1,2 @@
+require('./concerts.js');
+require('./smoke.js');

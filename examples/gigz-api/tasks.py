@@ -1,0 +1,5 @@
+"""The tasks of this directory: `invoke --list` shows them."""
+
+from backout.tasks import ns
+
+__all__ = ["ns"]

@@ -1,0 +1,208 @@
+"""The incident of `docs/userconcert-fix.md`, on a real Parse Server and PostgreSQL, wherever the
+application runs: the note to the letter, the runbook that cures it, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+import yaml
+
+from conftest import scratch
+from support.dockerd import DockerEngine
+from support.gigz import TARGET, Gigz
+from support.gigz_sites import SITES
+from support.postgres import Postgres
+
+NOBODY = {"Concert": 0, "UserConcert": 0}
+
+
+@pytest.fixture(scope="module")
+def site(postgres: Postgres, docker_engine: DockerEngine) -> Iterator[Callable[[str], Gigz]]:
+    """A place by name, with the old code deployed as release 1 on S2; made when it is first
+    asked for."""
+    made: dict[str, Gigz] = {}
+    with ExitStack() as stack:
+
+        def find(name: str) -> Gigz:
+            if name not in made:
+                path = stack.enter_context(scratch())
+                gigz = stack.enter_context(SITES[name](path, postgres, docker_engine))
+                gigz.set_table("S2")
+                gigz.deploy_the_old_code()
+                made[name] = gigz
+            return made[name]
+
+        yield find
+
+
+@pytest.mark.parametrize("place", SITES)
+def test_the_note_to_the_letter_is_backed_out_and_the_reason_is_told(
+    site: Callable[[str], Gigz], place: str
+) -> None:
+    gigz = site(place)
+    gigz.write_the_fix()
+
+    said = gigz.run("userconcert-note")
+
+    report = said.data
+    assert (said.code, report["outcome"]) == (4, "backed_out"), said.err
+    assert (gigz.deployed, gigz.table) == ("old", "S2")
+    assert gigz.adds_and_reads_back()
+    assert "check adds-a-concert fails: status == 200 (status is 500)" in report["reason"]
+    assert "UserConcert.user: 428C9 generated column" in report["reason"]
+    assert report["advice"].startswith("428C9: UserConcert.user is a generated column")
+    assert 'cannot insert a non-DEFAULT value into column "user"' in report["logs"]["web1"]
+    assert report["hosts"]["web1"]["state"] == "backed out"
+    assert gigz.rows == NOBODY
+    assert gigz.git("log", "--format=%s", "-1", "origin/main").startswith("Revert")
+
+
+@pytest.mark.parametrize("place", SITES)
+def test_the_fix_heals_the_table_and_the_rollback_brings_back_both(
+    site: Callable[[str], Gigz], place: str
+) -> None:
+    gigz = site(place)
+    gigz.write_the_fix()
+
+    fixed = gigz.run("userconcert-fix")
+
+    assert (fixed.code, fixed.data["outcome"]) == (0, "succeeded"), fixed.err
+    assert {check["verdict"] for check in fixed.data["checks"]} == {"pass"}
+    assert (gigz.deployed, gigz.table) == ("new", "S5")
+    assert gigz.adds_and_reads_back()
+    assert gigz.rows == NOBODY
+
+    back = gigz.rollback()
+
+    assert (back.code, back.data["outcome"]) == (0, "succeeded"), back.err
+    assert (gigz.deployed, gigz.table) == ("old", "S2")
+    assert gigz.adds_and_reads_back()
+    assert gigz.rows == NOBODY
+
+
+@pytest.mark.parametrize("state", ["S0", "S1", "S3", "S4", "S6"])
+def test_every_other_table_is_cured_too_and_comes_back_as_it_was(
+    site: Callable[[str], Gigz], state: str
+) -> None:
+    gigz = site("pm2")
+    gigz.set_table(state)
+    assert not gigz.adds_and_reads_back(), "the incident shows"
+    gigz.write_the_fix()
+
+    fixed = gigz.run("userconcert-fix")
+
+    assert fixed.code == 0, fixed.err
+    assert (gigz.deployed, gigz.table) == ("new", "S5")
+    assert gigz.adds_and_reads_back()
+    assert gigz.rows == NOBODY
+    assert gigz.rollback().code == 0
+    assert (gigz.deployed, gigz.table) == ("old", state)
+    assert gigz.rows == NOBODY
+
+
+def test_where_nothing_is_broken_the_fix_is_refused(site: Callable[[str], Gigz]) -> None:
+    gigz = site("pm2")
+    gigz.set_table("S5")
+    gigz.write_the_fix()
+    said = gigz.run("userconcert-fix")
+    assert (said.code, said.data["outcome"]) == (3, "refused")
+    assert "check saves-directly passes already: there is nothing to fix" in said.data["reason"]
+    assert (gigz.deployed, gigz.table, gigz.rows) == ("old", "S5", NOBODY)
+    assert gigz.git("status", "--porcelain", "cloud") == "M cloud/concerts.js"
+
+
+def test_a_table_that_nobody_knows_is_refused_before_any_change(
+    site: Callable[[str], Gigz],
+) -> None:
+    gigz = site("pm2")
+    gigz.set_table("S2")
+    gigz.sql('ALTER TABLE "UserConcert" ALTER COLUMN concert DROP EXPRESSION')
+    gigz.write_the_fix()
+    said = gigz.run("userconcert-fix")
+    assert (said.code, said.data["outcome"]) == (3, "refused")
+    assert "in none of the states S0 to S6 that these migrations know" in said.data["reason"]
+    assert gigz.deployed == "old"
+
+
+def test_code_that_writes_past_parse_is_refused_before_any_change(
+    site: Callable[[str], Gigz],
+) -> None:
+    gigz = site("pm2")
+    gigz.set_table("S2")
+    gigz.git("checkout", "--", "cloud")
+    said = gigz.run("userconcert-fix")
+    assert (said.code, said.data["outcome"]) == (3, "refused")
+    assert "raw INSERT in cloud code (above): save through the Parse SDK" in said.data["reason"]
+
+
+def test_the_contract_comes_later_and_can_be_taken_back(site: Callable[[str], Gigz]) -> None:
+    gigz = site("pm2")
+    gigz.set_table("S2")
+    too_early = gigz.run("userconcert-contract")
+    assert too_early.code == 3
+    assert "UserConcert is not in S5: run userconcert-fix first" in too_early.data["reason"]
+    gigz.write_the_fix()
+    assert gigz.run("userconcert-fix").code == 0
+
+    assert gigz.run("userconcert-contract").code == 0
+
+    assert gigz.table == "S0"
+    assert gigz.adds_and_reads_back()
+    assert gigz.rollback().code == 0
+    assert (gigz.deployed, gigz.table) == ("new", "S5")
+    assert gigz.rollback().code == 0
+    assert (gigz.deployed, gigz.table) == ("old", "S2")
+
+
+def verify(gigz: Gigz, check: str, **changed: object) -> dict[str, object]:
+    """What `verify` says of one check when its request has been changed."""
+    path = gigz.copy / "inventories" / f"{TARGET}.yaml"
+    kept = path.read_text()
+    data = yaml.safe_load(kept)
+    path.write_text(yaml.safe_dump({**data, "checks": {check: {"http": changed}}}))
+    try:
+        said = gigz.say("verify", "--json")
+    finally:
+        path.write_text(kept)
+    assert gigz.session not in said.out + said.err
+    (row,) = (row for row in said.data["checks"] if row["name"] == check)
+    return {**row, "code": said.code}
+
+
+def test_a_200_with_a_null_user_is_caught_by_the_read_back(site: Callable[[str], Gigz]) -> None:
+    gigz = site("pm2")
+    gigz.set_table("S1")
+    said = gigz.say("verify", "--json")
+    verdicts = {row["name"]: row["verdict"] for row in said.data["checks"]}
+    assert said.code == 6
+    assert (verdicts["adds-a-concert"], verdicts["reads-back"]) == ("pass", "fail")
+    assert gigz.rows == NOBODY
+
+
+def test_a_master_key_sent_by_mistake_is_no_session(site: Callable[[str], Gigz]) -> None:
+    gigz = site("pm2")
+    gigz.set_table("S5")
+    row = verify(gigz, "adds-a-concert", headers={"X-Parse-Master-Key": "master-key-of-the-bed"})
+    assert (row["code"], row["verdict"]) == (6, "fail")
+    assert '"code":209' in str(row["excerpt"])
+    assert gigz.rows == NOBODY
+
+
+def test_a_missing_concert_date_is_told_apart(site: Callable[[str], Gigz]) -> None:
+    gigz = site("pm2")
+    gigz.set_table("S5")
+    row = verify(gigz, "adds-a-concert", json={"concert_date": ""})
+    assert (row["code"], row["verdict"]) == (6, "fail")
+    assert '"code":141' in str(row["excerpt"])
+    assert "date" in str(row["excerpt"]).lower()
+
+
+@pytest.mark.parametrize("place", SITES)
+def test_no_session_token_is_written_anywhere(site: Callable[[str], Gigz], place: str) -> None:
+    gigz = site(place)
+    assert gigz.spilled("userconcert"), "there is something to look through"
+    assert gigz.spilled(gigz.session) == []
+    run = gigz.project.say("history", "--json").data["runs"][0]["run"]
+    assert gigz.session not in gigz.project.say("show", run, "--json").out
