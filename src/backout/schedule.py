@@ -220,4 +220,6 @@ class Timetable(Generic[K]):
 
 def overdue(rhythm: Rhythm, last: float, now: float, allowance: float) -> bool:
     """Whether two ticks have passed since `last`, and `allowance` seconds beside."""
+    if now <= last + allowance:
+        return False
     return now > rhythm.after(rhythm.after(last)) + allowance

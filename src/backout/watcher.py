@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Protocol
 
 from backout import alerting, bake, drift, schedule
@@ -355,6 +356,9 @@ class Watcher:
                 self._say(f"{_count(lost, 'look')} could not be kept", warning=True)
             return
         self._unwritten.clear()
+        if self.trouble:
+            self._say("it can be written again")
+            self.trouble = ""
         for ward in self.wards.values():
             self._consider(ward)
         for companion in self.companions:
@@ -385,9 +389,6 @@ class Watcher:
                 self._say(f"nothing can be written, going on: {error}", warning=True)
             self.trouble = str(error)
             return False
-        if self.trouble:
-            self._say("it can be written again")
-            self.trouble = ""
         return True
 
     # --- telling -------------------------------------------------------------------------
@@ -570,11 +571,11 @@ class Watcher:
         self._hour = int(now // 3600)
 
     def _tell_switches(self, now: float) -> None:
-        unwell = self.unwell(now)
-        for ward in self.wards.values():
-            if ward.target.deadman:
-                words = "; ".join([*unwell.get("", ()), *unwell.get(ward.name, ())])
-                self._submit(lambda ward=ward, words=words: self._ping(ward, words))  # type: ignore[misc]
+        switched = [ward for ward in self.wards.values() if ward.target.deadman]
+        unwell = self.unwell(now) if switched else {}
+        for ward in switched:
+            words = "; ".join([*unwell.get("", ()), *unwell.get(ward.name, ())])
+            self._submit(partial(self._ping, ward, words))
 
     def unwell(self, now: float) -> dict[str, list[str]]:
         """What is wrong with the watching itself, by target; what concerns all under ''."""

@@ -1,0 +1,167 @@
+"""A watcher under a clock that is moved by hand, and what its checks say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from backout import rollups
+from backout.adapters.health_store import HealthStore
+from backout.model import Check, Finding, Letter, Spot, Target, Verdict
+from backout.sending import Sender
+from backout.watcher import LONGEST_WAIT, REMIND_EVERY, News, Ward, Watcher
+
+from .clock import ManualClock
+
+Says = Callable[[float], Verdict]
+
+
+class SettableClock(ManualClock):
+    """A clock that can also be set, while no time passes."""
+
+    def jump(self, seconds: float) -> None:
+        self._now += timedelta(seconds=seconds)
+
+    @property
+    def stamp(self) -> float:
+        return self.now().timestamp()
+
+
+def healthy(_: float) -> Verdict:
+    return Verdict.PASS
+
+
+def check(name: str, **common: Any) -> Check:
+    """A check of no kind in particular: what it says is scripted."""
+    return Check.model_validate({"name": name, "kind": "http", "options": None, **common})
+
+
+def target(*checks: Check, name: str = "prod", **more: Any) -> Target:
+    return Target.model_validate(
+        {"name": name, "checks": {each.name: each for each in checks}, **more}
+    )
+
+
+@dataclass
+class Simulation:
+    """The real store, schedule, alerts and sender; looks answer at once, as they are told."""
+
+    directory: Path
+    targets: Sequence[Target]
+    says: Mapping[str, Says] = field(default_factory=dict)
+    """By check: what it says at a moment; a check that is not named is healthy."""
+    clock: SettableClock = field(default_factory=SettableClock)
+    news: dict[str, News] = field(default_factory=dict)
+    receive: Callable[[str, Letter], str] = lambda _destination, _letter: ""
+    reasons: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    elapsed_ms: float = 5.0
+
+    def __post_init__(self) -> None:
+        self.mail: float | None = 0.0
+        """When the sender has something to do."""
+        self.said: list[str] = []
+        self.looked: list[tuple[str, float]] = []
+        self.arrived: list[Letter] = []
+        self.pings: list[tuple[str, str]] = []
+        self.reverted: list[tuple[str, Sequence[Spot]]] = []
+        self.store = HealthStore(self.directory / "health.db", str, rollups.fold)
+        self.watcher = self._watcher()
+        for each in self.targets:
+            self.watch(each)
+        self.sender = Sender(
+            self.store, self._post, self.clock, known=lambda: {"people"}, said=self.said.append
+        )
+
+    def _watcher(self) -> Watcher:
+        return Watcher(
+            self.store,
+            self.clock,
+            submit=lambda do: do(),
+            news=lambda target: self.news.get(target.name, News()),
+            said=lambda text, _warning: self.said.append(text),
+            ping=lambda ward, failed: self.pings.append((ward.name, failed)),
+            revert=self._revert,
+            wake=self._wake,
+        )
+
+    def watch(self, watched: Target) -> None:
+        self.watcher.watch(
+            Ward(
+                target=watched,
+                roots=tuple(Spot(watched.name, name) for name in watched.checks),
+                look=self._look,
+                destinations=("people",),
+            )
+        )
+
+    def _look(self, spot: Spot, _: object) -> tuple[Finding, ...]:
+        now = self.clock.stamp
+        self.looked.append((spot.check, now))
+        verdict = self.says.get(spot.check, healthy)(now)
+        reason = "" if verdict is Verdict.PASS else self.reasons.get(spot.check, str(verdict))
+        return (
+            Finding(
+                spot.check,
+                None,
+                verdict,
+                self.elapsed_ms,
+                reason=reason,
+                facts=self.facts.get(spot.check, {}),
+            ),
+        )
+
+    def _post(self, destination: str, letter: Letter) -> str:
+        failure = self.receive(destination, letter)
+        if not failure:
+            self.arrived.append(letter)
+        return failure
+
+    def _revert(self, ward: Ward, deployed: Any, red: Sequence[Spot]) -> str:
+        self.reverted.append((deployed.run, red))
+        self.watcher.reverted.add(deployed.run)
+        return "reverted"
+
+    # --- time ------------------------------------------------------------------------------
+
+    def run(self, seconds: float) -> None:
+        """Let the watcher and the sender work for so long, without waiting."""
+        end = self.clock.monotonic() + seconds
+        while self.clock.monotonic() < end:
+            pause = self.watcher.turn()
+            if self.mail is not None and self.mail <= self.clock.monotonic():
+                wait = self.sender.turn()
+                self.mail = None if wait is None else self.clock.monotonic() + wait
+            if pause:
+                self.clock.advance(max(0.001, min(self._idle(pause), end - self.clock.monotonic())))
+        self.watcher.write()
+
+    def _idle(self, pause: float) -> float:
+        """Where nothing is due, nobody has to turn every second for the clock's sake."""
+        following = self.watcher.timetable.next()
+        until = [REMIND_EVERY, following - self.clock.stamp if following else REMIND_EVERY]
+        until += [] if self.mail is None else [self.mail - self.clock.monotonic()]
+        return max(pause, min(until)) if pause >= LONGEST_WAIT else pause
+
+    def _wake(self) -> None:
+        self.mail = self.clock.monotonic()
+
+    def restart(self) -> None:
+        """A new process on the same files."""
+        self.store.close()
+        arrived, looked = self.arrived, self.looked
+        self.__post_init__()
+        self.arrived, self.looked = arrived, looked
+
+    @property
+    def titles(self) -> list[str]:
+        return [letter.title for letter in self.arrived]
+
+    def __enter__(self) -> Simulation:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.store.close()
