@@ -354,9 +354,11 @@ def heights(tally: Tally) -> tuple[float, float]:
     failed = tally.count(Verdict.FAIL)
     untold = tally.looks - failed - tally.count(Verdict.PASS)
     low, middle = _height(failed, tally.looks), _height(untold, tally.looks)
-    if (over := low + middle - 100) > 0:
-        return (low - over, middle) if low > middle else (low, middle - over)
-    return low, middle
+    most = 100.0 if not (low and middle) else 100 - LEAST
+    low, middle = min(low, most), min(middle, most)
+    over = max(0.0, low + middle - 100)
+    more, less = round(max(low, middle) - over, 1), min(low, middle)
+    return (more, less) if low > middle else (less, more)
 
 
 def _height(count: int, looks: int) -> float:

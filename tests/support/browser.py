@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from .guard import guard
-from .tools import node_modules, program
+from .tools import node_modules, program, system_python
 from .wait import eventually
 
 FLAGS = (
@@ -22,6 +22,14 @@ FLAGS = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
     *("--hide-scrollbars", "--force-color-profile=srgb", "--remote-debugging-pipe"),
 )
+
+_PLUGGED = """
+import fcntl, os, sys
+reading, writing = (fcntl.fcntl(int(each), fcntl.F_DUPFD, 10) for each in sys.argv[1:3])
+os.dup2(reading, 3), os.dup2(writing, 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+"""Chromium reads its commands from descriptor 3 and answers on 4."""
 
 
 class Browser:
@@ -31,16 +39,16 @@ class Browser:
         directory.mkdir(parents=True, exist_ok=True)
         profile = directory / "profile"
         ours, theirs = os.pipe(), os.pipe()  # what we say, what it says
-        script = f'exec "$@" 3<&{ours[0]} 4>&{theirs[1]}'
         argv = [program("chromium"), *FLAGS, f"--user-data-dir={profile}", "about:blank"]
-        self._process = subprocess.Popen(
-            ["/bin/sh", "-c", script, "sh", *argv],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=(directory / "chromium.log").open("wb"),
-            pass_fds=(ours[0], theirs[1]),
-            start_new_session=True,
-        )
+        with (directory / "chromium.log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [system_python(), "-c", _PLUGGED, str(ours[0]), str(theirs[1]), *argv],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                pass_fds=(ours[0], theirs[1]),
+                start_new_session=True,
+            )
         self._token = guard.add(["kill", "-KILL", "--", f"-{self._process.pid}"])
         os.close(ours[0])
         os.close(theirs[1])
@@ -50,7 +58,11 @@ class Browser:
         self._number = 0
         self._session = ""
         self.events: list[dict[str, Any]] = []
-        self._attach()
+        try:
+            self._attach()
+        except BaseException:
+            self.close()
+            raise
 
     def _attach(self) -> None:
         pages = self.call("Target.getTargets")["targetInfos"]
@@ -143,12 +155,18 @@ class Browser:
         return found
 
     def asked(self) -> list[str]:
-        """Every URL that the page asked for."""
+        """Every URL that the page asked for, and was let."""
         self.run("0")
+        told = [(event.get("method"), event.get("params", {})) for event in self.events]
+        refused = {
+            params["requestId"]
+            for method, params in told
+            if method == "Network.loadingFailed" and params.get("blockedReason") == "csp"
+        }
         return [
-            event["params"]["request"]["url"]
-            for event in self.events
-            if event.get("method") == "Network.requestWillBeSent"
+            params["request"]["url"]
+            for method, params in told
+            if method == "Network.requestWillBeSent" and params["requestId"] not in refused
         ]
 
     def complaints(self) -> list[str]:
