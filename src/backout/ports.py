@@ -97,7 +97,8 @@ class Restarter(Protocol):
         """Stop the service: the way back to a machine where it did not run."""
 
     def logs(self, lines: int) -> str:
-        """The last lines that the service wrote."""
+        """The last lines that the service wrote; empty when it wrote none. Raises Refused when
+        they cannot be read, and Unreachable."""
 
     def find(self) -> Sequence[Mapping[str, str]]:
         """Services by this name that this backend knows here, as inventory lines; for doctor."""

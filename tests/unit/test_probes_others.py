@@ -214,7 +214,7 @@ def test_a_log_that_only_repeats_itself_is_judged_whole() -> None:
 
 def test_an_empty_log_proves_nothing() -> None:
     seen = observe(Log, {}, restarter=Backend(log=""))
-    assert seen.error == "the service's log is empty, or cannot be read"
+    assert seen.error == "the service's log is empty"
 
 
 def test_what_is_remembered_holds_no_line_of_the_log() -> None:

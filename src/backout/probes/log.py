@@ -29,14 +29,14 @@ class Log(Kind):
     names: ClassVar[Mapping[str, str]] = {"lines": "the lines written since the last look"}
 
     def observe(self, look: Look) -> Observation:
-        """Ask the restart backend for the last lines, and leave out those seen before."""
+        """Ask the restart backend for the last lines, and leave out those seen before. A log
+        that cannot be read is refused by the backend, and so is never judged."""
         started = time.monotonic()
         wanted = int(look.options.last)
         lines = look.restarter().logs(wanted).splitlines()[-wanted:]
         elapsed = (time.monotonic() - started) * 1000
         if not lines:
-            reason = "the service's log is empty, or cannot be read"
-            return Observation(error=reason, elapsed_ms=elapsed)
+            return Observation(error="the service's log is empty", elapsed_ms=elapsed)
         marks = [_mark(line) for line in lines]
         new = lines[_seen(look.memory.get("marks", []), marks, wanted) :]
         look.memory["marks"] = marks

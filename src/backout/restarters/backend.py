@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from backout.errors import Unreachable
+from backout.errors import Refused, Unreachable
 from backout.model import Command, Identity, Result, Service, State
 from backout.ports import Transport
 
@@ -100,6 +100,16 @@ def nobody_knows(result: Result) -> Identity:
     said = result.stderr.strip() or result.stdout.strip()
     words = said or result.reason if result.state is State.FAILED else result.reason
     return Identity(up=False, known=False, detail=words or f"exit code {result.exit_code}")
+
+
+def log_of(result: Result, service: Service, lines: int) -> str:
+    """The last lines of a log that was read. Raises Refused when it was not, and Unreachable:
+    the words of a failure are not the service's."""
+    if result.ok:
+        return last(result.stdout, lines)
+    words = nobody_knows(result).detail.splitlines() or [""]
+    kind = Unreachable if result.state is State.UNREACHABLE else Refused
+    raise kind(f"the log of {service.name} cannot be read: {words[-1]}")
 
 
 def last(text: str, lines: int) -> str:

@@ -24,7 +24,7 @@ from backout.model import Identity, Options, Result, State
 from backout.restarters.backend import (
     READING,
     Backend,
-    last,
+    log_of,
     nobody_knows,
     quote,
     script,
@@ -125,9 +125,12 @@ class Containers(Backend):
         return self._proved(_identity(found, now), found)
 
     def logs(self, lines: int) -> str:
-        found = self.containers()
+        looked = self._look()
+        if isinstance(looked, Result):
+            return log_of(looked, self.service, lines)
+        found = looked[1]
         tails = [f"{quote('docker', 'logs', '--tail', str(lines), c.id)} 2>&1" for c in found]
-        return last(self.read(*tails).stdout, lines) if found else ""
+        return log_of(self.read(*tails), self.service, lines) if found else ""
 
     def containers(self) -> Sequence[Container]:
         """The service's containers; none when nobody can tell."""

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from backout.model import Identity, Options, Result, Service, State
 from backout.ports import Transport
-from backout.restarters.backend import Backend, last, nobody_knows, quote
+from backout.restarters.backend import Backend, log_of, nobody_knows, quote
 
 _ONE_OFF = {"release", "run", "scheduler"}
 """Dynos that end by themselves."""
@@ -63,7 +63,7 @@ class Heroku(Backend):
 
     def logs(self, lines: int) -> str:
         result = self.read(self._ask("logs", "--lines", f"{lines:d}"))
-        return last(result.stdout, lines) if result.ok else result.stderr or result.reason
+        return log_of(result, self.service, lines)
 
     def find(self) -> Sequence[Mapping[str, str]]:
         if not self.read(self._ask("state")).ok:

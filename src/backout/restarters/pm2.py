@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from backout.model import Identity, Options, Result, State
-from backout.restarters.backend import Backend, last, nobody_knows, quote, section
+from backout.restarters.backend import Backend, log_of, nobody_knows, quote, section
 from backout.restarters.listeners import Holder, judge, scan
 
 # Keeps the environment of the applications, secrets and all, on the machine. A first look at
@@ -82,18 +82,18 @@ class Pm2(Backend):
         return self.change(key, *self._setting(), quote("pm2", "stop", self.service.name))
 
     def logs(self, lines: int) -> str:
+        found = self.look(*self._list())
+        if isinstance(found, Result):
+            return log_of(found, self.service, lines)
         files = {
-            path
-            for row in self._instances()
-            for path in row["logs"]
-            if path and path != "/dev/null"
+            path for row in _rows(found[""]) for path in row["logs"] if path and path != "/dev/null"
         }
         if not files:
             return ""
         newest_last = f"ls -tr {quote(*sorted(files))} 2>/dev/null"
         tail = f'tail -n {lines:d} "$file"'
-        text = self.read(f"{newest_last} | while read -r file; do {tail}; done").stdout
-        return last(text, lines)
+        read = self.read(f"{newest_last} | while read -r file; do {tail}; done")
+        return log_of(read, self.service, lines)
 
     def find(self) -> Sequence[Mapping[str, str]]:
         directories = dict.fromkeys(row["pm_cwd"] for row in self._instances())

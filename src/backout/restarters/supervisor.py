@@ -6,15 +6,15 @@ import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
-from backout.model import Identity, Options, Result
+from backout.model import Identity, Options, Result, State
 from backout.restarters.backend import (
     START_OF,
     Backend,
-    last,
+    log_of,
     nobody_knows,
     quote,
     section,
@@ -25,6 +25,14 @@ _ROW = re.compile(r"(?P<name>\S+) +(?P<state>[A-Z]+)(?: +(?P<words>.*))?")
 _RUNNING = re.compile(r"pid (\d+), uptime (?:(\d+) days?, )?(\d+):(\d\d):(\d\d)")
 _STATES = {"STOPPED", "STARTING", "RUNNING", "BACKOFF"} | {"STOPPING", "EXITED", "FATAL", "UNKNOWN"}
 _BYTES_A_LINE = 400
+
+
+_LOG = """\
+log() {
+  if text=$("$@" 2>&1); then [ -z "$text" ] || printf '%s\\n' "$text"; return 0; fi
+  case $text in *'ERROR (no log file)') ;; *) printf '%s\\n' "$text" >&2; return 1 ;; esac
+}"""
+"""Shell text: a stream that has no file is empty; all else that goes wrong is no log."""
 
 
 class SupervisorOptions(Options):
@@ -96,17 +104,17 @@ class Supervisor(Backend):
         return self.change(key, self._path(), self._ctl("stop", self.service.name))
 
     def logs(self, lines: int) -> str:
-        names = [row.name for row in self._status(self.service.name)]
+        status = self.read(self._path(), f"{self._ctl('status', self.service.name)} 2>&1 || :")
+        names = [row.name for row in _rows(status.stdout)]
+        if not names:
+            unknown = replace(status, state=State.FAILED) if status.ok else status
+            return log_of(unknown, self.service, lines)
         tails = [
-            f"{self._ctl('tail', f'-{lines * _BYTES_A_LINE:d}', name, channel)} 2>&1 || :"
+            f"log {self._ctl('tail', f'-{lines * _BYTES_A_LINE:d}', name, channel)}"
             for name in names
             for channel in ("stdout", "stderr")
         ]
-        if not tails:
-            return ""
-        text = self.read(self._path(), *tails).stdout
-        kept = [line for line in text.splitlines() if not line.endswith("ERROR (no log file)")]
-        return last("\n".join(kept), lines)
+        return log_of(self.read(self._path(), _LOG, *tails), self.service, lines)
 
     def find(self) -> Sequence[Mapping[str, str]]:
         """The program by that name, also as a member of a group or as the group itself."""

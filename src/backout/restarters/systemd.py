@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from backout.model import Identity, Options, Result
 from backout.restarters.backend import (
     Backend,
-    last,
+    log_of,
     nobody_knows,
     pairs,
     quote,
@@ -67,10 +67,8 @@ class Systemd(Backend):
     def logs(self, lines: int) -> str:
         scope = ("--user-unit",) if self._user else ("-u",)
         command = self._command("journalctl", *scope, self.service.name)
-        result = self.read(
-            self._session(), f"{command} --no-pager -q -o short-iso -n {lines:d} 2>&1"
-        )
-        return last(result.stdout or result.reason, lines)
+        result = self.read(self._session(), f"{command} --no-pager -q -o short-iso -n {lines:d}")
+        return log_of(result, self.service, lines)
 
     def find(self) -> Sequence[Mapping[str, str]]:
         result = self.read(self._show())

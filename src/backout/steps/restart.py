@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import ClassVar
 
+from backout.errors import BackoutError
 from backout.model import Duration, Identity, Options, Result, State, Undo
 from backout.ports import Restarter, Work
 from backout.steps.base import Kind
@@ -125,5 +126,12 @@ def _stopped(restarter: Restarter, work: Work) -> Result:
 def _with_evidence(proved: Result, asked: Result, restarter: Restarter) -> Result:
     words = "" if asked.ok else asked.stderr.strip() or asked.stdout.strip() or asked.reason
     reason = f"{proved.reason} ({words})" if words else proved.reason
-    logs = restarter.logs(EVIDENCE)
-    return replace(proved, reason=reason, exit_code=asked.exit_code, stderr=logs)
+    return replace(proved, reason=reason, exit_code=asked.exit_code, stderr=_log(restarter))
+
+
+def _log(restarter: Restarter) -> str:
+    """Evidence that there may be: the restart has failed whether or not it can be read."""
+    try:
+        return restarter.logs(EVIDENCE)
+    except BackoutError as error:
+        return f"(no log: {error.what})"
