@@ -4,64 +4,25 @@ from __future__ import annotations
 
 import http.client
 import json
-import shutil
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from support.heroku import HerokuStandIn
+from support.heroku_cli import HerokuCli, heroku_cli
 from support.heroku_shapes import complaints
-from support.netns import listener_in, loopback_only
-from support.tools import SYSTEM_PATH, MissingTool, node_program, program
-
-Client = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def isolated() -> Iterator[tuple[HerokuStandIn, str]]:
-    """A stand-in in a network that holds nothing else, so that no client can reach the world."""
-    heroku = HerokuStandIn()
-    with loopback_only() as network:
-        heroku.start(listener_in(network, "127.0.0.1", heroku.port))
-        try:
-            yield heroku, network
-        finally:
-            heroku.stop()
-
-
-@pytest.fixture
-def client(isolated: tuple[HerokuStandIn, str], tmp_path: Path) -> Client:
+def client(heroku: HerokuStandIn, tmp_path: Path) -> Iterator[HerokuCli]:
     """The real command line client."""
-    heroku, network = isolated
-    node = shutil.which("node")
-    if node is None:
-        raise MissingTool("node")
-    program_path = Path(node_program("heroku"))
-    env = {**heroku.environment, "HOME": str(tmp_path)}
-    env["PATH"] = f"{program_path.parent}:{SYSTEM_PATH}"
-    prefix = [program("ip"), "netns", "exec", network, node, str(program_path.resolve())]
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*prefix, *arguments],
-            env=env,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-
-    return run
+    with heroku_cli(heroku, tmp_path) as client:
+        yield client
 
 
-def test_the_real_client_rolls_back_and_restarts(
-    isolated: tuple[HerokuStandIn, str], client: Client
-) -> None:
-    heroku, _ = isolated
+def test_the_real_client_rolls_back_and_restarts(heroku: HerokuStandIn, client: HerokuCli) -> None:
     before = heroku.dynos["web.1"]["id"]
     done = client("releases:rollback", "v1", "-a", "gigz")
     assert done.returncode == 0, done.stderr
@@ -73,7 +34,7 @@ def test_the_real_client_rolls_back_and_restarts(
     assert heroku.dynos["worker.1"]["id"] != worker
 
 
-def test_the_real_client_reads_the_releases(client: Client) -> None:
+def test_the_real_client_reads_the_releases(client: HerokuCli) -> None:
     done = client("releases", "-a", "gigz", "--json")
     assert done.returncode == 0, done.stderr
     assert [each["version"] for each in json.loads(done.stdout)] == [3, 2, 1]
@@ -81,7 +42,9 @@ def test_the_real_client_reads_the_releases(client: Client) -> None:
 
 def test_every_answer_has_its_shape(heroku: HerokuStandIn) -> None:
     app = "/apps/gigz"
-    for path in (app, f"{app}/dynos", f"{app}/dynos/web.1", f"{app}/releases", "/account"):
+    heroku.build = "pending"
+    named = ("dynos", "dynos/web.1", "releases", "builds")
+    for path in (app, *(f"{app}/{name}" for name in named), "/account"):
         assert _ask(heroku, "GET", path)[0] == 200
     assert _ask(heroku, "GET", "/account/rate-limits")[0] == 200
     assert _ask(heroku, "GET", f"{app}/releases/2")[0] == 200

@@ -52,7 +52,7 @@ class HerokuStandIn:
     """One application with releases and dynos. The attributes are the knobs."""
 
     def __init__(self, app: str = "gigz") -> None:
-        self.app = {"id": _id("app"), "name": app}
+        self.app = {"id": identifier("app"), "name": app}
         self.token = "token"
         self.port = ports.free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -64,30 +64,40 @@ class HerokuStandIn:
         """What a 429 says in its Retry-After header; None leaves the header out."""
         self.next_status: Status = "succeeded"
         """The status that the next release begins with; `finish` ends a pending one."""
+        self.looks = 0
+        """How many looks at a pending release it takes until it ends as `ends_as`; 0: none will."""
+        self.ends_as: Status = "succeeded"
         self.dyno_state = "up"
         """The state of dynos that start from now on, for example `crashed`."""
+        self.crashing: set[str] = set()
+        """Slugs whose dynos crash."""
+        self.build: Literal["none", "pending"] = "none"
+        """Whether somebody's build is under way."""
+        self.log = "heroku[web.1]: State changed from starting to crashed"
+        """What a log session shows."""
         self.releases: list[Json] = []
         self.dynos: dict[str, Json] = {}
         self.calls: list[Call] = []
         self.mistakes: list[str] = []
         self._lock = threading.Lock()
-        self._server: _Server | None = None
+        self._servers: list[_Server] = []
         for number in (1, 2, 3):
             self.release(f"Deploy {number}")
 
     def start(self, listener: socket.socket | None = None) -> Self:
         """Answer at `url`; on `listener` when that socket is in another network namespace."""
         place = ("127.0.0.1", self.port)
-        self._server = _Server(self, listener or socket.create_server(place))
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        server = _Server(self, listener or socket.create_server(place))
+        self._servers.append(server)
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
     def stop(self) -> None:
         """End it; fail when it was asked something unknown or answered in another shape."""
-        if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
-            self._server = None
+        while self._servers:
+            server = self._servers.pop()
+            server.shutdown()
+            server.server_close()
             ports.release(self.port)
         assert not self.mistakes, "\n".join(self.mistakes)
 
@@ -115,12 +125,12 @@ class HerokuStandIn:
             "current": False,
             "description": description,
             "eligible_for_rollback": eligible,
-            "id": _id(f"release {version}"),
+            "id": identifier(f"release {version}"),
             "output_stream_url": None,
-            "slug": {"id": slug or _id(f"slug {version}")},
+            "slug": {"id": slug or identifier(f"slug {version}")},
             "status": self.next_status,
             "updated_at": _now(),
-            "user": {"id": _id("user"), "email": "ops@example.invalid"},
+            "user": {"id": identifier("user"), "email": "ops@example.invalid"},
             "version": version,
         }
         self.next_status = "succeeded"
@@ -151,6 +161,9 @@ class HerokuStandIn:
     def answer(self, method: str, path: str, headers: Message, body: Any) -> Answer:
         """Answer one request, and note down what was wrong with it or with the answer."""
         with self._lock:
+            if (method, path) == ("GET", "/logplex") and "Authorization" not in headers:
+                return Answer(200, self.log)
+            self._ripen(method, path)
             found = self._refusal(headers) or self._route(method, path, headers, body)
             if found.definition is not None:
                 said = complaints(found.definition, found.body)
@@ -158,6 +171,14 @@ class HerokuStandIn:
             asked = headers.get("Range") or ""
             self.calls.append(Call(method, path, body, asked, found.status))
             return found
+
+    def _ripen(self, method: str, path: str) -> None:
+        """A pending release ends after it was looked at for a while."""
+        pending = any(each["status"] == "pending" for each in self.releases)
+        if method == "GET" and "/releases" in path and pending and self.looks:
+            self.looks -= 1
+            if not self.looks:
+                self.finish(self.ends_as)
 
     def _refusal(self, headers: Message) -> Answer | None:
         if headers.get("Authorization") != f"Bearer {self.token}":
@@ -200,6 +221,12 @@ class HerokuStandIn:
             case ["GET", "releases", name]:
                 one = self._find(name)
                 return Answer(200, one, "release") if one else _missing("release")
+            case ["GET", "builds"]:
+                return Answer(200, [self._build()] if self.build == "pending" else [], "build")
+            case ["POST", "log-sessions"]:
+                url, now = f"{self.url}/logplex", _now()
+                session = {"created_at": now, "id": identifier("log"), "logplex_url": url}
+                return Answer(201, {**session, "updated_at": now}, "log-session")
             case ["POST", "releases"]:
                 return self._roll_back(body)
         return self._unknown(method, path)
@@ -269,13 +296,35 @@ class HerokuStandIn:
             "name": name,
             "release": {"id": self.current["id"], "version": self.current["version"]},
             "size": "Basic",
-            "state": self.dyno_state,
+            "state": "crashed" if self.current["slug"]["id"] in self.crashing else self.dyno_state,
             "type": kind,
             "updated_at": _now(),
         }
 
+    def _build(self) -> Json:
+        return {
+            "app": {"id": self.app["id"]},
+            "buildpacks": [{"url": "https://buildpacks.example.invalid", "name": "heroku/nodejs"}],
+            "created_at": _now(),
+            "generation": "cedar",
+            "id": identifier("build"),
+            "output_stream_url": "https://build-output.example.invalid",
+            "release": None,
+            "slug": None,
+            "source_blob": {
+                "checksum": None,
+                "url": "https://sources.example.invalid",
+                "version": None,
+                "version_description": None,
+            },
+            "stack": "heroku-24",
+            "status": "pending",
+            "updated_at": _now(),
+            "user": {"id": identifier("user"), "email": "ops@example.invalid"},
+        }
+
     def _app(self) -> Json:
-        stack = {"id": _id("stack"), "name": "heroku-24"}
+        stack = {"id": identifier("stack"), "name": "heroku-24"}
         return {
             **self.app,
             "acm": False,
@@ -283,13 +332,13 @@ class HerokuStandIn:
             "build_stack": stack,
             "buildpack_provided_description": None,
             "created_at": _now(),
-            "generation": {"id": _id("generation"), "name": "cedar"},
+            "generation": {"id": identifier("generation"), "name": "cedar"},
             "git_url": f"https://git.heroku.com/{self.app['name']}.git",
             "internal_routing": False,
             "maintenance": False,
             "organization": None,
-            "owner": {"id": _id("user"), "email": "ops@example.invalid"},
-            "region": {"id": _id("region"), "name": "us"},
+            "owner": {"id": identifier("user"), "email": "ops@example.invalid"},
+            "region": {"id": identifier("region"), "name": "us"},
             "released_at": _now(),
             "repo_size": 0,
             "slug_size": 0,
@@ -350,7 +399,8 @@ class _Handler(BaseHTTPRequestHandler):
         """Keep quiet: `calls` is the log."""
 
 
-def _id(name: str) -> str:
+def identifier(name: str) -> str:
+    """The id that a thing of this name has here."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, name))
 
 
@@ -380,7 +430,7 @@ def _account() -> Json:
         "delinquent_at": None,
         "email": "ops@example.invalid",
         "federated": False,
-        "id": _id("user"),
+        "id": identifier("user"),
         "identity_provider": None,
         "last_login": _now(),
         "name": "Ops",

@@ -177,6 +177,12 @@ KINDS: Mapping[str, Body] = {
     "app": APP,
     "build": BUILD,
     "dyno": DYNO,
+    "log-session": {
+        "created_at": moment,
+        "id": identifier,
+        "logplex_url": text,
+        "updated_at": moment,
+    },
     "rate-limit": {"remaining": number},
     "release": RELEASE,
 }

@@ -17,6 +17,7 @@ SHOWN = 5
 """How many file names a message names."""
 
 Facts = Mapping[str, Sequence[str]]
+Env = tuple[tuple[str, str], ...]
 
 
 def way_back(work: Work, text: str, data: Mapping[str, object] | None = None) -> Undo:
@@ -29,18 +30,18 @@ def way_back(work: Work, text: str, data: Mapping[str, object] | None = None) ->
     )
 
 
-def output(transport: Transport, script: str, what: str) -> str:
+def output(transport: Transport, script: str, what: str, env: Env = ()) -> str:
     """What a reading script prints. Raises Refused in its words."""
-    result = transport.run(Command(script, timeout=LOOK))
+    result = transport.run(Command(script, env=env, timeout=LOOK))
     if not result.ok:
         raise Refused(f"{what}: {words(result) or result.reason}")
     return result.stdout
 
 
-def read(transport: Transport, script: str, what: str) -> Facts:
+def read(transport: Transport, script: str, what: str, env: Env = ()) -> Facts:
     """The `name=value` lines that a reading script prints. Raises Refused in its words."""
     facts = defaultdict(list)
-    for line in output(transport, script, what).split("\n"):
+    for line in output(transport, script, what, env).split("\n"):
         name, _, value = line.partition("=")
         facts[name].append(value)
     return facts

@@ -15,6 +15,7 @@ STRATEGIES = Table(
     {
         "checkout": "backout.steps.checkout:Checkout",
         "releases": "backout.steps.releases:Releases",
+        "heroku": "backout.steps.heroku:Heroku",
     }
 )
 """A strategy is a kind of step that runbooks name by `update`."""

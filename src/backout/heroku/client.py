@@ -1,32 +1,29 @@
-"""A client for Heroku's Platform API, version 3, and the few words it needs on a command line.
+"""A client for Heroku's Platform API, version 3.
 
 It says what Heroku said: refusals in Heroku's own words, every page of a list, and, for a
-change whose answer was lost, that nobody knows. As a program (`python -m backout.heroku`) it
-takes the token from HEROKU_API_KEY and prints JSON.
+change whose answer was lost, that nobody knows.
 """
 
 from __future__ import annotations
 
-import argparse
 import http.client
 import json
-import os
-import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from email.message import Message
 from typing import IO, Any
 from urllib.parse import quote, urlsplit
 
 API = "https://api.heroku.com"
-TOKEN = "HEROKU_API_KEY"  # noqa: S105 - the name of a variable
 TIMEOUT = 15.0
 """Seconds that Heroku may take to connect, and between two parts of an answer."""
 PATIENCE = 90.0
 """Seconds of rate limiting that are waited out before a request is given up."""
+
+_LATEST = "started_at ..; max=10, order=desc"
 
 Json = dict[str, Any]
 
@@ -82,6 +79,11 @@ class Heroku:
         self._patience = patience
         self._sleep = sleep
 
+    def app(self, app: str) -> Json:
+        """The application itself."""
+        found: Json = self._ask("GET", _path(app)).json()
+        return found
+
     def dynos(self, app: str) -> list[Json]:
         """What runs now, one-off dynos included."""
         return [dyno for page in self._pages(f"{_path(app)}/dynos") for dyno in page]
@@ -101,6 +103,16 @@ class Heroku:
         """The release that is the application's now."""
         return next((release for release in self.releases(app) if release["current"]), None)
 
+    def building(self, app: str) -> bool:
+        """Whether one of the latest builds has not ended."""
+        latest = self._ask("GET", f"{_path(app)}/builds", range=_LATEST).json()
+        return any(build["status"] == "pending" for build in latest)
+
+    def output(self, release: Json) -> str:
+        """What the release's own command wrote."""
+        url = release["output_stream_url"]
+        return self._fetch(url) if url else ""
+
     def restart(self, app: str, process: str = "") -> None:
         """Replace every dyno, or those of one process type."""
         part = f"/formations/{quote(process, safe='')}" if process else "/dynos"
@@ -116,9 +128,11 @@ class Heroku:
         """The last lines that the application and its platform wrote."""
         wanted = {"lines": lines, "tail": False, **({"type": process} if process else {})}
         session = self._ask("POST", f"{_path(app)}/log-sessions", wanted).json()
-        return self._send(urllib.request.Request(session["logplex_url"])).body.decode(  # noqa: S310
-            errors="replace"
-        )
+        return self._fetch(session["logplex_url"])
+
+    def _fetch(self, url: str) -> str:
+        """A text that Heroku keeps elsewhere; the token does not go there."""
+        return self._send(urllib.request.Request(url)).body.decode(errors="replace")  # noqa: S310
 
     def _pages(self, path: str, first: str = "") -> Iterator[list[Json]]:
         asked = first
@@ -206,40 +220,3 @@ def _refusal(answer: Answer) -> HerokuError:
 def _retry_after(answer: Answer, otherwise: float) -> float:
     said = answer.headers.get("Retry-After", "")
     return float(said) if said.isdigit() else otherwise
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Answer one question about one application, or restart it."""
-    parser = argparse.ArgumentParser(prog="python -m backout.heroku")
-    parser.add_argument("verb", choices=["state", "restart", "logs"])
-    parser.add_argument("app")
-    parser.add_argument("--process", default="")
-    parser.add_argument("--lines", type=int, default=100)
-    parser.add_argument("--api", default=API)
-    asked = parser.parse_args(arguments)
-    try:
-        sys.stdout.write(_answer(asked))
-    except HerokuError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    return 0
-
-
-def _answer(asked: argparse.Namespace) -> str:
-    token = os.environ.get(TOKEN, "")
-    if not token:
-        raise HerokuError(f"no token: {TOKEN} is not set", status=401)
-    heroku = Heroku(token, api=asked.api)
-    match asked.verb:
-        case "restart":
-            heroku.restart(asked.app, asked.process)
-            return ""
-        case "logs":
-            return heroku.logs(asked.app, asked.lines, asked.process)
-        case _:
-            release = heroku.current(asked.app)
-            return json.dumps({"dynos": heroku.dynos(asked.app), "release": release}) + "\n"
-
-
-if __name__ == "__main__":
-    sys.exit(main())
