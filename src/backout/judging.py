@@ -388,12 +388,22 @@ class _TargetJudge(_Judge):
                 yield from self.service((key,), _known(self.noun, None, ()))
             elif key in ("notify", "deadman"):
                 yield from self.template((key,), _known(self.noun, None, ()))
+            elif key == "source":
+                yield from self.source()
             elif key not in ("vars", "checks"):
                 yield from self.plain((key,))
         for name, check in self.noun.checks.items():
             if check.kind:
                 yield from self.check(("checks", name), check)
         yield from self.circles()
+
+    def source(self) -> Iterator[Mistake]:
+        """Only the image's name is rendered: it may hold the release's commit."""
+        for name, _node in self.tree.find(("source",)).items():
+            if name == "image":
+                yield from self.template(("source", name), _known(self.noun, None, ()), told=True)
+            else:
+                yield from self.plain(("source", name))
 
     def hosts(self) -> Iterator[Mistake]:
         for name, host in self.noun.hosts.items():

@@ -440,6 +440,10 @@ class Identity:
     """The backend's own words for its state."""
     known: bool = True
     """False when the service is not known to the backend, or nobody could tell."""
+    images: tuple[tuple[str, str], ...] = ()
+    """What its containers were made from: the image's name then, and its id."""
+    outdated: str = ""
+    """Why this is not what a restart has to bring; empty when it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -232,6 +232,8 @@ def _identity(found: Sequence[Container], now: float) -> Identity:
         restarts=sum(container.restarts for container in found),
         uptime=None if started is None else now - started,
         detail="; ".join(str(container) for container in found),
+        images=tuple(sorted({(container.tag, container.image) for container in found})),
+        outdated="; ".join(str(container) for container in found if container.outdated),
     )
 
 

@@ -3,21 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
-from backout.model import Options, Result
+from backout.model import Identity, Options, Result
 from backout.restarters.backend import quote
 from backout.restarters.containers import Container, Containers, EngineOptions, Filters
 
 
+class DockerOptions(EngineOptions):
+    """`create` is the shell text that makes the container: `docker run -d --name …`."""
+
+    create: str = ""
+
+
 class Docker(Containers):
     """`service.name` is the container. A restart is the same container on the same image: to
-    bring another image, it must be made anew by whatever made it."""
+    bring another image it is made anew, which needs `create`."""
 
-    Options: ClassVar[type[Options]] = EngineOptions
+    Options: ClassVar[type[Options]] = DockerOptions
+
+    def identity(self) -> Identity:
+        """Nothing can be brought that cannot be made."""
+        seen = super().identity()
+        return seen if self._create else replace(seen, outdated="")
 
     def restart(self, key: str) -> Result:
-        return self.change(key, quote("docker", "restart", *self._grace(), self.service.name))
+        name = quote(self.service.name)
+        restart = quote("docker", "restart", *self._grace(), self.service.name)
+        if not self._create:
+            return self.change(key, restart)
+        return self.change(
+            key,
+            f'look() {{ docker container inspect --format "$1" {name} 2>/dev/null || :; }}',
+            "made=$(look '{{.Image}}') tag=$(look '{{.Config.Image}}')",
+            """now=$(docker image inspect --format '{{.Id}}' "$tag" 2>/dev/null) || now=$made""",
+            f'if [ -n "$made" ] && [ "$made" = "$now" ]; then {restart}; exit; fi',
+            'if [ -n "$made" ]; then',
+            f"  {quote('docker', 'stop', *self._grace(), self.service.name)}",
+            f"  docker rm {name}",
+            "fi",
+            self._create,
+        )
+
+    @property
+    def _create(self) -> str:
+        return str(self.service.options.create)
 
     def stop(self, key: str) -> Result:
         return self.change(key, quote("docker", "stop", *self._grace(), self.service.name))

@@ -103,6 +103,8 @@ def _soaked(look: Callable[[], Identity], first: Identity, soak: float, work: Wo
             return Result(State.FAILED, reason=f"did not stay up for {soak:g} s: {_change(now)}")
         if now.restarts is not None and now.restarts != first.restarts:
             return Result(State.FAILED, reason=f"restarted by itself {now.restarts} times")
+        if now.outdated:
+            return Result(State.FAILED, reason=f"restarted, but {now.outdated}")
         if work.clock.monotonic() >= end:
             return Result(State.DONE, saved={"identity": now.value})
         work.clock.sleep(min(POLL, soak))

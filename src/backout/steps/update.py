@@ -15,6 +15,7 @@ STRATEGIES = Table(
     {
         "checkout": "backout.steps.checkout:Checkout",
         "releases": "backout.steps.releases:Releases",
+        "image": "backout.steps.image:Image",
         "heroku": "backout.steps.heroku:Heroku",
     }
 )
