@@ -18,12 +18,13 @@ from backout.worker import Worker, side_by_side, title, trouble, went_well
 class Backward:
     """Backs out one run. Idempotent: what is undone already stays undone."""
 
-    def __init__(self, worker: Worker, past: Saga | None = None, label: str = "undo") -> None:
+    def __init__(self, worker: Worker, past: Saga | None = None, of: str = "") -> None:
         self.worker = worker
         self.plan = worker.plan
         self.past = past or worker.saga
         """The saga whose actions are taken back: this run's, or an earlier run's."""
-        self.label = label
+        self.of = of
+        """Which earlier run, as the beginning of the keys."""
 
     def run(self) -> dict[str, str]:
         """Back out everything. Returns what is stuck: host (empty: this machine) -> why. While a
@@ -84,7 +85,7 @@ class Backward:
             words = f"{title(action)} was irreversible: {entry.undo.irreversible}"
             self.worker.say("warning", words)
             return ""
-        back = replace(action, key=f"{self.label}/{action.key}", phase="undo")
+        back = replace(action, key=f"undo/{self.of}{action.key}", phase="undo")
         result = self.worker.undo(back, entry)
         return "" if went_well(result) else trouble(back, result)
 
@@ -92,7 +93,7 @@ class Backward:
         """Batch by batch in reverse, so that not every host restarts at once."""
         stuck: dict[str, str] = {}
         for batch in reversed(self.plan.batches):
-            for row in settle_back(self.plan, batch):
+            for row in settle_back(self.plan, batch, self.of):
                 actions = [a for a in row if a.host in hosts and a.host not in stuck]
                 if not row[0].host and set(batch.hosts) & set(hosts):
                     actions = [*row]
@@ -103,7 +104,9 @@ class Backward:
         """Where there are no hosts, settling is done from this machine."""
         if not any(self.past.entry(action.key).touched for action in self.plan.actions):
             return {}
-        rows = (row for batch in self.plan.batches for row in settle_back(self.plan, batch))
+        rows = (
+            row for batch in self.plan.batches for row in settle_back(self.plan, batch, self.of)
+        )
         stuck: dict[str, str] = {}
         for row in rows:
             stuck |= self._settle_row(row)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from backout import health, loading, operations, release_file, reports
-from backout.adapters.journal import RunRow
+from backout.adapters.journal import LedgerRow, RunRow
 from backout.adapters.lease import LocalLock, Standing, standings, take
 from backout.answer import Answer
 from backout.engine import Ended
@@ -113,10 +113,11 @@ class Inspection:
         seen = side_by_side(lambda host: _look_at(crew, host), tuple(target.hosts.values()))
         hosts = dict(zip(target.hosts, seen, strict=True))
         open_run = journal.open_run_of(target.name)
+        releases = journal.releases(target.name)
         differs = [
             words
             for name, row in hosts.items()
-            for words in _differences(name, row, current.release if current else None)
+            for words in _differences(name, row, _release_of(releases, name))
         ]
         return {
             "target": target.name,
@@ -333,6 +334,12 @@ def _look_at(crew: Crew, host: Host) -> dict[str, Any]:
 def _commit(crew: Crew, host: Host, directory: str) -> str:
     script = f"git -C {shlex.quote(directory)} rev-parse --verify -q HEAD || true"
     return crew.reach(host.name).run(Command(script, timeout=60.0)).stdout.strip()
+
+
+def _release_of(releases: Sequence[LedgerRow], host: str) -> Release | None:
+    """The newest release in force that was brought to the host."""
+    brought = (row for row in releases if not row.undone_by and host in (row.covers or (host,)))
+    return next((row.release for row in brought), None)
 
 
 def _differences(name: str, row: Words, release: Release | None) -> Iterator[str]:

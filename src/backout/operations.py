@@ -177,8 +177,7 @@ class Operation:
     def _report(
         self, row: RunRow, made: Plan, ended: Ended, release: Release | None
     ) -> dict[str, Any]:
-        current = self.workplace.journal.current(made.target.name)
-        previous = current.release if current and row.verb == "rollback" else made.previous
+        previous = self._rolled_from(made) if row.verb == "rollback" else made.previous
         return reports.run_report(
             run=row.id,
             verb=row.verb,
@@ -193,6 +192,11 @@ class Operation:
             advice=_advice(made.runbook, ended),
             next=_next(row, made.target.name, ended),
         )
+
+    def _rolled_from(self, newest: Plan) -> Release:
+        """The release that the newest run made which a rollback undoes."""
+        made = self.workplace.journal.releases(newest.target.name)
+        return next((row.release for row in made if row.run == newest.run), newest.release)
 
     # --- rolling back --------------------------------------------------------------------
 

@@ -221,9 +221,10 @@ def _batches(
         start += size
 
 
-def settle_back(plan: Plan, batch: BatchPlan) -> tuple[tuple[Action, ...], ...]:
-    """The settle steps of a batch once more, after its hosts went back."""
-    return _settle(f"back/{batch.label}", plan.runbook, plan.target, batch.hosts, "back")
+def settle_back(plan: Plan, batch: BatchPlan, of: str = "") -> tuple[tuple[Action, ...], ...]:
+    """The settle steps of a batch once more, after its hosts went back. `of` tells them from
+    those of another run that is taken back together with this one."""
+    return _settle(f"back/{of}{batch.label}", plan.runbook, plan.target, batch.hosts, "back")
 
 
 def _settle(

@@ -5,13 +5,13 @@ A rollback is a run of its own. It has one way only: interrupted, it is resumed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from backout.backward import Backward
 from backout.engine import Ended, fleet, mark
 from backout.errors import Refused
-from backout.model import Finding, Release
+from backout.model import Finding, Release, Step
 from backout.plan import Plan
 from backout.saga import Saga
 from backout.worker import Parts, Worker, side_by_side
@@ -46,7 +46,7 @@ class Rollback:
     def _way(self, plan: Plan) -> Backward:
         worker = Worker(plan, self.parts, self.saga)
         past = Saga(plan.run, self.parts.journal, self.parts.clock)
-        return Backward(worker, past, label=f"undo/{plan.run}")
+        return Backward(worker, past, of=f"{plan.run}/")
 
     def run(self) -> Ended:
         """Lock, refuse what is irreversible, undo, settle, prove."""
@@ -64,19 +64,33 @@ class Rollback:
             return self._ended("succeeded", 0, "", stuck)
 
     def _undo(self) -> Mapping[str, str]:
-        """All hosts first, then one settling, then this machine: each newest run first."""
-        newest = self.ways[0]
+        """All hosts first, then they settle, then this machine: each newest run first."""
         if not self.back.hosts:
-            stuck = self._here()
-            return stuck or newest.settle_here()
-        newest.worker.phase(f"back to release {self.back.to}", self.back.hosts)
-        stuck = {}
+            return self._here() or self._settle_here()
+        self.ways[0].worker.phase(f"back to release {self.back.to}", self.back.hosts)
+        stuck: dict[str, str] = {}
         for way in self.ways:
             stuck |= way.undo_on([host for host in way.touched() if host not in stuck])
-        reached = {host for way in self.ways for host in way.touched()}
-        hosts = [host for host in self.back.hosts if host in reached and host not in stuck]
-        stuck |= newest.settle_again(hosts)
-        return stuck or self._here()
+        return self._settle(stuck) or self._here()
+
+    def _settle(self, stuck: dict[str, str]) -> dict[str, str]:
+        """Every host as each runbook that touched it settles it, but not twice in the same way."""
+        settled: list[tuple[Sequence[Step], str]] = []
+        for way in self.ways:
+            steps = way.plan.runbook.settle
+            hosts = [h for h in way.touched() if h not in stuck and (steps, h) not in settled]
+            stuck |= way.settle_again(hosts)
+            settled += [(steps, host) for host in hosts]
+        return stuck
+
+    def _settle_here(self) -> dict[str, str]:
+        settled: list[Sequence[Step]] = []
+        stuck: dict[str, str] = {}
+        for way in self.ways:
+            if way.plan.runbook.settle not in settled:
+                stuck |= way.settle_here()
+                settled.append(way.plan.runbook.settle)
+        return stuck
 
     def _here(self) -> dict[str, str]:
         """A later run's trace is undone before an earlier one's, or neither is."""
