@@ -86,6 +86,8 @@ class Engine:
     def _preflight(self) -> None:
         self.worker.phase("preflight", self.plan.hosts)
         self.parts.vault.fetch(secrets_of(self.plan))
+        for words in self.parts.vault.warnings:
+            self.worker.say("warning", words)
         self._all_well(self.plan.preflight, self._look)
         bring_their_own = [a for a in self.plan.actions if self.worker.kind(a).undoes]
         self._all_well(bring_their_own, self._way_back)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -185,19 +186,34 @@ class Inspection:
         open_run = self.workplace.journal.open_run_of(target.name)
         force = bool(self.words.get("force"))
         reason = _why_not(held, local is not None, open_run, force=force)
-        freed = bool(held) and not reason
+        freed, given_up = bool(held) and not reason, ""
         if freed:
             if not self.screen.operator.confirm(f"free the lock of {target.name}?"):
                 raise Refused("not confirmed", next=f"invoke unlock --target {target.name}")
             take(transports, target.name, force=force)
+        if force and open_run is not None and not reason:
+            given_up = self._give_up(open_run)
+            open_run = None
         data = {
             "target": target.name,
             "held": [_lease(standing, local is not None) for standing in held],
             "freed": freed,
             "reason": reason,
+            "given_up": given_up,
             "next": _after_unlock(target.name, open_run, reason),
         }
         return Answer("unlock", data, 7 if reason else 0)
+
+    def _give_up(self, row: RunRow) -> str:
+        """End an unfinished run as it is: a person has put right what it left."""
+        question = f"give run {row.id} up as it is? It can be neither resumed nor aborted then."
+        if not self.screen.operator.confirm(question):
+            raise Refused("not confirmed", next=f"invoke show {row.id}")
+        report = {**self._unfinished(row), "outcome": "backout_incomplete", "exit_code": 5}
+        report["reason"] = f"given up by {operations.owner()}; a person put things right"
+        now = datetime.now(UTC)
+        self.workplace.journal.close_run(row.id, "backout_incomplete", 5, report, now)
+        return row.id
 
 
 class _Unasked:

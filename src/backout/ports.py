@@ -49,6 +49,10 @@ class Vault(Protocol):
     def fetch(self, names: Iterable[str]) -> None:
         """Fetch these now. Raises Refused for one that cannot be had."""
 
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What a person should know about how the secrets are kept."""
+
     def reveal(self, text: str) -> str:
         """`text` with every secret reference replaced by its value. Raises Refused when a
         secret cannot be fetched."""

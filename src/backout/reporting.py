@@ -434,7 +434,9 @@ def unlock_text(report: Report) -> str:
         for each in held
     ]
     reason = [_line(report["reason"])] if report.get("reason") else []
-    return _page([first], _table(rows) if held else [], reason, _next(report))
+    given_up = report.get("given_up")
+    told = [f"run {_line(given_up)} was given up as it is"] if given_up else []
+    return _page([first], _table(rows) if held else [], reason, told, _next(report))
 
 
 # --- the plan ----------------------------------------------------------------------------

@@ -1,0 +1,52 @@
+"""A run whose undo can never succeed, and a person who put things right by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from support.project import Project
+
+HOPELESS = {
+    "summary": "A step whose way back leads nowhere.",
+    "steps": [
+        {"name": "Mark", "run": "true", "undo": "false", "on": "all"},
+        {"name": "Fail", "run": "false", "undo": "true", "on": "all"},
+    ],
+    "settle": [{"name": "Prove it", "verify": "all"}],
+}
+
+
+def project(directory: Path) -> Project:
+    made = Project(directory)
+    made.inventory(
+        "prod",
+        {
+            "hosts": {"here": {"connection": "local"}},
+            "checks": {"there": {"command": "true", "expect": ["exit_code == 0"]}},
+        },
+    )
+    made.runbook("hopeless", HOPELESS)
+    return made
+
+
+def test_unlock_with_force_gives_the_run_up_and_the_target_is_free_again(tmp_path: Path) -> None:
+    made = project(tmp_path / "project")
+    words = ("run", "--runbook", "hopeless", "--target", "prod")
+    assert made.say(*words).code == 5
+    assert made.say("resume", "--target", "prod").code == 5
+    assert made.say(*words).code == 7
+    assert made.say("unlock", "--target", "prod", "--yes").code == 7
+    freed = made.say("unlock", "--target", "prod", "--force", "--yes", "--json")
+    assert (freed.code, freed.data["freed"]) == (0, True)
+    past = made.say("history", "--json").data["runs"][0]
+    assert (past["run"], past["outcome"]) == (freed.data["given_up"], "backout_incomplete")
+    assert made.say("resume", "--target", "prod").code == 3
+    made.runbook("fine", {**HOPELESS, "steps": []})
+    assert made.say("run", "--runbook", "fine", "--target", "prod").code == 0
+
+
+def test_without_a_yes_nothing_is_given_up(tmp_path: Path) -> None:
+    made = project(tmp_path / "project")
+    made.say("run", "--runbook", "hopeless", "--target", "prod")
+    assert made.say("unlock", "--target", "prod", "--force").code == 3
+    assert made.say("status", "--target", "prod", "--json").data["unfinished"]
