@@ -120,7 +120,7 @@ class Simulation:
             self.arrived.append(letter)
         return failure
 
-    def _revert(self, ward: Ward, deployed: Any, red: Sequence[Spot]) -> str:
+    def _revert(self, _: Ward, deployed: Any, red: Sequence[Spot]) -> str:
         self.reverted.append((deployed.run, red))
         self.watcher.reverted.add(deployed.run)
         return "reverted"

@@ -49,7 +49,10 @@ def post(url: str, kind: str, key: str, title: str, body: str) -> str:
 
 def _apprise() -> Any:
     import logging
+    import warnings
 
+    # What it has to put in order, here or in a plug-in that it loads later, is its own concern.
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"apprise(\.|$)")
     import apprise
 
     log = logging.getLogger("apprise")  # it speaks through its result, not on the screen
