@@ -16,7 +16,7 @@ PLUGINS = ("steps", "restarters", "probes")
 ROOMS = (*PLUGINS, "adapters")
 SMALL = {"tables", "heroku"}
 """Leaves below the plug-ins: they import nothing of ours but the nouns."""
-COMPOSITION = {"app", "workplace", "operations", "inspections", "beginnings"}
+COMPOSITION = {"app", "workplace", "operations", "inspections", "beginnings", "example"}
 """The rooms that put things together; the only ones that know concrete adapters."""
 HEAVY = {"fabric", "paramiko", "docker", "cel", "psycopg", "jinja2", "rich", "pycurl", "pydantic"}
 

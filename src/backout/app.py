@@ -39,6 +39,7 @@ TEXTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "schedule": telling.schedule_text,
     "init": reporting.init_text,
     "demo": lambda _: "",
+    "gigz": lambda _: "",
 }
 
 
@@ -72,6 +73,10 @@ def _answer(verb: str, workplace: Workplace, screen: Console, words: Mapping[str
         from backout import beginnings
 
         return _call(beginnings.Beginning(workplace, screen, words), verb)
+    if verb == "gigz":
+        from backout import example
+
+        return _call(example.Example(workplace, screen, words), verb)
     if verb in WATCHING:
         from backout import publishing
         from backout.watching import Watching

@@ -466,6 +466,19 @@ def schedule_show(c: Context, json: bool = False) -> None:
     act(c, "schedule.show", json=json)
 
 
+@task(klass=Verb)
+def example_gigz(c: Context, json: bool = False) -> None:
+    """Watch a note fail and a runbook cure, on a real Parse Server.
+
+    Starts PostgreSQL, Parse Server and PM2 in a directory of their own,
+    deploys the old code of examples/gigz-api, follows the note to the letter,
+    runs userconcert-fix, and rolls back.
+
+    Example: invoke example.gigz
+    """
+    act(c, "gigz", json=json)
+
+
 def _within(name: str, **tasks: Task) -> Collection:  # type: ignore[type-arg]
     """Tasks under a common name: `alert.ack`."""
     collection = Collection(name)
@@ -493,6 +506,7 @@ ns = Collection(
     init,
     demo,
 )
+ns.add_collection(_within("example", gigz=example_gigz))
 ns.add_collection(_within("alert", ack=alert_ack, silence=alert_silence))
 ns.add_collection(
     _within("schedule", install=schedule_install, remove=schedule_remove, show=schedule_show)

@@ -148,7 +148,8 @@ def test_the_list_names_every_verb_on_one_line_each(cli: CommandLine) -> None:
     verbs = [line.split()[0] for line in said.out.splitlines() if line.startswith("  ")]
     assert " ".join(verbs) == (
         "abort demo deploy doctor history init lint plan resume rollback run show status unlock "
-        "verify watch alert.ack alert.silence schedule.install schedule.remove schedule.show"
+        "verify watch alert.ack alert.silence example.gigz schedule.install schedule.remove"
+        " schedule.show"
     )
 
 

@@ -19,7 +19,8 @@ ALTER TABLE "UserConcert"
   ADD COLUMN IF NOT EXISTS "user" text,
   ADD COLUMN IF NOT EXISTS concert text,
   ADD COLUMN IF NOT EXISTS _p_user text,
-  ADD COLUMN IF NOT EXISTS _p_concert text,
+  ADD COLUMN IF NOT EXISTS _p_concert text;
+ALTER TABLE "UserConcert"
   ALTER COLUMN "user" DROP NOT NULL,
   ALTER COLUMN concert DROP NOT NULL,
   ALTER COLUMN _p_user DROP NOT NULL,
