@@ -6,11 +6,11 @@ an interrupted run goes on where they end, forward, or back once that was decide
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from backout import evidence, health, release_file, templating
+from backout import health, release_file, templating
 from backout.backward import Backward
 from backout.errors import BackoutError, HostKeyRefused, Mistakes, Refused, Unreachable
 from backout.forward import Forward
@@ -219,24 +219,29 @@ class Engine:
         failed = self.worker.failed
         if not failed:
             return {}
-        logs = self._logs()
+        logs, unread = self._logs(frozenset(finding.host or "" for finding in failed))
         log = "\n".join(logs.values())
         said = (health.diagnose(self.plan.runbook.diagnose, each, log) for each in failed)
-        return {"advice": next((words for words in said if words), ""), "logs": logs}
+        advice = next((words for words in said if words), "")
+        return {"advice": advice, "logs": {**logs, **unread}}
 
-    def _logs(self) -> dict[str, str]:
-        target, redact = self.plan.target, self.parts.vault.redact
-        names = [name for name in self.plan.hosts or ("",) if name not in self.withdrawn]
-        served = [name for name in names if target.service_on(self.worker.host(name))]
+    def _logs(self, failed: Collection[str]) -> tuple[dict[str, str], dict[str, str]]:
+        """The logs of the services concerned, by host; and why others cannot be read. A check
+        without a host concerns them all."""
+        hosts = [name for name in self.plan.hosts or ("",) if name not in self.withdrawn]
+        names = hosts if "" in failed else [name for name in hosts if name in failed]
+        served = [n for n in names if self.plan.target.service_on(self.worker.host(n))]
+        unread: dict[str, str] = {}
 
         def tail(name: str) -> str:
             try:
-                lines = self.parts.restarter(name).logs(LOG_LINES)
+                return self.worker.restarter(name).logs(LOG_LINES)
             except BackoutError as error:
-                lines = error.what
-            return evidence.cleared(lines, redact)
+                unread[name] = f"(no log: {error.what})"
+                return ""
 
-        return dict(zip(served, side_by_side(tail, served), strict=True))
+        logs = dict(zip(served, side_by_side(tail, served), strict=True))
+        return {name: text for name, text in logs.items() if text}, unread
 
     # --- the fleet -----------------------------------------------------------------------
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from backout import expressions
-from backout.model import Finding
+from backout.model import Finding, Verdict
 
 EXCERPT = 1000
 VALUE = 80
@@ -33,12 +33,14 @@ _TERM = re.compile(
 
 
 def shown(finding: Finding, redact: Callable[[str], str]) -> Finding:
-    """The finding as it may be kept and told: redacted, then cut to size."""
+    """The finding as it may be kept and told: redacted, then cut to size. What does not pass
+    says first where it was sent, and with which SQLSTATE it was refused."""
     hide = _hider(finding, redact)
+    text = "\n".join((*_clues(finding), finding.excerpt)).strip()
     return replace(
         finding,
         reason=hide(finding.reason),
-        excerpt=_cut(hide(finding.excerpt), EXCERPT),
+        excerpt=_cut(hide(text), EXCERPT),
         saved=_masked(finding.saved, hide),
         facts={
             name: _masked(value, hide, name)
@@ -89,6 +91,16 @@ def _value(path: str, scope: Mapping[str, Any]) -> str:
     if isinstance(value, str):
         return f"'{_cut(value, VALUE)}'"
     return _cut(json.dumps(value, default=str, ensure_ascii=False), VALUE)
+
+
+def _clues(finding: Finding) -> Iterator[str]:
+    if finding.verdict is Verdict.PASS:
+        return
+    if redirect := finding.facts.get("redirect"):
+        yield f"redirects to {redirect}"
+    state = finding.facts.get("sqlstate")
+    if state and str(state) not in f"{finding.reason} {finding.excerpt}":
+        yield f"SQLSTATE {state}"
 
 
 def _cut(text: str, size: int) -> str:

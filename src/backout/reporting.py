@@ -246,6 +246,7 @@ def show_text(report: Report, outputs: Iterable[Report]) -> str:
         _table(row for row in head if row[1]),
         _hosts(report["hosts"]),
         [line for each in records for line in _record(each, ways)],
+        *(_log(host, text) for host, text in report.get("logs", {}).items()),
         _checks(report["checks"]),
         *ways.paragraphs(),
         _notes(report),

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
-from backout import expressions, health, scope, templating
+from backout import evidence, expressions, health, scope, templating
 from backout.errors import BackoutError, Mistakes, Unreachable
 from backout.model import Event, Finding, Host, Release, Result, State, Verdict
 from backout.plan import Action, Plan
@@ -199,7 +199,7 @@ class Worker:
             host=self.host(action.host),
             transport=self.parts.reach(action.host),
             here=self.parts.reach(""),
-            restarter=lambda: self.parts.restarter(action.host),
+            restarter=lambda: self.restarter(action.host),
             vault=self.parts.vault,
             clock=self.parts.clock,
             operator=self.parts.operator,
@@ -223,6 +223,10 @@ class Worker:
             "release": scope.release_names(self.release, plan.previous),
             "saved": dict(self.saved),
         }
+
+    def restarter(self, host: str) -> Restarter:
+        """The restart backend on a host. Raises Refused."""
+        return _Discreet(self.parts.restarter(host), self.parts.vault)
 
     def host(self, name: str) -> Host | None:
         return self.plan.target.hosts[name] if name else None
@@ -325,6 +329,18 @@ class Worker:
     def _told(self, action: Action, result: Result) -> Result:
         self.tell(action, str(result.state), result)
         return result
+
+
+class _Discreet:
+    """A restart backend whose log is shown without what looks like a credential."""
+
+    def __init__(self, restarter: Restarter, vault: Vault) -> None:
+        self.identity, self.restart = restarter.identity, restarter.restart
+        self.stop, self.find = restarter.stop, restarter.find
+        self._logs, self._redact = restarter.logs, vault.redact
+
+    def logs(self, lines: int) -> str:
+        return evidence.cleared(self._logs(lines), self._redact)
 
 
 def side_by_side(do: Callable[[T], U], items: Sequence[T]) -> list[U]:

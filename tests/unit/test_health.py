@@ -6,6 +6,7 @@ import itertools
 import json
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import pytest
@@ -308,6 +309,21 @@ def test_a_credential_is_known_by_its_name_in_any_text(text: str) -> None:
     shown = evidence.shown(found("x", FAIL, excerpt=text), str)
     assert not any(secret in shown.excerpt for secret in ("abc", "def", "8675309"))
     assert "[redacted]" in shown.excerpt
+
+
+def test_what_does_not_pass_says_where_it_was_sent_and_which_sqlstate_refused_it() -> None:
+    facts = {"redirect": "https://x/login?token=abcdef", "sqlstate": "428C9"}
+    seen = Finding("a", None, Verdict.FAIL, reason="no", excerpt="302 Found", facts=facts)
+    told = evidence.shown(seen, str).excerpt.splitlines()
+    assert told == [
+        f"redirects to https://x/login?token={evidence.HIDDEN}",
+        "SQLSTATE 428C9",
+        "302 Found",
+    ]
+    known = replace(seen, reason="428C9 cannot insert", facts={"sqlstate": "428C9"})
+    assert evidence.shown(known, str).excerpt == "302 Found"
+    well = replace(seen, verdict=Verdict.PASS)
+    assert evidence.shown(well, str).excerpt == "302 Found"
 
 
 def test_a_secret_is_redacted_before_the_excerpt_is_cut() -> None:
