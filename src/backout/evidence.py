@@ -45,13 +45,22 @@ def shown(finding: Finding, redact: Callable[[str], str]) -> Finding:
         facts={
             name: _masked(value, hide, name)
             for name, value in finding.facts.items()
-            if len(json.dumps(value, default=str)) <= FACT
+            if _size(value) <= FACT
         },
     )
 
 
+def _size(value: Any) -> int:
+    """How long it is when it is written down, or a little less."""
+    if isinstance(value, str):
+        return len(value)
+    return 0 if isinstance(value, int | float) else len(json.dumps(value, default=str))
+
+
 def cleared(text: str, redact: Callable[[str], str]) -> str:
     """Text from elsewhere, such as a log, without what looks like a credential."""
+    if not _CREDENTIAL.search(text):  # most texts, and each look has many
+        return redact(text)
     text = _IN_JSON.sub(rf'\1"{HIDDEN}"', text)
     return redact(_IN_QUERY.sub(rf"\1{HIDDEN}", text))
 
@@ -120,16 +129,18 @@ def _hider(finding: Finding, redact: Callable[[str], str]) -> Callable[[str], st
 
 def _credentials(value: Any, name: str = "") -> set[str]:
     """The texts that stand under a credential's name, long enough to be one."""
+    if isinstance(value, str):
+        return {value} if len(value) > 5 and _CREDENTIAL.search(name) else set()
     if isinstance(value, Mapping):
         return {text for key, each in value.items() for text in _credentials(each, f"{name} {key}")}
     if isinstance(value, list | tuple):
         return {text for each in value for text in _credentials(each, name)}
-    return (
-        {value} if isinstance(value, str) and len(value) > 5 and _CREDENTIAL.search(name) else set()
-    )
+    return set()
 
 
 def _masked(value: Any, hide: Callable[[str], str], name: str = "") -> Any:
+    if isinstance(value, str):
+        return HIDDEN if _CREDENTIAL.search(name) else hide(value)
     if isinstance(value, Mapping):
         return {key: _masked(each, hide, f"{name} {key}") for key, each in value.items()}
     if isinstance(value, list | tuple):

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar
 from urllib.parse import SplitResult, urljoin, urlsplit
 
@@ -102,8 +103,10 @@ class _Request:
         )
 
 
-@dataclass(slots=True)
+@dataclass
 class _Answer:
+    """What came; `headers` and `text` are read when all of it is there."""
+
     status: int = 0
     lines: list[str] = field(default_factory=list)
     content: bytearray = field(default_factory=bytearray)
@@ -126,7 +129,7 @@ class _Answer:
         self.truncated = len(chunk) > room
         return min(len(chunk), room)
 
-    @property
+    @cached_property
     def headers(self) -> dict[str, str]:
         found: dict[str, str] = {}
         for line in self.lines:
@@ -136,7 +139,7 @@ class _Answer:
                 found[name] = f"{found[name]}, {value}" if name in found else value
         return found
 
-    @property
+    @cached_property
     def text(self) -> str:
         charset = re.search(r"charset=\"?([\w.:-]+)", self.headers.get("content-type", ""))
         try:
