@@ -300,6 +300,7 @@ class _Preview:
             "host": action.host or None,
             "does": "",
             "undo": step.undo or "",
+            "undo_summary": "",
             "irreversible": step.irreversible or "",
             "readonly": step.readonly or not self.worker.kind(action).changes,
             "when": step.when or "",
@@ -311,7 +312,8 @@ class _Preview:
             if self.offline:
                 row["undo"] = work.step.undo or (OWN if kind.undoes else "")
             elif action.phase in ("do", "settle"):
-                row["undo"] = kind.before(work).text
+                undo = kind.before(work)
+                row |= {"undo": undo.text, "undo_summary": undo.summary}
         except Mistakes as error:
             row["does"] = row["does"] or f"(known only in the run: {error.what})"
         except BackoutError as error:

@@ -418,11 +418,13 @@ class Result:
 @dataclass(frozen=True, slots=True)
 class Undo:
     """The way back of one action, resolved before it acts; plain data, so that it can be
-    journaled. `text` is what a person would type; `data` is what the step's kind needs."""
+    journaled. `text` is what a person would type; `data` is what the step's kind needs;
+    `summary` says in one line what it comes to."""
 
     text: str
     data: Mapping[str, Any] = field(default_factory=dict)
     irreversible: str = ""
+    summary: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -268,7 +268,7 @@ def _record(record: Report, ways: WaysBack) -> list[str]:
     if record.get("reason"):
         lines.append(f"    {_line(record['reason'])}")
     if record.get("undo"):
-        lines += ways.told(record["name"], record["undo"])
+        lines += ways.told(record["name"], record["undo"], record.get("undo_summary", ""))
     for stream in ("stdout", "stderr", "output"):
         mark = "! " if stream == "stderr" else "| "
         lines += [f"    {mark}{line}" for line in (record.get(stream) or "").splitlines()]
@@ -449,7 +449,8 @@ def plan_text(plan: Report) -> str:
     `{"verb", "target", "runbook", "release": {"from", "to"}, "hosts": […], "preflight": [action],
     "stages": [{"here": [action]} | {"batches": [{"number", "hosts", "actions": [action],
     "settle": [action]}]}], "finally": [action], "checks": […], "refused": [words]}`, where an
-    action is `{"name", "host", "does", "undo", "irreversible", "readonly", "when"}`.
+    action is `{"name", "host", "does", "undo", "undo_summary", "irreversible", "readonly",
+    "when"}`.
     """
     refused, ways = plan.get("refused") or (), WaysBack()
     return _page(
@@ -501,11 +502,11 @@ def _group(title: str, actions: Sequence[Report], ways: WaysBack) -> list[str]:
     """Actions under a title; one that is the same on several hosts stands there once."""
     merged: dict[tuple[Any, ...], list[str]] = {}
     for each in actions:
-        known = ("name", "does", "undo", "irreversible", "readonly", "when")
+        known = ("name", "does", "undo", "undo_summary", "irreversible", "readonly", "when")
         key = tuple(each.get(name) or "" for name in known)
         merged.setdefault(key, []).append(each.get("host") or "")
     lines: list[str] = []
-    for (name, does, undo, irreversible, readonly, when), hosts in merged.items():
+    for (name, does, undo, summary, irreversible, readonly, when), hosts in merged.items():
         places = ", ".join(_line(host) for host in hosts if host)
         lines.append(f"  {_line(name)}{f'  (on {places})' if places else ''}")
         lines += _block("does: ", does, "    ") if does else []
@@ -513,7 +514,7 @@ def _group(title: str, actions: Sequence[Report], ways: WaysBack) -> list[str]:
         if irreversible:
             lines.append(f"    POINT OF NO RETURN: {_line(irreversible)}")
         elif undo:
-            lines += ways.told(name, undo)
+            lines += ways.told(name, undo, summary)
         elif readonly:
             lines.append("    reads only")
     return _titled(title, lines)
@@ -525,12 +526,16 @@ class WaysBack:
     def __init__(self) -> None:
         self.long: dict[str, str] = {}
 
-    def told(self, name: str, undo: str) -> list[str]:
-        lines = undo.strip().splitlines()
+    def told(self, name: str, undo: str, summary: str = "") -> list[str]:
+        lines, summary = undo.strip().splitlines(), _line(summary)
         if len(lines) <= SHORT:
-            return _block("undo: ", undo, "    ")
+            same = summary in ("", undo.strip())
+            return _block("undo: ", undo if same else f"{summary}\n{undo}", "    ")
         title = self.long.setdefault(undo, f"[{len(self.long) + 1}] undo of {_line(name)}")
-        return [f"    undo: {len(lines)} lines, in full below: {title.split()[0]}"]
+        number = title.split()[0]
+        if summary:
+            return [f"    undo: {summary} {number}"]
+        return [f"    undo: {len(lines)} lines, in full below: {number}"]
 
     def paragraphs(self) -> Iterable[list[str]]:
         for undo, title in self.long.items():

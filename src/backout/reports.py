@@ -140,6 +140,7 @@ def outputs(records: Iterable[Record]) -> list[dict[str, Any]]:
             **_step(record, record.body["state"]),
             "at": stamp(record.at),  # type: ignore[attr-defined] # the journal's own record
             "undo": ways.get(record.key, {}).get("text", ""),
+            "undo_summary": ways.get(record.key, {}).get("summary", ""),
             "stdout": record.body["stdout"],
             "stderr": record.body["stderr"],
             "reason": record.body["reason"],

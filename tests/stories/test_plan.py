@@ -98,3 +98,18 @@ def test_a_red_baseline_refuses_the_plan(project: Project) -> None:
     assert said.code == 3
     assert "sick" in said.data["refused"][0]
     assert said.data["next"].endswith("invoke plan --target here")
+
+
+def test_a_way_back_is_one_line_where_the_step_stands_and_in_full_below(project: Project) -> None:
+    (project.directory / "from.txt").write_text("new")
+    to = project.directory / "to.txt"
+    project.inventory("here", {"hosts": {"web1": {"connection": "local"}}})
+    step = {"name": "Put", "upload": {"from": "from.txt", "to": str(to)}, "on": "all"}
+    project.runbook("deploy", {"steps": [step]})
+    line = f"    undo: put {to} back as it was [1]"
+    plan = project.say("plan", "--target", "here").out.splitlines()
+    assert line in plan
+    assert any(each.startswith("    to=") for each in plan[plan.index("[1] undo of Put:") :])
+    done = project.say("deploy", "--target", "here", "--json")
+    assert done.code == 0, done.out + done.err
+    assert line in project.say("show", done.data["run"]).out.splitlines()

@@ -396,6 +396,27 @@ def test_a_long_undo_stands_in_full_below_and_only_once() -> None:
     assert text.index("[1] undo of Commit:") > text.index("undo: git push")
 
 
+def test_an_undo_with_a_summary_shows_that_and_its_text_below() -> None:
+    long = "\n".join(f"undo line {n}" for n in range(9))
+    steps = [
+        an_action("Commit", undo=long, undo_summary="git: take the commit back"),
+        an_action("Put", undo="mv old new", undo_summary="put it back"),
+        an_action("Restart", undo="restart again", undo_summary="restart again"),
+    ]
+    lines = reporting.plan_text(a_plan(stages=[{"here": steps}])).splitlines()
+    assert "    undo: git: take the commit back [1]" in lines
+    assert "[1] undo of Commit:" in lines
+    assert lines[lines.index("    undo: put it back") + 1] == "          mv old new"
+    assert lines.count("    undo: restart again") == 1
+
+
+def test_show_has_the_summary_of_a_long_undo() -> None:
+    record = {"name": "Push", "state": "done", "undo": "a\nb\nc\nd", "undo_summary": "git: revert"}
+    text = reporting.show_text(a_run(), [record])
+    assert "    undo: git: revert [1]" in text.splitlines()
+    assert "[1] undo of Push:\n    a\n    b" in text
+
+
 def test_a_long_reason_is_cut_in_the_sentence_but_not_when_a_person_is_needed() -> None:
     reason = "Prove it failed: " + "x" * 300
     assert len(reporting.outcome(backed_out(reason=reason))) < 200

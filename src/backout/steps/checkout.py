@@ -26,11 +26,13 @@ class Checkout(Hosted):
         facts = _look(work, where, place)
         if not facts["head"]:
             _refuse_collisions(work, where, place)
-            return way_back(work, _first_undo(work, place), {"commit": ""})
+            summary = f"git: remove what this run put into {place}"
+            return way_back(work, _first_undo(work, place), {"commit": ""}, summary)
         _refuse_changes(work, place, facts)
         commit, branch = facts["head"][0], facts["branch"][0]
         data = {"commit": commit, "branch": branch}
-        return way_back(work, _undo(work, place, commit, branch), data)
+        summary = f"git: check {commit[:7]} out again in {place}"
+        return way_back(work, _undo(work, place, commit, branch), data, summary)
 
     def script(self, work: Work, where: Source, commit: str) -> str:
         d = directory(where)

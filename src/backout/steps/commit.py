@@ -68,7 +68,8 @@ class Commit(WorkingCopy):
         where = source(work)
         base = _checked_out(work, where)
         _named(work, where)
-        return way_back(work, _undo(work, where, base), {"base": base})
+        summary = "git: take the commit back, or leave it to push once it is published"
+        return way_back(work, _undo(work, where, base), {"base": base}, summary)
 
     def act(self, work: Work) -> Result:
         where, paths = source(work), work.options.paths

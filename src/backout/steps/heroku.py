@@ -50,7 +50,8 @@ class Heroku(Kind):
             _may_go_back(app, current)
         version, id = (current["version"], current["id"]) if current else (0, "")
         text = f"heroku releases:rollback v{version} --app {quote(app.name)}"
-        return way_back(work, text, {"release": id, "after": after})
+        summary = f"Heroku: a new release with the code of v{version}"
+        return way_back(work, text, {"release": id, "after": after}, summary)
 
     def act(self, work: Work) -> Result:
         app, where, commit = _application(work), source(work), work.release.commit

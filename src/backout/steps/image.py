@@ -36,7 +36,9 @@ class Image(Kind):
         names, service = _Names.of(work), _service(work)
         id, digest = _running(work, service, names)
         text = _undo(names, id, digest) if id else _first_undo(names)
-        return way_back(work, _allowed(work, service, text), {"image": id, "name": names.moved})
+        summary = f"docker: {names.moved} is the image again that it is now"
+        data = {"image": id, "name": names.moved}
+        return way_back(work, _allowed(work, service, text), data, summary)
 
     def act(self, work: Work) -> Result:
         names, service = _Names.of(work), _service(work)

@@ -34,7 +34,8 @@ class Push(WorkingCopy):
         old, new = facts["old"][0], facts["new"][0]
         if old != new:
             _may_push(where, facts)
-        return way_back(work, _undo(work, where, facts), {"old": old, "new": new})
+        summary = f"git: revert what was pushed to {where.remote}/{where.branch}, and push that"
+        return way_back(work, _undo(work, where, facts), {"old": old, "new": new}, summary)
 
     def act(self, work: Work) -> Result:
         where = source(work)

@@ -27,7 +27,8 @@ class Releases(Hosted):
         address(work, where)
         live = _look(work, where, place)
         text = _undo(place, live, shared) if live else _first_undo(work, place)
-        return way_back(work, text, {"live": live})
+        summary = f"point {place}/current at {live} again" if live else f"remove {place}/current"
+        return way_back(work, text, {"live": live}, summary)
 
     def script(self, work: Work, where: Source, commit: str) -> str:
         name = _name(work, commit)

@@ -42,7 +42,8 @@ class Restart(Kind):
 
     def before(self, work: Work) -> Undo:
         identity = work.restarter().identity()
-        return Undo(text="restart again, after the undos", data={"identity": identity.value})
+        words = "restart again, after the undos"
+        return Undo(text=words, data={"identity": identity.value}, summary=words)
 
     def act(self, work: Work) -> Result:
         restarter = work.restarter()

@@ -20,13 +20,16 @@ Facts = Mapping[str, Sequence[str]]
 Env = tuple[tuple[str, str], ...]
 
 
-def way_back(work: Work, text: str, data: Mapping[str, object] | None = None) -> Undo:
+def way_back(
+    work: Work, text: str, data: Mapping[str, object] | None = None, summary: str = ""
+) -> Undo:
     """The undo that the kind brings, unless the runbook words its own."""
     own = work.step.undo
     return Undo(
         text=text if own is None else own,
         data={**(data or {}), **({} if own is None else place(work))},
         irreversible=work.step.irreversible or "",
+        summary=summary if own is None else "",
     )
 
 

@@ -63,7 +63,10 @@ class Sql(Kind):
         except driver.Error as error:
             raise Refused(f"the database cannot be reached: {_words(error)}") from error
         undo = super().before(work)
-        return Undo(_included(undo.text), {"database": work.options.database}, undo.irreversible)
+        text, data = _included(undo.text), {"database": work.options.database}
+        named = undo.text.removeprefix("\\i ") if text != undo.text else "its undo"
+        summary = f"SQL: run {named} in one transaction" if text else ""
+        return Undo(text, data, undo.irreversible, summary)
 
     def act(self, work: Work) -> Result:
         return _transact(work, work.options.database, _text(work))

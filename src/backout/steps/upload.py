@@ -45,7 +45,7 @@ class Upload(Kind):
 if [ -d {t} ]; then echo 'it is a directory' >&2; exit 1; fi
 if [ ! -d {folder} ]; then echo {folder} 'does not exist, or is no directory' >&2; exit 1; fi"""
         read(work.transport, script, f"{to} on {work.transport.host.name}")
-        return way_back(work, _undo(to, kept))
+        return way_back(work, _undo(to, kept), summary=f"put {to} back as it was")
 
     def act(self, work: Work) -> Result:
         to, kept = _target(work), _kept(work)
