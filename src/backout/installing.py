@@ -33,21 +33,15 @@ class Keeper(Protocol):
 class Schedule:
     """What this machine does by itself for one directory."""
 
-    def __init__(
-        self,
-        workplace: Workplace,
-        screen: Screen,
-        words: Mapping[str, Any],
-        systemd: Keeper | None = None,
-        crontab: Keeper | None = None,
-    ) -> None:
+    def __init__(self, workplace: Workplace, screen: Screen, words: Mapping[str, Any]) -> None:
         self.workplace = workplace
         self.screen = screen
         self.words = words
+        self.systemd = Systemd(user=bool(words.get("user")))
         self.keepers: Mapping[str, Keeper] = {
-            "service": systemd or Systemd(),
-            "timer": systemd or Systemd(),
-            "crontab": crontab or Crontab(),
+            "service": self.systemd,
+            "timer": self.systemd,
+            "crontab": Crontab(),
         }
 
     def install(self) -> Answer:
@@ -230,7 +224,7 @@ WantedBy=timers.target
         return f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', words)}-{tail}"
 
     def _wanted_by(self) -> str:
-        return "multi-user.target" if os.geteuid() == 0 else "default.target"
+        return "default.target" if self.systemd.user else "multi-user.target"
 
 
 def _cron(every: float, owner: str) -> str:

@@ -40,6 +40,7 @@ HELP = {
     "run": "The run's name, as `history` shows it.",
     "runbook": "A name in runbooks/, or a path.",
     "target": "A name in inventories/, or a path. Default: $BACKOUT_TARGET.",
+    "user": "Your own systemd units (systemctl --user), also as root.",
     "to": "The release to go back to: its number, or its commit.",
     "yes": "Answer every confirmation with yes.",
 }
@@ -423,6 +424,7 @@ def schedule_install(
     target: str | None = None,
     as_: str | None = None,
     every: str | None = None,
+    user: bool = False,
     yes: bool = False,
     json: bool = False,
 ) -> None:
@@ -437,7 +439,16 @@ def schedule_install(
     Exit codes: 0 installed, or was installed already; 2 a mistake in the words;
     3 not confirmed, or the machine refused.
     """
-    act(c, "schedule.install", target=target, as_=as_, every=every, yes=yes, json=json)
+    act(
+        c,
+        "schedule.install",
+        target=target,
+        as_=as_,
+        every=every,
+        user=user,
+        yes=yes,
+        json=json,
+    )
 
 
 @task(klass=Verb)
@@ -445,6 +456,7 @@ def schedule_remove(
     c: Context,
     target: str | None = None,
     as_: str | None = None,
+    user: bool = False,
     yes: bool = False,
     json: bool = False,
 ) -> None:
@@ -454,16 +466,16 @@ def schedule_remove(
 
     Exit codes: 0 removed; 3 not confirmed, or the machine refused.
     """
-    act(c, "schedule.remove", target=target, as_=as_, yes=yes, json=json)
+    act(c, "schedule.remove", target=target, as_=as_, user=user, yes=yes, json=json)
 
 
 @task(klass=Verb)
-def schedule_show(c: Context, json: bool = False) -> None:
+def schedule_show(c: Context, user: bool = False, json: bool = False) -> None:
     """Show what is installed for this directory.
 
     Example: invoke schedule.show
     """
-    act(c, "schedule.show", json=json)
+    act(c, "schedule.show", user=user, json=json)
 
 
 @task(klass=Verb)

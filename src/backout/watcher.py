@@ -152,7 +152,8 @@ class Watcher:
         self._memory: dict[Spot, Mapping[str, Any]] = {}
         self._latest: dict[Spot, Finding] = {}
         self._overlapping: set[Spot] = set()
-        self._reverting: set[str] = set()
+        self._reverting: dict[str, threading.Thread] = {}
+        self._holding: set[str] = set()
         self._turns: dict[str, float] = {}
         now, elapsed = clock.now().timestamp(), clock.monotonic()
         self._clock_read = (now, elapsed)
@@ -167,7 +168,7 @@ class Watcher:
             self._memory[spot] = memory
             if tick is not None:
                 self.done[spot] = tick
-        self.reverted = set(self.store.reverts())
+        self.reverted = {run for run, _, _ in self.store.reverts()}
 
     # --- what is watched -----------------------------------------------------------------
 
@@ -515,14 +516,14 @@ class Watcher:
         deployed, revert = ward.news.deployed, self._revert
         if not (ward.baking and deployed and revert) or ward.news.held:
             return
-        if deployed.run in self.reverted | self._reverting or not self._some_ill(ward):
+        if deployed.run in self.reverted | self._reverting.keys() or not self._some_ill(ward):
             return
         pulses = {spot: p for spot, p in self.pulses.items() if spot.target == ward.name}
         past = self.store.incidents(
             ward.name, since=deployed.started - alerting.FLAPS_WITHIN, limit=1000
         )
         judged = bake.judge(deployed, pulses, past)
-        if judged.held and not judged.red:
+        if judged.held and not judged.red and deployed.run not in self._holding:
             self._hold(ward, deployed, judged.held)
         if judged.red:
             self._begin_revert(ward, deployed, judged.red, revert)
@@ -532,7 +533,7 @@ class Watcher:
 
     def _hold(self, ward: Ward, deployed: Deployed, spots: Sequence[Spot]) -> None:
         names = ", ".join(spot.key for spot in spots)
-        self._attempt(
+        if self._attempt(
             lambda: self.note(
                 ward,
                 f"hold-{deployed.run}",
@@ -540,7 +541,8 @@ class Watcher:
                 f"inconclusive since the deploy: {names}\n"
                 f"next: look, then perhaps: invoke rollback --target {ward.name}",
             )
-        )
+        ):
+            self._holding.add(deployed.run)
 
     def _begin_revert(
         self,
@@ -549,7 +551,6 @@ class Watcher:
         red: Sequence[Spot],
         revert: Callable[[Ward, Deployed, Sequence[Spot]], str],
     ) -> None:
-        self._reverting.add(deployed.run)
         names = ", ".join(spot.key for spot in red)
         self._say(f"{ward.name}: {names} went bad after {deployed.release}", warning=True)
 
@@ -557,11 +558,21 @@ class Watcher:
             try:
                 outcome = revert(ward, deployed, red)
             finally:
-                self.call(lambda: self._reverting.discard(deployed.run))
+                self.call(lambda: self._forget_revert(deployed.run))
             if outcome:
                 self.call(lambda: self._say(f"{ward.name}: {outcome}", warning=True))
 
-        threading.Thread(target=work, name="revert").start()
+        thread = threading.Thread(target=work, name="revert")
+        self._reverting[deployed.run] = thread
+        thread.start()
+
+    def _forget_revert(self, run: str) -> None:
+        self._reverting.pop(run, None)
+
+    def join(self) -> None:
+        """Wait for the reverts under way."""
+        for thread in list(self._reverting.values()):
+            thread.join()
 
     # --- the rest ------------------------------------------------------------------------
 

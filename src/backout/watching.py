@@ -207,6 +207,7 @@ class Process:
             for companion in self.watcher.companions:
                 companion.begin(self.watcher)
             sender.start()
+            self._mind_interrupted()
             self.say(self._greeting())
             try:
                 while not self.stopping.is_set():
@@ -214,11 +215,26 @@ class Process:
                     self.watcher.wait(self.watcher.turn())
             finally:
                 self.stopping.set()
+                self.watcher.join()
                 self._finish()
                 self._mail.set()
                 sender.join()
                 for companion in self.watcher.companions:
                     companion.end()
+
+    def _mind_interrupted(self) -> None:
+        """A revert that ended with the process that had begun it is not begun again."""
+        for run, target, ended in self.store.reverts():
+            ward = self.watcher.wards.get(target)
+            if ended is not None or ward is None:
+                continue
+            with self.store.write() as change:
+                change.reverted(run, self.clock.now().timestamp(), "interrupted")
+            title = f"[{target}] reverting run {run} was interrupted: a person is needed"
+            self.say(title, warning=True)
+            self.watcher.note(
+                ward, f"revert-{run}", title, f"next: invoke status --target {target}"
+            )
 
     def _greeting(self) -> str:
         count = len(self.watcher.timetable.entries)

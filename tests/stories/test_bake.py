@@ -33,7 +33,7 @@ class Shop:
         self.project = Project(directory / "project")
         self.receiver = receiver
 
-    def answer(self, asked: Asked) -> Answer:
+    def answer(self, _: Asked) -> Answer:
         version = self.version.read_text().strip()
         return self.sick.get(version, Answer(json.dumps({"version": version})))
 

@@ -31,13 +31,11 @@ class Entry:
 class Systemd:
     """Unit files of the machine, or of this user."""
 
-    def __init__(
-        self, directory: Path | None = None, systemctl: Sequence[str] | None = None
-    ) -> None:
-        root = os.geteuid() == 0
+    def __init__(self, *, user: bool = False) -> None:
         own = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "systemd/user"
-        self.directory = directory or (Path("/etc/systemd/system") if root else own)
-        self._systemctl = tuple(systemctl or (("systemctl",) if root else ("systemctl", "--user")))
+        self.user = user or os.geteuid() != 0
+        self.directory = own if self.user else Path("/etc/systemd/system")
+        self._systemctl = ("systemctl", "--user") if self.user else ("systemctl",)
 
     def entries(self) -> tuple[Entry, ...]:
         """Those that are ours."""
