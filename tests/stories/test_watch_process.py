@@ -1,0 +1,194 @@
+"""`watch` as a process: its files, its signals, its words, and a thousand checks."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.loopback import Answer, Web
+from support.process import Process
+from support.project import BACKOUT, Project
+from support.wait import eventually
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+def inventory(project: Project, url: str, name: str = "prod", **more: Any) -> Path:
+    check = {"http": f"{url}/health", "expect": ["status == 200"], "every": "1s"}
+    return project.inventory(name, {"checks": {"alive": check}, **more})
+
+
+@contextmanager
+def watching(project: Project, *words: str) -> Iterator[Process]:
+    argv = [*BACKOUT, "watch", *words]
+    log = project.directory / "watch.log"
+    with Process(argv, log=log, env=project.env, cwd=project.directory) as process:
+        eventually(lambda: "watching " in process.output(), within=30)
+        yield process
+
+
+def titles(receiver: Web) -> list[str]:
+    return [json.loads(asked.body)["title"] for asked in receiver.asked]
+
+
+def test_once_looks_at_everything_and_leaves_as_verify_does(project: Project) -> None:
+    answers = [Answer("{}")]
+    with Web(lambda _: answers[-1]) as web:
+        inventory(project, web.url)
+        inventory(project, web.url, "staging")
+        well = project.say("watch", "--once", "--json")
+        assert well.code == 0
+        assert {t["target"]: t["verdict"] for t in well.data["targets"]} == {
+            "prod": "pass",
+            "staging": "pass",
+        }
+        answers.append(Answer(status=500))
+        said = project.say("watch", "--once", "--target", "prod")
+        assert said.code == 6
+        assert "prod is UNHEALTHY" in said.out
+        assert "staging" not in said.out
+
+
+def test_a_broken_inventory_keeps_the_old_one_running_and_is_told(project: Project) -> None:
+    with Web() as web, Web() as receiver:
+        path = inventory(project, web.url, notify=[f"json://127.0.0.1:{receiver.port}"])
+        good = path.read_text()
+        with watching(project) as process:
+            path.write_text(good + "hosts: [\n")
+            eventually(lambda: titles(receiver), within=20)
+            looked = len(web.asked)
+            eventually(lambda: len(web.asked) > looked + 1, within=10)
+            path.write_text(good.replace("/health", "/other"))
+            eventually(lambda: web.asked[-1].path == "/other", within=20)
+            eventually(lambda: len(titles(receiver)) == 2, within=20)
+            assert "prod: its inventory was read again" in process.output()
+        first, second = titles(receiver)
+        assert first == "[prod] an inventory is broken, the old one stays in force"
+        assert second == f"{first}: over"
+        assert "inventories/prod.yaml:" in json.loads(receiver.asked[0].body)["message"]
+
+
+def test_sighup_reads_again_and_sigterm_ends_at_once_with_everything_written(
+    project: Project,
+) -> None:
+    with Web() as web:
+        inventory(project, web.url)
+        with watching(project) as process:
+            inventory(project, f"{web.url}/v2")
+            process.signal(signal.SIGHUP)
+            eventually(lambda: any("/v2" in asked.path for asked in web.asked), within=20)
+            process.signal(signal.SIGTERM)
+            assert process.wait(20) == 0
+            assert "Traceback" not in process.output()
+        looks = rows(project, "SELECT count(*) FROM look")
+        assert looks == [(len(web.asked),)]
+
+
+def test_a_second_watcher_is_refused_with_who_the_first_one_is(project: Project) -> None:
+    with Web() as web:
+        inventory(project, web.url)
+        with watching(project) as process:
+            said = project.say("watch", "--once")
+        assert said.code == 7
+        assert f"process {process.pid} " in said.err
+
+
+def test_alerts_are_acknowledged_and_silenced_by_name(project: Project) -> None:
+    with Web(Answer(status=500)) as web, Web() as receiver:
+        path = inventory(project, web.url, notify=[f"json://127.0.0.1:{receiver.port}"])
+        path.write_text(path.read_text().replace("every: 1s", "every: 1s\n    alert: {after: 1}"))
+        assert project.say("alert.ack").code == 3
+        silenced = project.say("alert.silence", "--target", "prod", "--for", "2h", "--json")
+        assert silenced.data["silenced"] == "prod"
+        assert project.say("watch", "--once").code == 6
+        assert titles(receiver) == []
+        acked = project.say("alert.ack", "--check", "alive", "--json")
+        assert acked.data["acknowledged"] == ["prod/alive"]
+        assert project.say("alert.silence", "--target", "prod", "--for", "soon").code == 2
+        unknown = project.say("alert.silence", "--target", "prod", "--check", "x", "--for", "1h")
+        assert unknown.code == 2
+
+
+def test_no_secret_is_in_any_byte_that_the_watcher_writes(project: Project) -> None:
+    secret = "s3cret-Token-9f8e7d"
+    project.env["RECEIVER"] = secret
+    echo = Web(lambda asked: Answer(f'{{"echo": "{asked.headers["x-token"]}"}}', 500))
+    with echo as web, Web() as receiver:
+        project.inventory(
+            "prod",
+            {
+                "secrets": {"token": {"env": "RECEIVER"}},
+                "notify": [f"json://user:{{{{ secrets.token }}}}@127.0.0.1:{receiver.port}"],
+                "checks": {
+                    "alive": {
+                        "http": {
+                            "url": f"{web.url}/",
+                            "headers": {"X-Token": "{{ secrets.token }}"},
+                        },
+                        "expect": ["body.echo == 'x'"],
+                        "alert": {"after": 1},
+                    }
+                },
+            },
+        )
+        said = project.say("watch", "--once")
+        (letter,) = receiver.asked
+    written = b"".join(p.read_bytes() for p in project.state.rglob("*") if p.is_file())
+    assert web.asked[0].headers["x-token"] == secret
+    assert "authorization" in letter.headers
+    assert secret not in said.out + said.err + letter.body
+    assert secret.encode() not in written
+
+
+def test_a_thousand_checks_on_two_cores_keep_their_schedule(project: Project) -> None:
+    """Each every half a minute: none is missed, none is skipped."""
+    with Web() as web:
+        checks = {
+            f"check-{n}": {
+                "http": f"{web.url}/{n}",
+                "expect": ["status == 200"],
+                "every": "30s",
+            }
+            for n in range(1000)
+        }
+        project.inventory("prod", {"checks": checks})
+        with watching(project) as process:
+            eventually(lambda: count(project) >= 1000, within=90)  # everything once
+            begun, since = count(project), time.time()
+            eventually(lambda: time.time() - since > 40, within=60)
+            looked, lasted = count(project) - begun, time.time() - since
+            process.signal(signal.SIGTERM)
+            assert process.wait(30) == 0
+        told = process.output(100_000)
+    assert "missed" not in told
+    assert "still runs" not in told
+    assert looked == pytest.approx(1000 * lasted / 30, rel=0.05)
+
+
+def count(project: Project) -> int:
+    found = rows(project, "SELECT count(*) FROM look")
+    return int(found[0][0]) if found else 0
+
+
+def rows(project: Project, query: str) -> list[Any]:
+    path = project.state / "health.db"
+    if not path.exists():
+        return []
+    db = sqlite3.connect(path, timeout=10)
+    try:
+        return db.execute(query).fetchall()
+    except sqlite3.OperationalError:
+        return []
+    finally:
+        db.close()
