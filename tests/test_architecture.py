@@ -17,6 +17,7 @@ ROOMS = (*PLUGINS, "adapters")
 SMALL = {"tables", "heroku"}
 """Leaves below the plug-ins: they import nothing of ours but the nouns."""
 COMPOSITION = {"app", "workplace", "operations", "inspections", "beginnings", "example"}
+COMPOSITION |= {"publishing"}
 """The rooms that put things together; the only ones that know concrete adapters."""
 HEAVY = {"fabric", "paramiko", "docker", "cel", "psycopg", "jinja2", "rich", "pycurl", "pydantic"}
 

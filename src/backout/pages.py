@@ -20,6 +20,8 @@ HOUR = 3600
 DAYS = 90
 LEAST = 30.0
 """The least height of what was not well on a day: one bad look in a thousand is still seen."""
+MANY = 200
+"""When there are more checks than this, those that pass have no curve: the page stays light."""
 TOLD_DAYS = 10
 """So many of the days that were not well are told in words."""
 LABEL_EVERY = 7.0
@@ -236,7 +238,8 @@ def status_view(
     watched: Sequence[Watched], *, now: float, stale_after: int, unwell: Sequence[str] = ()
 ) -> StatusView:
     """The page of all targets at `now`."""
-    targets = tuple(_target(each, now) for each in watched)
+    many = sum(len(each.histories) for each in watched) > MANY
+    targets = tuple(_target(each, now, many=many) for each in watched)
     state, sentence = _whole([check for each in targets for check in each.checks])
     incidents = [(each, one) for each in watched for one in each.incidents]
     incidents.sort(key=lambda pair: -pair[1].since)
@@ -261,8 +264,8 @@ def status_view(
     )
 
 
-def _target(watched: Watched, now: float) -> TargetView:
-    checks = tuple(_check(each, watched, now) for each in watched.histories)
+def _target(watched: Watched, now: float, *, many: bool) -> TargetView:
+    checks = tuple(_check(each, watched, now, many=many) for each in watched.histories)
     state, said = _whole(checks)
     current = next((each for each in watched.releases if each.current), None)
     return TargetView(
@@ -292,9 +295,10 @@ def _whole(checks: Sequence[CheckView]) -> tuple[str, str]:
     return "pass", "The check passes." if len(checks) == 1 else f"All {len(checks)} checks pass."
 
 
-def _check(history: History, watched: Watched, now: float) -> CheckView:
+def _check(history: History, watched: Watched, now: float, *, many: bool) -> CheckView:
     last, spot = history.last, history.spot
     verdict = last.verdict if last else None
+    spared = many and verdict is Verdict.PASS
     return CheckView(
         name=spot.check,
         host=spot.host,
@@ -306,7 +310,7 @@ def _check(history: History, watched: Watched, now: float) -> CheckView:
         rhythm=history.rhythm,
         expect=tuple(history.expect),
         strip=strip(history.days, int(now // DAY)),
-        curve=curve(history, now, watched.releases),
+        curve=None if spared else curve(history, now, watched.releases),
     )
 
 
@@ -332,7 +336,7 @@ def strip(days: Mapping[int, Tally], today: int) -> Strip:
         unknown += [f"M{x}.5 {100 - low - middle:g}v{middle:g}"] if middle else []
         bad += [f"M{x}.5 {100 - low:g}v{low:g}"] if low else []
     known = {day: days[day] for day in reversed(span) if day in days and days[day].looks}
-    whole = sum(known.values(), Tally())
+    whole = sum((Tally(tally.verdicts) for tally in known.values()), Tally())
     rough = [_day(day, tally) for day, tally in known.items() if tally.uptime != 1]
     label = f"Last {DAYS} days: never looked at"
     if whole.looks:

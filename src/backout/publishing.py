@@ -35,7 +35,7 @@ STALE_AFTER = 90
 HEARTBEAT = 20.0
 """It is written anew this often even when nothing was looked at."""
 LEAST = 2.0
-MOST = 45.0
+MOST = 60.0
 SHARE = 20
 RUNS = 10
 """So many runs of each target are shown."""

@@ -153,6 +153,14 @@ def test_a_young_check_has_a_curve_by_minutes() -> None:
     assert drawn.begin == "3 hours ago"
 
 
+def test_among_many_checks_only_those_that_do_not_pass_have_a_curve() -> None:
+    passing = tuple(known.history(f"check-{n}", days=1) for n in range(pages.MANY))
+    failing = known.history("bad", days=1, verdict=Verdict.FAIL)
+    checks = view(Watched("prod", (*passing, failing))).targets[0].checks
+    assert [check.name for check in checks if check.curve] == ["bad"]
+    assert all(check.curve for check in view(Watched("prod", passing)).targets[0].checks)
+
+
 def test_releases_are_marks_at_their_time() -> None:
     hour = int(NOW // HOUR)
     hours = {hour - ago: (40.0, 60.0) for ago in range(168)}

@@ -263,6 +263,37 @@ class HealthStore:
         """The runs that were reverted by themselves: run, target, and when that ended."""
         return tuple(self._rows("SELECT run, target, ended FROM revert ORDER BY at"))
 
+    def looks_after(self, seq: int, limit: int = 100_000) -> tuple[tuple[int, Sample], ...]:
+        """The looks at all spots that were written after look number `seq`, in order: what the
+        status page and the metrics have not counted yet."""
+        rows = self._rows(
+            "SELECT seq, target, name, host, at, verdict, elapsed, queued, reason"
+            " FROM look JOIN spot ON spot.id = spot WHERE seq > ? ORDER BY seq LIMIT ?",
+            seq,
+            limit,
+        )
+        return tuple((row[0], _sample(Spot(*row[1:4]), *row[4:])) for row in rows)
+
+    def rolled_up(
+        self, days: float, hours: float
+    ) -> tuple[int, tuple[tuple[Spot, int, bytes], ...], tuple[tuple[Spot, int, bytes], ...]]:
+        """Days and hours of all spots that began since then, and the last look in them; what
+        `looks_after` that one gives is the rest."""
+        with self._reading, self._readable(), _snapshot(self._reader) as db:
+            found = [
+                db.execute(
+                    f"SELECT target, name, host, {table}.at, body FROM {table}"  # noqa: S608
+                    f" JOIN spot ON spot.id = spot WHERE {table}.at >= ? ORDER BY spot.id, 4",
+                    (since,),
+                ).fetchall()
+                for table, since in (("day", days), ("hour", hours))
+            ]
+            last = _rolled(db)
+        by_day, by_hour = (
+            tuple((Spot(*row[:3]), row[3], row[4]) for row in rows) for rows in found
+        )
+        return last, by_day, by_hour
+
     def _id(self, spot: Spot) -> int:
         rows = self._rows(
             "SELECT id FROM spot WHERE target = ? AND name = ? AND host = ?",
