@@ -26,15 +26,17 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshdBed]:
 
 
 @pytest.fixture
-def fleet(bed: SshdBed, tmp_path: Path) -> Yard:
+def fleet(bed: SshdBed, tmp_path: Path) -> Iterator[Yard]:
     """Three SSH hosts."""
-    return Yard(tmp_path, bed)
+    with Yard(tmp_path, bed) as yard:
+        yield yard
 
 
 @pytest.fixture
-def yard(tmp_path: Path) -> Yard:
+def yard(tmp_path: Path) -> Iterator[Yard]:
     """This machine alone."""
-    return Yard(tmp_path)
+    with Yard(tmp_path) as yard:
+        yield yard
 
 
 def deployed(yard: Yard, *names: str, words: tuple[str, ...] = ()) -> None:

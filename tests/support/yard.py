@@ -28,7 +28,21 @@ class Yard:
             for host in bed:
                 shutil.rmtree(host.home / ".backout", ignore_errors=True)
         self.changes = inventory
+        self._started: list[subprocess.Popen[str]] = []
+        self._gates = {"go"}
         self.inventory()
+
+    def __enter__(self) -> Yard:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing that was held or begun outlives the test."""
+        for name in self._gates:
+            self.let_go(name)
+        for process in self._started:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
 
     def inventory(self, **changes: Any) -> None:
         """Write the inventory, with these changes on top of the earlier ones."""
@@ -76,6 +90,7 @@ class Yard:
 
     def hold(self, name: str = "go") -> str:
         """Shell text that waits until `let_go(name)`."""
+        self._gates.add(name)
         return f"until [ -e {self.files.parent}/{name} ]; do sleep 0.05; done"
 
     def let_go(self, name: str = "go") -> None:
@@ -90,11 +105,13 @@ class Yard:
         return self.project.say(verb, "--target", "prod", "--json", *words)
 
     def start(self, verb: str = "deploy", *words: str) -> subprocess.Popen[str]:
-        return self.project.start(verb, "--target", "prod", "--json", *words)
+        process = self.project.start(verb, "--target", "prod", "--json", *words)
+        self._started.append(process)
+        return process
 
     def busy(self, name: str) -> None:
         """Wait until that step is at work."""
-        eventually(lambda: (self.files / f"{name}.busy").is_dir(), within=30, saying=name)
+        eventually(lambda: (self.files / f"{name}.busy").is_dir(), within=60, saying=name)
 
     def good_release(self) -> Said:
         said = self.deploy()
