@@ -342,7 +342,7 @@ class _RunbookJudge(_Judge):
         if trail[0] == "preflight" and changes:
             yield self.at(trail, "preflight only reads: say readonly: true, or move the step")
         known = kind.undoes or step.undo or step.irreversible
-        if trail[0] in ("steps", "settle") and changes and not known:
+        if trail[0] == "steps" and changes and not known:
             told = "it changes something: give undo:, or readonly: true, or irreversible: why"
             yield self.at(trail, f"step {step.name!r} has no way back; {told}")
 
