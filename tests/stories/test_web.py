@@ -344,6 +344,40 @@ def test_a_watcher_keeps_the_page_written_and_serves_it_without_a_secret(tmp_pat
     assert {path.stat().st_mode & 0o777 for path in status.glob("*.html")} == {0o600}
 
 
+def test_a_deploy_is_a_run_with_a_page_of_its_own(tmp_path: Path) -> None:
+    project, port = Project(tmp_path / "project"), free_port()
+    with Web('{"status": "ok"}') as service:
+        checks = inventory(service)
+        del checks["checks"]["echo"]
+        project.inventory("prod", {**checks, "hosts": {"here": {"connection": "local"}}})
+        steps = [
+            {
+                "name": "Say it",
+                "run": "echo moved by $TOKEN; touch here",
+                "undo": "rm -f here",
+                "on": "all",
+                "env": {"TOKEN": "{{ secrets.token }}"},
+            }
+        ]
+        project.runbook("deploy", {"steps": steps, "settle": [{"name": "Prove", "verify": "all"}]})
+        done = project.say("deploy", "--target", "prod", "--yes", env={"TOKEN": SECRET})
+        assert done.code == 0, done.err
+        with watching(project, port, tmp_path / "log"):
+            ask = Asking(port)
+            runs = project.state / "status" / "runs"
+            eventually(lambda: list(runs.glob("*.html")), within=30, saying="the run has a page")
+            (page,) = runs.glob("*.html")
+            eventually(lambda: ask.status(f"/runs/{page.name}") == 200, within=10)
+            run = ask(f"/runs/{page.name}")[1].decode()
+            eventually(lambda: page.name in ask("/")[1].decode(), within=30, saying="it is linked")
+            metrics = ask("/metrics")[1].decode()
+    assert "Say it" in run
+    assert "moved by [secret token]" in run
+    assert SECRET not in run
+    assert "rm -f here" in run
+    assert 'backout_runs_total{outcome="succeeded",target="prod",verb="deploy"} 1.0' in metrics
+
+
 def test_a_stopped_watcher_leaves_its_page_to_go_stale(tmp_path: Path) -> None:
     project, port = Project(tmp_path / "project"), free_port()
     with Web('{"status": "ok"}') as service:
