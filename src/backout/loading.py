@@ -156,13 +156,16 @@ def load_pair(
     """Target, runbook (each where its path is found) and the runbook's parameters (`k=v` words),
     held against each other. Raises Mistakes, with every mistake of all three."""
     mistakes: list[Mistake] = []
-    a = _attempt(lambda: _read_target(target(), tables), mistakes)
-    b = _attempt(lambda: _read_runbook(runbook(), tables), mistakes)
+    nameless: list[Mistakes] = []
+    a = _attempt(lambda: _read_target(target(), tables), mistakes, nameless)
+    b = _attempt(lambda: _read_runbook(runbook(), tables), mistakes, nameless)
     mistakes += [mistake for read in (a, b) if read for mistake in read.mistakes]
     made, book = a.noun if a else None, b.noun if b else None
     params = _attempt(lambda: load_params(book, words), mistakes) if book else {}
     if a and b and made and book:
         mistakes += judging.runbook(book, b.tree, tables, made, said=b.unread, of_target=a.unread)
+    if nameless and len(mistakes) == 1:
+        raise nameless[0]
     return _whole(made, mistakes), _whole(book, mistakes), _whole(params, mistakes)
 
 
@@ -212,12 +215,17 @@ def targets(folder: Path) -> list[str]:
     return sorted({path.stem for path in inventories if path.resolve() not in bases})
 
 
-def _attempt(load: Callable[[], T], mistakes: list[Mistake]) -> T | None:
-    """What `load` gives, or None and its mistakes among the others."""
+def _attempt(
+    load: Callable[[], T], mistakes: list[Mistake], nameless: list[Mistakes] | None = None
+) -> T | None:
+    """What `load` gives, or None and its mistakes among the others. An error that is of no file
+    is kept as it is, too: alone, it has its own next command."""
     try:
         return load()
     except Mistakes as error:
         mistakes += error.mistakes or [Mistake(error.where or "command line", 0, "", error.what)]
+        if nameless is not None and not error.mistakes:
+            nameless.append(error)
         return None
 
 

@@ -230,7 +230,8 @@ class Saga:
                 if recalled is not None and recalled.ok:
                     return recalled
             attempt += 1
-            self._begin(action, Undo(text=entry.undo.text), attempt)
+            way = Undo(text=entry.undo.text, summary=entry.undo.summary)
+            self._begin(action, way, attempt)
             result = kind.undo(numbered(work, attempt), entry.undo)
             if result.state is not State.UNKNOWN:
                 break
