@@ -18,6 +18,7 @@ SMALL = {"tables", "heroku"}
 """Leaves below the plug-ins: they import nothing of ours but the nouns."""
 COMPOSITION = {"app", "workplace", "operations", "inspections", "beginnings", "example"}
 COMPOSITION |= {"publishing"}
+COMPOSITION |= {"installing", "wards", "watching"}
 """The rooms that put things together; the only ones that know concrete adapters."""
 HEAVY = {"fabric", "paramiko", "docker", "cel", "psycopg", "jinja2", "rich", "pycurl", "pydantic"}
 

@@ -5,8 +5,9 @@
     BackoutError            what, where, state, next; exit code 1
     ├── Mistakes            bad arguments, YAML or templates: nothing was touched (2)
     ├── Refused             refused before any change (3)
-    │   └── Unreachable     a host could not be reached (3)
-    │       └── HostKeyRefused  a host's key is unknown or has changed (3)
+    │   ├── Unreachable     a host could not be reached (3)
+    │   │   └── HostKeyRefused  a host's key is unknown or has changed (3)
+    │   └── Unwritten       the history of checks cannot be written now (3)
     ├── BackedOut           failed, backed out, the old release is healthy (4)
     ├── Incomplete          backing out is incomplete: a person is needed (5)
     ├── Unhealthy           verify: at least one check failed (6)
@@ -94,6 +95,11 @@ class Unreachable(Refused):
 
 class HostKeyRefused(Unreachable):
     """A host's key is unknown, or is not the one on record. No command ran there."""
+
+
+class Unwritten(Refused):
+    """The history of checks cannot be written: the disk is full, or the file is not writable.
+    Nothing of it was; it can be tried again."""
 
 
 class BackedOut(BackoutError):

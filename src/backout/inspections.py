@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from backout import health, loading, operations, release_file, reports
+from backout import health, loading, operations, release_file, reports, sparks
 from backout.adapters.journal import LedgerRow, RunRow
 from backout.adapters.lease import LocalLock, Standing, standings, take
 from backout.answer import Answer
@@ -127,8 +127,18 @@ class Inspection:
             "hosts": hosts,
             "differs": differs,
             "unfinished": f"run {open_run.id} ({open_run.verb})" if open_run else None,
+            "health": self._health(target),
             "next": _after_status(target.name, bool(open_run), bool(differs)),
         }
+
+    def _health(self, target: Target) -> list[dict[str, Any]]:
+        """The last day of every check, when somebody watches here."""
+        if not (self.workplace.state / "health.db").exists():
+            return []
+        from backout.watching import open_store
+
+        with open_store(self.workplace, self.workplace.redact) as store:
+            return sparks.rows(target, store, datetime.now(UTC).timestamp())
 
     # --- the past ------------------------------------------------------------------------
 

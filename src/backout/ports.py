@@ -19,11 +19,15 @@ from backout.model import (
     Finding,
     Host,
     Identity,
+    Incident,
+    Letter,
     Observation,
     Options,
     Release,
     Result,
+    Sample,
     Service,
+    Spot,
     Step,
     Target,
     Undo,
@@ -299,6 +303,90 @@ class Lock(Protocol):
 
     def keep(self) -> None:
         """Leave the leases standing at the end: backing out is incomplete."""
+
+
+class HealthChange(Protocol):
+    """One transaction of a `HealthStore`. What is written is redacted first."""
+
+    def look(
+        self,
+        sample: Sample,
+        pulse: Mapping[str, Any],
+        *,
+        memory: Mapping[str, Any] | None = None,
+        tick: float | None = None,
+    ) -> None:
+        """One look, with the counters as they are after it."""
+
+    def pulse(self, spot: Spot, pulse: Mapping[str, Any]) -> None: ...
+    def snapshot(self, spot: Spot, release: int, at: float, body: Any) -> None: ...
+    def incident(self, spot: Spot) -> Incident | None:
+        """The one that is open there."""
+
+    def incidents(self) -> tuple[Incident, ...]:
+        """All that are open."""
+
+    def open(self, incident: Incident) -> int: ...
+    def worsen(self, incident: int, kind: str, evidence: Mapping[str, Any]) -> None: ...
+    def told(self, incident: int, at: float) -> None: ...
+    def resolve(self, incident: int, at: float) -> None: ...
+    def silenced(self, spot: Spot, now: float) -> bool: ...
+    def post(self, letter: Letter) -> int:
+        """A letter that is to be delivered, once for its key and destination."""
+
+    def in_hand(self, incident: int) -> bool:
+        """Whether a letter about it is still on its way."""
+
+    def bundle(self, letters: Sequence[Letter], digest: Letter) -> int: ...
+    def attempt(self, letter: int, retry_at: float) -> None: ...
+    def failed(self, letter: int, retry_at: float, failure: str) -> None: ...
+    def delivered(self, letter: int, at: float, outcome: str = "delivered") -> None: ...
+
+
+class HealthHistory(Protocol):
+    """What checks said, when, and what was made of it. Raises Refused when it cannot be read."""
+
+    redact: Callable[[str], str]
+
+    def spots(self, target: str | None = None) -> tuple[Spot, ...]: ...
+    def looks(self, spot: Spot, since: float = 0.0, limit: int = -1) -> tuple[Sample, ...]: ...
+    def looks_after(self, seq: int, limit: int = 100_000) -> tuple[tuple[int, Sample], ...]: ...
+    def rolled_up(
+        self, days: float, hours: float
+    ) -> tuple[int, tuple[tuple[Spot, int, bytes], ...], tuple[tuple[Spot, int, bytes], ...]]: ...
+    def hours(self, spot: Spot, since: float = 0.0) -> dict[int, bytes]:
+        """Tallies by the beginning of their hour; see `rollups.decode`."""
+
+    def days(self, spot: Spot, since: float = 0.0) -> dict[int, bytes]: ...
+    def incidents(
+        self, target: str | None = None, *, open: bool = False, since: float = 0.0, limit: int = -1
+    ) -> tuple[Incident, ...]:
+        """Newest first; all that were open at some time after `since`."""
+
+    def silences(self, now: float) -> tuple[tuple[str, str, float, str], ...]: ...
+    def snapshot(self, spot: Spot) -> tuple[int, Any] | None: ...
+
+
+class HealthStore(HealthHistory, Protocol):
+    """The same, to be written by one watcher."""
+
+    name: str
+    """Tells the letters of this store from those of others."""
+
+    def write(self) -> AbstractContextManager[HealthChange]:
+        """One transaction: all of it is durable at its end, or none. Raises Unwritten."""
+
+    def roll_up(self, now: float) -> int: ...
+    def pulses(
+        self,
+    ) -> Mapping[Spot, tuple[Mapping[str, Any], Mapping[str, Any], float | None]]:
+        """Counters, probe memory and last tick of every spot."""
+
+    def waiting(self, destination: str | None = None) -> tuple[Letter, ...]:
+        """Letters that are not delivered yet, in order."""
+
+    def reverts(self) -> tuple[tuple[str, str, float | None], ...]:
+        """The runs that were reverted by themselves: run, target, and when that ended."""
 
 
 Listener = Callable[[Event], None]

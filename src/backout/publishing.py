@@ -17,14 +17,13 @@ from statistics import median
 from typing import Any
 
 from backout import pages, reporting, rollups
-from backout.adapters.health_store import HealthStore
 from backout.adapters.html import Pages, Site
 from backout.adapters.journal import RunRow
 from backout.errors import BackoutError
 from backout.inspections import Inspection
 from backout.model import Event, Sample, Spot, Target, duration
 from backout.pages import DAY, DAYS, HOUR, Deployed, Fact, History, Latency, Ran, Watched
-from backout.ports import Screen
+from backout.ports import HealthStore, Screen
 from backout.rollups import Tally
 from backout.schedule import EVERY
 from backout.watcher import Ward, Watcher

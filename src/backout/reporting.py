@@ -386,8 +386,19 @@ def _status(report: Report) -> str:
         _hosts(report["hosts"]),
         [f"differs: {_line(words)}" for words in differs],
         [f"unfinished: {_line(unfinished)}"] if unfinished else [],
+        _health(report.get("health") or ()),
         _next(report),
     )
+
+
+def _health(checks: Sequence[Report]) -> list[str]:
+    """The last day of each check, an hour a character."""
+    return _table((c["spark"], c["name"], _uptime(c), c["alert"] or "") for c in checks)
+
+
+def _uptime(check: Report) -> str:
+    latency = f", p95 {check['p95_ms']:.0f} ms" if check["p95_ms"] else ""
+    return f"{100 * check['uptime']:.2f} % passed{latency}"
 
 
 def doctor_text(report: Report) -> str:

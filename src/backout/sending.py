@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 
 from backout import alerting
-from backout.adapters.health_store import HealthStore
 from backout.model import Letter
-from backout.ports import Clock
+from backout.ports import Clock, HealthStore
 
 FIRST_RETRY = 5.0
 LAST_RETRY = 300.0
@@ -43,7 +42,7 @@ class Sender:
 
     def turn(self) -> float | None:
         """Deliver what can be delivered now. Returns in how many seconds there is more to do, if
-        anything waits. Raises StoreFull."""
+        anything waits. Raises Unwritten."""
         waiting: dict[str, list[Letter]] = {}
         for letter in self.store.waiting():
             waiting.setdefault(letter.destination, []).append(letter)

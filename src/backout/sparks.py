@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
+from backout.alerting import title
+from backout.model import Target
+from backout.ports import HealthHistory
 from backout.rollups import Tally, decode
 
 HOUR = 3600
@@ -22,9 +26,24 @@ def spark(hours: Mapping[int, bytes], now: float, count: int = HOURS) -> str:
     return "".join(_letter(tally, highest) for tally in tallies)
 
 
-def whole(hours: Mapping[int, bytes]) -> Tally:
-    """All of it in one tally."""
-    return sum((decode(body) for body in hours.values()), Tally())
+def rows(target: Target, history: HealthHistory, now: float) -> list[dict[str, Any]]:
+    """The last day of every check of a target that was looked at in it."""
+    alerts = {each.spot: each for each in history.incidents(target.name, open=True)}
+    found = []
+    for spot in history.spots(target.name):
+        hours = history.hours(spot, now - (HOURS - 1) * HOUR)
+        seen = sum((decode(body) for body in hours.values()), Tally())
+        if spot.check in target.checks and seen.looks:
+            alert = alerts.get(spot)
+            row = {
+                "name": spot.key,
+                "spark": spark(hours, now),
+                "uptime": seen.uptime,
+                "p95_ms": seen.percentile(0.95),
+                "alert": title(alert, "open") if alert else None,
+            }
+            found.append(row)
+    return found
 
 
 def _letter(tally: Tally, highest: float) -> str:

@@ -16,11 +16,11 @@ from functools import partial
 from typing import Any, Protocol
 
 from backout import alerting, bake, drift, schedule
-from backout.adapters.health_store import Change, HealthStore, StoreFull
 from backout.alerting import Flip, Policy, Pulse
 from backout.bake import Deployed
+from backout.errors import Unwritten
 from backout.model import Finding, Incident, Letter, Sample, Spot, Target, Verdict, duration
-from backout.ports import Clock
+from backout.ports import Clock, HealthChange, HealthStore
 from backout.schedule import Rhythm, Tick, Timetable
 
 JUMP = 5.0
@@ -385,10 +385,10 @@ class Watcher:
     def _attempt(self, write: Callable[[], None]) -> bool:
         try:
             write()
-        except StoreFull as error:
+        except Unwritten as error:
             if not self.trouble:
-                self._say(f"nothing can be written, going on: {error}", warning=True)
-            self.trouble = str(error)
+                self._say(f"nothing can be written, going on: {error.what}", warning=True)
+            self.trouble = error.what
             return False
         return True
 
@@ -405,7 +405,7 @@ class Watcher:
         if posted:
             self._wake()
 
-    def _mind(self, change: Change, incident: Incident, now: float) -> bool:
+    def _mind(self, change: HealthChange, incident: Incident, now: float) -> bool:
         """What an open incident asks for now."""
         ward = self.wards.get(incident.spot.target)
         if ward is None:
@@ -426,7 +426,13 @@ class Watcher:
         return bool(word and self.tell(change, ward, incident, word, now))
 
     def tell(
-        self, change: Change, ward: Ward, incident: Incident, kind: str, now: float, more: str = ""
+        self,
+        change: HealthChange,
+        ward: Ward,
+        incident: Incident,
+        kind: str,
+        now: float,
+        more: str = "",
     ) -> int:
         """Write to every destination of the target; how many letters that were."""
         if kind in ("open", "remind", "worse"):
@@ -455,7 +461,7 @@ class Watcher:
         self._wake()
 
     def _note(
-        self, change: Change, ward: Ward, key: str, title: str, body: str, now: float
+        self, change: HealthChange, ward: Ward, key: str, title: str, body: str, now: float
     ) -> None:
         for destination in ward.destinations:
             key_of = f"{self.store.name}-{key}"
@@ -640,13 +646,13 @@ class _Turn:
     doubtful: list[tuple[Spot, Policy, Rhythm]] = field(default_factory=list)
     posted: bool = False
 
-    def take(self, change: Change, looked: Looked) -> None:
+    def take(self, change: HealthChange, looked: Looked) -> None:
         blocked = looked.ward.blocked(looked.findings)
         for finding in looked.findings:
             if finding.check in looked.ward.target.checks:
                 self._one(change, looked, finding, counts=finding.check not in blocked)
 
-    def _one(self, change: Change, looked: Looked, finding: Finding, *, counts: bool) -> None:
+    def _one(self, change: HealthChange, looked: Looked, finding: Finding, *, counts: bool) -> None:
         ward, at = looked.ward, looked.at
         spot = Spot(ward.name, finding.check, finding.host or "")
         check = ward.target.checks[finding.check]
@@ -680,7 +686,7 @@ class _Turn:
         return memory
 
     def _held_against_snapshot(
-        self, change: Change, ward: Ward, spot: Spot, finding: Finding, at: float
+        self, change: HealthChange, ward: Ward, spot: Spot, finding: Finding, at: float
     ) -> Finding:
         """Drift since the last known-good release is a failure."""
         deployed = ward.news.deployed
@@ -696,7 +702,7 @@ class _Turn:
 
     def _flip(
         self,
-        change: Change,
+        change: HealthChange,
         ward: Ward,
         spot: Spot,
         finding: Finding,

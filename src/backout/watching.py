@@ -18,10 +18,10 @@ from typing import Any
 from backout import health, operations, reports, rollups
 from backout.adapters import notify
 from backout.adapters.clock import SystemClock
-from backout.adapters.health_store import HealthStore, StoreFull
+from backout.adapters.health_store import HealthStore
 from backout.answer import Answer
 from backout.bake import Deployed
-from backout.errors import BackoutError, Held, Mistakes, Refused
+from backout.errors import BackoutError, Held, Mistakes, Refused, Unwritten
 from backout.examiner import WORKERS
 from backout.model import Event, Finding, Letter, Spot, Target, Verdict, seconds
 from backout.ports import Operator, Screen
@@ -109,10 +109,7 @@ class Watching:
     @contextmanager
     def _store(self) -> Iterator[HealthStore]:
         with open_store(self.workplace, self.workplace.redact) as store:
-            try:
-                yield store
-            except StoreFull as error:
-                raise Refused(f"it cannot be written: {error}", where=str(store.path)) from error
+            yield store
 
     # --- schedules -----------------------------------------------------------------------
 
@@ -311,8 +308,8 @@ class Process:
             self._mail.clear()
             try:
                 pause = sender.turn()
-            except (StoreFull, Refused) as error:
-                self.say(f"letters cannot be sent now: {error}", warning=True)
+            except Refused as error:
+                self.say(f"letters cannot be sent now: {error.what}", warning=True)
                 pause = 10.0
             if self.stopping.is_set():
                 return
@@ -474,7 +471,7 @@ class Reverting:
         try:
             with store.write() as change:
                 first = change.revert(deployed.run, ward.name, now, why)
-        except StoreFull:
+        except Unwritten:
             return False
         self.process.watcher.reverted.add(deployed.run)
         return first
@@ -504,7 +501,7 @@ class Reverting:
                     change.reverted(deployed.run, now, title)
                 process.watcher.note(ward, f"revert-{deployed.run}", f"[{ward.name}] {title}", body)
                 return title
-            except StoreFull:
+            except Unwritten:
                 if process.stopping.wait(5.0):
                     return title
 

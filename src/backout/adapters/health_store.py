@@ -19,7 +19,7 @@ from threading import RLock
 from types import TracebackType
 from typing import Any
 
-from backout.errors import Refused
+from backout.errors import Refused, Unwritten
 from backout.model import Incident, Letter, Sample, Spot, Verdict
 
 APPLICATION = 0x4261486C
@@ -84,10 +84,6 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 )
 
 
-class StoreFull(Exception):
-    """Nothing could be written: the disk is full, or not writable. It can be tried again."""
-
-
 class HealthStore:
     """The health of all targets of one working copy."""
 
@@ -133,7 +129,7 @@ class HealthStore:
 
     @contextmanager
     def write(self) -> Iterator[Change]:
-        """One transaction: all of it is durable at its end, or none. Raises StoreFull."""
+        """One transaction: all of it is durable at its end, or none. Raises Unwritten."""
         with self._writing:
             known = dict(self._spots)
             try:
@@ -145,12 +141,16 @@ class HealthStore:
                     self._db.execute("ROLLBACK")
                 self._spots = known
                 if isinstance(error, sqlite3.OperationalError):
-                    raise StoreFull(str(error)) from error
+                    raise Unwritten(
+                        f"the history of checks cannot be written: {error}",
+                        where=str(self.path),
+                        next="make room, or make it writable",
+                    ) from error
                 raise
 
     def roll_up(self, now: float) -> int:
         """Add the looks that are not rolled up yet to their hours and days, and forget what is
-        old. Returns how many looks there were. Raises StoreFull."""
+        old. Returns how many looks there were. Raises Unwritten."""
         folded = 0
         while True:
             with self.write() as change:
