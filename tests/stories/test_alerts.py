@@ -71,7 +71,7 @@ def test_a_receiver_that_is_down_for_an_hour_gets_every_alert_in_order(directory
         assert sim.arrived == []
         pauses = [b - a for a, b in itertools.pairwise(tried)]
         assert pauses[0] < 7
-        assert all(later > 0.9 * before for before, later in itertools.pairwise(pauses))
+        assert all(later > 1.5 * before for before, later in itertools.pairwise(pauses[:6]))
         assert max(pauses) <= 300 + 1
         assert sum("could not be delivered" in text for text in sim.said) == 1
         up[0] = True
