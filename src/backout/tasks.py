@@ -480,9 +480,9 @@ def schedule_show(c: Context, user: bool = False, json: bool = False) -> None:
 
 @task(klass=Verb)
 def example_gigz(c: Context, json: bool = False) -> None:
-    """Watch a note fail and a runbook cure, on a real Parse Server.
+    """Watch a note fail, and a runbook cure.
 
-    Starts PostgreSQL, Parse Server and PM2 in a directory of their own,
+    Starts a real PostgreSQL, Parse Server and PM2 in a directory of their own,
     deploys the old code of examples/gigz-api, follows the note to the letter,
     runs userconcert-fix, and rolls back.
 

@@ -20,7 +20,7 @@ def test_the_story_is_told_with_one_command(tmp_path: Path) -> None:
     said = project.say("example.gigz", timeout=170)
 
     assert said.code == 0, said.out + said.err
-    acts = [act.partition("\n")[0] for act in said.out.split("== ")[1:]]
+    acts = said.out.split("\n== ")[1:]
     assert len(acts) == 5
     assert "428C9: UserConcert.user is a generated column" in said.out
     assert "Ran userconcert-fix on story" in said.out
