@@ -91,7 +91,7 @@ class Operation:
         with self._mine(target_name, row.id):
             if row.verb == "rollback":
                 return self._rollback_again(row, verb)
-            made = thaw(row.id, row.verb, row.plan)
+            made = thaw(self.workplace, row.id, row.verb, row.plan)
             return self._engaged(row, made, Engine.resume if verb == "resume" else Engine.abort)
 
     def _rollback_again(self, row: RunRow, verb: str) -> Answer:
@@ -244,14 +244,14 @@ class Operation:
                 f"run {only} is not the only one since release {to} of {name}",
                 next=f"invoke history --target {name}",
             )
-        plans = tuple(thaw(row.id, row.verb, row.plan) for row in runs)
+        plans = tuple(thaw(self.workplace, row.id, row.verb, row.plan) for row in runs)
         return Return(run, plans, to)
 
     def _return_of(self, row: RunRow) -> Return:
         """The rollback that the journal keeps."""
         journal = self.workplace.journal
         runs = tuple(journal.run(run) for run in row.plan["undoing"])
-        plans = tuple(thaw(run.id, run.verb, run.plan) for run in runs)
+        plans = tuple(thaw(self.workplace, run.id, run.verb, run.plan) for run in runs)
         return Return(row.id, plans, Release(**row.plan["to"]))
 
 

@@ -15,7 +15,7 @@ from backout.adapters.clock import SystemClock
 from backout.adapters.journal import SqliteJournal
 from backout.adapters.lease import LeaseLock
 from backout.adapters.local import LocalTransport
-from backout.adapters.vault import Vault
+from backout.adapters.vault import Vault, redact_data
 from backout.errors import Mistakes, Refused
 from backout.examiner import Examiner
 from backout.model import Event, Finding, Host, Release, Target
@@ -89,7 +89,7 @@ class Workplace:
     def journal(self) -> SqliteJournal:
         """Redacts with the vault of the target in hand."""
         self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        journal = SqliteJournal(self.state / "journal.db", self._refer)
+        journal = SqliteJournal(self.state / "journal.db", self._refer, reveal=self._reveal)
         self.close_later(journal.close)
         return journal
 
@@ -100,12 +100,24 @@ class Workplace:
         """A secret's value becomes its reference: the journal knows secrets by name only."""
         return self._vault.refer(text) if self._vault else text
 
+    def _reveal(self, text: str) -> str:
+        """The inverse, for a run that goes on: a path in which a secret's value happened to stand
+        is that path again. A secret that can no longer be fetched stays a reference."""
+        try:
+            return self._vault.reveal(text) if self._vault else text
+        except Refused:
+            return text
+
     _vault: Vault | None = None
 
     def vault(self, target: Target) -> Vault:
         """The target's secrets; from now on they are redacted in every sink."""
         self._vault = Vault(target.secrets, self.root)
         return self._vault
+
+    def revealed(self, data: Any) -> Any:
+        """Data from the journal, with its references revealed."""
+        return redact_data(data, self._reveal)
 
     # --- a target at work ----------------------------------------------------------------
 
@@ -286,10 +298,12 @@ def freeze(plan: Plan) -> dict[str, Any]:
     }
 
 
-def thaw(run: str, verb: str, frozen: Mapping[str, Any]) -> Plan:
-    """The same plan again."""
+def thaw(workplace: Workplace, run: str, verb: str, frozen: Mapping[str, Any]) -> Plan:
+    """The same plan again, with the vault of its target in force."""
     from backout.plan import build
 
+    workplace.vault(loading.thaw(frozen, TABLES)[0])
+    frozen = workplace.revealed(frozen)
     target, runbook = loading.thaw(frozen, TABLES)
     previous = frozen["previous"]
     return build(

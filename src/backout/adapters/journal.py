@@ -128,19 +128,22 @@ class LedgerRow:
 
 
 class SqliteJournal:
-    """The runs of one working copy. Every text passes `redact` before it is written."""
+    """The runs of one working copy. Every text passes `redact` before it is written, and
+    `reveal` when a run's records are recalled."""
 
     def __init__(
         self,
         path: Path | str,
         redact: Callable[[str], str],
         *,
+        reveal: Callable[[str], str] = str,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Open or create the journal. Raises Refused when the file is not one, is damaged, or
         comes from a newer Backout; it is left as it is then."""
         self.path = Path(path)
         self._redact = redact
+        self._reveal = reveal
         self._now = now
         with _opening(self.path):
             _make_private(self.path)
@@ -270,9 +273,13 @@ class SqliteJournal:
                 "SELECT seq, kind, key, at, body FROM record WHERE run = ? ORDER BY seq", (run,)
             ).fetchall()
         return tuple(
-            Record(seq, kind, key, datetime.fromisoformat(at), json.loads(body))
+            Record(seq, kind, key, datetime.fromisoformat(at), self._revealed(json.loads(body)))
             for seq, kind, key, at, body in rows
         )
+
+    def _revealed(self, body: Body) -> Body:
+        revealed: Body = redact_data(body, self._reveal)
+        return revealed
 
     def finish(
         self,

@@ -274,11 +274,16 @@ class Capture:
         tail = self._tail[-KEPT:]
         left = self.size - len(self._head) - len(tail)
         if left <= 0:
-            return (self._head + tail).decode(errors="replace")
-        return (
-            f"{self._head.decode(errors='replace')}\n… {left} bytes left out …\n"
-            f"{tail.decode(errors='replace')}"
-        )
+            return _decoded(self._head + tail)
+        return f"{_decoded(self._head)}\n… {left} bytes left out …\n{_decoded(tail)}"
+
+
+def _decoded(data: bytes | bytearray) -> str:
+    """What a machine says is never a reference to a secret, whatever it looks like."""
+    return data.decode(errors="replace").translate(_NO_REFERENCE)
+
+
+_NO_REFERENCE = {0xE000: 0xFFFD, 0xE001: 0xFFFD}
 
 
 @dataclass(slots=True)

@@ -1,0 +1,80 @@
+"""Secrets are journaled by name, also where a value only happens to stand in a path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from support.project import Project
+
+
+def project(directory: Path) -> Project:
+    made = Project(directory, env={"APP_ID": "gigz"})
+    made.inventory(
+        "prod",
+        {
+            "hosts": {"here": {"connection": "local"}},
+            "secrets": {"app_id": {"env": "APP_ID"}},
+            "vars": {"place": str(directory / "gigz")},
+            "checks": {"there": {"command": "true", "expect": ["exit_code == 0"]}},
+        },
+    )
+    (directory / "gigz").mkdir()
+    made.runbook(
+        "mark",
+        {
+            "summary": "Mark a place whose name is a secret's value.",
+            "params": {"fail": {"default": "false"}},
+            "steps": [
+                {
+                    "name": "Mark",
+                    "run": "echo {{ run.id }} >> {{ vars.place }}/mark; echo {{ secrets.app_id }}",
+                    "undo": "test -d {{ vars.place }} && sed -i '$d' {{ vars.place }}/mark",
+                    "on": "all",
+                },
+            ],
+            "settle": [{"name": "Prove it", "verify": "all"}],
+        },
+    )
+    return made
+
+
+def test_a_rollback_finds_the_path_again(tmp_path: Path) -> None:
+    made = project(tmp_path / "project")
+    words = ("run", "--runbook", "mark", "--target", "prod")
+    mark = made.directory / "gigz" / "mark"
+    assert made.say(*words).code == 0
+    assert made.say(*words).code == 0
+    assert len(mark.read_text().splitlines()) == 2
+    said = made.say("rollback", "--target", "prod", "--json")
+    assert said.code == 0, said.out + said.err
+    assert len(mark.read_text().splitlines()) == 1
+
+
+def test_a_machine_that_prints_a_reference_is_not_given_the_secret(tmp_path: Path) -> None:
+    made = project(tmp_path / "project")
+    kept = made.directory / "gigz" / "kept"
+    made.runbook(
+        "trap",
+        {
+            "summary": "What a step saves is used by the next one.",
+            "steps": [
+                {
+                    "name": "Say",
+                    "run": "printf '\\356\\200\\200app_id\\356\\200\\201'",
+                    "readonly": True,
+                    "save": {"word": "stdout"},
+                },
+                {
+                    "name": "Keep",
+                    "run": f'printf %s "$WORD" > {kept}',
+                    "env": {"WORD": "{{ saved.word }}"},
+                    "undo": f"rm -f {kept}",
+                },
+            ],
+            "settle": [{"name": "Prove it", "verify": "all"}],
+        },
+    )
+    said = made.say("run", "--runbook", "trap", "--target", "prod")
+    assert said.code == 0, said.out + said.err
+    assert "gigz" not in kept.read_text()
+    assert "app_id" in kept.read_text()
