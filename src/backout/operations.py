@@ -131,7 +131,6 @@ class Operation:
     # --- running -------------------------------------------------------------------------
 
     def _engaged(self, row: RunRow, made: Plan, go: Callable[[Engine], Ended]) -> Answer:
-        journal = self.workplace.journal
         parts = self.workplace.parts(
             made.target, row.id, self.screen.listen, self.screen.operator, self.stop
         )
@@ -143,7 +142,7 @@ class Operation:
                 return self._refused(row, made, error)
         report = self._report(row, made, ended, engine.worker.release)
         if ended.exit_code != 5:
-            journal.close_run(row.id, ended.outcome, ended.exit_code, report, datetime.now(UTC))
+            self._close(row, ended, report)
         return Answer("run", report, ended.exit_code)
 
     def _rolled(self, row: RunRow, back: Return) -> Answer:
@@ -158,9 +157,7 @@ class Operation:
                 return self._refused(row, back.undoing[0], error)
         report = self._report(row, back.undoing[0], ended, back.to)
         if ended.exit_code == 0:
-            self.workplace.journal.close_run(
-                row.id, ended.outcome, ended.exit_code, report, datetime.now(UTC)
-            )
+            self._close(row, ended, report)
         return Answer("run", report, ended.exit_code)
 
     def _refused(self, row: RunRow, made: Plan, error: BackoutError) -> Answer:
@@ -171,8 +168,14 @@ class Operation:
         ended = Ended(outcome, error.exit_code, error.what)
         report = reports.refused_report(self._report(row, made, ended, None), error)
         if not begun:
-            journal.close_run(row.id, outcome, error.exit_code, report, datetime.now(UTC))
+            self._close(row, ended, report)
         return Answer("refused", report, error.exit_code)
+
+    def _close(self, row: RunRow, ended: Ended, report: Words) -> None:
+        """The run is history. The journal has what it printed, without its secrets."""
+        now = datetime.now(UTC)
+        self.workplace.journal.close_run(row.id, ended.outcome, ended.exit_code, report, now)
+        self.workplace.forget_output(row.id)
 
     def _report(
         self, row: RunRow, made: Plan, ended: Ended, release: Release | None

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from backout.adapters.clock import SystemClock
 from backout.adapters.journal import SqliteJournal
 from backout.adapters.lease import LeaseLock
 from backout.adapters.local import LocalTransport
+from backout.adapters.shell import run_name
 from backout.adapters.vault import Vault, redact_data
 from backout.errors import Mistakes, Refused
 from backout.examiner import Examiner
@@ -50,6 +52,7 @@ class Workplace:
         self.root = find_root(start)
         self.state = Path(os.environ.get("BACKOUT_STATE") or self.root / ".backout").absolute()
         self._open = ExitStack()
+        self._vaults: list[Vault] = []
 
     def close(self) -> None:
         self._open.close()
@@ -93,27 +96,34 @@ class Workplace:
         self.close_later(journal.close)
         return journal
 
+    def forget_output(self, run: str) -> None:
+        """Remove what a run that has ended printed on this machine."""
+        notes = self.state / "here" / "notes" / run_name(run)
+        for file in (*notes.glob("*.out"), *notes.glob("*.err")):
+            file.unlink(missing_ok=True)
+
     def redact(self, text: str) -> str:
-        return self._vault.redact(text) if self._vault else text
+        """`text` without the secrets of any target that was in hand."""
+        for vault in self._vaults or (Vault({}),):
+            text = vault.redact(text)
+        return text
 
     def _refer(self, text: str) -> str:
         """A secret's value becomes its reference: the journal knows secrets by name only."""
-        return self._vault.refer(text) if self._vault else text
+        return self._vaults[-1].refer(text) if self._vaults else text
 
     def _reveal(self, text: str) -> str:
         """The inverse, for a run that goes on: a path in which a secret's value happened to stand
         is that path again. A secret that can no longer be fetched stays a reference."""
         try:
-            return self._vault.reveal(text) if self._vault else text
+            return self._vaults[-1].reveal(text) if self._vaults else text
         except Refused:
             return text
 
-    _vault: Vault | None = None
-
     def vault(self, target: Target) -> Vault:
         """The target's secrets; from now on they are redacted in every sink."""
-        self._vault = Vault(target.secrets, self.root)
-        return self._vault
+        self._vaults.append(Vault(target.secrets, self.root))
+        return self._vaults[-1]
 
     def revealed(self, data: Any) -> Any:
         """Data from the journal, with its references revealed."""
@@ -132,15 +142,14 @@ class Workplace:
     ) -> Parts:
         """Everything that a run of `target` is put together from."""
         crew = self.crew(target)
+        emit = redacted(emit, crew.vault)
 
         def warn(text: str) -> None:
             emit(Event(crew.clock.now(), "warning", text))
 
         return Parts(
             journal=self.journal,
-            lock=LeaseLock(
-                target.name, warn=lambda text: emit(Event(crew.clock.now(), "warning", text))
-            ),
+            lock=LeaseLock(target.name, warn=warn),
             clock=crew.clock,
             vault=crew.vault,
             operator=operator,
@@ -259,12 +268,21 @@ class Crew:
             clock=self.clock,
             names={**scope.base(self.target), **names},
             known_good=self.known_good(),
-            tell=_teller(emit, self.clock) if emit else lambda _: None,
+            tell=_teller(redacted(emit, self.vault), self.clock) if emit else lambda _: None,
         )
 
     def close(self) -> None:
         for transport in self._transports.values():
             transport.close()
+
+
+def redacted(emit: Listener, vault: Vault) -> Listener:
+    """Whoever listens hears no secret: not what a command printed, nor why it failed."""
+
+    def tell(event: Event) -> None:
+        emit(replace(event, text=vault.redact(event.text), detail=vault.redact(event.detail)))
+
+    return tell
 
 
 def _teller(emit: Listener, clock: SystemClock) -> Callable[[Finding], None]:

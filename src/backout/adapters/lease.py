@@ -112,7 +112,9 @@ echo $((now + ttl)) >"$h/lock/expires"
 _RELEASE = r"""
 gone=$h/lock.$t.gone
 mv "$h/lock" "$gone"; rm -rf "$gone"
-"""
+""".rstrip()
+_OUTPUT = r""" "$h/notes/$r"/*.out "$h/notes/$r"/*.err"""
+"""What a run's commands printed, which only an unfinished run may have to ask for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +152,12 @@ class LeaseLock:
         hosts = sorted(_shells(transports), key=lambda transport: transport.host.name)
         self._keep = False
         self._acquire(hosts, run, token)
+        ended = ""
         renewing = _Renewal(hosts, token, self._ttl, self._warn)
         try:
             with renewing:
                 yield
+            ended = run
         except (Incomplete, Interrupted):
             self._keep = True
             raise
@@ -166,7 +170,7 @@ class LeaseLock:
             for transport in hosts:
                 transport.token = ""
             if not self._keep:
-                self._release(hosts, token)
+                self._release(hosts, token, ended)
 
     def _acquire(self, hosts: Sequence[ShellTransport], run: str, token: str) -> None:
         """The first host alone, so that of two runs that meet one wins; then all the others."""
@@ -211,10 +215,13 @@ class LeaseLock:
                 next=f"see that {transport.home} can be written there",
             )
 
-    def _release(self, hosts: Sequence[ShellTransport], token: str) -> None:
+    def _release(self, hosts: Sequence[ShellTransport], token: str, ended: str = "") -> None:
+        """Let go; what a run printed that has `ended` is kept by the journal alone."""
+        script = _MINE + _RELEASE + (_OUTPUT if ended else "")
+
         def release(transport: ShellTransport) -> None:
             try:
-                result = _ask(transport, {"t": token}, _MINE + _RELEASE)
+                result = _ask(transport, {"t": token, "r": run_name(ended)}, script)
             except Unreachable as error:
                 self._warn(f"the lease on {transport.host.name} stays: {error.what}")
                 return
