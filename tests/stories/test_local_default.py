@@ -1,0 +1,159 @@
+"""What is there after a clone: `deploy --target local` and `demo`, with nothing but Python and
+git."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support import ports
+from support.project import Said
+from support.tools import venv_program
+
+ROOT = Path(__file__).parents[2]
+DEMONSTRATED = re.compile(r"All of it is in (\S+);")
+
+
+class Clone:
+    """A fresh clone in which the local target listens on a port of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.port = ports.free_port()
+        clone = ["git", "clone", "-q", "--no-hardlinks", str(ROOT), str(directory)]
+        subprocess.run(clone, check=True)
+        local = directory / "inventories" / "local.yaml"
+        local.write_text(local.read_text().replace("48080", str(self.port)))
+
+    def invoke(self, *words: str, program: str = "invoke") -> Said:
+        done = subprocess.run(
+            [venv_program(program), *words],
+            cwd=self.directory,
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=150,
+        )
+        return Said(done.returncode, done.stdout, done.stderr)
+
+    @property
+    def env(self) -> dict[str, str]:
+        """Neither colours nor settings of whoever runs the tests, nor an identity for git."""
+        kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+        home = self.directory.with_name("home")
+        home.mkdir(exist_ok=True)
+        return {**kept, "HOME": str(home), "NO_COLOR": "1", "TMPDIR": str(home)}
+
+    @property
+    def work(self) -> Path:
+        return self.directory / ".backout" / "sample" / "work"
+
+    def change(self, old: str, new: str) -> None:
+        """Edit the sample application."""
+        app = self.work / "app.py"
+        assert old in app.read_text()
+        app.write_text(app.read_text().replace(old, new))
+
+    def health(self) -> dict[str, Any]:
+        url = f"http://127.0.0.1:{self.port}/health"
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            found: dict[str, Any] = json.load(answer)
+        return found
+
+    def answers(self) -> bool:
+        return ports.accepts("127.0.0.1", self.port)
+
+    def stop(self) -> None:
+        stopped(self.directory / ".backout" / "sample", self.env)
+        ports.release(self.port)
+
+
+def stopped(sample: Path, env: dict[str, str]) -> None:
+    """End a sample's supervisord, and the service with it."""
+    configuration = sample / "supervisord.conf"
+    if configuration.exists():
+        control = [venv_program("supervisorctl"), "-c", str(configuration), "shutdown"]
+        subprocess.run(control, env=env, capture_output=True, check=False)
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Iterator[Clone]:
+    clone = Clone(tmp_path / "clone")
+    try:
+        yield clone
+    finally:
+        clone.stop()
+
+
+def test_the_first_deploy_makes_the_sample_deploys_it_and_proves_it(clone: Clone) -> None:
+    said = clone.invoke("deploy", "--target", "local", "--json")
+    assert said.code == 0, said.out + said.err
+    assert said.data["outcome"] == "succeeded"
+    assert {row["name"] for row in said.data["checks"]} == {"alive", "greets"}
+    assert clone.health()["status"] == "ok"
+    status = clone.invoke("status", "--target", "local", "--json")
+    assert status.code == 0, status.out + status.err
+    assert not git_changes(clone), "the clone itself stays clean"
+
+
+def test_a_first_deploy_that_fails_leaves_nothing_running(clone: Clone) -> None:
+    planned = clone.invoke("plan", "--target", "local", "--json")
+    assert planned.code == 0, planned.out + planned.err
+    clone.change('STATUS = "ok"', 'STATUS = "degraded"')
+    said = clone.invoke("deploy", "--target", "local", "--json")
+    assert said.code == 4, said.out + said.err
+    assert not clone.answers(), "it did not run before, so it does not run now"
+    clone.change('STATUS = "ok"', 'STATUS = "ok"  # the bad commit was reverted')
+    assert clone.invoke("deploy", "--target", "local", "--json").code == 0
+    assert clone.health()["status"] == "ok"
+
+
+def test_a_bad_release_backs_itself_out_and_the_good_one_can_be_rolled_back(clone: Clone) -> None:
+    assert clone.invoke("deploy", "--target", "local").code == 0
+    clone.change('STATUS = "ok"', 'STATUS = "degraded"')
+    bad = clone.invoke("deploy", "--target", "local", "--message", "Bad", "--json")
+    assert bad.code == 4, bad.out + bad.err
+    assert clone.health()["status"] == "ok"
+    clone.change('STATUS = "ok"', 'STATUS = "ok"  # better')
+    good = clone.invoke("deploy", "--target", "local", "--message", "Better", "--json")
+    assert good.code == 0, good.out + good.err
+    assert clone.invoke("rollback", "--target", "local", program="backout").code == 0
+    assert clone.health()["status"] == "ok"
+    running = (clone.directory / ".backout" / "sample" / "app" / "app.py").read_text()
+    assert "# better" not in running
+
+
+def test_the_demo_tells_its_story_and_exits_zero(clone: Clone) -> None:
+    said = clone.invoke("demo")
+    found = DEMONSTRATED.search(said.out)
+    assert found, said.out + said.err
+    directory = Path(found[1])
+    try:
+        assert said.code == 0, said.out + said.err
+        for words in ("A good deploy", "A bad one", "What happened", "backed out"):
+            assert words in said.out
+        assert not (directory / ".backout" / "sample" / "supervisord.pid").exists()
+    finally:
+        stopped(directory / ".backout" / "sample", clone.env)
+        shutil.rmtree(directory)
+
+
+def git_changes(clone: Clone) -> list[str]:
+    done = subprocess.run(
+        ["git", "status", "--porcelain"],
+        cwd=clone.directory,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [line for line in done.stdout.splitlines() if "inventories/local.yaml" not in line]
