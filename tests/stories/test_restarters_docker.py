@@ -14,8 +14,7 @@ import pytest
 from backout.errors import Refused
 from backout.model import Host, Identity, Service, State
 from backout.restarters import containers
-from backout.restarters.containers import EngineOptions
-from backout.restarters.docker import Docker
+from backout.restarters.docker import Docker, DockerOptions
 from backout.restarters.docker_compose import ComposeOptions, DockerCompose
 from support import sample_app
 from support.dockerd import DockerEngine, unique_name
@@ -42,7 +41,7 @@ class Bed:
         self.engine.run(image, options=["--name", self.name, "--restart", "always", *options])
 
     def restarter(self, name: str = "", port: int | None = None) -> Docker:
-        options = EngineOptions(host=self.engine.host, grace=1)
+        options = DockerOptions(host=self.engine.host, grace=1)
         service = Service(name=name or self.name, backend="docker", port=port, options=options)
         return Docker(service, Shell(env=self.engine.environment, host=HOSTS[self.where]))
 
@@ -149,7 +148,7 @@ def test_stopping_is_repeatable_and_restarting_starts_again(bed: Bed) -> None:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("where", HOSTS)
 def test_an_engine_that_does_not_answer_is_an_answer(where: str, tmp_path: Path) -> None:
-    options = EngineOptions(host=f"unix://{tmp_path}/docker.sock")
+    options = DockerOptions(host=f"unix://{tmp_path}/docker.sock")
     service = Service(name="gigz-api", backend="docker", options=options)
     identity = Docker(service, Shell(host=HOSTS[where])).identity()
     gc.collect()
@@ -159,7 +158,7 @@ def test_an_engine_that_does_not_answer_is_an_answer(where: str, tmp_path: Path)
 
 def test_the_missing_sdk_is_named_with_its_cure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "docker", None)
-    service = Service(name="gigz-api", backend="docker", options=EngineOptions())
+    service = Service(name="gigz-api", backend="docker", options=DockerOptions())
     with pytest.raises(Refused) as caught:
         Docker(service, Shell()).identity()
     assert caught.value.next == "pip install 'backout[docker]'"
