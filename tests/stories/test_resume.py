@@ -39,10 +39,11 @@ def yard(tmp_path: Path) -> Iterator[Yard]:
         yield yard
 
 
-def killed(yard: Yard, at: str = "Slow-web1") -> None:
-    """A deploy whose process is killed while that step is at work."""
+def killed(yard: Yard, *at: str) -> None:
+    """A deploy whose process is killed while these steps are at work."""
     process = yard.start()
-    yard.busy(at)
+    for place in at or ("Slow-web1",):
+        yard.busy(place)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert process.returncode == -signal.SIGKILL
@@ -244,7 +245,7 @@ def test_with_a_host_away_resume_refuses_without_harm_and_abort_backs_out_the_re
 ) -> None:
     fleet.inventory(rollout={"batches": ["100%"]})
     fleet.runbook(fleet.step("First"), fleet.step("Slow", before=fleet.hold()))
-    killed(fleet)
+    killed(fleet, *(f"Slow-{name}" for name in NAMES))
     fleet.let_go()
     eventually(lambda: fleet.effects() == all_of("First", "Slow"))
     bed["web2"].power_cut()
