@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import signal
 import sqlite3
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from support.disk import small_disk
 from support.proxy import Proxy
@@ -18,26 +14,6 @@ from support.yard import Yard
 
 NAMES = ("web1", "web2", "web3")
 FAILS_ON_WEB2 = "test {{ host.name }} != web2"
-
-
-@pytest.fixture(scope="module")
-def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshdBed]:
-    with SshdBed(tmp_path_factory.mktemp("faults"), NAMES) as bed:
-        yield bed
-
-
-@pytest.fixture
-def fleet(bed: SshdBed, tmp_path: Path) -> Iterator[Yard]:
-    """Three SSH hosts."""
-    with Yard(tmp_path, bed) as yard:
-        yield yard
-
-
-@pytest.fixture
-def yard(tmp_path: Path) -> Iterator[Yard]:
-    """This machine alone."""
-    with Yard(tmp_path) as yard:
-        yield yard
 
 
 def flag(yard: Yard, name: str = "flag", **keys: Any) -> dict[str, Any]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,26 +15,6 @@ from support.wait import eventually, throughout
 from support.yard import Yard
 
 NAMES = ("web1", "web2", "web3")
-
-
-@pytest.fixture(scope="module")
-def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshdBed]:
-    with SshdBed(tmp_path_factory.mktemp("resume"), NAMES) as bed:
-        yield bed
-
-
-@pytest.fixture
-def fleet(bed: SshdBed, tmp_path: Path) -> Iterator[Yard]:
-    """Three SSH hosts."""
-    with Yard(tmp_path, bed) as yard:
-        yield yard
-
-
-@pytest.fixture
-def yard(tmp_path: Path) -> Iterator[Yard]:
-    """This machine alone."""
-    with Yard(tmp_path) as yard:
-        yield yard
 
 
 def killed(yard: Yard, *at: str) -> None:
@@ -146,7 +124,7 @@ def test_killed_while_backing_out_it_goes_on_backing_out(yard: Yard) -> None:
     yard.runbook(
         yard.step("First"), {**yard.step("Slow"), "undo": undo}, yard.step("Bad", before="false")
     )
-    killed(yard, at="Slow-here-undo")
+    killed(yard, "Slow-here-undo")
     yard.let_go()
     said = yard.say("resume")
     assert said.code == 4, said.out + said.err

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,26 +16,6 @@ from support.sshd import SshdBed
 from support.yard import Yard
 
 NAMES = ("web1", "web2", "web3")
-
-
-@pytest.fixture(scope="module")
-def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshdBed]:
-    with SshdBed(tmp_path_factory.mktemp("rollback"), NAMES) as bed:
-        yield bed
-
-
-@pytest.fixture
-def fleet(bed: SshdBed, tmp_path: Path) -> Iterator[Yard]:
-    """Three SSH hosts."""
-    with Yard(tmp_path, bed) as yard:
-        yield yard
-
-
-@pytest.fixture
-def yard(tmp_path: Path) -> Iterator[Yard]:
-    """This machine alone."""
-    with Yard(tmp_path) as yard:
-        yield yard
 
 
 def deployed(yard: Yard, *names: str, words: tuple[str, ...] = ()) -> None:

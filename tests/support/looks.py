@@ -17,6 +17,8 @@ class Secrets:
     def __init__(self, **secrets: str) -> None:
         self._secrets = secrets
 
+    warnings = ()
+
     def fetch(self, names: Iterable[str]) -> None:
         assert set(names) <= set(self._secrets)
 
