@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from support.dockerd import DockerEngine
 from support.git_origin import GitOrigin
-from support.guard import guard
 from support.heroku import HerokuStandIn
 from support.netns import NetnsBed
 from support.postgres import Postgres
+from support.scratch import scratch
 from support.sshd import SshdBed
 from support.systemd_host import SystemdBed
-
-
-@contextmanager
-def scratch() -> Iterator[Path]:
-    """A folder whose path is short enough for Unix sockets and open to other users."""
-    with tempfile.TemporaryDirectory(prefix="bed-", dir="/tmp") as name:
-        token = guard.add(["rm", "-rf", name])
-        Path(name).chmod(0o755)
-        yield Path(name)
-    guard.remove(token)
 
 
 @pytest.fixture

@@ -240,4 +240,4 @@ def test_logs_are_read_from_the_session_that_heroku_opens() -> None:
             return Answer(201, {"logplex_url": f"{self.url}/logs"})
 
     with Logging() as heroku:
-        assert restarter(heroku, process="web").logs(5) == '"the last line"'
+        assert restarter(heroku, process="web").logs(5) == "the last line"

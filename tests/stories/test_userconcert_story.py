@@ -9,11 +9,11 @@ from contextlib import ExitStack
 import pytest
 import yaml
 
-from conftest import scratch
 from support.dockerd import DockerEngine
 from support.gigz import TARGET, Gigz
 from support.gigz_sites import SITES
 from support.postgres import Postgres
+from support.scratch import scratch
 
 NOBODY = {"Concert": 0, "UserConcert": 0}
 
@@ -53,8 +53,8 @@ def test_the_note_to_the_letter_is_backed_out_and_the_reason_is_told(
     assert "check adds-a-concert fails: status == 200 (status is 500)" in report["reason"]
     assert "UserConcert.user: 428C9 generated column" in report["reason"]
     assert report["advice"].startswith("428C9: UserConcert.user is a generated column")
-    assert 'cannot insert a non-DEFAULT value into column "user"' in report["logs"]["web1"]
-    assert report["hosts"]["web1"]["state"] == "backed out"
+    assert 'cannot insert a non-DEFAULT value into column "user"' in report["logs"][gigz.host]
+    assert report["hosts"][gigz.host]["state"] == "backed out"
     assert gigz.rows == NOBODY
     assert gigz.git("log", "--format=%s", "-1", "origin/main").startswith("Revert")
 

@@ -31,8 +31,8 @@ KEYS = {
 
 
 class Gigz:
-    """The application on one database. `code` lies where a host has it; `project` is where an
-    operator types."""
+    """The application on one database. `code` lies where a host has it, `host` is what the
+    inventory calls that; `project` is where an operator types."""
 
     def __init__(
         self,
@@ -49,6 +49,7 @@ class Gigz:
         self.port = port or ports.free_port()
         self.url = f"http://{address}:{self.port}/parse"
         self.code = directory / "api"
+        self.host = "web1"
         directory.mkdir(parents=True, exist_ok=True)
         postgres.create_database(self.database)
         (directory / "node_modules").symlink_to(node_modules())

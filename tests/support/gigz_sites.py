@@ -1,4 +1,5 @@
-"""Places where the example application runs: under PM2, under systemd, in a container."""
+"""Places where the example application runs: under PM2, under systemd, in a container, on the
+stand-in for Heroku."""
 
 from __future__ import annotations
 
@@ -10,6 +11,8 @@ from pathlib import Path
 from . import rootfs
 from .dockerd import DockerEngine, unique_name
 from .gigz import EXAMPLE, Gigz
+from .gigz_heroku import Dynos, router
+from .heroku_git import HerokuGit
 from .pm2 import Pm2
 from .postgres import Postgres
 from .sshd import SshdBed
@@ -92,7 +95,25 @@ def compose(directory: Path, postgres: Postgres, engine: DockerEngine) -> Iterat
         engine.compose("v2", gigz.directory, "-p", project, "down", "-t", "1", check=False)
 
 
-SITES: dict[str, Site] = {"pm2": pm2, "systemd": systemd, "docker-compose": compose}
+@contextmanager
+def heroku(directory: Path, postgres: Postgres, _engine: DockerEngine) -> Iterator[Gigz]:
+    """On the stand-in for Heroku, whose dyno runs what was pushed, behind its router."""
+    gigz = Gigz(directory / "site", postgres, env={"HEROKU_API_KEY": "heroku-key-of-the-bed"})
+    gigz.host = "here"
+    dynos = Dynos(gigz.code, gigz.environment)
+    dynos.token = "heroku-key-of-the-bed"
+    with dynos, HerokuGit(dynos, directory / "heroku") as git, router(dynos, gigz.port):
+        gigz.git("config", f"url.{git.url}/.insteadOf", "https://git.heroku.com/")
+        gigz.inventory("heroku", source={"strategy": "heroku"}, service={"api": dynos.url})
+        yield gigz
+
+
+SITES: dict[str, Site] = {
+    "pm2": pm2,
+    "systemd": systemd,
+    "docker-compose": compose,
+    "heroku": heroku,
+}
 
 
 def _in(host: SystemdHost, command: str) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 from urllib.parse import unquote
 
 from . import ports
@@ -51,6 +51,9 @@ class Answer:
 class HerokuStandIn:
     """One application with releases and dynos. The attributes are the knobs."""
 
+    formation: ClassVar[tuple[str, ...]] = ("web.1", "worker.1")
+    """The dynos that run."""
+
     def __init__(self, app: str = "gigz") -> None:
         self.app = {"id": identifier("app"), "name": app}
         self.token = "token"
@@ -75,6 +78,8 @@ class HerokuStandIn:
         """Whether somebody's build is under way."""
         self.log = "heroku[web.1]: State changed from starting to crashed"
         """What a log session shows."""
+        self.slugs: dict[str, bytes] = {}
+        """What builds made, as archives."""
         self.releases: list[Json] = []
         self.dynos: dict[str, Json] = {}
         self.calls: list[Call] = []
@@ -153,7 +158,7 @@ class HerokuStandIn:
 
     def restart(self, name: str | None = None) -> None:
         """Start new dynos: one by name, those of a type, or all."""
-        for dyno in ("web.1", "worker.1"):
+        for dyno in self.formation:
             kind = dyno.partition(".")[0]
             if name in (None, dyno, kind):
                 self.dynos[dyno] = self._dyno(dyno, kind)
@@ -380,10 +385,11 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(length) or b"null")
         path = self.path.partition("?")[0]
         answer = self.server.bed.answer(self.command, path, self.headers, body)
-        data = json.dumps(answer.body).encode()
+        log = isinstance(answer.body, str)
+        data = (str(answer.body) if log else json.dumps(answer.body)).encode()
         self.send_response(answer.status)
         for name, value in {
-            "Content-Type": "application/json",
+            "Content-Type": "text/plain" if log else "application/json",
             "Content-Length": str(len(data)),
             "Request-Id": str(uuid.uuid4()),
             "RateLimit-Remaining": str(self.server.bed.remaining),

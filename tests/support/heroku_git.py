@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,13 +23,15 @@ from .tools import program, system_python
 
 _HOOK = """\
 #!{python} -SE
+import os
 import sys
 from urllib.error import HTTPError
 from urllib.request import urlopen
+objects = os.environ["GIT_OBJECT_DIRECTORY"]
 for line in sys.stdin:
     old, new, ref = line.split()
     try:
-        print(urlopen("{url}/built", data=f"{{new}} {{ref}}".encode()).read().decode())
+        print(urlopen("{url}/built", data=f"{{new}} {{ref}} {{objects}}".encode()).read().decode())
     except HTTPError as error:
         sys.exit(error.read().decode())
 """
@@ -60,13 +63,15 @@ class HerokuGit:
         """Have a working copy find this server where it looks for Heroku's."""
         origin.git("config", f"url.{self.url}/.insteadOf", "https://git.heroku.com/")
 
-    def built(self, commit: str, branch: str) -> str:
-        """Build and release a commit. Raises ValueError when the build fails."""
+    def built(self, commit: str, branch: str, objects: str) -> str:
+        """Build and release a commit whose objects may still be set aside in the directory
+        `objects`, for the push is not accepted yet. Raises ValueError when the build fails."""
         self.pushes.append(f"{commit} {branch}")
         if self.refuses:
             raise ValueError(" !     Push rejected, failed to compile Node.js app.")
         slug = heroku.identifier(f"slug {commit}")
         self._slugs[slug] = commit
+        self.platform.slugs[slug] = self._archive(commit, objects)
         if self.crashes:
             self.platform.crashing.add(slug)
         self.crashes = False
@@ -101,6 +106,16 @@ class HerokuGit:
         self._server.server_close()
         ports.release(self.port)
 
+    def _archive(self, commit: str, objects: str) -> bytes:
+        accepted = str(self.repository / "objects")
+        places = {"GIT_OBJECT_DIRECTORY": objects, "GIT_ALTERNATE_OBJECT_DIRECTORIES": accepted}
+        return subprocess.run(
+            [program("git"), "-C", str(self.repository), "archive", commit],
+            env={**os.environ, **places},
+            check=True,
+            capture_output=True,
+        ).stdout
+
     def _git(self, *arguments: str) -> None:
         subprocess.run([program("git"), *arguments], check=True, capture_output=True)
 
@@ -130,9 +145,10 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path != "/built":
             self._git()
             return
-        commit, ref = self._body().decode().split()
+        commit, ref, objects = self._body().decode().split(maxsplit=2)
+        branch = ref.removeprefix("refs/heads/")
         try:
-            self._say(200, self.server.git.built(commit, ref.removeprefix("refs/heads/")))
+            self._say(200, self.server.git.built(commit, branch, objects))
         except ValueError as error:
             self._say(422, str(error))
 
