@@ -29,6 +29,7 @@ CONTRACT = {
     "Refused": 3,
     "Unreachable": 3,
     "HostKeyRefused": 3,
+    "Unwritten": 3,
     "BackedOut": 4,
     "Incomplete": 5,
     "Unhealthy": 6,
