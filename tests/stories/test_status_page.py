@@ -221,7 +221,7 @@ def test_a_page_turns_stale_by_itself(
 def test_the_page_that_follows_is_fresh_while_it_is_written_and_stale_when_not(
     browser: Browser, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(html, "GRACE", 12)
+    monkeypatch.setattr(html, "GRACE", 5)
     moment = NOW
 
     def tick() -> None:
@@ -244,11 +244,11 @@ def test_the_page_that_follows_is_fresh_while_it_is_written_and_stale_when_not(
     quiet = (AssertionError,)
     assert throughout(lambda: _calm(fresh_and_following, quiet), seconds=5)
     assert len(seen) >= 3
-    eventually(lambda: looks_stale(browser), within=40, ignoring=quiet, saying="it turns stale")
+    eventually(lambda: looks_stale(browser), within=15, ignoring=quiet, saying="it turns stale")
     assert throughout(lambda: _calm(lambda: looks_stale(browser), quiet), seconds=3)
     tick()
     eventually(
-        lambda: not looks_stale(browser), within=40, ignoring=quiet, saying="it is fresh again"
+        lambda: not looks_stale(browser), within=15, ignoring=quiet, saying="it is fresh again"
     )
 
 
