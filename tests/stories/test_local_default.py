@@ -48,11 +48,15 @@ class Clone:
 
     @property
     def env(self) -> dict[str, str]:
-        """Neither colours nor settings of whoever runs the tests, nor an identity for git."""
+        """Neither colours nor settings of whoever runs the tests, nor an identity for git.
+
+        Temporary files have a long way to go, as in the folders that a CI gives its jobs.
+        """
         kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
         home = self.directory.with_name("home")
-        home.mkdir(exist_ok=True)
-        return {**kept, "HOME": str(home), "NO_COLOR": "1", "TMPDIR": str(home)}
+        temporary = home / ("temporary-" * 12)
+        temporary.mkdir(parents=True, exist_ok=True)
+        return {**kept, "HOME": str(home), "NO_COLOR": "1", "TMPDIR": str(temporary)}
 
     @property
     def work(self) -> Path:

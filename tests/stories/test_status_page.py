@@ -15,7 +15,7 @@ from backout.pages import Watched, run_view, status_view
 from support import health_facts as known
 from support.browser import Browser
 from support.health_facts import NOW
-from support.wait import eventually, throughout
+from support.wait import eventually
 
 PHONE = 360
 HOSTILE = (
@@ -221,40 +221,29 @@ def test_a_page_turns_stale_by_itself(
 def test_the_page_that_follows_is_fresh_while_it_is_written_and_stale_when_not(
     browser: Browser, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(html, "GRACE", 5)
+    monkeypatch.setattr(html, "GRACE", 60)
     moment = NOW
 
     def tick() -> None:
         nonlocal moment
         moment += 1
-        write(site, *known.watched(), now=moment, stale_after=1)
+        write(site, *known.watched(), now=moment, stale_after=2)
 
-    def shown() -> str:
-        return str(browser.run("document.querySelector('time').innerText"))
+    def in_time(look: Callable[[], bool], saying: str) -> None:
+        """A look in the very moment in which one page takes the other's place does not count."""
+        eventually(look, within=40, ignoring=(AssertionError,), saying=saying)
+
+    seen = set()
+
+    def followed() -> bool:
+        seen.add((browser.run("document.querySelector('time').innerText"), looks_stale(browser)))
+        tick()
+        return len(seen) >= 3
 
     tick()
     browser.open(url(site, "live.html"))
-    seen = set()
-
-    def fresh_and_following() -> bool:
-        seen.add(shown())
-        tick()
-        return not looks_stale(browser)
-
-    quiet = (AssertionError,)
-    assert throughout(lambda: _calm(fresh_and_following, quiet), seconds=5)
-    assert len(seen) >= 3
-    eventually(lambda: looks_stale(browser), within=15, ignoring=quiet, saying="it turns stale")
-    assert throughout(lambda: _calm(lambda: looks_stale(browser), quiet), seconds=3)
+    in_time(followed, "three ticks are shown")
+    assert {stale for _, stale in seen} == {False}
+    in_time(lambda: looks_stale(browser), "nothing is written and it turns stale")
     tick()
-    eventually(
-        lambda: not looks_stale(browser), within=15, ignoring=quiet, saying="it is fresh again"
-    )
-
-
-def _calm(look: Callable[[], bool], quiet: tuple[type[BaseException], ...]) -> bool:
-    """A look in the very moment in which one page takes the place of another does not count."""
-    try:
-        return look()
-    except quiet:
-        return True
+    in_time(lambda: not looks_stale(browser), "it is fresh again")

@@ -17,6 +17,9 @@ from pathlib import Path
 from backout.errors import Refused
 
 HERE = Path(__file__).parent
+# The kernel allows a socket's name 107 bytes; the folder, the file and the process number that
+# supervisord appends to it for a moment take up to 47 of them.
+LONGEST_BASE = 60
 AUTHOR = ("-c", "user.name=Backout sample", "-c", "user.email=sample@localhost")
 
 
@@ -70,10 +73,11 @@ def _configuration(directory: Path, port: int) -> str:
 
 
 def _socket(directory: Path) -> Path:
-    """A short path: the kernel allows a socket's name 107 bytes."""
+    """The control socket: in a private place whose name is short enough for a socket's."""
     name = hashlib.sha256(str(directory.absolute()).encode()).hexdigest()[:12]
-    base = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
-    private = base / f"backout-{os.getuid()}"
+    wanted = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
+    base = wanted if len(os.fsencode(wanted)) <= LONGEST_BASE else "/tmp"
+    private = Path(base) / f"backout-{os.getuid()}"
     private.mkdir(mode=0o700, exist_ok=True)
     if private.stat().st_uid != os.getuid():
         raise Refused(f"{private} belongs to somebody else", next="set XDG_RUNTIME_DIR")
