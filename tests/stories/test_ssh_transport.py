@@ -17,7 +17,7 @@ import pytest
 from paramiko import ssh_exception
 
 from backout.adapters import shell
-from backout.adapters.dialing import BROKEN, translated
+from backout.adapters.dialing import BROKEN, Dialer, translated
 from backout.adapters.ssh import SshTransport, connect, open_all
 from backout.adapters.vault import Vault
 from backout.errors import HostKeyRefused, Refused, Unreachable
@@ -422,11 +422,15 @@ def test_a_proxy_command_is_used_and_its_failure_named(sshd_bed: SshdBed, tmp_pa
     web2.close()
 
 
-def test_a_session_that_hangs_is_replaced(web1: SshTransport, host: SshdHost) -> None:
+def test_a_session_that_hangs_is_replaced(web1: SshTransport, host: SshdHost, key: str) -> None:
     assert web1.run(Command("true")).ok
     sessions = [pid for pid, args in host.machine.processes().items() if ": root" in args]
     host.machine.run("kill", "-STOP", *map(str, sessions))
-    assert web1.run(Command("echo hi", key="run/step")).stdout == "hi\n"
+    silent = web1.run(Command("echo hi", key=key))
+    assert silent.state is State.UNKNOWN
+    assert silent.seconds < 5
+    assert web1.recall("run/step", 5) is None
+    assert web1.run(Command("echo hi")).stdout == "hi\n"
     assert host.log.count("Accepted publickey") == 2
 
 
@@ -451,6 +455,13 @@ def test_a_server_that_never_answers_is_given_up_in_time(make: Maker, host: Sshd
 def test_a_name_that_does_not_resolve_says_so(make: Maker) -> None:
     with pytest.raises(Unreachable, match=r"no-such-host\.invalid"):
         make(address="no-such-host.invalid").run(Command("true"))
+
+
+def test_connections_do_not_write_into_each_others_configuration() -> None:
+    dialer = Dialer(Ssh())
+    one, two = (dialer.connection(Host(name=name)) for name in ("web1", "web2"))
+    one.config.port = 2222
+    assert two.config.port == 22
 
 
 def test_many_hosts_are_opened_at_once_and_the_missing_are_named(sshd_bed: SshdBed) -> None:

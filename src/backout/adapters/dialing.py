@@ -70,7 +70,7 @@ class Dialer:
                 host.address or host.name,
                 user=host.user or self.ssh.user,
                 port=host.port,
-                config=self._config,
+                config=self._config.clone(),  # Fabric writes into it, which others must not see
                 connect_timeout=self.timeout,
                 connect_kwargs={"allow_agent": True},
             )

@@ -173,7 +173,7 @@ def _whole(text: str) -> str:
 
 def plain(command: Command, env: Iterable[tuple[str, str]], mark: str) -> str:
     """A command that only reads."""
-    return _whole(f"echo {mark} $$ run; echo {mark} $$ >&2\n{_body(command, env)}")
+    return _whole(f"echo {mark} $$ read; echo {mark} $$ >&2\n{_body(command, env)}")
 
 
 def noted(

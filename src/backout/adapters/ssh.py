@@ -1,8 +1,8 @@
 """Machines over SSH: Fabric opens the connection, Paramiko's channels carry the commands.
 
-A channel costs a tenth of Fabric's `run` and starts no threads. There is one connection a
-host; a lost one is opened again by the next use, and nothing that may have begun is ever run
-a second time.
+There is one connection a host; a lost one is opened again by the next use, and nothing that may
+have begun is ever run a second time. Commands go through a shell that stays. One that meets
+another there, or brings a secret, has a channel of its own.
 """
 
 from __future__ import annotations
@@ -15,7 +15,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
+from contextlib import (
+    AbstractContextManager,
+    ExitStack,
+    closing,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
 
 import fabric
 import paramiko
@@ -23,6 +30,7 @@ from paramiko.agent import AgentRequestHandler
 from paramiko.ssh_exception import NoValidConnectionsError
 
 from backout.adapters.dialing import BROKEN, Dialer, hang_up, hops, translated
+from backout.adapters.persistent import PersistentShell
 from backout.adapters.shell import LOOK, Capture, Ran, ShellTransport, end_group, plain, quote
 from backout.errors import Unreachable
 from backout.model import Command, Host, Ssh
@@ -52,6 +60,10 @@ class SshTransport(ShellTransport):
         self._opening = threading.Lock()
         self._turn = threading.Lock()
         self._by_stdin = False
+        self._speaking = threading.Lock()
+        self._shell: PersistentShell | None = None
+        self._kept = ExitStack()
+        self._keeps_shell = True
 
     def open(self) -> None:
         """Connect now rather than at the first use. Raises Unreachable."""
@@ -59,6 +71,7 @@ class SshTransport(ShellTransport):
 
     def close(self) -> None:
         """Close the connection and its gateways."""
+        self._retire()
         with self._opening:
             self._hang_up()
 
@@ -149,6 +162,9 @@ class SshTransport(ShellTransport):
             except paramiko.ChannelException as error:
                 if time.monotonic() > deadline:
                     raise self._unreachable(error) from error
+                if self._speaking.acquire(blocking=False):
+                    self._retire()
+                    self._speaking.release()
                 time.sleep(0.1)  # MaxSessions: another command of ours is about to end
             except BROKEN as error:
                 self._drop(link)
@@ -166,6 +182,52 @@ class SshTransport(ShellTransport):
     # --- commands
 
     def _execute(self, text: str, timeout: float, *, private: bool = False) -> Ran:
+        direct = not private and len(text) <= DIRECT
+        ran = (direct and self._say(text, timeout)) or self._alone(text, timeout, private)
+        if ran.timed_out:
+            ran.cut = f"timed out after {timeout:g} s; {self._ended(ran.pid)}"
+        return ran
+
+    def _say(self, text: str, timeout: float) -> Ran | None:
+        """Run a text in the shell that stays; None, and nothing began, where none is to be had."""
+        if not self._keeps_shell or not self._speaking.acquire(blocking=False):
+            return None
+        ran = Ran(Capture(self._mark), Capture(self._mark))
+        try:
+            if not self._persistent().run(text, ran, timeout):
+                self._retire()
+        except BROKEN:  # what was sent is torn, and a shell runs nothing of a torn text
+            self._retire()
+            return None
+        finally:
+            self._speaking.release()
+        if ran.exit_code is None and not ran.timed_out:
+            ran.cut = self._lost()
+            if not ran.pid:
+                self.close()  # what gives no answer is not asked again
+        if ran.exit_code is not None and not ran.pid:
+            self._keeps_shell = False
+            return None
+        return ran
+
+    def _persistent(self) -> PersistentShell:
+        if self._shell is None or not self._shell.fresh:
+            self._retire()
+            with ExitStack() as stack:
+                channel = stack.enter_context(self._session())
+                stack.enter_context(self._agent(channel))
+                channel.exec_command(SHELL)
+                self._shell = PersistentShell(channel, self._mark, self._patience)
+                self._kept = stack.pop_all()
+        return self._shell
+
+    def _retire(self) -> None:
+        """Let go of the shell that stays; a command that still runs there goes on."""
+        self._shell = None
+        self._kept.close()
+
+    def _alone(self, text: str, timeout: float, private: bool) -> Ran:
+        """Run a text on a channel of its own."""
         ran = self._converse(text, timeout, by_stdin=private or self._by_stdin)
         if ran.exit_code is not None and not ran.pid:
             # The login shell did not understand the request (csh, fish): no line of ours ran.
@@ -174,8 +236,6 @@ class SshTransport(ShellTransport):
             if ran.exit_code is not None and not ran.pid:
                 said = ran.err.preamble or ran.out.preamble or f"exit {ran.exit_code}"
                 raise Unreachable(f"{self.host.name} starts no shell: {said[-300:]}")
-        if ran.timed_out:
-            ran.cut = f"timed out after {timeout:g} s; {self._ended(ran.pid)}"
         return ran
 
     def _ended(self, pid: int) -> str:
@@ -210,10 +270,11 @@ class SshTransport(ShellTransport):
                     channel.settimeout(self._patience)
                     channel.sendall(text.encode())
             except BROKEN as error:
-                if by_stdin:  # the shell waits for the end of the text, and will never see it
+                if not by_stdin:
+                    ran.cut = self._lost()
+                    return ran
+                if not channel.exit_status_ready():  # the shell never sees the end of the text
                     raise self._unreachable(error) from error
-                ran.cut = self._lost()
-                return ran
             self._listen(channel, ran, ran.began + timeout)
         return ran
 

@@ -76,7 +76,7 @@ def _socket(directory: Path) -> Path:
     """The control socket: in a private place whose name is short enough for a socket's."""
     name = hashlib.sha256(str(directory.absolute()).encode()).hexdigest()[:12]
     wanted = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
-    base = wanted if len(os.fsencode(wanted)) <= LONGEST_BASE else "/tmp"
+    base = wanted if len(os.fsencode(wanted)) <= LONGEST_BASE else "/tmp"  # noqa: S108 - the folder in it is ours
     private = Path(base) / f"backout-{os.getuid()}"
     private.mkdir(mode=0o700, exist_ok=True)
     if private.stat().st_uid != os.getuid():
