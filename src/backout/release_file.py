@@ -16,7 +16,7 @@ def write(transport: Transport, home: str, release: Release, run: str) -> Result
     text = json.dumps({"number": release.number, "commit": release.commit, "run": run})
     folder, path = _path(home), _path(f"{home}/{NAME}")
     script = (
-        f"mkdir -p {folder}\n"
+        f"[ -d {folder} ] || mkdir -p {folder}\n"
         f"printf '%s\\n' {shlex.quote(text)} > {path}.new\n"
         f"mv -f {path}.new {path}"
     )

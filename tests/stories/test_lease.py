@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from backout.adapters.lease import LeaseLock, LocalLock, Standing, owner, standings, take
+from backout.adapters.lease import FEW, LeaseLock, LocalLock, Standing, owner, standings, take
 from backout.adapters.local import LocalTransport
 from backout.adapters.shell import ShellTransport
 from backout.adapters.ssh import connect
@@ -277,12 +277,13 @@ def test_leases_stay_where_the_run_says_so(fleet: Fleet, lock: LeaseLock) -> Non
 def test_old_notes_of_other_runs_are_cleared_away(fleet: Fleet, lock: LeaseLock) -> None:
     notes = fleet.home("web1") / "notes"
     long_ago = time.time() - 40 * 86400
-    for run in ("old", "resumed", "recent"):
+    recent = {f"recent-{number}" for number in range(FEW)}
+    for run in ("old", "resumed", *recent):
         (notes / run).mkdir(parents=True)
-        if run != "recent":
+        if run not in recent:
             os.utime(notes / run, (long_ago, long_ago))
     with lock.hold(fleet.transports("web1"), "resumed"):
-        assert sorted(path.name for path in notes.iterdir()) == ["recent", "resumed"]
+        assert {path.name for path in notes.iterdir()} == {"resumed", *recent}
 
 
 def test_a_home_in_a_checkout_is_kept_out_of_git(git_origin: GitOrigin, lock: LeaseLock) -> None:

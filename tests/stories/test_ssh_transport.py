@@ -179,6 +179,33 @@ def test_one_connection_serves_a_whole_run(web1: SshTransport, host: SshdHost) -
     assert host.log.count("Accepted publickey") == 1
 
 
+def test_a_host_without_setsid_has_a_channel_for_each_command(
+    web1: SshTransport, host: SshdHost, key: str
+) -> None:
+    (host.home / ".bashrc").write_text("PATH=/nowhere\n")
+    assert web1.run(Command("type setsid")).exit_code == 127
+    (host.home / HOME / "notes" / "run-1").mkdir(parents=True)
+    assert web1.run(Command("exit 3", key=key)).exit_code == 3
+
+
+def test_what_a_command_left_behind_does_not_speak_into_the_next_one(web1: SshTransport) -> None:
+    assert web1.run(Command("(sleep 0.3; echo late) & echo now")).stdout == "now\n"
+    assert web1.run(Command("sleep 0.6; echo next")).stdout == "next\n"
+
+
+def test_a_reading_command_that_a_signal_ended_has_failed(web1: SshTransport) -> None:
+    assert web1.run(Command("kill -9 $$")).exit_code == 137
+    assert web1.run(Command("exit 143")).exit_code == 143
+
+
+def test_a_changing_commands_killed_shell_leaves_its_end_unknown(web1: SshTransport) -> None:
+    killed = web1.run(Command("kill -9 $$; sleep 0.3; echo on", key="run/step"))
+    assert killed.state is State.UNKNOWN
+    recalled = web1.recall("run/step", 5)
+    assert recalled is not None
+    assert recalled.state is State.UNKNOWN
+
+
 # --- the link breaks ---------------------------------------------------------------------
 
 

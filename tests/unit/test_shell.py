@@ -67,6 +67,16 @@ def test_a_noted_command_keeps_its_output_and_its_end(shell_name: str, tmp_path:
     assert note.with_name(f"{name}.out").read_text() == "out\n"
 
 
+def test_a_note_that_cannot_be_written_keeps_its_command_from_running(
+    shell_name: str, tmp_path: Path
+) -> None:
+    (tmp_path / "home").write_text("a file where the directory should be")
+    command = Command(f"echo ran >>{tmp_path}/log", key="run/step")
+    text = shell.noted(command, (), MARK, str(tmp_path / "home"), "")
+    assert speak(text, shell_name)[0].words[1] == "full"
+    assert not (tmp_path / "log").exists()
+
+
 def test_a_key_that_ended_is_not_run_again(shell_name: str, tmp_path: Path) -> None:
     command = Command(f"echo once >>{tmp_path}/log; echo said", key="run/step")
     text = shell.noted(command, (), MARK, str(tmp_path), "")

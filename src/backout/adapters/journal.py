@@ -392,6 +392,10 @@ class SqliteJournal:
         self._append(lambda db: _insert(db, "record", *row), run=run)
 
     def _json(self, data: Any) -> str:
+        text = json.dumps(data, default=_plain)
+        # Where nothing was escaped, one look at the whole is a look at each string in it.
+        if "\\" not in text and self._redact(text) == text:
+            return text
         return json.dumps(redact_data(data, self._redact), default=_plain)
 
     def _append(self, write: Write[T], *, run: str = "") -> T:
@@ -616,6 +620,10 @@ def _plain(value: Any) -> Any:
         return _text(value)
     if isinstance(value, Path):
         return str(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, set | frozenset):
+        return list(value)
     raise TypeError(f"{type(value).__name__} cannot be journaled")
 
 

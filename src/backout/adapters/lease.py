@@ -2,7 +2,8 @@
 
 On a host the lease is a directory that appears whole or not at all::
 
-    HOME/lock/{token,owner,run,fence,since,expires,step}    one line each
+    HOME/lock/{token,owner,run,fence,since,expires}    one line each
+    HOME/lock/step                                          a line for each command so far
     HOME/fence                                              counts the acquisitions
 
 It is taken, renewed and let go by one command each. Times are the host's own. A lease that
@@ -43,19 +44,21 @@ SPARE = 64 * 1024
 """Bytes that a run sets aside on each host: when the disk is full, they make room for the notes
 of the way back."""
 KEEP_DAYS = 30
-"""How long a host keeps the notes of other runs."""
+"""How long a host keeps the notes of other runs, when there are more than a few."""
+FEW = 10
 
 _SHOW = r"""
 show() {
   [ -d "$h/lock" ] || return 0
   for f in token owner run fence since expires step; do
-    v=; { IFS= read -r v <"$h/lock/$f"; } 2>/dev/null || :
+    v=; { while IFS= read -r x; do v=$x; done <"$h/lock/$f"; } 2>/dev/null || :
     echo "$f=$v"
   done
 }
 """
 
-_ACQUIRE = r"""
+_ACQUIRE = (
+    r"""
 umask 077
 now=$(date +%s) new=$h/lock.$t
 mkdir -p "$h/notes/$r" "$new"
@@ -80,12 +83,16 @@ if [ -z "$took" ]; then
   if [ "$held" != "$run" ]; then echo "now=$now"; show; exit 75; fi
   write "$h/lock" "$owner" "$run"
 fi
-find "$h/notes" -mindepth 1 -maxdepth 1 -type d ! -name "$r" -mtime +KEEP \
+set -- "$h"/notes/*
+[ $# -le FEW ] || find "$h/notes" -mindepth 1 -maxdepth 1 -type d ! -name "$r" -mtime +KEEP \
   -exec rm -rf {} + 2>/dev/null || :
 fence=0; [ ! -e "$h/fence" ] || read -r fence <"$h/fence" || :
 fence=$((${fence:-0} + 1))
 echo $fence >"$h/fence"; echo $fence >"$h/lock/fence"
-""".replace("KEEP", str(KEEP_DAYS)).replace("SPARE", str(SPARE))
+""".replace("FEW", str(FEW))
+    .replace("KEEP", str(KEEP_DAYS))
+    .replace("SPARE", str(SPARE))
+)
 
 _EXCLUDE = r"""
 d=$h

@@ -1,9 +1,9 @@
 """A shell that stays on the machine: one channel, and in it one command after another.
 
 A channel of its own costs a command ten packets here, and there a fork of sshd and a login
-shell. Here it costs one packet there and two back. Each command still runs in a fresh `sh` that
-leads a session, and so a process group, of its own (util-linux and busybox have `setsid`); what
-it says on each stream ends with a line of ours.
+shell. Here it costs one packet there and a few back. Each command still runs in a fresh `sh` that
+leads a session, and so a process group, of its own (util-linux and busybox have `setsid`; a host
+without it keeps to the other way); what it says on each stream ends with a line of ours.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from backout.adapters.shell import Capture, Ran, quote
+from backout.adapters.shell import LIBRARY, Capture, Ran, quote
 
 if TYPE_CHECKING:
     import paramiko
@@ -32,11 +32,12 @@ bo_run() {
   wait $!; set -- $?; kill -0 -$! 2>/dev/null; set -- "$1" $?
   echo "MARK over $1 $2"; echo "MARK over" >&2
 }
-"""
+bo_lib='LIBRARY'
+""".replace("'LIBRARY'", quote(LIBRARY))
 
 
 class PersistentShell:
-    """One `sh` at the other end of a channel, for one command at a time."""
+    """One shell at the other end of a channel, for one command at a time."""
 
     def __init__(self, channel: paramiko.Channel, mark: str, patience: float) -> None:
         """Use a `channel` whose shell has just been asked for; `patience` in seconds."""
@@ -57,7 +58,9 @@ class PersistentShell:
         may still speak. A text that certainly never began has an exit status and no process id.
         """
         self._channel.settimeout(self._patience)
-        self._channel.sendall(f"{self._opening}bo_run {quote(text)}\n".encode())
+        before, common, after = text.partition(LIBRARY)
+        words = f'{quote(before)}"$bo_lib"{quote(after)}' if common else quote(text)
+        self._channel.sendall(f"{self._opening}bo_run {words}\n".encode())
         self._opening = ""
         out, err = _Stream(ran.out, self._mark), _Stream(ran.err, self._mark)
         deadline = ran.began + timeout

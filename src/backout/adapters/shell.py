@@ -68,7 +68,7 @@ def _flat(text: str) -> str:
 
 # --- what runs on the machine ------------------------------------------------------------
 
-_LIBRARY = r"""
+LIBRARY = r"""
 bo_started() {
   bo_s=; { IFS= read -r bo_s <"/proc/$1/stat"; } 2>/dev/null
   if [ -n "$bo_s" ]; then
@@ -98,27 +98,26 @@ bo_show() {
   [ ! -s "$bo_note.out" ] || head -c LIMIT "$bo_note.out"
   [ ! -s "$bo_note.err" ] || head -c LIMIT "$bo_note.err" >&2
 }
+bo_fence() {
+  bo_t=; { IFS= read -r bo_t <"$bo_lock/token"; } 2>/dev/null
+  if [ "$bo_t" != "$bo_token" ]; then bo_say fenced; exit 1; fi
+  { echo "$bo_step" >>"$bo_lock/step"; } 2>/dev/null
+}
+bo_claim() {
+  bo_w=run
+  bo_folder
+  bo_started $$; bo_booted; bo_me="$$ $bo_b $bo_s"; set -C
+  if { echo "$bo_me" >"$bo_note.start"; } 2>/dev/null; then :
+  elif bo_ended; then bo_w=ended
+  elif bo_alive; then bo_w=running
+  elif [ "$bo_p" = void ]; then bo_w=void
+  elif { echo "$bo_me" >|"$bo_note.start"; } 2>/dev/null; then :
+  elif { printf '' >|"$bo_dir/spare"; echo "$bo_me" >|"$bo_note.start"; } 2>/dev/null; then :
+  else bo_w=full; fi
+  set +C
+}
 """.replace("LIMIT", str(KEPT + 1))
-
-_CLAIM = r"""
-bo_w=run
-bo_folder
-bo_started $$; bo_booted; bo_me="$$ $bo_b $bo_s"; set -C
-if { echo "$bo_me" >"$bo_note.start"; } 2>/dev/null; then :
-elif bo_ended; then bo_w=ended
-elif bo_alive; then bo_w=running
-elif [ "$bo_p" = void ]; then bo_w=void
-elif { echo "$bo_me" >|"$bo_note.start"; } 2>/dev/null; then :
-elif { : >|"$bo_dir/spare"; echo "$bo_me" >|"$bo_note.start"; } 2>/dev/null; then :
-else bo_w=full; fi
-set +C
-"""
-
-_FENCE = r"""
-bo_t=; { IFS= read -r bo_t <"$bo_lock/token"; } 2>/dev/null
-if [ "$bo_t" != "$bo_token" ]; then bo_say fenced; exit 1; fi
-{ echo "$bo_step" >"$bo_lock/step"; } 2>/dev/null
-"""
+"""What every text about a note begins with, so that a shell that stays need be told it once."""
 
 # What never began is declared void, so that a command still on its way cannot begin later,
 # beside whatever is done instead.
@@ -184,9 +183,9 @@ def noted(
     if token:
         step = command.key.partition("/")[2] or command.key
         lock = path(f"{home}/lock")
-        fence = _assign(bo_lock=lock, bo_token=quote(token), bo_step=quote(step)) + _FENCE
+        fence = _assign(bo_lock=lock, bo_token=quote(token), bo_step=quote(step)) + "bo_fence\n"
     return _whole(
-        f"{_note(command.key, mark, home)}{_LIBRARY}{fence}{_CLAIM}bo_say $bo_w $bo_p\n"
+        f"{_note(command.key, mark, home)}{LIBRARY}{fence}bo_claim; bo_say $bo_w $bo_p\n"
         f"case $bo_w in\nrun)\n"
         f'({_body(command, env)}\n) >"$bo_note.out" 2>"$bo_note.err"\nbo_r=$?\n'
         '{ echo "$bo_r end" >"$bo_note.end"; } 2>/dev/null ;;\n'
@@ -196,7 +195,7 @@ def noted(
 
 def recall(key: str, mark: str, home: str) -> str:
     """What the note of `key` says."""
-    return _whole(f"{_note(key, mark, home)}{_LIBRARY}{_RECALL}")
+    return _whole(f"{_note(key, mark, home)}{LIBRARY}{_RECALL}")
 
 
 def rest(key: str, stream: str, home: str) -> str:
