@@ -16,6 +16,9 @@ from support.postgres import Postgres
 from support.scratch import scratch
 
 NOBODY = {"Concert": 0, "UserConcert": 0}
+EACH_PLACE = [
+    pytest.param(place, marks=() if place == "pm2" else pytest.mark.matrix) for place in SITES
+]
 
 
 @pytest.fixture(scope="module")
@@ -83,10 +86,11 @@ def test_the_fix_heals_the_table_and_the_rollback_brings_back_both(
 
 
 @pytest.mark.parametrize("state", ["S0", "S1", "S3", "S4", "S6"])
+@pytest.mark.parametrize("place", EACH_PLACE)
 def test_every_other_table_is_cured_too_and_comes_back_as_it_was(
-    site: Callable[[str], Gigz], state: str
+    site: Callable[[str], Gigz], place: str, state: str
 ) -> None:
-    gigz = site("pm2")
+    gigz = site(place)
     gigz.set_table(state)
     assert not gigz.adds_and_reads_back(), "the incident shows"
     gigz.write_the_fix()
@@ -102,8 +106,11 @@ def test_every_other_table_is_cured_too_and_comes_back_as_it_was(
     assert gigz.rows == NOBODY
 
 
-def test_where_nothing_is_broken_the_fix_is_refused(site: Callable[[str], Gigz]) -> None:
-    gigz = site("pm2")
+@pytest.mark.parametrize("place", EACH_PLACE)
+def test_where_nothing_is_broken_the_fix_is_refused(
+    site: Callable[[str], Gigz], place: str
+) -> None:
+    gigz = site(place)
     gigz.set_table("S5")
     gigz.write_the_fix()
     said = gigz.run("userconcert-fix")

@@ -152,7 +152,7 @@ def test_no_secret_is_in_any_byte_that_the_watcher_writes(project: Project) -> N
 
 
 def test_a_thousand_checks_on_two_cores_keep_their_schedule(project: Project) -> None:
-    """Each every half a minute: none is missed, none is skipped."""
+    """Each every half a minute: in half a minute and a little, each is looked at again."""
     with Web() as web:
         checks = {
             f"check-{n}": {
@@ -166,14 +166,14 @@ def test_a_thousand_checks_on_two_cores_keep_their_schedule(project: Project) ->
         with watching(project) as process:
             eventually(lambda: count(project) >= 1000, within=90)  # everything once
             begun, since = count(project), time.time()
-            eventually(lambda: time.time() - since > 40, within=60)
-            looked, lasted = count(project) - begun, time.time() - since
+            eventually(lambda: time.time() - since > 33, within=60)
+            again = rows(project, f"SELECT DISTINCT spot FROM look WHERE seq > {begun}")
             process.signal(signal.SIGTERM)
             assert process.wait(30) == 0
         told = process.output(100_000)
     assert "missed" not in told
     assert "still runs" not in told
-    assert looked == pytest.approx(1000 * lasted / 30, rel=0.05)
+    assert len(again) == 1000
 
 
 def count(project: Project) -> int:

@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 
+from . import warm
+
 BACKOUT = (sys.executable, "-m", "backout")
 
 
@@ -54,17 +56,7 @@ class Project:
 
     def say(self, *words: str, env: Mapping[str, str] | None = None, timeout: float = 120) -> Said:
         """Run `backout WORDS` to its end."""
-        done = subprocess.run(
-            [*BACKOUT, *words],
-            cwd=self.directory,
-            env={**self.env, **(env or {})},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
-        return Said(done.returncode, done.stdout, done.stderr)
+        return Said(*warm.run(words, self.directory, {**self.env, **(env or {})}, timeout))
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Begin `backout WORDS`, for a test that interrupts it."""

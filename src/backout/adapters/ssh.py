@@ -80,9 +80,7 @@ class SshTransport(ShellTransport):
         target = path.removeprefix("~/")
         temporary = f"{target}.{secrets.token_hex(4)}.part"
         where = f"{path} on {self.host.name}"
-        channel = self._session()
-        channel.settimeout(self._patience * PATIENCE)
-        with channel, self._sftp(channel) as sftp:
+        with self._channel() as channel, self._sftp(channel) as sftp:
             try:
                 _write(sftp, content, temporary, mode)
                 sftp.posix_rename(temporary, target)
@@ -98,6 +96,7 @@ class SshTransport(ShellTransport):
 
     @contextmanager
     def _sftp(self, channel: paramiko.Channel) -> Iterator[paramiko.SFTPClient]:
+        channel.settimeout(self._patience * PATIENCE)
         try:
             channel.invoke_subsystem("sftp")
             sftp = paramiko.SFTPClient(channel)
@@ -172,6 +171,16 @@ class SshTransport(ShellTransport):
                     raise self._unreachable(error) from error
                 again = False
 
+    @contextmanager
+    def _channel(self) -> Iterator[paramiko.Channel]:
+        """A session that is closed at the end, whatever became of the link."""
+        channel = self._session()
+        try:
+            yield channel
+        finally:
+            with suppress(*BROKEN):
+                channel.close()
+
     def _unreachable(
         self, error: BaseException, connection: fabric.Connection | None = None
     ) -> Unreachable:
@@ -214,7 +223,7 @@ class SshTransport(ShellTransport):
         if self._shell is None or not self._shell.fresh:
             self._retire()
             with ExitStack() as stack:
-                channel = stack.enter_context(self._session())
+                channel = stack.enter_context(self._channel())
                 stack.enter_context(self._agent(channel))
                 channel.exec_command(SHELL)
                 self._shell = PersistentShell(channel, self._mark, self._patience)
@@ -224,7 +233,8 @@ class SshTransport(ShellTransport):
     def _retire(self) -> None:
         """Let go of the shell that stays; a command that still runs there goes on."""
         self._shell = None
-        self._kept.close()
+        with suppress(*BROKEN):
+            self._kept.close()
 
     def _alone(self, text: str, timeout: float, private: bool) -> Ran:
         """Run a text on a channel of its own."""
@@ -263,7 +273,7 @@ class SshTransport(ShellTransport):
         shells would read differently."""
         by_stdin = by_stdin or "\\" in text or len(text) > DIRECT
         ran = Ran(Capture(self._mark), Capture(self._mark))
-        with self._session() as channel, self._agent(channel):
+        with self._channel() as channel, self._agent(channel):
             try:
                 channel.exec_command(SHELL if by_stdin else f"{SHELL} -c {quote(text)}")
                 if by_stdin:

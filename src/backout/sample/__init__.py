@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from backout.errors import Refused
@@ -20,6 +21,8 @@ HERE = Path(__file__).parent
 # The kernel allows a socket's name 107 bytes; the folder, the file and the process number that
 # supervisord appends to it for a moment take up to 47 of them.
 LONGEST_BASE = 60
+STOPPING = 15.0
+"""How long, in seconds, the end of supervisord is waited for."""
 AUTHOR = ("-c", "user.name=Backout sample", "-c", "user.email=sample@localhost")
 
 
@@ -54,6 +57,9 @@ def stop(directory: Path) -> None:
     control = [sys.executable, "-m", "supervisor.supervisorctl"]
     shutdown = ["-c", str(directory / "supervisord.conf"), "shutdown"]
     subprocess.run([*control, *shutdown], capture_output=True, check=False)
+    deadline = time.monotonic() + STOPPING
+    while (directory / "supervisord.pid").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)  # it answers first, and then stops what it runs
 
 
 def _git(where: Path, *words: str) -> None:

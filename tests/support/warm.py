@@ -1,0 +1,163 @@
+"""Runs the command line in processes that need not import it first.
+
+Four fifths of what a short command costs is Python reading Backout and its libraries. Here one
+process has read them all and forks another for each command: with its own directory, environment
+and output, as a shell would start it. What a test interrupts or kills is started in earnest.
+"""
+
+from __future__ import annotations
+
+import atexit
+import importlib
+import json
+import os
+import pkgutil
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+ABOUT_PYTHON = ("PYTHON", "LC_", "LANG")
+"""What begins so is read when Python starts."""
+
+
+class Ended(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+def run(words: Sequence[str], cwd: Path, env: Mapping[str, str], timeout: float) -> Ended:
+    """Run `backout WORDS` to its end. Raises TimeoutExpired, and it is killed."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        if _about_python(env) == _about_python(os.environ):
+            code = _forked(words, cwd, env, timeout, (out.fileno(), err.fileno()))
+        else:
+            argv = [sys.executable, "-m", "backout", *words]
+            null = subprocess.DEVNULL
+            done = subprocess.run(
+                argv, cwd=cwd, env=env, stdin=null, stdout=out, stderr=err, timeout=timeout
+            )  # fmt: skip
+            code = done.returncode
+        for file in (out, err):
+            file.seek(0)
+        return Ended(code, out.read().decode(), err.read().decode())
+
+
+def _about_python(env: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in env.items() if name.startswith(ABOUT_PYTHON)}
+
+
+def _forked(
+    words: Sequence[str],
+    cwd: Path,
+    env: Mapping[str, str],
+    timeout: float,
+    output: tuple[int, int],
+) -> int:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as link:
+        link.connect(_server())
+        request = json.dumps({"words": words, "cwd": str(cwd), "env": dict(env)})
+        socket.send_fds(link, [request.encode()], output)
+        pid = int(link.recv(64))
+        link.settimeout(timeout)
+        try:
+            return int(link.recv(64))
+        except TimeoutError:
+            os.kill(pid, signal.SIGKILL)
+            raise subprocess.TimeoutExpired(list(words), timeout) from None
+
+
+@cache
+def _server() -> str:
+    """The address of this process's own server, which ends with it."""
+    folder = tempfile.TemporaryDirectory(prefix="warm-", dir="/tmp")
+    place = f"{folder.name}/socket"
+    server = subprocess.Popen(
+        [sys.executable, __file__, place], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert server.stdout is not None
+    assert server.stdout.readline() == b"ready\n"
+
+    def end() -> None:
+        server.communicate()
+        folder.cleanup()
+
+    atexit.register(end)
+    return place
+
+
+# --- the server ----------------------------------------------------------------------------
+
+
+def serve(place: str) -> None:
+    """Fork for each request, until stdin ends."""
+    _read_everything()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as door:
+        door.bind(place)
+        door.listen()
+        os.write(1, b"ready\n")
+        while door in select.select([door, sys.stdin], [], [])[0]:
+            link = door.accept()[0]
+            if os.fork() == 0:
+                door.close()
+                break
+            link.close()
+        else:
+            return
+    _mind(link)
+
+
+def _read_everything() -> None:
+    import backout
+
+    for module in pkgutil.walk_packages(backout.__path__, "backout."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+
+
+def _mind(link: socket.socket) -> None:
+    """Start one command, and tell how it ended."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    request, files, _, _ = socket.recv_fds(link, 1 << 20, 2)
+    pid = os.fork()
+    if pid == 0:
+        link.close()
+        _become(json.loads(request), *files)
+        return
+    link.send(str(pid).encode())
+    _, status = os.waitpid(pid, 0)
+    link.send(str(os.waitstatus_to_exitcode(status)).encode())
+    os._exit(0)
+
+
+def _become(request: dict[str, object], out: int, err: int) -> None:
+    os.chdir(str(request["cwd"]))
+    os.environ.clear()
+    os.environ.update(request["env"])  # type: ignore[call-overload] # as it was sent
+    time.tzset()
+    null = os.open(os.devnull, os.O_RDONLY)
+    for number, file in enumerate((null, out, err)):
+        os.dup2(file, number)
+        os.close(file)
+    sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
+    sys.path[0] = str(Path.cwd())
+    import backout
+    from backout.tasks import main
+
+    program = Path(str(backout.__file__)).with_name("__main__.py")
+    sys.argv = [str(program), *request["words"]]  # type: ignore[misc] # they are strings
+    main()
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])
