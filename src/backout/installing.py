@@ -119,6 +119,12 @@ class Schedule:
     def _entries(self, kind: str) -> tuple[Entry, ...]:
         if kind == "service":
             return (self._service(),)
+        if serving := self._serving():
+            raise Mistakes(
+                f"{serving[0]} belongs to a watcher: a {kind} only verifies",
+                where="command line",
+                next="invoke schedule.install --as service",
+            )
         target = self.workplace.target(self._target() or None)
         name = self._target() or target.name
         return self._timer(name) if kind == "timer" else (self._line(name),)
@@ -127,7 +133,8 @@ class Schedule:
         target = self._target()
         if target:
             self.workplace.target(target)
-        argv = [*self._argv(), "watch", *(("--target", target) if target else ())]
+        about = ("--target", target) if target else ()
+        argv = [*self._argv(), "watch", *about, *self._serving()]
         body = f"""\
 [Unit]
 Description=Backout watches {_unit(target or "every target")} of {_unit(str(self.workplace.root))}
@@ -147,6 +154,19 @@ TimeoutStopSec=60
 WantedBy={self._wanted_by()}
 """
         return self._entry(f"backout-watch-{self._slug(target)}.service", body, target)
+
+    def _serving(self) -> tuple[str, ...]:
+        """What `watch` is told about its status page."""
+        said: list[str] = []
+        if listen := self.words.get("listen"):
+            from backout.adapters.web import Address
+
+            anywhere = bool(self.words.get("listen_anywhere"))
+            Address.of(listen, anywhere=anywhere)
+            said += ["--listen", listen, *(["--listen-anywhere"] if anywhere else [])]
+        if page := self.words.get("page"):
+            said += ["--page", str(Path(page).absolute())]
+        return tuple(said)
 
     def _timer(self, target: str) -> tuple[Entry, Entry]:
         name = f"backout-verify-{self._slug(target)}"

@@ -84,6 +84,7 @@ class Publisher:
         self._ending.set()
         self._due.set()
         self._thread.join(10)
+        self._attempt()  # what came last is on the page that stays
         if self._listen:
             self._listen.end()
 

@@ -424,6 +424,9 @@ def schedule_install(
     target: str | None = None,
     as_: str | None = None,
     every: str | None = None,
+    listen: str | None = None,
+    listen_anywhere: bool = False,
+    page: str | None = None,
     user: bool = False,
     yes: bool = False,
     json: bool = False,
@@ -432,7 +435,8 @@ def schedule_install(
 
     --as service keeps `watch` running under systemd; --as timer verifies by a
     systemd timer, --as crontab by a line in your crontab, each --every so
-    often. Shows exactly what it writes, and asks.
+    often. Shows exactly what it writes, and asks. --listen and --page go to
+    `watch`.
 
     Example: invoke schedule.install --target prod --as timer --every 5m
 
@@ -445,6 +449,9 @@ def schedule_install(
         target=target,
         as_=as_,
         every=every,
+        listen=listen,
+        listen_anywhere=listen_anywhere,
+        page=page,
         user=user,
         yes=yes,
         json=json,

@@ -56,9 +56,9 @@ class Watching:
 
     def watch(self) -> Answer:
         with Process(self.workplace, self.screen, self._names()) as process:
+            process.watcher.companions += self.companions
             if self.words.get("once"):
                 return process.once()
-            process.watcher.companions += self.companions
             process.run()
         return Answer("watch", {"stopped": True})
 
@@ -200,9 +200,7 @@ class Process:
     def run(self) -> None:
         """Until a signal ends it."""
         sender = threading.Thread(target=self._send_on, name="sender")
-        with self._signals():
-            for companion in self.watcher.companions:
-                companion.begin(self.watcher)
+        with self._signals(), self._accompanied():
             sender.start()
             self._mind_interrupted()
             self.say(self._greeting())
@@ -216,8 +214,16 @@ class Process:
                 self._finish()
                 self._mail.set()
                 sender.join()
-                for companion in self.watcher.companions:
-                    companion.end()
+
+    @contextmanager
+    def _accompanied(self) -> Iterator[None]:
+        for companion in self.watcher.companions:
+            companion.begin(self.watcher)
+        try:
+            yield
+        finally:
+            for companion in self.watcher.companions:
+                companion.end()
 
     def _mind_interrupted(self) -> None:
         """A revert that ended with the process that had begun it is not begun again."""
@@ -242,7 +248,7 @@ class Process:
         watcher = self.watcher
         watcher.turn()
         watcher.look_once()
-        with self._signals():
+        with self._signals(), self._accompanied():
             while watcher.busy and not self.stopping.is_set() and not watcher.trouble:
                 watcher.wait(0.2)
                 watcher.write()

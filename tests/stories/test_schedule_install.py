@@ -81,6 +81,14 @@ def test_watch_becomes_a_service_that_systemd_understands(machine: Machine) -> N
     assert len(machine.calls.read_text().splitlines()) == 3
 
 
+def test_the_service_serves_the_page_where_it_is_told_to(machine: Machine) -> None:
+    words = ("schedule.install", "--user", "--yes", "--listen", "8642", "--page", "out side")
+    assert machine.say(*words).code == 0
+    folder = machine.project.directory / "out side"
+    assert f'watch --listen 8642 --page "{folder}"\n' in machine.unit(".service")
+    assert verified(machine.units) == ""
+
+
 def test_verify_becomes_a_timer(machine: Machine) -> None:
     words = ("schedule.install", "--user", "--target", "prod", "--as", "timer", "--every", "90s")
     assert machine.say(*words, "--yes").code == 0
@@ -128,6 +136,9 @@ def test_what_cannot_be_meant_is_a_mistake(machine: Machine) -> None:
     assert machine.say(*words, "--as", "crontab", "--every", "7m").code == 2
     assert machine.say(*words, "--as", "timer", "--every", "soon").code == 2
     assert machine.say("schedule.install", "--user", "--target", "nowhere", "--yes").code == 2
+    assert machine.say(*words, "--as", "timer", "--page", "here").code == 2
+    assert machine.say("schedule.install", "--yes", "--listen", "nowhere").code == 2
+    assert machine.say("schedule.install", "--yes", "--listen", "192.0.2.1").code == 3
 
 
 def verified(units: Path) -> str:

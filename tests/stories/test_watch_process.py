@@ -58,6 +58,8 @@ def test_once_looks_at_everything_and_leaves_as_verify_does(project: Project) ->
         assert said.code == 6
         assert "prod is UNHEALTHY" in said.out
         assert "staging" not in said.out
+    page = project.state / "status" / "index.html"
+    assert "status is 500" in page.read_text(), "the page says what was seen last"
 
 
 def test_a_broken_inventory_keeps_the_old_one_running_and_is_told(project: Project) -> None:
