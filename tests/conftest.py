@@ -17,6 +17,29 @@ from support.sshd import SshdBed
 from support.systemd_host import SystemdBed
 
 
+LONGEST_FIRST = (
+    "test_userconcert_story",
+    "test_update_image",
+    "test_restarters_docker",
+    "test_rollout",
+    "test_update_heroku",
+    "test_local_default",
+    "test_watch_process",
+    "test_userconcert_example",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """No worker is left alone at the end with a file that takes minutes."""
+    items.sort(
+        key=lambda item: (
+            LONGEST_FIRST.index(item.path.stem)
+            if item.path.stem in LONGEST_FIRST
+            else len(LONGEST_FIRST)
+        )
+    )
+
+
 @pytest.fixture
 def bed_directory() -> Iterator[Path]:
     """A short path for the beds of one test."""

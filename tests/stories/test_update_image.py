@@ -161,7 +161,9 @@ def shop(
     shop.stop()
 
 
-every = pytest.mark.parametrize("shop", [*COMPOSE, "docker"], indirect=True)
+every = pytest.mark.parametrize(
+    "shop", [pytest.param("v1", marks=pytest.mark.matrix), "v2", "docker"], indirect=True
+)
 
 
 @every
