@@ -16,7 +16,6 @@ from support.scratch import scratch
 from support.sshd import SshdBed
 from support.systemd_host import SystemdBed
 
-
 LONGEST_FIRST = (
     "test_userconcert_story",
     "test_update_image",
