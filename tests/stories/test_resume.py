@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
-from typing import Any
 
 import pytest
 
@@ -301,7 +300,7 @@ def test_the_lease_of_another_machine_is_shown_and_taken_by_force_or_when_it_exp
     killed(fleet)
     fleet.let_go()
     eventually(lambda: fleet.exists("Slow-web1"))
-    other = elsewhere(fleet)
+    other = fleet.elsewhere()
     said = other.deploy()
     assert said.code == 7, said.out + said.err
     said = other.say("unlock", "--yes")
@@ -322,7 +321,7 @@ def test_a_run_whose_lease_was_taken_cannot_go_on_over_the_new_one(
     fleet.runbook(fleet.step("Slow", before=fleet.hold()), fleet.step("Last"))
     killed(fleet)
     fleet.let_go()
-    other = elsewhere(fleet)
+    other = fleet.elsewhere()
     assert other.say("unlock", "--yes", "--force").code == 0
     other.runbook(other.step("New", before=other.hold("new")))
     process = other.start()
@@ -334,17 +333,6 @@ def test_a_run_whose_lease_was_taken_cannot_go_on_over_the_new_one(
     code, told = ended(process)
     assert code == 0, told
     assert fleet.say("abort").code == 4
-
-
-def elsewhere(yard: Yard) -> Yard:
-    """The same project on another machine: without this one's journal."""
-    other: Any = object.__new__(Yard)
-    other.__dict__.update(yard.__dict__)
-    directory = yard.project.directory.with_name("elsewhere")
-    shutil.copytree(yard.project.directory, directory, ignore=shutil.ignore_patterns(".backout"))
-    other.project = type(yard.project)(directory)
-    result: Yard = other
-    return result
 
 
 def expire(bed: SshdBed) -> None:

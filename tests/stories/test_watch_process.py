@@ -17,6 +17,7 @@ from support.loopback import Answer, Web
 from support.process import Process
 from support.project import BACKOUT, Project
 from support.wait import eventually
+from support.yard import Yard
 
 
 @pytest.fixture
@@ -151,6 +152,26 @@ def test_no_secret_is_in_any_byte_that_the_watcher_writes(project: Project) -> N
     assert "authorization" in letter.headers
     assert secret not in said.out + said.err + letter.body
     assert secret.encode() not in written
+
+
+def test_the_dead_mans_switch_is_told_that_all_is_well(project: Project) -> None:
+    with Web() as web, Web() as switch:
+        inventory(project, web.url, deadman=f"{switch.url}/ping/prod")
+        with watching(project):
+            eventually(lambda: switch.asked, within=20, saying="a ping")
+    assert {asked.path for asked in switch.asked} == {"/ping/prod"}
+
+
+def test_a_deploy_from_another_machine_makes_the_checks_wait(fleet: Yard) -> None:
+    fleet.runbook(fleet.step("Slow", before=fleet.hold()))
+    deploy = fleet.start()
+    fleet.busy("Slow-web1")
+    with watching(fleet.elsewhere().project) as process:
+        eventually(lambda: "holds it: its checks wait" in process.output(), within=30)
+        fleet.let_go()
+        out, err = deploy.communicate(timeout=60)
+        assert deploy.returncode == 0, out + err
+        eventually(lambda: "prod is free again" in process.output(), within=40)
 
 
 def test_a_thousand_checks_on_two_cores_keep_their_schedule(project: Project) -> None:

@@ -6,6 +6,7 @@ import json
 import shutil
 import sqlite3
 import subprocess
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,16 @@ class Yard:
             if process.poll() is None:
                 process.kill()
                 process.communicate()
+
+    def elsewhere(self) -> Yard:
+        """The same project on another machine: without this one's journal."""
+        other = copy(self)
+        directory = self.project.directory.with_name("elsewhere")
+        shutil.copytree(
+            self.project.directory, directory, ignore=shutil.ignore_patterns(".backout")
+        )
+        other.project = Project(directory)
+        return other
 
     def inventory(self, **changes: Any) -> None:
         """Write the inventory, with these changes on top of the earlier ones."""
