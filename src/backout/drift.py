@@ -58,10 +58,11 @@ def _lists(before: list[Any], now: list[Any], path: str) -> Iterator[str]:
     old, new = [_text(each) for each in before], [_text(each) for each in now]
     gone = [each for each in old if each not in new]
     come = [each for each in new if each not in old]
-    yield from (f"- {path}: {each}" for each in gone)
-    yield from (f"+ {path}: {each}" for each in come)
+    at = f"{path}: " if path else ""
+    yield from (f"- {at}{each}" for each in gone)
+    yield from (f"+ {at}{each}" for each in come)
     if old != new and not (gone or come):
-        yield f"~ {path}: another order, or another count"
+        yield f"~ {at}another order, or another count"
 
 
 def _text(value: Any) -> str:

@@ -215,7 +215,12 @@ class Project:
         sample_app.wait_healthy("127.0.0.1", self.port, release=release)
 
 
-@pytest.fixture(params=[("v1", "sdk"), ("v2", "command")], ids=["v1-sdk", "v2-command"])
+@pytest.fixture(
+    params=[
+        pytest.param(("v1", "sdk"), id="v1-sdk", marks=pytest.mark.matrix),
+        pytest.param(("v2", "command"), id="v2-command"),
+    ]
+)
 def project(
     docker_engine: DockerEngine, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Iterator[Project]:

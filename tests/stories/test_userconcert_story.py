@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 import yaml
@@ -152,6 +153,12 @@ def test_the_contract_comes_later_and_can_be_taken_back(site: Callable[[str], Gi
     assert "UserConcert is not in S5: run userconcert-fix first" in too_early.data["reason"]
     gigz.write_the_fix()
     assert gigz.run("userconcert-fix").code == 0
+    watched(gigz, "pass")
+    gigz.sql('ALTER TABLE "UserConcert" ADD COLUMN seats integer')
+    schema = watched(gigz, "fail")
+    assert "drifted since release" in schema["reason"]
+    assert schema["excerpt"] == '+ "UserConcert.seats: no field | integer"'
+    gigz.sql('ALTER TABLE "UserConcert" DROP COLUMN seats')
 
     assert gigz.run("userconcert-contract").code == 0
 
@@ -161,6 +168,16 @@ def test_the_contract_comes_later_and_can_be_taken_back(site: Callable[[str], Gi
     assert (gigz.deployed, gigz.table) == ("new", "S5")
     assert gigz.rollback().code == 0
     assert (gigz.deployed, gigz.table) == ("old", "S2")
+
+
+def watched(gigz: Gigz, verdict: str) -> dict[str, Any]:
+    """What a watcher says of the schema, when it looks once."""
+    said = gigz.say("watch", "--once", "--json")
+    (target,) = said.data["targets"]
+    (schema,) = (row for row in target["checks"] if row["name"] == "schema")
+    assert schema["verdict"] == verdict, said.out
+    found: dict[str, Any] = schema
+    return found
 
 
 def verify(gigz: Gigz, check: str, **changed: object) -> dict[str, object]:
