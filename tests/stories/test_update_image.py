@@ -112,7 +112,7 @@ class Shop:
                 "alive": {
                     "http": f"http://127.0.0.1:{self.port}/health",
                     "expect": ["status == 200"],
-                    "retry": {"for": "8s", "every": "200ms"},
+                    "retry": {"for": "15s", "every": "200ms"},
                 }
             },
         }
