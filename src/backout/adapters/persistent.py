@@ -13,6 +13,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from backout.adapters.dialing import BROKEN
 from backout.adapters.shell import LIBRARY, Capture, Ran, quote
 
 if TYPE_CHECKING:
@@ -74,26 +75,28 @@ class PersistentShell:
                 self._see_it_fail(ran)
                 return False
         self._spoke = time.monotonic()
-        status, somebody = (int(word) for word in out.last.split())
-        alone = somebody != 0
+        status, alone = (int(word) for word in out.last.split())
         if status <= 128 or (alone and ran.word == "read"):
             ran.exit_code = status
-        return alone
+        return bool(alone)
 
     def _listen(self, out: _Stream, err: _Stream, seconds: float) -> bool:
         """Take what comes, the other stream as it comes by; False at the end of the channel."""
         self._channel.settimeout(seconds)
-        with suppress(TimeoutError):
-            if out.last is None:
-                data = self._channel.recv(65536)
-                out.feed(data)
-            else:
-                data = self._channel.recv_stderr(65536)
-                err.feed(data)
-            if not data:
-                return False
-        while self._channel.recv_stderr_ready():
-            err.feed(self._channel.recv_stderr(65536))
+        try:
+            with suppress(TimeoutError):
+                if out.last is None:
+                    data = self._channel.recv(65536)
+                    out.feed(data)
+                else:
+                    data = self._channel.recv_stderr(65536)
+                    err.feed(data)
+                if not data:
+                    return False
+            while self._channel.recv_stderr_ready():
+                err.feed(self._channel.recv_stderr(65536))
+        except BROKEN:  # Paramiko acknowledges what it read, over a link that is lost
+            return False
         return True
 
     def _see_it_fail(self, ran: Ran) -> None:

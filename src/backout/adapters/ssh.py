@@ -296,7 +296,11 @@ class SshTransport(ShellTransport):
 
     def _listen(self, channel: paramiko.Channel, ran: Ran, deadline: float) -> None:
         """Gather what a command says, to its end or to the deadline."""
-        ran.timed_out = not _gather(channel, ran, deadline)
+        try:
+            ran.timed_out = not _gather(channel, ran, deadline)
+        except BROKEN:  # Paramiko acknowledges what it read, over a link that is lost
+            ran.cut = self._lost()
+            return
         if ran.timed_out:
             return
         status = channel.recv_exit_status()
