@@ -165,7 +165,7 @@ WantedBy={self._wanted_by()}
             Address.of(listen, anywhere=anywhere)
             said += ["--listen", listen, *(["--listen-anywhere"] if anywhere else [])]
         if page := self.words.get("page"):
-            said += ["--page", str(Path(page).absolute())]
+            said += ["--page", str((self.workplace.started_in / page).absolute())]
         return tuple(said)
 
     def _timer(self, target: str) -> tuple[Entry, Entry]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from support import warm
 from support.loopback import Web
 from support.project import Project, Said
 
@@ -83,8 +84,11 @@ def test_watch_becomes_a_service_that_systemd_understands(machine: Machine) -> N
 
 def test_the_service_serves_the_page_where_it_is_told_to(machine: Machine) -> None:
     words = ("schedule.install", "--user", "--yes", "--listen", "8642", "--page", "out side")
-    assert machine.say(*words).code == 0
-    folder = machine.project.directory / "out side"
+    below = machine.project.directory / "below"
+    below.mkdir()
+    said = warm.run(words, below, {**machine.project.env, **machine.env}, 60)
+    assert said[0] == 0, said
+    folder = below / "out side"
     assert f'watch --listen 8642 --page "{folder}"\n' in machine.unit(".service")
     assert verified(machine.units) == ""
 
