@@ -30,13 +30,8 @@ LONGEST_FIRST = (
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """No worker is left alone at the end with a file that takes minutes."""
-    items.sort(
-        key=lambda item: (
-            LONGEST_FIRST.index(item.path.stem)
-            if item.path.stem in LONGEST_FIRST
-            else len(LONGEST_FIRST)
-        )
-    )
+    rank = {name: number for number, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
 
 
 @pytest.fixture

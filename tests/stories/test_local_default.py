@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from backout import sample
 from support import ports
 from support.project import Said
 from support.tools import venv_program
@@ -78,16 +79,8 @@ class Clone:
         return ports.accepts("127.0.0.1", self.port)
 
     def stop(self) -> None:
-        stopped(self.directory / ".backout" / "sample", self.env)
+        sample.stop(self.directory / ".backout" / "sample")
         ports.release(self.port)
-
-
-def stopped(sample: Path, env: dict[str, str]) -> None:
-    """End a sample's supervisord, and the service with it."""
-    configuration = sample / "supervisord.conf"
-    if configuration.exists():
-        control = [venv_program("supervisorctl"), "-c", str(configuration), "shutdown"]
-        subprocess.run(control, env=env, capture_output=True, check=False)
 
 
 @pytest.fixture
@@ -148,7 +141,7 @@ def test_the_demo_tells_its_story_and_exits_zero(clone: Clone) -> None:
             assert words in said.out
         assert not (directory / ".backout" / "sample" / "supervisord.pid").exists()
     finally:
-        stopped(directory / ".backout" / "sample", clone.env)
+        sample.stop(directory / ".backout" / "sample")
         shutil.rmtree(directory)
 
 

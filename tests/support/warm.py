@@ -22,33 +22,33 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 ABOUT_PYTHON = ("PYTHON", "LC_", "LANG")
 """What begins so is read when Python starts."""
 
 
-class Ended(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-def run(words: Sequence[str], cwd: Path, env: Mapping[str, str], timeout: float) -> Ended:
-    """Run `backout WORDS` to its end. Raises TimeoutExpired, and it is killed."""
+def run(
+    words: Sequence[str], cwd: Path, env: Mapping[str, str], timeout: float
+) -> tuple[int, str, str]:
+    """Run `backout WORDS` to its end: how it left, and what it said on both streams. Raises
+    TimeoutExpired, and it is killed."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         if _about_python(env) == _about_python(os.environ):
             code = _forked(words, cwd, env, timeout, (out.fileno(), err.fileno()))
         else:
             argv = [sys.executable, "-m", "backout", *words]
-            null = subprocess.DEVNULL
-            done = subprocess.run(
-                argv, cwd=cwd, env=env, stdin=null, stdout=out, stderr=err, timeout=timeout
-            )  # fmt: skip
-            code = done.returncode
+            code = subprocess.run(
+                argv,
+                cwd=cwd,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                timeout=timeout,
+            ).returncode
         for file in (out, err):
             file.seek(0)
-        return Ended(code, out.read().decode(), err.read().decode())
+        return code, out.read().decode(), err.read().decode()
 
 
 def _about_python(env: Mapping[str, str]) -> dict[str, str]:
@@ -131,7 +131,7 @@ def _mind(link: socket.socket) -> None:
     pid = os.fork()
     if pid == 0:
         link.close()
-        _become(json.loads(request), *files)
+        _become(tuple(files), **json.loads(request))
         return
     link.send(str(pid).encode())
     _, status = os.waitpid(pid, 0)
@@ -139,23 +139,25 @@ def _mind(link: socket.socket) -> None:
     os._exit(0)
 
 
-def _become(request: dict[str, object], out: int, err: int) -> None:
-    os.chdir(str(request["cwd"]))
+def _become(output: tuple[int, ...], words: list[str], cwd: str, env: dict[str, str]) -> None:
+    os.chdir(cwd)
     os.environ.clear()
-    os.environ.update(request["env"])  # type: ignore[call-overload] # as it was sent
+    os.environ.update(env)
     time.tzset()
     null = os.open(os.devnull, os.O_RDONLY)
-    for number, file in enumerate((null, out, err)):
+    for number, file in enumerate((null, *output)):
         os.dup2(file, number)
         os.close(file)
-    sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)  # noqa: SIM115
-    sys.stderr = open(2, "w", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
+    # As Python opens them at its start, for as long as the process lives.
+    sys.stdin = os.fdopen(0, closefd=False)
+    sys.stdout = os.fdopen(1, "w", closefd=False)
+    sys.stderr = os.fdopen(2, "w", 1, errors="backslashreplace", closefd=False)
     sys.path[0] = str(Path.cwd())
     import backout
     from backout.tasks import main
 
     program = Path(str(backout.__file__)).with_name("__main__.py")
-    sys.argv = [str(program), *request["words"]]  # type: ignore[misc] # they are strings
+    sys.argv = [str(program), *words]
     main()
 
 
