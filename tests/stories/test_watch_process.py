@@ -25,9 +25,11 @@ def project(tmp_path: Path) -> Project:
     return Project(tmp_path)
 
 
-def inventory(project: Project, url: str, name: str = "prod", **more: Any) -> Path:
-    check = {"http": f"{url}/health", "expect": ["status == 200"], "every": "1s"}
-    return project.inventory(name, {"checks": {"alive": check}, **more})
+def inventory(
+    project: Project, url: str, name: str = "prod", check: str = "alive", **more: Any
+) -> Path:
+    rule = {"http": f"{url}/health", "expect": ["status == 200"], "every": "1s"}
+    return project.inventory(name, {"checks": {check: rule}, **more})
 
 
 @contextmanager
@@ -37,6 +39,10 @@ def watching(project: Project, *words: str) -> Iterator[Process]:
     with Process(argv, log=log, env=project.env, cwd=project.directory) as process:
         eventually(lambda: "watching " in process.output(), within=30)
         yield process
+
+
+def asked(web: Web, path: str) -> int:
+    return sum(path in request.path for request in web.asked)
 
 
 def titles(receiver: Web) -> list[str]:
@@ -88,14 +94,14 @@ def test_sighup_reads_again_and_sigterm_ends_at_once_with_everything_written(
     with Web() as web:
         inventory(project, web.url)
         with watching(project) as process:
-            inventory(project, f"{web.url}/v2")
+            inventory(project, f"{web.url}/v2", check="renewed")
             process.signal(signal.SIGHUP)
-            eventually(lambda: any("/v2" in asked.path for asked in web.asked), within=20)
+            eventually(lambda: asked(web, "/v2"), within=20)
             process.signal(signal.SIGTERM)
             assert process.wait(20) == 0
             assert "Traceback" not in process.output()
-        looks = rows(project, "SELECT count(*) FROM look")
-        assert looks == [(len(web.asked),)]
+        renewed = "SELECT count(*) FROM look, spot ON look.spot = spot.id WHERE name = 'renewed'"
+        assert rows(project, renewed) == [(asked(web, "/v2"),)]
 
 
 def test_a_second_watcher_is_refused_with_who_the_first_one_is(project: Project) -> None:
