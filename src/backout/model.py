@@ -395,6 +395,8 @@ class Command:
     env: tuple[tuple[str, str], ...] = ()
     timeout: float = 600.0
     key: str = ""
+    brief: bool = False
+    """Our own, and it leaves no process behind: it needs no process group to itself."""
 
 
 @dataclass(frozen=True, slots=True)

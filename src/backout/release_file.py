@@ -20,13 +20,13 @@ def write(transport: Transport, home: str, release: Release, run: str) -> Result
         f"printf '%s\\n' {shlex.quote(text)} > {path}.new\n"
         f"mv -f {path}.new {path}"
     )
-    return transport.run(Command(script, timeout=60.0))
+    return transport.run(Command(script, timeout=60.0, brief=True))
 
 
 def read(transport: Transport, home: str) -> Release | None:
     """The release on record, or None. Raises Unreachable."""
     path = _path(f"{home}/{NAME}")
-    found = transport.run(Command(f"cat {path} 2>/dev/null || true", timeout=60.0))
+    found = transport.run(Command(f"cat {path} 2>/dev/null || true", timeout=60.0, brief=True))
     try:
         data = json.loads(found.stdout)
         return Release(int(data["number"]), str(data["commit"]))

@@ -206,6 +206,13 @@ def test_a_changing_commands_killed_shell_leaves_its_end_unknown(web1: SshTransp
     assert recalled.state is State.UNKNOWN
 
 
+def test_a_changing_command_may_end_as_if_a_signal_had_ended_it(web1: SshTransport) -> None:
+    assert web1.run(Command("exit 143", key="run/step")).state is State.UNKNOWN
+    recalled = web1.recall("run/step", 5)
+    assert recalled is not None
+    assert (recalled.state, recalled.exit_code) == (State.FAILED, 143)
+
+
 # --- the link breaks ---------------------------------------------------------------------
 
 

@@ -3,8 +3,8 @@
 On a host the lease is a directory that appears whole or not at all::
 
     HOME/lock/{token,owner,run,fence,since,expires}    one line each
-    HOME/lock/step                                          a line for each command so far
-    HOME/fence                                              counts the acquisitions
+    HOME/lock/step                                     a line for each command so far
+    HOME/fence                                         counts the acquisitions
 
 It is taken, renewed and let go by one command each. Times are the host's own. A lease that
 expired still stands: the run that left it may be half done, so a person decides (`unlock`).
@@ -410,7 +410,7 @@ def _ask(
 ) -> Result:
     given = "".join(f"{name}={quote(value)}\n" for name, value in values.items())
     text = f"h={path(transport.home)}\n{given}{script}"
-    return transport.run(Command(text, timeout=timeout))
+    return transport.run(Command(text, timeout=timeout, brief=True))
 
 
 def _standing(transport: ShellTransport, text: str) -> Standing:

@@ -55,7 +55,14 @@ class LocalTransport(ShellTransport):
     def close(self) -> None:
         """Nothing is held."""
 
-    def _execute(self, text: str, timeout: float, *, private: bool = False) -> Ran:  # noqa: ARG002
+    def _execute(
+        self,
+        text: str,
+        timeout: float,
+        *,
+        private: bool = False,  # noqa: ARG002 - every text goes over stdin here
+        brief: bool = False,  # noqa: ARG002 - every shell has a group of its own here
+    ) -> Ran:
         ran = Ran(Capture(self._mark), Capture(self._mark))
         try:
             process = subprocess.Popen(

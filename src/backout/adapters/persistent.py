@@ -3,7 +3,8 @@
 A channel of its own costs a command ten packets here, and there a fork of sshd and a login
 shell. Here it costs one packet there and a few back. Each command still runs in a fresh `sh` that
 leads a session, and so a process group, of its own (util-linux and busybox have `setsid`; a host
-without it keeps to the other way); what it says on each stream ends with a line of ours.
+without it keeps to the other way); a brief one of ours is a fork and shares the shell's group.
+What is said on each stream ends with a line of ours.
 """
 
 from __future__ import annotations
@@ -30,9 +31,10 @@ GLANCE = 0.3
 _START = r"""
 bo_run() {
   setsid sh -c "$1" </dev/null &
-  wait $!; set -- $?; kill -0 -$! 2>/dev/null; set -- "$1" $?
-  echo "MARK over $1 $2"; echo "MARK over" >&2
+  wait $!; set -- $?; kill -0 -$! 2>/dev/null; bo_over "$1" $?
 }
+bo_brief() { (eval "$1") </dev/null; bo_over $? 1; }
+bo_over() { echo "MARK over $1 $2"; echo "MARK over" >&2; }
 bo_lib='LIBRARY'
 """.replace("'LIBRARY'", quote(LIBRARY))
 
@@ -53,7 +55,7 @@ class PersistentShell:
         """Whether it may be given a command without asking whether the link still stands."""
         return not self._channel.closed and time.monotonic() - self._spoke < IDLE
 
-    def run(self, text: str, ran: Ran, timeout: float) -> bool:
+    def run(self, text: str, ran: Ran, timeout: float, *, brief: bool = False) -> bool:
         """Run a text and gather what it says into `ran`; False when the shell is of no more use:
         the time was up, the link was lost or gave no answer, or the command left somebody who
         may still speak. A text that certainly never began has an exit status and no process id.
@@ -61,7 +63,8 @@ class PersistentShell:
         self._channel.settimeout(self._patience)
         before, common, after = text.partition(LIBRARY)
         words = f'{quote(before)}"$bo_lib"{quote(after)}' if common else quote(text)
-        self._channel.sendall(f"{self._opening}bo_run {words}\n".encode())
+        how = "bo_brief" if brief else "bo_run"
+        self._channel.sendall(f"{self._opening}{how} {words}\n".encode())
         self._opening = ""
         out, err = _Stream(ran.out, self._mark), _Stream(ran.err, self._mark)
         deadline = ran.began + timeout
@@ -76,7 +79,7 @@ class PersistentShell:
                 return False
         self._spoke = time.monotonic()
         status, alone = (int(word) for word in out.last.split())
-        if status <= 128 or (alone and ran.word == "read"):
+        if status <= 128 or (alone and ran.word != "run"):
             ran.exit_code = status
         return bool(alone)
 

@@ -358,7 +358,7 @@ class ShellTransport(ABC):
             text = noted(command, env, self._mark, self.home, self.token)
         else:
             text = plain(command, env, self._mark)
-        ran = self._execute(text, command.timeout, private=bool(env))
+        ran = self._execute(text, command.timeout, private=bool(env), brief=command.brief)
         if ran.exit_code is None:
             return self._timed_out(command.key, ran) if ran.timed_out else ran.unknown(ran.cut)
         return self._judged(command.key, ran) if command.key else ran.ended()
@@ -384,9 +384,12 @@ class ShellTransport(ABC):
         """Let go of the machine."""
 
     @abstractmethod
-    def _execute(self, text: str, timeout: float, *, private: bool = False) -> Ran:
-        """Run a shell text and gather what it says; `private` text stands in no argv. At the
-        timeout its process group is ended. Raises Unreachable when it certainly never began."""
+    def _execute(
+        self, text: str, timeout: float, *, private: bool = False, brief: bool = False
+    ) -> Ran:
+        """Run a shell text and gather what it says; `private` text stands in no argv, a `brief`
+        one leaves no process behind. At the timeout its process group is ended. Raises
+        Unreachable when it certainly never began."""
 
     @abstractmethod
     def _end(self, pid: int) -> None:
@@ -405,7 +408,7 @@ class ShellTransport(ABC):
 
     def _look_up(self, key: str) -> Ran:
         for _ in range(2):
-            ran = self._execute(recall(key, self._mark, self.home), LOOK)
+            ran = self._execute(recall(key, self._mark, self.home), LOOK, brief=True)
             if ran.exit_code is not None:
                 return ran
         raise Unreachable(
@@ -442,7 +445,7 @@ class ShellTransport(ABC):
         if capture.size <= KEPT:
             return
         text = plain(Command(rest(key, stream, self.home)), (), self._mark)
-        ran = self._execute(text, LOOK)
+        ran = self._execute(text, LOOK, brief=True)
         size, _, tail = ran.out.kept().partition(b"\n")
         if ran.exit_code == 0:
             capture.replace_tail(int(size), tail)

@@ -190,20 +190,22 @@ class SshTransport(ShellTransport):
 
     # --- commands
 
-    def _execute(self, text: str, timeout: float, *, private: bool = False) -> Ran:
+    def _execute(
+        self, text: str, timeout: float, *, private: bool = False, brief: bool = False
+    ) -> Ran:
         direct = not private and len(text) <= DIRECT
-        ran = (direct and self._say(text, timeout)) or self._alone(text, timeout, private)
+        ran = (direct and self._say(text, timeout, brief)) or self._alone(text, timeout, private)
         if ran.timed_out:
             ran.cut = f"timed out after {timeout:g} s; {self._ended(ran.pid)}"
         return ran
 
-    def _say(self, text: str, timeout: float) -> Ran | None:
+    def _say(self, text: str, timeout: float, brief: bool) -> Ran | None:
         """Run a text in the shell that stays; None, and nothing began, where none is to be had."""
         if not self._keeps_shell or not self._speaking.acquire(blocking=False):
             return None
         ran = Ran(Capture(self._mark), Capture(self._mark))
         try:
-            if not self._persistent().run(text, ran, timeout):
+            if not self._persistent().run(text, ran, timeout, brief=brief):
                 self._retire()
         except BROKEN:  # what was sent is torn, and a shell runs nothing of a torn text
             self._retire()
