@@ -206,14 +206,15 @@ def _batches(
 ) -> Iterator[BatchPlan]:
     counts = tuple(sizes(target.rollout.batches, len(hosts))) or (0,)
     stage = steps[0][0] if steps else "all"
+    wanted = [(index, step, frozenset(_on(step, target, hosts))) for index, step in steps]
     start = 0
     for number, size in enumerate(counts, start=1):
         batch = tuple(hosts[start : start + size])
         actions = tuple(
             Action(f"steps/{index}@{name}", step, name)
             for name in batch
-            for index, step in steps
-            if name in _on(step, target, batch)
+            for index, step, on in wanted
+            if name in on
         )
         label = f"{stage}.{number}"
         settle = _settle(f"settle/{label}", runbook, target, batch, "settle")

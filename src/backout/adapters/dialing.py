@@ -146,8 +146,8 @@ class KnownHosts:
         return [
             entry.key
             for entry in self._entries
-            if entry.key.get_base64() not in self._revoked
-            and any(_same_host(name, listed) for listed in entry.hostnames)
+            if any(_same_host(name, listed) for listed in entry.hostnames)
+            and entry.key.get_base64() not in self._revoked
         ]
 
     def _add(self, line: str) -> None:

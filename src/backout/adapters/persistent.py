@@ -29,8 +29,9 @@ GLANCE = 0.3
 # A status above 128 may be a signal's, and then the command may have left a part of itself
 # running: whether its group is empty is said beside the status.
 _START = r"""
+bo_kept=1; echo "MARK begun" >&2
 bo_run() {
-  setsid sh -c "$1" </dev/null &
+  setsid sh -c "bo_kept=1; $1" </dev/null &
   wait $!; set -- $?; kill -0 -$! 2>/dev/null; bo_over "$1" $?
 }
 bo_brief() { (eval "$1") </dev/null; bo_over $? 1; }
@@ -64,6 +65,8 @@ class PersistentShell:
         before, common, after = text.partition(LIBRARY)
         words = f'{quote(before)}"$bo_lib"{quote(after)}' if common else quote(text)
         how = "bo_brief" if brief else "bo_run"
+        if not self._opening:
+            ran.err.begin()
         self._channel.sendall(f"{self._opening}{how} {words}\n".encode())
         self._opening = ""
         out, err = _Stream(ran.out, self._mark), _Stream(ran.err, self._mark)

@@ -2,7 +2,7 @@
 
 Every command runs in a POSIX shell of its own that leads its process group. That shell first
 says `MARK PID WORD` on both streams, so that whatever a login shell printed before is dropped
-and a timeout can end the group.
+and a timeout can end the group; where a shell stays (`bo_kept`), stderr needs no such mark.
 
 A command with a key runs under a *note*, three files beside the host's lease::
 
@@ -35,6 +35,8 @@ GRACE = 2.0
 """How long a process group that was asked to end is waited for before it is killed."""
 LOOK = 30.0
 """The timeout of our own short commands."""
+MARK = f"backout-{secrets.token_hex(6)}"
+"""What stands before the words of our own on a stream; nobody else can know it."""
 
 quote = shlex.quote
 
@@ -92,7 +94,7 @@ bo_ended() {
   bo_r= bo_e=; { read -r bo_r bo_e <"$bo_note.end"; } 2>/dev/null; [ "$bo_e" = end ]
 }
 bo_say() {
-  trap '' PIPE; echo "$bo_mark $$ $*"; echo "$bo_mark $$" >&2; trap - PIPE
+  trap '' PIPE; echo "$bo_mark $$ $*"; [ "$bo_kept" ] || echo "$bo_mark $$" >&2; trap - PIPE
 }
 bo_show() {
   [ ! -s "$bo_note.out" ] || head -c LIMIT "$bo_note.out"
@@ -172,7 +174,8 @@ def _whole(text: str) -> str:
 
 def plain(command: Command, env: Iterable[tuple[str, str]], mark: str) -> str:
     """A command that only reads."""
-    return _whole(f"echo {mark} $$ read; echo {mark} $$ >&2\n{_body(command, env)}")
+    said = f'echo {mark} $$ read; [ "$bo_kept" ] || echo {mark} $$ >&2'
+    return _whole(f"{said}\n{_body(command, env)}")
 
 
 def noted(
@@ -230,6 +233,10 @@ class Capture:
         self._before = b""
         self._head = bytearray()
         self._tail = bytearray()
+
+    def begin(self) -> None:
+        """No mark is to be waited for: the next byte is the command's."""
+        self.words = ("begun",)
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes."""
@@ -349,7 +356,7 @@ class ShellTransport(ABC):
         self.token = ""
         """The lease's token; while it is set, nothing that changes runs under another's lease."""
         self._vault = vault
-        self._mark = f"backout-{secrets.token_hex(6)}"
+        self._mark = MARK
 
     def run(self, command: Command) -> Result:
         """Run `command` to its end; see `ports.Transport`."""
