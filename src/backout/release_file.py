@@ -12,14 +12,10 @@ NAME = "release.json"
 
 
 def write(transport: Transport, home: str, release: Release, run: str) -> Result:
-    """Put the release on record, whole or not at all. Raises Unreachable."""
+    """Put the release on record; a torn record reads as none. Raises Unreachable."""
     text = json.dumps({"number": release.number, "commit": release.commit, "run": run})
     folder, path = _path(home), _path(f"{home}/{NAME}")
-    script = (
-        f"[ -d {folder} ] || mkdir -p {folder}\n"
-        f"printf '%s\\n' {shlex.quote(text)} > {path}.new\n"
-        f"mv -f {path}.new {path}"
-    )
+    script = f"[ -d {folder} ] || mkdir -p {folder}\nprintf '%s\\n' {shlex.quote(text)} > {path}"
     return transport.run(Command(script, timeout=60.0, brief=True))
 
 

@@ -193,6 +193,22 @@ def test_an_expired_lease_is_not_taken_silently_but_unlock_takes_it(
         pass
 
 
+def test_what_a_power_cut_left_of_a_lease_says_how_it_is_removed(
+    fleet: Fleet, lock: LeaseLock
+) -> None:
+    remains = fleet.home("web1") / "lock"
+    remains.mkdir(parents=True)
+    (remains / "since").write_text("1700000000\n")
+    web1 = fleet.transports("web1")
+    with pytest.raises(Held) as caught, lock.hold(web1, "run-8"):
+        pytest.fail("took what somebody had not let go of")
+    assert caught.value.what == "web1 was let go this moment by another run"
+    assert caught.value.next == ("try again; when it stays so: invoke unlock --target prod")
+    take(web1, "prod")
+    with lock.hold(web1, "run-8"):
+        pass
+
+
 def test_a_living_lease_is_taken_only_by_force_and_then_fences_its_run(
     fleet: Fleet, lock: LeaseLock, tmp_path: Path
 ) -> None:

@@ -6,8 +6,9 @@ On a host the lease is a directory that appears whole or not at all::
     HOME/lock/step                                     a line for each command so far
     HOME/fence                                         counts the acquisitions
 
-It is taken, renewed and let go by one command each. Times are the host's own. A lease that
-expired still stands: the run that left it may be half done, so a person decides (`unlock`).
+It is taken, renewed and let go by one command each. It vanishes file by file, and what is left
+when the power fails just then still counts. Times are the host's own. A lease that expired still
+stands: the run that left it may be half done, so a person decides (`unlock`).
 """
 
 from __future__ import annotations
@@ -116,10 +117,7 @@ now=$(date +%s)
 echo $((now + ttl)) >"$h/lock/expires"
 """
 
-_RELEASE = r"""
-gone=$h/lock.$t.gone
-mv "$h/lock" "$gone"; rm -rf "$gone"
-""".rstrip()
+_RELEASE = 'rm -rf "$h/lock"'
 _OUTPUT = r""" "$h/notes/$r"/*.out "$h/notes/$r"/*.err"""
 """What a run's commands printed, which only an unfinished run may have to ask for."""
 
@@ -268,12 +266,12 @@ def held(standing: Standing, target: str) -> Held:
     """The refusal, with who holds the host, since when and at which step."""
     lease = standing.lease
     unlock = f"invoke unlock --target {target}"
-    if lease is None:
+    if lease is None or not lease.run:
         return Held(
             f"{standing.host} was let go this moment by another run",
             where=standing.host,
             state="nothing was changed",
-            next="try again",
+            next=f"try again; when it stays so: {unlock}",
         )
     step = f", at the step {lease.step}" if lease.step else ""
     expired = (
