@@ -181,13 +181,13 @@ def test_a_deploy_from_another_machine_makes_the_checks_wait(fleet: Yard) -> Non
 
 
 def test_a_thousand_checks_on_two_cores_keep_their_schedule(project: Project) -> None:
-    """Each every half a minute: in half a minute and a little, each is looked at again."""
+    """Each every minute: in a third of a minute about a third of them is looked at again."""
     with Web() as web:
         checks = {
             f"check-{n}": {
                 "http": f"{web.url}/{n}",
                 "expect": ["status == 200"],
-                "every": "30s",
+                "every": "60s",
             }
             for n in range(1000)
         }
@@ -195,14 +195,15 @@ def test_a_thousand_checks_on_two_cores_keep_their_schedule(project: Project) ->
         with watching(project) as process:
             eventually(lambda: count(project) >= 1000, within=90)  # everything once
             begun, since = count(project), time.time()
-            eventually(lambda: time.time() - since > 33, within=60)
-            again = rows(project, f"SELECT DISTINCT spot FROM look WHERE seq > {begun}")
+            eventually(lambda: time.time() - since > 20, within=60)
+            again = rows(project, f"SELECT spot FROM look WHERE seq > {begun}")
             process.signal(signal.SIGTERM)
             assert process.wait(30) == 0
         told = process.output(100_000)
     assert "missed" not in told
     assert "still runs" not in told
-    assert len(again) == 1000
+    assert len(set(again)) == len(again)
+    assert 250 < len(again) < 420
 
 
 def count(project: Project) -> int:

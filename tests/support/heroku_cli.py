@@ -22,7 +22,8 @@ class HerokuCli:
             raise MissingTool("node")
         script = Path(node_program("heroku"))
         path = f"{script.parent}:{SYSTEM_PATH}"
-        self._env = {**heroku.environment, "HOME": str(home), "PATH": path}
+        own = {"HOME": str(home), "PATH": path, "HEROKU_DISABLE_AUTOUPDATE": "1"}
+        self._env = {**heroku.environment, **own}
         self._argv = [program("ip"), "netns", "exec", network, node, str(script.resolve())]
 
     def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
