@@ -230,6 +230,23 @@ def test_a_living_lease_is_taken_only_by_force_and_then_fences_its_run(
     assert (tmp_path / "log").read_text() == "1\n3\n"
 
 
+def test_a_run_does_not_go_on_beneath_another_that_was_there_since(
+    fleet: Fleet, lock: LeaseLock
+) -> None:
+    web1, fresh = fleet.transports("web1"), fleet.transports("web1")
+    for run in ("run-7", "run-7", "run-8"):
+        with lock.hold(web1, run):
+            pass
+    with pytest.raises(Refused) as caught, lock.hold(fresh, "run-7"):
+        pytest.fail("went on beneath run-8")
+    assert str(caught.value) == (
+        "run run-7 cannot go on: run run-8 was on web1 since (web1)\n"
+        "state: nothing was changed\n"
+        "next:  invoke status --target prod; then: invoke unlock --target prod --force"
+    )
+    assert fleet.locked() == []
+
+
 def test_only_ones_own_lease_is_let_go(fleet: Fleet, lock: LeaseLock) -> None:
     others = fleet.transports("web1")
     other = LeaseLock("prod").hold(others, "run-8")

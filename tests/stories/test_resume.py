@@ -332,7 +332,14 @@ def test_a_run_whose_lease_was_taken_cannot_go_on_over_the_new_one(
     other.let_go("new")
     code, told = ended(process)
     assert code == 0, told
-    assert fleet.say("abort").code == 4
+    for verb in ("resume", "abort"):  # it would build on, or take back, from beneath the new one
+        said = fleet.say(verb)
+        assert said.code == 3, said.out + said.err
+        assert "was on web1 since" in said.data["error"]["what"]
+        assert said.data["error"]["next"].endswith("invoke unlock --target prod --force")
+    given_up = fleet.say("unlock", "--force", "--yes")
+    assert (given_up.code, bool(given_up.data["given_up"])) == (0, True)
+    assert fleet.exists("New-web1")
 
 
 def expire(bed: SshdBed) -> None:

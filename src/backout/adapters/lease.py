@@ -4,7 +4,7 @@ On a host the lease is a directory that appears whole or not at all::
 
     HOME/lock/{token,owner,run,fence,since,expires}    one line each
     HOME/lock/step                                     a line for each command so far
-    HOME/fence                                         counts the acquisitions
+    HOME/fence                                         counts the acquisitions, names the last
 
 It is taken, renewed and let go by one command each. It vanishes file by file, and what is left
 when the power fails just then still counts. Times are the host's own. A lease that expired still
@@ -62,6 +62,10 @@ _ACQUIRE = (
     r"""
 umask 077
 now=$(date +%s) new=$h/lock.$t
+fence=0 last=; [ ! -e "$h/fence" ] || read -r fence last <"$h/fence" || :
+if [ -e "$h/notes/$r/held" ] && [ "$last" != "$run" ] && [ ! -d "$h/lock" ]; then
+  echo "$last"; exit 76
+fi
 mkdir -p "$h/notes/$r" "$new"
 [ -e "$h/notes/$r/boot" ] || {
   b=-; { IFS= read -r b </proc/sys/kernel/random/boot_id; } 2>/dev/null || :
@@ -87,9 +91,8 @@ fi
 set -- "$h"/notes/*
 [ $# -le FEW ] || find "$h/notes" -mindepth 1 -maxdepth 1 -type d ! -name "$r" -mtime +KEEP \
   -exec rm -rf {} + 2>/dev/null || :
-fence=0; [ ! -e "$h/fence" ] || read -r fence <"$h/fence" || :
 fence=$((${fence:-0} + 1))
-echo $fence >"$h/fence"; echo $fence >"$h/lock/fence"
+echo "$fence $run" >"$h/fence"; echo $fence >"$h/lock/fence"; echo $fence >"$h/notes/$r/held"
 """.replace("FEW", str(FEW))
     .replace("KEEP", str(KEEP_DAYS))
     .replace("SPARE", str(SPARE))
@@ -212,6 +215,8 @@ class LeaseLock:
         result = _ask(transport, values, _SHOW + _ACQUIRE + _EXCLUDE)
         if result.exit_code == 75:
             raise held(_standing(transport, result.stdout), self._target)
+        if result.exit_code == 76:
+            raise _overtaken(transport, run, result.stdout.strip(), self._target)
         if not result.ok:
             self._release([transport], token)
             raise Refused(
@@ -285,6 +290,17 @@ def held(standing: Standing, target: str) -> Held:
         where=standing.host,
         state=f"nothing was changed; {expired}",
         next=f"{unlock} is safe" if standing.expired else f"wait for it, or: {unlock}",
+    )
+
+
+def _overtaken(transport: ShellTransport, run: str, last: str, target: str) -> Refused:
+    """A run that goes on would build on what it left, or take it back from beneath the other."""
+    name = transport.host.name
+    return Refused(
+        f"run {run} cannot go on: {f'run {last}' if last else 'another'} was on {name} since",
+        where=name,
+        state="nothing was changed",
+        next=f"invoke status --target {target}; then: invoke unlock --target {target} --force",
     )
 
 
