@@ -18,7 +18,7 @@ from backout.templating import CannotRender, Known, SecretRef
 from backout.validation import did_you_mean
 
 _HOST = ("name", "address", "port", "user", "groups", "vars")
-_RUN = ("id", "user", "started", "message")
+_RUN = ("id", "user", "started")
 _RELEASE = ("number", "commit", "previous")
 _SERVICE = ("name", "directory")
 _SOURCE = ("repository", "directory", "branch")
@@ -71,7 +71,6 @@ def _known(
         "target": ("name",),
         "run": _RUN,
         "release": _RELEASE,
-        "baseline": None,
         "saved": saved,
         "vars": None,
         "secrets": None,
@@ -476,8 +475,8 @@ class _TargetJudge(_Judge):
 
     def check(self, trail: Trail, check: Check) -> Iterator[Mistake]:
         kind = self.tables.probes[check.kind]
-        known = _known(self.noun, check.on, self.saved)
-        facts = {**_bare(known), **dict.fromkeys(kind.names)}
+        known = _known(self.noun, check.on, self.saved, run=("id",))
+        facts = {**_bare(known), **dict.fromkeys(("baseline", *kind.names))}
         proves = check.expect or getattr(kind, "judges_itself", False)
         if not proves and not _doubted(self.said, trail, "expect"):
             yield self.at(trail, "a check without expect proves nothing; add expect: […]")

@@ -303,6 +303,30 @@ diagnose:
     ]
 
 
+def test_a_name_that_no_run_gives_to_a_step_is_no_name_there(project: Path) -> None:
+    text = """\
+steps:
+  - {name: a, run: "echo {{ run.id }} {{ run.user }} {{ run.started }}", readonly: true}
+  - {name: b, run: "echo {{ run.message }}", readonly: true}
+  - {name: c, run: "true", readonly: true, when: "baseline.verdict == 'pass'"}
+"""
+    assert said(lambda: runbook(text)) == [
+        "3 steps[1].run: 'run.message' is not defined",
+        "4 steps[2].when: 'baseline' is not defined here",
+    ]
+
+
+def test_a_check_knows_the_runs_id_and_its_expectation_the_baseline(project: Path) -> None:
+    check = '{http: "http://x/{{ run.id }}", expect: ["baseline.verdict == \'pass\'"]}'
+    assert target(f"checks: {{a: {check}}}").checks["a"].expect
+    text = '{http: "http://x/{{ run.user }}{{ baseline.verdict }}", expect: ["run.started == 1"]}'
+    assert said(lambda: target(f"checks: {{a: {text}}}")) == [
+        "1 checks.a.expect[0]: 'run.started' is not defined",
+        "1 checks.a.http: 'baseline' is not defined here",
+        "1 checks.a.http: 'run.user' is not defined",
+    ]
+
+
 def test_a_mistake_hides_no_other_one_of_the_same_step(project: Path) -> None:
     text = """\
 sumary: x
