@@ -144,6 +144,8 @@ class _Entry:
     next: float
     running: bool = False
     version: int = 0
+    hastened: bool = False
+    """The next look is not a tick of the rhythm."""
 
 
 @dataclass(slots=True)
@@ -175,6 +177,7 @@ class Timetable(Generic[K]):
         entry = self.entries.get(key)
         if entry is not None and moment < entry.next:
             self._at(key, moment)
+            entry.hastened = True
 
     def take(self, now: float) -> list[Tick[K]]:
         """All that is due, at most one tick of each; those that run are running now."""
@@ -190,6 +193,8 @@ class Timetable(Generic[K]):
 
     def _tick(self, key: K, entry: _Entry, due: float, now: float) -> Tick[K]:
         missed = entry.rhythm.between(due, now)
+        if entry.hastened and missed:
+            missed -= 1  # the tick that has come meanwhile is the one that runs
         due = entry.rhythm.last(due, now)
         tick = Tick(key, due, missed, overlapped=entry.running, late=now - due > LATE)
         entry.running = entry.running or tick.runs
@@ -212,7 +217,7 @@ class Timetable(Generic[K]):
 
     def _at(self, key: K, moment: float) -> None:
         entry = self.entries[key]
-        entry.next = moment
+        entry.next, entry.hastened = moment, False
         self._count += 1
         entry.version = self._count
         heapq.heappush(self._heap, (moment, self._count, entry.version, key))

@@ -113,6 +113,18 @@ def test_while_in_doubt_a_check_is_looked_at_sooner() -> None:
     assert table.next() == MINUTELY.after(first + 15)
 
 
+def test_a_hastened_look_that_comes_with_the_next_tick_has_missed_nothing() -> None:
+    table = Timetable[str]()
+    table.plan({"alive": MINUTELY}, NOON)
+    first = MINUTELY.after(NOON)
+    table.hasten("alive", first - 0.1)
+    (tick,) = due(table, first + 0.1)
+    assert (tick.due, tick.missed, tick.runs) == (first, 0, True)
+    table.ended("alive")
+    (tick,) = due(table, MINUTELY.after(MINUTELY.after(first)))
+    assert tick.missed == 1, "this one was not hastened"
+
+
 def test_quick_is_never_slower_than_usual_nor_faster_than_five_seconds() -> None:
     assert Rhythm("x", 2.0).quick() == 2.0
     assert Rhythm("x", 8.0).quick() == 5.0

@@ -30,7 +30,7 @@ from typing import TypeVar, cast
 
 from backout.adapters.shell import ShellTransport, path, quote, run_name
 from backout.errors import BackoutError, Held, Incomplete, Interrupted, Refused, Unreachable
-from backout.model import Command, Lease, Result
+from backout.model import Command, Lease, Result, State
 from backout.ports import Transport
 
 T = TypeVar("T")
@@ -228,10 +228,13 @@ class LeaseLock:
     def _release(self, hosts: Sequence[ShellTransport], token: str, ended: str = "") -> None:
         """Let go; what a run printed that has `ended` is kept by the journal alone."""
         script = _MINE + _RELEASE + (_OUTPUT if ended else "")
+        values = {"t": token, "r": run_name(ended)}
 
         def release(transport: ShellTransport) -> None:
             try:
-                result = _ask(transport, {"t": token, "r": run_name(ended)}, script)
+                result = _ask(transport, values, script)
+                if result.state is State.UNKNOWN:  # to let go twice is to let go once
+                    result = _ask(transport, values, script)
             except Unreachable as error:
                 self._warn(f"the lease on {transport.host.name} stays: {error.what}")
                 return
