@@ -396,7 +396,7 @@ class Command:
     timeout: float = 600.0
     key: str = ""
     brief: bool = False
-    """Our own, and it leaves no process behind: it needs no process group to itself."""
+    """It certainly leaves no process behind, and needs no process group to itself."""
 
 
 @dataclass(frozen=True, slots=True)

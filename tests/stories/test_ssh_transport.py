@@ -179,6 +179,30 @@ def test_one_connection_serves_a_whole_run(web1: SshTransport, host: SshdHost) -
     assert host.log.count("Accepted publickey") == 1
 
 
+@pytest.mark.parametrize("busy", [False, True], ids=["", "beside another"])
+def test_a_command_does_not_find_itself_among_the_processes(
+    web1: SshTransport, host: SshdHost, key: str, busy: bool
+) -> None:
+    occupied = threading.Thread(target=web1.run, args=[Command("echo >here; cat >gone")])
+    subprocess.run(["mkfifo", str(host.home / "gone")], check=True)
+    if busy:
+        occupied.start()
+        eventually((host.home / "here").exists, saying="the other command")
+    assert web1.run(Command("pgrep -f unheard-of", key=key)).exit_code == 1
+    ended = web1.run(Command("pkill -f unheard-of || echo none", key=key and f"{key}-2"))
+    assert ended.stdout == "none\n"
+    if busy:
+        (host.home / "gone").read_text()
+        occupied.join()
+
+
+def test_a_script_sees_its_own_process_id_and_nothing_of_ours(web1: SshTransport) -> None:
+    first, second = (web1.run(Command("echo $$; env")).stdout.split("\n", 1) for _ in range(2))
+    assert first[0] != second[0]
+    assert "BACKOUT" not in first[1]
+    assert "bo_" not in first[1]
+
+
 def test_a_host_without_setsid_has_a_channel_for_each_command(
     web1: SshTransport, host: SshdHost, key: str
 ) -> None:
@@ -314,7 +338,7 @@ web1.run(Command(script, key="run/step"))
 def test_a_killed_deployers_command_is_waited_for_or_ended(
     web1: SshTransport, host: SshdHost, sshd_bed: SshdBed, patient: bool
 ) -> None:
-    script = "echo x >>begun; while [ ! -e go ]; do sleep 0.05; done; echo finished"
+    script = "echo $$ >>begun; while [ ! -e go ]; do sleep 0.05; done; echo finished"
     given = settings(sshd_bed).model_dump_json()
     argv = [sys.executable, "-c", _DEPLOYER, web1.host.model_dump_json(), given, HOME, script]
     deployer = subprocess.Popen(argv, start_new_session=True)
@@ -327,8 +351,8 @@ def test_a_killed_deployers_command_is_waited_for_or_ended(
     assert result is not None
     assert result.state is (State.DONE if patient else State.UNKNOWN)
     assert result.stdout == ("finished\n" if patient else "")
-    assert (host.home / "begun").read_text() == "x\n"
-    assert not any("begun" in args for args in host.machine.processes().values())
+    (began,) = (host.home / "begun").read_text().split()
+    assert int(began) not in host.machine.processes()
 
 
 # --- who is at the other end -------------------------------------------------------------

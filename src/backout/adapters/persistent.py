@@ -1,10 +1,12 @@
 """A shell that stays on the machine: one channel, and in it one command after another.
 
 A channel of its own costs a command ten packets here, and there a fork of sshd and a login
-shell. Here it costs one packet there and a few back. Each command still runs in a fresh `sh` that
+shell. Here it costs one packet there and a few back. A command still runs in a fresh `sh` that
 leads a session, and so a process group, of its own (util-linux and busybox have `setsid`; a host
-without it keeps to the other way); a brief one of ours is a fork and shares the shell's group.
-What is said on each stream ends with a line of ours.
+without it keeps to the other way). A brief one, which leaves no process behind, is a fork and
+shares the shell's group. What is said on each stream ends with a line of ours.
+
+The text of a command stands in no argument on the machine: `pgrep -f` would find it there.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ GLANCE = 0.3
 _START = r"""
 bo_kept=1; echo "MARK begun" >&2
 bo_run() {
-  setsid sh -c "bo_kept=1; $1" </dev/null &
+  BACKOUT_TEXT=$1 setsid sh -c 'bo_kept=1 bo_text=$BACKOUT_TEXT
+    unset BACKOUT_TEXT; eval "$bo_text"' </dev/null &
   wait $!; set -- $?; kill -0 -$! 2>/dev/null; bo_over "$1" $?
 }
 bo_brief() { (eval "$1") </dev/null; bo_over $? 1; }

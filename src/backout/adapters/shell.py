@@ -1,8 +1,8 @@
 """Shell text: the one place where it is composed and quoted, and its answers are read.
 
-Every command runs in a POSIX shell of its own that leads its process group. That shell first
-says `MARK PID WORD` on both streams, so that whatever a login shell printed before is dropped
-and a timeout can end the group; where a shell stays (`bo_kept`), stderr needs no such mark.
+Every command runs in a POSIX shell of its own. That shell first says `MARK PID WORD` on both
+streams, so that whatever a login shell printed before is dropped and a timeout can end the
+process group that PID leads; where a shell stays (`bo_kept`), stderr needs no such mark.
 
 A command with a key runs under a *note*, three files beside the host's lease::
 
@@ -40,6 +40,8 @@ MARK = f"backout-{secrets.token_hex(6)}"
 
 quote = shlex.quote
 
+_SEPARATE = re.compile(r"\$\$|\$\{\$|(?<![&<>])&(?![&>])|\bkill\b")
+"""What in a script asks for a process of its own: `$$`, something in the background, signals."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 
@@ -365,7 +367,8 @@ class ShellTransport(ABC):
             text = noted(command, env, self._mark, self.home, self.token)
         else:
             text = plain(command, env, self._mark)
-        ran = self._execute(text, command.timeout, private=bool(env), brief=command.brief)
+        brief = command.brief or not (command.key or _SEPARATE.search(command.script))
+        ran = self._execute(text, command.timeout, private=bool(env), brief=brief)
         if ran.exit_code is None:
             return self._timed_out(command.key, ran) if ran.timed_out else ran.unknown(ran.cut)
         return self._judged(command.key, ran) if command.key else ran.ended()

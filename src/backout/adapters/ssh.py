@@ -31,14 +31,14 @@ from paramiko.ssh_exception import NoValidConnectionsError
 
 from backout.adapters.dialing import BROKEN, Dialer, hang_up, hops, translated
 from backout.adapters.persistent import PersistentShell
-from backout.adapters.shell import LOOK, Capture, Ran, ShellTransport, end_group, plain, quote
+from backout.adapters.shell import LOOK, Capture, Ran, ShellTransport, end_group, plain
 from backout.errors import Unreachable
 from backout.model import Command, Host, Ssh
 from backout.ports import Vault
 
 SHELL = "exec /bin/sh"
-DIRECT = 60_000
-"""A longer text does not fit into the argument of one exec request everywhere."""
+LONG = 60_000
+"""A longer text does not fit into one variable of a process everywhere."""
 QUIET = 0.3
 """How long a finished command's output may stay open, held by a child it left behind."""
 PATIENCE = 3
@@ -59,7 +59,6 @@ class SshTransport(ShellTransport):
         self._connection: fabric.Connection | None = None
         self._opening = threading.Lock()
         self._turn = threading.Lock()
-        self._by_stdin = False
         self._speaking = threading.Lock()
         self._shell: PersistentShell | None = None
         self._kept = ExitStack()
@@ -193,8 +192,8 @@ class SshTransport(ShellTransport):
     def _execute(
         self, text: str, timeout: float, *, private: bool = False, brief: bool = False
     ) -> Ran:
-        direct = not private and len(text) <= DIRECT
-        ran = (direct and self._say(text, timeout, brief)) or self._alone(text, timeout, private)
+        shared = not private and len(text) <= LONG
+        ran = (shared and self._say(text, timeout, brief)) or self._alone(text, timeout)
         if ran.timed_out:
             ran.cut = f"timed out after {timeout:g} s; {self._ended(ran.pid)}"
         return ran
@@ -238,16 +237,12 @@ class SshTransport(ShellTransport):
         with suppress(*BROKEN):
             self._kept.close()
 
-    def _alone(self, text: str, timeout: float, private: bool) -> Ran:
+    def _alone(self, text: str, timeout: float) -> Ran:
         """Run a text on a channel of its own."""
-        ran = self._converse(text, timeout, by_stdin=private or self._by_stdin)
+        ran = self._converse(text, timeout)
         if ran.exit_code is not None and not ran.pid:
-            # The login shell did not understand the request (csh, fish): no line of ours ran.
-            self._by_stdin = True
-            ran = self._converse(text, timeout, by_stdin=True)
-            if ran.exit_code is not None and not ran.pid:
-                said = ran.err.preamble or ran.out.preamble or f"exit {ran.exit_code}"
-                raise Unreachable(f"{self.host.name} starts no shell: {said[-300:]}")
+            said = ran.err.preamble or ran.out.preamble or f"exit {ran.exit_code}"
+            raise Unreachable(f"{self.host.name} starts no shell: {said[-300:]}")
         return ran
 
     def _ended(self, pid: int) -> str:
@@ -262,29 +257,24 @@ class SshTransport(ShellTransport):
     def _end(self, pid: int) -> None:
         text = plain(Command(end_group(pid)), (), self._mark)
         try:
-            self._converse(text, LOOK, by_stdin=self._by_stdin)
+            self._converse(text, LOOK)
         except Unreachable:
             spare = SshTransport(self.host, self._dialer.ssh, self.home, self._vault, self._dialer)
             try:
-                spare._converse(text, LOOK, by_stdin=self._by_stdin)
+                spare._converse(text, LOOK)
             finally:
                 spare.close()
 
-    def _converse(self, text: str, timeout: float, *, by_stdin: bool) -> Ran:
-        """One exec request. A text with a secret goes over stdin; so does one that some login
-        shells would read differently."""
-        by_stdin = by_stdin or "\\" in text or len(text) > DIRECT
+    def _converse(self, text: str, timeout: float) -> Ran:
+        """One exec request. The text goes over stdin: every login shell understands that much,
+        and in an argument everybody on the host could read it."""
         ran = Ran(Capture(self._mark), Capture(self._mark))
         with self._channel() as channel, self._agent(channel):
             try:
-                channel.exec_command(SHELL if by_stdin else f"{SHELL} -c {quote(text)}")
-                if by_stdin:
-                    channel.settimeout(self._patience)
-                    channel.sendall(text.encode())
+                channel.exec_command(SHELL)
+                channel.settimeout(self._patience)
+                channel.sendall(text.encode())
             except BROKEN as error:
-                if not by_stdin:
-                    ran.cut = self._lost()
-                    return ran
                 if not channel.exit_status_ready():  # the shell never sees the end of the text
                     raise self._unreachable(error) from error
             self._listen(channel, ran, ran.began + timeout)
