@@ -164,6 +164,8 @@ WantedBy={self._wanted_by()}
             anywhere = bool(self.words.get("listen_anywhere"))
             Address.of(listen, anywhere=anywhere)
             said += ["--listen", listen, *(["--listen-anywhere"] if anywhere else [])]
+            for name in self.words.get("listen_name") or ():
+                said += ["--listen-name", name]
         if page := self.words.get("page"):
             said += ["--page", str((self.workplace.started_in / page).absolute())]
         return tuple(said)

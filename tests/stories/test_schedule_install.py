@@ -83,13 +83,15 @@ def test_watch_becomes_a_service_that_systemd_understands(machine: Machine) -> N
 
 
 def test_the_service_serves_the_page_where_it_is_told_to(machine: Machine) -> None:
-    words = ("schedule.install", "--user", "--yes", "--listen", "8642", "--page", "out side")
+    served = ("--listen", "8642", "--listen-name", "status.example.org", "--page", "out side")
+    words = ("schedule.install", "--user", "--yes", *served)
     below = machine.project.directory / "below"
     below.mkdir()
     said = warm.run(words, below, {**machine.project.env, **machine.env}, 60)
     assert said[0] == 0, said
     folder = below / "out side"
-    assert f'watch --listen 8642 --page "{folder}"\n' in machine.unit(".service")
+    command = f'watch --listen 8642 --listen-name status.example.org --page "{folder}"\n'
+    assert command in machine.unit(".service")
     assert verified(machine.units) == ""
 
 
