@@ -147,6 +147,12 @@ class _Entry:
     hastened: bool = False
     """The next look is not a tick of the rhythm."""
 
+    def following(self, now: float) -> float:
+        """When it is due after a look now. A tick of an interval that would come at the heels of
+        a hastened look is left out: that look was it."""
+        heels = self.rhythm.quick() if self.hastened and not self.rhythm.cron else 0.0
+        return self.rhythm.after(now + heels)
+
 
 @dataclass(slots=True)
 class Timetable(Generic[K]):
@@ -188,7 +194,7 @@ class Timetable(Generic[K]):
             if entry is None or entry.version != version:
                 continue
             ticks.append(self._tick(key, entry, due, now))
-            self._at(key, entry.rhythm.after(now))
+            self._at(key, entry.following(now))
         return ticks
 
     def _tick(self, key: K, entry: _Entry, due: float, now: float) -> Tick[K]:

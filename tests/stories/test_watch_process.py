@@ -181,7 +181,8 @@ def test_a_deploy_from_another_machine_makes_the_checks_wait(fleet: Yard) -> Non
 
 
 def test_a_thousand_checks_on_two_cores_keep_their_schedule(project: Project) -> None:
-    """Each every minute: in a third of a minute about a third of them is looked at again."""
+    """Each every minute: in a third of a minute up to a third of them is looked at again; not
+    those that were looked at shortly before, ahead of their time, because all was new."""
     with Web() as web:
         checks = {
             f"check-{n}": {
@@ -203,7 +204,7 @@ def test_a_thousand_checks_on_two_cores_keep_their_schedule(project: Project) ->
     assert "missed" not in told
     assert "still runs" not in told
     assert len(set(again)) == len(again)
-    assert 250 < len(again) < 420
+    assert 150 < len(again) < 420
 
 
 def count(project: Project) -> int:

@@ -125,6 +125,28 @@ def test_a_hastened_look_that_comes_with_the_next_tick_has_missed_nothing() -> N
     assert tick.missed == 1, "this one was not hastened"
 
 
+def test_a_tick_at_the_heels_of_a_hastened_look_is_left_out() -> None:
+    table = Timetable[str]()
+    table.plan({"alive": MINUTELY}, NOON)
+    first = MINUTELY.after(NOON)
+    table.hasten("alive", first - 0.1)
+    (tick,) = due(table, first - 0.1)
+    assert tick.runs
+    assert table.next() == MINUTELY.after(first)
+    table.hasten("alive", first + 30)
+    due(table, first + 30)
+    assert table.next() == MINUTELY.after(first), "half an interval is time enough"
+
+
+def test_a_tick_of_a_calendar_is_never_left_out() -> None:
+    daily = Rhythm("daily", cron="0 3 * * *")
+    table = Timetable[str]()
+    table.plan({"daily": daily}, NOON)
+    table.hasten("daily", daily.after(NOON) - 1)
+    due(table, daily.after(NOON) - 1)
+    assert table.next() == daily.after(NOON)
+
+
 def test_quick_is_never_slower_than_usual_nor_faster_than_five_seconds() -> None:
     assert Rhythm("x", 2.0).quick() == 2.0
     assert Rhythm("x", 8.0).quick() == 5.0
