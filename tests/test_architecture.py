@@ -14,7 +14,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "backout"
 SEAMS = {"ports", "model", "errors"}
 PLUGINS = ("steps", "restarters", "probes")
 ROOMS = (*PLUGINS, "adapters")
-SMALL = {"tables", "heroku"}
+SMALL = {"tables", "heroku", "addresses"}
 """Leaves below the plug-ins: they import nothing of ours but the nouns."""
 COMPOSITION = {"app", "workplace", "operations", "inspections", "beginnings", "example"}
 COMPOSITION |= {"publishing"}

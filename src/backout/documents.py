@@ -85,7 +85,9 @@ class Node:
             yield path, self
 
     def without(self, *keys: str) -> Node:
-        """This mapping without some keys."""
+        """This mapping without some keys; what is no mapping is itself."""
+        if not isinstance(self.value, dict):
+            return self
         return replace(self, value={k: v for k, v in self.items() if k not in keys})
 
 

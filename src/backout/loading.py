@@ -297,7 +297,19 @@ def _extended(path: Path, inner: tuple[Path, ...], mistakes: list[Mistake]) -> N
         circle = " -> ".join(link.stem for link in (*chain, below))
         message = f"inventories extend each other in a circle: {circle}"
         raise Mistakes(mistakes=[Mistake(shown, base.line, "extends", message)])
-    return merged(_extended(below, chain, mistakes), tree.without("extends"))
+    return _laid_over(_extended(below, chain, mistakes), tree.without("extends"))
+
+
+def _laid_over(base: Node, over: Node) -> Node:
+    """A host of which only the name is said again stays what it is: without its address it would
+    be whatever machine its name leads to."""
+    whole, known = merged(base, over), base.get("hosts")
+    hosts = whole.get("hosts")
+    if hosts and isinstance(hosts.value, dict):
+        for name, node in known.items() if known else ():
+            if hosts.value[name].value is None:
+                hosts.value[name] = node
+    return whole
 
 
 def _keys(model: type[Noun], *besides: str) -> frozenset[str]:
@@ -477,6 +489,10 @@ class _Reader:
         self, name: str, node: Node, path: Trail, tree: Node, groups: Mapping[str, Node]
     ) -> Host:
         self.reserved(node, path, "name")
+        if not isinstance(node.value, dict):
+            wrong = f"must be a mapping; an address is written {{address: {node.text or '…'}}}"
+            self.mistake(node, path, wrong)
+            node = Node({}, node.file, node.line)
         host = self.noun(Host, node.without("service"), path, name=name) or Host(name=name)
         variables: dict[str, Any] = {}
         service, changed = tree.get("service"), False

@@ -315,8 +315,9 @@ def head_of(workplace: Workplace, target: Target) -> str:
 
 
 def new_run() -> str:
-    """A run's name: when it began, and a few letters that tell it from its neighbours."""
-    return datetime.now(UTC).strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(2)
+    """A run's name: when it began, and 64 random bits. Two machines that begin in one second must
+    not share one: each would take the other's notes on the hosts for its own."""
+    return datetime.now(UTC).strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(8)
 
 
 def owner() -> str:

@@ -238,6 +238,49 @@ def test_anchors_and_merge_keys_are_filled_in(project: Path) -> None:
     assert made.vars == {"x": {"a": 1, "b": 2}, "y": {"a": 1, "b": 3}, "z": [{"a": 1, "b": 2}]}
 
 
+@pytest.mark.parametrize("value", ["10.0.0.1", "7", "true", "[]", "[{address: a}]", "''"])
+@pytest.mark.parametrize(
+    ("line", "path"),
+    [
+        ("hosts: {web1: X}", "hosts.web1"),
+        ("hosts: X", "hosts"),
+        ("hosts: {h: {groups: [g], vars: X}}", "hosts.h.vars"),
+        ("hosts: {h: {groups: [g], service: X}}", "hosts.h.service"),
+        ("hosts: {h: {groups: [g]}}\ngroups: {g: X}", "groups.g"),
+        ("hosts: {h: {groups: [g]}}\ngroups: X", "groups"),
+        ("hosts: {h: {groups: [g]}}\ngroups: {g: {vars: X}}", "groups.g.vars"),
+        ("hosts: {h: {groups: [g]}}\ngroups: {g: {service: X}}", "hosts.h.service"),
+        ("ssh: X\nvars: {}", "ssh"),
+        ("vars: X", "vars"),
+        ("secrets: X", "secrets"),
+        ("secrets: {s: X}", "secrets.s"),
+        ("checks: X", "checks"),
+        ("checks: {c: X}", "checks.c"),
+        ("rollout: X", "rollout"),
+        ("bake: X", "bake"),
+    ],
+)
+def test_nothing_that_stands_where_a_mapping_belongs_is_dropped(
+    project: Path, line: str, path: str, value: str
+) -> None:
+    wrong = said(lambda: target(line.replace("X", value)))
+    assert any(f" {path}: " in each for each in wrong), wrong
+
+
+def test_an_address_in_the_place_of_a_host_is_told_how_it_is_written(project: Path) -> None:
+    assert said(lambda: target("hosts: {web1: 10.0.0.1}")) == [
+        "1 hosts.web1: must be a mapping; an address is written {address: 10.0.0.1}"
+    ]
+
+
+def test_a_host_that_is_only_named_again_keeps_the_address_of_the_extended_inventory(
+    project: Path,
+) -> None:
+    made = target("extends: prod\nhosts: {web1: , web2: {port: 22}}", "staging")
+    assert made.hosts["web1"].address == "203.0.113.11"
+    assert (made.hosts["web2"].port, made.hosts["web2"].groups) == (22, ("web", "db"))
+
+
 def test_an_inventory_is_laid_over_the_one_it_extends(project: Path) -> None:
     target("vars: {a: 1, b: {x: 1, y: 1}, l: [1]}\nssh: {user: me}", "base")
     made = target("extends: base\nvars: {b: {y: 2}, l: [2]}", "staging")

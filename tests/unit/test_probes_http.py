@@ -284,6 +284,38 @@ def test_the_name_of_the_url_is_kept_for_tls(tmp_path: Path) -> None:
     assert seen.facts["timing"]["tls"] > 0
 
 
+SPELLINGS = (
+    "127.0.0.1 127.1 127.0.1 2130706433 0x7f000001 0x7f.1 017700000001 0177.0.0.1 LOCALHOST"
+    " localhost. %6cocalhost %31%32%37.0.0.1 u:p@127.0.0.1 web2@localhost [::1]"
+    " [::ffff:127.0.0.1] [0:0:0:0:0:ffff:7f00:1]"
+)
+
+
+@pytest.mark.parametrize("spelled", SPELLINGS.split())
+def test_on_a_host_it_is_asked_however_the_url_spells_another(spelled: str) -> None:
+    web2 = Host(name="web2", address="127.0.0.2")
+    with Web('"own"') as own, Web('"web2"', address="127.0.0.2", port=own.port):
+        seen = observe(Http, f"http://{spelled}:{own.port}/", host=web2)
+        port = free_port()
+        refused = observe(Http, f"http://{spelled}:{port}/", host=web2)
+    assert seen.facts["body"] == "web2"
+    assert refused.error == f"connection refused by 127.0.0.2:{port}"
+    assert own.asked == []
+
+
+@pytest.mark.parametrize("spelled", ["127.0.0.1", "127.1", "2130706433", "%31%32%37.0.0.1"])
+def test_a_redirect_to_another_spelling_of_the_name_stays_on_the_host(spelled: str) -> None:
+    def onward(asked: Asked) -> Answer:
+        moved = [("Location", f"http://{spelled}:{own.port}/there")]
+        return Answer('"web2"', 302, moved) if asked.path == "/" else Answer('"web2"')
+
+    web2 = Host(name="web2", address="127.0.0.2")
+    with Web('"own"') as own, Web(onward, address="127.0.0.2", port=own.port):
+        url = f"http://127.0.0.1:{own.port}/"
+        seen = observe(Http, {"url": url, "follow": 1}, host=web2)
+    assert (seen.facts.get("status"), seen.facts.get("body")) == (200, "web2")
+
+
 def test_a_local_host_leaves_the_url_as_it_is() -> None:
     here = Host(name="here", connection="local", address="192.0.2.9")
     with Web('"ok"') as web:

@@ -28,6 +28,20 @@ def test_a_good_certificate_is_verified_and_described(tmp_path: Path) -> None:
     assert seen.facts["elapsed_ms"] > 0
 
 
+@pytest.mark.parametrize("spelled", ["127.1", "0x7f000001", "%31%32%37.0.0.1", "LOCALHOST"])
+def test_on_a_host_it_is_asked_however_the_address_spells_another(
+    tmp_path: Path, spelled: str
+) -> None:
+    ca = authority(tmp_path)
+    with (
+        Web(certificate=ca.issue("own.test")) as own,
+        Web(certificate=ca.issue("web2.test"), address="127.0.0.2", port=own.port),
+    ):
+        options = {"address": f"{spelled}:{own.port}", "ca": str(ca.file)}
+        seen = observe(Tls, options, host=Host(name="web2", address="127.0.0.2"))
+    assert seen.facts["tls"]["names"] == ["web2.test"]
+
+
 @pytest.mark.parametrize(
     ("name", "days", "trusted", "reason"),
     [

@@ -44,6 +44,12 @@ def place(name: str, port: int | str) -> str:
     return f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
 
 
+def instead_of_any(address: str) -> str:
+    """For curl's CONNECT_TO: this address, whatever host the URL names. (Named, it would have to
+    be spelled as curl spells it after it has read the URL.)"""
+    return f"::{place(address, '')}"
+
+
 @cache
 def authorities() -> str:
     """The file of trusted certificate authorities: the machine's own, where private ones are

@@ -13,9 +13,10 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 import pycurl
 from pydantic import Field
 
+from backout.addresses import canonical
 from backout.model import Observation, Options, TemplateText, Words
 from backout.ports import Look
-from backout.probes.base import EXCERPT, Kind, address_of, authorities, place
+from backout.probes.base import EXCERPT, Kind, address_of, authorities, instead_of_any
 from backout.probes.certificates import facts_of
 from backout.probes.curl import PORTS, explain
 
@@ -261,9 +262,15 @@ def _perform(request: _Request, look: Look, timeout: float) -> _Answer:
 
 
 def _words(curl: Any, error: pycurl.error, request: _Request, look: Look) -> str:
-    same = request.parts.hostname == urlsplit(look.vault.reveal(look.options.url)).hostname
-    address = address_of(look.host) if same else ""
-    return explain(curl, error, request.url, look.timeout, address)
+    return explain(curl, error, request.url, look.timeout, _instead(request, look))
+
+
+def _instead(request: _Request, look: Look) -> str:
+    """The host's own address, whatever the URL's name resolves to and however it is spelled; a
+    redirect to another name goes there."""
+    asked = urlsplit(look.vault.reveal(look.options.url)).hostname or ""
+    same = canonical(request.parts.hostname or "") == canonical(asked)
+    return address_of(look.host) if same else ""
 
 
 def _prepare(curl: Any, request: _Request, look: Look, timeout: float) -> None:
@@ -279,9 +286,8 @@ def _prepare(curl: Any, request: _Request, look: Look, timeout: float) -> None:
     curl.setopt(pycurl.ACCEPT_ENCODING, "")
     curl.setopt(pycurl.OPT_CERTINFO, 1)
     _trust(curl, options)
-    if address := address_of(look.host):
-        name = urlsplit(reveal(options.url)).hostname or ""
-        curl.setopt(pycurl.CONNECT_TO, [f"{place(name, '')}:{place(address, '')}"])
+    if address := _instead(request, look):
+        curl.setopt(pycurl.CONNECT_TO, [instead_of_any(address)])
     headers = [f"{name}: {value}" if value else f"{name};" for name, value in request.headers]
     curl.setopt(pycurl.HTTPHEADER, [line.encode() for line in (*headers, "Expect:")])
     if request.method == "HEAD":

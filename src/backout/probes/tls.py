@@ -10,7 +10,7 @@ import pycurl
 
 from backout.model import Observation, Options, Words
 from backout.ports import Look
-from backout.probes.base import Kind, address_of, authorities, place
+from backout.probes.base import Kind, address_of, authorities, instead_of_any, place
 from backout.probes.certificates import facts_of, names_of
 from backout.probes.curl import certificate_trouble, explain
 
@@ -78,7 +78,7 @@ def _shake(
         if bundle := look.options.ca or authorities():
             curl.setopt(pycurl.CAINFO, bundle)
         if address := address_of(look.host):
-            curl.setopt(pycurl.CONNECT_TO, [f"{place(name, '')}:{place(address, '')}"])
+            curl.setopt(pycurl.CONNECT_TO, [instead_of_any(address)])
         curl.perform()
         return curl.getinfo(pycurl.INFO_CERTINFO), ""
     except pycurl.error as error:
