@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from backout import reporting, telling
-from backout.adapters import ui
+from backout.adapters import environment, ui
 from backout.answer import Answer
 from backout.errors import BackoutError, Interrupted
 from backout.workplace import Workplace
@@ -45,6 +45,7 @@ TEXTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
 
 def main(verb: str, words: Mapping[str, Any]) -> int:
     """Do `verb` and show what it answers. Returns the exit code; raises nothing."""
+    environment.settle()
     json = bool(words.get("json"))
     screen = Console(ui.choose(sys.stdout, json, os.environ), yes=bool(words.get("yes")))
     workplace = Workplace(Path.cwd())

@@ -7,9 +7,12 @@ from shlex import quote
 from backout.errors import Refused
 from backout.model import Source, Undo
 from backout.ports import Work
-from backout.steps.git import UNDO, git, source
+from backout.steps.git import QUIET, UNDO, checked_out, git, source
 from backout.steps.hosted import Hosted, address, directory, fetched, ref
 from backout.steps.script import Facts, output, read, some, way_back
+
+MANY = 2000
+"""So many new files are looked for beforehand; more are when the update acts, before it does."""
 
 
 class Checkout(Hosted):
@@ -29,6 +32,7 @@ class Checkout(Hosted):
             summary = f"git: remove what this run put into {place}"
             return way_back(work, _first_undo(work, place), {"commit": ""}, summary)
         _refuse_changes(work, place, facts)
+        _refuse_what_is_in_the_way(work, where, place, facts["head"][0])
         commit, branch = facts["head"][0], facts["branch"][0]
         data = {"commit": commit, "branch": branch}
         summary = f"git: check {commit[:7]} out again in {place}"
@@ -68,8 +72,15 @@ place() {{
   rm -f -- "$mark"
 }}
 move() {{
-  taken=$({_unknown(d, '"$1"', 'echo "$f"')})
-  [ -z "$taken" ] || {{ echo "in the way, and not known to git:" $taken >&2; exit 1; }}
+  taken=$({_unknown(d, '"$1"', 'echo "$f"')} | sort -u)
+  hidden=$({_hidden(d)})
+  if [ -n "$taken" ]; then
+    echo "in the way, and not known to git:" $taken {quote(_CURE)} >&2; exit 1
+  fi
+  if [ -n "$hidden" ]; then
+    echo "told to look unchanged (git update-index), and the release changes them:" $hidden >&2
+    exit 1
+  fi
   {g} update-index -q --refresh >/dev/null || :
   {g} read-tree -n -m -u "$from" "$1"
   place "$1"
@@ -81,26 +92,58 @@ settle() {{
 }}"""
 
 
+_CURE = "(move it away, or keep it out of the commit)"
+
+_IN_THE_WAY = r"""
+known() { [ -n "$(git --literal-pathspecs ls-files "$@" | head -n 1)" ]; }
+blocks() {
+  [ -L "$f" ] || [ ! -d "$f" ] || ! known -- "$f" || known --others -- "$f"
+}
+for name; do
+  f= rest=$name/
+  while [ -n "$rest" ]; do
+    f=$f${f:+/}${rest%%/*} rest=${rest#*/}
+    [ -e "$f" ] || [ -L "$f" ] || break
+    if [ -n "$rest" ]; then
+      if { [ -L "$f" ] || [ ! -d "$f" ]; } && ! known -- "$f"; then DO; break; fi
+    elif blocks; then DO; fi
+  done
+done"""
+"""Of each path that a commit brings: what stands there, or instead of a directory above it, and
+is not git's. Ignored files and links count; so does a directory that holds anything of its own."""
+
+
 def _unknown(d: str, to: str, do: str) -> str:
-    """Shell text that does `do` for each file `$f` that going from `$from` to `to` would
-    overwrite and that git does not know."""
-    loop = f'for f; do if [ -e "$f" ] || [ -L "$f" ]; then {do}; fi; done'
+    """Shell text that does `do` for each `$f` that going from `$from` to `to` would overwrite and
+    that git does not know."""
+    loop = _IN_THE_WAY.replace("DO", do)
     return (
-        f'{git(d)} diff-tree -r -z --name-only --diff-filter=A "$from" {to} |'
+        f'{git(d)} diff-tree -r -z --no-renames --name-only --diff-filter=A "$from" {to} |'
         f" (cd -- {quote(d)} && xargs -0 sh -c {quote(loop)} sh)"
+    )
+
+
+def _hidden(d: str) -> str:
+    """Shell text that lists the files which differ between `$from` and `$1` and whose changes
+    here git was told not to see."""
+    g = f"{git(d)} --literal-pathspecs"
+    return (
+        f'{g} diff-tree -r -z --name-only --diff-filter=MDT "$from" "$1" |'
+        f" xargs -0 -r {g} ls-files -v -- | sed -n 's/^[a-zS] //p'"
     )
 
 
 def _look(work: Work, where: Source, d: str) -> Facts:
     g, here = git(d), work.transport.host.name
     script = f"""\
+{QUIET}
 if [ ! -e {quote(d)} ]; then exit 0; fi
 if [ ! -d {quote(d)} ]; then echo 'it is not a directory' >&2; exit 1; fi
 if [ -e {quote(d)}/.git ]; then
   {g} rev-parse --git-dir >/dev/null
   if head=$({g} rev-parse -q --verify HEAD); then
     echo "head=$head"
-    echo "branch=$({g} symbolic-ref -q --short HEAD)"
+    echo "branch=$({checked_out(d)})"
     {g} --no-optional-locks -c core.quotePath=false status --porcelain --untracked-files=no |
       sed 's/^.../changed=/'
   fi
@@ -117,6 +160,29 @@ def _refuse_changes(work: Work, d: str, facts: Facts) -> None:
         raise Refused(
             f"changed by hand in {d} on {work.transport.host.name}: {some(names)}",
             next=f"look at them there: {git(d)} diff",
+        )
+
+
+def _refuse_what_is_in_the_way(work: Work, where: Source, d: str, head: str) -> None:
+    """As far as it can be known now: what an earlier step commits, the update sees for itself."""
+    g, commit = git(where.repository), quote(work.release.commit)
+    listed = "-z --no-renames --name-only --diff-filter=A"
+    script = f"""\
+{QUIET}
+{{
+  {g} diff-tree -r {listed} {head} {commit} || exit 0
+  if [ "$({g} rev-parse HEAD)" = {commit} ]; then {g} diff-index --cached {listed} {head}; fi
+}} 2>/dev/null"""
+    brought = output(work.here, script, where.repository).split("\0")[:-1]
+    if not brought or len(brought) > MANY:
+        return
+    look = _IN_THE_WAY.replace("DO", 'echo "name=$f"')
+    named = f"cd -- {quote(d)}; set -- {' '.join(map(quote, brought))}\n{look}"
+    what = f"{d} on {work.transport.host.name}"
+    if names := list(dict.fromkeys(read(work.transport, f"{QUIET}\n{named}", what)["name"])):
+        raise Refused(
+            f"{what}: the release would overwrite what git does not know there: {some(names)}",
+            next=f"move it away there, or keep it out of the commit: {git(d)} status --ignored",
         )
 
 
@@ -142,7 +208,7 @@ def _refuse_collisions(work: Work, where: Source, d: str) -> None:
 def _in_the_way(path: str, *, tree: bool) -> str:
     p = quote(path)
     there = f"[ -e {p} ] || [ -L {p} ]"
-    return f"{{ {there}; }} && [ ! -d {p} ]" if tree else there
+    return f"{{ {there}; }} && {{ [ -L {p} ] || [ ! -d {p} ]; }}" if tree else there
 
 
 def _undo(work: Work, d: str, commit: str, branch: str) -> str:

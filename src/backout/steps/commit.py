@@ -15,6 +15,7 @@ from backout.ports import Work
 from backout.steps.git import (
     UNDO,
     WorkingCopy,
+    checked_out,
     fetch,
     git,
     on_branch,
@@ -110,7 +111,7 @@ def _checked_out(work: Work, where: Source) -> str:
         f"""\
 [ "$({g} rev-parse --is-inside-work-tree)" = true ] || {{ echo 'no working copy' >&2; exit 1; }}
 echo "head=$({g} rev-parse -q --verify HEAD)"
-echo "branch=$({g} symbolic-ref -q --short HEAD)"
+echo "branch=$({checked_out(where.repository)})"
 directory=$({g} rev-parse --absolute-git-dir)
 for name in {" ".join(UNFINISHED)}; do
   if [ -e "$directory/$name" ]; then echo "unfinished=$name"; fi

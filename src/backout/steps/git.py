@@ -11,10 +11,11 @@ from backout.ports import Work
 from backout.steps.base import Kind
 from backout.steps.script import told
 
-UNDO = "set -e\nexport GIT_TERMINAL_PROMPT=0"
+QUIET = "export GIT_TERMINAL_PROMPT=0; unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_COMMON_DIR"
+"""Git asks nobody: what it would have asked becomes its error. And it acts where `-C` says,
+whatever a hook or a login's start-up file exported."""
+UNDO = f"set -e\n{QUIET}"
 """How an undo begins: a person who types it is as careful as Backout."""
-QUIET = "export GIT_TERMINAL_PROMPT=0"
-"""Git asks nobody: what it would have asked becomes its error."""
 
 
 class WorkingCopy(Kind):
@@ -62,6 +63,12 @@ def source(work: Work) -> Source:
 def git(directory: str) -> str:
     """The beginning of a git command that acts in `directory`, as shell text."""
     return f"git -C {quote(directory)}"
+
+
+def checked_out(directory: str) -> str:
+    """Shell text that prints the branch that is checked out, or nothing. (`--short` would say
+    `heads/main` where a tag has the branch's name.)"""
+    return f"{git(directory)} symbolic-ref -q HEAD | sed -n 's,^refs/heads/,,p'"
 
 
 def on_branch(where: Source, branch: str) -> None:

@@ -11,6 +11,7 @@ from backout.steps.git import (
     QUIET,
     UNDO,
     WorkingCopy,
+    checked_out,
     fetch,
     git,
     on_branch,
@@ -67,7 +68,7 @@ def _look(work: Work, where: Source) -> Facts:
 {published(where)}
 echo "old=$head"
 echo "new=$({g} rev-parse HEAD)"
-echo "branch=$({g} symbolic-ref -q --short HEAD)"
+echo "branch=$({checked_out(where.repository)})"
 echo "subject=$({g} log -1 --format=%s HEAD)"
 if [ -z "$head" ]; then echo forward=yes count=0
 elif {g} merge-base --is-ancestor "$head" HEAD 2>/dev/null; then

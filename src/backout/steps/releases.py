@@ -8,7 +8,7 @@ from shlex import quote
 from backout.errors import Refused
 from backout.model import Source, Undo
 from backout.ports import Work
-from backout.steps.git import UNDO, source
+from backout.steps.git import QUIET, UNDO, source
 from backout.steps.hosted import Hosted, address, directory, fetched, ref
 from backout.steps.script import read, way_back
 
@@ -120,6 +120,7 @@ def _look(work: Work, source: Source, d: str) -> str:
         if not path.endswith("/")
     )
     script = f"""\
+{QUIET}
 command -v git >/dev/null || {{ echo 'git is not installed' >&2; exit 1; }}
 if [ -L {quote(d)}/current ]; then echo "live=$(readlink {quote(d)}/current)"
 elif [ -e {quote(d)}/current ]; then echo 'current is not a link' >&2; exit 1; fi
