@@ -26,8 +26,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 import yaml
 
-from backout.examiner import WORKERS, Examiner
-from backout.workplace import Workplace
+from backout.checks.examiner import WORKERS, Examiner
+from backout.project.project import Workplace
 from support.ports import accepts, free_port
 from support.process import Process
 from support.tools import program

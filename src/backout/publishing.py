@@ -16,18 +16,19 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from backout import pages, reporting, rollups
-from backout.adapters.html import Pages, Site
-from backout.adapters.journal import RunRow
+from backout import pages, rollups
+from backout.adapters.storage.journal import RunRow
+from backout.adapters.web.html import Pages, Site
+from backout.commands.inspections import Inspection
 from backout.errors import BackoutError
-from backout.inspections import Inspection
 from backout.model import Event, Sample, Spot, Target, duration
 from backout.pages import DAY, DAYS, HOUR, Deployed, Fact, History, Latency, Ran, Watched
 from backout.ports import HealthStore, Screen
+from backout.project.project import Workplace
+from backout.reports.text import outcome_text
 from backout.rollups import Tally
 from backout.schedule import EVERY
 from backout.watcher import Ward, Watcher
-from backout.workplace import Workplace
 
 STALE_AFTER = 90
 """A page that was not written anew for so many seconds is stale."""
@@ -194,7 +195,7 @@ class Publisher:
             Fact(record.kind, record.key, record.at.timestamp(), record.body)
             for record in self.journal.recall(ran.run)
         )
-        sentence = reporting.outcome(report)
+        sentence = outcome_text(report)
         if ran.outcome is None:
             sentence = f"{ran.verb.capitalize()} of {report['target']} has not ended."
         return pages.run_view(report, facts, sentence, now=now)
@@ -358,17 +359,17 @@ class Listen:
 
     def __init__(self, directory: Path, words: Mapping[str, Any]) -> None:
         """Raises Mistakes and Refused."""
-        from backout.adapters import web
+        from backout.adapters.web import server
 
-        self._web = web
+        self._web = server
         self._watcher: Watcher | None = None
         anywhere = bool(words.get("listen_anywhere"))
-        self.address = web.Address.of(
+        self.address = server.Address.of(
             str(words["listen"]), anywhere=anywhere, names=words.get("listen_name") or ()
         )
-        self._metrics = web.Metrics(self._redact, self.health)
-        self._server = web.Server(
-            web.Site(directory, self.address, self.health, self._metrics, STALE_AFTER)
+        self._metrics = server.Metrics(self._redact, self.health)
+        self._server = server.Server(
+            server.Site(directory, self.address, self.health, self._metrics, STALE_AFTER)
         )
 
     @property

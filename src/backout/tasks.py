@@ -73,16 +73,16 @@ def act(c: Context, verb: str, **words: Any) -> None:
         refuse_dry(words)
     # Invoke turns this off for the whole process; compiling everything anew each time is dear.
     sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
-    from backout import app
+    from backout.commands import main
 
-    code = app.main(verb, words)
+    code = main.main(verb, words)
     if code:
         raise Exit(code=code)
 
 
 def refuse_dry(words: dict[str, Any]) -> None:
     """Invoke's --dry reaches only Invoke's own runner; a deploy would go ahead all the same."""
-    from backout.words import mistaken
+    from backout.commands.words import mistaken
 
     what = "--dry is not honoured here; `plan` shows what would run, and changes nothing"
     following = f"invoke plan --target {words.get('target') or 'TARGET'}"
@@ -557,7 +557,7 @@ class Doorkeeper:
             return
         loaded = sys.modules.get(core[0].args.collection.value or "tasks")
         if getattr(loaded, "ns", None) is ns and (core.unparsed or core[0].args.help.value):
-            from backout.words import check
+            from backout.commands.words import check
 
             check(core, program.initial_context, ns, binary="invoke")
 
@@ -569,13 +569,13 @@ class Backout(Program):
     """Invoke's program, bound to these tasks."""
 
     def parse_core(self, argv: list[str] | None) -> None:
-        from backout.words import translated
+        from backout.commands.words import translated
 
         with translated(argv or sys.argv):
             super().parse_core(argv)
 
     def parse_tasks(self) -> None:
-        from backout.words import check
+        from backout.commands.words import check
 
         check(self.core, self.initial_context, self.collection, binary="backout")
         super().parse_tasks()

@@ -10,17 +10,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 
-from backout import loading, scope, templating
-from backout.adapters.health_store import HealthStore
 from backout.adapters.lease import LocalLock, standings
+from backout.adapters.storage.health_store import HealthStore
 from backout.adapters.vault import Vault
 from backout.bake import Deployed
+from backout.checks.examiner import Examiner
+from backout.config import loading
 from backout.errors import BackoutError, Mistake, Mistakes
-from backout.examiner import Examiner
+from backout.language import scope, templates
 from backout.model import Finding, Release, Spot, Target, Verdict
+from backout.project.project import Crew, Workplace
+from backout.runs.worker import Baseline
 from backout.watcher import News, Ward
-from backout.worker import Baseline
-from backout.workplace import Crew, Workplace
 
 LEASES_EVERY = 15.0
 """How often the hosts are asked whether somebody else's run holds them."""
@@ -104,7 +105,7 @@ class Wards:
         found = []
         for text in target.notify:
             id = hashlib.sha256(f"{target.name}\0{text}".encode()).hexdigest()[:12]
-            url = templating.render(text, scope.on(target, None), where=target.file)
+            url = templates.render(text, scope.on(target, None), where=target.file)
             self.destinations[id] = Destination(id, url, vault)
             found.append(id)
         return tuple(found)
@@ -117,7 +118,7 @@ class Wards:
     def switch(self, ward: Ward) -> str:
         """The URL of the target's dead-man's switch. Raises BackoutError."""
         target = ward.target
-        url = templating.render(target.deadman, scope.on(target, None), where=target.file)
+        url = templates.render(target.deadman, scope.on(target, None), where=target.file)
         return self._vaults[target.name].reveal(url)
 
     def redact(self, text: str) -> str:

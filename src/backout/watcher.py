@@ -15,9 +15,10 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Protocol
 
-from backout import alerting, bake, drift, schedule
+from backout import alerting, bake, schedule
 from backout.alerting import Flip, Policy, Pulse
 from backout.bake import Deployed
+from backout.checks import drift
 from backout.errors import Unwritten
 from backout.model import Finding, Incident, Letter, Sample, Spot, Target, Verdict, duration
 from backout.ports import Clock, HealthChange, HealthStore

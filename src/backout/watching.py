@@ -15,20 +15,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from backout import health, operations, reports, rollups
+from backout import rollups
 from backout.adapters import notify
 from backout.adapters.clock import SystemClock
-from backout.adapters.health_store import HealthStore
-from backout.answer import Answer
+from backout.adapters.storage.health_store import HealthStore
 from backout.bake import Deployed
+from backout.checks import judging
+from backout.checks.examiner import WORKERS
+from backout.commands import deploy
 from backout.errors import BackoutError, Held, Mistakes, Refused, Unwritten
-from backout.examiner import WORKERS
 from backout.model import Event, Finding, Letter, Spot, Target, Verdict, seconds
 from backout.ports import Operator, Screen
+from backout.project.project import Workplace
+from backout.reports.answer import Answer
+from backout.reports.data import check_rows, stamp
 from backout.sending import Sender
 from backout.wards import Wards
 from backout.watcher import Companion, Ward, Watcher
-from backout.workplace import Workplace
 
 Words = Mapping[str, Any]
 CODES = {Verdict.PASS: 0, Verdict.FAIL: 6, Verdict.ERROR: 9, Verdict.INCONCLUSIVE: 9}
@@ -70,7 +73,7 @@ class Watching:
 
     def alert_ack(self) -> Answer:
         """Somebody knows: no more reminders of what is open now."""
-        by = operations.owner()
+        by = deploy.owner()
         with self._store() as store:
             chosen = [i for i in store.incidents(self._target(), open=True) if self._meant(i.spot)]
             if not chosen:
@@ -94,8 +97,8 @@ class Watching:
             raise Mistakes(f"{target.name} has no check {check!r}; its checks: {known}")
         until = datetime.now(UTC).timestamp() + lasting
         with self._store() as store, store.write() as change:
-            change.silence(target.name, check, until, operations.owner())
-        moment = reports.stamp(datetime.fromtimestamp(until, UTC))
+            change.silence(target.name, check, until, deploy.owner())
+        moment = stamp(datetime.fromtimestamp(until, UTC))
         return Answer("alert", {"silenced": target.name, "check": check or None, "until": moment})
 
     def _target(self) -> str:
@@ -114,19 +117,19 @@ class Watching:
     # --- schedules -----------------------------------------------------------------------
 
     def schedule_install(self) -> Answer:
-        from backout import installing
+        from backout.commands import schedule
 
-        return installing.Schedule(self.workplace, self.screen, self.words).install()
+        return schedule.Schedule(self.workplace, self.screen, self.words).install()
 
     def schedule_remove(self) -> Answer:
-        from backout import installing
+        from backout.commands import schedule
 
-        return installing.Schedule(self.workplace, self.screen, self.words).remove()
+        return schedule.Schedule(self.workplace, self.screen, self.words).remove()
 
     def schedule_show(self) -> Answer:
-        from backout import installing
+        from backout.commands import schedule
 
-        return installing.Schedule(self.workplace, self.screen, self.words).show()
+        return schedule.Schedule(self.workplace, self.screen, self.words).show()
 
 
 def open_store(workplace: Workplace, redact: Callable[[str], str]) -> HealthStore:
@@ -259,12 +262,12 @@ class Process:
         targets = []
         for ward in self.watcher.wards.values():
             findings = self.watcher.latest(ward.name)
-            verdict = health.verdict(findings)
-            rows = reports.check_rows(findings)
+            verdict = judging.verdict(findings)
+            rows = check_rows(findings)
             targets.append({"target": ward.name, "verdict": str(verdict), "checks": rows})
             if ward.news.held:
                 targets[-1]["held"] = ward.news.held
-        worst = health.verdict(_verdicts(targets))
+        worst = judging.verdict(_verdicts(targets))
         return Answer("watch", {"verdict": str(worst), "targets": targets}, CODES[worst])
 
     def _finish(self) -> None:
@@ -405,8 +408,8 @@ def _alone(state: Path) -> Iterator[None]:
                 next="invoke status",
             ) from None
         file.truncate(0)
-        since = reports.stamp(datetime.now(UTC))
-        json.dump({"pid": os.getpid(), "owner": operations.owner(), "since": since}, file)
+        since = stamp(datetime.now(UTC))
+        json.dump({"pid": os.getpid(), "owner": deploy.owner(), "since": since}, file)
         file.flush()
         yield
 
@@ -487,7 +490,7 @@ class Reverting:
         workplace = Workplace(process.workplace.root)
         words = {"target": ward.target.file or ward.name, "only": deployed.run, "yes": True}
         try:
-            return operations.Operation(workplace, _Aside(process.screen), words).rollback()
+            return deploy.Operation(workplace, _Aside(process.screen), words).rollback()
         except BackoutError as error:
             return error
         finally:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from backout import rollups
-from backout.adapters.health_store import HealthStore
+from backout.adapters.storage.health_store import HealthStore
 from backout.alerting import Pulse
 from backout.bake import Deployed, judge, window
 from backout.model import Bake, Incident, Release, Spot

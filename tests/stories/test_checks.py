@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from backout.checks.examiner import Examiner
+from backout.checks.judging import verdict
 from backout.errors import Unreachable
-from backout.examiner import Examiner
-from backout.health import verdict
 from backout.model import Check, Cleanup, Finding, Host, SecretSource, Target, Verdict
 from backout.ports import Transport
 from backout.probes import KINDS

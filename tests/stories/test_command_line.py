@@ -17,13 +17,13 @@ from support.tools import venv_program
 
 STAND_IN = """
 import json, os, sys, types
-app = types.ModuleType("backout.app")
+app = types.ModuleType("backout.commands.main")
 def main(verb, words):
     print(json.dumps({"verb": verb, "words": words}))
     return int(os.environ.get("STAND_IN_CODE", "0"))
 app.main = main
-import backout
-backout.app = sys.modules["backout.app"] = app
+import backout.commands
+backout.commands.main = sys.modules["backout.commands.main"] = app
 """
 
 
@@ -238,7 +238,7 @@ def test_listing_loads_nothing_heavy() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
     )
     heavy = {"fabric", "paramiko", "docker", "cel", "psycopg", "jinja2", "rich", "pycurl"}
-    heavy |= {"pydantic", "sqlite3", "backout.model", "backout.errors", "backout.app"}
+    heavy |= {"pydantic", "sqlite3", "backout.model", "backout.errors", "backout.commands.main"}
     assert heavy.isdisjoint(done.stdout.split())
 
 

@@ -8,7 +8,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from backout.adapters.journal import Record, SqliteJournal
+from backout.adapters.storage.journal import Record, SqliteJournal
 
 TRIALS = 20
 HOSTS = 4
@@ -16,7 +16,7 @@ HOSTS = 4
 DEPLOYER = """
 import sys, threading
 from datetime import UTC, datetime
-from backout.adapters.journal import SqliteJournal
+from backout.adapters.storage.journal import SqliteJournal
 from backout.model import Release
 
 path, run = sys.argv[1:]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from backout.examiner import WORKERS
+from backout.checks.examiner import WORKERS
 from backout.model import Finding
-from backout.workplace import Workplace
+from backout.project.project import Workplace
 from support.loopback import Answer, Asked, Web
 from support.project import Project
 from support.wait import eventually, throughout
@@ -51,7 +51,7 @@ def test_a_check_that_waits_for_a_worker_does_not_call_that_latency(tmp_path: Pa
 
 
 def test_an_expectation_is_compiled_once_for_all_looks(tmp_path: Path) -> None:
-    from backout import expressions
+    from backout.language import expressions
 
     project = Project(tmp_path)
     with Web('{"status": "ok"}') as service:

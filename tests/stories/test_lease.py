@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from backout.adapters.lease import FEW, LeaseLock, LocalLock, Standing, owner, standings, take
-from backout.adapters.local import LocalTransport
-from backout.adapters.shell import ShellTransport
-from backout.adapters.ssh import connect
+from backout.adapters.transports.local import LocalTransport
+from backout.adapters.transports.noted_shell import ShellTransport
+from backout.adapters.transports.ssh import connect
 from backout.adapters.vault import Vault
 from backout.errors import BackedOut, Held, Incomplete, Interrupted, Refused, Unreachable
 from backout.model import Command, Host, Ssh, State
@@ -143,7 +143,7 @@ def test_the_fence_number_counts_every_acquisition(fleet: Fleet, lock: LeaseLock
 _HOLDER = """
 import sys
 from backout.adapters.lease import LeaseLock
-from backout.adapters.local import LocalTransport
+from backout.adapters.transports.local import LocalTransport
 from backout.adapters.vault import Vault
 from backout.model import Command, Host
 home, run, ttl = sys.argv[1:]

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from backout import sample
+from backout.starter import sample
 from support import ports
 from support.project import Said
 from support.tools import venv_program

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from backout.health import judge
+from backout.checks.judging import judge
 from backout.model import Check, Finding, Observation, Verdict
 from backout.probes.parse_schema import ParseSchema
 from support.looks import Secrets, observe

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from backout import release_file
-from backout.adapters.local import LocalTransport
-from backout.adapters.ssh import SshTransport
+from backout.adapters.transports.local import LocalTransport
+from backout.adapters.transports.ssh import SshTransport
 from backout.adapters.vault import Vault
 from backout.model import Command, Host, Release, Ssh
+from backout.runs import release_file
 from support.project import Project
 from support.sshd import SshdBed
 

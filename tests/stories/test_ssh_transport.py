@@ -16,9 +16,9 @@ import paramiko
 import pytest
 from paramiko import ssh_exception
 
-from backout.adapters import shell
-from backout.adapters.dialing import BROKEN, Dialer, translated
-from backout.adapters.ssh import SshTransport, connect, open_all
+from backout.adapters.transports import noted_shell
+from backout.adapters.transports.ssh import SshTransport, connect, open_all
+from backout.adapters.transports.ssh_connect import BROKEN, Dialer, translated
 from backout.adapters.vault import Vault
 from backout.errors import HostKeyRefused, Refused, Unreachable
 from backout.model import Command, Host, SecretSource, Ssh, State
@@ -104,7 +104,7 @@ def test_ten_megabytes_keep_their_head_and_their_tail(web1: SshTransport, key: s
     text = web1.run(Command(script, key=key)).stdout
     assert text.startswith("HEAD\nxxx")
     assert text.endswith("xxxTAIL\n")
-    assert f"… {10_000_010 - 2 * shell.KEPT} bytes left out …" in text
+    assert f"… {10_000_010 - 2 * noted_shell.KEPT} bytes left out …" in text
 
 
 def test_a_secret_stands_in_no_argument_on_the_host(
@@ -323,7 +323,7 @@ def test_a_dead_connection_is_opened_again_by_the_next_use(
 
 _DEPLOYER = """
 import sys
-from backout.adapters.ssh import SshTransport
+from backout.adapters.transports.ssh import SshTransport
 from backout.adapters.vault import Vault
 from backout.model import Command, Host, Ssh
 host, ssh, home, script = sys.argv[1:]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from backout.adapters import html
-from backout.adapters.html import Pages, Site
+from backout.adapters.web import html
+from backout.adapters.web.html import Pages, Site
 from backout.model import Spot, Verdict
 from backout.pages import Watched, run_view, status_view
 from support import health_facts as known

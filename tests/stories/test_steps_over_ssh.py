@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from backout.adapters.ssh import SshTransport
+from backout.adapters.transports.ssh import SshTransport
 from backout.adapters.vault import Vault
 from backout.model import Host, Release, Source, Ssh
 from support.git_origin import GitOrigin

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from backout.adapters.health_store import DAY, HOUR
+from backout.adapters.storage.health_store import DAY, HOUR
 from backout.bake import Deployed
 from backout.model import Finding, Release, Spot, Verdict
 from backout.rollups import decode

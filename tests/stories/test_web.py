@@ -19,10 +19,10 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from backout.adapters import web
-from backout.adapters.html import Pages
-from backout.adapters.html import Site as Files
-from backout.adapters.web import Address, Metrics, Reading
+from backout.adapters.web import server
+from backout.adapters.web.html import Pages
+from backout.adapters.web.html import Site as Files
+from backout.adapters.web.server import Address, Metrics, Reading
 from backout.errors import Mistakes, Refused
 from backout.model import Spot
 from backout.pages import status_view
@@ -68,14 +68,14 @@ def serving(
     said = {"status": "ok", "reasons": []} if health is None else health
     metrics = Metrics(lambda text: text.replace(SECRET, "[secret]"), lambda: said)
     address = Address.of("127.0.0.1:0", **how)
-    server = web.Server(web.Site(directory, address, lambda: said, metrics, stale_after=60))
-    server.start()
+    served = server.Server(server.Site(directory, address, lambda: said, metrics, stale_after=60))
+    served.start()
     try:
-        asking = Asking(server.port)
+        asking = Asking(served.port)
         eventually(lambda: asking.status("/health") in (200, 503), saying="the server answers")
         yield asking, metrics
     finally:
-        server.stop()
+        served.stop()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from backout import rollups
-from backout.adapters.health_store import HealthStore
+from backout.adapters.storage.health_store import HealthStore
 from backout.model import Check, Finding, Letter, Spot, Target, Verdict
 from backout.sending import Sender
 from backout.watcher import LONGEST_WAIT, REMIND_EVERY, News, Ward, Watcher

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from backout.adapters.local import LocalTransport
+from backout.adapters.transports.local import LocalTransport
 from backout.adapters.vault import Vault
 from backout.errors import Refused
 from backout.model import (

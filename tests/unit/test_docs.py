@@ -18,10 +18,11 @@ from typing import Any
 import pytest
 import yaml
 
-from backout import loading, model, tasks
+from backout import model, tasks
+from backout.config import loading
 from backout.errors import Mistakes
+from backout.project.project import TABLES
 from backout.steps.update import STRATEGIES
-from backout.workplace import TABLES
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

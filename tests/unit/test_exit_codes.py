@@ -9,17 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from backout import documents, errors, expressions, loading, templating
-from backout.adapters.journal import SqliteJournal
-from backout.adapters.local import LocalTransport
-from backout.adapters.ssh import SshTransport
+from backout import errors
+from backout.adapters.storage.journal import SqliteJournal
+from backout.adapters.transports.local import LocalTransport
+from backout.adapters.transports.ssh import SshTransport
 from backout.adapters.vault import Vault
+from backout.config import loading, yaml_tree
 from backout.errors import BackoutError, Mistakes, Refused, Unreachable
+from backout.language import expressions, templates
 from backout.model import Host, SecretSource, Service, Ssh, State
 from backout.probes import KINDS as PROBES
+from backout.registry import Tables
 from backout.restarters import BACKENDS
 from backout.steps import KINDS as STEPS
-from backout.tables import Tables
 from support.looks import observe
 from support.work import Bench
 
@@ -98,10 +100,10 @@ def no_key(path: Path) -> None:
         pytest.param(lambda p: runbook(p, b"a: \xff"), Mistakes, id="UnicodeError"),
         pytest.param(lambda p: runbook(p, b"steps: [{run: {x: 1}}]"), Mistakes, id="pydantic"),
         pytest.param(lambda p: runbook(p, b"steps: [{wait: 1s, when: '=='}]"), Mistakes, id="cel"),
-        pytest.param(lambda p: documents.read(p / "none", "none", []), Mistakes, id="OSError"),
-        pytest.param(lambda _p: templating.render("{{ x", {}), Mistakes, id="jinja2 syntax"),
-        pytest.param(lambda _p: templating.render("{{ x.y }}", {}), Mistakes, id="jinja2 name"),
-        pytest.param(lambda _p: templating.render("{{ 1 / 0 }}", {}), Mistakes, id="in a template"),
+        pytest.param(lambda p: yaml_tree.read(p / "none", "none", []), Mistakes, id="OSError"),
+        pytest.param(lambda _p: templates.render("{{ x", {}), Mistakes, id="jinja2 syntax"),
+        pytest.param(lambda _p: templates.render("{{ x.y }}", {}), Mistakes, id="jinja2 name"),
+        pytest.param(lambda _p: templates.render("{{ 1 / 0 }}", {}), Mistakes, id="in a template"),
         pytest.param(not_a_database, Refused, id="sqlite3"),
         pytest.param(a_locked_folder, Refused, id="sqlite3 and no folder"),
         pytest.param(nobody_listens, Unreachable, id="paramiko"),

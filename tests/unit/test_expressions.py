@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backout.expressions import CannotTell, evaluate, holds, mistakes
+from backout.language.expressions import CannotTell, evaluate, holds, mistakes
 
 NAN = float("nan")
 KNOWN = {"body": None, "status": None, "saved": None, "vars": ["api"], "target": ["name"]}

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backout import evidence, health
+from backout.checks import evidence, judging
+from backout.checks.examiner import WORKERS, Examiner
 from backout.errors import Mistakes, Refused, Unreachable
-from backout.examiner import WORKERS, Examiner
 from backout.model import (
     Check,
     Cleanup,
@@ -52,7 +52,7 @@ def found(name: str, verdict: Verdict, host: str | None = None, **more: Any) -> 
 
 
 def judged(*expect: str, **facts: Any) -> Finding:
-    return health.judge(check("alive", *expect), Observation(facts), {})
+    return judging.judge(check("alive", *expect), Observation(facts), {})
 
 
 # --- judging -----------------------------------------------------------------------------
@@ -126,7 +126,7 @@ def test_what_cannot_be_told_is_an_error_with_its_reason(
 def test_a_name_that_did_not_come_is_explained() -> None:
     offered = {"body": "the parsed JSON body", "status": "the status code"}
     seen = Observation({"status": 200})
-    finding = health.judge(check("alive", "body.lag < 10"), seen, {}, (), offered)
+    finding = judging.judge(check("alive", "body.lag < 10"), seen, {}, (), offered)
     assert finding.reason == "cannot tell body.lag < 10: no body came (the parsed JSON body)"
 
 
@@ -138,7 +138,7 @@ def test_a_clear_failure_outweighs_what_cannot_be_told() -> None:
 
 def test_a_transport_error_is_never_judged_on() -> None:
     observation = Observation({"status": 200}, error="connection refused by 127.0.0.1:8080")
-    finding = health.judge(check("alive", "true", "status == 200"), observation, {})
+    finding = judging.judge(check("alive", "true", "status == 200"), observation, {})
     assert finding.verdict is ERROR
     assert finding.reason == "connection refused by 127.0.0.1:8080"
 
@@ -151,25 +151,25 @@ def test_to_expect_nothing_proves_nothing() -> None:
 def test_a_kind_that_judges_itself_needs_no_expectation() -> None:
     up = Observation({"service": {"up": True}})
     down = Observation({"service": {"up": False}})
-    assert health.judge(check(), up, {}, ("service.up",)).verdict is PASS
-    assert health.judge(check(), down, {}, ("service.up",)).verdict is FAIL
+    assert judging.judge(check(), up, {}, ("service.up",)).verdict is PASS
+    assert judging.judge(check(), down, {}, ("service.up",)).verdict is FAIL
     own = check("alive", "service.up == false")
-    assert health.judge(own, down, {}, ("service.up",)).verdict is PASS
+    assert judging.judge(own, down, {}, ("service.up",)).verdict is PASS
 
 
 def test_what_is_saved_is_an_expression_and_must_be_there() -> None:
     body = {"result": {"objectId": "x1"}}
     saving = check("add", "true", save={"concert": "body.result.objectId"})
-    finding = health.judge(saving, Observation({"body": body}), {})
+    finding = judging.judge(saving, Observation({"body": body}), {})
     assert (finding.verdict, finding.saved) == (PASS, {"concert": "x1"})
-    lost = health.judge(saving, Observation({"body": {}}), {})
+    lost = judging.judge(saving, Observation({"body": {}}), {})
     assert (lost.verdict, lost.saved) == (ERROR, {})
     assert lost.reason.startswith("cannot save concert: ")
 
 
 def test_a_failed_check_saves_what_it_can_for_its_cleanup() -> None:
     saving = check("add", "status == 200", save={"concert": "body.id"})
-    finding = health.judge(saving, Observation({"status": 500, "body": {"id": 7}}), {})
+    finding = judging.judge(saving, Observation({"status": 500, "body": {"id": 7}}), {})
     assert (finding.verdict, finding.saved) == (FAIL, {"concert": 7})
 
 
@@ -185,7 +185,7 @@ def test_expectations_know_the_target_the_host_and_the_baseline() -> None:
         "target.name == 'prod' && host.vars.weight == 2 && vars.limit == 5",
         "saved.id == 'x' && baseline.verdict == 'pass' && body.count >= baseline.body.count",
     )
-    finding = health.judge(check("alive", *expect), Observation({"body": {"count": 4}}), scope)
+    finding = judging.judge(check("alive", *expect), Observation({"body": {"count": 4}}), scope)
     assert finding.verdict is PASS
     assert finding.key == "alive@web1"
 
@@ -195,7 +195,7 @@ def test_expectations_know_the_target_the_host_and_the_baseline() -> None:
 
 @given(st.lists(st.sampled_from(list(Verdict)), max_size=6))
 def test_the_whole_is_as_bad_as_its_worst(verdicts: list[Verdict]) -> None:
-    whole = health.verdict([found("x", verdict) for verdict in verdicts])
+    whole = judging.verdict([found("x", verdict) for verdict in verdicts])
     order = [FAIL, ERROR, INCONCLUSIVE, PASS]
     assert whole is (min(verdicts, key=order.index) if verdicts else INCONCLUSIVE)
 
@@ -218,26 +218,26 @@ def keys(*names: str) -> frozenset[str]:
 )
 def test_a_baseline_that_does_not_pass_refuses_the_change(verdict: Verdict, refused: bool) -> None:
     red = [found("alive", verdict, "web1", reason="status is 500")]
-    reasons = health.baseline_refusals(red, CHECKS)
+    reasons = judging.baseline_refusals(red, CHECKS)
     assert bool(reasons) is refused
     assert all("alive@web1" in each and "status is 500" in each for each in reasons)
-    assert health.baseline_refusals(red, CHECKS, ["alive"]) == ()
-    assert health.baseline_refusals(red, CHECKS, first=True) == ()
+    assert judging.baseline_refusals(red, CHECKS, ["alive"]) == ()
+    assert judging.baseline_refusals(red, CHECKS, first=True) == ()
 
 
 def test_there_must_be_something_to_fix() -> None:
     green = [found("fix", PASS), found("read", PASS)]
-    reasons = health.baseline_refusals(green, CHECKS)
+    reasons = judging.baseline_refusals(green, CHECKS)
     assert reasons == ("check fix passes already: there is nothing to fix",)
     red = [found("fix", FAIL), found("read", INCONCLUSIVE), found("either", FAIL)]
-    assert health.baseline_refusals(red, CHECKS) == ()
+    assert judging.baseline_refusals(red, CHECKS) == ()
 
 
 def test_after_the_change_all_must_pass() -> None:
     after = [found("alive", FAIL), found("either", FAIL), found("fix", FAIL), found("read", FAIL)]
     before = [found("alive", PASS), found("either", FAIL), found("fix", FAIL)]
-    assert health.required(after, before, CHECKS) == keys("alive", "either", "fix", "read")
-    between = health.required(after, before, CHECKS, final=False)
+    assert judging.required(after, before, CHECKS) == keys("alive", "either", "fix", "read")
+    between = judging.required(after, before, CHECKS, final=False)
     assert between == keys("alive", "either")
 
 
@@ -248,17 +248,17 @@ def test_an_accepted_check_is_excused_only_where_it_was_red() -> None:
         found("alive", FAIL, "new"),
     ]
     before = [found("alive", FAIL, "web1"), found("alive", PASS, "web2")]
-    assert health.required(after, before, CHECKS, ["alive"]) == keys("alive@web2", "alive@new")
+    assert judging.required(after, before, CHECKS, ["alive"]) == keys("alive@web2", "alive@new")
 
 
 def test_after_backing_out_what_passed_before_must_pass() -> None:
     before = [found("alive", PASS, "web1"), found("alive", ERROR, "web2"), found("fix", FAIL)]
-    assert health.after_backing_out(before) == keys("alive@web1")
+    assert judging.after_backing_out(before) == keys("alive@web1")
 
 
 def test_a_check_that_was_reached_twice_passed_only_if_it_did_both_times() -> None:
     for before in itertools.permutations([found("read", PASS), found("read", FAIL)]):
-        assert health.after_backing_out(before) == frozenset()
+        assert judging.after_backing_out(before) == frozenset()
 
 
 def test_the_first_rule_that_holds_speaks() -> None:
@@ -269,8 +269,8 @@ def test_the_first_rule_that_holds_speaks() -> None:
         Rule(when="true", say="too late"),
     ]
     failed = found("add", FAIL, facts={"body": {"code": 142}})
-    assert health.diagnose(rules, failed) == "stale schema"
-    assert health.diagnose(rules[:2], failed) is None
+    assert judging.diagnose(rules, failed) == "stale schema"
+    assert judging.diagnose(rules[:2], failed) is None
 
 
 # --- what may be shown -------------------------------------------------------------------
@@ -614,7 +614,7 @@ def test_to_ask_for_what_others_lead_to_is_to_ask_for_them() -> None:
 
 def test_checks_that_lead_in_a_circle_prove_nothing_and_end() -> None:
     circle = (check("a", "body.ok", then=("b",)), check("b", "body.ok", then=("a",)))
-    assert health.verdict(examiner(said(ok), *circle).examine()) is INCONCLUSIVE
+    assert judging.verdict(examiner(said(ok), *circle).examine()) is INCONCLUSIVE
     lead = check("root", "body.ok", then=("a",))
     assert told(examiner(said(ok), lead, *circle).examine()) == [
         *(("root", "pass"), ("a", "pass"), ("b", "pass"))
@@ -675,7 +675,7 @@ def test_checks_run_side_by_side_but_never_too_many() -> None:
     checks = [check(f"c{n}", "body.ok") for n in range(3 * WORKERS)]
     findings = examiner(said(observe), *checks).examine()
     assert len(findings) == 3 * WORKERS
-    assert health.verdict(findings) is PASS
+    assert judging.verdict(findings) is PASS
     assert most == WORKERS
 
 

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from backout.adapters import journal as module
-from backout.adapters.journal import SqliteJournal
+from backout.adapters.storage import journal as module
+from backout.adapters.storage.journal import SqliteJournal
 from backout.errors import BackoutError, Held, Interrupted, Mistakes, Refused
 from backout.model import Release
 from support.wait import eventually
@@ -211,7 +211,7 @@ def test_another_process_reads_while_this_one_writes(journal: SqliteJournal, pat
     opened(journal, "r1")
     journal.begin("r1", "k", {})
     script = (
-        "import sys; from backout.adapters.journal import SqliteJournal;"
+        "import sys; from backout.adapters.storage.journal import SqliteJournal;"
         "journal = SqliteJournal(sys.argv[1], str);"
         "print(journal.run('r1').verb, [r.key for r in journal.recall('r1')])"
     )
@@ -334,7 +334,7 @@ def test_one_bad_record_does_not_take_its_neighbours_with_it(
 FULL_DISK = """
 import resource, signal, sys, threading
 from datetime import datetime, UTC
-from backout.adapters.journal import SqliteJournal
+from backout.adapters.storage.journal import SqliteJournal
 from backout.errors import Interrupted
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -12,10 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import Field
 
-from backout import documents, loading, probes, restarters, steps
+from backout import probes, restarters, steps
+from backout.config import loading, yaml_tree
 from backout.errors import Mistake, Mistakes
 from backout.model import Duration, NoOptions, Options, Runbook, Target, TemplateText
-from backout.tables import Table, Tables
+from backout.registry import Table, Tables
 
 
 class RunOptions(Options):
@@ -518,7 +519,7 @@ def test_what_is_no_text_is_refused_with_its_line(project: Path) -> None:
 
 
 def test_a_huge_file_is_refused(project: Path) -> None:
-    assert "larger than" in said(lambda: runbook("a" * (documents.LARGEST + 1)))[0]
+    assert "larger than" in said(lambda: runbook("a" * (yaml_tree.LARGEST + 1)))[0]
 
 
 def test_a_mistake_in_a_base_names_the_base(project: Path) -> None:

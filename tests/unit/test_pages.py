@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backout import pages
-from backout.adapters.html import Pages, Site, policy
+from backout.adapters.web.html import Pages, Site, policy
 from backout.errors import BackoutError
 from backout.model import Spot, Verdict
 from backout.pages import DAY, DAYS, HOUR, Deployed, Watched

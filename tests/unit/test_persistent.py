@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from backout.adapters.persistent import PersistentShell
-from backout.adapters.shell import Capture, Ran
+from backout.adapters.transports.noted_shell import Capture, Ran
+from backout.adapters.transports.ssh_shell import PersistentShell
 
 MARK = "mark-0123"
 

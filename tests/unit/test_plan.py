@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from backout.errors import Mistakes
 from backout.model import Host, Release, Rollout, Runbook, Step, Target
-from backout.plan import Action, Plan, build, settle_back, sizes
+from backout.runs.plan import Action, Plan, build, settle_back, sizes
 
 
 def step(name: str, on: str | None = None, **keys: Any) -> Step:

@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from backout import expressions
+from backout.checks.judging import judge
 from backout.errors import Refused
-from backout.health import judge
+from backout.language import expressions
 from backout.model import Check, Observation, Verdict
 from backout.probes.sql import Sql
 from support.looks import Secrets, observe

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from backout import rollups
-from backout.adapters.health_store import HealthStore
+from backout.adapters.storage.health_store import HealthStore
 from backout.model import Sample, Spot, Verdict
 from backout.pages import DAY, HOUR
 from backout.publishing import Histories

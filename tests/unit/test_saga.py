@@ -18,12 +18,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from backout.adapters.journal import SqliteJournal
+from backout.adapters.storage.journal import SqliteJournal
 from backout.errors import Interrupted, Refused, Unreachable
 from backout.model import NoOptions, Options, Release, Result, Retry, State, Step, Target, Undo
-from backout.plan import Action
 from backout.ports import Work
-from backout.saga import ATTEMPTS, Saga, note_key
+from backout.runs.plan import Action
+from backout.runs.saga import ATTEMPTS, Saga, note_key
 from support.clock import ManualClock
 
 DONE, FAILED, UNKNOWN = Result(State.DONE, 0), Result(State.FAILED, 1), Result(State.UNKNOWN)

@@ -10,11 +10,11 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from backout import schemas
-from backout.documents import parse
+from backout.config.yaml_tree import parse
 from backout.probes import KINDS as PROBES
+from backout.registry import Tables
 from backout.restarters import BACKENDS
 from backout.steps import KINDS as STEPS
-from backout.tables import Tables
 
 ROOT = Path(__file__).parents[2]
 TABLES = Tables(STEPS, BACKENDS, PROBES)

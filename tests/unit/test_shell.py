@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backout.adapters import shell
+from backout.adapters.transports import noted_shell
 from backout.errors import Refused
 from backout.model import Command
 from support.tools import program
@@ -19,10 +19,12 @@ SHELLS = {"dash": ["dash"], "bash": ["bash"], "busybox": ["busybox", "sh"]}
 TEXT = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=60)
 
 
-def speak(text: str, shell_name: str = "dash") -> tuple[shell.Capture, shell.Capture, int]:
+def speak(
+    text: str, shell_name: str = "dash"
+) -> tuple[noted_shell.Capture, noted_shell.Capture, int]:
     argv = [program(SHELLS[shell_name][0]), *SHELLS[shell_name][1:]]
     done = subprocess.run(argv, input=text.encode(), capture_output=True, check=False, timeout=20)
-    out, err = shell.Capture(MARK), shell.Capture(MARK)
+    out, err = noted_shell.Capture(MARK), noted_shell.Capture(MARK)
     out.feed(done.stdout)
     err.feed(done.stderr)
     return out, err, done.returncode
@@ -36,15 +38,15 @@ def shell_name(request: pytest.FixtureRequest) -> str:
 @given(value=TEXT, word=TEXT)
 @settings(max_examples=30, deadline=None)
 def test_every_value_and_every_quote_arrives_as_it_was(value: str, word: str) -> None:
-    script = f'printf "%s|" "$VALUE" {shell.quote(word)}'
-    out, _, code = speak(shell.plain(Command(script), (("VALUE", value),), MARK))
+    script = f'printf "%s|" "$VALUE" {noted_shell.quote(word)}'
+    out, _, code = speak(noted_shell.plain(Command(script), (("VALUE", value),), MARK))
     assert code == 0
     assert out.text() == f"{value}|{word}|"
 
 
 @given(key=TEXT)
 def test_a_key_becomes_a_flat_and_safe_file_name(key: str) -> None:
-    for name in shell.note_names(key):
+    for name in noted_shell.note_names(key):
         assert "/" not in name
         assert not name.startswith(".")
         assert len(name.encode()) < 100
@@ -52,16 +54,16 @@ def test_a_key_becomes_a_flat_and_safe_file_name(key: str) -> None:
 
 @given(one=TEXT, two=TEXT)
 def test_two_keys_have_two_notes(one: str, two: str) -> None:
-    same = shell.note_names(f"run/{one}") == shell.note_names(f"run/{two}")
+    same = noted_shell.note_names(f"run/{one}") == noted_shell.note_names(f"run/{two}")
     assert same == (one == two)
 
 
 def test_a_noted_command_keeps_its_output_and_its_end(shell_name: str, tmp_path: Path) -> None:
     command = Command("echo out; echo err >&2; exit 3", key="run 1/step 1")
-    out, err, code = speak(shell.noted(command, (), MARK, str(tmp_path), ""), shell_name)
+    out, err, code = speak(noted_shell.noted(command, (), MARK, str(tmp_path), ""), shell_name)
     assert (out.text(), err.text(), code) == ("out\n", "err\n", 3)
     assert out.words[1] == "run"
-    directory, name = shell.note_names(command.key)
+    directory, name = noted_shell.note_names(command.key)
     note = tmp_path / "notes" / directory / name
     assert note.with_name(f"{name}.end").read_text() == "3 end\n"
     assert note.with_name(f"{name}.out").read_text() == "out\n"
@@ -72,14 +74,14 @@ def test_a_note_that_cannot_be_written_keeps_its_command_from_running(
 ) -> None:
     (tmp_path / "home").write_text("a file where the directory should be")
     command = Command(f"echo ran >>{tmp_path}/log", key="run/step")
-    text = shell.noted(command, (), MARK, str(tmp_path / "home"), "")
+    text = noted_shell.noted(command, (), MARK, str(tmp_path / "home"), "")
     assert speak(text, shell_name)[0].words[1] == "full"
     assert not (tmp_path / "log").exists()
 
 
 def test_a_key_that_ended_is_not_run_again(shell_name: str, tmp_path: Path) -> None:
     command = Command(f"echo once >>{tmp_path}/log; echo said", key="run/step")
-    text = shell.noted(command, (), MARK, str(tmp_path), "")
+    text = noted_shell.noted(command, (), MARK, str(tmp_path), "")
     first, second = speak(text, shell_name), speak(text, shell_name)
     assert first[0].text() == second[0].text() == "said\n"
     assert second[0].words[1] == "ended"
@@ -90,7 +92,7 @@ def test_a_command_runs_only_while_the_token_is_ours(shell_name: str, tmp_path: 
     (tmp_path / "lock").mkdir()
     token = tmp_path / "lock" / "token"
     command = Command(f"echo ran >>{tmp_path}/log", key="run/the step")
-    text = shell.noted(command, (), MARK, str(tmp_path), "ours")
+    text = noted_shell.noted(command, (), MARK, str(tmp_path), "ours")
     token.write_text("theirs\n")
     assert speak(text, shell_name)[0].words[1] == "fenced"
     assert not (tmp_path / "log").exists()
@@ -101,7 +103,7 @@ def test_a_command_runs_only_while_the_token_is_ours(shell_name: str, tmp_path: 
 
 
 def test_a_torn_script_runs_nothing(shell_name: str, tmp_path: Path) -> None:
-    text = shell.plain(Command(f"touch {tmp_path}/ran"), (), MARK)
+    text = noted_shell.plain(Command(f"touch {tmp_path}/ran"), (), MARK)
     for length in range(len(text) - 2 - len("</dev/null")):
         if length % 7 == 0:
             speak(text[:length], shell_name)
@@ -111,13 +113,13 @@ def test_a_torn_script_runs_nothing(shell_name: str, tmp_path: Path) -> None:
 def test_the_wrapper_leaves_the_script_its_own_names(shell_name: str, tmp_path: Path) -> None:
     script = 'echo "${n-unset} ${d-unset} ${t-unset} ${p-unset} ${s-unset}"'
     command = Command(script, key="run/step")
-    out, _, _ = speak(shell.noted(command, (), MARK, str(tmp_path), ""), shell_name)
+    out, _, _ = speak(noted_shell.noted(command, (), MARK, str(tmp_path), ""), shell_name)
     assert out.text() == "unset unset unset unset unset\n"
 
 
 def test_a_name_that_no_variable_can_have_is_refused() -> None:
     with pytest.raises(Refused, match="not a name"):
-        shell.plain(Command("true"), (("A;rm", "x"),), MARK)
+        noted_shell.plain(Command("true"), (("A;rm", "x"),), MARK)
 
 
 @pytest.mark.parametrize(
@@ -130,12 +132,12 @@ def test_a_name_that_no_variable_can_have_is_refused() -> None:
     ],
 )
 def test_a_path_starts_at_the_root_or_at_home(path: str, text: str) -> None:
-    assert shell.path(path) == text
+    assert noted_shell.path(path) == text
 
 
 @given(chunks=st.lists(st.binary(max_size=50)), noise=st.binary(max_size=50))
 def test_a_capture_drops_what_came_before_the_mark(chunks: list[bytes], noise: bytes) -> None:
-    capture = shell.Capture(MARK)
+    capture = noted_shell.Capture(MARK)
     capture.feed(noise)
     capture.feed(f"{MARK} 12 ".encode())
     capture.feed(b"run\n")
@@ -146,15 +148,15 @@ def test_a_capture_drops_what_came_before_the_mark(chunks: list[bytes], noise: b
 
 
 def test_a_capture_keeps_head_and_tail_and_says_what_it_left_out() -> None:
-    capture = shell.Capture(MARK)
+    capture = noted_shell.Capture(MARK)
     capture.feed(f"{MARK} 1 run\n".encode())
     capture.feed(b"HEAD")
     for _ in range(100):
         capture.feed(b"x" * 50_000)
     capture.feed(b"TAIL")
     text = capture.text()
-    left = 5_000_008 - 2 * shell.KEPT
+    left = 5_000_008 - 2 * noted_shell.KEPT
     assert text.startswith("HEAD")
     assert text.endswith("TAIL")
     assert f"\n… {left} bytes left out …\n" in text
-    assert len(text) < 2 * shell.KEPT + 100
+    assert len(text) < 2 * noted_shell.KEPT + 100

@@ -13,7 +13,9 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import Task
 
-from backout import app, scaffold, tasks
+from backout import tasks
+from backout.commands import main
+from backout.starter import scaffold
 
 VERBS = tuple(tasks.ns.tasks.values())
 ROOT = Path(__file__).parents[2]
@@ -32,7 +34,7 @@ class Heard(list[tuple[str, Mapping[str, Any]]]):
 @pytest.fixture
 def heard(monkeypatch: pytest.MonkeyPatch) -> Heard:
     heard = Heard()
-    monkeypatch.setattr(app, "main", heard.main)
+    monkeypatch.setattr(main, "main", heard.main)
     return heard
 
 

@@ -9,9 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backout.model import Check, Options, Service, Step, TemplateText
-from backout.restarters.heroku import HerokuOptions
-from backout.templating import (
+from backout.language.templates import (
     CannotRender,
     SecretRef,
     mistakes,
@@ -27,6 +25,8 @@ from backout.templating import (
     resolve_vars,
     without_references,
 )
+from backout.model import Check, Options, Service, Step, TemplateText
+from backout.restarters.heroku import HerokuOptions
 
 SCOPE = {
     "vars": {"api": "https://api", "count": 3, "words": ["a b", "c'd"], "items": "mine"},

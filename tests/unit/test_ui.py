@@ -23,7 +23,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backout.adapters import ui
+from backout.adapters.terminal import ui
 from backout.errors import Refused
 from backout.model import Event
 from support.wait import eventually, throughout
@@ -131,7 +131,7 @@ def test_lines_of_many_threads_do_not_mix() -> None:
 
 
 def test_a_reader_who_left_is_no_error(tmp_path: Path) -> None:
-    program = "from backout.adapters import ui; import sys\n"
+    program = "from backout.adapters.terminal import ui; import sys\n"
     program += "with ui.choose(sys.stdout, False, {}) as screen:\n"
     program += "    for n in range(10000): screen.print('x' * 100)\n"
     done = subprocess.run(
@@ -314,7 +314,7 @@ class Session:
 PRELUDE = """
 import os, sys, threading, time
 from datetime import datetime, UTC
-from backout.adapters import ui
+from backout.adapters.terminal import ui
 from backout.model import Event
 def tell(kind, text, **about):
     screen.listen(Event(datetime.now(UTC), kind, text, **about))

@@ -28,7 +28,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar, cast
 
-from backout.adapters.shell import ShellTransport, path, quote, run_name
+from backout.adapters.transports.noted_shell import ShellTransport, path, quote, run_name
 from backout.errors import BackoutError, Held, Incomplete, Interrupted, Refused, Unreachable
 from backout.model import Command, Lease, Result, State
 from backout.ports import Transport

@@ -1,6 +1,6 @@
 """The kinds of check."""
 
-from backout.tables import Table
+from backout.registry import Table
 
 KINDS = Table(
     {

@@ -13,8 +13,8 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 import pycurl
 from pydantic import Field
 
-from backout.addresses import canonical
 from backout.model import Observation, Options, TemplateText, Words
+from backout.model.addresses import canonical
 from backout.ports import Look
 from backout.probes.base import EXCERPT, Kind, address_of, authorities, instead_of_any
 from backout.probes.certificates import facts_of

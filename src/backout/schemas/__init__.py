@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from backout.model import Check, Cleanup, Host, Options, Runbook, Service, Step, Target
-from backout.tables import Tables
+from backout.registry import Tables
 
 Schema = dict[str, Any]
 FOLDER = Path(__file__).parent

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 
 from backout.probes import KINDS as PROBES
+from backout.registry import Tables
 from backout.restarters import BACKENDS
 from backout.schemas import write
 from backout.steps import KINDS as STEPS
-from backout.tables import Tables
 
 for path in write(Tables(STEPS, BACKENDS, PROBES)):
     sys.stdout.write(f"{path}\n")

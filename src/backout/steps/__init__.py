@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backout.tables import Table
+from backout.registry import Table
 
 KINDS = Table(
     {

@@ -7,9 +7,9 @@ from typing import ClassVar
 from backout.errors import Refused
 from backout.model import NoOptions, Options, Result, Undo
 from backout.ports import StepKind, Work
+from backout.registry import Table
 from backout.steps.base import Kind
 from backout.steps.git import source
-from backout.tables import Table
 
 STRATEGIES = Table(
     {

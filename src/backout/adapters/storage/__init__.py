@@ -1,0 +1,1 @@
+"""What lasts: the journal, the health history."""

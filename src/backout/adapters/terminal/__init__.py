@@ -1,0 +1,1 @@
+"""The terminal, and what stands in for one."""

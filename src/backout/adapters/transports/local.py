@@ -1,0 +1,143 @@
+"""This machine as a transport, without SSH."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from backout.adapters.transports.noted_shell import GRACE, Capture, Ran, ShellTransport
+from backout.errors import Unreachable
+from backout.model import Command, Host, Result
+from backout.ports import Vault
+
+QUIET = 0.2
+"""How long a finished command's output may stay open, held by a child it left behind."""
+
+
+class LocalTransport(ShellTransport):
+    """Runs commands here, each in a session of its own that outlives this process. Relative
+    paths begin at this process's directory."""
+
+    def __init__(self, host: Host, home: str, vault: Vault) -> None:
+        super().__init__(host, str(Path(home).expanduser().absolute()), vault)
+
+    def run(self, command: Command) -> Result:
+        """Run `command` to its end; a relative directory begins where this process is, which is
+        the project's."""
+        if not command.cwd:
+            return super().run(command)
+        return super().run(replace(command, cwd=str(Path(command.cwd).expanduser().absolute())))
+
+    def put(self, content: bytes, path: str, mode: int = 0o644) -> None:
+        """Write a file, whole or not at all."""
+        target = Path(path).expanduser()
+        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        temporary = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fchmod(file.fileno(), mode)
+                os.fsync(file.fileno())
+            temporary.replace(target)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            where = f"{path} on {self.host.name}"
+            raise OSError(error.errno, f"{error.strerror}; nothing was replaced", where) from error
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _execute(
+        self,
+        text: str,
+        timeout: float,
+        *,
+        private: bool = False,  # noqa: ARG002 - every text goes over stdin here
+        brief: bool = False,  # noqa: ARG002 - every shell has a group of its own here
+    ) -> Ran:
+        ran = Ran(Capture(self._mark), Capture(self._mark))
+        try:
+            process = subprocess.Popen(
+                ["/bin/sh"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise Unreachable(f"no shell could be started here: {error}") from error
+        with process.stdin, process.stdout, process.stderr:  # type: ignore[union-attr]
+            _feed(process, text)
+            ran.exit_code = _gather(process, ran, ran.began + timeout)
+        if ran.exit_code is None:
+            ran.timed_out = True
+            ran.cut = f"timed out after {timeout:g} s; its process group was ended"
+            _end_group(process.pid, process.poll)
+        elif ran.exit_code < 0:
+            ran.cut = f"its shell was killed by signal {-ran.exit_code}"
+            ran.exit_code = None
+        return ran
+
+    def _end(self, pid: int) -> None:
+        _end_group(pid, lambda: None)
+
+
+def _end_group(pid: int, reap: Callable[[], object]) -> None:
+    """Ask a process group to end, and kill it when it does not."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        deadline = time.monotonic() + GRACE
+        there = _signal(pid, number)
+        while there and time.monotonic() < deadline:
+            reap()
+            time.sleep(0.02)
+            there = _signal(pid, 0)
+        if not there:
+            return
+
+
+def _signal(pid: int, number: int) -> bool:
+    try:
+        os.killpg(pid, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _feed(process: subprocess.Popen[bytes], text: str) -> None:
+    assert process.stdin is not None  # noqa: S101 - for the type checker
+    try:
+        process.stdin.write(text.encode())
+        process.stdin.close()
+    except BrokenPipeError:
+        pass
+
+
+def _gather(process: subprocess.Popen[bytes], ran: Ran, deadline: float) -> int | None:
+    """Read both streams to their end, or to the deadline; return the exit status."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ, ran.out)  # type: ignore[arg-type]
+        selector.register(process.stderr, selectors.EVENT_READ, ran.err)  # type: ignore[arg-type]
+        while selector.get_map():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return None
+            ready = selector.select(min(left, QUIET))
+            if not ready and process.poll() is not None:
+                break
+            for key, _ in ready:
+                data = os.read(key.fd, 65536)
+                key.data.feed(data)
+                if not data:
+                    selector.unregister(key.fileobj)
+    try:
+        return process.wait(max(0.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        return None

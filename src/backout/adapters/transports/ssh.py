@@ -1,0 +1,399 @@
+"""Machines over SSH: Fabric opens the connection, Paramiko's channels carry the commands.
+
+There is one connection a host; a lost one is opened again by the next use, and nothing that may
+have begun is ever run a second time. Commands go through a shell that stays. One that meets
+another there, or brings a secret, has a channel of its own.
+"""
+
+from __future__ import annotations
+
+import secrets
+import select
+import socket
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import (
+    AbstractContextManager,
+    ExitStack,
+    closing,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
+
+import fabric
+import paramiko
+from paramiko.agent import AgentRequestHandler
+from paramiko.ssh_exception import NoValidConnectionsError
+
+from backout.adapters.transports.noted_shell import (
+    LOOK,
+    Capture,
+    Ran,
+    ShellTransport,
+    end_group,
+    plain,
+)
+from backout.adapters.transports.ssh_connect import BROKEN, Dialer, hang_up, hops, translated
+from backout.adapters.transports.ssh_shell import PersistentShell
+from backout.errors import Unreachable
+from backout.model import Command, Host, Ssh
+from backout.ports import Vault
+
+SHELL = "exec /bin/sh"
+LONG = 60_000
+"""A longer text does not fit into one variable of a process everywhere."""
+QUIET = 0.3
+"""How long a finished command's output may stay open, held by a child it left behind."""
+PATIENCE = 3
+"""So many connect timeouts without an answer to what was sent, and the link counts as lost."""
+AT_ONCE = 16
+"""How many connections are opened at the same time; sshd drops more (MaxStartups)."""
+
+
+class SshTransport(ShellTransport):
+    """One machine over one SSH connection, opened at the first use."""
+
+    def __init__(
+        self, host: Host, ssh: Ssh, home: str, vault: Vault, dialer: Dialer | None = None
+    ) -> None:
+        super().__init__(host, home, vault)
+        self._dialer = dialer or Dialer(ssh)
+        self._patience = self._dialer.timeout
+        self._connection: fabric.Connection | None = None
+        self._opening = threading.Lock()
+        self._turn = threading.Lock()
+        self._speaking = threading.Lock()
+        self._shell: PersistentShell | None = None
+        self._kept = ExitStack()
+        self._keeps_shell = True
+
+    def open(self) -> None:
+        """Connect now rather than at the first use. Raises Unreachable."""
+        self._link()
+
+    def close(self) -> None:
+        """Close the connection and its gateways."""
+        self._retire()
+        with self._opening:
+            self._hang_up()
+
+    def put(self, content: bytes, path: str, mode: int = 0o644) -> None:
+        """Write a file, whole or not at all."""
+        target = path.removeprefix("~/")
+        temporary = f"{target}.{secrets.token_hex(4)}.part"
+        where = f"{path} on {self.host.name}"
+        with self._channel() as channel, self._sftp(channel) as sftp:
+            try:
+                _write(sftp, content, temporary, mode)
+                sftp.posix_rename(temporary, target)
+            except (paramiko.SSHException, EOFError, TimeoutError) as error:
+                raise self._unreachable(error) from error
+            except OSError as error:
+                if channel.closed:
+                    raise self._unreachable(error) from error
+                with suppress(*BROKEN):
+                    sftp.remove(temporary)
+                why = error.strerror or str(error)
+                raise OSError(error.errno, f"{why}; nothing was replaced", where) from error
+
+    @contextmanager
+    def _sftp(self, channel: paramiko.Channel) -> Iterator[paramiko.SFTPClient]:
+        channel.settimeout(self._patience * PATIENCE)
+        try:
+            channel.invoke_subsystem("sftp")
+            sftp = paramiko.SFTPClient(channel)
+        except BROKEN as error:
+            raise self._unreachable(error) from error
+        try:
+            yield sftp
+        finally:
+            with suppress(*BROKEN):
+                sftp.close()
+
+    # --- the connection
+
+    def _link(self) -> paramiko.Transport:
+        """The open connection; opened, or opened again, when there is none."""
+        with self._opening:
+            connection = self._connection
+            if connection is None or not connection.is_connected:
+                self._hang_up()
+                connection = self._connection = self._dial()
+            link: paramiko.Transport = connection.transport
+            return link
+
+    def _dial(self) -> fabric.Connection:
+        connection = self._dialer.connection(self.host)
+        deadline = time.monotonic() + self._dialer.timeout
+        for pause in (0.2, 0.6, 0.0):
+            try:
+                connection.open()
+                break
+            except (*BROKEN, ValueError, Unreachable) as error:
+                hang_up(connection)
+                if not (pause and _may_pass(error) and time.monotonic() + pause < deadline):
+                    raise self._unreachable(error, connection) from error
+            time.sleep(pause)
+        for hop in hops(connection):
+            _watch_over(hop.transport, self._dialer.timeout)
+        return connection
+
+    def _hang_up(self) -> None:
+        if self._connection is not None:
+            hang_up(self._connection)
+            self._connection = None
+
+    def _drop(self, link: paramiko.Transport) -> None:
+        """Let go of a connection that failed, unless another thread opened a new one."""
+        with self._opening:
+            if self._connection is not None and self._connection.transport is link:
+                self._hang_up()
+
+    def _session(self) -> paramiko.Channel:
+        """A new channel; over a new connection when the old one turns out to be dead."""
+        deadline = time.monotonic() + self._patience
+        again = True
+        while True:
+            link = self._link()
+            try:
+                with self._turn:  # Paramiko mixes up the failures of openings that overlap
+                    channel = link.open_session(timeout=self._patience)
+                channel.event = _Answer(self._patience)
+                return channel
+            except paramiko.ChannelException as error:
+                if time.monotonic() > deadline:
+                    raise self._unreachable(error) from error
+                if self._speaking.acquire(blocking=False):
+                    self._retire()
+                    self._speaking.release()
+                time.sleep(0.1)  # MaxSessions: another command of ours is about to end
+            except BROKEN as error:
+                self._drop(link)
+                if not again:
+                    raise self._unreachable(error) from error
+                again = False
+
+    @contextmanager
+    def _channel(self) -> Iterator[paramiko.Channel]:
+        """A session that is closed at the end, whatever became of the link."""
+        channel = self._session()
+        try:
+            yield channel
+        finally:
+            with suppress(*BROKEN):
+                channel.close()
+
+    def _unreachable(
+        self, error: BaseException, connection: fabric.Connection | None = None
+    ) -> Unreachable:
+        at = connection or self._connection
+        address = f"{at.user}@{at.host}:{at.port}" if at else self._dialer.address(self.host)
+        return translated(error, self.host, address, self._dialer.timeout)
+
+    # --- commands
+
+    def _execute(
+        self, text: str, timeout: float, *, private: bool = False, brief: bool = False
+    ) -> Ran:
+        shared = not private and len(text) <= LONG
+        ran = (shared and self._say(text, timeout, brief)) or self._alone(text, timeout)
+        if ran.timed_out:
+            ran.cut = f"timed out after {timeout:g} s; {self._ended(ran.pid)}"
+        return ran
+
+    def _say(self, text: str, timeout: float, brief: bool) -> Ran | None:
+        """Run a text in the shell that stays; None, and nothing began, where none is to be had."""
+        if not self._keeps_shell or not self._speaking.acquire(blocking=False):
+            return None
+        ran = Ran(Capture(self._mark), Capture(self._mark))
+        try:
+            if not self._persistent().run(text, ran, timeout, brief=brief):
+                self._retire()
+        except BROKEN:  # what was sent is torn, and a shell runs nothing of a torn text
+            self._retire()
+            return None
+        finally:
+            self._speaking.release()
+        if ran.exit_code is None and not ran.timed_out:
+            ran.cut = self._lost()
+            if not ran.pid:
+                self.close()  # what gives no answer is not asked again
+        if ran.exit_code is not None and not ran.pid:
+            self._keeps_shell = False
+            return None
+        return ran
+
+    def _persistent(self) -> PersistentShell:
+        if self._shell is None or not self._shell.fresh:
+            self._retire()
+            with ExitStack() as stack:
+                channel = stack.enter_context(self._channel())
+                stack.enter_context(self._agent(channel))
+                channel.exec_command(SHELL)
+                self._shell = PersistentShell(channel, self._mark, self._patience)
+                self._kept = stack.pop_all()
+        return self._shell
+
+    def _retire(self) -> None:
+        """Let go of the shell that stays; a command that still runs there goes on."""
+        self._shell = None
+        with suppress(*BROKEN):
+            self._kept.close()
+
+    def _alone(self, text: str, timeout: float) -> Ran:
+        """Run a text on a channel of its own."""
+        ran = self._converse(text, timeout)
+        if ran.exit_code is not None and not ran.pid:
+            said = ran.err.preamble or ran.out.preamble or f"exit {ran.exit_code}"
+            raise Unreachable(f"{self.host.name} starts no shell: {said[-300:]}")
+        return ran
+
+    def _ended(self, pid: int) -> str:
+        if not pid:
+            return "its shell had not answered yet"
+        try:
+            self._end(pid)
+        except Unreachable as error:
+            return f"its process group could not be ended: {error.what}"
+        return "its process group was ended"
+
+    def _end(self, pid: int) -> None:
+        text = plain(Command(end_group(pid)), (), self._mark)
+        try:
+            self._converse(text, LOOK)
+        except Unreachable:
+            spare = SshTransport(self.host, self._dialer.ssh, self.home, self._vault, self._dialer)
+            try:
+                spare._converse(text, LOOK)
+            finally:
+                spare.close()
+
+    def _converse(self, text: str, timeout: float) -> Ran:
+        """One exec request. The text goes over stdin: every login shell understands that much,
+        and in an argument everybody on the host could read it."""
+        ran = Ran(Capture(self._mark), Capture(self._mark))
+        with self._channel() as channel, self._agent(channel):
+            try:
+                channel.exec_command(SHELL)
+                channel.settimeout(self._patience)
+                channel.sendall(text.encode())
+            except BROKEN as error:
+                if not channel.exit_status_ready():  # the shell never sees the end of the text
+                    raise self._unreachable(error) from error
+            self._listen(channel, ran, ran.began + timeout)
+        return ran
+
+    def _agent(self, channel: paramiko.Channel) -> AbstractContextManager[object]:
+        """The agent at hand on the host, where ssh_config says ForwardAgent."""
+        if self._connection is None or not self._connection.forward_agent:
+            return nullcontext()
+        return closing(AgentRequestHandler(channel))
+
+    def _listen(self, channel: paramiko.Channel, ran: Ran, deadline: float) -> None:
+        """Gather what a command says, to its end or to the deadline."""
+        try:
+            ran.timed_out = not _gather(channel, ran, deadline)
+        except BROKEN:  # Paramiko acknowledges what it read, over a link that is lost
+            ran.cut = self._lost()
+            return
+        if ran.timed_out:
+            return
+        status = channel.recv_exit_status()
+        if status >= 0:
+            ran.exit_code = status
+        else:
+            ran.cut = self._lost()
+
+    def _lost(self) -> str:
+        name = self.host.name
+        return f"the link to {name} was lost, or its shell killed, before the end was seen"
+
+
+def connect(
+    hosts: Sequence[Host], ssh: Ssh, home: Callable[[Host], str], vault: Vault
+) -> tuple[SshTransport, ...]:
+    """Transports that share what is read once; each opens at its first use."""
+    dialer = Dialer(ssh)
+    return tuple(SshTransport(host, ssh, home(host), vault, dialer) for host in hosts)
+
+
+def open_all(transports: Sequence[SshTransport]) -> dict[str, Unreachable]:
+    """Open many connections at once; what could not be reached, by host."""
+
+    def attempt(transport: SshTransport) -> Unreachable | None:
+        try:
+            transport.open()
+        except Unreachable as error:
+            return error
+        return None
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        errors = pool.map(attempt, transports)
+        return {t.host.name: error for t, error in zip(transports, errors, strict=True) if error}
+
+
+def _gather(channel: paramiko.Channel, ran: Ran, deadline: float) -> bool:
+    """Read both streams until the command has ended; False when the deadline came first."""
+    poll = select.poll()
+    poll.register(channel.fileno(), select.POLLIN)
+    while True:
+        over = channel.eof_received or channel.closed
+        while channel.recv_ready():
+            ran.out.feed(channel.recv(65536))
+        while channel.recv_stderr_ready():
+            ran.err.feed(channel.recv_stderr(65536))
+        left = deadline - time.monotonic()
+        if over:
+            return channel.status_event.wait(max(0.0, left))
+        if left <= 0:
+            return False
+        if not poll.poll(min(left, QUIET) * 1000) and channel.exit_status_ready():
+            return True
+
+
+class _Answer(threading.Event):
+    """Paramiko waits for the answer to a request without end. Here the wait has one, after
+    which Paramiko finds that there is no answer and raises."""
+
+    def __init__(self, patience: float) -> None:
+        super().__init__()
+        self._patience = patience
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait, but not for ever."""
+        if not super().wait(timeout or self._patience):
+            self.set()
+        return True
+
+
+def _write(sftp: paramiko.SFTPClient, content: bytes, path: str, mode: int) -> None:
+    with sftp.open(path, "wb") as file:
+        sftp.chmod(path, stat.S_IMODE(mode))  # before the content, which may be secret
+        file.set_pipelined(True)
+        file.write(content)
+    size = sftp.stat(path).st_size
+    if size != len(content):
+        raise OSError(None, f"only {size} of {len(content)} bytes arrived (is the disk full?)")
+
+
+def _watch_over(link: paramiko.Transport, timeout: float) -> None:
+    """Notice a link that is down although nobody hangs up: the kernel ends a connection whose
+    data nobody acknowledges."""
+    link.set_keepalive(max(1, round(timeout / 2)))
+    if not isinstance(link.sock, socket.socket):
+        return
+    link.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        patience = round(timeout * PATIENCE * 1000)
+        link.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, patience)
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Whether another try may help: a server that is just starting, or dropped us (MaxStartups)."""
+    return type(error) is paramiko.SSHException or isinstance(
+        error, ConnectionError | NoValidConnectionsError | EOFError
+    )

@@ -1,0 +1,199 @@
+"""The verbs for a first day: doctor, init, demo."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from backout.commands.deploy import Operation
+from backout.commands.inspections import Inspection
+from backout.errors import BackoutError, Refused
+from backout.model import Command, Host, Service
+from backout.ports import Screen
+from backout.project.project import Crew, Workplace
+from backout.reports.answer import Answer
+from backout.reports.text import history_text, run_text
+from backout.restarters import BACKENDS
+from backout.runs.worker import side_by_side
+from backout.starter import sample, scaffold
+
+Words = Mapping[str, Any]
+
+
+class Beginning:
+    """One verb for somebody who begins."""
+
+    def __init__(self, workplace: Workplace, screen: Screen, words: Words) -> None:
+        self.workplace = workplace
+        self.screen = screen
+        self.words = words
+
+    def init(self) -> Answer:
+        """Write what is missing of a tasks.py, a runbook and an inventory."""
+        written, kept = scaffold.write(self.workplace.started_in)
+        return Answer("init", {"written": written, "kept": kept, "next": "invoke lint"})
+
+    def doctor(self) -> Answer:
+        target = self.workplace.target(self.words.get("target"))
+        crew = self.workplace.crew(target)
+        findings = [*_here(crew), *_secrets(crew)]
+        for rows in side_by_side(lambda host: list(_on(crew, host)), tuple(target.hosts.values())):
+            findings += rows
+        missing = any(row["ok"] is False for row in findings)
+        data = {
+            "target": target.name,
+            "findings": findings,
+            "next": "" if missing else f"invoke plan --target {target.name}",
+        }
+        return Answer("doctor", data, 3 if missing else 0)
+
+    def demo(self) -> Answer:
+        """A good deploy, a bad one that backs itself out, the history, what to type next."""
+        directory = Path(tempfile.mkdtemp(prefix="backout-demo-"))
+        scaffold.write_local(directory, _free_port())
+        place = Workplace(directory)
+        place.state = directory / ".backout"
+        os.chdir(directory)
+        try:
+            codes = [self._act(place, *act) for act in _ACTS]
+        finally:
+            place.close()
+        sample.stop(directory / ".backout" / "sample")
+        self.screen.print(_AFTERWARDS.format(directory=directory))
+        told = codes == [0, 4, 0]
+        return Answer("demo", {"directory": str(directory), "exit_codes": codes}, 0 if told else 1)
+
+    def _act(self, place: Workplace, words: str, change: tuple[str, str] | None, verb: str) -> int:
+        self.screen.print(f"\n== {words}\n")
+        if change:
+            app = place.state / "sample" / "work" / "app.py"
+            app.write_text(app.read_text().replace(*change))
+        room = Inspection if verb == "history" else Operation
+        answer = getattr(room(place, self.screen, {"target": "local", "message": words}), verb)()
+        text = history_text if verb == "history" else run_text
+        self.screen.print(text(answer.data))
+        return int(answer.exit_code)
+
+
+_ACTS: tuple[tuple[str, tuple[str, str] | None, str], ...] = (
+    ("A good deploy: a small service goes live, and proves itself", None, "deploy"),
+    (
+        "A bad one: the new code starts, and says that it is not well",
+        ('STATUS = "ok"', 'STATUS = "degraded"'),
+        "deploy",
+    ),
+    ("What happened", None, "history"),
+)
+_AFTERWARDS = """
+The bad release was live for as long as the proof took; then the old one was back, and had to
+prove itself too. The published history was not rewritten: the bad commit was reverted.
+
+All of it is in {directory}; remove it when you have seen enough.
+next:  cd into your own repository and type: backout init"""
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+# --- doctor ------------------------------------------------------------------------------
+
+
+def _row(name: str, ok: bool | None, detail: str, fix: str = "", host: str = "") -> dict[str, Any]:
+    return {"name": name, "host": host or None, "ok": ok, "detail": detail, "fix": fix}
+
+
+def _here(crew: Crew) -> Iterator[dict[str, Any]]:
+    yield _row("Python", True, platform.python_version())
+    git = shutil.which("git")
+    if git is None:
+        yield _row("git", False, "not found", "apt-get install git")
+        return
+    version = subprocess.run([git, "--version"], capture_output=True, text=True, check=False)
+    yield _row("git", True, version.stdout.strip().removeprefix("git version "))
+    source = crew.target.source
+    if source is None:
+        return
+    copy = Path(source.repository).expanduser()
+    if not copy.exists() and crew.target.sample:
+        yield _row("working copy", None, f"{copy} is made by the first deploy")
+        return
+    remote = subprocess.run(
+        [git, "-C", str(copy), "ls-remote", source.remote, f"refs/heads/{source.branch}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "GIT_TERMINAL_PROMPT": "0"},
+        stdin=subprocess.DEVNULL,
+    )
+    words = remote.stderr.strip().splitlines()
+    yield _row(
+        f"{source.remote}/{source.branch}",
+        remote.returncode == 0,
+        remote.stdout.split("\t")[0][:7] if remote.returncode == 0 else " ".join(words[:1]),
+        "" if remote.returncode == 0 else f"git -C {copy} ls-remote {source.remote}",
+    )
+
+
+def _secrets(crew: Crew) -> Iterator[dict[str, Any]]:
+    for name in crew.target.secrets:
+        try:
+            crew.vault.fetch([name])
+        except BackoutError as error:
+            yield _row(f"secret {name}", False, error.what, error.next)
+        else:
+            yield _row(f"secret {name}", True, "there")
+
+
+def _on(crew: Crew, host: Host) -> Iterator[dict[str, Any]]:
+    try:
+        transport = crew.reach(host.name)
+        system = transport.run(Command("uname -sr; git --version 2>&1 || true", timeout=30.0))
+    except BackoutError as error:
+        yield _row("reachable", False, error.what, error.next, host.name)
+        return
+    lines = system.stdout.strip().splitlines()
+    yield _row("reachable", True, lines[0] if lines else "", host=host.name)
+    if crew.target.source and crew.target.source.strategy in ("checkout", "releases"):
+        git = next((line for line in lines if line.startswith("git version ")), "")
+        fix = "" if git else "apt-get install git, on that host"
+        yield _row(
+            "git", bool(git), git.removeprefix("git version ") or "not found", fix, host.name
+        )
+    yield from _service(crew, host)
+
+
+def _service(crew: Crew, host: Host) -> Iterator[dict[str, Any]]:
+    service = crew.target.service_on(host)
+    if service is None:
+        return
+    identity = crew.restarter(host.name).identity()
+    name = f"{service.backend} {service.name}"
+    if identity.known:
+        yield _row(name, True, identity.detail, host=host.name)
+        return
+    found = list(_found(crew, host, service))
+    fix = "; ".join(found) or f"{service.backend} on {host.name} knows no {service.name}"
+    first = None if crew.target.sample else False
+    yield _row(name, first, identity.detail or "not known there", fix, host.name)
+
+
+def _found(crew: Crew, host: Host, service: Service) -> Iterator[str]:
+    """Whichever backend does serve an application of this name, as inventory lines."""
+    for backend, kind in BACKENDS.items():
+        other = Service(name=service.name, backend=backend, options=kind.Options())
+        try:
+            rows = kind(other, crew.reach(host.name)).find()
+        except (BackoutError, Refused):
+            continue
+        for row in rows:
+            yield "service: {" + ", ".join(f"{key}: {value}" for key, value in row.items()) + "}"

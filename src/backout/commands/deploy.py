@@ -1,0 +1,398 @@
+"""The verbs that change a target: deploy, run, rollback, resume, abort."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import secrets
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from backout.adapters.lease import LocalLock
+from backout.adapters.storage.journal import RunRow
+from backout.checks import judging
+from backout.config import loading
+from backout.errors import BackoutError, Held, Mistakes, Refused
+from backout.model import Command, Release, Runbook, Target, Verdict
+from backout.ports import Screen
+from backout.project.project import TABLES, Workplace, freeze, thaw
+from backout.reports.answer import Answer
+from backout.reports.data import refused_report, run_report, stamp
+from backout.runs import plan
+from backout.runs.engine import Ended, Engine
+from backout.runs.plan import Plan
+from backout.runs.rollback import Return, Rollback
+from backout.runs.worker import Stop
+
+Words = Mapping[str, Any]
+
+
+class Operation:
+    """One verb that changes a target, for one operator at one screen."""
+
+    def __init__(self, workplace: Workplace, screen: Screen, words: Words) -> None:
+        self.workplace = workplace
+        self.screen = screen
+        self.words = words
+        self.stop = Stop()
+
+    # --- the verbs -----------------------------------------------------------------------
+
+    def deploy(self) -> Answer:
+        return self._start("deploy", "deploy")
+
+    def run(self) -> Answer:
+        if not self.words.get("runbook"):
+            known = ", ".join(loading.names(self.workplace.root / "runbooks")) or "none"
+            raise Mistakes(f"which runbook? runbooks/ has: {known}", where="command line")
+        return self._start("run", self.words["runbook"])
+
+    def resume(self) -> Answer:
+        return self._again("resume")
+
+    def abort(self) -> Answer:
+        return self._again("abort")
+
+    def rollback(self) -> Answer:
+        target = self._rollback_target()
+        run = new_run()
+        with self._mine(target.name, run):
+            self._nothing_open(target.name)
+            back = self._way_back(target, run)
+            row = self._open(back.run, "rollback", back.undoing[0], _rollback_record(back))
+            return self._rolled(row, back)
+
+    # --- starting ------------------------------------------------------------------------
+
+    def _start(self, verb: str, runbook_name: str) -> Answer:
+        target, runbook, params = load_pair(self.workplace, self.words, runbook_name)
+        self.workplace.ensure_sample(target)
+        run = new_run()
+        with self._mine(target.name, run):
+            self._nothing_open(target.name)
+            number = self.workplace.journal.next_number(target.name)
+            made = build(self.workplace, self.words, verb, target, runbook, params, number, run)
+            row = self._open(made.run, verb, made, freeze(made))
+            return self._engaged(row, made, Engine.deploy)
+
+    def _again(self, verb: str) -> Answer:
+        target_name = _named(self.workplace, self.words)
+        journal = self.workplace.journal
+        row = journal.open_run_of(target_name)
+        if row is None:
+            raise Refused(
+                f"{target_name} has no unfinished run",
+                next=f"invoke status --target {target_name}",
+            )
+        with self._mine(target_name, row.id):
+            if row.verb == "rollback":
+                return self._rollback_again(row, verb)
+            made = thaw(self.workplace, row.id, row.verb, row.plan)
+            return self._engaged(row, made, Engine.resume if verb == "resume" else Engine.abort)
+
+    def _rollback_again(self, row: RunRow, verb: str) -> Answer:
+        if verb == "abort":
+            raise Refused(
+                f"run {row.id} is a rollback: it has one way only",
+                next=f"invoke resume --target {row.target}",
+            )
+        return self._rolled(row, self._return_of(row))
+
+    def _open(self, run: str, verb: str, made: Plan, frozen: Words) -> RunRow:
+        journal = self.workplace.journal
+        journal.open_run(
+            run,
+            made.target.name,
+            verb,
+            made.runbook.name,
+            frozen,
+            owner(),
+            datetime.now(UTC),
+            {"argv": sys.argv[1:]},
+        )
+        return journal.run(run)
+
+    def _mine(self, target: str, run: str) -> AbstractContextManager[None]:
+        return LocalLock(self.workplace.state, target).hold(run)
+
+    def _nothing_open(self, target: str) -> None:
+        row = self.workplace.journal.open_run_of(target)
+        if row is not None:
+            raise Held(
+                f"run {row.id} ({row.verb}) of {target} is unfinished",
+                state="it is journaled, and holds the target until it is finished or backed out",
+                next=f"invoke resume --target {target}, or invoke abort --target {target}",
+            )
+
+    # --- running -------------------------------------------------------------------------
+
+    def _engaged(self, row: RunRow, made: Plan, go: Callable[[Engine], Ended]) -> Answer:
+        parts = self.workplace.parts(
+            made.target, row.id, self.screen.listen, self.screen.operator, self.stop
+        )
+        engine = Engine(made, parts)
+        with interruptible(self.stop, self.screen, made.target.name):
+            try:
+                ended = go(engine)
+            except (Refused, Held) as error:
+                return self._refused(row, made, error)
+        report = self._report(row, made, ended, engine.worker.release)
+        if ended.exit_code != 5:
+            self._close(row, ended, report)
+        return Answer("run", report, ended.exit_code)
+
+    def _rolled(self, row: RunRow, back: Return) -> Answer:
+        target = back.undoing[0].target
+        parts = self.workplace.parts(
+            target, row.id, self.screen.listen, self.screen.operator, self.stop
+        )
+        with interruptible(self.stop, self.screen, target.name):
+            try:
+                ended = Rollback(back, parts).run()
+            except (Refused, Held) as error:
+                return self._refused(row, back.undoing[0], error)
+        report = self._report(row, back.undoing[0], ended, back.to)
+        if ended.exit_code == 0:
+            self._close(row, ended, report)
+        return Answer("run", report, ended.exit_code)
+
+    def _refused(self, row: RunRow, made: Plan, error: BackoutError) -> Answer:
+        """Nothing was changed by this process. A run that had changed something stays open."""
+        journal = self.workplace.journal
+        begun = any(r.kind in ("ready", "back_out") for r in journal.recall(row.id))
+        outcome = "interrupted" if begun else "refused"
+        ended = Ended(outcome, error.exit_code, error.what)
+        report = refused_report(self._report(row, made, ended, None), error)
+        if not begun:
+            self._close(row, ended, report)
+        return Answer("refused", report, error.exit_code)
+
+    def _close(self, row: RunRow, ended: Ended, report: Words) -> None:
+        """The run is history. The journal has what it printed, without its secrets."""
+        now = datetime.now(UTC)
+        self.workplace.journal.close_run(row.id, ended.outcome, ended.exit_code, report, now)
+        self.workplace.forget_output(row.id)
+
+    def _report(
+        self, row: RunRow, made: Plan, ended: Ended, release: Release | None
+    ) -> dict[str, Any]:
+        previous = self._rolled_from(made) if row.verb == "rollback" else made.previous
+        return run_report(
+            run=row.id,
+            verb=row.verb,
+            target=row.target,
+            runbook=row.runbook,
+            started=row.started,
+            ended=datetime.now(UTC),
+            previous=previous,
+            made=release,
+            outcome=ended,
+            records=self.workplace.journal.recall(row.id),
+            advice=_advice(made.runbook, ended),
+            next=_next(row, made.target.name, ended),
+        )
+
+    def _rolled_from(self, newest: Plan) -> Release:
+        """The release that the newest run made which a rollback undoes."""
+        made = self.workplace.journal.releases(newest.target.name)
+        return next((row.release for row in made if row.run == newest.run), newest.release)
+
+    # --- rolling back --------------------------------------------------------------------
+
+    def _rollback_target(self) -> Target:
+        """Named, or the one deployed last: then it is confirmed by name."""
+        if self.words.get("target") or os.environ.get("BACKOUT_TARGET"):
+            return self.workplace.target(self.words.get("target"))
+        last = next((r for r in self.workplace.journal.runs() if r.outcome == "succeeded"), None)
+        if last is None:
+            raise Refused("nothing was deployed from here yet", next="invoke history")
+        target = self.workplace.target(last.target)
+        if not self.screen.operator.confirm(f"roll {target.name} back? It was deployed last."):
+            raise Refused("not confirmed", next=f"invoke rollback --target {target.name}")
+        return target
+
+    def _way_back(self, target: Target, run: str) -> Return:
+        journal, name = self.workplace.journal, target.name
+        current = journal.current(name)
+        wanted = self.words.get("to")
+        if wanted:
+            row = journal.release(name, str(wanted))
+        else:
+            number = current.number if current else 0
+            good = journal.known_good(name, before=number)
+            if good is None:
+                raise Refused(
+                    f"{name} has no known-good release before this one",
+                    next=f"invoke history --target {name}",
+                )
+            row = good
+        if not row.known_good or row.undone_by:
+            raise Refused(
+                f"release {row.release} of {name} never proved good on every host",
+                next=f"invoke history --target {name}",
+            )
+        to, runs = row.release, journal.since(name, row.number)
+        if not runs:
+            raise Refused(
+                f"{name} is on release {row.release} already",
+                next=f"invoke status --target {name}",
+            )
+        only = self.words.get("only")
+        if only and [row.id for row in runs] != [only]:
+            raise Refused(
+                f"run {only} is not the only one since release {to} of {name}",
+                next=f"invoke history --target {name}",
+            )
+        plans = tuple(thaw(self.workplace, row.id, row.verb, row.plan) for row in runs)
+        return Return(run, plans, to)
+
+    def _return_of(self, row: RunRow) -> Return:
+        """The rollback that the journal keeps."""
+        journal = self.workplace.journal
+        runs = tuple(journal.run(run) for run in row.plan["undoing"])
+        plans = tuple(thaw(self.workplace, run.id, run.verb, run.plan) for run in runs)
+        return Return(row.id, plans, Release(**row.plan["to"]))
+
+
+def load_pair(
+    workplace: Workplace, words: Words, runbook_name: str
+) -> tuple[Target, Runbook, Mapping[str, Any]]:
+    """Target, runbook and parameters, checked against each other. Raises Mistakes."""
+    given = list(words.get("param") or ())
+    if words.get("message") is not None:
+        given.append(f"message={words['message']}")
+    return loading.load_pair(
+        lambda: workplace.target_file(words.get("target")),
+        lambda: workplace.runbook_file(runbook_name),
+        given,
+        TABLES,
+    )
+
+
+def build(
+    workplace: Workplace,
+    words: Words,
+    verb: str,
+    target: Target,
+    runbook: Runbook,
+    params: Mapping[str, Any],
+    number: int,
+    run: str,
+) -> Plan:
+    """The plan of a new run."""
+    current = workplace.journal.current(target.name)
+    good = workplace.journal.known_good(target.name)
+    previous = current or good
+    return plan.build(
+        run=run,
+        verb=verb,
+        target=target,
+        runbook=runbook,
+        params=params,
+        release=Release(number, head_of(workplace, target)),
+        previous=previous.release if previous else None,
+        hosts=[name for name in (words.get("hosts") or "").split(",") if name],
+        accept_red=words.get("accept_red") or (),
+        user=getpass.getuser(),
+        started=stamp(datetime.now(UTC)),
+    )
+
+
+def head_of(workplace: Workplace, target: Target) -> str:
+    """The commit that the working copy is at; empty without one."""
+    if target.source is None:
+        return ""
+    import shlex
+
+    here = workplace.crew(target).reach("")
+    where = shlex.quote(str(Path(target.source.repository).expanduser()))
+    found = here.run(Command(f"git -C {where} rev-parse --verify -q HEAD", timeout=60.0))
+    return found.stdout.strip() if found.ok else ""
+
+
+def new_run() -> str:
+    """A run's name: when it began, and 64 random bits. Two machines that begin in one second must
+    not share one: each would take the other's notes on the hosts for its own."""
+    return datetime.now(UTC).strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(8)
+
+
+def owner() -> str:
+    return f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+@contextmanager
+def interruptible(stop: Stop, screen: Screen, target: str) -> Iterator[None]:
+    """The first signal stops the run, which backs out; the second leaves at once. Beside the
+    main thread, signals are another's."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(number: int, _frame: object) -> None:
+        name = {signal.SIGINT: "Ctrl-C"}.get(signal.Signals(number), signal.Signals(number).name)
+        if stop.reason:
+            leave(screen, target)
+        stop(f"interrupted by {name}")
+        if screen.operator.asking:
+            raise Refused(f"not confirmed: interrupted by {name}")
+        screen.interrupted()
+
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [(number, signal.signal(number, handle)) for number in signals]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
+
+
+def leave(screen: Screen, target: str) -> None:
+    """At once, with the journal as it is."""
+    screen.left(
+        "interrupted twice: left at once",
+        state="the run is journaled; commands that had started may still be running",
+        next=f"invoke resume --target {target}, or invoke abort --target {target}",
+    )
+    os._exit(8)
+
+
+def _named(workplace: Workplace, words: Words) -> str:
+    """The target's name, also when its file is broken or gone: the journal knows it."""
+    name = words.get("target") or os.environ.get("BACKOUT_TARGET")
+    if name and workplace.journal.open_run_of(Path(name).stem):
+        return Path(name).stem
+    return workplace.target(name).name
+
+
+def _rollback_record(back: Return) -> dict[str, Any]:
+    return {
+        "undoing": [made.run for made in back.undoing],
+        "to": {"number": back.to.number, "commit": back.to.commit},
+    }
+
+
+def _advice(runbook: Runbook, ended: Ended) -> str:
+    """What the runbook's `diagnose` says of the check that failed, or of what is red still."""
+    if ended.advice or ended.exit_code != 5:
+        return ended.advice
+    red: Sequence[Any] = [f for f in ended.findings if f.verdict is not Verdict.PASS]
+    said = (judging.diagnose(runbook.diagnose, finding) for finding in red)
+    return next((words for words in said if words), "") or ""
+
+
+def _next(row: RunRow, target: str, ended: Ended) -> str:
+    if ended.exit_code == 0:
+        return f"invoke status --target {target}"
+    if ended.exit_code == 4:
+        return f"invoke show {row.id}"
+    return (
+        f"put right what is named above, then invoke resume --target {target}"
+        f" (the whole story: invoke show {row.id})"
+    )

@@ -1,0 +1,448 @@
+"""The verbs that change nothing on a target: plan, verify, status, history, show, lint, unlock."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from backout import sparks
+from backout.adapters.lease import LocalLock, Standing, standings, take
+from backout.adapters.storage.journal import LedgerRow, RunRow
+from backout.checks import judging
+from backout.commands import deploy
+from backout.config import loading
+from backout.errors import BackoutError, Mistakes, Refused
+from backout.model import Command, Finding, Host, Release, Result, Target, Verdict
+from backout.ports import Screen
+from backout.project.project import TABLES, Crew, Workplace
+from backout.reports.answer import Answer
+from backout.reports.data import check_rows, outputs, run_report, stamp
+from backout.reports.text import release_text
+from backout.runs import release_file
+from backout.runs.engine import Ended
+from backout.runs.plan import Action, BatchPlan, Plan
+from backout.runs.worker import Parts, Stop, Worker, side_by_side
+
+Words = Mapping[str, Any]
+OFFLINE = "offline: no host was asked, and no check was run"
+OWN = "its own, resolved from the state that the run finds"
+CODES = {Verdict.PASS: 0, Verdict.FAIL: 6, Verdict.ERROR: 9, Verdict.INCONCLUSIVE: 9}
+
+
+class Inspection:
+    """One verb that only looks."""
+
+    def __init__(self, workplace: Workplace, screen: Screen, words: Words) -> None:
+        self.workplace = workplace
+        self.screen = screen
+        self.words = words
+
+    # --- plan ----------------------------------------------------------------------------
+
+    def plan(self) -> Answer:
+        name = self.words.get("runbook") or "deploy"
+        target, runbook, params = deploy.load_pair(self.workplace, self.words, name)
+        self.workplace.ensure_sample(target)
+        number = self.workplace.journal.peek_number(target.name)
+        made = deploy.build(
+            self.workplace,
+            self.words,
+            "plan",
+            target,
+            runbook,
+            params,
+            number,
+            deploy.new_run(),
+        )
+        offline = bool(self.words.get("offline"))
+        parts = self.workplace.parts(
+            target, made.run, self.screen.listen, self.screen.operator, Stop()
+        )
+        parts = replace(parts, reach=lambda name: _Unasked(target, name)) if offline else parts
+        data = _Preview(made, parts, offline=offline).data()
+        again = f"mend what is refused above, then {_typed('plan', name, self.words, target.name)}"
+        verb = "deploy" if name == "deploy" else "run"
+        data["next"] = again if data["refused"] else _typed(verb, name, self.words, target.name)
+        return Answer("plan", data, 3 if data["refused"] else 0)
+
+    # --- health --------------------------------------------------------------------------
+
+    def verify(self) -> Answer:
+        target = self.workplace.target(self.words.get("target"))
+        crew = self.workplace.crew(target)
+        current = self.workplace.journal.current(target.name)
+        release = current.release if current else Release(0)
+        look = crew.examine("verify", self.screen.listen)
+        findings = look(self.words.get("check") or (), tuple(target.hosts), (), release)
+        verdict = judging.verdict(findings)
+        data = {
+            "target": target.name,
+            "verdict": str(verdict),
+            "checks": check_rows(findings),
+            "next": _after_verify(target.name, verdict),
+        }
+        if self.words.get("junit"):
+            self._write_junit(Path(self.words["junit"]), data)
+        return Answer("verify", data, CODES[verdict])
+
+    def _write_junit(self, path: Path, data: Words) -> None:
+        from backout.reports.text import verify_junit
+
+        try:
+            path.write_text(self.workplace.redact(verify_junit(data)), encoding="utf-8")
+        except OSError as error:
+            raise Mistakes(f"--junit {path}: {error.strerror}", where="command line") from error
+
+    # --- status --------------------------------------------------------------------------
+
+    def status(self) -> Answer:
+        names = [self.words["target"]] if self.words.get("target") else self._deployed()
+        rows = [self._status(self.workplace.target(name)) for name in names]
+        differs = any(row["differs"] for row in rows)
+        data = rows[0] if len(rows) == 1 else {"targets": rows}
+        return Answer("status", data, 6 if differs else 0)
+
+    def _deployed(self) -> list[str]:
+        """Every target that has a run here, or the one that BACKOUT_TARGET names."""
+        runs = self.workplace.journal.runs(limit=1000)
+        names = list(dict.fromkeys(run.target for run in runs))
+        return names or [self.workplace.target(None).name]
+
+    def _status(self, target: Target) -> dict[str, Any]:
+        journal = self.workplace.journal
+        current = journal.current(target.name)
+        crew = self.workplace.crew(target)
+        seen = side_by_side(lambda host: _look_at(crew, host), tuple(target.hosts.values()))
+        hosts = dict(zip(target.hosts, seen, strict=True))
+        open_run = journal.open_run_of(target.name)
+        releases = journal.releases(target.name)
+        differs = [
+            words
+            for name, row in hosts.items()
+            for words in _differences(name, row, _release_of(releases, name))
+        ]
+        return {
+            "target": target.name,
+            "release": str(current.release) if current else None,
+            "known_good": bool(current and current.known_good),
+            "hosts": hosts,
+            "differs": differs,
+            "unfinished": f"run {open_run.id} ({open_run.verb})" if open_run else None,
+            "health": self._health(target),
+            "next": _after_status(target.name, bool(open_run), bool(differs)),
+        }
+
+    def _health(self, target: Target) -> list[dict[str, Any]]:
+        """The last day of every check, when somebody watches here."""
+        if not (self.workplace.state / "health.db").exists():
+            return []
+        from backout.watching import open_store
+
+        with open_store(self.workplace, self.workplace.redact) as store:
+            return sparks.rows(target, store, datetime.now(UTC).timestamp())
+
+    # --- the past ------------------------------------------------------------------------
+
+    def history(self) -> Answer:
+        name = self.words.get("target")
+        rows = self.workplace.journal.runs(Path(name).stem if name else None, limit=50)
+        return Answer("history", {"runs": [_line(row) for row in rows]})
+
+    def show(self) -> Answer:
+        journal = self.workplace.journal
+        row = journal.run(self.words["run"])
+        records = journal.recall(row.id)
+        report = dict(row.report) if row.report else self._unfinished(row)
+        report["by"] = row.owner
+        report["records"] = outputs(records)
+        return Answer("show", report)
+
+    def _unfinished(self, row: RunRow) -> dict[str, Any]:
+        release = row.plan.get("release") or row.plan.get("to")
+        previous = row.plan.get("previous")
+        return run_report(
+            run=row.id,
+            verb=row.verb,
+            target=row.target,
+            runbook=row.runbook,
+            started=row.started,
+            ended=None,
+            previous=Release(**previous) if previous else None,
+            made=Release(**release) if release else None,
+            outcome=Ended("interrupted", 8, "it is not finished"),
+            records=self.workplace.journal.recall(row.id),
+            next=f"invoke resume --target {row.target}, or invoke abort --target {row.target}",
+        )
+
+    # --- files ---------------------------------------------------------------------------
+
+    def lint(self) -> Answer:
+        mistakes = loading.lint(self.workplace.root, TABLES)
+        if mistakes:
+            raise Mistakes(mistakes=mistakes, next="mend these lines, then invoke lint")
+        counts = {
+            folder: len(loading.names(self.workplace.root / folder))
+            for folder in ("runbooks", "inventories")
+        }
+        return Answer("lint", {**counts, "mistakes": []})
+
+    # --- the lock ------------------------------------------------------------------------
+
+    def unlock(self) -> Answer:
+        target = self.workplace.target(self.words.get("target"))
+        crew = self.workplace.crew(target)
+        transports = side_by_side(crew.reach, tuple(target.hosts))
+        held = [standing for standing in standings(transports) if standing.lease]
+        local = LocalLock(self.workplace.state, target.name).holder()
+        open_run = self.workplace.journal.open_run_of(target.name)
+        force = bool(self.words.get("force"))
+        reason = _why_not(held, local is not None, open_run, force=force)
+        freed, given_up = bool(held) and not reason, ""
+        if freed:
+            if not self.screen.operator.confirm(f"free the lock of {target.name}?"):
+                raise Refused("not confirmed", next=f"invoke unlock --target {target.name}")
+            take(transports, target.name, force=force)
+        if force and open_run is not None and not reason:
+            given_up = self._give_up(open_run)
+            open_run = None
+        data = {
+            "target": target.name,
+            "held": [_lease(standing, local is not None) for standing in held],
+            "freed": freed,
+            "reason": reason,
+            "given_up": given_up,
+            "next": _after_unlock(target.name, open_run, reason),
+        }
+        return Answer("unlock", data, 7 if reason else 0)
+
+    def _give_up(self, row: RunRow) -> str:
+        """End an unfinished run as it is: a person has put right what it left."""
+        question = f"give run {row.id} up as it is? It can be neither resumed nor aborted then."
+        if not self.screen.operator.confirm(question):
+            raise Refused("not confirmed", next=f"invoke show {row.id}")
+        report = {**self._unfinished(row), "outcome": "backout_incomplete", "exit_code": 5}
+        report["reason"] = f"given up by {deploy.owner()}; a person put things right"
+        now = datetime.now(UTC)
+        self.workplace.journal.close_run(row.id, "backout_incomplete", 5, report, now)
+        return row.id
+
+
+class _Unasked:
+    """The transport of a plan made offline: it is there, and asked nothing."""
+
+    def __init__(self, target: Target, name: str) -> None:
+        self.host = target.hosts.get(name) or Host(name="here", connection="local")
+
+    def run(self, command: Command) -> Result:  # noqa: ARG002 - the seam's form
+        raise Refused(OFFLINE)
+
+    def recall(self, key: str, wait: float) -> Result | None:  # noqa: ARG002 - the seam's form
+        raise Refused(OFFLINE)
+
+    def put(self, content: bytes, path: str, mode: int = 0o644) -> None:  # noqa: ARG002
+        raise Refused(OFFLINE)
+
+    def close(self) -> None:
+        """Nothing was opened."""
+
+
+class _Preview:
+    """A plan, as data: what would run where, and the way back of each step."""
+
+    def __init__(self, plan: Plan, parts: Parts, *, offline: bool) -> None:
+        self.plan = plan
+        self.worker = Worker(plan, parts)
+        self.offline = offline
+        self.refused: dict[str, None] = {}
+
+    def data(self) -> dict[str, Any]:
+        plan = self.plan
+        checks: tuple[Finding, ...] = () if self.offline else self._checks()
+        stages = [
+            {"here": self._rows(stage.here)}
+            if stage.here
+            else {"batches": [self._batch(batch) for batch in stage.batches]}
+            for stage in plan.stages
+        ]
+        return {
+            "verb": "deploy" if plan.runbook.name == "deploy" else f"run {plan.runbook.name}",
+            "target": plan.target.name,
+            "runbook": plan.runbook.name,
+            "release": {
+                "from": str(plan.previous) if plan.previous else None,
+                "to": str(plan.release),
+            },
+            "hosts": list(plan.hosts),
+            "preflight": self._rows(plan.preflight),
+            "stages": stages,
+            "finally": self._rows(plan.finals),
+            "checks": check_rows(checks),
+            "refused": list(self.refused),
+            "notes": [OFFLINE] if self.offline else [],
+        }
+
+    def _checks(self) -> tuple[Finding, ...]:
+        findings = self.worker.examine((), self.plan.hosts)
+        reasons = judging.baseline_refusals(
+            findings,
+            self.plan.target.checks,
+            self.plan.accept_red,
+            first=self.plan.previous is None,
+        )
+        self.refused.update(dict.fromkeys(reasons))
+        return findings
+
+    def _batch(self, batch: BatchPlan) -> dict[str, Any]:
+        settle = [action for row in batch.settle for action in row]
+        return {
+            "number": batch.number,
+            "hosts": list(batch.hosts),
+            "actions": self._rows(batch.actions),
+            "settle": self._rows(settle),
+        }
+
+    def _rows(self, actions: Sequence[Action]) -> list[dict[str, Any]]:
+        return side_by_side(self._row, tuple(actions))
+
+    def _row(self, action: Action) -> dict[str, Any]:
+        step = action.step
+        row: dict[str, Any] = {
+            "name": step.name,
+            "host": action.host or None,
+            "does": "",
+            "undo": step.undo or "",
+            "undo_summary": "",
+            "irreversible": step.irreversible or "",
+            "readonly": step.readonly or not self.worker.kind(action).changes,
+            "when": step.when or "",
+        }
+        try:
+            work = self.worker.work(action, strict=False)
+            kind = self.worker.kind(action)
+            row["does"] = kind.describe(work)
+            if self.offline:
+                row["undo"] = work.step.undo or (OWN if kind.undoes else "")
+            elif action.phase in ("do", "settle"):
+                undo = kind.before(work)
+                row |= {"undo": undo.text, "undo_summary": undo.summary}
+        except Mistakes as error:
+            row["does"] = row["does"] or f"(known only in the run: {error.what})"
+        except BackoutError as error:
+            self.refused[f"{action.host + ': ' if action.host else ''}{error.what}"] = None
+        return row
+
+
+def _typed(verb: str, runbook: str, words: Words, target: str) -> str:
+    """The command line for a runbook on a target, with the words that were given."""
+    typed = ["invoke", verb, "--target", words.get("target") or target]
+    typed += [] if runbook == "deploy" else ["--runbook", runbook]
+    typed += ["--hosts", words["hosts"]] if words.get("hosts") else []
+    message = f"message={words['message']}" if words.get("message") else ""
+    for given in (*(words.get("param") or ()), *([message] if message else [])):
+        typed += ["--param", given]
+    return shlex.join(typed)
+
+
+def _look_at(crew: Crew, host: Host) -> dict[str, Any]:
+    """What a host says of itself; unreachable is an answer too."""
+    try:
+        transport = crew.reach(host.name)
+        release = release_file.read(transport, crew.target.home_on(host))
+        row: dict[str, Any] = {"release": str(release) if release else None, "state": "reachable"}
+        if crew.target.service_on(host):
+            identity = crew.restarter(host.name).identity()
+            row |= {"up": identity.up, "uptime": identity.uptime, "state": identity.detail}
+        source = crew.target.source
+        if source and source.strategy == "checkout" and source.directory:
+            row["commit"] = _commit(crew, host, source.directory)
+    except BackoutError as error:
+        return {"release": None, "state": f"unreachable: {error.what}"}
+    return row
+
+
+def _commit(crew: Crew, host: Host, directory: str) -> str:
+    script = f"git -C {shlex.quote(directory)} rev-parse --verify -q HEAD || true"
+    return crew.reach(host.name).run(Command(script, timeout=60.0)).stdout.strip()
+
+
+def _release_of(releases: Sequence[LedgerRow], host: str) -> Release | None:
+    """The newest release in force that was brought to the host."""
+    brought = (row for row in releases if not row.undone_by and host in (row.covers or (host,)))
+    return next((row.release for row in brought), None)
+
+
+def _differences(name: str, row: Words, release: Release | None) -> Iterator[str]:
+    recorded = str(release) if release else None
+    if row["state"].startswith("unreachable"):
+        yield f"{name} is {row['state']}"
+        return
+    if row["release"] != recorded:
+        yield f"{name} says {release_text(row['release'])}, the ledger {release_text(recorded)}"
+    if release and row.get("commit") and row["commit"] != release.commit:
+        yield f"{name} has commit {row['commit'][:7]} on disk, the ledger {release.commit[:7]}"
+    if release and row.get("up") is False:
+        yield f"{name}: its service is not up: {row['state']}"
+
+
+def _line(row: RunRow) -> dict[str, Any]:
+    report = row.report or {}
+    seconds = (row.ended - row.started).total_seconds() if row.ended else None
+    return {
+        "run": row.id,
+        "target": row.target,
+        "verb": row.verb,
+        "runbook": row.runbook,
+        "outcome": row.outcome,
+        "exit_code": row.exit_code,
+        "started_at": stamp(row.started),
+        "seconds": seconds,
+        "release": report.get("release") or {},
+        "by": row.owner,
+    }
+
+
+def _why_not(held: Sequence[Standing], alive: bool, open_run: RunRow | None, *, force: bool) -> str:
+    """Why the lock is not taken; nothing when it may be."""
+    if alive:
+        return "a process on this machine is at work on it"
+    if force:
+        return ""
+    if open_run is not None:
+        return f"run {open_run.id} is unfinished: resume or abort it instead"
+    living = ", ".join(standing.host for standing in held if not standing.expired)
+    return f"the lease on {living} has not expired: its holder may be alive" if living else ""
+
+
+def _lease(standing: Standing, alive: bool) -> dict[str, Any]:
+    lease = standing.lease
+    assert lease is not None, "only leases that stand are shown"  # noqa: S101
+    return {
+        "host": standing.host,
+        "owner": lease.owner,
+        "run": lease.run,
+        "fence": lease.fence,
+        "step": lease.step,
+        "since": stamp(lease.since),
+        "expires": stamp(lease.expires),
+        "alive": True if alive else (False if standing.expired else None),
+    }
+
+
+def _after_verify(target: str, verdict: Verdict) -> str:
+    return "" if verdict is Verdict.PASS else f"invoke status --target {target}"
+
+
+def _after_status(target: str, unfinished: bool, differs: bool) -> str:
+    if unfinished:
+        return f"invoke resume --target {target}, or invoke abort --target {target}"
+    return f"invoke deploy --target {target}" if differs else ""
+
+
+def _after_unlock(target: str, open_run: RunRow | None, reason: str) -> str:
+    if open_run is not None:
+        return f"invoke resume --target {target}, or invoke abort --target {target}"
+    return f"invoke unlock --target {target} --force" if reason else ""

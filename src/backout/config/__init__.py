@@ -1,0 +1,1 @@
+"""YAML to nouns, or every mistake at once."""

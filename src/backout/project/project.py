@@ -1,0 +1,345 @@
+"""The composition root: the only room that knows concrete classes."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import cache, cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from backout.adapters.clock import SystemClock
+from backout.adapters.lease import LeaseLock
+from backout.adapters.storage.journal import SqliteJournal
+from backout.adapters.transports.local import LocalTransport
+from backout.adapters.transports.noted_shell import run_name
+from backout.adapters.vault import Vault, redact_data
+from backout.checks.examiner import Examiner
+from backout.config import loading
+from backout.errors import Mistakes, Refused
+from backout.language import scope, templates
+from backout.model import Event, Finding, Host, Release, Target
+from backout.ports import Listener, Operator, Restarter, Transport
+from backout.probes import KINDS as PROBES
+from backout.registry import Tables
+from backout.restarters import BACKENDS
+from backout.runs.plan import Plan
+from backout.runs.worker import Parts, Stop
+from backout.starter import sample
+from backout.steps import KINDS as STEPS
+
+if TYPE_CHECKING:
+    from backout.adapters.transports.ssh_connect import Dialer
+
+TABLES = Tables(STEPS, BACKENDS, PROBES)
+MARKS = ("tasks.py", "inventories", "runbooks")
+
+
+def find_root(start: Path) -> Path:
+    """The project's directory: the nearest one above that has a tasks.py or inventories."""
+    for directory in (start, *start.parents):
+        if any((directory / mark).exists() for mark in MARKS):
+            return directory
+    return start
+
+
+class Workplace:
+    """One project: its files, its state, its journal. Relative paths in it begin at the root."""
+
+    def __init__(self, start: Path) -> None:
+        self.started_in = start
+        self.root = find_root(start)
+        self.state = Path(os.environ.get("BACKOUT_STATE") or self.root / ".backout").absolute()
+        self._open = ExitStack()
+        self._vaults: list[Vault] = []
+
+    def close(self) -> None:
+        self._open.close()
+
+    def close_later(self, close: Callable[[], object]) -> None:
+        self._open.callback(close)
+
+    # --- files ---------------------------------------------------------------------------
+
+    def target(self, name: str | None) -> Target:
+        """Raises Mistakes, with every mistake of the file."""
+        return loading.load_target(self.target_file(name), TABLES)
+
+    def target_file(self, name: str | None) -> Path:
+        """The inventory of a target, or of the one that the environment names. Raises
+        Mistakes."""
+        name = name or os.environ.get("BACKOUT_TARGET")
+        if not name:
+            known = ", ".join(loading.names(self.root / "inventories")) or "none"
+            raise Mistakes(
+                f"which target? inventories/ has: {known}",
+                where="command line",
+                next="name one with --target, or set BACKOUT_TARGET",
+            )
+        return self._path(name, "inventories")
+
+    def runbook_file(self, name: str) -> Path:
+        """Raises Mistakes."""
+        return self._path(name, "runbooks")
+
+    def _path(self, name: str, folder: str) -> Path:
+        return loading.resolve(name, self.root / folder, self.started_in)
+
+    # --- state ---------------------------------------------------------------------------
+
+    @cached_property
+    def journal(self) -> SqliteJournal:
+        """Redacts with the vault of the target in hand."""
+        self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        journal = SqliteJournal(self.state / "journal.db", self._refer, reveal=self._reveal)
+        self.close_later(journal.close)
+        return journal
+
+    def forget_output(self, run: str) -> None:
+        """Remove what a run that has ended printed on this machine."""
+        notes = self.state / "here" / "notes" / run_name(run)
+        for file in (*notes.glob("*.out"), *notes.glob("*.err")):
+            file.unlink(missing_ok=True)
+
+    def redact(self, text: str) -> str:
+        """`text` without the secrets of any target that was in hand."""
+        for vault in self._vaults or (Vault({}),):
+            text = vault.redact(text)
+        return text
+
+    def _refer(self, text: str) -> str:
+        """A secret's value becomes its reference: the journal knows secrets by name only."""
+        return self._vaults[-1].refer(text) if self._vaults else text
+
+    def _reveal(self, text: str) -> str:
+        """The inverse, for a run that goes on: a path in which a secret's value happened to stand
+        is that path again. A secret that can no longer be fetched stays a reference."""
+        try:
+            return self._vaults[-1].reveal(text) if self._vaults else text
+        except Refused:
+            return text
+
+    def vault(self, target: Target) -> Vault:
+        """The target's secrets; from now on they are redacted in every sink."""
+        self._vaults.append(Vault(target.secrets, self.root))
+        return self._vaults[-1]
+
+    def revealed(self, data: Any) -> Any:
+        """Data from the journal, with its references revealed."""
+        return redact_data(data, self._reveal)
+
+    # --- a target at work ----------------------------------------------------------------
+
+    def ensure_sample(self, target: Target) -> None:
+        """Make the sample application that the target asks for, unless it is there."""
+        if target.sample:
+            service = target.service
+            sample.ensure(self.root / target.sample, int(service.port or 0) if service else 0)
+
+    def parts(
+        self, target: Target, run: str, emit: Listener, operator: Operator, stop: Stop
+    ) -> Parts:
+        """Everything that a run of `target` is put together from."""
+        crew = self.crew(target)
+        emit = redacted(emit, crew.vault)
+
+        def warn(text: str) -> None:
+            emit(Event(crew.clock.now(), "warning", text))
+
+        return Parts(
+            journal=self.journal,
+            lock=LeaseLock(target.name, warn=warn),
+            clock=crew.clock,
+            vault=crew.vault,
+            operator=operator,
+            emit=emit,
+            steps=STEPS,
+            reach=crew.reach,
+            restarter=crew.restarter,
+            examine=crew.examine(run, emit),
+            stop=stop,
+        )
+
+    def crew(self, target: Target) -> Crew:
+        known_good = cache(lambda: self._snapshots(target))
+        crew = Crew(target, self.vault(target), self.state / "here", known_good)
+        self.close_later(crew.close)
+        return crew
+
+    def _snapshots(self, target: Target) -> Mapping[str, Any]:
+        """What the checks saw when the last known-good release had proved itself."""
+        row = self.journal.known_good(target.name)
+        records = self.journal.recall(row.run) if row else ()
+        decided = next((record.body for record in records if record.kind == "decided"), {})
+        found: Mapping[str, Any] = decided.get("snapshots", {})
+        return found
+
+
+class Crew:
+    """A target's machines: reached once, kept until closed."""
+
+    def __init__(
+        self,
+        target: Target,
+        vault: Vault,
+        home: Path,
+        known_good: Callable[[], Mapping[str, Any]] = dict,
+    ) -> None:
+        self.target = target
+        self.known_good = known_good
+        self.vault = vault
+        self.clock = SystemClock()
+        self._home = home
+        self._transports: dict[str, Transport] = {}
+        self._guards: dict[str, threading.Lock] = {}
+        self._guard = threading.Lock()
+
+    def reach(self, name: str) -> Transport:
+        """The transport of a host by name; this machine for an empty name. Raises Unreachable."""
+        with self._guard:
+            guard = self._guards.setdefault(name, threading.Lock())
+        with guard:
+            if name not in self._transports:
+                self._transports[name] = self._connect(name)
+            return self._transports[name]
+
+    def _connect(self, name: str) -> Transport:
+        if not name:
+            here = Host(name="here", connection="local")
+            return LocalTransport(here, str(self._home), self.vault)
+        host = self.target.hosts[name]
+        home = self.target.home_on(host)
+        if host.connection == "local":
+            return LocalTransport(host, home, self.vault)
+        return self._connect_by_ssh(host, home)
+
+    def _connect_by_ssh(self, host: Host, home: str) -> Transport:
+        from backout.adapters.transports.ssh import SshTransport
+
+        transport = SshTransport(host, self.target.ssh, home, self.vault, self._dialer)
+        transport.open()
+        return transport
+
+    @cached_property
+    def _dialer(self) -> Dialer:
+        """One for all hosts: it reads the SSH configuration once."""
+        from backout.adapters.transports.ssh_connect import Dialer
+
+        return Dialer(self.target.ssh)
+
+    def restarter(self, name: str) -> Restarter:
+        """The restart backend of a host's service. Raises Refused where there is none."""
+        host = self.target.hosts.get(name)
+        service = self.target.service_on(host)
+        if service is None:
+            raise Refused(f"{self.target.name} has no service to restart", where=self.target.file)
+        ready = templates.render_service(
+            service, scope.on(self.target, host), where=self.target.file
+        )
+        restarter: Restarter = BACKENDS[service.backend](ready, self.reach(name))
+        return restarter
+
+    def examine(self, run: str, emit: Listener) -> Callable[..., tuple[Finding, ...]]:
+        """How a run has its checks run; see `worker.Parts`."""
+
+        def look(
+            names: Sequence[str],
+            hosts: Sequence[str],
+            baseline: Sequence[Finding],
+            release: Release,
+            *,
+            patient: bool = False,
+        ) -> tuple[Finding, ...]:
+            examiner = self.examiner(
+                {"run": {"id": run}, "release": scope.release_names(release, None)}, emit
+            )
+            return examiner.examine(names, hosts, baseline, patient=patient)
+
+        return look
+
+    def examiner(self, names: Mapping[str, Any], emit: Listener | None = None) -> Examiner:
+        return Examiner(
+            target=self.target,
+            kinds=PROBES,
+            reach=lambda host: self.reach(host.name if host else ""),
+            restarter_for=lambda host: self.restarter(host.name if host else ""),
+            vault=self.vault,
+            clock=self.clock,
+            names={**scope.base(self.target), **names},
+            known_good=self.known_good(),
+            tell=_teller(redacted(emit, self.vault), self.clock) if emit else lambda _: None,
+        )
+
+    def close(self) -> None:
+        for transport in self._transports.values():
+            transport.close()
+
+
+def redacted(emit: Listener, vault: Vault) -> Listener:
+    """Whoever listens hears no secret: not what a command printed, nor why it failed."""
+
+    def tell(event: Event) -> None:
+        emit(replace(event, text=vault.redact(event.text), detail=vault.redact(event.detail)))
+
+    return tell
+
+
+def _teller(emit: Listener, clock: SystemClock) -> Callable[[Finding], None]:
+    def tell(finding: Finding) -> None:
+        emit(
+            Event(
+                clock.now(),
+                "check",
+                finding.check,
+                host=finding.host or "",
+                state=str(finding.verdict),
+                seconds=finding.elapsed_ms / 1000,
+                detail=finding.reason,
+            )
+        )
+
+    return tell
+
+
+def freeze(plan: Plan) -> dict[str, Any]:
+    """The plan as the journal keeps it: a runbook edited after a crash changes nothing."""
+    return {
+        **loading.dump(plan.target, plan.runbook),
+        "params": dict(plan.params),
+        "hosts": list(plan.hosts) if plan.selected else [],
+        "accept_red": list(plan.accept_red),
+        "release": _release(plan.release),
+        "previous": _release(plan.previous) if plan.previous else None,
+        "user": plan.user,
+        "started": plan.started,
+    }
+
+
+def thaw(workplace: Workplace, run: str, verb: str, frozen: Mapping[str, Any]) -> Plan:
+    """The same plan again, with the vault of its target in force."""
+    from backout.runs.plan import build
+
+    workplace.vault(loading.thaw(frozen, TABLES)[0])
+    frozen = workplace.revealed(frozen)
+    target, runbook = loading.thaw(frozen, TABLES)
+    previous = frozen["previous"]
+    return build(
+        run=run,
+        verb=verb,
+        target=target,
+        runbook=runbook,
+        params=frozen["params"],
+        release=Release(**frozen["release"]),
+        previous=Release(**previous) if previous else None,
+        hosts=frozen["hosts"],
+        accept_red=frozen["accept_red"],
+        user=frozen["user"],
+        started=frozen["started"],
+    )
+
+
+def _release(release: Release) -> dict[str, Any]:
+    return {"number": release.number, "commit": release.commit}

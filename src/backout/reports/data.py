@@ -1,0 +1,172 @@
+"""A run, as the object that `--json` prints and that `history` and `show` keep. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from backout.errors import BackoutError
+from backout.model import Finding, Release, State
+from backout.ports import Record
+from backout.runs.engine import Ended
+
+PHASES = {"undo": "undo", "settle": "settle", "back": "settle"}
+TAIL = 20
+"""Lines of output that a failure brings along."""
+
+
+def stamp(moment: datetime) -> str:
+    """RFC 3339, in UTC."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+
+
+def run_report(
+    *,
+    run: str,
+    verb: str,
+    target: str,
+    runbook: str,
+    started: datetime,
+    ended: datetime | None,
+    previous: Release | None,
+    made: Release | None,
+    outcome: Ended,
+    records: Iterable[Record],
+    advice: str = "",
+    next: str = "",
+) -> dict[str, Any]:
+    """The contract's object. `made` is the release that the run leads to when it succeeds."""
+    rows = list(records)
+    return {
+        "run": run,
+        "verb": verb,
+        "target": target,
+        "runbook": runbook,
+        "outcome": outcome.outcome,
+        "exit_code": outcome.exit_code,
+        "reason": outcome.reason,
+        "started_at": stamp(started),
+        "ended_at": stamp(ended) if ended else None,
+        "release": {"from": _name(previous), "to": _name(made)},
+        "steps": step_rows(rows),
+        "checks": check_rows(outcome.findings),
+        "hosts": {
+            host: {"release": _on_host(state, previous, made), "state": state}
+            for host, state in outcome.hosts.items()
+        },
+        "failures": failures(rows),
+        "advice": advice,
+        "logs": logs(rows),
+        "next": next,
+    }
+
+
+def refused_report(report: Mapping[str, Any], error: BackoutError) -> dict[str, Any]:
+    """The same object for a run that was refused, with the error's own words."""
+    words = {"what": error.what, "where": error.where, "state": error.state, "next": error.next}
+    return {**report, "error": words, "next": error.next}
+
+
+def step_rows(records: Iterable[Record]) -> list[dict[str, Any]]:
+    """Every action's latest outcome, in the order in which they ended."""
+    latest: dict[str, dict[str, Any]] = {}
+    for record in records:
+        if record.kind == "begin":
+            latest.pop(record.key, None)
+            latest[record.key] = _step(record, "running")
+        elif record.kind == "end":
+            latest.pop(record.key, None)
+            latest[record.key] = _step(record, record.body["state"])
+    return list(latest.values())
+
+
+def _step(record: Record, state: str) -> dict[str, Any]:
+    return {
+        "name": record.body["step"],
+        "host": record.body["host"] or None,
+        "phase": PHASES.get(record.body["phase"], "do"),
+        "state": state,
+        "seconds": record.body.get("seconds", 0.0),
+        "exit_code": record.body.get("exit_code"),
+    }
+
+
+def check_rows(findings: Iterable[Finding]) -> list[dict[str, Any]]:
+    """Findings as the contract words them."""
+    return [
+        {
+            "name": finding.check,
+            "host": finding.host,
+            "verdict": str(finding.verdict),
+            "elapsed_ms": round(finding.elapsed_ms, 1),
+            "queued_ms": round(finding.queued_ms, 1),
+            "failed": list(finding.failed),
+            "reason": finding.reason,
+            "excerpt": finding.excerpt,
+        }
+        for finding in findings
+    ]
+
+
+def failures(records: Iterable[Record]) -> list[dict[str, Any]]:
+    """What went wrong, in order, each with the end of its output."""
+    bad = (State.FAILED, State.UNREACHABLE, State.UNKNOWN)
+    return [
+        {
+            "name": record.body["step"],
+            "host": record.body["host"],
+            "phase": record.body["phase"],
+            "reason": record.body["reason"] or _exit(record.body["exit_code"]),
+            "output": _tail(record.body["stdout"], record.body["stderr"]),
+        }
+        for record in records
+        if record.kind == "end" and record.body["state"] in bad
+    ]
+
+
+def logs(records: Iterable[Record]) -> dict[str, str]:
+    """The services' last log lines when a check had failed, by host."""
+    decided = next((record.body for record in records if record.kind == "back_out"), {})
+    found: dict[str, str] = decided.get("logs", {})
+    return found
+
+
+def outputs(records: Iterable[Record]) -> list[dict[str, Any]]:
+    """Every action's whole output and its way back, for `show`."""
+    ways = {r.key: r.body["undo"] for r in records if r.kind == "begin"}
+    return [
+        {
+            **_step(record, record.body["state"]),
+            "at": stamp(record.at),  # type: ignore[attr-defined] # the journal's own record
+            "undo": ways.get(record.key, {}).get("text", ""),
+            "undo_summary": ways.get(record.key, {}).get("summary", ""),
+            "stdout": record.body["stdout"],
+            "stderr": record.body["stderr"],
+            "reason": record.body["reason"],
+        }
+        for record in records
+        if record.kind == "end"
+    ]
+
+
+def _name(release: Release | None) -> str | None:
+    return str(release) if release else None
+
+
+def _on_host(state: str, previous: Release | None, made: Release | None) -> str | None:
+    """Which release a host is on, as far as its state tells; None when it does not."""
+    if state.startswith("deployed") or state.startswith("on release"):
+        return _name(made)
+    if state.startswith(("backed out", "unchanged", "withdrawn")):
+        return _name(previous)
+    return None
+
+
+def _exit(code: int | None) -> str:
+    return "" if code is None else f"exit code {code}"
+
+
+def _tail(*streams: str) -> str:
+    lines: Sequence[str] = [line for text in streams for line in text.strip().splitlines()]
+    return "\n".join(lines[-TAIL:])

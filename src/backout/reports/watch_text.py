@@ -1,0 +1,35 @@
+"""What the verbs of watching answer, in words. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from backout.reports.text import verify_text
+
+Report = Mapping[str, Any]
+
+
+def watch_text(report: Report) -> str:
+    """`{"targets": [{"target", "verdict", "checks"}]}` after one look; nothing after many."""
+    return "\n\n".join(_looked(each) for each in report.get("targets", ()))
+
+
+def _looked(target: Report) -> str:
+    if target.get("held"):
+        return f"{target['target']} was not looked at: {target['held']} holds it."
+    return verify_text(target)
+
+
+def alert_text(report: Report) -> str:
+    """`{"acknowledged": […], "by"}` or `{"silenced", "check", "until"}`."""
+    if "acknowledged" in report:
+        return "\n".join(f"acknowledged by {report['by']}: {s}" for s in report["acknowledged"])
+    what = f"{report['silenced']}/{report['check']}" if report["check"] else report["silenced"]
+    return f"{what} is silent until {report['until']}."
+
+
+def schedule_text(report: Report) -> str:
+    """`{"did", "entries": [{"name", "state"}]}`."""
+    lines = [f"{each['state']}: {each['name']}" for each in report["entries"]]
+    return "\n".join(lines) or "Nothing is installed for this directory."

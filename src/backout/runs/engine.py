@@ -1,0 +1,306 @@
+"""A run, from the lock to its end.
+
+Every decision that must survive a crash is in the journal: an engine that is given the records of
+an interrupted run goes on where they end, forward, or back once that was decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from backout.checks import judging
+from backout.errors import BackoutError, HostKeyRefused, Mistakes, Refused, Unreachable
+from backout.language import templates
+from backout.model import Finding, Release, State
+from backout.ports import Transport
+from backout.runs import release_file
+from backout.runs.backward import Backward
+from backout.runs.forward import Forward
+from backout.runs.plan import Action, Plan
+from backout.runs.worker import Baseline, Parts, Worker, side_by_side, title, trouble, went_well
+
+LOG_LINES = 20
+"""The service's own last lines that a failed check brings along."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a run ended. The report is made of this and of the journal."""
+
+    outcome: str
+    exit_code: int
+    reason: str = ""
+    hosts: Mapping[str, str] = field(default_factory=dict)
+    """Host -> its state in a few words."""
+    release: Release | None = None
+    findings: tuple[Finding, ...] = ()
+    advice: str = ""
+    """What the runbook's `diagnose` said when a check had failed."""
+
+
+class Engine:
+    """One run of one plan."""
+
+    def __init__(self, plan: Plan, parts: Parts) -> None:
+        self.plan = plan
+        self.parts = parts
+        self.worker = Worker(plan, parts)
+        self.withdrawn: dict[str, str] = {}
+        """Hosts that went back alone while the others went on, and their state."""
+
+    def deploy(self) -> Ended:
+        """From the first look to the end. Raises Refused before any change, and Held."""
+        with self._held(self._fleet()):
+            self._preflight()
+            self._take_baseline()
+            self._confirm()
+            self.worker.note("ready", {})
+            return self._go()
+
+    def resume(self) -> Ended:
+        """Finish what was begun: forward, or back when that was decided."""
+        begun = self.worker.noted("ready") or self.worker.noted("back_out")
+        if begun is None:
+            return self.deploy()
+        with self._held(self._fleet()):
+            return self._go()
+
+    def abort(self) -> Ended:
+        """Back out what was begun, on every host that can be reached."""
+        with self._held(self._fleet(patient=True)):
+            if self.worker.noted("decided"):
+                return self._succeed()
+            return self._back_out("aborted")
+
+    def _go(self) -> Ended:
+        wish = self.worker.noted("back_out")
+        if wish is not None:
+            return self._back_out(wish["why"])
+        forward = Forward(self.worker)
+        words = "" if self.worker.noted("decided") else forward.run()
+        self.withdrawn = forward.withdrawn
+        return self._back_out(words) if words else self._succeed()
+
+    # --- before the first change ---------------------------------------------------------
+
+    def _preflight(self) -> None:
+        self.worker.phase("preflight", self.plan.hosts)
+        self.parts.vault.fetch(secrets_of(self.plan))
+        for words in self.parts.vault.warnings:
+            self.worker.say("warning", words)
+        self._all_well(self.plan.preflight, self._look)
+        bring_their_own = [a for a in self.plan.actions if self.worker.kind(a).undoes]
+        self._all_well(bring_their_own, self._way_back)
+
+    def _look(self, action: Action) -> str:
+        result = self.worker.do(action)
+        return "" if went_well(result) else trouble(action, result)
+
+    def _way_back(self, action: Action) -> str:
+        """Resolve the undo once before anything acts, only to learn whether it can be known."""
+        try:
+            self.worker.kind(action).before(self.worker.work(action))
+        except Mistakes:
+            return ""  # it names what only an earlier step will save
+        except BackoutError as error:
+            return f"{title(action)}: {error.what}"
+        return ""
+
+    def _all_well(self, actions: Sequence[Action], look: Callable[[Action], str]) -> None:
+        problems = dict.fromkeys(words for words in side_by_side(look, actions) if words)
+        if problems:
+            raise Refused("\n".join(problems), next=self._again())
+        self._not_stopped()
+
+    def _take_baseline(self) -> None:
+        self.worker.phase("baseline")
+        findings = self.worker.examine((), self.plan.hosts)
+        up = dict(zip(self.plan.hosts, side_by_side(self._is_up, self.plan.hosts), strict=True))
+        baseline = Baseline(findings, up, self.plan.previous is None)
+        self.worker.note("baseline", baseline.record())
+        reasons = judging.baseline_refusals(
+            findings, self.plan.target.checks, self.plan.accept_red, first=baseline.first
+        )
+        if reasons:
+            words = "\n".join(("the baseline is not what it must be", *reasons))
+            raise Refused(words, next=self._again())
+
+    def _is_up(self, host: str) -> bool | None:
+        if self.plan.target.service_on(self.worker.host(host)) is None:
+            return None
+        try:
+            return self.parts.restarter(host).identity().up
+        except BackoutError:
+            return None
+
+    def _confirm(self) -> None:
+        self._not_stopped()
+        plan = self.plan
+        for step in plan.irreversible:
+            self.worker.say("warning", f"{step.name} cannot be undone: {step.irreversible}")
+        if not (plan.target.protected or plan.irreversible):
+            return
+        typed = plan.target.name if plan.target.protected else ""
+        question = f"{plan.verb} release {plan.release.number} to {plan.target.name}?"
+        if not self.parts.operator.confirm(question, typed=typed):
+            raise Refused("not confirmed", next=self._again())
+        self._not_stopped()
+
+    def _not_stopped(self) -> None:
+        if self.worker.stopped:
+            raise Refused(f"{self.worker.stopped}, before any change", next=self._again())
+
+    # --- the good end --------------------------------------------------------------------
+
+    def _succeed(self) -> Ended:
+        release, whole = self.worker.release, not self.plan.selected and not self.withdrawn
+        if self.worker.noted("decided") is None:
+            deployed = [host for host in self.plan.hosts if host not in self.withdrawn]
+            record = {
+                "hosts": deployed,
+                "withdrawn": self.withdrawn,
+                "release": asdict(release),
+                "snapshots": _snapshots(self.worker.findings),
+            }
+            self.parts.journal.finish(
+                self.plan.run,
+                "succeeded",
+                record,
+                release=release,
+                known_good=whole,
+                covers=deployed,
+            )
+            self.worker.decided(record)
+        hosts = self._deployed()
+        self._finally()
+        return Ended("succeeded", 0, "", hosts, release, self.worker.findings)
+
+    def _deployed(self) -> dict[str, str]:
+        """The hosts' own release files: `status` holds them against the ledger."""
+        decided = self.worker.noted("decided") or {}
+        done: Sequence[str] = decided["hosts"]
+        side_by_side(self._mark, done)
+        return dict.fromkeys(done, "deployed") | dict(decided["withdrawn"])
+
+    def _mark(self, host: str) -> None:
+        mark(self.worker, host, self.worker.release, self.plan.run)
+
+    def _finally(self) -> None:
+        for action in self.plan.finals:
+            result = self.worker.do(action)
+            if not went_well(result):
+                self.worker.say("warning", f"finally: {trouble(action, result)}")
+
+    # --- the way back --------------------------------------------------------------------
+
+    def _back_out(self, why: str) -> Ended:
+        if self.worker.noted("back_out") is None:
+            self.worker.note("back_out", {"why": why, **self._evidence()})
+        advice = (self.worker.noted("back_out") or {}).get("advice", "")
+        self.worker.say("warning", f"backing out: {why}")
+        backward = Backward(self.worker)
+        stuck = backward.run()
+        red = backward.still_red()
+        self._finally()
+        states = dict.fromkeys(self.plan.hosts, "unchanged")
+        states |= dict.fromkeys(backward.touched(), "backed out")
+        states |= {host: f"NOT backed out: {words}" for host, words in stuck.items() if host}
+        findings = self.worker.findings
+        if not stuck and not red:
+            return Ended("backed_out", 4, why, states, self.plan.previous, findings, advice)
+        self.parts.lock.keep()
+        left = (*stuck.values(), *(f"check {f.key} is red: {f.reason}" for f in red))
+        reason = f"{why}; and backing out is incomplete: {'; '.join(left)}"
+        return Ended("backout_incomplete", 5, reason, states, self.plan.previous, findings, advice)
+
+    def _evidence(self) -> dict[str, Any]:
+        """What only can be had before anything is backed out: when a check failed, the last log
+        lines of the services, and what `diagnose` has to say."""
+        failed = self.worker.failed
+        if not failed:
+            return {}
+        logs, unread = self._logs(frozenset(finding.host or "" for finding in failed))
+        log = "\n".join(logs.values())
+        said = (judging.diagnose(self.plan.runbook.diagnose, each, log) for each in failed)
+        advice = next((words for words in said if words), "")
+        return {"advice": advice, "logs": {**logs, **unread}}
+
+    def _logs(self, failed: Collection[str]) -> tuple[dict[str, str], dict[str, str]]:
+        """The logs of the services concerned, by host; and why others cannot be read. A check
+        without a host concerns them all."""
+        hosts = [name for name in self.plan.hosts or ("",) if name not in self.withdrawn]
+        names = hosts if "" in failed else [name for name in hosts if name in failed]
+        served = [n for n in names if self.plan.target.service_on(self.worker.host(n))]
+        unread: dict[str, str] = {}
+
+        def tail(name: str) -> str:
+            try:
+                return self.worker.restarter(name).logs(LOG_LINES)
+            except BackoutError as error:
+                unread[name] = f"(no log: {error.what})"
+                return ""
+
+        logs = dict(zip(served, side_by_side(tail, served), strict=True))
+        return {name: text for name, text in logs.items() if text}, unread
+
+    # --- the fleet -----------------------------------------------------------------------
+
+    def _held(self, transports: Sequence[Transport]) -> Any:
+        return self.parts.lock.hold(transports, self.plan.run)
+
+    def _fleet(self, *, patient: bool = False) -> tuple[Transport, ...]:
+        return fleet(self.parts, self.plan.hosts, patient=patient)
+
+    def _again(self) -> str:
+        return f"invoke plan --target {self.plan.target.name}"
+
+
+def _snapshots(findings: Sequence[Finding]) -> dict[str, Any]:
+    """What checks want held against what they see later."""
+    return {f.key: f.facts["snapshot"] for f in findings if "snapshot" in f.facts}
+
+
+def secrets_of(plan: Plan) -> frozenset[str]:
+    """The secrets that the plan's texts refer to: all are fetched before the first change."""
+    texts = (plan.runbook.model_dump(), plan.target.model_dump(exclude={"secrets"}))
+    return frozenset(name for text in texts for name in templates.uses(text, "secrets"))
+
+
+def fleet(parts: Parts, hosts: Sequence[str], *, patient: bool = False) -> tuple[Transport, ...]:
+    """Every host connected, or one refusal that names each host that could not be. `patient`
+    goes on with those that can be reached."""
+    problems: list[Unreachable] = []
+
+    def connect(name: str) -> Transport | None:
+        try:
+            return parts.reach(name)
+        except Unreachable as error:
+            problems.append(error)
+            return None
+
+    transports = side_by_side(connect, hosts)
+    if problems and not patient:
+        raise _all_of(problems)
+    return tuple(transport for transport in transports if transport is not None)
+
+
+def _all_of(problems: Sequence[Unreachable]) -> Unreachable:
+    kind = next((type(p) for p in problems if isinstance(p, HostKeyRefused)), Unreachable)
+    problems = sorted(problems, key=str)
+    told = (f"{p.what} ({p.where})" if p.where else p.what for p in problems)
+    words = "\n".join(dict.fromkeys(told))
+    return kind(words, next="\n       ".join(dict.fromkeys(p.next for p in problems if p.next)))
+
+
+def mark(worker: Worker, host: str, release: Release, run: str) -> None:
+    """Put the release on record on a host; a failure is said, and changes no outcome."""
+    home = worker.plan.target.home_on(worker.plan.target.hosts[host])
+    try:
+        result = release_file.write(worker.parts.reach(host), home, release, run)
+        words = "" if result.state is State.DONE else result.stderr.strip() or result.reason
+    except Unreachable as error:
+        words = error.what
+    if words:
+        worker.say("warning", f"{host}: its release file could not be written: {words}")

@@ -1,0 +1,278 @@
+"""One primitive: do this at most once per recorded outcome.
+
+Before an action acts, its intent and its resolved undo are durable; when it has ended, its outcome
+is. Whatever has an intent and no outcome was interrupted and may still be running: the machine is
+asked first (`recall`), then the step's own `check`; only what may safely run again runs again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from backout.errors import BackoutError, Interrupted, Unreachable
+from backout.model import Result, State, Step, Undo
+from backout.ports import Clock, Journal, Record, StepKind, Work
+from backout.runs.plan import Action
+
+ATTEMPTS = 3
+"""How often an act or an undo whose end is not seen is tried within one process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the journal knows of one action."""
+
+    key: str
+    begin: Mapping[str, Any] | None = None
+    end: Mapping[str, Any] | None = None
+    attempt: int = 0
+
+    @property
+    def undo(self) -> Undo:
+        return Undo(**self.begin["undo"]) if self.begin else Undo(text="")
+
+    @property
+    def run(self) -> str:
+        return str(self.begin["run"]) if self.begin else ""
+
+    @property
+    def result(self) -> Result | None:
+        return result_of(self.end) if self.end else None
+
+    @property
+    def touched(self) -> bool:
+        """Whether the action may have changed something."""
+        never_began = self.attempt == 1 and self.end and self.end["state"] == State.UNREACHABLE
+        return self.begin is not None and not never_began
+
+
+def result_of(record: Mapping[str, Any]) -> Result:
+    """The result that an end record holds."""
+    return Result(
+        state=State(record["state"]),
+        exit_code=record["exit_code"],
+        stdout=record["stdout"],
+        stderr=record["stderr"],
+        reason=record["reason"],
+        seconds=record["seconds"],
+        saved=record["saved"],
+    )
+
+
+def entries(records: Iterable[Record]) -> dict[str, Entry]:
+    """Records of one run, in order, as the latest word on each key."""
+    known: dict[str, Entry] = {}
+    for record in records:
+        entry = known.get(record.key, Entry(record.key))
+        if record.kind == "begin":
+            attempt = record.body["attempt"]
+            known[record.key] = Entry(record.key, record.body, None, attempt)
+        elif record.kind == "end":
+            known[record.key] = replace(entry, end=record.body)
+    return known
+
+
+class Saga:
+    """The intents and outcomes of one run."""
+
+    def __init__(self, run: str, journal: Journal, clock: Clock) -> None:
+        self.run = run
+        self._journal = journal
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._entries = entries(journal.recall(run))
+
+    def entry(self, key: str) -> Entry:
+        with self._lock:
+            return self._entries.get(key, Entry(key))
+
+    def perform(self, action: Action, kind: StepKind, work: Work, *, anew: bool = False) -> Result:
+        """Act at most once; an outcome on record is given back, an interruption sorted out.
+        With `anew` an action that has an outcome acts again, as another attempt."""
+        entry = self.entry(action.key)
+        if entry.result is not None and not anew:
+            return entry.result
+        return self._timed(action, lambda: self._forward(action, kind, work, entry))
+
+    def take_back(self, action: Action, kind: StepKind, work: Work, entry: Entry) -> Result:
+        """Undo `entry`, whichever run made it. `action.key` names the undo itself."""
+        known = self.entry(action.key).result
+        if known is not None and known.state in (State.DONE, State.SKIPPED):
+            return known
+        return self._timed(action, lambda: self._backward(action, kind, work, entry))
+
+    def settle(self, action: Action, result: Result) -> Result:
+        """Record an outcome that needed no act: not wanted, or impossible to begin. Of what has
+        begun nobody knows then what became."""
+        entry = self.entry(action.key)
+        if entry.begin and result.state in (State.SKIPPED, State.UNREACHABLE):
+            result = replace(result, state=State.UNKNOWN)
+        return entry.result or self._timed(action, lambda: result)
+
+    def _timed(self, action: Action, do: Callable[[], Result]) -> Result:
+        started = self._clock.monotonic()
+        result = replace(do(), seconds=round(self._clock.monotonic() - started, 3))
+        self._end(action, result)
+        return result
+
+    # --- forward -------------------------------------------------------------------------
+
+    def _forward(self, action: Action, kind: StepKind, work: Work, entry: Entry) -> Result:
+        if entry.begin and not entry.end:
+            return self._persist(action, kind, work, entry.undo, entry.attempt)
+        try:
+            if work.step.check and kind.done(work):
+                return Result(State.SKIPPED, reason="already done")
+            undo = kind.before(work)
+        except Unreachable as error:
+            return Result(State.UNREACHABLE, reason=error.what)
+        except BackoutError as error:
+            return Result(State.FAILED, reason=error.what)
+        return self._persist(action, kind, work, undo)
+
+    def _persist(
+        self, action: Action, kind: StepKind, work: Work, undo: Undo, interrupted: int = 0
+    ) -> Result:
+        """Act, and again while it fails and the step's `retry` lasts. An interrupted attempt is
+        sorted out first."""
+        retry = work.step.retry
+        limit = self._clock.monotonic() + (retry.for_ if retry else 0.0)
+        if interrupted:
+            unknown = Result(State.UNKNOWN, reason="interrupted, and its outcome is not known")
+            result = self._sort_out(action, kind, work, undo, interrupted, unknown, ATTEMPTS)
+        else:
+            result = self._act(action, kind, work, undo, self.entry(action.key).attempt + 1)
+        while retry and result.state is State.FAILED:
+            if self._clock.monotonic() + retry.every > limit:
+                break
+            self._clock.sleep(retry.every)
+            result = self._act(action, kind, work, undo, self.entry(action.key).attempt + 1)
+        return result
+
+    def _act(
+        self,
+        action: Action,
+        kind: StepKind,
+        work: Work,
+        undo: Undo,
+        attempt: int,
+        left: int = ATTEMPTS,
+    ) -> Result:
+        self._begin(action, undo, attempt)
+        try:
+            result = kind.act(numbered(work, attempt))
+        except Unreachable as error:
+            return Result(State.UNREACHABLE, reason=error.what)
+        except Interrupted:
+            raise
+        except BackoutError as error:
+            return Result(State.FAILED, reason=error.what)
+        if result.state is State.UNKNOWN:
+            return self._sort_out(action, kind, work, undo, attempt, result, left)
+        return result
+
+    def _sort_out(
+        self,
+        action: Action,
+        kind: StepKind,
+        work: Work,
+        undo: Undo,
+        attempt: int,
+        unknown: Result,
+        left: int,
+    ) -> Result:
+        """The end of this attempt was not seen: ask the machine, then the step's own check.
+        `left` is how often it may still be tried within this process."""
+        try:
+            recalled = kind.recall(numbered(work, attempt), undo)
+            if recalled is not None and recalled.state is not State.UNKNOWN:
+                return recalled
+            done = kind.done(work) if recalled is not None and work.step.check else None
+        except Unreachable as error:
+            return replace(unknown, reason=f"{unknown.reason}; {error.what}")
+        if done:
+            return Result(State.DONE, reason="its check says that it is done")
+        may_run = recalled is None or done is False or _harmless(kind, work)
+        if may_run and left > 1:
+            return self._act(action, kind, work, undo, attempt + 1, left - 1)
+        return replace(unknown, reason=(recalled and recalled.reason) or unknown.reason)
+
+    # --- back ----------------------------------------------------------------------------
+
+    def _backward(self, action: Action, kind: StepKind, work: Work, entry: Entry) -> Result:
+        try:
+            if entry.end is None and self._never_began(kind, work, entry):
+                return Result(State.SKIPPED, reason="it never began")
+            return self._undo(action, kind, work, entry)
+        except Unreachable as error:
+            return Result(State.UNREACHABLE, reason=error.what)
+        except Interrupted:
+            raise
+        except BackoutError as error:
+            return Result(State.FAILED, reason=error.what)
+
+    def _never_began(self, kind: StepKind, work: Work, entry: Entry) -> bool:
+        """Also makes sure that an interrupted action does not run on beside its undo. Attempts
+        before an interrupted one did begin."""
+        forward = replace(work, key=note_key(entry.run, entry.key, entry.attempt))
+        return kind.recall(forward, entry.undo) is None and entry.attempt == 1
+
+    def _undo(self, action: Action, kind: StepKind, work: Work, entry: Entry) -> Result:
+        """Undos are idempotent: one whose end was not seen is run again, never beside itself."""
+        attempt = self.entry(action.key).attempt
+        result = Result(State.UNKNOWN)
+        for _ in range(ATTEMPTS):
+            if attempt:
+                recalled = work.transport.recall(numbered(work, attempt).key, work.step.timeout)
+                if recalled is not None and recalled.ok:
+                    return recalled
+            attempt += 1
+            way = Undo(text=entry.undo.text, summary=entry.undo.summary)
+            self._begin(action, way, attempt)
+            result = kind.undo(numbered(work, attempt), entry.undo)
+            if result.state is not State.UNKNOWN:
+                break
+        return result
+
+    # --- records -------------------------------------------------------------------------
+
+    def _begin(self, action: Action, undo: Undo, attempt: int) -> None:
+        body = {**_about(action), "attempt": attempt, "run": self.run, "undo": _plain(undo)}
+        self._journal.begin(self.run, action.key, body)
+        with self._lock:
+            self._entries[action.key] = Entry(action.key, body, None, attempt)
+
+    def _end(self, action: Action, result: Result) -> None:
+        body = {**_about(action), **_plain(result), "state": str(result.state)}
+        self._journal.end(self.run, action.key, body)
+        with self._lock:
+            known = self._entries.get(action.key, Entry(action.key))
+            self._entries[action.key] = replace(known, end=body)
+
+
+def note_key(run: str, key: str, attempt: int = 1) -> str:
+    """The name of a note on a machine: an attempt of an action of a run."""
+    return f"{run}/{key}" if attempt == 1 else f"{run}/{key}#{attempt}"
+
+
+def numbered(work: Work, attempt: int) -> Work:
+    """The same work under the note of this attempt."""
+    return work if attempt == 1 else replace(work, key=f"{work.key}#{attempt}")
+
+
+def _harmless(kind: StepKind, work: Work) -> bool:
+    """Whether to run it again can do no harm: it says so, or changes nothing."""
+    return work.step.readonly or work.step.retry_safe or not kind.changes
+
+
+def _plain(noun: Undo | Result) -> dict[str, Any]:
+    """Its fields. (`dataclasses.asdict` would copy every output deeply.)"""
+    return {field.name: getattr(noun, field.name) for field in fields(noun)}
+
+
+def _about(action: Action) -> dict[str, Any]:
+    step: Step = action.step
+    return {"step": step.name, "kind": step.kind, "host": action.host, "phase": action.phase}

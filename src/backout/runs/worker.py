@@ -1,0 +1,386 @@
+"""One action, done or undone: rendered, journaled, told.
+
+The worker knows everything an action may use (its transport, its names, the run's saved values)
+and nothing of the order in which actions come: `forward` and `backward` decide that.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from typing import Any, TypeVar
+
+from backout.checks import evidence, judging
+from backout.errors import BackoutError, Mistakes, Unreachable
+from backout.language import expressions, scope, templates
+from backout.model import Event, Finding, Host, Release, Result, State, Verdict
+from backout.ports import (
+    Clock,
+    Journal,
+    Listener,
+    Lock,
+    Operator,
+    Restarter,
+    StepKind,
+    Transport,
+    Vault,
+    Work,
+)
+from backout.runs.plan import Action, Plan
+from backout.runs.saga import Entry, Saga, note_key
+
+WIDTH = 64
+"""Hosts that are worked on side by side, at most."""
+
+BACK = ("undo", "back")
+"""The phases of an action on the way back."""
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+class Stop:
+    """The wish to stop, from a signal: no step starts after it."""
+
+    def __init__(self) -> None:
+        self.reason = ""
+
+    def __call__(self, reason: str) -> None:
+        self.reason = self.reason or reason
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a run is put together from; see `app`."""
+
+    journal: Journal
+    lock: Lock
+    clock: Clock
+    vault: Vault
+    operator: Operator
+    emit: Listener
+    steps: Mapping[str, type[StepKind]]
+    reach: Callable[[str], Transport]
+    """The transport of a host by name; this machine for an empty name. Raises Unreachable."""
+    restarter: Callable[[str], Restarter]
+    """The restart backend of a host by name. Raises Refused."""
+    examine: Callable[..., tuple[Finding, ...]]
+    """(names, hosts, baseline, release, patient) -> findings; see `examiner.Examiner`."""
+    stop: Stop = field(default_factory=Stop)
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What held before the run: each check's verdict, and which services were up."""
+
+    findings: tuple[Finding, ...] = ()
+    up: Mapping[str, bool | None] = field(default_factory=dict)
+    first: bool = False
+
+    def record(self) -> dict[str, Any]:
+        rows = [{**asdict(f), "excerpt": "", "verdict": str(f.verdict)} for f in self.findings]
+        return {"findings": rows, "up": dict(self.up), "first": self.first}
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Baseline:
+        rows = ({**row, "verdict": Verdict(row["verdict"])} for row in record["findings"])
+        findings = tuple(Finding(**{**row, "failed": tuple(row["failed"])}) for row in rows)
+        return cls(findings, record["up"], record["first"])
+
+
+class Worker:
+    """Does the actions of one run."""
+
+    def __init__(self, plan: Plan, parts: Parts, saga: Saga | None = None) -> None:
+        self.plan = plan
+        self.parts = parts
+        self.saga = saga or Saga(plan.run, parts.journal, parts.clock)
+        self.release: Release = plan.release
+        self.saved: dict[str, Any] = {}
+        self.findings: tuple[Finding, ...] = ()
+        self.failed: tuple[Finding, ...] = ()
+        """What stopped the way forward."""
+        self._guard = threading.Lock()
+        self._unchanging: dict[str, dict[str, Any]] = {}
+        self._notes = {record.kind: record.body for record in parts.journal.recall(plan.run)}
+        self._remember()
+
+    # --- what the run has decided so far -------------------------------------------------
+
+    def note(self, name: str, body: Mapping[str, Any]) -> None:
+        """A decision that must survive a crash."""
+        self.parts.journal.note(self.plan.run, name, body)
+        self._notes[name] = body
+        self.__dict__.pop("baseline", None)
+
+    def decided(self, body: Mapping[str, Any]) -> None:
+        """The outcome, which the journal has recorded together with the ledger."""
+        self._notes["decided"] = body
+
+    def noted(self, name: str) -> Mapping[str, Any] | None:
+        return self._notes.get(name)
+
+    @cached_property
+    def baseline(self) -> Baseline:
+        record = self.noted("baseline")
+        return Baseline.of(record) if record else Baseline()
+
+    @property
+    def stopped(self) -> str:
+        """Why nothing more may start, or nothing."""
+        return self.parts.stop.reason
+
+    # --- doing ---------------------------------------------------------------------------
+
+    def do(self, action: Action, *, hosts: Sequence[str] = (), final: bool = True) -> Result:
+        """The action, at most once; looking is done each time. `hosts` are those that its checks
+        look at: all of them, unless it is told."""
+        hosts = (action.host,) if action.host else hosts or self.plan.hosts
+        try:
+            if not self._wanted(action):
+                return self.saga.settle(action, Result(State.SKIPPED, reason="not wanted: `when`"))
+            work = self.work(action, hosts=hosts, final=final)
+        except BackoutError as error:
+            unreachable = isinstance(error, Unreachable)
+            state = State.UNREACHABLE if unreachable else State.FAILED
+            return self._told(action, self.saga.settle(action, Result(state, reason=error.what)))
+        known = self.saga.entry(action.key).result
+        anew = _looks(action) or (action.phase in BACK and known is not None and not known.ok)
+        if known is None or anew:
+            self.tell(action, "running")
+        result = self.saga.perform(action, self.kind(action), work, anew=anew)
+        lost = self._keep(action, result)
+        if lost:
+            result = replace(result, state=State.FAILED, reason=lost)
+        return self._told(action, result) if known is None or anew else result
+
+    def undo(self, action: Action, entry: Entry) -> Result:
+        """Take back what `entry` did; `action.key` names the undo."""
+        self.tell(action, "running")
+        try:
+            work = self.work(action, strict=False)
+            result = self.saga.take_back(action, self.kind(action), work, entry)
+        except Unreachable as error:
+            result = Result(State.UNREACHABLE, reason=error.what)
+        return self._told(action, result)
+
+    def kind(self, action: Action) -> StepKind:
+        return self.parts.steps[action.step.kind]()
+
+    def work(
+        self,
+        action: Action,
+        *,
+        hosts: Sequence[str] = (),
+        final: bool = True,
+        strict: bool = True,
+    ) -> Work:
+        """All that the action may use. Raises Mistakes, Unreachable. Without `strict` a step
+        that cannot be rendered (its names are gone) is taken as it is: an undo is journaled
+        ready to run, and needs only the machine."""
+        names = self.scope(action.host)
+        kind, back = self.kind(action), action.phase in BACK
+        try:
+            step = templates.render_step(action.step, names, shell=kind.shell)
+        except Mistakes:
+            if strict:
+                raise
+            step = action.step
+        return Work(
+            step=step,
+            options=step.options,
+            key=note_key(self.saga.run, action.key),
+            target=self.plan.target,
+            run=self.plan.run,
+            release=self.release,
+            previous=self.plan.previous,
+            host=self.host(action.host),
+            transport=self.parts.reach(action.host),
+            here=self.parts.reach(""),
+            restarter=lambda: self.restarter(action.host),
+            vault=self.parts.vault,
+            clock=self.parts.clock,
+            operator=self.parts.operator,
+            verify=lambda checks: self.red(checks, hosts, final=final, back=back),
+            say=lambda text: self.say("note", text, host=action.host),
+            render=lambda text: templates.render_document(text, names),
+            was_up=self.baseline.up.get(action.host) if back else None,
+        )
+
+    def scope(self, host: str) -> dict[str, Any]:
+        """The names that this run's templates may use on a host."""
+        plan = self.plan
+        if host not in self._unchanging:
+            self._unchanging[host] = {
+                **scope.on(plan.target, self.host(host)),
+                "params": templates.without_references(dict(plan.params)),
+                "run": {"id": plan.run, "user": plan.user, "started": plan.started},
+            }
+        return {
+            **self._unchanging[host],
+            "release": scope.release_names(self.release, plan.previous),
+            "saved": dict(self.saved),
+        }
+
+    def restarter(self, host: str) -> Restarter:
+        """The restart backend on a host. Raises Refused."""
+        return _Discreet(self.parts.restarter(host), self.parts.vault)
+
+    def host(self, name: str) -> Host | None:
+        return self.plan.target.hosts[name] if name else None
+
+    def _wanted(self, action: Action) -> bool:
+        """Raises Mistakes when nobody can tell."""
+        when = action.step.when
+        try:
+            return not when or expressions.holds(when, self.scope(action.host))
+        except expressions.CannotTell as error:
+            raise Mistakes(f"cannot tell `when: {when}`: {error.reason}") from error
+
+    def _keep(self, action: Action, result: Result) -> str:
+        """What a step saves, later steps may use; the commit it makes is the release's. Returns
+        why something could not be saved."""
+        if not result.ok:
+            return ""
+        lines = {"stdout": result.stdout.rstrip("\n"), "stderr": result.stderr.rstrip("\n")}
+        names = {**lines, "exit_code": result.exit_code, **result.saved}
+        with self._guard:
+            if action.step.kind == "commit" and "commit" in result.saved:
+                self.release = replace(self.release, commit=str(result.saved["commit"]))
+            for name, expression in action.step.save.items():
+                try:
+                    value = expressions.evaluate(expression, names)
+                except expressions.CannotTell as error:
+                    return f"cannot save {name}: {expression}: {error.reason}"
+                self.saved[name] = templates.without_references(value)
+        return ""
+
+    def _remember(self) -> None:
+        """Take up what an earlier process of this run kept."""
+        for action in self.plan.actions:
+            result = self.saga.entry(action.key).result
+            if result is not None:
+                self._keep(action, result)
+
+    # --- looking -------------------------------------------------------------------------
+
+    def red(
+        self, names: Sequence[str], hosts: Sequence[str], *, final: bool = True, back: bool = False
+    ) -> tuple[Finding, ...]:
+        """The checks that must pass now and do not."""
+        findings = self.examine(names, hosts, patient=True)
+        if not findings and not back:
+            nothing = Finding("verify", None, Verdict.INCONCLUSIVE, reason="nothing was checked")
+            return (nothing,)
+        before, checks = self.baseline.findings, self.plan.target.checks
+        must_pass = (
+            judging.after_backing_out(before)
+            if back
+            else judging.required(findings, before, checks, self.plan.accept_red, final=final)
+        )
+        red = tuple(
+            finding
+            for finding in findings
+            if finding.key in must_pass and finding.verdict is not Verdict.PASS
+        )
+        if not back:
+            self.failed = red
+        return red
+
+    def examine(
+        self, names: Sequence[str], hosts: Sequence[str], *, patient: bool = False
+    ) -> tuple[Finding, ...]:
+        """Run checks; what they found is kept for the report."""
+        findings = self.parts.examine(
+            names, hosts, self.baseline.findings, self.release, patient=patient
+        )
+        with self._guard:
+            latest = {finding.key: finding for finding in (*self.findings, *findings)}
+            self.findings = tuple(latest.values())
+        return findings
+
+    # --- telling -------------------------------------------------------------------------
+
+    def phase(self, text: str, hosts: Sequence[str] = ()) -> None:
+        words = f"{text}: {', '.join(hosts)}" if hosts else text
+        self.parts.emit(Event(self.parts.clock.now(), "phase", words))
+
+    def say(self, kind: str, text: str, host: str = "") -> None:
+        self.parts.emit(Event(self.parts.clock.now(), kind, text, host=host))
+
+    def tell(self, action: Action, state: str, result: Result | None = None) -> None:
+        detail = "" if result is None or result.ok else words_of(result)
+        self.parts.emit(
+            Event(
+                self.parts.clock.now(),
+                "step",
+                action.step.name,
+                step=action.step.name,
+                host=action.host,
+                phase=action.phase,
+                state=state,
+                seconds=result.seconds if result else 0.0,
+                detail=detail,
+            )
+        )
+
+    def _told(self, action: Action, result: Result) -> Result:
+        self.tell(action, str(result.state), result)
+        return result
+
+
+class _Discreet:
+    """A restart backend whose log is shown without what looks like a credential."""
+
+    def __init__(self, restarter: Restarter, vault: Vault) -> None:
+        self.identity, self.restart = restarter.identity, restarter.restart
+        self.stop, self.find = restarter.stop, restarter.find
+        self._logs, self._redact = restarter.logs, vault.redact
+
+    def logs(self, lines: int) -> str:
+        return evidence.cleared(self._logs(lines), self._redact)
+
+
+def side_by_side(do: Callable[[T], U], items: Sequence[T]) -> list[U]:
+    """Every item's outcome, in the items' order; none hides another's."""
+    if len(items) <= 1:
+        return [do(item) for item in items]
+    with ThreadPoolExecutor(min(WIDTH, len(items))) as pool:
+        return list(pool.map(do, items))
+
+
+def _looks(action: Action) -> bool:
+    """Health is never remembered, and what an earlier process saw before it changed anything is
+    no proof of what is true now."""
+    return action.step.kind == "verify" or action.phase == "preflight"
+
+
+def went_well(result: Result) -> bool:
+    return result.state in (State.DONE, State.SKIPPED)
+
+
+def title(action: Action) -> str:
+    """`web1: Restart`, or the step's name alone on this machine."""
+    return f"{action.host}: {action.step.name}" if action.host else action.step.name
+
+
+def words_of(result: Result) -> str:
+    """Why a result is not what it should be, in one line."""
+    words = result.reason or _last_line(result.stderr) or _last_line(result.stdout)
+    if not words and result.exit_code is not None:
+        return f"exit code {result.exit_code}"
+    return words
+
+
+def trouble(action: Action, result: Result) -> str:
+    """`web1: Restart failed: …`."""
+    words = words_of(result)
+    state = f"{title(action)} {'is ' if result.state is State.UNKNOWN else ''}{result.state}"
+    return f"{state}: {words}" if words else state
+
+
+def _last_line(text: str) -> str:
+    return text.strip().rsplit("\n", 1)[-1].strip()
