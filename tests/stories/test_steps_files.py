@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from backout.errors import Mistakes, Refused
-from backout.model import Host, SecretSource, State
+from backout.model import Command, Host, Result, SecretSource, State
 from support.work import Bench, Trial
 
 AWKWARD = ("two words", 'it\'s "quoted"', "übung-✓", "-leading", "$HOME", "a*b", "new\nline")
@@ -121,16 +121,62 @@ def test_the_undo_of_an_upload_that_never_ran_changes_nothing(bench: Bench, to: 
     assert to.read_text() == "somebody made it meanwhile"
 
 
-def test_what_was_put_beside_the_file_by_a_crash_is_removed(bench: Bench, to: Path) -> None:
+def put_and_killed(trial: Trial) -> None:
+    """The new file is beside its target, and the deployer died."""
+
+    def die(command: Command) -> Result:
+        raise KeyboardInterrupt(command.key)
+
+    transport: Any = trial.work.transport
+    trial.before()
+    transport.run, run = die, transport.run
+    with pytest.raises(KeyboardInterrupt):
+        trial.kind.act(trial.work)
+    transport.run = run
+
+
+def beside(to: Path) -> list[str]:
+    return sorted(path.name for path in to.parent.iterdir() if path.name != to.name)
+
+
+def test_what_a_crash_left_beside_the_file_goes_with_the_undo_and_with_the_next_attempt(
+    bench: Bench, to: Path
+) -> None:
     to.write_text("old")
+    undone, resumed = upload(bench, to), upload(bench, to)
+    put_and_killed(undone)
+    put_and_killed(resumed)
+    assert len(beside(to)) == 2
+    assert resumed.again().ok
+    assert len(beside(to)) == 1, "another action's file is not this one's to remove"
+    assert undone.undo().ok
+    assert beside(to) == []
+
+
+def test_what_never_got_its_place_is_removed_when_that_is_found_out(bench: Bench, to: Path) -> None:
+    trial = upload(bench, to)
+    put_and_killed(trial)
+    assert len(beside(to)) == 1
+    assert trial.recall() is None
+    assert beside(to) == []
+
+
+def test_two_uploads_of_one_file_meet_nowhere_but_at_the_rename(bench: Bench, to: Path) -> None:
+    stopped, other = upload(bench, to, b"stopped\n"), upload(bench, to, b"other\n")
+    put_and_killed(other)
+    (ours,) = beside(to)
+    put_and_killed(stopped)
+    assert to.with_name(ours).read_bytes() == b"other\n"
+    assert other.again().ok
+    assert to.read_bytes() == b"other\n"
+
+
+def test_what_could_not_be_put_in_place_is_not_left_beside_it(bench: Bench, to: Path) -> None:
     trial = upload(bench, to)
     trial.before()
-    trial.work.transport.put(b"half", str(to.with_name(".app.conf.backout")), 0o600)
-    assert trial.recall() is None
-
-    assert trial.undo().ok
-
-    assert [path.name for path in to.parent.iterdir()] == [to.name]
+    to.mkdir()
+    assert trial.kind.act(trial.work).state is State.FAILED
+    assert beside(to) == []
 
 
 def test_a_crash_after_the_upload_is_recalled(bench: Bench, to: Path) -> None:

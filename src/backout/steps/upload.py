@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import posixpath
 import re
+import secrets
+from contextlib import suppress
 from pathlib import Path
 from shlex import quote
 from typing import ClassVar
 
 from pydantic import Field
 
-from backout.errors import BackoutError, Refused
+from backout.errors import BackoutError, Refused, Unreachable
 from backout.model import Command, Options, Result, State, Undo
 from backout.ports import Work
 from backout.steps.base import Kind
-from backout.steps.script import read, told, way_back
+from backout.steps.script import LOOK, read, told, way_back
 
 
 class UploadOptions(Options):
@@ -39,25 +42,28 @@ class Upload(Kind):
 
     def before(self, work: Work) -> Undo:
         self._refuse_unreadable(work)
-        to, kept = _target(work), _kept(work)
+        to = _target(work)
         t, folder = _path(to), _path(posixpath.dirname(to) or ".")
         script = f"""\
 if [ -d {t} ]; then echo 'it is a directory' >&2; exit 1; fi
 if [ ! -d {folder} ]; then echo {folder} 'does not exist, or is no directory' >&2; exit 1; fi"""
         read(work.transport, script, f"{to} on {work.transport.host.name}")
-        return way_back(work, _undo(to, kept), summary=f"put {to} back as it was")
+        return way_back(work, _undo(work), summary=f"put {to} back as it was")
 
     def act(self, work: Work) -> Result:
-        to, kept = _target(work), _kept(work)
+        new = _staged(work)
         try:
-            text = self.content(work)
-            work.transport.put(text, _beside(to), 0o600)
+            work.transport.put(self.content(work), new, 0o600)
+            script = _script(work, new, self.mode(work))
         except OSError as error:
-            return Result(State.FAILED, reason=f"{error.filename or to}: {error.strerror}")
+            where = error.filename or _target(work)
+            return Result(State.FAILED, reason=f"{where}: {error.strerror}")
         except BackoutError as error:
             return Result(State.FAILED, reason=error.what)
-        script = _script(to, kept, self.mode(work))
-        return told(work.transport.run(Command(script, timeout=work.step.timeout, key=work.key)))
+        result = work.transport.run(Command(script, timeout=work.step.timeout, key=work.key))
+        if result.state is State.FAILED:
+            _clear(work)
+        return told(result)
 
     def content(self, work: Work) -> bytes:
         """What the file is to hold. Raises OSError, or what a template raises."""
@@ -71,7 +77,10 @@ if [ ! -d {folder} ]; then echo {folder} 'does not exist, or is no directory' >&
         return told(super().undo(work, undo))
 
     def recall(self, work: Work, undo: Undo) -> Result | None:
+        """What never got its place is not left beside it."""
         result = super().recall(work, undo)
+        if result is None:
+            _clear(work)
         return None if result is None else told(result)
 
     def _refuse_unreadable(self, work: Work) -> None:
@@ -86,9 +95,23 @@ def _target(work: Work) -> str:
     return posixpath.join(work.step.cwd, work.options.to)
 
 
-def _beside(to: str) -> str:
-    folder, name = posixpath.split(to)
-    return posixpath.join(folder, f".{name}.backout")
+def _staging(work: Work) -> str:
+    """How the names begin under which this very action puts a file beside its target."""
+    folder, name = posixpath.split(_target(work))
+    tag = hashlib.sha256(work.key.partition("#")[0].encode()).hexdigest()[:16]
+    return posixpath.join(folder, f".{name[:40]}.backout.{tag}.")
+
+
+def _staged(work: Work) -> str:
+    """A name that nobody else has, nor can guess: what is renamed is what was put there."""
+    return f"{_staging(work)}{secrets.token_hex(8)}"
+
+
+def _clear(work: Work) -> None:
+    """Remove what this action put beside its target; that is nobody else's, whoever holds the
+    host by now."""
+    with suppress(Unreachable):
+        work.transport.run(Command(f"rm -f {_path(_staging(work))}*", timeout=LOOK))
 
 
 def _kept(work: Work) -> str:
@@ -105,10 +128,10 @@ def _kept(work: Work) -> str:
     return start + quote(f"{home.removeprefix('~/')}/kept/{name}")
 
 
-def _script(to: str, kept: str, mode: str) -> str:
+def _script(work: Work, new: str, mode: str) -> str:
     like_before = 'chmod "$(stat -L -c %a "$to")" "$new"'
     return f"""\
-{_names(to, kept)}
+{_names(work, new)}
 if [ -d "$to" ]; then echo "$to is a directory" >&2; exit 1; fi
 (umask 077; mkdir -p "${{kept%/*}}")
 if [ ! -e "$kept" ] && [ ! -L "$kept" ] && [ ! -e "$kept.none" ]; then
@@ -121,14 +144,15 @@ if [ -e "$to" ]; then
   chown "$(stat -L -c %u:%g "$to")" "$new" 2>/dev/null || :
   {f"chmod {mode}" + ' "$new"' if mode else like_before}
 fi
-mv -f "$new" "$to\""""
+mv -f "$new" "$to"
+rm -f "$staging"*"""
 
 
-def _undo(to: str, kept: str) -> str:
+def _undo(work: Work) -> str:
     return f"""\
 set -e
-{_names(to, kept)}
-rm -f "$new"
+{_names(work, _staged(work))}
+rm -f "$staging"*
 if [ -e "$kept" ] || [ -L "$kept" ]; then
   ln -P "$kept" "$new" 2>/dev/null || cp -pP "$kept" "$new"
   mv -f "$new" "$to"
@@ -140,8 +164,10 @@ fi
 """
 
 
-def _names(to: str, kept: str) -> str:
-    return f"to={_path(to)} new={_path(_beside(to))} kept={kept}"
+def _names(work: Work, new: str) -> str:
+    """The names that the scripts use."""
+    to, staging = _path(_target(work)), _path(_staging(work))
+    return f"to={to} new={_path(new)} staging={staging} kept={_kept(work)}"
 
 
 def _path(path: str) -> str:

@@ -38,7 +38,9 @@ class LocalTransport(ShellTransport):
     def put(self, content: bytes, path: str, mode: int = 0o644) -> None:
         """Write a file, whole or not at all."""
         target = Path(path).expanduser()
-        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        descriptor, name = tempfile.mkstemp(
+            dir=target.parent, prefix=f"{target.name}.", suffix=".part"
+        )
         temporary = Path(name)
         try:
             with os.fdopen(descriptor, "wb") as file:

@@ -84,7 +84,7 @@ class SshTransport(ShellTransport):
     def put(self, content: bytes, path: str, mode: int = 0o644) -> None:
         """Write a file, whole or not at all."""
         target = path.removeprefix("~/")
-        temporary = f"{target}.{secrets.token_hex(4)}.part"
+        temporary = f"{target}.{secrets.token_hex(8)}.part"
         where = f"{path} on {self.host.name}"
         with self._channel() as channel, self._sftp(channel) as sftp:
             try:
@@ -371,11 +371,12 @@ class _Answer(threading.Event):
 
 
 def _write(sftp: paramiko.SFTPClient, content: bytes, path: str, mode: int) -> None:
-    with sftp.open(path, "wb") as file:
-        sftp.chmod(path, stat.S_IMODE(mode))  # before the content, which may be secret
+    """A new file, that nobody made before us or put a link in the place of."""
+    with sftp.open(path, "wbx") as file:
+        file.chmod(stat.S_IMODE(mode))  # before the content, which may be secret
         file.set_pipelined(True)
         file.write(content)
-    size = sftp.stat(path).st_size
+    size = sftp.lstat(path).st_size
     if size != len(content):
         raise OSError(None, f"only {size} of {len(content)} bytes arrived (is the disk full?)")
 
