@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from backout.model import Release, Source
 from backout.steps import KINDS
+from backout.steps.sql_session import lock_number, step_name
 from support.work import Bench
 
 
@@ -110,3 +111,13 @@ def test_the_runbooks_own_undo_comes_before_the_kinds(tmp_path: Path) -> None:
     assert trial.act().ok
     assert trial.undo().ok
     assert (tmp_path / "b").read_text() == "mine\n"
+
+
+def test_a_database_session_is_called_by_run_and_step_within_what_the_server_keeps() -> None:
+    short, long = "20240130-200000-cafe/steps/1/web1", f"r/{'x' * 80}"
+
+    assert step_name(f"{short}#3") == step_name(short) == f"backout {short}"
+    assert len(step_name(long)) <= 63
+    assert len(step_name("run/ärger").encode("ascii")) <= 63
+    assert step_name(long) != step_name(f"{long}y")
+    assert lock_number(step_name(short)) != lock_number(step_name(long))

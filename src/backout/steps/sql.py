@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import model_validator
 
-from backout.errors import Refused
+from backout.errors import Refused, Unreachable
 from backout.model import Options, Result, State, Undo
 from backout.ports import Work
 from backout.steps.base import Kind
+from backout.steps.sql_session import (
+    await_end,
+    claim,
+    connect,
+    driver,
+    ended_after,
+    step_name,
+    words,
+)
 
 if TYPE_CHECKING:
     import psycopg
 
 SHOWN = 1000
 """How many rows of the last statement are kept as output."""
-PATIENCE = {
-    "connect_timeout": 10,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "application_name": "backout",
-}
-"""A dead link is noticed; the connection string may say otherwise."""
+MARGIN = 2.0
+"""By how many seconds the server's own timeout, which says more, comes before ours."""
+
+_COMMITS = re.compile(r"\b(commit|end|prepare|call|do)\b", re.IGNORECASE)
+"""What may end a transaction from within a script."""
+NAME = "backout"
+"""The session of whatever only reads."""
 
 
 class SqlOptions(Options):
@@ -56,23 +64,26 @@ class Sql(Kind):
         return str(work.options.script or f"psql -1 -f {work.options.file}")
 
     def before(self, work: Work) -> Undo:
-        driver = _driver()
+        psycopg = driver()
         _text(work)
         try:
-            _connect(work, work.options.database).close()
-        except driver.Error as error:
-            raise Refused(f"the database cannot be reached: {_words(error)}") from error
+            connect(work, work.options.database, NAME).close()
+        except psycopg.Error as error:
+            raise Refused(f"the database cannot be reached: {words(error)}") from error
         undo = super().before(work)
-        text, data = _included(undo.text), {"database": work.options.database}
+        text = _included(undo.text)
+        data = {"database": work.options.database, "session": step_name(work.key)}
         named = undo.text.removeprefix("\\i ") if text != undo.text else "its undo"
         summary = f"SQL: run {named} in one transaction" if text else ""
         return Undo(text, data, undo.irreversible, summary)
 
     def act(self, work: Work) -> Result:
-        return _transact(work, work.options.database, _text(work))
+        return _transact(work, work.options.database, _text(work), step_name(work.key))
 
-    def recall(self, work: Work, undo: Undo) -> Result | None:  # noqa: ARG002 - the seam's form
-        """The server keeps no note of a transaction; the step's check can tell."""
+    def recall(self, work: Work, undo: Undo) -> Result | None:
+        """The server keeps no note of a transaction; when it has ended, the step's check can
+        tell. Raises Unreachable while it may still be committed."""
+        await_end(work, str(undo.data["database"]), _session(work, undo))
         return Result(State.UNKNOWN, reason="whether the transaction was committed is not known")
 
     def done(self, work: Work) -> bool | None:
@@ -81,20 +92,17 @@ class Sql(Kind):
         return _answer(work, work.step.check)
 
     def undo(self, work: Work, undo: Undo) -> Result:
+        """Also without a text it waits for the end of what it would undo."""
+        database, name = str(undo.data["database"]), _session(work, undo)
         if not undo.text:
+            await_end(work, database, name)
             return Result(State.DONE)
-        return _transact(work, str(undo.data["database"]), undo.text)
+        return _transact(work, database, undo.text, name)
 
 
-def _driver() -> Any:
-    """The PostgreSQL driver, which is an extra. Raises Refused when it is not installed."""
-    try:
-        import psycopg
-    except ImportError as error:
-        raise Refused(
-            "PostgreSQL's driver is not installed", next="pip install 'backout[postgres]'"
-        ) from error
-    return psycopg
+def _session(work: Work, undo: Undo) -> str:
+    """The same for a step and its undo, so that neither runs beside the other."""
+    return str(undo.data.get("session") or step_name(work.key))
 
 
 def _text(work: Work) -> str:
@@ -119,36 +127,53 @@ def _included(text: str) -> str:
         raise Refused(f"the undo {path} cannot be read: {error}") from error
 
 
-def _connect(work: Work, database: str) -> psycopg.Connection[Any]:
-    """Raises Refused for a missing secret or driver, and the driver's errors."""
-    from psycopg.conninfo import conninfo_to_dict
-
-    given: Mapping[str, Any] = conninfo_to_dict(work.vault.reveal(database))
-    connection: psycopg.Connection[Any] = _driver().connect(**{**PATIENCE, **given})
-    return connection
-
-
-def _transact(work: Work, database: str, text: str) -> Result:
-    driver = _driver()
+def _transact(work: Work, database: str, text: str, name: str) -> Result:
+    psycopg = driver()
     try:
-        connection = _connect(work, database)
-    except driver.Error as error:
-        return Result(State.FAILED, reason=f"the database cannot be reached: {_words(error)}")
+        connection = connect(work, database, name)
+    except psycopg.Error as error:
+        return Result(State.FAILED, reason=f"the database cannot be reached: {words(error)}")
     with closing(connection):
+        connection.read_only = work.step.readonly
         try:
-            output = _execute(work, connection, text)
-        except driver.Error as error:
-            return Result(State.FAILED, reason=_words(error) + _partly(connection))
-        try:
-            connection.commit()
-        except driver.Error as error:
-            return Result(_after_commit(error), reason=f"at the commit: {_words(error)}")
+            claim(work, connection, name)
+        except psycopg.Error as error:
+            return Result(State.FAILED, reason=words(error))
+        with ended_after(connection, work.step.timeout + MARGIN) as late:
+            result = _committed(work, connection, text)
+    return _timed_out(work, database, name, result) if late.is_set() else result
+
+
+def _committed(work: Work, connection: psycopg.Connection[Any], text: str) -> Result:
+    """Run the script in the transaction that is open, and commit it."""
+    psycopg = driver()
+    try:
+        output = _execute(work, connection, text)
+    except psycopg.Error as error:
+        state = State.UNKNOWN if _COMMITS.search(text) and _lost(error) else State.FAILED
+        return Result(state, reason=words(error) + _partly(connection))
+    try:
+        connection.commit()
+    except psycopg.Error as error:
+        state = State.UNKNOWN if _lost(error) else State.FAILED
+        return Result(state, reason=f"at the commit: {words(error)}")
     return Result(State.DONE, stdout=output)
+
+
+def _timed_out(work: Work, database: str, name: str, result: Result) -> Result:
+    """Its session is ended, as far as that can be done now."""
+    if result.ok:
+        return result
+    limit = f"timed out after {work.step.timeout:g} s"
+    try:
+        await_end(work, database, name, patience=0.0)
+    except Unreachable as error:
+        return Result(State.UNKNOWN, reason=f"{limit}; {error.what}")
+    return Result(result.state, reason=f"{limit}; its session was ended")
 
 
 def _execute(work: Work, connection: psycopg.Connection[Any], text: str) -> str:
     """Run every statement; give back the rows of the last, as psql -At would."""
-    connection.read_only = work.step.readonly
     limit = f"SET LOCAL statement_timeout = {int(work.step.timeout * 1000)}"
     with connection.cursor() as cursor:
         cursor.execute(limit.encode())
@@ -161,12 +186,15 @@ def _execute(work: Work, connection: psycopg.Connection[Any], text: str) -> str:
 
 def _answer(work: Work, text: str) -> bool | None:
     """What a check's one row says; anything else cannot tell."""
-    driver = _driver()
+    psycopg = driver()
     try:
-        with closing(_connect(work, work.options.database)) as connection:
+        with (
+            closing(connect(work, work.options.database, NAME)) as connection,
+            ended_after(connection, work.step.timeout),
+        ):
             connection.read_only = True
             rows = connection.execute(work.vault.reveal(text).encode()).fetchmany(2)
-    except driver.Error:
+    except (psycopg.Error, Refused):
         return None
     if len(rows) != 1 or not isinstance(rows[0][0], bool):
         return None
@@ -182,15 +210,6 @@ def _partly(connection: psycopg.Connection[Any]) -> str:
     return "; what came before the script's own COMMIT stays"
 
 
-def _after_commit(error: psycopg.Error) -> State:
-    """The server said no, or its answer was lost."""
-    refused = error.sqlstate is not None and error.sqlstate[:2] not in ("08", "57")
-    return State.FAILED if refused else State.UNKNOWN
-
-
-def _words(error: psycopg.Error) -> str:
-    """SQLSTATE, message and detail of the server; or the driver's own words."""
-    told = error.diag
-    said = [part for part in (told.message_primary, told.message_detail) if part]
-    text = ": ".join(said) or " ".join(str(error).split())
-    return f"{error.sqlstate} {text}" if error.sqlstate else text
+def _lost(error: psycopg.Error) -> bool:
+    """Whether the server's answer was lost; else it said no."""
+    return error.sqlstate is None or error.sqlstate[:2] in ("08", "57")
