@@ -51,7 +51,7 @@ def test_a_check_that_waits_for_a_worker_does_not_call_that_latency(tmp_path: Pa
 
 
 def test_an_expectation_is_compiled_once_for_all_looks(tmp_path: Path) -> None:
-    from backout.language import expressions
+    from backout.language.cel.evaluator import compiled
 
     project = Project(tmp_path)
     with Web('{"status": "ok"}') as service:
@@ -60,8 +60,8 @@ def test_an_expectation_is_compiled_once_for_all_looks(tmp_path: Path) -> None:
         project.inventory("prod", {"checks": checks})
         workplace = Workplace(tmp_path)
         look = workplace.crew(workplace.target("prod")).examiner({})
-        before = expressions._compiled.cache_info().misses
+        before = compiled.cache_info().misses
         for _ in range(3):
             assert all(finding.verdict == "pass" for finding in look.examine())
         workplace.close()
-    assert expressions._compiled.cache_info().misses - before <= len(expect)
+    assert compiled.cache_info().misses - before <= len(expect)

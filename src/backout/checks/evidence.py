@@ -10,10 +10,12 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 from backout.language import expressions
 from backout.model import Finding, Verdict
+from backout.model.values import Unavailable, stored, writable
 
 EXCERPT = 1000
 VALUE = 80
@@ -34,7 +36,16 @@ _TERM = re.compile(
 
 def shown(finding: Finding, redact: Callable[[str], str]) -> Finding:
     """The finding as it may be kept and told: redacted, then cut to size. What does not pass
-    says first where it was sent, and with which SQLSTATE it was refused."""
+    says first where it was sent, and with which SQLSTATE it was refused. What cannot be made fit
+    to be shown is left out: the verdict stands without it."""
+    try:
+        return _fit(finding, redact)
+    except Exception as error:  # noqa: BLE001 - evidence is a help; a run does not end for it
+        reason = f"what came cannot be shown: {type(error).__name__}"
+        return replace(finding, reason=reason, excerpt="", saved={}, facts={})
+
+
+def _fit(finding: Finding, redact: Callable[[str], str]) -> Finding:
     hide = _hider(finding, redact)
     text = "\n".join((*_clues(finding), finding.excerpt)).strip()
     return replace(
@@ -59,6 +70,7 @@ def _size(value: Any) -> int:
 
 def cleared(text: str, redact: Callable[[str], str]) -> str:
     """Text from elsewhere, such as a log, without what looks like a credential."""
+    text = writable(text)
     if not _CREDENTIAL.search(text):  # most texts, and each look has many
         return redact(text)
     text = _IN_JSON.sub(rf'\1"{HIDDEN}"', text)
@@ -149,4 +161,8 @@ def _masked(value: Any, hide: Callable[[str], str], name: str = "") -> Any:
         return value
     if _CREDENTIAL.search(name):
         return HIDDEN
-    return value if isinstance(value, int | float) else hide(str(value))
+    return (
+        stored(value)
+        if isinstance(value, int | float | Decimal | Unavailable)
+        else hide(str(value))
+    )

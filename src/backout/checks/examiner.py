@@ -25,6 +25,7 @@ from backout.model import (
     Target,
     Verdict,
 )
+from backout.model.values import plain, restored, writable
 from backout.ports import Clock, Look, Probe, Restarter, Transport, Vault
 
 WORKERS = 20
@@ -213,6 +214,7 @@ class Examiner:
         observation = self._observe(check, place.host, names, memory)
         kind = self.kinds[check.kind]
         expects = kind.expects if kind.judges_itself else ()
+        names["now"] = self.clock.now()
         finding = judge(check, observation, names, expects, kind.names)
         kept = {**saved, **finding.saved}
         chained: list[Finding] = []
@@ -271,11 +273,13 @@ class Examiner:
                 memory=memory,
                 known_good=self.known_good.get(f"{check.name}@{host.name}" if host else check.name),
             )
-            return self.kinds[check.kind]().observe(look)
+            seen = self.kinds[check.kind]().observe(look)
+            return replace(seen, facts=plain(seen.facts), error=writable(seen.error))
         except BackoutError as error:
             return Observation(error=f"{error.what} ({error.where})" if error.where else error.what)
         except Exception as error:  # noqa: BLE001 - one broken check must not silence the others
-            return Observation(error=f"the check itself broke: {type(error).__name__}: {error}")
+            broke = writable(f"{type(error).__name__}: {error}")
+            return Observation(error=f"the check itself broke: {broke}")
 
     def _clean(self, place: _Place, turn: _Round, saved: Mapping[str, Any]) -> str:
         """Remove the check's traces, whatever became of it; what is left behind, in words."""
@@ -292,13 +296,14 @@ class Examiner:
         )
         names = self._names(place, turn, saved)
         observation = self._observe(check, place.host, names, {})
+        names["now"] = self.clock.now()
         finding = judge(check, observation, names, self.kinds[cleanup.kind].expects)
         return "" if finding.verdict is Verdict.PASS else f"cleanup failed: {finding.reason}"
 
 
 def _results(baseline: Iterable[Finding]) -> dict[str, dict[str, Any]]:
     return {
-        key: {**finding.facts, "verdict": str(finding.verdict)}
+        key: {**restored(finding.facts), "verdict": str(finding.verdict)}
         for key, finding in by_key(baseline).items()
     }
 

@@ -15,6 +15,7 @@ from typing import Any
 from backout.checks import evidence
 from backout.language import expressions
 from backout.model import Check, Finding, Observation, Rule, Verdict, Words
+from backout.model.values import restored
 
 _WORST = (Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE)
 
@@ -72,7 +73,7 @@ def diagnose(rules: Iterable[Rule], finding: Finding, log: str = "") -> str | No
     """What the first rule that holds has to say; a rule that cannot be told is passed over.
     `log` is the end of the services' own logs."""
     failure = {
-        **finding.facts,
+        **restored(finding.facts),
         "check": finding.check,
         "host": finding.host or "",
         "verdict": str(finding.verdict),

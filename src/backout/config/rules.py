@@ -89,8 +89,8 @@ def _known(
 
 
 def _bare(known: Known) -> dict[str, Collection[str] | None]:
-    """What expressions may use: the same, but secrets, whose values are not there."""
-    return {name: attributes for name, attributes in known.items() if name != "secrets"}
+    """What expressions may use: the same but secrets, whose values are not there; and `now`."""
+    return {**{name: known[name] for name in known if name != "secrets"}, "now": ()}
 
 
 # --- secrets -----------------------------------------------------------------------------

@@ -15,6 +15,7 @@ import json
 import re
 import shlex
 from collections.abc import Collection, Iterator, Mapping
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
@@ -512,7 +513,7 @@ def _data(value: Any) -> Any:
     """An expression's value as JSON-like data; anything else is no value."""
     if isinstance(value, Undefined):
         str(value)  # a StrictUndefined says what is missing
-    if value is None or isinstance(value, str | bool | int | float):
+    if value is None or isinstance(value, str | bool | int | float | Decimal):
         return value
     if isinstance(value, Mapping):
         return {str(key): _data(inner) for key, inner in value.items()}
@@ -525,5 +526,5 @@ def _text(value: Any, where: str) -> str:
     if value is None:
         raise CannotRender("a template's value is null", where=where)
     if isinstance(value, list | dict):
-        return json.dumps(value, ensure_ascii=False)
-    return as_text(value)
+        return json.dumps(value, ensure_ascii=False, default=float)
+    return f"{value:f}" if isinstance(value, Decimal) else as_text(value)

@@ -240,7 +240,9 @@ class Engine:
                 return self.worker.restarter(name).logs(LOG_LINES)
             except BackoutError as error:
                 unread[name] = f"(no log: {error.what})"
-                return ""
+            except Exception as error:  # noqa: BLE001 - evidence is a help; a run does not end for it
+                unread[name] = f"(no log: {type(error).__name__})"
+            return ""
 
         logs = dict(zip(served, side_by_side(tail, served), strict=True))
         return {name: text for name, text in logs.items() if text}, unread

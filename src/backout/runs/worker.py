@@ -236,7 +236,8 @@ class Worker:
         """Raises Mistakes when nobody can tell."""
         when = action.step.when
         try:
-            return not when or expressions.holds(when, self.scope(action.host))
+            names = {**self.scope(action.host), "now": self.parts.clock.now()}
+            return not when or expressions.holds(when, names)
         except expressions.CannotTell as error:
             raise Mistakes(f"cannot tell `when: {when}`: {error.reason}") from error
 

@@ -1,0 +1,151 @@
+"""There is one kind of number, exact as it is written, wherever it stands and however it came."""
+
+from __future__ import annotations
+
+import json
+import math
+import operator
+from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backout.language.expressions import CannotTell, evaluate, holds
+from backout.model.values import integer, number, plain
+
+
+def came(written: str) -> Any:
+    """A number as it comes out of a JSON body."""
+    return json.loads(written, parse_int=integer, parse_float=number)
+
+
+WHOLE = st.integers(-(10**25), 10**25).map(str) | st.integers(-9, 9).map(str)
+POINTED = st.builds("{}.{:0>3}".format, WHOLE, st.integers(0, 999)) | st.builds(
+    "{}.0".format, WHOLE
+)
+POWERED = st.builds("{}e{}".format, st.integers(-99, 99), st.integers(-12, 20))
+WRITTEN = WHOLE | POINTED | POWERED
+REQUIRED: dict[str, Callable[[Fraction, Fraction], Fraction]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "%": lambda a, b: a - b * math.trunc(a / b),
+}
+COMPARED: dict[str, Callable[[Any, Any], bool]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+@given(WRITTEN, WRITTEN, st.sampled_from([*COMPARED]))
+def test_comparisons_are_those_of_fractions_whatever_the_number_looked_like(
+    one: str, two: str, sign: str
+) -> None:
+    wanted = COMPARED[sign](Fraction(one), Fraction(two))
+    scope = {"body": {"a": came(one), "b": came(two)}, "baseline": {"b": Decimal(two)}}
+    for left in ("body.a", one, f"({one})"):
+        for right in ("body.b", "baseline.b", two, f"[{two}][0]"):
+            assert holds(f"{left} {sign} {right}", scope) is wanted
+    assert holds(f"[body.b].all(x, body.a {sign} x)", scope) is wanted
+    assert holds(f"true ? body.a {sign} body.b : false", scope) is wanted
+
+
+@given(WRITTEN, WRITTEN, WRITTEN, st.sampled_from([*REQUIRED]), st.sampled_from([*COMPARED]))
+def test_ratios_sums_and_products_are_those_of_fractions(
+    one: str, two: str, three: str, sign: str, relation: str
+) -> None:
+    a, b, c = Fraction(one), Fraction(two), Fraction(three)
+    scope = {"rows": [{"a": came(one), "b": Decimal(two)}], "vars": {"c": came(three)}}
+    expression = f"rows[0].a {sign} {{0}} {relation} {{1}}"
+    every = [expression.format(b_, c_) for b_ in ("rows[0].b", two) for c_ in ("vars.c", three)]
+    every.append(f"rows.exists(r, r.a {sign} r.b {relation} vars.c)")
+    every.append(f"rows.map(r, r.a {sign} r.b)[0] {relation} {three}")
+    if not b and sign in "/%":
+        for each in every:
+            with pytest.raises(CannotTell, match="division by zero"):
+                holds(each, scope)
+        return
+    wanted = COMPARED[relation](REQUIRED[sign](a, b), c)
+    assert [holds(each, scope) for each in every] == [wanted] * len(every)
+
+
+@given(st.recursive(WRITTEN, lambda inner: st.tuples(inner, st.sampled_from("+-*/%"), inner)))
+def test_however_nested(tree: Any) -> None:
+    scope: dict[str, Any] = {}
+
+    def worth(node: Any) -> tuple[str, Fraction]:
+        if isinstance(node, str):
+            name = f"n{len(scope)}"
+            scope[name] = came(node)
+            return name, Fraction(node)
+        left, right = worth(node[0]), worth(node[2])
+        return f"({left[0]} {node[1]} {right[0]})", REQUIRED[node[1]](left[1], right[1])
+
+    try:
+        text, wanted = worth(tree)
+    except ZeroDivisionError:
+        return
+    scope["wanted"] = wanted
+    assert holds(f"{text} == wanted && -{text} == -wanted", scope)
+
+
+@given(st.lists(WRITTEN, max_size=4), WRITTEN)
+def test_being_among_others_and_being_as_many(many: list[str], one: str) -> None:
+    scope = {"xs": list(map(came, many)), "x": came(one)}
+    if many:
+        assert holds("x in xs", scope) is (Fraction(one) in map(Fraction, many))
+    assert holds(f"size(xs) == {len(many)}.0 && size(xs) / 2 == {len(many) / 2}", scope)
+    assert holds("xs.filter(y, y >= x).all(y, y / 1 >= x)", scope)
+
+
+@given(WRITTEN)
+def test_what_is_saved_is_the_number_that_came(one: str) -> None:
+    saved = evaluate("body.n", {"body": {"n": came(one)}})
+    assert Fraction(saved) == Fraction(one) or Fraction(repr(saved)) == Fraction(one)
+    assert holds("saved == n", {"saved": saved, "n": came(one)})
+
+
+@pytest.mark.parametrize(
+    ("expression", "holds_"),
+    [
+        ("body.used / body.total < 0.9", False),
+        ("body.used / body.total > 0.9", True),
+        ("body.load / 2.0 < 4.0", True),
+        ("int(body.used / body.total) == 0", True),
+        ("int(7 / 2) == 3 && int(-7 / 2) == -3", True),
+        ("-7 % 3 == -1 && 7.5 % 2 == 1.5", True),
+        ("0.1 + 0.2 == 0.3", True),
+        ("body.big == 9007199254740993 && body.big != 9007199254740992.0", True),
+        ("body.big + 1 == 9007199254740994", True),
+        ("18446744073709551615u + 1 == 18446744073709551616", True),
+        ("double('1e3') == 1000 && int('12.9') == 12 && string(2.0) == '2'", True),
+        ("[1, 2][1.0] == 2 && {1: 'a'}[1.0] == 'a'", True),
+        ("type(1.0) == 'int' && type(body.used / body.total) == 'double'", True),
+    ],
+)
+def test_numbers_are_numbers(expression: str, holds_: bool) -> None:
+    body = {"used": 95, "total": 100, "load": 2, "big": 9007199254740993}
+    assert holds(expression, {"body": body}) is holds_
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["x / 0.0 == 1", "x % 0 == 1", "[1][0.5] == 1", "nan + 1 > 0", "nan < 1", "inf - inf == 0"],
+)
+def test_what_is_no_number_is_never_reckoned_with(expression: str) -> None:
+    scope = {"x": 1, "nan": Decimal("NaN"), "inf": Decimal("Infinity")}
+    with pytest.raises(CannotTell):
+        holds(expression, scope)
+
+
+def test_infinity_is_above_all_numbers() -> None:
+    assert holds("x > 1e300 && !(x < 5) && -5 < x && x == x", {"x": plain(Decimal("Infinity"))})
