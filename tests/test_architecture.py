@@ -47,12 +47,6 @@ ALLOWED: dict[str, set[str]] = {
 """Which rooms each room may import, now or later: every arrow points down."""
 UPWARD = {"watch": {"commands"}, "status_page": {"commands"}}
 """Arrows that still point up: the next ones to cut."""
-NOT_HOUSED = {
-    "watch": {*("watching", "watcher", "wards", "sending", "alerting", "schedule", "bake")}
-    | {"sparks", "rollups"},
-    "status_page": {"publishing", "pages"},
-}
-"""Modules that stand at the root, and the room that they belong to."""
 HEAVY = {"fabric", "paramiko", "docker", "cel", "psycopg", "jinja2", "rich", "pycurl", "pydantic"}
 
 
@@ -96,8 +90,7 @@ def ours(path: Path, *, late: bool = True) -> set[str]:
 
 
 def room_of(name: str) -> str:
-    first = name.split(".")[0]
-    return next((room for room, names in NOT_HOUSED.items() if first in names), first)
+    return name.split(".")[0]
 
 
 @pytest.mark.parametrize("path", modules(), ids=name_of)

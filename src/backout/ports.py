@@ -14,20 +14,20 @@ from typing import Any, ClassVar, Protocol
 
 from backout.model import (
     Check,
+    CheckKey,
     Command,
     Event,
     Finding,
     Host,
     Identity,
     Incident,
-    Letter,
+    Message,
     Observation,
     Options,
     Release,
     Result,
     Sample,
     Service,
-    Spot,
     Step,
     Target,
     Undo,
@@ -305,22 +305,26 @@ class Lock(Protocol):
         """Leave the leases standing at the end: backing out is incomplete."""
 
 
+Bodies = tuple[tuple[CheckKey, int, bytes], ...]
+"""Rolled-up hours or days: of which check, from when, and what was folded."""
+
+
 class HealthChange(Protocol):
     """One transaction of a `HealthStore`. What is written is redacted first."""
 
     def look(
         self,
         sample: Sample,
-        pulse: Mapping[str, Any],
+        streak: Mapping[str, Any],
         *,
         memory: Mapping[str, Any] | None = None,
         tick: float | None = None,
     ) -> None:
         """One look, with the counters as they are after it."""
 
-    def pulse(self, spot: Spot, pulse: Mapping[str, Any]) -> None: ...
-    def snapshot(self, spot: Spot, release: int, at: float, body: Any) -> None: ...
-    def incident(self, spot: Spot) -> Incident | None:
+    def streak(self, spot: CheckKey, streak: Mapping[str, Any]) -> None: ...
+    def snapshot(self, spot: CheckKey, release: int, at: float, body: Any) -> None: ...
+    def incident(self, spot: CheckKey) -> Incident | None:
         """The one that is open there."""
 
     def incidents(self) -> tuple[Incident, ...]:
@@ -330,17 +334,17 @@ class HealthChange(Protocol):
     def worsen(self, incident: int, kind: str, evidence: Mapping[str, Any]) -> None: ...
     def told(self, incident: int, at: float) -> None: ...
     def resolve(self, incident: int, at: float) -> None: ...
-    def silenced(self, spot: Spot, now: float) -> bool: ...
-    def post(self, letter: Letter) -> int:
-        """A letter that is to be delivered, once for its key and destination."""
+    def silenced(self, spot: CheckKey, now: float) -> bool: ...
+    def post(self, message: Message) -> int:
+        """A message that is to be delivered, once for its key and destination."""
 
     def in_hand(self, incident: int) -> bool:
-        """Whether a letter about it is still on its way."""
+        """Whether a message about it is still on its way."""
 
-    def bundle(self, letters: Sequence[Letter], digest: Letter) -> int: ...
-    def attempt(self, letter: int, retry_at: float) -> None: ...
-    def failed(self, letter: int, retry_at: float, failure: str) -> None: ...
-    def delivered(self, letter: int, at: float, outcome: str = "delivered") -> None: ...
+    def bundle(self, messages: Sequence[Message], digest: Message) -> int: ...
+    def attempt(self, message: int, retry_at: float) -> None: ...
+    def failed(self, message: int, retry_at: float, failure: str) -> None: ...
+    def delivered(self, message: int, at: float, outcome: str = "delivered") -> None: ...
 
 
 class HealthHistory(Protocol):
@@ -348,41 +352,39 @@ class HealthHistory(Protocol):
 
     redact: Callable[[str], str]
 
-    def spots(self, target: str | None = None) -> tuple[Spot, ...]: ...
-    def looks(self, spot: Spot, since: float = 0.0, limit: int = -1) -> tuple[Sample, ...]: ...
+    def spots(self, target: str | None = None) -> tuple[CheckKey, ...]: ...
+    def looks(self, spot: CheckKey, since: float = 0.0, limit: int = -1) -> tuple[Sample, ...]: ...
     def looks_after(self, seq: int, limit: int = 100_000) -> tuple[tuple[int, Sample], ...]: ...
-    def rolled_up(
-        self, days: float, hours: float
-    ) -> tuple[int, tuple[tuple[Spot, int, bytes], ...], tuple[tuple[Spot, int, bytes], ...]]: ...
-    def hours(self, spot: Spot, since: float = 0.0) -> dict[int, bytes]:
+    def rolled_up(self, days: float, hours: float) -> tuple[int, Bodies, Bodies]: ...
+    def hours(self, spot: CheckKey, since: float = 0.0) -> dict[int, bytes]:
         """Tallies by the beginning of their hour; see `rollups.decode`."""
 
-    def days(self, spot: Spot, since: float = 0.0) -> dict[int, bytes]: ...
+    def days(self, spot: CheckKey, since: float = 0.0) -> dict[int, bytes]: ...
     def incidents(
         self, target: str | None = None, *, open: bool = False, since: float = 0.0, limit: int = -1
     ) -> tuple[Incident, ...]:
         """Newest first; all that were open at some time after `since`."""
 
     def silences(self, now: float) -> tuple[tuple[str, str, float, str], ...]: ...
-    def snapshot(self, spot: Spot) -> tuple[int, Any] | None: ...
+    def snapshot(self, spot: CheckKey) -> tuple[int, Any] | None: ...
 
 
 class HealthStore(HealthHistory, Protocol):
     """The same, to be written by one watcher."""
 
     name: str
-    """Tells the letters of this store from those of others."""
+    """Tells the messages of this store from those of others."""
 
     def write(self) -> AbstractContextManager[HealthChange]:
         """One transaction: all of it is durable at its end, or none. Raises Unwritten."""
 
     def roll_up(self, now: float) -> int: ...
-    def pulses(
+    def streaks(
         self,
-    ) -> Mapping[Spot, tuple[Mapping[str, Any], Mapping[str, Any], float | None]]:
+    ) -> Mapping[CheckKey, tuple[Mapping[str, Any], Mapping[str, Any], float | None]]:
         """Counters, probe memory and last tick of every spot."""
 
-    def waiting(self, destination: str | None = None) -> tuple[Letter, ...]:
+    def waiting(self, destination: str | None = None) -> tuple[Message, ...]:
         """Letters that are not delivered yet, in order."""
 
     def reverts(self) -> tuple[tuple[str, str, float | None], ...]:

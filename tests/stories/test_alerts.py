@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from backout.adapters import notify
-from backout.model import Letter, Verdict
+from backout.model import Message, Verdict
 from support.loopback import Answer, Asked, Web
 from support.watch import Simulation, check, target
 
@@ -62,7 +62,7 @@ def test_a_receiver_that_is_down_for_an_hour_gets_every_alert_in_order(directory
     tried: list[float] = []
     with Simulation(directory, [target(check("alive", every="1m"))], {"alive": bad}) as sim:
 
-        def receive(_destination: str, _letter: Letter) -> str:
+        def receive(_destination: str, _letter: Message) -> str:
             tried.append(sim.clock.monotonic())
             return "" if up[0] else "connection refused"
 
@@ -77,7 +77,7 @@ def test_a_receiver_that_is_down_for_an_hour_gets_every_alert_in_order(directory
         up[0] = True
         sim.says = {}
         sim.run(600)
-        assert [letter.kind for letter in sim.arrived] == ["open", "resolve"]
+        assert [message.kind for message in sim.arrived] == ["open", "resolve"]
         assert "prod: alerts are delivered again" in sim.said
 
 
@@ -87,11 +87,12 @@ def test_many_at_once_are_one_message(directory: Path) -> None:
     with Simulation(directory, [target(*checks)], says) as sim:
         sim.run(600)
         told = sum(
-            1 if letter.kind == "open" else letter.body.count("\n\n") + 1 for letter in sim.arrived
+            1 if message.kind == "open" else message.body.count("\n\n") + 1
+            for message in sim.arrived
         )
         assert told == 30
         assert len(sim.arrived) < 15
-        keys = [letter.key for letter in sim.arrived]
+        keys = [message.key for message in sim.arrived]
         assert len(set(keys)) == len(keys)
         assert all(sim.store.waiting() == () for _ in (1,))
 
@@ -100,24 +101,24 @@ def test_a_letter_that_may_have_arrived_keeps_its_key_and_stays_alone(directory:
     """The receiver took it, and the answer was lost: it must not come again inside a digest."""
     checks = [check(f"check-{n}", every="1m") for n in range(10)]
     says = {each.name: bad for each in checks}
-    got: list[Letter] = []
+    got: list[Message] = []
     with Simulation(directory, [target(*checks)], says) as sim:
 
-        def receive(_: str, letter: Letter) -> str:
-            got.append(letter)
+        def receive(_: str, message: Message) -> str:
+            got.append(message)
             return "timed out" if len(got) == 1 else ""
 
         sim.receive = receive
         sim.run(600)
     assert got[0].key == got[1].key
-    assert all(got[0].title not in letter.body for letter in got[2:])
+    assert all(got[0].title not in message.body for message in got[2:])
 
 
 def test_what_is_acknowledged_is_not_reminded_of(directory: Path) -> None:
     watched = target(check("alive", every="1m", alert={"remind": "10m"}))
     with Simulation(directory, [watched], {"alive": bad}) as sim:
         sim.run(1500)
-        assert [letter.kind for letter in sim.arrived] == ["open", "remind", "remind"]
+        assert [message.kind for message in sim.arrived] == ["open", "remind", "remind"]
         (incident,) = sim.store.incidents(open=True)
         with sim.store.write() as change:
             change.ack(incident.id, "ann@laptop")

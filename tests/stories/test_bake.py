@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from backout import rollups
 from backout.adapters.storage.health_store import HealthStore
-from backout.alerting import Pulse
-from backout.bake import Deployed, judge, window
-from backout.model import Bake, Incident, Release, Spot
+from backout.model import Bake, CheckKey, Incident, Release
+from backout.watch import rollups
+from backout.watch.alerts import Streak
+from backout.watch.bake import Deployed, judge, window
 from support.loopback import Answer, Asked, Web
 from support.process import Process
 from support.project import BACKOUT, Project
@@ -179,27 +179,27 @@ def test_a_revert_is_never_tried_twice_whatever_became_of_the_first(shop: Shop) 
 
 # --- the judgement, alone ----------------------------------------------------------------------
 
-SPOT = Spot("shop", "alive")
+SPOT = CheckKey("shop", "alive")
 DEPLOYED = Deployed("run", Release(2), 1000.0, 1100.0, frozenset({"alive"}))
-RED = Pulse(ill="fail", last="fff", opened=(1150.0,), bad=3)
+RED = Streak(ill="fail", last="fff", opened=(1150.0,), bad=3)
 
 
-def judged(pulse: Pulse, *incidents: Incident, deployed: Deployed = DEPLOYED) -> tuple[int, int]:
-    found = judge(deployed, {SPOT: pulse}, incidents)
+def judged(streak: Streak, *incidents: Incident, deployed: Deployed = DEPLOYED) -> tuple[int, int]:
+    found = judge(deployed, {SPOT: streak}, incidents)
     return len(found.red), len(found.held)
 
 
 def test_green_before_and_red_after_is_a_reason() -> None:
     assert judged(RED) == (1, 0)
-    assert judged(Pulse(ill="unknown", last="eee", opened=(1150.0,))) == (1, 0)
+    assert judged(Streak(ill="unknown", last="eee", opened=(1150.0,))) == (1, 0)
 
 
 def test_an_inconclusive_check_holds() -> None:
-    assert judged(Pulse(ill="fail", last="fif", opened=(1150.0,))) == (0, 1)
+    assert judged(Streak(ill="fail", last="fif", opened=(1150.0,))) == (0, 1)
 
 
 def test_an_alert_from_before_the_deploy_is_none() -> None:
-    assert judged(Pulse(ill="fail", last="fff", opened=(900.0,))) == (0, 0)
+    assert judged(Streak(ill="fail", last="fff", opened=(900.0,))) == (0, 0)
 
 
 def test_a_check_that_was_not_green_before_is_none() -> None:

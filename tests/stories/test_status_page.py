@@ -10,8 +10,10 @@ import pytest
 
 from backout.adapters.web import html
 from backout.adapters.web.html import Pages, Site
-from backout.model import Spot, Verdict
-from backout.pages import Watched, run_view, status_view
+from backout.model import CheckKey, Verdict
+from backout.status_page.facts import Watched
+from backout.status_page.run_view import run_view
+from backout.status_page.views import status_view
 from support import health_facts as known
 from support.browser import Browser
 from support.health_facts import NOW
@@ -113,7 +115,7 @@ def test_a_phone_needs_no_sideways_scrolling(browser: Browser, site: Site, name:
 
 
 def test_a_name_without_a_space_breaks_no_phone(browser: Browser, site: Site) -> None:
-    spot = Spot("prod", "x" * 300, "web-" + "y" * 200)
+    spot = CheckKey("prod", "x" * 300, "web-" + "y" * 200)
     history = replace(known.history("x", verdict=Verdict.FAIL, reason="z" * 400), spot=spot)
     write(site, Watched("prod" * 50, (history,), (replace(known.FAILING, spot=spot),)))
     browser.resize(PHONE, 760, phone=True)
@@ -174,7 +176,7 @@ def test_a_run_links_back_and_its_timeline_is_drawn_to_scale(browser: Browser, s
 
 
 def test_a_hostile_name_runs_no_script_and_loads_nothing(browser: Browser, site: Site) -> None:
-    spot = Spot(HOSTILE, HOSTILE, HOSTILE)
+    spot = CheckKey(HOSTILE, HOSTILE, HOSTILE)
     history = replace(
         known.history("x", verdict=Verdict.FAIL, reason=HOSTILE), spot=spot, expect=(HOSTILE,)
     )

@@ -10,16 +10,17 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from backout.adapters.storage.health_store import DAY, HOUR
-from backout.bake import Deployed
-from backout.model import Finding, Release, Spot, Verdict
-from backout.rollups import decode
-from backout.schedule import Rhythm
-from backout.watcher import SOON, News
+from backout.adapters.storage.health_change import DAY, HOUR
+from backout.model import CheckKey, Finding, Release, Verdict
+from backout.watch.bake import Deployed
+from backout.watch.rollups import decode
+from backout.watch.schedule import Rhythm
+from backout.watch.watched import TargetState
+from backout.watch.watcher import SOON
 from support.disk import small_disk
 from support.watch import SettableClock, Simulation, check, target
 
-ALIVE, SLOW = Spot("prod", "alive"), Spot("prod", "slow")
+ALIVE, SLOW = CheckKey("prod", "alive"), CheckKey("prod", "slow")
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def test_two_weeks_tick_by_tick_alert_by_alert_and_hour_by_hour(directory: Path)
     assert night == summer + winter
 
     # every alert
-    kinds = [letter.kind for letter in sim.arrived]
+    kinds = [message.kind for message in sim.arrived]
     assert kinds == ["open", "remind", "remind", "resolve"]
     opened, *_, resolved = sim.arrived
     assert outage < opened.created < outage + 305 + 2 * 75 + 1
@@ -155,7 +156,7 @@ def test_counters_survive_a_restart(directory: Path) -> None:
 def test_no_check_runs_on_a_target_whose_deploy_holds_the_lock(sim: Simulation) -> None:
     sim.run(100)
     before = len(sim.looked)
-    sim.news["prod"] = News(held="deploy 20240130-200000-cafe")
+    sim.news["prod"] = TargetState(held="deploy 20240130-200000-cafe")
     sim.run(300)
     assert len(sim.looked) == before
     assert "prod: deploy 20240130-200000-cafe holds it: its checks wait" in sim.said
@@ -170,7 +171,7 @@ def test_doubt_is_settled_sooner_than_the_schedule_would(directory: Path) -> Non
     says = {"alive": lambda _: Verdict.FAIL}
     with Simulation(directory, [target(check("alive", every="1h"))], says) as sim:
         sim.run(SOON + 2 * 900 + 10)
-        assert [letter.kind for letter in sim.arrived] == ["open"]
+        assert [message.kind for message in sim.arrived] == ["open"]
 
 
 def test_a_check_that_was_removed_is_no_longer_wrong(directory: Path) -> None:
@@ -187,13 +188,13 @@ def test_what_others_lead_to_is_not_blamed_for_them(directory: Path) -> None:
     leader = check("add", then=["read-back"])
     says = {"add": lambda _: Verdict.FAIL}
     with Simulation(directory, [target(leader, check("read-back"))], says) as sim:
-        ward = sim.watcher.wards["prod"]
+        watched = sim.watcher.targets["prod"]
         behind = Finding("read-back", None, Verdict.INCONCLUSIVE, reason="not reached")
         sim.watcher.watch(
             replace(
-                ward,
-                roots=(Spot("prod", "add"),),
-                look=lambda spot, d: (*ward.look(spot, d), behind),
+                watched,
+                roots=(CheckKey("prod", "add"),),
+                look=lambda spot, d: (*watched.look(spot, d), behind),
             )
         )
         sim.run(600)
@@ -253,17 +254,17 @@ def test_a_schema_that_drifts_after_a_known_good_release_is_told_with_its_differ
     schema = {"UserConcert": {"user": "Pointer", "concert": "Pointer"}}
     with Simulation(directory, [target(check("schema"))]) as sim:
         sim.facts["schema"] = {"snapshot": schema}
-        sim.news["prod"] = News(deployed=deployed(41, sim.clock.stamp))
+        sim.news["prod"] = TargetState(deployed=deployed(41, sim.clock.stamp))
         sim.run(120)
         drifted = {"UserConcert": {"user": "String", "concert": "Pointer", "notes": "String"}}
         sim.facts["schema"] = {"snapshot": drifted}
         sim.run(180)
-        (letter,) = sim.arrived
-        assert letter.title == "[prod] schema fails"
-        assert "expected: as it was at release 41" in letter.body
-        assert '+ UserConcert.notes: "String"' in letter.body
-        assert '~ UserConcert.user: "Pointer" -> "String"' in letter.body
-        sim.news["prod"] = News(deployed=deployed(42, sim.clock.stamp))
+        (message,) = sim.arrived
+        assert message.title == "[prod] schema fails"
+        assert "expected: as it was at release 41" in message.body
+        assert '+ UserConcert.notes: "String"' in message.body
+        assert '~ UserConcert.user: "Pointer" -> "String"' in message.body
+        sim.news["prod"] = TargetState(deployed=deployed(42, sim.clock.stamp))
         sim.run(180)
         assert sim.titles[1:] == ["[prod] schema is healthy again"]
 

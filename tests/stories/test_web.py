@@ -19,13 +19,14 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from backout.adapters.web import server
+from backout.adapters.web.address import Address
 from backout.adapters.web.html import Pages
 from backout.adapters.web.html import Site as Files
-from backout.adapters.web.server import Address, Metrics, Reading
+from backout.adapters.web.metrics import Metrics, Reading
+from backout.adapters.web.server import Server, Site
 from backout.errors import Mistakes, Refused
-from backout.model import Spot
-from backout.pages import status_view
+from backout.model import CheckKey
+from backout.status_page.views import status_view
 from support import health_facts as known
 from support.loopback import Answer, Asked, Web
 from support.ports import free_port
@@ -68,14 +69,14 @@ def serving(
     said = {"status": "ok", "reasons": []} if health is None else health
     metrics = Metrics(lambda text: text.replace(SECRET, "[secret]"), lambda: said)
     address = Address.of("127.0.0.1:0", **how)
-    served = server.Server(server.Site(directory, address, lambda: said, metrics, stale_after=60))
-    served.start()
+    server = Server(Site(directory, address, lambda: said, metrics, stale_after=60))
+    server.start()
     try:
-        asking = Asking(served.port)
+        asking = Asking(server.port)
         eventually(lambda: asking.status("/health") in (200, 503), saying="the server answers")
         yield asking, metrics
     finally:
-        served.stop()
+        server.stop()
 
 
 @pytest.fixture
@@ -268,7 +269,7 @@ def test_metrics_count_verdicts_latencies_incidents_and_runs(tmp_path: Path) -> 
 def test_no_label_tells_a_secret(tmp_path: Path) -> None:
     sample = known.watched()[0].histories[0].last
     assert sample is not None
-    sample = replace(sample, spot=Spot(f"t{SECRET}", f"c{SECRET}", f'h{SECRET}\n"x'))
+    sample = replace(sample, spot=CheckKey(f"t{SECRET}", f"c{SECRET}", f'h{SECRET}\n"x'))
     with serving(tmp_path) as (ask, metrics):
         metrics.observe([sample])
         metrics.reading = Reading(last={sample.spot: sample}, targets=[sample.spot.target])

@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from backout.model import Incident, Sample, Spot, Verdict
-from backout.pages import DAY, HOUR, Deployed, Fact, History, Ran, Watched
-from backout.rollups import Tally, bucket_of
+from backout.model import CheckKey, Incident, Sample, Verdict
+from backout.status_page.facts import DAY, HOUR, Deployed, Fact, History, Ran, Watched
+from backout.watch.rollups import Tally, bucket_of
 
 NOW = 1_780_000_000.0
 """Thursday, 28 May 2026, 20:26:40 UTC."""
@@ -31,7 +31,7 @@ def history(
     latency: float = 42.0,
 ) -> History:
     """A check with so many days behind it; `bad` are days ago on which something failed."""
-    spot = Spot(target, name, host)
+    spot = CheckKey(target, name, host)
     dice = random.Random(f"{name}{host}")
     today, hour = int(now // DAY), int(now // HOUR)
     hours = {}
@@ -86,7 +86,7 @@ RUNS = (
     ),
 )
 FAILING = Incident(
-    Spot("prod", "add-concert", "web2"),
+    CheckKey("prod", "add-concert", "web2"),
     "fail",
     NOW - 490,
     NOW - 370,
@@ -102,7 +102,7 @@ FAILING = Incident(
     "anna",
 )
 PAST = Incident(
-    Spot("prod", "alive", "web1"),
+    CheckKey("prod", "alive", "web1"),
     "unknown",
     NOW - 3 * DAY,
     NOW - 3 * DAY + 60,

@@ -8,11 +8,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from backout import rollups
 from backout.adapters.storage.health_store import HealthStore
-from backout.model import Check, Finding, Letter, Spot, Target, Verdict
-from backout.sending import Sender
-from backout.watcher import LONGEST_WAIT, REMIND_EVERY, News, Ward, Watcher
+from backout.model import Check, CheckKey, Finding, Message, Target, Verdict
+from backout.watch import rollups
+from backout.watch.messages import REMIND_EVERY
+from backout.watch.outbox import Sender
+from backout.watch.watched import TargetState, WatchedTarget
+from backout.watch.watcher import LONGEST_WAIT, Watcher
 
 from .clock import ManualClock
 
@@ -54,8 +56,8 @@ class Simulation:
     says: Mapping[str, Says] = field(default_factory=dict)
     """By check: what it says at a moment; a check that is not named is healthy."""
     clock: SettableClock = field(default_factory=SettableClock)
-    news: dict[str, News] = field(default_factory=dict)
-    receive: Callable[[str, Letter], str] = lambda _destination, _letter: ""
+    news: dict[str, TargetState] = field(default_factory=dict)
+    receive: Callable[[str, Message], str] = lambda _destination, _letter: ""
     reasons: dict[str, str] = field(default_factory=dict)
     facts: dict[str, dict[str, Any]] = field(default_factory=dict)
     elapsed_ms: float = 5.0
@@ -65,9 +67,9 @@ class Simulation:
         """When the sender has something to do."""
         self.said: list[str] = []
         self.looked: list[tuple[str, float]] = []
-        self.arrived: list[Letter] = []
+        self.arrived: list[Message] = []
         self.pings: list[tuple[str, str]] = []
-        self.reverted: list[tuple[str, Sequence[Spot]]] = []
+        self.reverted: list[tuple[str, Sequence[CheckKey]]] = []
         self.store = HealthStore(self.directory / "health.db", str, rollups.fold)
         self.watcher = self._watcher()
         for each in self.targets:
@@ -81,24 +83,24 @@ class Simulation:
             self.store,
             self.clock,
             submit=lambda do: do(),
-            news=lambda target: self.news.get(target.name, News()),
+            news=lambda target: self.news.get(target.name, TargetState()),
             said=lambda text, _warning: self.said.append(text),
-            ping=lambda ward, failed: self.pings.append((ward.name, failed)),
+            ping=lambda watched, failed: self.pings.append((watched.name, failed)),
             revert=self._revert,
             wake=self._wake,
         )
 
     def watch(self, watched: Target) -> None:
         self.watcher.watch(
-            Ward(
+            WatchedTarget(
                 target=watched,
-                roots=tuple(Spot(watched.name, name) for name in watched.checks),
+                roots=tuple(CheckKey(watched.name, name) for name in watched.checks),
                 look=self._look,
                 destinations=("people",),
             )
         )
 
-    def _look(self, spot: Spot, _: object) -> tuple[Finding, ...]:
+    def _look(self, spot: CheckKey, _: object) -> tuple[Finding, ...]:
         now = self.clock.stamp
         self.looked.append((spot.check, now))
         verdict = self.says.get(spot.check, healthy)(now)
@@ -114,15 +116,15 @@ class Simulation:
             ),
         )
 
-    def _post(self, destination: str, letter: Letter) -> str:
-        failure = self.receive(destination, letter)
+    def _post(self, destination: str, message: Message) -> str:
+        failure = self.receive(destination, message)
         if not failure:
-            self.arrived.append(letter)
+            self.arrived.append(message)
         return failure
 
-    def _revert(self, _: Ward, deployed: Any, red: Sequence[Spot]) -> str:
+    def _revert(self, _: WatchedTarget, deployed: Any, red: Sequence[CheckKey]) -> str:
         self.reverted.append((deployed.run, red))
-        self.watcher.reverted.add(deployed.run)
+        self.watcher.baking.reverted.add(deployed.run)
         return "reverted"
 
     # --- time ------------------------------------------------------------------------------
@@ -158,7 +160,7 @@ class Simulation:
 
     @property
     def titles(self) -> list[str]:
-        return [letter.title for letter in self.arrived]
+        return [message.title for message in self.arrived]
 
     def __enter__(self) -> Simulation:
         return self

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backout import pages
 from backout.adapters.web.html import Pages, Site, policy
 from backout.errors import BackoutError
-from backout.model import Spot, Verdict
-from backout.pages import DAY, DAYS, HOUR, Deployed, Watched
+from backout.model import CheckKey, Verdict
+from backout.status_page import curves, facts, run_view, views, words
+from backout.status_page.curves import DAYS
+from backout.status_page.facts import DAY, HOUR, Deployed, Watched
 from support import health_facts as known
 from support.health_facts import NOW, tally
 
@@ -22,8 +23,8 @@ TODAY = int(NOW // DAY)
 counts = st.integers(0, 5000)
 
 
-def view(*watched: Watched, now: float = NOW) -> pages.StatusView:
-    return pages.status_view(watched, now=now, stale_after=90)
+def view(*watched: Watched, now: float = NOW) -> views.StatusView:
+    return views.status_view(watched, now=now, stale_after=90)
 
 
 def strokes(path: str) -> int:
@@ -45,7 +46,7 @@ def test_what_cannot_be_told_is_not_shown_as_passing() -> None:
 
 
 def test_a_check_that_nobody_looked_at_is_not_shown_as_passing() -> None:
-    shown = view(Watched("prod", (pages.History(Spot("prod", "new")), known.history("alive"))))
+    shown = view(Watched("prod", (facts.History(CheckKey("prod", "new")), known.history("alive"))))
     assert shown.state == "idle"
     assert shown.sentence == "1 check not looked at yet."
 
@@ -63,7 +64,7 @@ def test_green_checks_with_an_open_incident_are_not_all_green() -> None:
 
 def test_a_schedule_that_is_not_kept_is_not_all_green() -> None:
     watched = Watched("prod", (known.history("alive"),))
-    shown = pages.status_view([watched], now=NOW, stale_after=90, unwell=["prod: alive is overdue"])
+    shown = views.status_view([watched], now=NOW, stale_after=90, unwell=["prod: alive is overdue"])
     assert shown.state == "unknown"
 
 
@@ -87,22 +88,22 @@ def test_a_resolved_incident_is_past_and_asks_for_nothing() -> None:
 
 
 def test_a_day_without_a_look_is_a_stub_not_a_bar() -> None:
-    strip = pages.strip({TODAY: tally(10)}, TODAY)
+    strip = curves.strip({TODAY: tally(10)}, TODAY)
     assert (strokes(strip.good), strokes(strip.empty)) == (1, DAYS - 1)
     assert not strip.bad
 
 
 def test_one_bad_look_of_a_thousand_is_seen_and_told() -> None:
-    strip = pages.strip({TODAY: tally(1439, 1)}, TODAY)
+    strip = curves.strip({TODAY: tally(1439, 1)}, TODAY)
     assert "v30" in strip.bad
     assert strip.uptime == "99.93%"
     assert strip.rough == ("2026-05-28: 99.93% of 1440 looks passed, 1 failed",)
 
 
 def test_a_share_just_below_one_is_never_called_a_hundred_per_cent() -> None:
-    assert pages.percent(999_999 / 1_000_000) == "99.99%"
-    assert pages.percent(1.0) == "100%"
-    assert pages.percent(None) == "–"
+    assert words.percent(999_999 / 1_000_000) == "99.99%"
+    assert words.percent(1.0) == "100%"
+    assert words.percent(None) == "–"
 
 
 @given(passed=counts, failed=counts, untold=counts)
@@ -110,7 +111,7 @@ def test_what_failed_and_what_could_not_be_told_fit_into_a_bar(
     passed: int, failed: int, untold: int
 ) -> None:
     low, middle = (
-        pages.heights(tally(passed, failed, untold)) if passed + failed + untold else (0, 0)
+        curves.heights(tally(passed, failed, untold)) if passed + failed + untold else (0, 0)
     )
     assert low >= 0
     assert middle >= 0
@@ -120,16 +121,16 @@ def test_what_failed_and_what_could_not_be_told_fit_into_a_bar(
 
 
 def test_what_lies_before_the_ninety_days_is_not_counted() -> None:
-    strip = pages.strip({TODAY - DAYS: tally(0, 100), TODAY: tally(1)}, TODAY)
+    strip = curves.strip({TODAY - DAYS: tally(0, 100), TODAY: tally(1)}, TODAY)
     assert strip.uptime == "100%"
 
 
 # --- the curve -----------------------------------------------------------------------------
 
 
-def curve(hours: dict[int, tuple[float, float]], *releases: Deployed) -> pages.Curve | None:
+def curve(hours: dict[int, tuple[float, float]], *releases: Deployed) -> curves.Curve | None:
     history = replace(known.history("alive"), hours=hours)
-    return pages.curve(history, NOW, releases)
+    return curves.curve(history, NOW, releases)
 
 
 def test_hours_without_a_look_leave_a_gap_in_the_curve() -> None:
@@ -148,13 +149,13 @@ def test_a_young_check_has_a_curve_by_minutes() -> None:
     young = replace(
         known.history("alive", days=0), minutes={minute - ago: (5.0, 9.0) for ago in range(10)}
     )
-    drawn = pages.curve(young, NOW)
+    drawn = curves.curve(young, NOW)
     assert drawn is not None
     assert drawn.begin == "3 hours ago"
 
 
 def test_among_many_checks_only_those_that_do_not_pass_have_a_curve() -> None:
-    passing = tuple(known.history(f"check-{n}", days=1) for n in range(pages.MANY))
+    passing = tuple(known.history(f"check-{n}", days=1) for n in range(views.MANY))
     failing = known.history("bad", days=1, verdict=Verdict.FAIL)
     checks = view(Watched("prod", (*passing, failing))).targets[0].checks
     assert [check.name for check in checks if check.curve] == ["bad"]
@@ -200,8 +201,8 @@ def test_no_point_of_a_curve_lies_outside_its_drawing(
 # --- runs ----------------------------------------------------------------------------------
 
 
-def run() -> pages.RunView:
-    return pages.run_view(known.REPORT, known.run_facts(), "Backed out.", now=NOW + 60)
+def run() -> run_view.RunView:
+    return run_view.run_view(known.REPORT, known.run_facts(), "Backed out.", now=NOW + 60)
 
 
 def test_a_runs_timeline_says_who_did_what_when_on_which_host() -> None:
@@ -222,7 +223,7 @@ def test_actions_stand_in_the_order_in_which_they_began() -> None:
 
 def test_an_action_without_an_end_is_not_shown_as_done() -> None:
     facts = [fact for fact in known.run_facts() if not (fact.kind == "end" and fact.key == "u2")]
-    shown = pages.run_view(
+    shown = run_view.run_view(
         {**known.REPORT, "ended_at": None, "outcome": "interrupted"}, facts, "…", now=NOW + 60
     )
     act = next(a for a in shown.acts if a.name == "Update the code" and a.host == "web2")
@@ -236,7 +237,7 @@ HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 7*7 }}\x1
 
 
 def hostile() -> Watched:
-    spot = Spot(HOSTILE, HOSTILE, HOSTILE)
+    spot = CheckKey(HOSTILE, HOSTILE, HOSTILE)
     history = replace(
         known.history("x", verdict=Verdict.FAIL, reason=HOSTILE), spot=spot, expect=(HOSTILE,)
     )
@@ -274,14 +275,14 @@ def test_a_secret_is_in_no_byte_of_any_page() -> None:
 
     rendering = Pages(lambda text: text.replace(secret, "[secret token]"))
     everything = "".join(rendering.status(view(replace(watched, incidents=(leaky,)))).values())
-    everything += rendering.run(pages.run_view(report, facts, secret, now=NOW))
+    everything += rendering.run(run_view.run_view(report, facts, secret, now=NOW))
     assert "hunter2" not in everything
     assert "[secret token]" in everything
 
 
 def test_a_reference_to_a_secret_reads_as_its_name() -> None:
     report = {**known.REPORT, "reason": "refused \ue000token\ue001"}
-    html = Pages(str).run(pages.run_view(report, known.run_facts(), "…", now=NOW))
+    html = Pages(str).run(run_view.run_view(report, known.run_facts(), "…", now=NOW))
     assert "[secret token]" in html
     assert "\ue000" not in html
 
@@ -297,7 +298,7 @@ def test_the_style_sheet_is_allowed_by_its_hash_and_nothing_else_is() -> None:
 
 def test_a_value_without_end_is_cut_and_that_is_said() -> None:
     facts = [replace(f, body={**f.body, "stdout": "x" * 50_000}) for f in known.run_facts()]
-    html = Pages(str).run(pages.run_view(known.REPORT, facts, "…", now=NOW))
+    html = Pages(str).run(run_view.run_view(known.REPORT, facts, "…", now=NOW))
     assert "… 30000 characters before" in html
     assert "x" * 20_001 not in html
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from backout import rollups
 from backout.adapters.storage.health_store import HealthStore
-from backout.model import Sample, Spot, Verdict
-from backout.pages import DAY, HOUR
-from backout.publishing import Histories
+from backout.model import CheckKey, Sample, Verdict
+from backout.status_page.facts import DAY, HOUR
+from backout.status_page.history import Histories
+from backout.watch import rollups
 
 START = 1_780_000_000.0 // DAY * DAY
-SPOT = Spot("prod", "alive", "web1")
+SPOT = CheckKey("prod", "alive", "web1")
 
 
 @pytest.fixture

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backout import rollups
-from backout.adapters.storage.health_store import DAY, HOUR, HOURS, RAW, HealthStore
-from backout.model import Sample, Spot, Verdict
-from backout.rollups import Tally, decode, encode, fold, tally
+from backout.adapters.storage.health_change import DAY, HOUR, HOURS, RAW
+from backout.adapters.storage.health_store import HealthStore
+from backout.model import CheckKey, Sample, Verdict
+from backout.watch import rollups
+from backout.watch.rollups import Tally, decode, encode, fold, tally
 
-SPOT = Spot("prod", "alive")
+SPOT = CheckKey("prod", "alive")
 NOON = 1706616000.0  # 2024-01-30 12:00:00 UTC
 
 samples = st.lists(

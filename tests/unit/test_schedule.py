@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backout.schedule import LATE, Rhythm, Tick, Timetable, overdue, share
+from backout.watch.schedule import LATE, Rhythm, Tick, Timetable, overdue, share
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOON = datetime(2024, 1, 30, 12, 0, tzinfo=ZoneInfo("UTC")).timestamp()

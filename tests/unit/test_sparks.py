@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from backout import rollups
-from backout.model import Sample, Spot, Verdict
-from backout.rollups import encode, tally
-from backout.sparks import HOUR, spark
+from backout.model import CheckKey, Sample, Verdict
+from backout.watch import rollups
+from backout.watch.rollups import encode, tally
+from backout.watch.sparkline import HOUR, spark
 
 NOW = 1706616000.0 + 1800
 
 
 def hour(back: int, latency: float, verdicts: Sequence[Verdict]) -> tuple[int, bytes]:
     at = int(NOW // HOUR * HOUR) - back * HOUR
-    looks = [Sample(Spot("prod", "alive"), at, verdict, latency) for verdict in verdicts]
+    looks = [Sample(CheckKey("prod", "alive"), at, verdict, latency) for verdict in verdicts]
     return at, encode(tally(looks))
 
 

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from backout import sparks
 from backout.adapters.lease import LocalLock, Standing, standings, take
 from backout.adapters.storage.journal import LedgerRow, RunRow
 from backout.checks import judging
@@ -140,10 +139,11 @@ class Inspection:
         """The last day of every check, when somebody watches here."""
         if not (self.workplace.state / "health.db").exists():
             return []
-        from backout.watching import open_store
+        from backout.watch import sparkline
+        from backout.watch.process import open_store
 
         with open_store(self.workplace, self.workplace.redact) as store:
-            return sparks.rows(target, store, datetime.now(UTC).timestamp())
+            return sparkline.rows(target, store, datetime.now(UTC).timestamp())
 
     # --- the past ------------------------------------------------------------------------
 

@@ -95,10 +95,10 @@ def _answer(verb: str, workplace: Workplace, screen: Console, words: Mapping[str
 
         return _call(example.Example(workplace, screen, words), verb)
     if verb in WATCHING:
-        from backout import publishing
-        from backout.watching import Watching
+        from backout.commands.watch import Watching
+        from backout.status_page import publisher
 
-        beside = publishing.companions(workplace, screen, words) if verb == "watch" else ()
+        beside = publisher.companions(workplace, screen, words) if verb == "watch" else ()
         return _call(Watching(workplace, screen, words, beside), verb.replace(".", "_"))
     from backout.commands.inspections import Inspection
 

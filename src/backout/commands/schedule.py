@@ -159,7 +159,7 @@ WantedBy={self._wanted_by()}
         """What `watch` is told about its status page."""
         said: list[str] = []
         if listen := self.words.get("listen"):
-            from backout.adapters.web.server import Address
+            from backout.adapters.web.address import Address
 
             anywhere = bool(self.words.get("listen_anywhere"))
             Address.of(listen, anywhere=anywhere)

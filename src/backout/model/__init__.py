@@ -530,7 +530,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Spot:
+class CheckKey:
     """One check of one target, on one host or on none: what has a schedule and a history."""
 
     target: str
@@ -549,7 +549,7 @@ class Spot:
 class Sample:
     """One look at a spot, as history keeps it."""
 
-    spot: Spot
+    spot: CheckKey
     at: float
     """Seconds since the epoch."""
     verdict: Verdict
@@ -562,7 +562,7 @@ class Sample:
 class Incident:
     """Something that is wrong from `since` until `resolved`."""
 
-    spot: Spot
+    spot: CheckKey
     kind: str
     """`fail` when it is seen to be wrong, `unknown` when nobody can tell."""
     since: float
@@ -577,7 +577,7 @@ class Incident:
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class Message:
     """One message to one destination, until it is delivered."""
 
     target: str

@@ -7,30 +7,25 @@ rebinding). Needs the extra `backout[web]`.
 
 from __future__ import annotations
 
-import ipaddress
 import re
-import socket
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from backout.adapters.web.address import Address
 from backout.adapters.web.html import RUN
-from backout.errors import Mistakes, Refused
-from backout.model import Incident, Sample, Spot, Verdict
+from backout.adapters.web.metrics import Metrics
+from backout.errors import Refused
 
 if TYPE_CHECKING:
-    from prometheus_client.registry import CollectorRegistry
     from starlette.requests import Request
     from starlette.responses import Response
 
-PORT = 8642
 PAGES = ("index.html", "live.html", "again.html")
-LOCAL = ("localhost", "localhost.localdomain", "ip6-localhost")
 HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -40,99 +35,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
-SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _POLICY = re.compile(rb'http-equiv="Content-Security-Policy" content="([^"]*)"')
-
-
-# --- where to listen ---------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where to listen, and the names that requests may use beside addresses."""
-
-    host: str
-    port: int
-    names: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, text: str, *, anywhere: bool = False, names: Sequence[str] = ()) -> Address:
-        """`127.0.0.1:8642`, `[::1]:8642`, `8642` or an address alone. Raises Mistakes, and Refused
-        for an address that others can reach unless that is meant (`anywhere`)."""
-        host, port = _parted(text)
-        if not (host.is_loopback or anywhere):
-            raise Refused(
-                f"--listen {text}: everybody who reaches {host} could read the status page",
-                state="nothing is watched or served",
-                next=f"--listen 127.0.0.1:{port}, or add --listen-anywhere if that is meant",
-            )
-        return cls(str(host), port, tuple(name.lower() for name in names))
-
-    @property
-    def loopback(self) -> bool:
-        return ipaddress.ip_address(self.host).is_loopback
-
-    @property
-    def url(self) -> str:
-        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}/"
-
-    def bind(self) -> socket.socket:
-        """Raises Refused when the address cannot be had."""
-        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        try:
-            return socket.create_server((self.host, self.port), family=family, backlog=128)
-        except OSError as error:
-            raise Refused(
-                f"cannot listen on {self.url}: {error.strerror}",
-                state="nothing is watched or served",
-                next="name another port: --listen 127.0.0.1:0 takes any free one",
-            ) from error
-
-    def answers_to(self, header: str) -> bool:
-        """Whether a request with this Host header means us."""
-        name = _name_in(header)
-        if name in self.names:
-            return True
-        try:
-            address = ipaddress.ip_address(name)
-        except ValueError:
-            return self.loopback and name in LOCAL
-        return address.is_loopback or not self.loopback
-
-
-def _parted(text: str) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, int]:
-    found = re.fullmatch(r"(?:\[(?P<six>[^\]]+)\]|(?P<four>[^:\[\]]*))(?::?(?P<port>\d+))?", text)
-    if found is None or not text:
-        raise _mistaken(text)
-    host, port = found["six"] or found["four"] or "127.0.0.1", found["port"]
-    if host.isdigit():
-        host, port = "127.0.0.1", host + (port or "")
-    if host == "localhost":
-        host = "127.0.0.1"
-    try:
-        number = int(port) if port else PORT
-        if number > 65535:
-            raise ValueError
-        return ipaddress.ip_address(host), number
-    except ValueError:
-        raise _mistaken(text) from None
-
-
-def _mistaken(text: str) -> Mistakes:
-    return Mistakes(
-        f"--listen {text!r} is no address; write 127.0.0.1:8642 or [::1]:8642",
-        where="command line",
-        next="invoke watch --listen 127.0.0.1:8642",
-    )
-
-
-def _name_in(header: str) -> str:
-    """The host of a Host header, without its port."""
-    found = re.fullmatch(r"(?:\[([0-9a-fA-F:.%]+)\]|([^:\[\]/@\s]+))(?::\d{1,5})?", header)
-    return (found[1] or found[2]).lower().rstrip(".") if found else ""
-
-
-# --- what is served ----------------------------------------------------------------------
 
 
 @dataclass(slots=True)
@@ -271,156 +174,3 @@ class Server:
         if self._thread.is_alive():
             self._thread.join(5)
         self._socket.close()
-
-
-# --- metrics -----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What the gauges say at the next scrape."""
-
-    last: Mapping[Spot, Sample | None] = field(default_factory=dict)
-    incidents: Sequence[Incident] = ()
-    """The open ones."""
-    targets: Sequence[str] = ()
-    runs: Sequence[tuple[str, str, str, int]] = ()
-    """target, verb, outcome, how many."""
-    written: float = 0.0
-
-
-class Metrics:
-    """What is measured, in Prometheus' text format. Every label is redacted."""
-
-    def __init__(
-        self,
-        redact: Callable[[str], str],
-        health: Callable[[], Mapping[str, Any]],
-        now: Callable[[], float] = time.time,
-    ) -> None:
-        from prometheus_client import CollectorRegistry, Histogram
-        from prometheus_client import Counter as Count
-
-        self._redact = redact
-        self._health = health
-        self._now = now
-        self.reading = Reading()
-        self._registry: CollectorRegistry = CollectorRegistry()
-        labels = ("target", "check", "host")
-        self._latency = Histogram(
-            "backout_check_latency_seconds",
-            "How long a look took, the wait for a worker aside",
-            labels,
-            buckets=SECONDS,
-            registry=self._registry,
-        )
-        self._queue = Histogram(
-            "backout_check_queue_seconds",
-            "How long a look that was due waited for a worker",
-            ("target",),
-            buckets=SECONDS,
-            registry=self._registry,
-        )
-        self._looks = Count(
-            "backout_looks", "Looks, by verdict", (*labels, "verdict"), registry=self._registry
-        )
-        self._registry.register(self)
-
-    content_type = "text/plain; version=0.0.4; charset=utf-8"
-
-    def observe(self, samples: Iterable[Sample]) -> None:
-        """Count new looks."""
-        for sample in samples:
-            labels = self._labels(sample.spot)
-            if sample.elapsed_ms > 0:
-                self._latency.labels(*labels).observe(sample.elapsed_ms / 1000)
-            self._queue.labels(labels[0]).observe(sample.queued_ms / 1000)
-            self._looks.labels(*labels, str(sample.verdict)).inc()
-
-    def text(self) -> bytes:
-        from prometheus_client import generate_latest
-
-        return generate_latest(self._registry)
-
-    def describe(self) -> Iterator[Any]:
-        """Nothing is known before the first scrape."""
-        return iter(())
-
-    def collect(self) -> Iterator[Any]:
-        """The gauges, as they are now."""
-        reading = self.reading
-        yield self._checks(reading)
-        yield from self._each(reading)
-        open_ = Counter(each.spot.target for each in reading.incidents)
-        yield self._gauge(
-            "backout_incidents_open",
-            "Open incidents",
-            ("target",),
-            (((name,), open_[name]) for name in reading.targets),
-        )
-        yield self._runs(reading)
-        well = self._health().get("status") == "ok"
-        yield self._gauge(
-            "backout_watcher_well", "1 while all is watched as it should be", (), [((), well)]
-        )
-        yield self._gauge(
-            "backout_status_page_age_seconds",
-            "How old the status page is",
-            (),
-            [((), max(0.0, self._now() - reading.written))] if reading.written else [],
-        )
-
-    def _checks(self, reading: Reading) -> Any:
-        counted = Counter(
-            (spot.target, str(sample.verdict) if sample else "none")
-            for spot, sample in reading.last.items()
-        )
-        verdicts = (*map(str, Verdict), "none")
-        rows = (((t, v), counted[t, v]) for t in reading.targets for v in verdicts)
-        return self._gauge(
-            "backout_checks", "Checks by their last verdict", ("target", "verdict"), rows
-        )
-
-    def _each(self, reading: Reading) -> Iterator[Any]:
-        seen = [(s, sample) for s, sample in reading.last.items() if sample]
-        labels, now = ("target", "check", "host"), self._now()
-        yield self._gauge(
-            "backout_check_passes",
-            "1 while the last look passed",
-            labels,
-            (((s.target, s.check, s.host), each.verdict is Verdict.PASS) for s, each in seen),
-        )
-        yield self._gauge(
-            "backout_check_last_run_age_seconds",
-            "How long ago the last look was",
-            labels,
-            (((s.target, s.check, s.host), max(0.0, now - each.at)) for s, each in seen),
-        )
-
-    def _runs(self, reading: Reading) -> Any:
-        from prometheus_client.core import CounterMetricFamily
-
-        family = CounterMetricFamily(
-            "backout_runs", "Runs that ended", labels=("target", "verb", "outcome")
-        )
-        for target, verb, outcome, count in reading.runs:
-            family.add_metric([self._redact(target), verb, outcome], count)
-        return family
-
-    def _gauge(
-        self,
-        name: str,
-        help: str,
-        labels: Sequence[str],
-        rows: Iterable[tuple[Sequence[str], float]],
-    ) -> Any:
-        from prometheus_client.core import GaugeMetricFamily
-
-        family = GaugeMetricFamily(name, help, labels=labels)
-        for values, value in rows:
-            family.add_metric([self._redact(each) for each in values], float(value))
-        return family
-
-    def _labels(self, spot: Spot) -> tuple[str, str, str]:
-        redact = self._redact
-        return redact(spot.target), redact(spot.check), redact(spot.host)

@@ -13,15 +13,15 @@ from time import monotonic
 from backout.adapters.lease import LocalLock, standings
 from backout.adapters.storage.health_store import HealthStore
 from backout.adapters.vault import Vault
-from backout.bake import Deployed
 from backout.checks.examiner import Examiner
 from backout.config import loading
 from backout.errors import BackoutError, Mistake, Mistakes
 from backout.language import scope, templates
-from backout.model import Finding, Release, Spot, Target, Verdict
+from backout.model import CheckKey, Finding, Release, Target, Verdict
 from backout.project.project import Crew, Workplace
 from backout.runs.worker import Baseline
-from backout.watcher import News, Ward
+from backout.watch.bake import Deployed
+from backout.watch.watched import TargetState, WatchedTarget
 
 LEASES_EVERY = 15.0
 """How often the hosts are asked whether somebody else's run holds them."""
@@ -38,7 +38,7 @@ class Destination:
 
 
 @dataclass(slots=True)
-class Wards:
+class Targets:
     """Makes what a watcher watches, from the files and the journal of a workplace."""
 
     workplace: Workplace
@@ -47,7 +47,7 @@ class Wards:
     pool: Executor
     destinations: dict[str, Destination] = field(default_factory=dict)
     _vaults: dict[str, Vault] = field(default_factory=dict)
-    _news: dict[str, tuple[object, News]] = field(default_factory=dict)
+    _news: dict[str, tuple[object, TargetState]] = field(default_factory=dict)
     _leases: dict[str, str] = field(default_factory=dict)
     _asked: dict[str, float] = field(default_factory=dict)
     _crews: dict[str, Crew] = field(default_factory=dict)
@@ -80,20 +80,22 @@ class Wards:
         files = sorted(path for folder in folders for path in folder.glob("*.y*ml"))
         return tuple((str(path), *_signature(path)) for path in files)
 
-    # --- wards ---------------------------------------------------------------------------
+    # --- targets ---------------------------------------------------------------------------
 
-    def ward(self, target: Target, store: HealthStore) -> Ward:
+    def watched(self, target: Target, store: HealthStore) -> WatchedTarget:
         """A target with its machines, ready to be looked at."""
         crew = Crew(target, self.workplace.vault(target), self.workplace.state / "here")
         self._vaults[target.name], self._crews[target.name] = crew.vault, crew
         names = {"run": {"id": "watch"}, "release": scope.release_names(Release(0), None)}
         examiner = crew.examiner(names)
-        for spot, (_, memory, _) in store.pulses().items():
+        for spot, (_, memory, _) in store.streaks().items():
             if spot.target == target.name and memory:
                 examiner.memory[spot.key] = dict(memory)
-        return Ward(
+        return WatchedTarget(
             target=target,
-            roots=tuple(Spot(target.name, check, host or "") for check, host in examiner.roots()),
+            roots=tuple(
+                CheckKey(target.name, check, host or "") for check, host in examiner.roots()
+            ),
             look=_looker(examiner),
             destinations=self._addressed(target, crew.vault),
             memory=lambda key: examiner.memory.get(key, {}),
@@ -110,14 +112,14 @@ class Wards:
             found.append(id)
         return tuple(found)
 
-    def forget(self, ward: Ward) -> None:
+    def forget(self, watched: WatchedTarget) -> None:
         """Nothing more goes to where its alerts went."""
-        for id in ward.destinations:
+        for id in watched.destinations:
             self.destinations.pop(id, None)
 
-    def switch(self, ward: Ward) -> str:
+    def switch(self, watched: WatchedTarget) -> str:
         """The URL of the target's dead-man's switch. Raises BackoutError."""
-        target = ward.target
+        target = watched.target
         url = templates.render(target.deadman, scope.on(target, None), where=target.file)
         return self._vaults[target.name].reveal(url)
 
@@ -129,16 +131,16 @@ class Wards:
 
     # --- the journal ---------------------------------------------------------------------
 
-    def news(self, target: Target) -> News:
+    def news(self, target: Target) -> TargetState:
         """Who holds it, and what is deployed there."""
         journal = self.workplace.journal
         signature = (_signature(journal.path), _signature(Path(f"{journal.path}-wal")))
         known = self._news.get(target.name)
         if known is None or known[0] != signature:
-            known = (signature, News(deployed=deployed(self.workplace, target.name)))
+            known = (signature, TargetState(deployed=deployed(self.workplace, target.name)))
             self._news[target.name] = known
         held = self._held_here(target.name) or self._held_elsewhere(target)
-        return News(held, known[1].deployed)
+        return TargetState(held, known[1].deployed)
 
     def _held_here(self, name: str) -> str:
         """An unfinished run that a living process is at work on. The journal is asked first: the
@@ -200,8 +202,8 @@ def deployed(workplace: Workplace, name: str) -> Deployed | None:
     )
 
 
-def _looker(examiner: Examiner) -> Callable[[Spot, Deployed | None], tuple[Finding, ...]]:
-    def look(spot: Spot, current: Deployed | None) -> tuple[Finding, ...]:
+def _looker(examiner: Examiner) -> Callable[[CheckKey, Deployed | None], tuple[Finding, ...]]:
+    def look(spot: CheckKey, current: Deployed | None) -> tuple[Finding, ...]:
         release = current.release if current else None
         try:
             return examiner.look(spot.check, spot.host or None, release)
@@ -213,7 +215,7 @@ def _looker(examiner: Examiner) -> Callable[[Spot, Deployed | None], tuple[Findi
     return look
 
 
-def _broken(spot: Spot, reason: str) -> Finding:
+def _broken(spot: CheckKey, reason: str) -> Finding:
     return Finding(spot.check, spot.host or None, Verdict.ERROR, reason=reason)
 
 

@@ -12,19 +12,19 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import takewhile
 
-from backout import alerting
-from backout.model import Letter
+from backout.model import Message
 from backout.ports import Clock, HealthStore
+from backout.watch import alerts
 
 FIRST_RETRY = 5.0
 LAST_RETRY = 300.0
 GATHER = 3.0
-"""After a letter, a destination gets no other one so soon: what comes together goes together."""
+"""After a message, a destination gets no other one so soon: what comes together goes together."""
 AT_ONCE = 50
-"""No more letters than this are in one digest."""
+"""No more messages than this are in one digest."""
 
-Post = Callable[[str, Letter], str]
-"""(destination, letter) -> why it was not taken, or nothing."""
+Post = Callable[[str, Message], str]
+"""(destination, message) -> why it was not taken, or nothing."""
 
 
 @dataclass(slots=True)
@@ -43,16 +43,16 @@ class Sender:
     def turn(self) -> float | None:
         """Deliver what can be delivered now. Returns in how many seconds there is more to do, if
         anything waits. Raises Unwritten."""
-        waiting: dict[str, list[Letter]] = {}
-        for letter in self.store.waiting():
-            waiting.setdefault(letter.destination, []).append(letter)
+        waiting: dict[str, list[Message]] = {}
+        for message in self.store.waiting():
+            waiting.setdefault(message.destination, []).append(message)
         known = frozenset(self.known())
         pauses = []
-        for destination, letters in waiting.items():
+        for destination, messages in waiting.items():
             if destination in known:
-                pauses.append(self._serve(destination, letters))
+                pauses.append(self._serve(destination, messages))
             else:
-                self._give_up(letters)
+                self._give_up(messages)
         return min((pause for pause in pauses if pause is not None), default=None)
 
     @property
@@ -60,39 +60,39 @@ class Sender:
         """The destinations that do not take what they are sent, and why."""
         return dict(self._failing)
 
-    def _serve(self, destination: str, letters: list[Letter]) -> float | None:
+    def _serve(self, destination: str, messages: list[Message]) -> float | None:
         now = self.clock.now().timestamp()
-        head = letters[0]
+        head = messages[0]
         pause = (
             max(head.retry_at if head.attempts else 0.0, self._ready.get(destination, 0.0)) - now
         )
         if 0 < pause <= LAST_RETRY:
             return pause
-        letter = self._next(letters, now)
+        message = self._next(messages, now)
         with self.store.write() as change:
-            change.attempt(letter.id, now + backoff(letter))
-        failure = self.post(destination, letter)
+            change.attempt(message.id, now + backoff(message))
+        failure = self.post(destination, message)
         now = self.clock.now().timestamp()
         if failure:
-            return self._failed(letter, failure, now)
+            return self._failed(message, failure, now)
         with self.store.write() as change:
-            change.delivered(letter.id, now)
+            change.delivered(message.id, now)
         self._ready[destination] = now + GATHER
         if self._failing.pop(destination, None) is not None:
-            self.said(f"{letter.target}: alerts are delivered again")
-        return GATHER if len(letters) > 1 else None
+            self.said(f"{message.target}: alerts are delivered again")
+        return GATHER if len(messages) > 1 else None
 
-    def _next(self, letters: list[Letter], now: float) -> Letter:
-        """The first letter, or one for it and those behind it. One that was attempted may have
+    def _next(self, messages: list[Message], now: float) -> Message:
+        """The first message, or one for it and those behind it. One that was attempted may have
         arrived: it keeps its key and goes alone."""
-        fresh = list(takewhile(lambda letter: not letter.attempts, letters))[:AT_ONCE]
-        together = [each for each in fresh if each.target == letters[0].target]
-        if len(together) < alerting.DIGEST_FROM or letters[0].kind == "digest":
-            return letters[0]
-        title, body = alerting.digest(together)
+        fresh = list(takewhile(lambda message: not message.attempts, messages))[:AT_ONCE]
+        together = [each for each in fresh if each.target == messages[0].target]
+        if len(together) < alerts.DIGEST_FROM or messages[0].kind == "digest":
+            return messages[0]
+        title, body = alerts.digest(together)
         head = together[0]
-        names = "\n".join(letter.key for letter in together)
-        digest = Letter(
+        names = "\n".join(message.key for message in together)
+        digest = Message(
             target=head.target,
             destination=head.destination,
             kind="digest",
@@ -105,25 +105,25 @@ class Sender:
             change.bundle(together, digest)
         return next(each for each in self.store.waiting(head.destination) if each.key == digest.key)
 
-    def _failed(self, letter: Letter, failure: str, now: float) -> float:
-        pause = backoff(letter)
+    def _failed(self, message: Message, failure: str, now: float) -> float:
+        pause = backoff(message)
         with self.store.write() as change:
-            change.failed(letter.id, now + pause, failure)
-        if letter.destination not in self._failing:
-            self.said(f"{letter.target}: an alert could not be delivered, trying on: {failure}")
-        self._failing[letter.destination] = failure
+            change.failed(message.id, now + pause, failure)
+        if message.destination not in self._failing:
+            self.said(f"{message.target}: an alert could not be delivered, trying on: {failure}")
+        self._failing[message.destination] = failure
         return pause
 
-    def _give_up(self, letters: list[Letter]) -> None:
+    def _give_up(self, messages: list[Message]) -> None:
         now = self.clock.now().timestamp()
         with self.store.write() as change:
-            for letter in letters:
-                change.delivered(letter.id, now, "given up: its destination is gone")
-        self.said(f"{letters[0].target}: {len(letters)} alerts had nowhere to go any more")
+            for message in messages:
+                change.delivered(message.id, now, "given up: its destination is gone")
+        self.said(f"{messages[0].target}: {len(messages)} alerts had nowhere to go any more")
 
 
-def backoff(letter: Letter) -> float:
+def backoff(message: Message) -> float:
     """How long to wait after this attempt: twice as long each time, and not in step."""
-    pause = min(LAST_RETRY, FIRST_RETRY * 2.0 ** min(letter.attempts, 16))
-    spread = zlib.crc32(f"{letter.key}{letter.attempts}".encode()) / 2**32
+    pause = min(LAST_RETRY, FIRST_RETRY * 2.0 ** min(message.attempts, 16))
+    spread = zlib.crc32(f"{message.key}{message.attempts}".encode()) / 2**32
     return pause * (0.8 + 0.2 * spread)

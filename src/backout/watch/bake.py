@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from backout.alerting import FLAPS_WITHIN, Pulse
-from backout.model import Bake, Incident, Release, Spot
+from backout.model import Bake, CheckKey, Incident, Release
+from backout.watch.alerts import FLAPS_WITHIN, Streak
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,9 @@ class Deployed:
 class Judgement:
     """What is to be done."""
 
-    red: tuple[Spot, ...] = ()
+    red: tuple[CheckKey, ...] = ()
     """Green before, red now: the reason to revert."""
-    held: tuple[Spot, ...] = ()
+    held: tuple[CheckKey, ...] = ()
     """Green before, and now nobody can tell: a reason to wait for a person."""
 
 
@@ -43,9 +43,9 @@ def window(bake: Bake | None, deployed: Deployed | None, now: float) -> bool:
 
 
 def judge(
-    deployed: Deployed, pulses: Mapping[Spot, Pulse], incidents: Iterable[Incident]
+    deployed: Deployed, streaks: Mapping[CheckKey, Streak], incidents: Iterable[Incident]
 ) -> Judgement:
-    """`pulses` are those of the target; `incidents` all of its recent ones. Only an alert that
+    """`streaks` are those of the target; `incidents` all of its recent ones. Only an alert that
     opened after the deploy counts, of a check that passed before it and did not come and go."""
     shaky = {
         each.spot
@@ -53,12 +53,12 @@ def judge(
         if each.opened < deployed.ended
         and (each.resolved is None or each.resolved > deployed.started - FLAPS_WITHIN)
     }
-    red: list[Spot] = []
-    held: list[Spot] = []
-    for spot, pulse in pulses.items():
-        opened = pulse.opened[-1] if pulse.opened else 0.0
-        if not pulse.ill or opened < deployed.ended or spot in shaky:
+    red: list[CheckKey] = []
+    held: list[CheckKey] = []
+    for spot, streak in streaks.items():
+        opened = streak.opened[-1] if streak.opened else 0.0
+        if not streak.ill or opened < deployed.ended or spot in shaky:
             continue
         if spot.key in deployed.green:
-            (held if "i" in pulse.last else red).append(spot)
+            (held if "i" in streak.last else red).append(spot)
     return Judgement(tuple(red), tuple(held))

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from backout.model import Alert, Check, Finding, Incident, Letter, Spot, Verdict, duration
+from backout.model import Alert, Check, CheckKey, Finding, Incident, Message, Verdict, duration
 
 FLAPS_WITHIN = 3600.0
 """How long an opened alert counts as recent."""
@@ -44,7 +44,7 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class Pulse:
+class Streak:
     """What is remembered of a spot from look to look."""
 
     ill: str = ""
@@ -72,12 +72,12 @@ class Pulse:
         return {name: value for name, value in asdict(self).items() if value}
 
     @classmethod
-    def of(cls, record: Mapping[str, Any]) -> Pulse:
+    def of(cls, record: Mapping[str, Any]) -> Streak:
         return cls(**{**record, "opened": tuple(record.get("opened", ()))})
 
 
 @dataclass(frozen=True, slots=True)
-class Flip:
+class Transition:
     """The state has changed."""
 
     kind: str
@@ -86,59 +86,63 @@ class Flip:
     since: float = 0.0
 
 
-def weigh(pulse: Pulse, verdict: Verdict, at: float, policy: Policy) -> tuple[Pulse, Flip | None]:
+def weigh(
+    streak: Streak, verdict: Verdict, at: float, policy: Policy
+) -> tuple[Streak, Transition | None]:
     """One more look."""
-    pulse = _counted(pulse, verdict, at, policy)
-    if pulse.ill:
-        return _weigh_ill(pulse, policy)
-    if not _alarming(pulse, policy):
-        return pulse, None
-    ill = "fail" if "f" in pulse.last[-max(policy.after, policy.of) :] else "unknown"
-    opened = (*(t for t in pulse.opened if at - FLAPS_WITHIN < t <= at), at)
-    return replace(pulse, ill=ill, opened=opened), Flip("open", ill, pulse.since)
+    streak = _counted(streak, verdict, at, policy)
+    if streak.ill:
+        return _weigh_ill(streak, policy)
+    if not _alarming(streak, policy):
+        return streak, None
+    ill = "fail" if "f" in streak.last[-max(policy.after, policy.of) :] else "unknown"
+    opened = (*(t for t in streak.opened if at - FLAPS_WITHIN < t <= at), at)
+    return replace(streak, ill=ill, opened=opened), Transition("open", ill, streak.since)
 
 
-def in_doubt(pulse: Pulse, policy: Policy) -> bool:
+def in_doubt(streak: Streak, policy: Policy) -> bool:
     """Between the first bad look and the alert, or between the first good one and its end."""
-    if pulse.ill:
-        return 0 < pulse.good < policy.recover
-    return pulse.bad > 0 and not _alarming(pulse, policy) and not (policy.quiet and not pulse.green)
-
-
-def needed(pulse: Pulse, policy: Policy) -> int:
-    """How many good looks in a row resolve the alert."""
-    return policy.recover * int(min(2**pulse.flaps, PATIENCE))
-
-
-def _counted(pulse: Pulse, verdict: Verdict, at: float, policy: Policy) -> Pulse:
-    last = (pulse.last + _LETTER[verdict])[-max(policy.of, policy.after, 1) :]
-    if verdict is Verdict.PASS:
-        over = not pulse.ill and not (policy.of and set(last) - {"p"})
-        since = 0.0 if over else pulse.since
-        return replace(
-            pulse, bad=0, fails=0, good=pulse.good + 1, last=last, since=since, green=True
-        )
-    fails = pulse.fails + 1 if verdict is Verdict.FAIL else 0
-    return replace(
-        pulse, bad=pulse.bad + 1, fails=fails, good=0, last=last, since=pulse.since or at
+    if streak.ill:
+        return 0 < streak.good < policy.recover
+    return (
+        streak.bad > 0 and not _alarming(streak, policy) and not (policy.quiet and not streak.green)
     )
 
 
-def _alarming(pulse: Pulse, policy: Policy) -> bool:
-    if policy.quiet and not pulse.green:
+def needed(streak: Streak, policy: Policy) -> int:
+    """How many good looks in a row resolve the alert."""
+    return policy.recover * int(min(2**streak.flaps, PATIENCE))
+
+
+def _counted(streak: Streak, verdict: Verdict, at: float, policy: Policy) -> Streak:
+    last = (streak.last + _LETTER[verdict])[-max(policy.of, policy.after, 1) :]
+    if verdict is Verdict.PASS:
+        over = not streak.ill and not (policy.of and set(last) - {"p"})
+        since = 0.0 if over else streak.since
+        return replace(
+            streak, bad=0, fails=0, good=streak.good + 1, last=last, since=since, green=True
+        )
+    fails = streak.fails + 1 if verdict is Verdict.FAIL else 0
+    return replace(
+        streak, bad=streak.bad + 1, fails=fails, good=0, last=last, since=streak.since or at
+    )
+
+
+def _alarming(streak: Streak, policy: Policy) -> bool:
+    if policy.quiet and not streak.green:
         return False
     if policy.of:
-        return sum(each != "p" for each in pulse.last[-policy.of :]) >= policy.after
-    return pulse.bad >= policy.after
+        return sum(each != "p" for each in streak.last[-policy.of :]) >= policy.after
+    return streak.bad >= policy.after
 
 
-def _weigh_ill(pulse: Pulse, policy: Policy) -> tuple[Pulse, Flip | None]:
-    if pulse.good >= needed(pulse, policy):
-        well = replace(pulse, ill="", since=0.0, last="")
-        return well, Flip("resolve", pulse.ill, pulse.since)
-    if pulse.ill == "unknown" and pulse.fails >= policy.after:
-        return replace(pulse, ill="fail"), Flip("worse", "fail", pulse.since)
-    return pulse, None
+def _weigh_ill(streak: Streak, policy: Policy) -> tuple[Streak, Transition | None]:
+    if streak.good >= needed(streak, policy):
+        well = replace(streak, ill="", since=0.0, last="")
+        return well, Transition("resolve", streak.ill, streak.since)
+    if streak.ill == "unknown" and streak.fails >= policy.after:
+        return replace(streak, ill="fail"), Transition("worse", "fail", streak.since)
+    return streak, None
 
 
 # --- reminding ---------------------------------------------------------------------------
@@ -217,7 +221,7 @@ def _wrong(incident: Incident, now: float) -> list[str]:
     ]
 
 
-def _where(spot: Spot) -> str:
+def _where(spot: CheckKey) -> str:
     return f" on {spot.host}" if spot.host else ""
 
 
@@ -231,22 +235,22 @@ def _following(incident: Incident) -> str:
     return following or f"invoke verify --target {spot.target} --check {spot.check}"
 
 
-def flapping(pulse: Pulse, policy: Policy) -> str:
+def flapping(streak: Streak, policy: Policy) -> str:
     """What is said of a check that comes and goes."""
-    if not pulse.flaps:
+    if not streak.flaps:
         return ""
     return (
-        f"it is flapping: {len(pulse.opened)} times within the hour; "
-        f"{needed(pulse, policy)} good looks in a row will resolve it"
+        f"it is flapping: {len(streak.opened)} times within the hour; "
+        f"{needed(streak, policy)} good looks in a row will resolve it"
     )
 
 
-def digest(letters: Sequence[Letter]) -> tuple[str, str]:
+def digest(messages: Sequence[Message]) -> tuple[str, str]:
     """Title and body of one message for many."""
-    target = letters[0].target
-    counted = _in_words(each.kind for each in letters)
-    whole = "\n\n".join(f"{each.title}\n{_indented(each.body)}" for each in letters)
-    return f"[{target}] {len(letters)} alerts: {counted}", whole
+    target = messages[0].target
+    counted = _in_words(each.kind for each in messages)
+    whole = "\n\n".join(f"{each.title}\n{_indented(each.body)}" for each in messages)
+    return f"[{target}] {len(messages)} alerts: {counted}", whole
 
 
 _KINDS = {

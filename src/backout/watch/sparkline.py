@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from backout.alerting import title
 from backout.model import Target
 from backout.ports import HealthHistory
-from backout.rollups import Tally, decode
+from backout.watch.alerts import title
+from backout.watch.rollups import Tally, decode
 
 HOUR = 3600
 HOURS = 24

@@ -8,21 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backout import alerting
-from backout.alerting import FLAPS_WITHIN, Flip, Policy, Pulse, in_doubt, weigh
-from backout.model import Check, Finding, Incident, Letter, Spot, Verdict
+from backout.model import Check, CheckKey, Finding, Incident, Message, Verdict
+from backout.watch import alerts
+from backout.watch.alerts import FLAPS_WITHIN, Policy, Streak, Transition, in_doubt, weigh
 
 VERDICTS = {"p": Verdict.PASS, "f": Verdict.FAIL, "e": Verdict.ERROR, "i": Verdict.INCONCLUSIVE}
-SPOT = Spot("prod", "alive", "web1")
+SPOT = CheckKey("prod", "alive", "web1")
 START = 1_000_000.0
 
 
 def told(streak: str, policy: Policy, *, every: float = 60.0) -> str:
     """What is told of a streak, under each look: O opens, W worse, R resolves, . nothing."""
-    pulse, line = Pulse(), ""
+    counted, line = Streak(), ""
     for number, letter in enumerate(streak):
-        pulse, flip = weigh(pulse, VERDICTS[letter], START + number * every, policy)
-        line += {"open": "O", "worse": "W", "resolve": "R"}[flip.kind] if flip else "."
+        counted, change = weigh(counted, VERDICTS[letter], START + number * every, policy)
+        line += {"open": "O", "worse": "W", "resolve": "R"}[change.kind] if change else "."
     return line
 
 
@@ -65,18 +65,18 @@ def test_one_bad_look_opens_when_the_inventory_says_so() -> None:
 
 
 def test_what_fails_and_what_cannot_be_told_are_worded_differently() -> None:
-    pulse, policy = Pulse(), Policy(after=2)
-    _, flip = weigh(weigh(pulse, Verdict.ERROR, 1, policy)[0], Verdict.INCONCLUSIVE, 2, policy)
-    assert flip == Flip("open", "unknown", 1)
-    _, flip = weigh(weigh(pulse, Verdict.ERROR, 1, policy)[0], Verdict.FAIL, 2, policy)
-    assert flip == Flip("open", "fail", 1)
+    counted, policy = Streak(), Policy(after=2)
+    _, change = weigh(weigh(counted, Verdict.ERROR, 1, policy)[0], Verdict.INCONCLUSIVE, 2, policy)
+    assert change == Transition("open", "unknown", 1)
+    _, change = weigh(weigh(counted, Verdict.ERROR, 1, policy)[0], Verdict.FAIL, 2, policy)
+    assert change == Transition("open", "fail", 1)
 
 
 def test_it_is_wrong_since_the_first_bad_look() -> None:
-    pulse, flip = Pulse(), None
+    counted, change = Streak(), None
     for number, letter in enumerate("fppff"):
-        pulse, flip = weigh(pulse, VERDICTS[letter], float(number), Policy(after=2))
-    assert flip == Flip("open", "fail", 3.0)
+        counted, change = weigh(counted, VERDICTS[letter], float(number), Policy(after=2))
+    assert change == Transition("open", "fail", 3.0)
 
 
 def test_each_time_it_comes_back_within_the_hour_it_takes_twice_as_many_good_looks() -> None:
@@ -103,10 +103,10 @@ def test_a_check_that_a_deploy_is_to_turn_green_is_quiet_until_it_was_green() ->
 
 
 def test_doubt_is_between_the_first_bad_look_and_the_alert() -> None:
-    policy, pulse, doubts = Policy(after=3, recover=2), Pulse(), ""
+    policy, counted, doubts = Policy(after=3, recover=2), Streak(), ""
     for number, letter in enumerate("pffffpp"):
-        pulse, _ = weigh(pulse, VERDICTS[letter], float(number), policy)
-        doubts += "?" if in_doubt(pulse, policy) else "."
+        counted, _ = weigh(counted, VERDICTS[letter], float(number), policy)
+        doubts += "?" if in_doubt(counted, policy) else "."
     assert doubts == ".??..?."
 
 
@@ -123,10 +123,10 @@ def test_opens_and_resolves_alternate_and_only_passes_resolve(
 
 @given(st.text("pfei", max_size=30))
 def test_counters_are_the_same_after_a_restart(streak: str) -> None:
-    pulse = Pulse()
+    counted = Streak()
     for number, letter in enumerate(streak):
-        pulse, _ = weigh(pulse, VERDICTS[letter], float(number + 1), Policy(of=5))
-        assert Pulse.of(pulse.record()) == pulse
+        counted, _ = weigh(counted, VERDICTS[letter], float(number + 1), Policy(of=5))
+        assert Streak.of(counted.record()) == counted
 
 
 # --- reminding ---------------------------------------------------------------------------------
@@ -137,13 +137,13 @@ OPEN = Incident(SPOT, "fail", START, START + 120, id=1, told=START + 120)
 def word(incident: Incident, after: float, *, silenced: bool = False, waiting: bool = False) -> str:
     policy = Policy(remind=3600.0)
     now = START + 120 + after
-    return alerting.due_word(incident, policy, now, silenced=silenced, waiting=waiting)
+    return alerts.due_word(incident, policy, now, silenced=silenced, waiting=waiting)
 
 
 def test_an_open_alert_is_reminded_of_at_its_interval() -> None:
     assert word(OPEN, 3599) == ""
     assert word(OPEN, 3600) == "remind"
-    assert alerting.due_word(OPEN, Policy(), 1e12, silenced=False, waiting=False) == ""
+    assert alerts.due_word(OPEN, Policy(), 1e12, silenced=False, waiting=False) == ""
 
 
 def test_no_reminder_is_sent_of_what_is_acknowledged_silenced_or_still_on_its_way() -> None:
@@ -171,10 +171,10 @@ def test_the_message_says_all_that_a_person_needs() -> None:
         excerpt='503 {"status":"degraded"}',
     )
     check = Check(name="alive", kind="http", options=None, expect=("status == 200",))
-    seen = alerting.evidence(finding, check, 3)
+    seen = alerts.evidence(finding, check, 3)
     incident = Incident(SPOT, "fail", 1706644800.0, 1706644920.0, seen)
-    assert alerting.title(incident, "open") == "[prod] alive@web1 fails"
-    assert alerting.body(
+    assert alerts.title(incident, "open") == "[prod] alive@web1 fails"
+    assert alerts.body(
         incident, "open", now=1706644920.0, last_deploy="release 42 (3f9c2e1)"
     ).splitlines() == [
         "check alive on web1: fail",
@@ -185,7 +185,7 @@ def test_the_message_says_all_that_a_person_needs() -> None:
         "last deploy: release 42 (3f9c2e1)",
         "next: invoke verify --target prod --check alive",
     ]
-    assert alerting.body(incident, "resolve", now=1706645400.0).splitlines() == [
+    assert alerts.body(incident, "resolve", now=1706645400.0).splitlines() == [
         "check alive on web1",
         "it was wrong for 10m00s, since 2024-01-30 20:00:00 UTC",
     ]
@@ -193,15 +193,15 @@ def test_the_message_says_all_that_a_person_needs() -> None:
 
 def test_an_alert_that_cannot_tell_never_says_that_something_failed() -> None:
     incident = Incident(SPOT, "unknown", START, START)
-    assert alerting.title(incident, "open") == "[prod] alive@web1 cannot be told to be healthy"
+    assert alerts.title(incident, "open") == "[prod] alive@web1 cannot be told to be healthy"
 
 
 def test_a_digest_counts_what_it_holds() -> None:
     letters = [
-        Letter("prod", "d", kind, str(n), f"[prod] check {n}", "since then\nnext: look", 0.0)
+        Message("prod", "d", kind, str(n), f"[prod] check {n}", "since then\nnext: look", 0.0)
         for n, kind in enumerate(["open", "open", "resolve"])
     ]
-    title, body = alerting.digest(letters)
+    title, body = alerts.digest(letters)
     assert title == "[prod] 3 alerts: 2 new, 1 resolved"
     assert body.count("next: look") == 3
     assert body.index("check 0") < body.index("check 1") < body.index("check 2")

@@ -1,0 +1,333 @@
+"""One transaction of the history of checks."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from backout.model import CheckKey, Incident, Message, Sample, Verdict
+
+DAY = 86400
+HOUR = 3600
+RAW = 2 * DAY
+"""How long single looks are kept."""
+HOURS = 35 * DAY
+DAYS = 800 * DAY
+LETTERS = 30 * DAY
+"""How long delivered messages are kept."""
+REASON = 300
+"""No more of a look's reason is kept than this."""
+VERDICTS = (Verdict.PASS, Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE)
+Fold = Callable[[bytes, Iterable[Sample]], bytes]
+
+
+class Change:
+    """One transaction."""
+
+    def __init__(
+        self, db: sqlite3.Connection, redact: Callable[[str], str], spots: dict[CheckKey, int]
+    ) -> None:
+        self._db = db
+        self._redact = redact
+        self._spots = spots
+
+    def name(self) -> str:
+        """The store's own name, made when it is first asked for."""
+        self._db.execute(
+            "INSERT INTO meta VALUES ('name', ?) ON CONFLICT DO NOTHING", (secrets.token_hex(4),)
+        )
+        row = self._db.execute("SELECT value FROM meta WHERE name = 'name'").fetchone()
+        return str(row[0])
+
+    # --- looks ---------------------------------------------------------------------------
+
+    def look(
+        self,
+        sample: Sample,
+        streak: Mapping[str, Any],
+        *,
+        memory: Mapping[str, Any] | None = None,
+        tick: float | None = None,
+    ) -> None:
+        """One look, with the counters as they are after it."""
+        id = self.spot(sample.spot)
+        self._db.execute(
+            "INSERT INTO look (spot, at, verdict, elapsed, queued, reason)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                id,
+                round(sample.at * 1000),
+                VERDICTS.index(sample.verdict),
+                round(sample.elapsed_ms * 1000),
+                round(sample.queued_ms),
+                self._redact(sample.reason)[:REASON] or None,
+            ),
+        )
+        self._db.execute(
+            "UPDATE spot SET pulse = ?, tick = coalesce(?, tick) WHERE id = ?",
+            (json.dumps(streak), tick, id),
+        )
+        if memory is not None:
+            self._db.execute("UPDATE spot SET memory = ? WHERE id = ?", (self._json(memory), id))
+
+    def streak(self, spot: CheckKey, streak: Mapping[str, Any]) -> None:
+        """The counters alone."""
+        id = self.spot(spot)
+        self._db.execute("UPDATE spot SET pulse = ? WHERE id = ?", (json.dumps(streak), id))
+
+    def spot(self, spot: CheckKey) -> int:
+        """Its number; a new one is made when it is not known."""
+        if spot not in self._spots:
+            name = (spot.target, spot.check, spot.host)
+            self._db.execute(
+                "INSERT INTO spot (target, name, host) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                name,
+            )
+            found = self._db.execute(
+                "SELECT id FROM spot WHERE target = ? AND name = ? AND host = ?", name
+            )
+            self._spots[spot] = int(found.fetchone()[0])
+        return self._spots[spot]
+
+    def snapshot(self, spot: CheckKey, release: int, at: float, body: Any) -> None:
+        """What a release looked like when it was known to be good."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO snapshot VALUES (?, ?, ?, ?)",
+            (self.spot(spot), release, at, self._json(body)),
+        )
+
+    # --- incidents -----------------------------------------------------------------------
+
+    def incident(self, spot: CheckKey) -> Incident | None:
+        """The one that is open there."""
+        row = self._db.execute(
+            f"{INCIDENT} WHERE spot = ? AND resolved IS NULL",
+            (self.spot(spot),),
+        ).fetchone()
+        return incident_of(*row) if row else None
+
+    def incidents(self) -> tuple[Incident, ...]:
+        """All that are open."""
+        rows = self._db.execute(f"{INCIDENT} WHERE resolved IS NULL").fetchall()
+        return tuple(incident_of(*row) for row in rows)
+
+    def open(self, incident: Incident) -> int:
+        """A new one; its number."""
+        done = self._db.execute(
+            "INSERT INTO incident (spot, kind, since, opened, evidence, told)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                self.spot(incident.spot),
+                incident.kind,
+                incident.since,
+                incident.opened,
+                self._json(incident.evidence),
+                incident.told,
+            ),
+        )
+        return int(done.lastrowid or 0)
+
+    def worsen(self, incident: int, kind: str, evidence: Mapping[str, Any]) -> None:
+        self._db.execute(
+            "UPDATE incident SET kind = ?, evidence = ?, acked = '' WHERE id = ?",
+            (kind, self._json(evidence), incident),
+        )
+
+    def told(self, incident: int, at: float) -> None:
+        self._db.execute("UPDATE incident SET told = ? WHERE id = ?", (at, incident))
+
+    def resolve(self, incident: int, at: float) -> None:
+        self._db.execute("UPDATE incident SET resolved = ? WHERE id = ?", (at, incident))
+
+    def ack(self, incident: int, by: str) -> None:
+        self._db.execute("UPDATE incident SET acked = ? WHERE id = ?", (self._redact(by), incident))
+
+    def silence(self, target: str, check: str, until: float, by: str) -> None:
+        """Keep quiet about a check, or about the whole target, until then."""
+        self._db.execute("DELETE FROM silence WHERE target = ? AND name = ?", (target, check))
+        self._db.execute(
+            "INSERT INTO silence (target, name, until, by) VALUES (?, ?, ?, ?)",
+            (target, check, until, self._redact(by)),
+        )
+
+    def silenced(self, spot: CheckKey, now: float) -> bool:
+        found = self._db.execute(
+            "SELECT 1 FROM silence WHERE target = ? AND name IN ('', ?) AND until > ?",
+            (spot.target, spot.check, now),
+        )
+        return found.fetchone() is not None
+
+    # --- messages -------------------------------------------------------------------------
+
+    def post(self, message: Message) -> int:
+        """A message that is to be delivered; its number. The same key to the same destination is
+        the same message."""
+        done = self._db.execute(
+            "INSERT INTO letter (target, destination, kind, key, title, body, created, incident)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (destination, key) DO NOTHING",
+            (
+                message.target,
+                message.destination,
+                message.kind,
+                message.key,
+                self._redact(message.title),
+                self._redact(message.body),
+                message.created,
+                message.incident,
+            ),
+        )
+        return int(done.lastrowid or 0)
+
+    def in_hand(self, incident: int) -> bool:
+        """Whether a message about it is still on its way."""
+        found = self._db.execute(
+            "SELECT 1 FROM letter WHERE incident = ? AND ended IS NULL", (incident,)
+        )
+        return found.fetchone() is not None
+
+    def bundle(self, messages: Sequence[Message], digest: Message) -> int:
+        """From now on these messages are one, which is delivered instead of them."""
+        id = self.post(digest)
+        self._db.executemany(
+            "UPDATE letter SET digest = ? WHERE id = ?", [(id, each.id) for each in messages]
+        )
+        return id
+
+    def attempt(self, message: int, retry_at: float) -> None:
+        """It is about to be sent, and after that it may have arrived."""
+        self._db.execute(
+            "UPDATE letter SET attempts = attempts + 1, retry_at = ? WHERE id = ?",
+            (retry_at, message),
+        )
+
+    def failed(self, message: int, retry_at: float, failure: str) -> None:
+        self._db.execute(
+            "UPDATE letter SET retry_at = ?, failure = ? WHERE id = ?",
+            (retry_at, self._redact(failure)[:REASON], message),
+        )
+
+    def delivered(self, message: int, at: float, outcome: str = "delivered") -> None:
+        """It has arrived, and with it those that it bundles."""
+        self._db.execute(
+            "UPDATE letter SET ended = ?, outcome = ?, failure = '' WHERE id = ? OR digest = ?",
+            (at, outcome, message, message),
+        )
+
+    # --- reverts -------------------------------------------------------------------------
+
+    def revert(self, run: str, target: str, at: float, why: str) -> bool:
+        """This run is about to be reverted; False when that was tried before."""
+        done = self._db.execute(
+            "INSERT INTO revert (run, target, at, why) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (run, target, at, self._redact(why)),
+        )
+        return done.rowcount == 1
+
+    def reverted(self, run: str, at: float, outcome: str) -> None:
+        self._db.execute(
+            "UPDATE revert SET ended = ?, outcome = ? WHERE run = ?",
+            (at, self._redact(outcome), run),
+        )
+
+    # --- keeping it small ----------------------------------------------------------------
+
+    def roll_up(self, fold: Fold, limit: int) -> int:
+        """Add looks to their hours and days, each exactly once."""
+        rows = self._db.execute(
+            "SELECT seq, spot, at, verdict, elapsed, queued, NULL FROM look WHERE seq > ?"
+            " ORDER BY seq LIMIT ?",
+            (rolled(self._db), limit),
+        ).fetchall()
+        nowhere = CheckKey("", "")
+        found: dict[tuple[str, int, int], list[Sample]] = {}
+        for _, spot, *row in rows:
+            sample = sample_of(nowhere, *row)
+            for table, width in (("hour", HOUR), ("day", DAY)):
+                at = int(sample.at // width * width)
+                found.setdefault((table, spot, at), []).append(sample)
+        for (table, spot, at), samples in found.items():
+            self._add(table, spot, at, samples, fold)
+        if rows:
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES ('rolled', ?)", (rows[-1][0],))
+        return len(rows)
+
+    def _add(self, table: str, spot: int, at: int, samples: Sequence[Sample], fold: Fold) -> None:
+        row = self._db.execute(
+            f"SELECT body FROM {table} WHERE spot = ? AND at = ?",  # noqa: S608
+            (spot, at),
+        ).fetchone()
+        body = fold(row[0] if row else b"", samples)
+        self._db.execute(
+            f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)",  # noqa: S608
+            (spot, at, body),
+        )
+
+    def forget(self, now: float) -> None:
+        """Remove what is older than it is kept."""
+        recent = self._db.execute(
+            "SELECT seq FROM look WHERE at >= ? ORDER BY seq LIMIT 1", ((now - RAW) * 1000,)
+        ).fetchone()
+        oldest = recent[0] if recent else rolled(self._db) + 1
+        self._db.execute("DELETE FROM look WHERE seq < ? AND seq <= ?", (oldest, rolled(self._db)))
+        self._db.execute("DELETE FROM hour WHERE at < ?", (now - HOURS,))
+        self._db.execute("DELETE FROM day WHERE at < ?", (now - DAYS,))
+        self._db.execute("DELETE FROM letter WHERE ended < ?", (now - LETTERS,))
+        self._db.execute("DELETE FROM incident WHERE resolved < ?", (now - DAYS,))
+        self._db.execute("DELETE FROM silence WHERE until < ?", (now - LETTERS,))
+
+    def _json(self, data: Any) -> str:
+        return json.dumps(_redacted(data, self._redact), default=str)
+
+
+INCIDENT = (
+    "SELECT incident.id, target, name, host, kind, since, opened, evidence, told, acked, resolved"
+    " FROM incident JOIN spot ON spot.id = incident.spot"
+)
+MESSAGE = (
+    "SELECT target, destination, kind, key, title, body, created, incident, id, attempts,"
+    " retry_at, failure,"
+    " coalesce((SELECT min(id) FROM letter AS part WHERE part.digest = letter.id), id) AS first"
+    " FROM letter"
+)
+
+
+def incident_of(
+    id: int,
+    target: str,
+    name: str,
+    host: str,
+    kind: str,
+    since: float,
+    opened: float,
+    evidence: str,
+    told: float | None,
+    acked: str,
+    resolved: float | None,
+) -> Incident:
+    spot = CheckKey(target, name, host)
+    return Incident(spot, kind, since, opened, json.loads(evidence), id, told, acked, resolved)
+
+
+def sample_of(
+    spot: CheckKey, at: int, verdict: int, elapsed: int, queued: int, reason: str | None
+) -> Sample:
+    return Sample(spot, at / 1000, VERDICTS[verdict], elapsed / 1000, float(queued), reason or "")
+
+
+def rolled(db: sqlite3.Connection) -> int:
+    """The last look that is part of its hour and day."""
+    row = db.execute("SELECT value FROM meta WHERE name = 'rolled'").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _redacted(value: Any, redact: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, Mapping):
+        return {redact(str(key)): _redacted(each, redact) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_redacted(each, redact) for each in value]
+    return value

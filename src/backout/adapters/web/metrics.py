@@ -1,0 +1,166 @@
+"""What is measured, in Prometheus' text format."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from backout.model import CheckKey, Incident, Sample, Verdict
+
+if TYPE_CHECKING:
+    from prometheus_client.registry import CollectorRegistry
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the gauges say at the next scrape."""
+
+    last: Mapping[CheckKey, Sample | None] = field(default_factory=dict)
+    incidents: Sequence[Incident] = ()
+    """The open ones."""
+    targets: Sequence[str] = ()
+    runs: Sequence[tuple[str, str, str, int]] = ()
+    """target, verb, outcome, how many."""
+    written: float = 0.0
+
+
+class Metrics:
+    """What is measured, in Prometheus' text format. Every label is redacted."""
+
+    def __init__(
+        self,
+        redact: Callable[[str], str],
+        health: Callable[[], Mapping[str, Any]],
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        from prometheus_client import CollectorRegistry, Histogram
+        from prometheus_client import Counter as Count
+
+        self._redact = redact
+        self._health = health
+        self._now = now
+        self.reading = Reading()
+        self._registry: CollectorRegistry = CollectorRegistry()
+        labels = ("target", "check", "host")
+        self._latency = Histogram(
+            "backout_check_latency_seconds",
+            "How long a look took, the wait for a worker aside",
+            labels,
+            buckets=SECONDS,
+            registry=self._registry,
+        )
+        self._queue = Histogram(
+            "backout_check_queue_seconds",
+            "How long a look that was due waited for a worker",
+            ("target",),
+            buckets=SECONDS,
+            registry=self._registry,
+        )
+        self._looks = Count(
+            "backout_looks", "Looks, by verdict", (*labels, "verdict"), registry=self._registry
+        )
+        self._registry.register(self)
+
+    content_type = "text/plain; version=0.0.4; charset=utf-8"
+
+    def observe(self, samples: Iterable[Sample]) -> None:
+        """Count new looks."""
+        for sample in samples:
+            labels = self._labels(sample.spot)
+            if sample.elapsed_ms > 0:
+                self._latency.labels(*labels).observe(sample.elapsed_ms / 1000)
+            self._queue.labels(labels[0]).observe(sample.queued_ms / 1000)
+            self._looks.labels(*labels, str(sample.verdict)).inc()
+
+    def text(self) -> bytes:
+        from prometheus_client import generate_latest
+
+        return generate_latest(self._registry)
+
+    def describe(self) -> Iterator[Any]:
+        """Nothing is known before the first scrape."""
+        return iter(())
+
+    def collect(self) -> Iterator[Any]:
+        """The gauges, as they are now."""
+        reading = self.reading
+        yield self._checks(reading)
+        yield from self._each(reading)
+        open_ = Counter(each.spot.target for each in reading.incidents)
+        yield self._gauge(
+            "backout_incidents_open",
+            "Open incidents",
+            ("target",),
+            (((name,), open_[name]) for name in reading.targets),
+        )
+        yield self._runs(reading)
+        well = self._health().get("status") == "ok"
+        yield self._gauge(
+            "backout_watcher_well", "1 while all is watched as it should be", (), [((), well)]
+        )
+        yield self._gauge(
+            "backout_status_page_age_seconds",
+            "How old the status page is",
+            (),
+            [((), max(0.0, self._now() - reading.written))] if reading.written else [],
+        )
+
+    def _checks(self, reading: Reading) -> Any:
+        counted = Counter(
+            (spot.target, str(sample.verdict) if sample else "none")
+            for spot, sample in reading.last.items()
+        )
+        verdicts = (*map(str, Verdict), "none")
+        rows = (((t, v), counted[t, v]) for t in reading.targets for v in verdicts)
+        return self._gauge(
+            "backout_checks", "Checks by their last verdict", ("target", "verdict"), rows
+        )
+
+    def _each(self, reading: Reading) -> Iterator[Any]:
+        seen = [(s, sample) for s, sample in reading.last.items() if sample]
+        labels, now = ("target", "check", "host"), self._now()
+        yield self._gauge(
+            "backout_check_passes",
+            "1 while the last look passed",
+            labels,
+            (((s.target, s.check, s.host), each.verdict is Verdict.PASS) for s, each in seen),
+        )
+        yield self._gauge(
+            "backout_check_last_run_age_seconds",
+            "How long ago the last look was",
+            labels,
+            (((s.target, s.check, s.host), max(0.0, now - each.at)) for s, each in seen),
+        )
+
+    def _runs(self, reading: Reading) -> Any:
+        from prometheus_client.core import CounterMetricFamily
+
+        family = CounterMetricFamily(
+            "backout_runs", "Runs that ended", labels=("target", "verb", "outcome")
+        )
+        for target, verb, outcome, count in reading.runs:
+            family.add_metric([self._redact(target), verb, outcome], count)
+        return family
+
+    def _gauge(
+        self,
+        name: str,
+        help: str,
+        labels: Sequence[str],
+        rows: Iterable[tuple[Sequence[str], float]],
+    ) -> Any:
+        from prometheus_client.core import GaugeMetricFamily
+
+        family = GaugeMetricFamily(name, help, labels=labels)
+        for values, value in rows:
+            family.add_metric([self._redact(each) for each in values], float(value))
+        return family
+
+    def _labels(self, spot: CheckKey) -> tuple[str, str, str]:
+        redact = self._redact
+        return redact(spot.target), redact(spot.check), redact(spot.host)

@@ -1,0 +1,152 @@
+"""Every look that pages show, counted by day and by hour; and a target's releases and runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import groupby
+from statistics import median
+from typing import Any
+
+from backout.adapters.storage.journal import RunRow
+from backout.model import CheckKey, Sample
+from backout.ports import HealthStore
+from backout.status_page.curves import DAYS
+from backout.status_page.facts import DAY, HOUR, Deployed, Latency, Ran
+from backout.watch import rollups
+from backout.watch.rollups import Tally
+
+RUNS = 10
+"""So many runs of each target are shown."""
+RELEASES = 30
+PAST = 30 * DAY
+"""So long a resolved incident is shown."""
+PAST_MOST = 20
+
+
+class Histories:
+    """Every look that pages show, counted by day and by hour. What was counted once is not read
+    again."""
+
+    def __init__(self, store: HealthStore) -> None:
+        self._store = store
+        self._seq = -1
+        self._tallies: dict[tuple[CheckKey, int], Tally] = {}
+        self.last: dict[CheckKey, Sample] = {}
+        self.days: dict[CheckKey, dict[int, Tally]] = {}
+        self.hours: dict[CheckKey, dict[int, Latency]] = {}
+        self._minutes: dict[CheckKey, dict[int, list[float]]] = {}
+
+    def refresh(self, now: float) -> tuple[Sample, ...]:
+        """Read what is new; the looks that came since the last time (at first: none)."""
+        begun = self._seq >= 0
+        if not begun:
+            self._begin(now)
+        fresh: list[Sample] = []
+        while rows := self._store.looks_after(self._seq):
+            fresh += [sample for _, sample in rows]
+            self._seq = rows[-1][0]
+        self._count(fresh)
+        self._forget(now)
+        return tuple(fresh) if begun else ()
+
+    def minutes(self, spot: CheckKey) -> dict[int, Latency]:
+        """What was measured lately, while there are no hours to speak of."""
+        found = self._minutes.get(spot, {})
+        return {minute: (median(all_), max(all_)) for minute, all_ in found.items()}
+
+    def _begin(self, now: float) -> None:
+        self._seq, days, hours = self._store.rolled_up(now - (DAYS + 1) * DAY, now - 8 * DAY)
+        for spot, at, body in days:
+            self.days.setdefault(spot, {})[at // DAY] = rollups.decode(body)
+        for spot, at, body in hours:
+            self._tallies[spot, at // HOUR] = rollups.decode(body)
+            self._measure(spot, at // HOUR)
+        for spot in self._store.spots():
+            for sample in self._store.looks(spot, limit=1):
+                self.last[spot] = sample
+
+    def _count(self, samples: Iterable[Sample]) -> None:
+        for spot, several in groupby(sorted(samples, key=_by_hour), key=lambda s: s.spot):
+            for hour, some in groupby(several, key=lambda s: int(s.at // HOUR)):
+                looks = list(some)
+                counted, key = rollups.tally(looks), (spot, hour)
+                self._tallies[key] = self._tallies.get(key, Tally()) + counted
+                self._measure(spot, hour)
+                days = self.days.setdefault(spot, {})
+                days[hour // 24] = days.get(hour // 24, Tally()) + counted
+                self.last[spot] = looks[-1]
+                self._remember(spot, looks)
+
+    def _remember(self, spot: CheckKey, looks: Iterable[Sample]) -> None:
+        if len(self.hours.get(spot, ())) > 3:
+            self._minutes.pop(spot, None)
+            return
+        minutes = self._minutes.setdefault(spot, {})
+        for each in looks:
+            if each.elapsed_ms > 0:
+                minutes.setdefault(int(each.at // 60), []).append(each.elapsed_ms)
+
+    def _measure(self, spot: CheckKey, hour: int) -> None:
+        counted = self._tallies[spot, hour]
+        middle, high = counted.percentile(0.5), counted.percentile(0.95)
+        if middle is not None and high is not None:
+            self.hours.setdefault(spot, {})[hour] = (middle, high)
+
+    def _forget(self, now: float) -> None:
+        """What lies too far back to be shown, and the tallies of hours that are over."""
+        this = int(now // HOUR)
+        for spot, hour in [key for key in self._tallies if key[1] < this - 1]:
+            del self._tallies[spot, hour]
+        for hours in self.hours.values():
+            for hour in [hour for hour in hours if hour < this - 24 * 8]:
+                del hours[hour]
+        for days in self.days.values():
+            for day in [day for day in days if day < this // 24 - DAYS]:
+                del days[day]
+
+
+def _by_hour(sample: Sample) -> tuple[CheckKey, float]:
+    return (sample.spot, sample.at)
+
+
+class Ledger:
+    """A target's releases and runs, as pages show them."""
+
+    def __init__(self, releases: tuple[Deployed, ...], runs: tuple[Ran, ...]) -> None:
+        self.releases = releases
+        self.runs = runs
+
+    @classmethod
+    def of(cls, journal: Any, target: str) -> Ledger:
+        rows = journal.releases(target)[:RELEASES]
+        releases = tuple(
+            Deployed(
+                number=row.number,
+                commit=row.commit,
+                run=row.run,
+                at=row.at.timestamp(),
+                current=row.current,
+                undone=bool(row.undone_by),
+            )
+            for row in rows
+        )
+        return cls(releases, tuple(_ran(row) for row in journal.runs(target, limit=RUNS)))
+
+
+def _ran(row: RunRow) -> Ran:
+    release = ((row.report or {}).get("release") or {}).get("to")
+    return Ran(
+        run=row.id,
+        verb=row.verb,
+        runbook=row.runbook,
+        by=row.owner,
+        started=row.started.timestamp(),
+        ended=row.ended.timestamp() if row.ended else None,
+        outcome=row.outcome,
+        release=str(release or ""),
+    )
+
+
+def resolved_lately(store: HealthStore, target: str, now: float) -> list[Any]:
+    recent = store.incidents(target, since=now - PAST, limit=PAST_MOST)
+    return [each for each in recent if each.resolved is not None]

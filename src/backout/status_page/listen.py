@@ -1,0 +1,75 @@
+"""The pages over HTTP, beside the watcher."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from backout.model import Sample
+from backout.status_page.facts import Watched
+from backout.watch.watcher import Watcher
+
+STALE_AFTER = 90
+"""A page that was not written anew for so many seconds is stale."""
+
+
+class Listen:
+    """Serves the pages; the libraries for it are loaded when it is made."""
+
+    def __init__(self, directory: Path, words: Mapping[str, Any]) -> None:
+        """Raises Mistakes and Refused."""
+        from backout.adapters.web.address import Address
+        from backout.adapters.web.metrics import Metrics
+        from backout.adapters.web.server import Server, Site
+
+        self._watcher: Watcher | None = None
+        anywhere = bool(words.get("listen_anywhere"))
+        self.address = Address.of(
+            str(words["listen"]), anywhere=anywhere, names=words.get("listen_name") or ()
+        )
+        self._metrics = Metrics(self._redact, self.health)
+        self._server = Server(
+            Site(directory, self.address, self.health, self._metrics, STALE_AFTER)
+        )
+
+    @property
+    def url(self) -> str:
+        return replace(self.address, port=self._server.port).url
+
+    def health(self) -> Mapping[str, Any]:
+        """The watcher's own health, redacted; from any thread."""
+        if self._watcher is None:
+            return {"status": "starting", "reasons": ["the watcher has not begun"]}
+        health = self._watcher.health()
+        return {**health, "reasons": [self._redact(each) for each in health["reasons"]]}
+
+    def _redact(self, text: str) -> str:
+        return self._watcher.store.redact(text) if self._watcher else ""
+
+    def begin(self, watcher: Watcher) -> None:
+        self._watcher = watcher
+        self._server.start()
+
+    def end(self) -> None:
+        self._server.stop()
+
+    def update(
+        self,
+        watched: Iterable[Watched],
+        fresh: Iterable[Sample],
+        runs: Iterable[tuple[str, str, str, int]],
+        now: float,
+    ) -> None:
+        """What the next scrape says."""
+        known = list(watched)
+        self._metrics.observe(fresh)
+        self._metrics.reading = replace(
+            self._metrics.reading,
+            last={h.spot: h.last for each in known for h in each.histories},
+            incidents=[i for each in known for i in each.incidents if i.resolved is None],
+            targets=[each.name for each in known],
+            runs=list(runs),
+            written=now,
+        )

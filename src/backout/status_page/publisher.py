@@ -1,0 +1,222 @@
+"""After each tick: what is known becomes the status page, the runs' pages and the metrics.
+
+It lives beside the watcher, in a thread of its own, and takes no more than a twentieth of it: the
+longer a page takes, the longer the pause after it. While the watcher itself is stuck nothing is
+written, so that the page goes stale and says so.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from backout.adapters.web.html import Pages, Site
+from backout.commands.inspections import Inspection
+from backout.errors import BackoutError
+from backout.model import CheckKey, Event, Target, duration
+from backout.ports import Screen
+from backout.project.project import Workplace
+from backout.reports.text import outcome_text
+from backout.status_page import views
+from backout.status_page.facts import Fact, History, Ran, Watched
+from backout.status_page.history import Histories, Ledger, resolved_lately
+from backout.status_page.listen import STALE_AFTER, Listen
+from backout.status_page.run_view import RunView, run_view
+from backout.status_page.words import utc
+from backout.watch.schedule import EVERY
+from backout.watch.watched import WatchedTarget
+from backout.watch.watcher import Watcher
+
+HEARTBEAT = 20.0
+"""It is written anew this often even when nothing was looked at."""
+LEAST = 2.0
+MOST = 60.0
+SHARE = 20
+
+
+class Publisher:
+    """`watcher.Companion`: keeps the pages written."""
+
+    def __init__(
+        self, workplace: Workplace, screen: Screen, directory: Path, listen: Listen | None = None
+    ) -> None:
+        self.workplace = workplace
+        self.screen = screen
+        self.site = Site(directory)
+        self._listen = listen
+        self._due = threading.Event()
+        self._ending = threading.Event()
+        self._written: dict[str, str] = {}
+        self._trouble = ""
+        self._ledgers: dict[str, tuple[object, Ledger]] = {}
+        self._thread = threading.Thread(target=self._run, name="pages", daemon=True)
+
+    # --- beside the watcher --------------------------------------------------------------
+
+    def begin(self, watcher: Watcher) -> None:
+        self.watcher = watcher
+        self.redact = watcher.store.redact
+        self.pages = Pages(self.redact)
+        self.histories = Histories(watcher.store)
+        self.journal = self.workplace.journal
+        if self._listen:
+            self._listen.begin(watcher)
+            self._say(f"the status page is at {self._listen.url}")
+            if not self._listen.address.loopback:
+                self._say("everybody who reaches this address can read it", kind="warning")
+        self._due.set()
+        self._thread.start()
+
+    def ticked(self, now: datetime) -> None:  # noqa: ARG002 - the page has a clock of its own
+        self._due.set()
+
+    def end(self) -> None:
+        self._ending.set()
+        self._due.set()
+        self._thread.join(10)
+        self._attempt()  # what came last is on the page that stays
+        if self._listen:
+            self._listen.end()
+
+    def _run(self) -> None:
+        while not self._ending.is_set():
+            self._due.wait(HEARTBEAT)
+            self._due.clear()
+            began = time.monotonic()
+            self._attempt()
+            spent = time.monotonic() - began
+            self._ending.wait(min(MOST, max(LEAST, SHARE * spent)))
+
+    def _attempt(self) -> None:
+        try:
+            self.publish(self.watcher.clock.now().timestamp())
+            self._trouble = ""
+        except BackoutError as error:
+            self._complain(error.what)
+        except Exception as error:  # noqa: BLE001 - a page that breaks must not end the watching
+            self._complain(f"{type(error).__name__}: {error}")
+
+    def _complain(self, words: str) -> None:
+        if words != self._trouble:
+            self._trouble = words
+            self._say(f"the status page cannot be written: {words}", kind="warning")
+
+    def _say(self, text: str, kind: str = "note") -> None:
+        self.screen.listen(Event(self.watcher.clock.now(), kind, self.redact(text)))
+
+    # --- publishing ----------------------------------------------------------------------
+
+    def publish(self, now: float) -> None:
+        """Write everything as it is. Raises BackoutError when it cannot be written."""
+        fresh = self.histories.refresh(now)
+        watched = [self._watched(watched, now) for watched in list(self.watcher.targets.values())]
+        unwell = self.watcher.unwell(now)
+        if not unwell.get(""):
+            words = [f"{name}: {each}" for name in unwell for each in unwell[name]]
+            view = views.status_view(watched, now=now, stale_after=STALE_AFTER, unwell=words)
+            self._write_runs(watched, now)
+            self.site.write(self.pages.status(view))
+        if self._listen:
+            self._listen.update(watched, fresh, self.journal.outcomes(), now)
+
+    def _watched(self, watched: WatchedTarget, now: float) -> Watched:
+        store, ledger = self.watcher.store, self._ledger(watched.name)
+        silences = [
+            f"{check or 'all of it'} until {utc(until)} by {by}"
+            for target, check, until, by in store.silences(now)
+            if target == watched.name
+        ]
+        return Watched(
+            name=watched.name,
+            histories=tuple(self._history(watched.target, spot) for spot in self._spots(watched)),
+            incidents=(
+                *store.incidents(watched.name, open=True),
+                *resolved_lately(store, watched.name, now),
+            ),
+            releases=ledger.releases,
+            runs=ledger.runs,
+            silenced="; ".join(silences),
+        )
+
+    def _spots(self, watched: WatchedTarget) -> list[CheckKey]:
+        """In the inventory's order: what is looked at, and what was seen to follow from that."""
+        checks, hosts = list(watched.target.checks), ["", *watched.target.hosts]
+        known = {spot for spot in self.histories.last if spot.target == watched.name}
+        found = [s for s in known | set(watched.roots) if s.check in checks and s.host in hosts]
+        return sorted(found, key=lambda s: (checks.index(s.check), hosts.index(s.host)))
+
+    def _history(self, target: Target, spot: CheckKey) -> History:
+        check = target.checks[spot.check]
+        return History(
+            spot,
+            self.histories.last.get(spot),
+            self.histories.days.get(spot, {}),
+            self.histories.hours.get(spot, {}),
+            self.histories.minutes(spot),
+            rhythm=_rhythm(target, spot.check),
+            expect=check.expect,
+        )
+
+    # --- runs ----------------------------------------------------------------------------
+
+    def _ledger(self, target: str) -> Ledger:
+        """The target's releases and runs; read again when the journal has changed."""
+        path = self.journal.path
+        signature = tuple(map(_signature, (path, Path(f"{path}-wal"))))
+        known = self._ledgers.get(target)
+        if known is None or known[0] != signature:
+            known = self._ledgers[target] = (signature, Ledger.of(self.journal, target))
+        return known[1]
+
+    def _write_runs(self, watched: Iterable[Watched], now: float) -> None:
+        """The pages of runs that are new, have ended, or go on."""
+        shown = [ran for each in watched for ran in each.runs]
+        for ran in shown:
+            ended = str(ran.outcome)
+            if ran.outcome is None or self._written.get(ran.run) != ended:
+                self.site.write_run(ran.run, self.pages.run(self._run_view(ran, now)))
+                self._written[ran.run] = ended
+        self.site.keep(ran.run for ran in shown)
+
+    def _run_view(self, ran: Ran, now: float) -> RunView:
+        report = Inspection(self.workplace, self.screen, {"run": ran.run}).show().data
+        facts = tuple(
+            Fact(record.kind, record.key, record.at.timestamp(), record.body)
+            for record in self.journal.recall(ran.run)
+        )
+        sentence = outcome_text(report)
+        if ran.outcome is None:
+            sentence = f"{ran.verb.capitalize()} of {report['target']} has not ended."
+        return run_view(report, facts, sentence, now=now)
+
+
+def _rhythm(target: Target, name: str) -> str:
+    leaders = [check.name for check in target.checks.values() if name in check.then]
+    if leaders:
+        return f"after {' and '.join(leaders)}"
+    check = target.checks[name]
+    if check.cron:
+        return f"cron {check.cron} ({target.timezone})"
+    return f"every {duration(check.every or EVERY).replace('m00s', 'm')}"
+
+
+def _signature(path: Path) -> tuple[int, int]:
+    try:
+        seen = path.stat()
+    except OSError:
+        return (0, 0)
+    return (seen.st_mtime_ns, seen.st_size)
+
+
+def companions(
+    workplace: Workplace, screen: Screen, words: Mapping[str, Any]
+) -> tuple[Publisher, ...]:
+    """What lives beside `watch`. Raises Mistakes and Refused for what cannot be listened on."""
+    page = words.get("page")
+    directory = (workplace.started_in / page if page else workplace.state / "status").absolute()
+    listen = Listen(directory, words) if words.get("listen") else None
+    return (Publisher(workplace, screen, directory, listen),)

@@ -1,0 +1,141 @@
+"""What a turn of the watcher makes of the looks that came back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from backout.checks import drift
+from backout.model import CheckKey, Finding, Incident, Sample, Verdict
+from backout.ports import HealthChange
+from backout.watch import alerts
+from backout.watch.alerts import Policy, Streak, Transition
+from backout.watch.schedule import Rhythm
+from backout.watch.watched import Looked, WatchedTarget
+
+if TYPE_CHECKING:
+    from backout.watch.watcher import Watcher
+
+
+@dataclass(slots=True)
+class Turn:
+    """What a turn makes of the looks that came back: nothing of it counts until it is written."""
+
+    watcher: Watcher
+    streaks: dict[CheckKey, Streak] = field(default_factory=dict)
+    memory: dict[CheckKey, Mapping[str, Any]] = field(default_factory=dict)
+    latest: dict[CheckKey, Finding] = field(default_factory=dict)
+    said: list[tuple[str, bool]] = field(default_factory=list)
+    doubtful: list[tuple[CheckKey, Policy, Rhythm]] = field(default_factory=list)
+    posted: bool = False
+
+    def take(self, change: HealthChange, looked: Looked) -> None:
+        blocked = looked.watched.blocked(looked.findings)
+        for finding in looked.findings:
+            if finding.check in looked.watched.target.checks:
+                self._one(change, looked, finding, counts=finding.check not in blocked)
+
+    def _one(self, change: HealthChange, looked: Looked, finding: Finding, *, counts: bool) -> None:
+        watched, at = looked.watched, looked.at
+        spot = CheckKey(watched.name, finding.check, finding.host or "")
+        check = watched.target.checks[finding.check]
+        policy = Policy.of_check(check)
+        finding = self._held_against_snapshot(change, watched, spot, finding, at)
+        streak = self.streaks.get(spot) or self.watcher.streaks.get(spot) or Streak()
+        transition: Transition | None = None
+        if counts:
+            streak, transition = alerts.weigh(streak, finding.verdict, at, policy)
+        self.streaks[spot] = streak
+        self.latest[spot] = replace(finding, facts={}, saved={})
+        sample = Sample(
+            spot, at, finding.verdict, finding.elapsed_ms, finding.queued_ms, _reason(finding)
+        )
+        change.look(
+            sample,
+            streak.record(),
+            memory=self._remember(watched, spot),
+            tick=looked.due if spot == looked.spot else None,
+        )
+        if transition is not None:
+            self._flip(change, watched, spot, finding, transition, policy, at)
+        if spot == looked.spot and (entry := self.watcher.timetable.entries.get(spot)):
+            self.doubtful.append((spot, policy, entry.rhythm))
+
+    def _remember(self, watched: WatchedTarget, spot: CheckKey) -> Mapping[str, Any] | None:
+        memory = watched.memory(spot.key)
+        if memory == self.watcher.remembered(spot):
+            return None
+        self.memory[spot] = memory
+        return memory
+
+    def _held_against_snapshot(
+        self,
+        change: HealthChange,
+        watched: WatchedTarget,
+        spot: CheckKey,
+        finding: Finding,
+        at: float,
+    ) -> Finding:
+        """Drift since the last known-good release is a failure."""
+        deployed = watched.news.deployed
+        if drift.FACT not in finding.facts:
+            return finding
+        release = deployed.release.number if deployed and deployed.known_good else 0
+        reference = self.watcher.store.snapshot(spot)
+        if reference is None or reference[0] != release:
+            if finding.verdict is Verdict.PASS:
+                change.snapshot(spot, release, at, finding.facts[drift.FACT])
+            return finding
+        return drift.judged(finding, release, reference)
+
+    def _flip(
+        self,
+        change: HealthChange,
+        watched: WatchedTarget,
+        spot: CheckKey,
+        finding: Finding,
+        transition: Transition,
+        policy: Policy,
+        at: float,
+    ) -> None:
+        streak, incident = self.streaks[spot], change.incident(spot)
+        check = watched.target.checks[spot.check]
+        if transition.kind == "resolve":
+            if incident is not None:
+                change.resolve(incident.id, at)
+                if incident.told is not None:
+                    self.posted |= bool(
+                        self.watcher.messages.tell(change, watched, incident, "resolve", at)
+                    )
+            self.said.append((f"{spot} is healthy again", False))
+            return
+        seen = alerts.evidence(finding, check, streak.bad)
+        if incident is None:
+            incident = Incident(spot, transition.ill, transition.since, at, seen)
+            incident = replace(incident, id=change.open(incident))
+        else:
+            change.worsen(incident.id, transition.ill, seen)
+            incident = replace(incident, kind=transition.ill, evidence=seen)
+        self.said.append((f"{alerts.title(incident, transition.kind)}: {finding.reason}", True))
+        if not change.silenced(spot, at):
+            flaps = alerts.flapping(streak, policy)
+            self.posted |= bool(
+                self.watcher.messages.tell(change, watched, incident, transition.kind, at, flaps)
+            )
+
+    def _tell(
+        self,
+        change: HealthChange,
+        watched: WatchedTarget,
+        incident: Incident,
+        kind: str,
+        at: float,
+        more: str = "",
+    ) -> None:
+        told = self.watcher.messages.tell(change, watched, incident, kind, at, more)
+        self.posted = self.posted or bool(told)
+
+
+def _reason(finding: Finding) -> str:
+    return "" if finding.verdict is Verdict.PASS else finding.reason

@@ -1,0 +1,76 @@
+"""One target as it is watched, and what is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from backout.model import CheckKey, Finding, Target, Verdict
+from backout.watch.bake import Deployed
+from backout.watch.schedule import Rhythm
+
+
+@dataclass(frozen=True, slots=True)
+class TargetState:
+    """What the journal says of a target."""
+
+    held: str = ""
+    """Which run holds it, in words; empty while it is free."""
+    deployed: Deployed | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """A look that came back."""
+
+    watched: WatchedTarget
+    spot: CheckKey
+    due: float
+    at: float
+    findings: tuple[Finding, ...]
+
+
+@dataclass(slots=True)
+class WatchedTarget:
+    """One target as it is watched, until its inventory changes."""
+
+    target: Target
+    roots: tuple[CheckKey, ...]
+    look: Callable[[CheckKey, Deployed | None], tuple[Finding, ...]]
+    """Look at a spot, from any thread. Raises nothing."""
+    destinations: tuple[str, ...] = ()
+    memory: Callable[[str], Mapping[str, Any]] = lambda _: {}
+    """What the probe of a finding's key wants to find again."""
+    close: Callable[[], None] = lambda: None
+    news: TargetState = field(default_factory=TargetState)
+    baking: bool = False
+    skipped: int = 0
+    running: int = 0
+    retired: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.target.name
+
+    def rhythms(self) -> dict[CheckKey, Rhythm]:
+        """When each spot is due; more often while baking."""
+        checks, zone = self.target.checks, self.target.timezone
+        rhythms = {s: Rhythm.of(str(s), checks[s.check], zone) for s in self.roots}
+        if self.baking and self.target.bake:
+            every = self.target.bake.every
+            for spot, rhythm in rhythms.items():
+                if rhythm.cron or rhythm.every > every:
+                    rhythms[spot] = Rhythm(str(spot), every)
+        return rhythms
+
+    def blocked(self, findings: Sequence[Finding]) -> frozenset[str]:
+        """The checks that were not looked at, because one that leads to them did not pass."""
+        blocked: set[str] = set()
+        ahead = [f.check for f in findings if f.verdict is not Verdict.PASS]
+        while ahead:
+            check = self.target.checks.get(ahead.pop())
+            new = set(check.then) - blocked if check else set()
+            blocked |= new
+            ahead += new
+        return frozenset(blocked)

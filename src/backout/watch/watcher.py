@@ -1,0 +1,397 @@
+"""The watcher: looks when looks are due, weighs what comes back, writes it down, tells it.
+
+One thread decides and writes (`turn`); looks are made by others and come back through a queue.
+What a turn makes of the looks that came back is one transaction: when it cannot be written it did
+not happen, and is tried again with the next turn.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from typing import Any, Protocol
+
+from backout.errors import Unwritten
+from backout.model import CheckKey, Finding, Target, duration
+from backout.ports import Clock, HealthStore
+from backout.watch import alerts, schedule
+from backout.watch.alerts import Streak
+from backout.watch.baking import Baking, Revert
+from backout.watch.bookkeeping import Turn
+from backout.watch.messages import REMIND_EVERY, Messages
+from backout.watch.schedule import Tick, Timetable
+from backout.watch.watched import Looked, TargetState, WatchedTarget
+from backout.watch.words import count, utc
+
+JUMP = 5.0
+"""When the clock goes this much faster or slower than time passes, it was set."""
+NEWS_EVERY = 0.5
+SOON = 30.0
+"""Within so many seconds from the start everything is looked at once."""
+PING_EVERY = 60.0
+LONGEST_WAIT = 1.0
+KEPT = 20_000
+"""So many looks are kept in memory while they cannot be written."""
+STUCK = 60.0
+"""When the watcher has not turned for so long, it is not well."""
+
+
+class Companion(Protocol):
+    """Something that lives beside the watcher, such as its web server."""
+
+    def begin(self, watcher: Watcher) -> None:
+        """The watcher is about to start; its store and `health` may be read from any thread."""
+
+    def ticked(self, now: datetime) -> None:
+        """New looks are written. From the watcher's own thread: be quick."""
+
+    def end(self) -> None:
+        """The watcher has stopped."""
+
+
+class Watcher:
+    """Watches some targets; see `turn`."""
+
+    def __init__(
+        self,
+        store: HealthStore,
+        clock: Clock,
+        *,
+        submit: Callable[[Callable[[], None]], object],
+        news: Callable[[Target], TargetState] = lambda _: TargetState(),
+        said: Callable[[str, bool], None] = lambda _text, _warning: None,
+        ping: Callable[[WatchedTarget, str], None] = lambda _ward, _failed: None,
+        revert: Revert | None = None,
+        wake: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`submit` has something done elsewhere; `ping` tells a target's dead-man's switch;
+        `revert` reverts a deploy and says how that ended; `wake` wakes the sender."""
+        self.store = store
+        self.clock = clock
+        self.targets: dict[str, WatchedTarget] = {}
+        self.timetable: Timetable[CheckKey] = Timetable()
+        self.streaks: dict[CheckKey, Streak] = {}
+        self.done: dict[CheckKey, float] = {}
+        self.trouble = ""
+        """Why nothing can be written at the moment; empty when all is well."""
+        self.companions: list[Companion] = []
+        self._submit = submit
+        self._news = news
+        self._said = said
+        self._ping = ping
+        self._back: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._unwritten: list[Looked] = []
+        self._memory: dict[CheckKey, Mapping[str, Any]] = {}
+        self._latest: dict[CheckKey, Finding] = {}
+        self._overlapping: set[CheckKey] = set()
+        self._turns: dict[str, float] = {}
+        now, elapsed = clock.now().timestamp(), clock.monotonic()
+        self._clock_read = (now, elapsed)
+        self._began = now
+        self._turned = elapsed
+        self._hour = int(now // 3600)
+        self.messages = Messages(self, wake)
+        self.baking = Baking(self, revert)
+        self._wake = wake
+        self._recall()
+
+    def _recall(self) -> None:
+        for spot, (streak, memory, tick) in self.store.streaks().items():
+            self.streaks[spot] = Streak.of(streak)
+            self._memory[spot] = memory
+            if tick is not None:
+                self.done[spot] = tick
+
+    # --- what is watched -----------------------------------------------------------------
+
+    def watch(self, watched: WatchedTarget) -> None:
+        """Watch a target, or watch it by its new inventory."""
+        old = self.targets.get(watched.name)
+        if old is not None:
+            watched.news, watched.baking, watched.skipped = old.news, old.baking, old.skipped
+            self._retire(old)
+        self.targets[watched.name] = watched
+        self._plan()
+
+    def forget(self, name: str) -> None:
+        """Watch a target no longer."""
+        self._retire(self.targets.pop(name))
+        self._plan()
+
+    def remembered(self, spot: CheckKey) -> Mapping[str, Any]:
+        """What a probe left to be found again."""
+        return self._memory.get(spot, {})
+
+    def _retire(self, watched: WatchedTarget) -> None:
+        watched.retired = True
+        if not watched.running:
+            watched.close()
+
+    def _plan(self) -> None:
+        now = self.clock.now().timestamp()
+        rhythms = {s: r for watched in self.targets.values() for s, r in watched.rhythms().items()}
+        fresh = rhythms.keys() - self.timetable.entries.keys()
+        self.timetable.plan(rhythms, now)
+        for spot in fresh:
+            rhythm = rhythms[spot]
+            if not rhythm.cron and now - self.done.get(spot, 0.0) > rhythm.every:
+                soon = min(rhythm.every, SOON) * schedule.share(spot)
+                self.timetable.hasten(spot, now + soon)
+
+    # --- turning -------------------------------------------------------------------------
+
+    def call(self, do: Callable[[], None]) -> None:
+        """Have something done in the watcher's own thread, soon."""
+        self._back.put(do)
+
+    def wait(self, seconds: float) -> None:
+        """Until something comes back, or so long."""
+        try:
+            do = self._back.get(timeout=max(0.0, seconds))
+        except queue.Empty:
+            return
+        do()
+
+    def turn(self) -> float:
+        """Do all that is to be done now; returns in how many seconds there is more."""
+        now, self._turned = self.clock.now().timestamp(), self.clock.monotonic()
+        self._mind_the_clock(now)
+        if self._is_time("news", NEWS_EVERY):
+            self._read_news(now)
+        self.write()
+        self._start_due(now)
+        if self._is_time("remind", REMIND_EVERY):
+            self.attempt(self.messages.remind)
+        if self._hour != int(now // 3600):
+            self.attempt(self._keep_small)
+        if self._is_time("ping", PING_EVERY):
+            self._tell_switches(now)
+        return self._pause()
+
+    def look_once(self, spots: Sequence[CheckKey] | None = None) -> None:
+        """Begin a look at every spot, or at these, whatever their schedule says."""
+        now = self.clock.now().timestamp()
+        for spot in self.timetable.entries if spots is None else spots:
+            watched = self.targets[spot.target]
+            if not watched.news.held:
+                self._begin(watched, Tick(spot, now))
+
+    def write(self) -> None:
+        """Write down what came back, and start nothing."""
+        while not self._back.empty():
+            self._back.get()()
+        self._take_in()
+
+    def latest(self, target: str) -> tuple[Finding, ...]:
+        """What the last look at each spot of a target found, as far as this process looked."""
+        return tuple(f for spot, f in self._latest.items() if spot.target == target)
+
+    @property
+    def busy(self) -> int:
+        """How many looks are under way or not written yet."""
+        return sum(watched.running for watched in self.targets.values()) + len(self._unwritten)
+
+    def _pause(self) -> float:
+        if not self._back.empty():
+            return 0.0
+        following = self.timetable.next()
+        now = self.clock.now().timestamp()
+        wanted = LONGEST_WAIT if following is None else following - now
+        return max(0.0, min(LONGEST_WAIT, wanted))
+
+    def _is_time(self, what: str, every: float) -> bool:
+        now = self.clock.monotonic()
+        if what in self._turns and now - self._turns[what] < every:
+            return False
+        self._turns[what] = now
+        return True
+
+    def _mind_the_clock(self, now: float) -> None:
+        before, then = self._clock_read
+        elapsed = self.clock.monotonic()
+        self._clock_read = (now, elapsed)
+        jump = (now - before) - (elapsed - then)
+        if abs(jump) < JUMP:
+            return
+        way = "forward" if jump > 0 else "back"
+        self.say(f"the clock went {way} by {duration(abs(jump))}: the schedule is kept by it")
+        if jump < 0:
+            self.timetable.replan(now)
+            self.done = {spot: min(at, now) for spot, at in self.done.items()}
+
+    # --- looking -------------------------------------------------------------------------
+
+    def _start_due(self, now: float) -> None:
+        missed: dict[str, int] = {}
+        for tick in self.timetable.take(now):
+            watched = self.targets[tick.key.target]
+            if watched.news.held:
+                watched.skipped += 1 + tick.missed
+                self._let_go(tick)
+                continue
+            lost = tick.missed + tick.late
+            if lost:
+                missed[watched.name] = missed.get(watched.name, 0) + lost
+            self._mind_overlap(tick)
+            if tick.runs:
+                self._begin(watched, tick)
+        for name, lost in missed.items():
+            self.say(f"{name}: {count(lost, 'look')} missed and skipped: nobody was there to look")
+
+    def _let_go(self, tick: Tick[CheckKey]) -> None:
+        if tick.runs:
+            self.timetable.ended(tick.key)
+        self.done[tick.key] = tick.due
+
+    def _mind_overlap(self, tick: Tick[CheckKey]) -> None:
+        if tick.overlapped and tick.key not in self._overlapping:
+            self.say(f"{tick.key} still runs when it is due again: skipped until it ends")
+            self._overlapping.add(tick.key)
+        elif tick.runs:
+            self._overlapping.discard(tick.key)
+
+    def _begin(self, watched: WatchedTarget, tick: Tick[CheckKey]) -> None:
+        watched.running += 1
+        deployed = watched.news.deployed
+        due = self.clock.monotonic()
+
+        def look() -> None:
+            queued = (self.clock.monotonic() - due) * 1000
+            first, *rest = watched.look(tick.key, deployed)
+            findings = (replace(first, queued_ms=queued), *rest)
+            at = self.clock.now().timestamp()
+            looked = Looked(watched, tick.key, tick.due, at, findings)
+            self.call(lambda: self._came_back(looked))
+
+        self._submit(look)
+
+    def _came_back(self, looked: Looked) -> None:
+        looked.watched.running -= 1
+        self.timetable.ended(looked.spot)
+        self.done[looked.spot] = looked.at
+        if looked.watched.retired:
+            if not looked.watched.running:
+                looked.watched.close()
+            return
+        self._unwritten.append(looked)
+
+    # --- what came back ------------------------------------------------------------------
+
+    def _take_in(self) -> None:
+        if not self._unwritten:
+            return
+        if not self.attempt(self._write_looks):
+            lost = len(self._unwritten) - KEPT
+            if lost > 0:
+                del self._unwritten[:lost]
+                self.say(f"{count(lost, 'look')} could not be kept", warning=True)
+            return
+        self._unwritten.clear()
+        if self.trouble:
+            self.say("it can be written again")
+            self.trouble = ""
+        for watched in self.targets.values():
+            self.baking.consider(watched)
+        for companion in self.companions:
+            companion.ticked(self.clock.now())
+
+    def _write_looks(self) -> None:
+        """All of them and whatever follows from them, or nothing."""
+        turn = Turn(self)
+        with self.store.write() as change:
+            for looked in self._unwritten:
+                turn.take(change, looked)
+        self.streaks.update(turn.streaks)
+        self._memory.update(turn.memory)
+        self._latest.update(turn.latest)
+        for text, warning in turn.said:
+            self.say(text, warning=warning)
+        if turn.posted:
+            self._wake()
+        for spot, policy, rhythm in turn.doubtful:
+            if alerts.in_doubt(self.streaks[spot], policy):
+                self.timetable.hasten(spot, self.done[spot] + rhythm.quick())
+
+    def attempt(self, write: Callable[[], None]) -> bool:
+        """Whether it could be written; why not is said once."""
+        try:
+            write()
+        except Unwritten as error:
+            if not self.trouble:
+                self.say(f"nothing can be written, going on: {error.what}", warning=True)
+            self.trouble = error.what
+            return False
+        return True
+
+    # --- deploys -------------------------------------------------------------------------
+
+    def _read_news(self, now: float) -> None:
+        for watched in self.targets.values():
+            before, watched.news = watched.news, self._news(watched.target)
+            self._say_held(watched, before.held)
+            if self.baking.mind(watched, now):
+                self._plan()
+            self.baking.consider(watched)
+
+    def _say_held(self, watched: WatchedTarget, before: str) -> None:
+        held = watched.news.held
+        if held and not before:
+            self.say(f"{watched.name}: {held} holds it: its checks wait")
+        elif before and not held:
+            self.say(f"{watched.name} is free again: {count(watched.skipped, 'look')} skipped")
+            watched.skipped = 0
+
+    # --- the rest ------------------------------------------------------------------------
+
+    def _keep_small(self) -> None:
+        now = self.clock.now().timestamp()
+        self.store.roll_up(now)
+        self._hour = int(now // 3600)
+
+    def _tell_switches(self, now: float) -> None:
+        switched = [watched for watched in self.targets.values() if watched.target.deadman]
+        unwell = self.unwell(now) if switched else {}
+        for watched in switched:
+            words = "; ".join([*unwell.get("", ()), *unwell.get(watched.name, ())])
+            self._submit(partial(self._ping, watched, words))
+
+    def unwell(self, now: float) -> dict[str, list[str]]:
+        """What is wrong with the watching itself, by target; what concerns all under ''."""
+        found: dict[str, list[str]] = {}
+        if self.trouble:
+            found.setdefault("", []).append(f"nothing can be written: {self.trouble}")
+        since = self.clock.monotonic() - self._turned
+        if since > STUCK:
+            found.setdefault("", []).append(f"the watcher has not turned for {duration(since)}")
+        for spot, entry in list(self.timetable.entries.items()):
+            watched = self.targets.get(spot.target)
+            if watched is None or watched.news.held:
+                continue
+            last = max(self.done.get(spot, 0.0), self._began)
+            allowance = schedule.LATE + watched.target.checks[spot.check].timeout
+            if schedule.overdue(entry.rhythm, last, now, allowance):
+                found.setdefault(spot.target, []).append(f"{spot.key} is overdue since {utc(last)}")
+        return found
+
+    def health(self) -> dict[str, Any]:
+        """The watcher's own health, for `/health`; from any thread."""
+        unwell = self.unwell(self.clock.now().timestamp())
+        reasons = [
+            f"{name}: {words}" if name else words
+            for name, several in unwell.items()
+            for words in several
+        ]
+        return {
+            "status": "overdue" if reasons else "ok",
+            "reasons": reasons,
+            "targets": sorted(self.targets),
+            "checks": len(self.timetable.entries),
+            "held": {w.name: w.news.held for w in self.targets.values() if w.news.held},
+        }
+
+    def say(self, text: str, *, warning: bool = False) -> None:
+        """A line on the screen."""
+        self._said(text, warning)
