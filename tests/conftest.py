@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
+from support.changed import changed, reached
 from support.dockerd import DockerEngine
 from support.git_origin import GitOrigin
 from support.heroku import HerokuStandIn
@@ -15,6 +17,7 @@ from support.postgres import Postgres
 from support.scratch import scratch
 from support.sshd import SshdBed
 from support.systemd_host import SystemdBed
+from support.tiers import LIMIT, quick
 
 LONGEST_FIRST = (
     "test_userconcert_story",
@@ -28,10 +31,44 @@ LONGEST_FIRST = (
 )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="only tests that start no real part")
+    parser.addoption(
+        "--changed", action="store_true", help="only what an uncommitted change reaches"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """No worker is left alone at the end with a file that takes minutes."""
     rank = {name: number for number, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
+    if config.getoption("--quick"):
+        _keep(config, items, [item for item in items if quick(item)])
+    if config.getoption("--changed"):
+        files = reached(changed())
+        _keep(config, items, [item for item in items if item.path in files])
+
+
+def _keep(config: pytest.Config, items: list[pytest.Item], kept: list[pytest.Item]) -> None:
+    left_out = set(items) - set(kept)
+    config.hook.pytest_deselected(items=[item for item in items if item in left_out])
+    items[:] = kept
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """A quick test that is not quick fails in the quick tier."""
+    begun = time.process_time()
+    result = yield
+    took = time.process_time() - begun
+    if item.config.getoption("--quick") and took > LIMIT:
+        pytest.fail(f"{took:.1f} s of processor time: a quick test takes {LIMIT:.0f} s at most")
+    return result
+
+
+@pytest.fixture
+def unhurried() -> None:
+    """The test takes its time, and is told in whole runs only."""
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from support.tools import program
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -21,3 +23,31 @@ def test_the_tools_find_nothing(words: tuple[str, ...]) -> None:
         [sys.executable, "-m", *words], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_shell_programs_are_clean() -> None:
+    done = subprocess.run(
+        [program("shellcheck"), *_shell_programs()],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _shell_programs() -> list[str]:
+    """Every tracked file that a shell would run."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split("\0")
+    return [name for name in listed if name and _is_shell(ROOT / name)]
+
+
+def _is_shell(path: Path) -> bool:
+    if path.suffix == ".sh":
+        return True
+    if path.suffix or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.readline().strip() in (b"#!/bin/sh", b"#!/bin/bash", b"#!/usr/bin/env bash")

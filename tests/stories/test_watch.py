@@ -31,6 +31,7 @@ def directory(tmp_path: Path) -> Iterator[Path]:
         yield Path(name)
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_two_weeks_tick_by_tick_alert_by_alert_and_hour_by_hour(directory: Path) -> None:
     """Over the end of daylight saving, with one outage that is long and one that is short."""
     start = datetime(2024, 10, 20, tzinfo=UTC)

@@ -851,6 +851,7 @@ _shapes = st.recursive(
 )
 
 
+@pytest.mark.usefixtures("unhurried")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.dictionaries(_keys, _shapes, max_size=6))
 def test_any_shape_of_file_is_nouns_or_mistakes(project: Path, data: dict[str, Any]) -> None:

@@ -652,6 +652,7 @@ lives = st.lists(
 )
 
 
+@pytest.mark.usefixtures("unhurried")
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(drawn=drawn_steps, lives=lives)
 def test_after_any_crashes_each_effect_is_there_once_or_undone(
