@@ -54,9 +54,16 @@ class Project:
     def runbook(self, name: str, data: Mapping[str, Any]) -> Path:
         return self._write("runbooks", name, data)
 
-    def say(self, *words: str, env: Mapping[str, str] | None = None, timeout: float = 120) -> Said:
-        """Run `backout WORDS` to its end."""
-        return Said(*warm.run(words, self.directory, {**self.env, **(env or {})}, timeout))
+    def say(
+        self,
+        *words: str,
+        env: Mapping[str, str] | None = None,
+        timeout: float = 120,
+        within: str = ".",
+    ) -> Said:
+        """Run `backout WORDS` to its end, in a directory of the project."""
+        directory = self.directory / within
+        return Said(*warm.run(words, directory, {**self.env, **(env or {})}, timeout))
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Begin `backout WORDS`, for a test that interrupts it."""
@@ -72,5 +79,6 @@ class Project:
 
     def _write(self, folder: str, name: str, data: Mapping[str, Any]) -> Path:
         path = self.directory / folder / f"{name}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(yaml.safe_dump(dict(data), sort_keys=False))
         return path

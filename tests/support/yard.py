@@ -58,6 +58,10 @@ class Yard:
     def inventory(self, **changes: Any) -> None:
         """Write the inventory, with these changes on top of the earlier ones."""
         self.changes |= changes
+        self.project.inventory("prod", {**self.plain(), **self.changes})
+
+    def plain(self) -> dict[str, Any]:
+        """The inventory without any change."""
         reach: dict[str, Any] = {"hosts": HERE}
         if self.bed is not None:
             reach = {
@@ -66,9 +70,7 @@ class Yard:
             }
         there = {"command": "true", "expect": ["exit_code == 0"]}
         rollout = {"batches": [1, "100%"], "soak": "100ms"}
-        self.project.inventory(
-            "prod", {**reach, "rollout": rollout, "checks": {"there": there}, **self.changes}
-        )
+        return {**reach, "rollout": rollout, "checks": {"there": there}}
 
     def runbook(self, *steps: dict[str, Any], name: str = "deploy", **keys: Any) -> None:
         settle = keys.pop("settle", [{"name": "Prove it", "verify": "all"}])

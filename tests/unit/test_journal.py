@@ -63,6 +63,63 @@ def rolled_back(journal: SqliteJournal, id: str, to: int) -> None:
     closed(journal, id)
 
 
+# --- before a target was its path ------------------------------------------------------------
+
+
+def test_each_run_of_an_older_journal_finds_the_target_of_its_own_file(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two inventories of one stem shared a ledger; a rollback of one went back in the other."""
+    runs = (
+        ("s1", "inventories/staging/api.yaml", 0),
+        ("p1", "inventories/prod/api.yml", 0),
+        ("s2", "sub/../inventories/staging/api.yaml", 0),
+        ("p2", "/srv/project/inventories/prod/api.yml", 0),
+        ("back", "", 2),
+        ("o1", "ops/api.yaml", 0),
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "MIGRATIONS", module.MIGRATIONS[:1])
+        with SqliteJournal(path, str) as journal:
+            for id, file, to in runs:
+                plan = {"undoing": ["p2"]} if to else {"target": {"name": "api", "file": file}}
+                journal.open_run(id, "api", "rollback" if to else "deploy", "x", plan, "a", NOW, {})
+                journal.begin(id, "k", {})
+                release = None if to else Release(journal.next_number("api"), id)
+                journal.finish(id, "succeeded", {}, release=release, restored=to or None)
+                closed(journal, id)
+            released(journal, "plain", "abc")
+    with SqliteJournal(path, str) as journal:
+        targets = {run.id: run.target for run in journal.runs(limit=9)}
+        numbers = {
+            name: [row.number for row in journal.releases(name)]
+            for name in ("staging/api", "prod/api", "./ops/api", "api", "prod")
+        }
+        following = [journal.next_number(name) for name in ("staging/api", "prod/api", "prod")]
+        kept = journal._db.execute("SELECT count(*) FROM sqlite_master WHERE type = 'trigger'")
+        assert kept.fetchone()[0] == 9
+        with pytest.raises(BackoutError, match="append-only"):
+            journal._append(lambda db: db.execute("UPDATE ledger SET number = 9"))
+
+    assert targets == {
+        "s1": "staging/api",
+        "p1": "prod/api",
+        "s2": "staging/api",
+        "p2": "prod/api",
+        "back": "prod/api",
+        "o1": "./ops/api",
+        "plain": "prod",
+    }
+    assert numbers == {
+        "staging/api": [3, 1],
+        "prod/api": [4, 2],
+        "./ops/api": [5],
+        "api": [],
+        "prod": [1],
+    }
+    assert following == [6, 6, 2]
+
+
 # --- runs ----------------------------------------------------------------------------------
 
 
@@ -461,7 +518,7 @@ def test_an_older_journal_is_migrated_and_keeps_its_runs(
         assert journal.run("r1").open
         version = journal._db.execute("PRAGMA user_version").fetchone()[0]
 
-    assert version == 2
+    assert version == len(module.MIGRATIONS)
 
 
 def test_a_migration_that_fails_half_way_changes_nothing(

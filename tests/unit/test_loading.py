@@ -14,8 +14,18 @@ from pydantic import Field
 
 from backout import probes, restarters, steps
 from backout.config import loading, yaml_tree
+from backout.config.files import name_of
 from backout.errors import Mistake, Mistakes
-from backout.model import Duration, NoOptions, Options, Runbook, Target, TemplateText
+from backout.model import (
+    Duration,
+    Host,
+    NoOptions,
+    Options,
+    Runbook,
+    Source,
+    Target,
+    TemplateText,
+)
 from backout.registry import Table, Tables
 
 
@@ -759,6 +769,85 @@ def test_an_unknown_name_is_a_mistake(project: Path, name: str) -> None:
 def test_an_unknown_name_says_what_is_there(project: Path) -> None:
     with pytest.raises(Mistakes, match=r"did you mean 'prod'\? \(it has: prod\)"):
         loading.resolve("prd", project / "inventories")
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("inventories/prod.yaml", "prod"),
+        ("inventories/eu/api.yml", "eu/api"),
+        ("sub/../inventories/eu/api.v2.yaml", "eu/api.v2"),
+        ("link/api.yaml", "eu/api"),
+        ("ops/prod.yaml", "./ops/prod"),
+        ("prod.yaml", "./prod"),
+        ("/etc/ops/prod.yaml", "/etc/ops/prod"),
+    ],
+)
+def test_the_name_of_a_file_is_its_path_and_leads_back_to_it(
+    project: Path, path: str, name: str
+) -> None:
+    for made in ("inventories/eu", "sub", "ops"):
+        (project / made).mkdir()
+    (project / "link").symlink_to("inventories/eu")
+    folder, file = project / "inventories", project / path
+    assert name_of(file, folder) == name
+    if file.is_relative_to(project):
+        file.write_text(INVENTORY)
+        assert loading.load_target(file, TABLES, project).name == name
+        found = loading.resolve(name, folder, project / "sub")
+        assert found.resolve() == file.resolve()
+
+
+def test_a_name_is_looked_up_before_a_file_of_that_path(project: Path) -> None:
+    for folder in ("inventories/eu", "eu"):
+        (project / folder).mkdir()
+        (project / folder / "api.yaml").write_text(INVENTORY)
+    found = loading.resolve("eu/api", project / "inventories", project)
+    assert found == project / "inventories/eu/api.yaml"
+    assert (
+        loading.resolve("eu/api.yaml", project / "inventories", project) == project / "eu/api.yaml"
+    )
+
+
+def test_inventories_below_are_linted_listed_and_extend_what_is_above(project: Path) -> None:
+    (project / "inventories/eu").mkdir()
+    (project / "inventories/.git").mkdir()
+    (project / "inventories/base.yaml").write_text("vars: {a: 1}\nchecks: {x: {http: '{{ q }}'}}")
+    (project / "inventories/eu/api.yaml").write_text("extends: base\nhosts: {web1: 7}")
+    (project / "inventories/.git/x.yaml").write_text("no: inventory")
+    places = {(mistake.file, mistake.path) for mistake in loading.lint(project, TABLES)}
+    assert ("inventories/eu/api.yaml", "hosts.web1") in places
+    assert not any(".git" in file for file, _ in places)
+    assert loading.targets(project / "inventories") == ["eu/api", "prod"]
+    assert loading.names(project / "inventories") == ["base", "eu/api", "prod"]
+
+
+def test_two_files_of_one_name_are_a_mistake(project: Path) -> None:
+    (project / "inventories/prod.yml").write_text(INVENTORY)
+    said = {(each.file, each.message) for each in loading.lint(project, TABLES)}
+    assert said == {
+        ("inventories/prod.yaml", "prod.yml beside it has the same name: keep one of them"),
+        ("inventories/prod.yml", "prod.yaml beside it has the same name: keep one of them"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "home"),
+    [
+        ("prod", ".backout/prod"),
+        ("eu/api", ".backout/eu+api"),
+        ("./ops/prod", ".backout/ops+prod"),
+        ("/home/ann/prod", ".backout/prod"),
+    ],
+)
+def test_each_target_has_a_folder_of_its_own_on_its_hosts(name: str, home: str) -> None:
+    host = Host(name="web1")
+    made = Target(name=name, hosts={"web1": host})
+    assert made.home_on(host) == home
+    assert made.renamed("new/name").home_on(host) == home
+    kept = Target(name=name, hosts={"web1": host}, source=Source(directory="/srv/x"))
+    assert kept.renamed("new/name").home_on(host) == "/srv/x/.backout"
+    assert kept.renamed("new/name").name == "new/name"
 
 
 def test_lint_finds_every_mistake_of_every_file(project: Path) -> None:

@@ -94,7 +94,7 @@ class Operation:
         with self._mine(target_name, row.id):
             if row.verb == "rollback":
                 return self._rollback_again(row, verb)
-            made = thaw(self.workplace, row.id, row.verb, row.plan)
+            made = thaw(self.workplace, row)
             return self._engaged(row, made, Engine.resume if verb == "resume" else Engine.abort)
 
     def _rollback_again(self, row: RunRow, verb: str) -> Answer:
@@ -250,14 +250,14 @@ class Operation:
                 f"run {only} is not the only one since release {to} of {name}",
                 next=f"invoke history --target {name}",
             )
-        plans = tuple(thaw(self.workplace, row.id, row.verb, row.plan) for row in runs)
+        plans = tuple(thaw(self.workplace, row) for row in runs)
         return Return(run, plans, to)
 
     def _return_of(self, row: RunRow) -> Return:
         """The rollback that the journal keeps."""
         journal = self.workplace.journal
         runs = tuple(journal.run(run) for run in row.plan["undoing"])
-        plans = tuple(thaw(self.workplace, run.id, run.verb, run.plan) for run in runs)
+        plans = tuple(thaw(self.workplace, run) for run in runs)
         return Return(row.id, plans, Release(**row.plan["to"]))
 
 
@@ -273,6 +273,7 @@ def load_pair(
         lambda: workplace.runbook_file(runbook_name),
         given,
         TABLES,
+        workplace.root,
     )
 
 
@@ -366,8 +367,8 @@ def leave(screen: Screen, target: str) -> None:
 def _named(workplace: Workplace, words: Words) -> str:
     """The target's name, also when its file is broken or gone: the journal knows it."""
     name = words.get("target") or os.environ.get("BACKOUT_TARGET")
-    if name and workplace.journal.open_run_of(Path(name).stem):
-        return Path(name).stem
+    if name and workplace.journal.open_run_of(workplace.target_name(name)):
+        return workplace.target_name(name)
     return workplace.target(name).name
 
 

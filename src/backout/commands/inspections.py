@@ -149,7 +149,8 @@ class Inspection:
 
     def history(self) -> Answer:
         name = self.words.get("target")
-        rows = self.workplace.journal.runs(Path(name).stem if name else None, limit=50)
+        target = self.workplace.target_name(name) if name else None
+        rows = self.workplace.journal.runs(target, limit=50)
         return Answer("history", {"runs": [_line(row) for row in rows]})
 
     def show(self) -> Answer:

@@ -8,7 +8,6 @@ import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 from backout.adapters.autostart import MARK, Crontab, Entry, Systemd
@@ -82,12 +81,13 @@ class Schedule:
 
     def _ours(self, kind: str, *, every: bool = False) -> tuple[Entry, ...]:
         """The entries for this directory, and for the target that is named."""
-        root, target = str(self.workplace.root), "" if every else self._target()
-        owners = (f"{root} {target}",) if target else ()
+        root, target = f"{self.workplace.root} ", "" if every else self._target()
+        named = self.workplace.target_name
         return tuple(
             entry
             for entry in self.keepers[kind].entries()
-            if (entry.owner in owners if target else entry.owner.startswith(f"{root} "))
+            if entry.owner.startswith(root)
+            and (not target or named(entry.owner.removeprefix(root)) == target)
             and (every or kind == "crontab" or self._is_wanted(entry))
         )
 
@@ -105,7 +105,8 @@ class Schedule:
         return kind
 
     def _target(self) -> str:
-        return self.words.get("target") or os.environ.get("BACKOUT_TARGET") or ""
+        word = self.words.get("target") or os.environ.get("BACKOUT_TARGET") or ""
+        return self.workplace.target_name(word) if word else ""
 
     def _confirm(self, question: str, shown: Any, verb: str) -> None:
         if not self.screen.operator.confirm("\n\n".join((*shown, question))):
@@ -242,7 +243,7 @@ WantedBy=timers.target
         """Readable, and different for every directory and target."""
         root = self.workplace.root
         tail = hashlib.sha256(f"{root}\0{target}".encode()).hexdigest()[:6]
-        words = f"{root.name}-{Path(target).stem}" if target else root.name
+        words = f"{root.name}-{target}" if target else root.name
         return f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', words)}-{tail}"
 
     def _wanted_by(self) -> str:

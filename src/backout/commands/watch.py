@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from backout.adapters.storage.health_store import HealthStore
@@ -86,7 +85,7 @@ class Watching:
 
     def _target(self) -> str:
         name = self.words.get("target") or os.environ.get("BACKOUT_TARGET") or ""
-        return Path(name).stem if "/" in name else name
+        return self.workplace.target_name(name) if name else ""
 
     def _meant(self, spot: CheckKey) -> bool:
         check = self.words.get("check")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from backout.config import rules, yaml_tree
+from backout.config.files import files, name_of, names, resolve, shown, twin
 from backout.config.frozen import dump, thaw
 from backout.config.yaml_tree import Node, Trail, merged, shown_path
 from backout.errors import Mistake, Mistakes
@@ -55,42 +56,6 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-# --- files by name -----------------------------------------------------------------------
-
-
-def names(folder: Path) -> list[str]:
-    """The names that `folder` offers, sorted."""
-    return sorted({path.stem for path in _files(folder)})
-
-
-def resolve(name: str, folder: Path, started_in: Path | None = None) -> Path:
-    """A bare name is looked up in `folder`; a path is taken as it is, from `started_in`.
-    Raises Mistakes."""
-    if "/" in name or name.endswith((".yaml", ".yml")):
-        path = (started_in or Path()) / Path(name).expanduser()
-        if not path.is_file():
-            raise Mistakes(f"no file {name}", next="invoke lint")
-        return path
-    for suffix in (".yaml", ".yml"):
-        if _NAME.fullmatch(name) and (path := folder / f"{name}{suffix}").is_file():
-            return path
-    there = names(folder)
-    listed = ", ".join(there) or "nothing"
-    raise Mistakes(
-        f"no {name!r} in {_shown(folder)}/{did_you_mean(name, there)} (it has: {listed})"
-    )
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*.y*ml") if path.suffix in (".yaml", ".yml"))
-
-
-def _shown(path: Path) -> str:
-    """A path as the operator would type it."""
-    absolute, here = path.absolute(), Path.cwd()
-    return str(absolute.relative_to(here)) if absolute.is_relative_to(here) else str(absolute)
-
-
 # --- loading -----------------------------------------------------------------------------
 
 
@@ -113,32 +78,47 @@ class _Read(Generic[N]):
         return _whole(self.noun, self.mistakes)
 
 
-def load_runbook(path: Path, tables: Tables) -> Runbook:
-    """One runbook, checked on its own. Raises Mistakes, with every mistake in it."""
-    return _read_runbook(path, tables).whole()
+def load_runbook(path: Path, tables: Tables, root: Path | None = None) -> Runbook:
+    """One runbook, checked on its own; `root` is the project's directory, which it is named
+    after. Raises Mistakes, with every mistake in it."""
+    return _read_runbook(path, tables, root).whole()
 
 
-def load_target(path: Path, tables: Tables, *, base: bool = False) -> Target:
-    """One inventory laid over what it extends, checked. A `base` need not be whole: the names in
-    it are not judged. Raises Mistakes, with every mistake in it."""
-    return _read_target(path, tables, base=base).whole()
+def load_target(
+    path: Path, tables: Tables, root: Path | None = None, *, base: bool = False
+) -> Target:
+    """One inventory laid over what it extends, checked; `root` as for a runbook. A `base` need not
+    be whole: the names in it are not judged. Raises Mistakes, with every mistake in it."""
+    return _read_target(path, tables, root, base=base).whole()
 
 
-def _read_runbook(path: Path, tables: Tables) -> _Read[Runbook]:
+def _read_runbook(path: Path, tables: Tables, root: Path | None) -> _Read[Runbook]:
     reader = _Reader(tables)
-    tree = yaml_tree.read(path, _shown(path), reader.mistakes)
-    noun = reader.runbook(tree, path.stem)
+    tree = yaml_tree.read(path, shown(path), reader.mistakes)
+    _alone(path, reader.mistakes)
+    noun = reader.runbook(tree, name_of(path, root / "runbooks") if root else path.stem)
     wrong = rules.runbook(noun, tree, tables, said=reader.mistakes) if noun else []
     return _Read(noun, tree, reader.mistakes, wrong)
 
 
-def _read_target(path: Path, tables: Tables, *, base: bool = False) -> _Read[Target]:
+def _read_target(
+    path: Path, tables: Tables, root: Path | None, *, base: bool = False
+) -> _Read[Target]:
     reader = _Reader(tables)
-    tree = _extended(path, (), reader.mistakes)
-    noun = reader.target(tree, path.stem)
+    folder = root / "inventories" if root else path.parent
+    tree = _extended(path, folder, (), reader.mistakes)
+    _alone(path, reader.mistakes)
+    noun = reader.target(tree, name_of(path, folder))
     judged = noun is not None and not base
     wrong = rules.target(noun, tree, tables, said=reader.mistakes) if noun and judged else []
     return _Read(noun, tree, reader.mistakes, wrong)
+
+
+def _alone(path: Path, mistakes: list[Mistake]) -> None:
+    """Two files of one name would be one target with two faces."""
+    if other := twin(path):
+        said = f"{other.name} beside it has the same name: keep one of them"
+        mistakes.append(Mistake(shown(path), 0, "", said))
 
 
 def _whole(noun: T | None, mistakes: Sequence[Mistake]) -> T:
@@ -152,13 +132,15 @@ def load_pair(
     runbook: Callable[[], Path],
     words: Sequence[str],
     tables: Tables,
+    root: Path | None = None,
 ) -> tuple[Target, Runbook, dict[str, Any]]:
     """Target, runbook (each where its path is found) and the runbook's parameters (`k=v` words),
-    held against each other. Raises Mistakes, with every mistake of all three."""
+    held against each other; `root` as for `load_target`. Raises Mistakes, with every mistake of
+    all three."""
     mistakes: list[Mistake] = []
     nameless: list[Mistakes] = []
-    a = _attempt(lambda: _read_target(target(), tables), mistakes, nameless)
-    b = _attempt(lambda: _read_runbook(runbook(), tables), mistakes, nameless)
+    a = _attempt(lambda: _read_target(target(), tables, root), mistakes, nameless)
+    b = _attempt(lambda: _read_runbook(runbook(), tables, root), mistakes, nameless)
     mistakes += [mistake for read in (a, b) if read for mistake in read.mistakes]
     made, book = a.noun if a else None, b.noun if b else None
     params = _attempt(lambda: load_params(book, words), mistakes) if book else {}
@@ -198,21 +180,21 @@ def lint(root: Path, tables: Tables) -> tuple[Mistake, ...]:
     """Every mistake of every runbook and inventory under `root`. Each file is judged on its own;
     an inventory that others extend need not be whole."""
     mistakes: list[Mistake] = []
-    for path in _files(root / "runbooks"):
-        _attempt(partial(load_runbook, path, tables), mistakes)
-    inventories = _files(root / "inventories")
-    bases = {base for path in inventories for base in _bases(path)}
-    for path in inventories:
-        _attempt(partial(load_target, path, tables, base=path.resolve() in bases), mistakes)
+    for path in files(root / "runbooks"):
+        _attempt(partial(load_runbook, path, tables, root), mistakes)
+    folder = root / "inventories"
+    bases = _bases(folder)
+    for path in files(folder):
+        _attempt(partial(load_target, path, tables, root, base=path.resolve() in bases), mistakes)
     return tuple(sorted(set(mistakes)))
 
 
 def targets(folder: Path) -> list[str]:
     """The names of the inventories in `folder` that stand for themselves: others may extend an
     inventory that need not be whole."""
-    inventories = _files(folder)
-    bases = {base for path in inventories for base in _bases(path)}
-    return sorted({path.stem for path in inventories if path.resolve() not in bases})
+    bases = _bases(folder)
+    whole = (path for path in files(folder) if path.resolve() not in bases)
+    return sorted({name_of(path, folder) for path in whole})
 
 
 def _attempt(
@@ -229,13 +211,24 @@ def _attempt(
         return None
 
 
-def _bases(path: Path) -> list[Path]:
-    """The inventory that one extends, if that much of it can be read."""
+def _bases(folder: Path) -> set[Path]:
+    """The inventories that others extend, as far as they can be read."""
+    found = set()
+    for path in files(folder):
+        try:
+            name = yaml_tree.read(path, shown(path), []).get("extends")
+            found |= {_base(as_text(name.value), path, folder).resolve()} if name else set()
+        except Mistakes:
+            continue
+    return found
+
+
+def _base(name: str, path: Path, folder: Path) -> Path:
+    """What an inventory extends: beside it, else from the top. Raises Mistakes."""
     try:
-        name = yaml_tree.read(path, _shown(path), []).get("extends")
-        return [resolve(as_text(name.value), path.parent, path.parent).resolve()] if name else []
+        return resolve(name, path.parent, path.parent)
     except Mistakes:
-        return []
+        return resolve(name, folder, path.parent)
 
 
 # --- parameters --------------------------------------------------------------------------
@@ -281,23 +274,23 @@ def _listed(value: str) -> list[str]:
 # --- trees -> nouns ----------------------------------------------------------------------
 
 
-def _extended(path: Path, inner: tuple[Path, ...], mistakes: list[Mistake]) -> Node:
+def _extended(path: Path, folder: Path, inner: tuple[Path, ...], mistakes: list[Mistake]) -> Node:
     """The tree of an inventory laid over the one that it extends."""
-    shown = _shown(path)
-    tree = yaml_tree.read(path, shown, mistakes)
+    place = shown(path)
+    tree = yaml_tree.read(path, place, mistakes)
     base = tree.get("extends")
     if base is None:
         return tree
     try:
-        below = resolve(as_text(base.value), path.parent, path.parent)
+        below = _base(as_text(base.value), path, folder)
     except Mistakes as error:
-        raise Mistakes(mistakes=[Mistake(shown, base.line, "extends", error.what)]) from None
+        raise Mistakes(mistakes=[Mistake(place, base.line, "extends", error.what)]) from None
     chain = (*inner, path.resolve())
     if below.resolve() in chain:
         circle = " -> ".join(link.stem for link in (*chain, below))
         message = f"inventories extend each other in a circle: {circle}"
-        raise Mistakes(mistakes=[Mistake(shown, base.line, "extends", message)])
-    return _laid_over(_extended(below, chain, mistakes), tree.without("extends"))
+        raise Mistakes(mistakes=[Mistake(place, base.line, "extends", message)])
+    return _laid_over(_extended(below, folder, chain, mistakes), tree.without("extends"))
 
 
 def _laid_over(base: Node, over: Node) -> Node:

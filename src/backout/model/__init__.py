@@ -297,7 +297,20 @@ class Target(Noun):
         directory = self.source.directory if self.source else ""
         service = self.service_on(host)
         directory = directory or (service.directory if service else "")
-        return f"{directory}/.backout" if directory else f".backout/{self.name}"
+        return f"{directory}/.backout" if directory else self._own_home
+
+    @property
+    def _own_home(self) -> str:
+        """Below the login home; one folder for each name. A file that lies outside of the project
+        may lie elsewhere for a colleague: of its name only the end counts."""
+        name = self.name.rpartition("/")[2] if self.name.startswith("/") else self.name
+        return f".backout/{name.removeprefix('./').replace('/', '+')}"
+
+    def renamed(self, name: str) -> Target:
+        """The same target under another name; what it keeps on its hosts stays where it is."""
+        homes = {self.home_on(host) for host in self.hosts.values()}
+        kept = self._own_home if homes == {self._own_home} else self.state
+        return self.model_copy(update={"name": name, "state": kept})
 
 
 # --- the runbook -------------------------------------------------------------------------

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from backout.adapters.clock import SystemClock
 from backout.adapters.lease import LeaseLock
-from backout.adapters.storage.journal import SqliteJournal
+from backout.adapters.storage.journal import RunRow, SqliteJournal
 from backout.adapters.transports.local import LocalTransport
 from backout.adapters.transports.noted_shell import run_name
 from backout.adapters.vault import Vault, redact_data
 from backout.checks.examiner import Examiner
 from backout.config import loading
+from backout.config.files import SUFFIXES, name_of
 from backout.errors import Mistakes, Refused
 from backout.language import scope, templates
 from backout.model import Event, Finding, Host, Release, Target
@@ -66,7 +67,7 @@ class Workplace:
 
     def target(self, name: str | None) -> Target:
         """Raises Mistakes, with every mistake of the file."""
-        return loading.load_target(self.target_file(name), TABLES)
+        return loading.load_target(self.target_file(name), TABLES, self.root)
 
     def target_file(self, name: str | None) -> Path:
         """The inventory of a target, or of the one that the environment names. Raises
@@ -80,6 +81,16 @@ class Workplace:
                 next="name one with --target, or set BACKOUT_TARGET",
             )
         return self._path(name, "inventories")
+
+    def target_name(self, word: str) -> str:
+        """The name of the target that `word` means, a name or a path, whether its file is there
+        or not."""
+        folder = self.root / "inventories"
+        try:
+            return name_of(self._path(word, "inventories"), folder)
+        except Mistakes:
+            typed = self.started_in / Path(word).expanduser()
+            return name_of(typed, folder) if word.endswith(SUFFIXES) else word
 
     def runbook_file(self, name: str) -> Path:
         """Raises Mistakes."""
@@ -318,18 +329,18 @@ def freeze(plan: Plan) -> dict[str, Any]:
     }
 
 
-def thaw(workplace: Workplace, run: str, verb: str, frozen: Mapping[str, Any]) -> Plan:
-    """The same plan again, with the vault of its target in force."""
+def thaw(workplace: Workplace, row: RunRow) -> Plan:
+    """The plan of a run again, with the vault of its target in force."""
     from backout.runs.plan import build
 
-    workplace.vault(loading.thaw(frozen, TABLES)[0])
-    frozen = workplace.revealed(frozen)
+    workplace.vault(loading.thaw(row.plan, TABLES)[0])
+    frozen = workplace.revealed(row.plan)
     target, runbook = loading.thaw(frozen, TABLES)
     previous = frozen["previous"]
     return build(
-        run=run,
-        verb=verb,
-        target=target,
+        run=row.id,
+        verb=row.verb,
+        target=target if target.name == row.target else target.renamed(row.target),
         runbook=runbook,
         params=frozen["params"],
         release=Release(**frozen["release"]),

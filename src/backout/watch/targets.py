@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -15,6 +16,7 @@ from backout.adapters.storage.health_store import HealthStore
 from backout.adapters.vault import Vault
 from backout.checks.examiner import Examiner
 from backout.config import loading
+from backout.config.files import files
 from backout.errors import BackoutError, Mistake, Mistakes
 from backout.language import scope, templates
 from backout.model import CheckKey, Finding, Release, Target, Verdict
@@ -75,10 +77,11 @@ class Targets:
 
     def fingerprint(self) -> object:
         """Differs when an inventory was changed, added or removed."""
-        folders = {self.workplace.root / "inventories"}
-        folders |= {Path(name).parent for name in self.names if "/" in name}
-        files = sorted(path for folder in folders for path in folder.glob("*.y*ml"))
-        return tuple((str(path), *_signature(path)) for path in files)
+        found = set(files(self.workplace.root / "inventories"))
+        for name in self.names:
+            with suppress(Mistakes):
+                found |= set(self.workplace.target_file(name).parent.glob("*.y*ml"))
+        return tuple((str(path), *_signature(path)) for path in sorted(found))
 
     # --- targets ---------------------------------------------------------------------------
 

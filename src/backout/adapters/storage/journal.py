@@ -23,6 +23,7 @@ from threading import Condition, Lock, Thread
 from types import TracebackType
 from typing import Any, TypeVar
 
+from backout.adapters.storage import renaming
 from backout.adapters.vault import redact_data
 from backout.errors import BackoutError, Held, Interrupted, Mistakes, Refused
 from backout.model import Release
@@ -42,7 +43,9 @@ _APPEND_ONLY = tuple(
     for verb in ("UPDATE", "DELETE")
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (
+Change = str | Callable[[sqlite3.Connection], None]
+
+MIGRATIONS: tuple[tuple[Change, ...], ...] = (
     (
         """CREATE TABLE run (
             id TEXT PRIMARY KEY, target TEXT NOT NULL, verb TEXT NOT NULL, runbook TEXT NOT NULL,
@@ -67,8 +70,9 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             run TEXT PRIMARY KEY REFERENCES run, by TEXT NOT NULL REFERENCES run)""",
         *_APPEND_ONLY,
     ),
+    (renaming.by_path,),
 )
-"""The statements that lead from each schema version to the next."""
+"""What leads from each schema version to the next: statements, and what no statement can do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -549,8 +553,8 @@ def _migrate(db: sqlite3.Connection, path: Path) -> None:
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("BEGIN IMMEDIATE")
     for version in range(_version(db, path), len(MIGRATIONS)):
-        for statement in MIGRATIONS[version]:
-            db.execute(statement)
+        for change in MIGRATIONS[version]:
+            db.execute(change) if isinstance(change, str) else change(db)
         db.execute(f"PRAGMA user_version = {version + 1}")
     db.execute(f"PRAGMA application_id = {APPLICATION}")
     db.execute("COMMIT")
