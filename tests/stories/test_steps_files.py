@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 
 from backout.errors import Mistakes, Refused
 from backout.model import Command, Host, Result, SecretSource, State
+from backout.steps import upload as step_upload
+from support.tools import system_python
 from support.work import Bench, Trial
 
 AWKWARD = ("two words", 'it\'s "quoted"', "übung-✓", "-leading", "$HOME", "a*b", "new\nline")
@@ -17,7 +20,8 @@ AWKWARD = ("two words", 'it\'s "quoted"', "übung-✓", "-leading", "$HOME", "a*
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
-    (tmp_path / "srv").mkdir()
+    for name in ("srv", "home"):
+        (tmp_path / name).mkdir()
     return Bench(tmp_path, host=Host(name="web1", connection="local"))
 
 
@@ -122,7 +126,7 @@ def test_the_undo_of_an_upload_that_never_ran_changes_nothing(bench: Bench, to: 
 
 
 def put_and_killed(trial: Trial) -> None:
-    """The new file is beside its target, and the deployer died."""
+    """The new file is on the machine, and the deployer died."""
 
     def die(command: Command) -> Result:
         raise KeyboardInterrupt(command.key)
@@ -135,38 +139,65 @@ def put_and_killed(trial: Trial) -> None:
     transport.run = run
 
 
+def waiting(bench: Bench) -> list[Path]:
+    """What has arrived and has no place yet."""
+    return sorted((bench.directory / "home").glob("put-*"))
+
+
 def beside(to: Path) -> list[str]:
     return sorted(path.name for path in to.parent.iterdir() if path.name != to.name)
 
 
-def test_what_a_crash_left_beside_the_file_goes_with_the_undo_and_with_the_next_attempt(
+def test_what_a_crash_left_on_the_machine_goes_with_the_undo_and_with_the_next_attempt(
     bench: Bench, to: Path
 ) -> None:
     to.write_text("old")
     undone, resumed = upload(bench, to), upload(bench, to)
     put_and_killed(undone)
     put_and_killed(resumed)
-    assert len(beside(to)) == 2
+    assert len(waiting(bench)) == 2
     assert resumed.again().ok
-    assert len(beside(to)) == 1, "another action's file is not this one's to remove"
+    assert len(waiting(bench)) == 1, "another action's file is not this one's to remove"
     assert undone.undo().ok
+    assert waiting(bench) == []
     assert beside(to) == []
 
 
 def test_what_never_got_its_place_is_removed_when_that_is_found_out(bench: Bench, to: Path) -> None:
     trial = upload(bench, to)
     put_and_killed(trial)
-    assert len(beside(to)) == 1
+    assert len(waiting(bench)) == 1
     assert trial.recall() is None
+    assert waiting(bench) == []
+
+
+@pytest.mark.parametrize("at", ["fill", "mv"])
+def test_killed_while_it_gets_its_place_it_leaves_nothing_beside_it(
+    bench: Bench, to: Path, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    to.write_text("old")
+    trial = upload(bench, to)
+    die = {"fill": '  chmod "$mode" "$new"', "mv": '  mv -f -T -- "$stage/$new"'}[at]
+    script = step_upload._script
+    monkeypatch.setattr(
+        step_upload,
+        "_script",
+        lambda *given: script(*given).replace(die, "  kill -9 $$;"),
+    )
+    assert not trial.act().ok
+    assert len(beside(to)) == 1
+    monkeypatch.undo()
+    assert trial.undo().ok
     assert beside(to) == []
+    assert to.read_text() == "old"
 
 
 def test_two_uploads_of_one_file_meet_nowhere_but_at_the_rename(bench: Bench, to: Path) -> None:
     stopped, other = upload(bench, to, b"stopped\n"), upload(bench, to, b"other\n")
     put_and_killed(other)
-    (ours,) = beside(to)
+    (ours,) = waiting(bench)
     put_and_killed(stopped)
-    assert to.with_name(ours).read_bytes() == b"other\n"
+    assert ours.read_bytes() == b"other\n"
     assert other.again().ok
     assert to.read_bytes() == b"other\n"
 
@@ -176,7 +207,54 @@ def test_what_could_not_be_put_in_place_is_not_left_beside_it(bench: Bench, to: 
     trial.before()
     to.mkdir()
     assert trial.kind.act(trial.work).state is State.FAILED
-    assert beside(to) == []
+    assert (beside(to), waiting(bench)) == ([], [])
+
+
+SWAPPER = """
+import os, sys
+folder, victim = sys.argv[1:]
+os.chdir(folder)
+print("ready", flush=True)
+number = 0
+while True:
+    for name in os.listdir("."):
+        if ".backout" not in name:
+            continue
+        number += 1
+        try:
+            os.rename(name, f"taken{number}")
+            os.symlink(victim, name)
+        except OSError:
+            pass
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root changes modes and owners of others")
+@pytest.mark.parametrize("victim", ["file", "folder"])
+def test_who_owns_the_folder_cannot_have_another_files_mode_or_owner_changed(
+    bench: Bench, to: Path, victim: str
+) -> None:
+    secret = bench.directory / "secret"
+    secret.mkdir(mode=0o700)
+    (secret / to.name).write_text("root's alone")
+    (secret / to.name).chmod(0o600)
+    for folder in (to.parent, *to.parents[:4]):
+        folder.chmod(0o755)
+    os.chown(to.parent, 12345, 12345)
+    aim = {"file": secret / to.name, "folder": secret}[victim]
+    words = [system_python(), "-c", SWAPPER, str(to.parent), str(aim)]
+    with subprocess.Popen(words, user=12345, stdout=subprocess.PIPE, text=True) as swapper:
+        assert swapper.stdout is not None
+        assert swapper.stdout.readline() == "ready\n"
+        for number in range(12):
+            to.write_text("old")
+            os.chown(to, 12345, 12345)
+            trial = upload(bench, to, f"{number}".encode(), mode="0666")
+            trial.act()
+            trial.undo()
+        swapper.kill()
+    assert about(secret / to.name) == (b"root's alone", 0o600, 0, 0)
+    assert [path.name for path in secret.iterdir()] == [to.name]
 
 
 def test_a_crash_after_the_upload_is_recalled(bench: Bench, to: Path) -> None:
@@ -234,7 +312,7 @@ def test_a_machine_that_cannot_take_the_file_fails_in_words(bench: Bench, to: Pa
     result = trial.kind.act(trial.work)
 
     assert result.state is State.FAILED
-    assert "No such file or directory" in result.reason
+    assert result.reason.endswith("srv cannot be entered")
 
 
 def test_a_template_is_filled_in_and_its_secrets_are_for_its_owner_alone(

@@ -31,8 +31,13 @@ class UploadOptions(Options):
 
 
 class Upload(Kind):
-    """The new file is complete beside the old one before one rename puts it in place; the old
-    one is kept, with its owner and mode, among Backout's own files on that machine."""
+    """The new file is complete before one rename puts it in place; the old one is kept, with its
+    owner and mode, among Backout's own files on that machine.
+
+    The folder may be somebody else's, who can swap whatever lies in it for a link. So the file
+    comes to Backout's own directory first, and gets its mode and owner within a directory beside
+    its place that was made for it and that nobody else may enter.
+    """
 
     Options: ClassVar[type[Options]] = UploadOptions
     undoes: ClassVar[bool] = True
@@ -51,10 +56,10 @@ if [ ! -d {folder} ]; then echo {folder} 'does not exist, or is no directory' >&
         return way_back(work, _undo(work), summary=f"put {to} back as it was")
 
     def act(self, work: Work) -> Result:
-        new = _staged(work)
+        nonce = secrets.token_hex(8)
         try:
-            work.transport.put(self.content(work), new, 0o600)
-            script = _script(work, new, self.mode(work))
+            _deliver(work, self.content(work), f"{_arrival(work)}{nonce}")
+            script = _script(work, nonce, self.mode(work))
         except OSError as error:
             where = error.filename or _target(work)
             return Result(State.FAILED, reason=f"{where}: {error.strerror}")
@@ -95,79 +100,128 @@ def _target(work: Work) -> str:
     return posixpath.join(work.step.cwd, work.options.to)
 
 
-def _staging(work: Work) -> str:
-    """How the names begin under which this very action puts a file beside its target."""
-    folder, name = posixpath.split(_target(work))
-    tag = hashlib.sha256(work.key.partition("#")[0].encode()).hexdigest()[:16]
-    return posixpath.join(folder, f".{name[:40]}.backout.{tag}.")
+def _deliver(work: Work, content: bytes, path: str) -> None:
+    """Raises OSError, and Unreachable."""
+    try:
+        work.transport.put(content, path, 0o600)
+    except FileNotFoundError:
+        own = _path(_own(work))
+        work.transport.run(Command(f"umask 077; mkdir -p {own}", timeout=LOOK))
+        work.transport.put(content, path, 0o600)
 
 
-def _staged(work: Work) -> str:
-    """A name that nobody else has, nor can guess: what is renamed is what was put there."""
-    return f"{_staging(work)}{secrets.token_hex(8)}"
+def _own(work: Work) -> str:
+    """Backout's own directory on that machine."""
+    if work.host is None:
+        return str(Path(os.environ.get("BACKOUT_STATE") or ".backout").absolute())
+    home = work.target.home_on(work.host)
+    if work.host.connection == "local":
+        return str(Path(home).expanduser().absolute())
+    return home if home.startswith(("/", "~/")) else f"~/{home}"
+
+
+def _tag(work: Work) -> str:
+    """The same for every attempt of this very action, and for its undo."""
+    return hashlib.sha256(work.key.partition("#")[0].encode()).hexdigest()[:16]
+
+
+def _arrival(work: Work) -> str:
+    """How the names begin under which this action's files arrive."""
+    return f"{_own(work)}/put-{_tag(work)}."
 
 
 def _clear(work: Work) -> None:
-    """Remove what this action put beside its target; that is nobody else's, whoever holds the
-    host by now."""
+    """Remove what this action put there and beside its target; that is nobody else's, whoever
+    holds the host by now."""
     with suppress(Unreachable):
-        work.transport.run(Command(f"rm -f {_path(_staging(work))}*", timeout=LOOK))
+        work.transport.run(Command(f'{_names(work)}\ncd -P -- "$folder"\nclear', timeout=LOOK))
 
 
 def _kept(work: Work) -> str:
     """Where the file is kept that is replaced, as shell text; the same for every attempt."""
     name = re.sub(r"[^A-Za-z0-9.-]+", "_", work.key.partition("#")[0])
-    if work.host is None:
-        return quote(
-            str(Path(os.environ.get("BACKOUT_STATE") or ".backout").absolute() / "kept" / name)
-        )
-    home = work.target.home_on(work.host)
-    if work.host.connection == "local":
-        return quote(str(Path(home).expanduser().absolute() / "kept" / name))
-    start = "" if home.startswith("/") else '"$HOME"/'
-    return start + quote(f"{home.removeprefix('~/')}/kept/{name}")
+    return _path(f"{_own(work)}/kept/{name}")
 
 
-def _script(work: Work, new: str, mode: str) -> str:
-    like_before = 'chmod "$(stat -L -c %a "$to")" "$new"'
+def _script(work: Work, nonce: str, mode: str) -> str:
     return f"""\
-{_names(work, new)}
-if [ -d "$to" ]; then echo "$to is a directory" >&2; exit 1; fi
+{_names(work, nonce)}
+enter
+if [ -d "$name" ]; then echo "$name is a directory" >&2; exit 1; fi
 (umask 077; mkdir -p "${{kept%/*}}")
 if [ ! -e "$kept" ] && [ ! -L "$kept" ] && [ ! -e "$kept.none" ]; then
-  if [ -e "$to" ] || [ -L "$to" ]; then
-    ln -P "$to" "$kept" 2>/dev/null || {{ cp -pP "$to" "$kept.part"; mv -f "$kept.part" "$kept"; }}
+  if [ -e "$name" ] || [ -L "$name" ]; then
+    ln -P "$name" "$kept" 2>/dev/null ||
+      {{ cp -pP "$name" "$kept.part"; mv -f "$kept.part" "$kept"; }}
   else : >"$kept.none"; fi
 fi
-chmod {mode or "0644"} "$new"
-if [ -e "$to" ]; then
-  chown "$(stat -L -c %u:%g "$to")" "$new" 2>/dev/null || :
-  {f"chmod {mode}" + ' "$new"' if mode else like_before}
-fi
-mv -f "$new" "$to"
-rm -f "$staging"*"""
+mode=0644 owner=
+if [ -e "$name" ]; then mode=$(stat -L -c %a "$name") owner=$(stat -L -c %u:%g "$name"); fi
+{f"mode={mode}" if mode else ":"}
+fill() {{
+  mv -f -- "$arrival$nonce" "$new"
+  [ -z "$owner" ] || chown "$owner" "$new" 2>/dev/null || :
+  chmod "$mode" "$new"
+}}
+place"""
 
 
 def _undo(work: Work) -> str:
     return f"""\
 set -e
-{_names(work, _staged(work))}
-rm -f "$staging"*
+{_names(work, secrets.token_hex(8))}
+if [ ! -d "$folder" ] && [ ! -e "$kept" ] && [ ! -L "$kept" ]; then rm -f "$arrival"*; exit 0; fi
+enter
+clear
 if [ -e "$kept" ] || [ -L "$kept" ]; then
-  ln -P "$kept" "$new" 2>/dev/null || cp -pP "$kept" "$new"
-  mv -f "$new" "$to"
+  fill() {{ ln -P "$kept" "$new" 2>/dev/null || cp -pP "$kept" "$new"; }}
+  place
   rm -f "$kept"
 elif [ -e "$kept.none" ]; then
-  rm -f "$to"
+  rm -f "$name"
   rm -f "$kept.none"
 fi
 """
 
 
-def _names(work: Work, new: str) -> str:
-    """The names that the scripts use."""
-    to, staging = _path(_target(work)), _path(_staging(work))
-    return f"to={to} new={_path(new)} staging={staging} kept={_kept(work)}"
+def _names(work: Work, nonce: str = "") -> str:
+    """The names that the scripts use. `place` puts what `fill` makes into the folder in hand, by
+    one rename; `clear` removes what this action, and nobody else, left there."""
+    folder, name = posixpath.split(_target(work))
+    stages = quote(f"./.{name[:40]}.backout.{_tag(work)}.")
+    return f"""\
+folder={_path(folder or ".")} name={quote(f"./{name}")} nonce={nonce}
+arrival={_path(_arrival(work))} kept={_kept(work)} stages={stages}
+{_PLACE}"""
+
+
+_PLACE = """\
+enter() {
+  cd -P -- "$folder" 2>/dev/null || { echo "$folder cannot be entered" >&2; exit 1; }
+}
+clear() {
+  rm -f -- "$arrival"*
+  for stage in "$stages"*; do
+    new=.backout.${stage#"$stages"}
+    if (cd -P -- "$stage" && [ -O . ] && rm -f -- "$new") 2>/dev/null; then rmdir -- "$stage"; fi
+  done
+}
+place() {
+  stage=$stages$nonce new=.backout.$nonce
+  mkdir -m 700 -- "$stage"
+  (
+    cd -P -- "$stage"
+    [ -O . ] && [ -z "$(ls -A)" ] || { echo "$stage was changed by somebody" >&2; exit 1; }
+    fill
+  )
+  mv -f -T -- "$stage/$new" "$name" 2>/dev/null || {
+    if [ -d "$name" ]; then echo "$name is a directory" >&2; exit 1; fi
+    mv -f -- "$stage/$new" "$name"
+  }
+  clear
+}"""
+"""What is in hand is entered once, and looked at there: whoever owns the folder can rename the
+stage, or put a link in its place, at any moment."""
 
 
 def _path(path: str) -> str:
