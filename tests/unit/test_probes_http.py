@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from backout.model import Host
-from backout.probes.http import LIMIT, Http
+from backout.probes.content import LIMIT
+from backout.probes.http import Http
 from support.looks import Secrets, observe
 from support.loopback import Answer, Asked, Raw, Web, authority, request_of, reset
 from support.ports import free_port

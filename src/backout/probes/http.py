@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
@@ -18,9 +19,9 @@ from backout.model.addresses import canonical
 from backout.ports import Look
 from backout.probes.base import EXCERPT, Kind, address_of, authorities, instead_of_any
 from backout.probes.certificates import facts_of
+from backout.probes.content import CODINGS, LIMIT, Content, read
 from backout.probes.curl import PORTS, explain
 
-LIMIT = 1024 * 1024
 REDIRECTS = {301, 302, 303, 307, 308}
 
 
@@ -66,13 +67,14 @@ class Http(Kind):
         except ValueError as error:
             return Observation(error=str(error))
         spent = 0.0
-        for hops in range(max(0, int(look.options.follow)), -1, -1):
-            answer = _perform(request, look, look.timeout - spent / 1000)
-            spent += answer.elapsed_ms
-            onward = answer.redirect(request.url)
-            if not (hops and _is_http(onward)):
-                break
-            request = request.onward(onward, answer.status)
+        with closing(pycurl.Curl()) as curl:
+            for hops in range(max(0, int(look.options.follow)), -1, -1):
+                answer = _perform(curl, request, look, look.timeout - spent / 1000)
+                spent += answer.elapsed_ms
+                onward = answer.redirect(request.url)
+                if not (hops and _is_http(onward)):
+                    break
+                request = request.onward(onward, answer.status)
         if answer.error:
             return Observation(error=answer.error, elapsed_ms=spent, excerpt=answer.excerpt)
         facts = {**answer.facts(request.url), "elapsed_ms": spent}
@@ -92,10 +94,12 @@ class _Request:
 
     def onward(self, url: str, status: int) -> _Request:
         """The request that follows a redirect. Another origin gets none of the headers, for
-        they may hold credentials."""
-        old, new = self.parts, urlsplit(url)
-        same = (old.scheme, old.hostname, old.port) == (new.scheme, new.hostname, new.port)
-        keep = status in (307, 308) or self.method in ("GET", "HEAD")
+        they may hold credentials; https in the place of http on one name is the same origin."""
+        old, new = _origin(self.url), _origin(url)
+        same = old == new or ((old[0], new) == ("http", ("https", old[1], 443)) and old[2] == 80)
+        keep = self.method == "HEAD" or (
+            status != 303 and (status not in (301, 302) or self.method != "POST")
+        )
         return _Request(
             url,
             self.method if keep else "GET",
@@ -141,36 +145,30 @@ class _Answer:
         return found
 
     @cached_property
-    def text(self) -> str:
-        charset = re.search(r"charset=\"?([\w.:-]+)", self.headers.get("content-type", ""))
-        try:
-            return self.content.decode(charset[1] if charset else "utf-8", "replace")
-        except LookupError:
-            return self.content.decode("utf-8", "replace")
+    def said(self) -> Content:
+        return read(bytes(self.content), self.headers, truncated=self.truncated)
 
     @property
     def excerpt(self) -> str:
         if self.error and not self.status:
             return ""
-        return f"{self.status} {self.text[:EXCERPT]}".rstrip()
+        return f"{self.status} {str(self.said.text)[:EXCERPT]}".rstrip()
 
     def redirect(self, base: str) -> str:
         """Where the answer points to; empty when it is no redirect."""
         location = self.headers.get("location", "")
-        return urljoin(base, location) if self.status in REDIRECTS and location else ""
+        return _joined(base, location) if self.status in REDIRECTS and location else ""
 
     def facts(self, url: str) -> dict[str, Any]:
         facts: dict[str, Any] = {
             "status": self.status,
             "headers": self.headers,
-            "text": self.text,
-            "truncated": self.truncated,
+            **self.said.facts(),
             "redirect": self.redirect(url),
             "timing": self.timing,
         }
         if self.chain:
             facts["tls"] = facts_of(self.chain)
-        facts.update(_parsed(b"" if self.truncated else bytes(self.content)))
         return facts
 
 
@@ -182,16 +180,19 @@ def _is_http(url: str) -> bool:
         return False
 
 
-def _parsed(content: bytes) -> dict[str, Any]:
-    """The body under its name, or nothing at all: what is not JSON cannot be judged as such."""
+def _origin(url: str) -> tuple[str, str, int]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port or PORTS.get(parts.scheme, 0)
+
+
+def _joined(base: str, location: str) -> str:
+    """Where a `Location` points to. Its octets that stand in no URL, such as a space or raw
+    UTF-8, are escaped, as browsers and curl do."""
+    escaped = "".join(c if "!" <= c <= "~" else f"%{ord(c):02X}" for c in location)
     try:
-        return {"body": json.loads(content, parse_constant=_not_json)}
-    except (ValueError, RecursionError):
-        return {}
-
-
-def _not_json(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
+        return urljoin(base, escaped)
+    except ValueError:  # brackets that are none
+        return escaped
 
 
 def _request(look: Look) -> _Request:
@@ -236,28 +237,26 @@ def _revealed(value: Any, reveal: Any) -> Any:
     return value
 
 
-def _perform(request: _Request, look: Look, timeout: float) -> _Answer:
+def _perform(curl: Any, request: _Request, look: Look, timeout: float) -> _Answer:
+    """Ask once. The cookies that came on the way stay with the handle."""
     answer = _Answer()
     if timeout <= 0:
         answer.error = f"timed out after {look.timeout:g} s while following redirects"
         return answer
-    curl = pycurl.Curl()
+    curl.reset()
+    _prepare(curl, request, look, timeout)
+    curl.setopt(pycurl.HEADERFUNCTION, answer.header)
+    curl.setopt(pycurl.WRITEFUNCTION, answer.write)
     try:
-        _prepare(curl, request, look, timeout)
-        curl.setopt(pycurl.HEADERFUNCTION, answer.header)
-        curl.setopt(pycurl.WRITEFUNCTION, answer.write)
-        try:
-            curl.perform()
-        except pycurl.error as error:
-            if not answer.truncated:
-                answer.error = _words(curl, error, request, look)
-        answer.status = curl.getinfo(pycurl.RESPONSE_CODE)
-        answer.timing = _timing(curl)
-        answer.elapsed_ms = answer.timing["total"]
-        if request.parts.scheme == "https":
-            answer.chain = curl.getinfo(pycurl.INFO_CERTINFO)
-    finally:
-        curl.close()
+        curl.perform()
+    except pycurl.error as error:
+        if not answer.truncated:
+            answer.error = _words(curl, error, request, look)
+    answer.status = curl.getinfo(pycurl.RESPONSE_CODE)
+    answer.timing = _timing(curl)
+    answer.elapsed_ms = answer.timing["total"]
+    if request.parts.scheme == "https":
+        answer.chain = curl.getinfo(pycurl.INFO_CERTINFO)
     return answer
 
 
@@ -283,7 +282,10 @@ def _prepare(curl: Any, request: _Request, look: Look, timeout: float) -> None:
     curl.setopt(pycurl.TIMEOUT_MS, max(1, int(timeout * 1000)))
     curl.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, int(timeout * 1000)))
     curl.setopt(pycurl.PROXY, reveal(options.proxy))
-    curl.setopt(pycurl.ACCEPT_ENCODING, "")
+    curl.setopt(pycurl.ACCEPT_ENCODING, CODINGS)
+    curl.setopt(pycurl.HTTP_CONTENT_DECODING, 0)
+    if look.options.follow:
+        curl.setopt(pycurl.COOKIEFILE, "")
     curl.setopt(pycurl.OPT_CERTINFO, 1)
     _trust(curl, options)
     if address := _instead(request, look):

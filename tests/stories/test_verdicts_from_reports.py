@@ -1,0 +1,242 @@
+"""What other health checkers were reported for: each false green is red or an error here, and its
+healthy twin is green. One `verify` a kind, against real servers."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.loopback import Answer, Asked, Web
+from support.project import Project
+
+JSON = ("Content-Type", "application/json")
+
+
+def verified(directory: Path, checks: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """What one `verify --json` says of each check."""
+    project = Project(directory)
+    project.inventory("t", {"checks": {slug(name): checks[name] for name in checks}, **more})
+    said = project.say("verify", "--target", "t", "--json")
+    assert said.code in (0, 6, 9), said.out + said.err
+    found = {check["name"]: check for check in said.data["checks"]}
+    return {name: found[slug(name)] for name in checks}
+
+
+def slug(name: str) -> str:
+    return re.sub(r"\W+", "-", name)
+
+
+# --- http --------------------------------------------------------------------------------
+
+
+def gzipped(content: bytes, *, lost: int = 0, coding: str = "gzip") -> Answer:
+    packed = gzip.compress(content)
+    return Answer(packed[: len(packed) - lost], headers=[JSON, ("Content-Encoding", coding)])
+
+
+def ago(**time: float) -> str:
+    at = (datetime.now(UTC) - timedelta(**time)).isoformat(timespec="milliseconds")
+    return json.dumps({"at": at.replace("+00:00", "Z")})
+
+
+DEEP = '{"ok": true, "d": ' + "[" * 600 + "]" * 600 + "}"
+DEEPER = '{"ok": true, "d": ' + "[" * 100_000 + "]" * 100_000 + "}"
+HALF = r'{"ok": true, "name": "\ud83d", "names": ["a", "\ud83d"]}'
+LONG = '{"ok": true, "n": ' + "9" * 5000 + ', "e": 1e99999}'
+LATIN = Answer(
+    '{"city": "Zürich"}'.encode("latin-1"), headers=[(JSON[0], f"{JSON[1]};charset=latin1")]
+)
+CUT = gzipped(b'{"ok": true}\n' + b"all is well\n" * 20 + b"PANIC: disk full\n", lost=14)
+WHOLE = gzipped(b'{"ok": true}')
+ODD = Answer('{"ok": true}', headers=[JSON, ("Content-Encoding", "UTF-8")])
+
+HTTP: dict[str, tuple[Answer | str, str, str]] = {
+    "a ratio above": ('{"used": 95, "total": 100}', "body.used / body.total < 0.9", "fail"),
+    "a ratio below": ('{"used": 80, "total": 100}', "body.used / body.total < 0.9", "pass"),
+    "a whole load": ('{"load": 2}', "body.load / 2.0 < 4.0", "pass"),
+    "a load with a point": ('{"load": 1.5}', "body.load / 2.0 < 4.0", "pass"),
+    "a load too high": ('{"load": 9}', "body.load / 2.0 < 4.0", "fail"),
+    "a sum of decimals": ('{"a": 0.1, "b": 0.2}', "body.a + body.b <= 0.3", "pass"),
+    "a sum above": ('{"a": 0.1, "b": 0.21}', "body.a + body.b <= 0.3", "fail"),
+    "large and unequal": ('{"n": 9007199254740993}', "body.n == 9007199254740992.0", "fail"),
+    "large and equal": ('{"n": 9007199254740993.0}', "body.n == 9007199254740993", "pass"),
+    "beyond 64 bits": (f'{{"n": {2**70}}}', f"body.n == {2**70} && body.n > 1", "pass"),
+    "beyond 64 bits, unequal": (f'{{"n": {2**70}}}', f"body.n == {2**70 + 1}", "fail"),
+    "deep, not read": (DEEP, "status == 200 && body.ok == true && size(body.d) == 1", "pass"),
+    "deep, read": (DEEP, "body.d == body.d", "error"),
+    "deeper than can be parsed": (DEEPER, "status == 200 && text.startsWith('{')", "pass"),
+    "deeper, read": (DEEPER, "!has(body.error)", "error"),
+    "half an emoji, not read": (HALF, "status == 200 && body.ok == true", "pass"),
+    "half an emoji, read": (HALF, "body.name != 'down'", "error"),
+    "half an emoji in a list": (HALF, "!('down' in body.names)", "error"),
+    "half an emoji, found before it": (HALF, "'a' in body.names && size(body.names) == 2", "pass"),
+    "an endless number, not read": (LONG, "body.ok == true && has(body.n)", "pass"),
+    "an endless number, read": (LONG, "body.n > 5", "error"),
+    "an endless power, read": (LONG, "body.e > 5", "error"),
+    "an unknown coding, not read": (ODD, "status == 200", "pass"),
+    "an unknown coding, read": (ODD, "!text.contains('down')", "error"),
+    "an unknown coding, parsed": (ODD, "!has(body.error)", "error"),
+    "gzip cut short, not read": (CUT, "status == 200", "pass"),
+    "gzip cut short, read": (CUT, "!text.contains('PANIC')", "error"),
+    "gzip that is none": (gzipped(b"", lost=99), "size(text) == 0", "pass"),
+    "gzip, whole": (WHOLE, "body.ok == true && text.contains('ok')", "pass"),
+    "gzip twice": (
+        Answer(
+            gzip.compress(gzip.compress(b'{"ok": true}')),
+            headers=[JSON, ("Content-Encoding", "gzip, x-gzip")],
+        ),
+        "body.ok == true",
+        "pass",
+    ),
+    "latin-1 by its charset": (LATIN, "body.city == 'Zürich'", "pass"),
+    "a byte-order mark": (
+        "\ufeff" + '{"ok": true}',
+        "body.ok == true && text.startsWith('{')",
+        "pass",
+    ),
+    "fresh": (ago(minutes=1), "now - timestamp(body.at) < duration('5m')", "pass"),
+    "stale": (ago(minutes=6), "now - timestamp(body.at) < duration('5m')", "fail"),
+    "without its zone": ('{"at": "2099-01-01T00:00:00"}', "timestamp(body.at) > now", "error"),
+}
+
+
+@pytest.fixture(scope="module")
+def of_http(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    answers = {f"/{number}": case[0] for number, case in enumerate(HTTP.values())}
+
+    def respond(asked: Asked) -> Answer:
+        answer = answers[asked.path]
+        return Answer(answer.encode()) if isinstance(answer, str) else answer
+
+    with Web(respond) as web:
+        checks = {
+            name: {"http": f"{web.url}/{number}", "expect": [expect]}
+            for number, (name, (_, expect, _verdict)) in enumerate(HTTP.items())
+        }
+        return verified(tmp_path_factory.mktemp("http"), checks)
+
+
+@pytest.mark.parametrize("name", HTTP)
+def test_an_answer_is_judged_by_what_it_is(of_http: dict[str, Any], name: str) -> None:
+    assert of_http[name]["verdict"] == HTTP[name][2], of_http[name]["reason"]
+
+
+def test_an_error_says_what_cannot_be_had(of_http: dict[str, Any]) -> None:
+    assert of_http["half an emoji, read"]["reason"] == (
+        "cannot tell body.name != 'down': "
+        "a value that cannot be had: text with half a surrogate pair"
+    )
+    assert "no whole gzip" in of_http["gzip cut short, read"]["reason"]
+
+
+# --- redirects ---------------------------------------------------------------------------
+
+
+def onward(asked: Asked) -> Answer:
+    """Sends everybody on: to raw UTF-8, to a space, with a cookie, and by what the method is."""
+    end = Answer(json.dumps({"method": asked.method, "cookie": asked.headers.get("cookie", "")}))
+    to = {
+        "/utf8": "/zürich".encode().decode("latin-1"),
+        "/space": "/two words?q=a b",
+        "/relative": "there",
+        "/cookie": "/end",
+    }.get(asked.path)
+    if asked.path in ("/301", "/303"):
+        return Answer(status=int(asked.path[1:]), headers=[("Location", "/end")])
+    if to is None:
+        known = {"/z%C3%BCrich", "/two%20words?q=a%20b", "/there", "/end"}
+        return end if asked.path in known else Answer(status=404)
+    return Answer(status=302, headers=[("Location", to), ("Set-Cookie", "session=abc; Path=/")])
+
+
+REDIRECTS: dict[str, tuple[Any, str, str]] = {
+    "raw UTF-8": ({"url": "/utf8"}, "status == 200", "pass"),
+    "a space": ({"url": "/space"}, "status == 200", "pass"),
+    "relative": ({"url": "/relative"}, "status == 200", "pass"),
+    "its cookie": ({"url": "/cookie"}, "body.cookie == 'session=abc'", "pass"),
+    "no cookie": ({"url": "/end"}, "body.cookie == ''", "pass"),
+    "a PUT stays": ({"url": "/301", "method": "PUT"}, "body.method == 'PUT'", "pass"),
+    "a POST becomes a GET": ({"url": "/301", "method": "POST"}, "body.method == 'GET'", "pass"),
+    "see other is a GET": ({"url": "/303", "method": "PUT"}, "body.method == 'GET'", "pass"),
+    "not followed": ({"url": "/cookie", "follow": 0}, "status == 200", "fail"),
+}
+
+
+@pytest.fixture(scope="module")
+def of_redirects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    with Web(onward) as web:
+        checks = {
+            name: {
+                "http": {"follow": 3, **options, "url": web.url + options["url"]},
+                "expect": [expect],
+            }
+            for name, (options, expect, _verdict) in REDIRECTS.items()
+        }
+        return verified(tmp_path_factory.mktemp("redirects"), checks)
+
+
+@pytest.mark.parametrize("name", REDIRECTS)
+def test_a_redirect_is_followed_as_curl_does(of_redirects: dict[str, Any], name: str) -> None:
+    assert of_redirects[name]["verdict"] == REDIRECTS[name][2], of_redirects[name]["reason"]
+
+
+# --- in a run ----------------------------------------------------------------------------
+
+ODDITIES: dict[str, Answer | str] = {
+    "deep": DEEP,
+    "deeper": DEEPER,
+    "half": HALF,
+    "long": LONG,
+    "cut": CUT,
+    "coding": ODD,
+}
+
+
+def test_what_cannot_be_shown_ends_no_deploy(tmp_path: Path) -> None:
+    sick = tmp_path / "sick"
+
+    def respond(asked: Asked) -> Answer:
+        answer = ODDITIES[asked.path[1:]]
+        answer = Answer(answer.encode()) if isinstance(answer, str) else answer
+        return replace(answer, status=500 if sick.exists() else 200)
+
+    project = Project(tmp_path / "project")
+    with Web(respond) as web:
+        expect = ["status == 200"]
+        checks: dict[str, Any] = {
+            name: {"http": f"{web.url}/{name}", "expect": expect} for name in ODDITIES
+        }
+        saves = {"save": {"all": "body"}, "expect": ["status > 0"], "baseline": "any"}
+        checks["saved"] = {"http": f"{web.url}/half", **saves}
+        project.inventory("t", {"checks": checks})
+        step = {"name": "Break", "run": f"touch {sick}", "undo": f"rm -f {sick}"}
+        project.runbook(
+            "deploy",
+            {
+                "steps": [step],
+                "settle": [{"name": "Prove it", "verify": "all"}],
+                "diagnose": [
+                    {"when": "failure.body.name == 'x'", "say": "never"},
+                    {"when": "failure.status == 500 && has(failure.body.d)", "say": "it is deep"},
+                ],
+            },
+        )
+        said = project.say("deploy", "--target", "t", "--json")
+        assert said.code == 4, said.out + said.err
+        assert not sick.exists()
+        reason = said.data["reason"]
+        assert all(f"check {name} fails: status == 200" in reason for name in ODDITIES), reason
+        assert said.data["advice"] == "it is deep"
+        latin = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
+        shown = project.say("show", said.data["run"], env=latin)
+        assert shown.code == 0, shown.out + shown.err
+        again = project.say("deploy", "--target", "t", env=latin)
+        assert again.code == 4, again.out + again.err
