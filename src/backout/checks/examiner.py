@@ -91,6 +91,8 @@ class Examiner:
     """What templates and expectations may use beside `scope.on`: run and release."""
     memory: dict[str, dict[str, Any]] = field(default_factory=dict)
     """What probes want to find again, by finding key; keep it to look on where one left off."""
+    locate: Callable[[Host], Host] = lambda host: host
+    """The host with the address behind its name, which may be an alias. May raise Unreachable."""
     known_good: Mapping[str, Any] = field(default_factory=dict)
     """The fact `snapshot` of each check at the last known-good release, by finding key."""
     tell: Callable[[Finding], None] = lambda _: None
@@ -264,7 +266,7 @@ class Examiner:
                 check=check,
                 options=check.options,
                 env=env,
-                host=host,
+                host=self.locate(host) if host else None,
                 timeout=check.timeout,
                 transport=_OnDemand(self.reach, host),
                 restarter=lambda: self.restarter_for(host),

@@ -162,7 +162,8 @@ class Ssh(Noun):
 
     user: str | None = None
     identity: str | None = None
-    known_hosts: str = "~/.ssh/known_hosts"
+    known_hosts: str = ""
+    """Empty: what `ssh_config` says, else `~/.ssh/known_hosts`."""
     config: str = "~/.ssh/config"
     connect_timeout: Duration = 10.0
 

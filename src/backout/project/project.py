@@ -33,6 +33,7 @@ from backout.starter import sample
 from backout.steps import KINDS as STEPS
 
 if TYPE_CHECKING:
+    from backout.adapters.transports.ssh_config import SshConfig
     from backout.adapters.transports.ssh_connect import Dialer
 
 TABLES = Tables(STEPS, BACKENDS, PROBES)
@@ -239,7 +240,19 @@ class Crew:
         """One for all hosts: it reads the SSH configuration once."""
         from backout.adapters.transports.ssh_connect import Dialer
 
-        return Dialer(self.target.ssh)
+        return Dialer(self.target.ssh, self._ssh_config)
+
+    @cached_property
+    def _ssh_config(self) -> SshConfig:
+        from backout.adapters.transports.ssh_config import SshConfig
+
+        return SshConfig(self.target.ssh)
+
+    def locate(self, host: Host) -> Host:
+        """The host with the address that its name is an alias of. Raises Unreachable."""
+        if host.connection == "local":
+            return host
+        return host.model_copy(update={"address": self._ssh_config.of(host).host})
 
     def restarter(self, name: str) -> Restarter:
         """The restart backend of a host's service. Raises Refused where there is none."""
@@ -277,6 +290,7 @@ class Crew:
             kinds=PROBES,
             reach=lambda host: self.reach(host.name if host else ""),
             restarter_for=lambda host: self.restarter(host.name if host else ""),
+            locate=self.locate,
             vault=self.vault,
             clock=self.clock,
             names={**scope.base(self.target), **names},

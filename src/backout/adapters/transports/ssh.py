@@ -26,7 +26,6 @@ from contextlib import (
 
 import fabric
 import paramiko
-from paramiko.agent import AgentRequestHandler
 from paramiko.ssh_exception import NoValidConnectionsError
 
 from backout.adapters.transports.noted_shell import (
@@ -37,6 +36,7 @@ from backout.adapters.transports.noted_shell import (
     end_group,
     plain,
 )
+from backout.adapters.transports.ssh_agent import Forwarding
 from backout.adapters.transports.ssh_connect import BROKEN, Dialer, hang_up, hops, translated
 from backout.adapters.transports.ssh_shell import PersistentShell
 from backout.errors import Unreachable
@@ -127,9 +127,9 @@ class SshTransport(ShellTransport):
             return link
 
     def _dial(self) -> fabric.Connection:
-        connection = self._dialer.connection(self.host)
         deadline = time.monotonic() + self._dialer.timeout
         for pause in (0.2, 0.6, 0.0):
+            connection = self._dialer.connection(self.host)
             try:
                 connection.open()
                 break
@@ -291,7 +291,7 @@ class SshTransport(ShellTransport):
         """The agent at hand on the host, where ssh_config says ForwardAgent."""
         if self._connection is None or not self._connection.forward_agent:
             return nullcontext()
-        return closing(AgentRequestHandler(channel))
+        return closing(Forwarding(channel, self._dialer.agent_of(self.host)))
 
     def _listen(self, channel: paramiko.Channel, ran: Ran, deadline: float) -> None:
         """Gather what a command says, to its end or to the deadline."""

@@ -6,17 +6,19 @@ to know, and whatever it or Paramiko raises becomes an `Unreachable` in words.
 
 from __future__ import annotations
 
-import io
+import base64
 import logging
 import math
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -33,10 +35,10 @@ from paramiko.ssh_exception import (
     ProxyCommandFailure,
 )
 
+from backout.adapters.transports.ssh_agent import Agent
+from backout.adapters.transports.ssh_config import Login, SshConfig, files
 from backout.errors import HostKeyRefused, Refused, Unreachable
 from backout.model import Host, Ssh
-
-GLOBAL_KNOWN_HOSTS = "/etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2"
 
 BROKEN = (paramiko.SSHException, OSError, EOFError)
 """What a connection that fails may raise."""
@@ -47,81 +49,109 @@ logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 
 class Dialer:
-    """Makes connections for one inventory; reads `ssh_config` and known hosts once."""
+    """Makes connections for one inventory; asks once how a host is reached, and for known keys."""
 
-    def __init__(self, ssh: Ssh) -> None:
+    def __init__(self, ssh: Ssh, config: SshConfig | None = None) -> None:
         self.ssh = ssh
         self.timeout = max(1, math.ceil(ssh.connect_timeout))
-        self._known: dict[str, KnownHosts] = {}
+        self._config = config or SshConfig(ssh)
+        self._fabric = fabric.Config(
+            lazy=True,
+            ssh_config=paramiko.SSHConfig(),
+            overrides={"timeouts": {"connect": self.timeout}},
+        )
+        self._known: dict[tuple[str, ...], KnownHosts] = {}
         self._lock = threading.Lock()
-        try:
-            self._config = fabric.Config(
-                lazy=True,
-                ssh_config=_ssh_config(ssh.config),
-                overrides={"timeouts": {"connect": self.timeout}},
-            )
-        except (paramiko.SSHException, OSError, ValueError) as error:
-            raise Refused(f"{ssh.config} cannot be read: {error}") from error
 
     def connection(self, host: Host) -> fabric.Connection:
         """A connection that is not open yet, with its gateways, all of them strict."""
         try:
-            connection = fabric.Connection(
-                host.address or host.name,
-                user=host.user or self.ssh.user,
-                port=host.port,
-                config=self._config.clone(),  # Fabric writes into it, which others must not see
-                connect_timeout=self.timeout,
-                connect_kwargs={"allow_agent": True},
-            )
-            for hop in hops(connection):
-                self._prepare(hop)
-        except (*BROKEN, ValueError, KeyError) as error:
+            return self._to(self._config.of(host))
+        except (*BROKEN, ValueError, KeyError, Refused) as error:
             raise translated(error, host, self.address(host), self.timeout) from error
-        return connection
+
+    def agent_of(self, host: Host) -> str:
+        """The socket of the agent that is at hand for a host; see `Login.agent`."""
+        return self._config.of(host).agent
 
     def address(self, host: Host) -> str:
         """Where a host is said to be, before ssh_config was asked."""
         user = host.user or self.ssh.user
         return f"{user}@" * bool(user) + f"{host.address or host.name}:{host.port or 22}"
 
-    def _prepare(self, hop: fabric.Connection) -> None:
-        keys = self._keys(hop.ssh_config.get("identityfile", []))
+    def _to(self, login: Login, before: tuple[Login, ...] = ()) -> fabric.Connection:
+        connection = fabric.Connection(
+            login.host,
+            user=login.user,
+            port=login.port,
+            config=self._fabric.clone(),  # Fabric writes into it, which others must not see
+            gateway=self._gateway(login, before),
+            forward_agent=login.forward_agent,
+            connect_timeout=self.timeout,
+            connect_kwargs={"allow_agent": True},
+        )
+        self._prepare(connection, login)
+        return connection
+
+    def _gateway(self, login: Login, before: tuple[Login, ...]) -> fabric.Connection | str | None:
+        """What the connection goes through: the last of the jumps, through those before it."""
+        if not login.jumps:
+            shell = os.environ.get("SHELL") or "/bin/sh"
+            return shlex.join((shell, "-c", f"exec {login.proxy}")) if login.proxy else None
+        *first, last = login.jumps
+        jump = self._config.login(last)
+        if any((jump.host, jump.port) == (hop.host, hop.port) for hop in (*before, login)):
+            raise ValueError(f"ProxyJump goes in a circle, via {jump.name}")
+        through = replace(jump, jumps=tuple(first), proxy="") if first else jump
+        return self._to(through, (*before, login))
+
+    def _prepare(self, hop: fabric.Connection, login: Login) -> None:
+        keys = self._keys(login.keys)
+        only = frozenset(_public(login.keys)) if login.only_these_keys else None
         hop.connect_kwargs = {
-            "key_filename": keys,
-            "look_for_keys": not keys,
-            "allow_agent": hop.ssh_config.get("identitiesonly") != "yes",
+            "key_filename": [key for key in keys if not _is_public(key)],
+            "look_for_keys": False,
+            "allow_agent": login.agent != "none",
             "banner_timeout": self.timeout,
             "auth_timeout": self.timeout,
             "channel_timeout": self.timeout,
             "transport_factory": _link,
         }
-        known = self._known_hosts(hop.ssh_config)
+        hop.client._agent = Agent(login.agent, only)  # Paramiko has no other way in
+        known = self._known_hosts(login)
         name = hop.host if hop.port == 22 else f"[{hop.host}]:{hop.port}"
-        for key in known.of(name):
+        for key in known.of(login.alias or name) or known.of(login.alias or hop.host):
             hop.client.get_host_keys().add(name, key.get_name(), key)
-        hop.client.set_missing_host_key_policy(_Strict(hop, known.file))
+        hop.client.set_missing_host_key_policy(_Strict(hop, login, known.file))
 
-    def _keys(self, configured: str | list[str]) -> list[str]:
+    def _keys(self, configured: Sequence[str]) -> list[str]:
         own = []
         if self.ssh.identity:
             own = [str(Path(self.ssh.identity).expanduser())]
             if not os.access(own[0], os.R_OK):
                 raise Refused(f"the SSH key {self.ssh.identity} cannot be read")
-        listed = [configured] if isinstance(configured, str) else configured
-        files = [str(Path(name).expanduser()) for name in listed]
-        return own + [name for name in files if name not in own and os.access(name, os.R_OK)]
+        return own + [name for name in configured if name not in own and os.access(name, os.R_OK)]
 
-    def _known_hosts(self, config: Mapping[str, str]) -> KnownHosts:
-        """The inventory's file, else that of `ssh_config`, else the default; then the global."""
-        user = self.ssh.known_hosts
-        if "known_hosts" not in self.ssh.model_fields_set:
-            user = config.get("userknownhostsfile", user)
-        files = f"{user} {config.get('globalknownhostsfile', GLOBAL_KNOWN_HOSTS)}"
+    def _known_hosts(self, login: Login) -> KnownHosts:
+        """The inventory's file, else those of `ssh_config` or the default; then the global ones."""
+        user = tuple(files(self.ssh.known_hosts)) or login.known_hosts
+        names = (*user, *login.global_known_hosts)
         with self._lock:
-            if files not in self._known:
-                self._known[files] = KnownHosts(files.split())
-            return self._known[files]
+            if names not in self._known:
+                self._known[names] = KnownHosts(names)
+            return self._known[names]
+
+
+def _is_public(name: str) -> bool:
+    with Path(name).open("rb") as file:
+        return not file.read(64).startswith(b"-----BEGIN")
+
+
+def _public(names: Sequence[str]) -> Iterator[bytes]:
+    """The public keys that stand in some files, or beside them."""
+    for path in (Path(end) for name in names for end in (name, f"{name}.pub")):
+        with suppress(OSError, ValueError, IndexError):
+            yield base64.b64decode(path.read_text().split()[1], validate=True)
 
 
 class KnownHosts:
@@ -129,7 +159,7 @@ class KnownHosts:
     patterns, are passed over, so that they let nobody in."""
 
     def __init__(self, files: Sequence[str]) -> None:
-        self.file = files[0]
+        self.file = files[0] if files else "~/.ssh/known_hosts"
         self._entries: list[HostKeyEntry] = []
         self._revoked: set[str] = set()
         for name in files:
@@ -171,8 +201,9 @@ def _same_host(name: str, listed: str) -> bool:
 class _Strict(paramiko.RejectPolicy):
     """Refuses an unknown host key, and says how it becomes a known one."""
 
-    def __init__(self, hop: fabric.Connection, file: str) -> None:
+    def __init__(self, hop: fabric.Connection, login: Login, file: str) -> None:
         self._hop = hop
+        self._alias = f" | sed 's/^[^ ]*/{login.alias}/'" if login.alias else ""
         self._file = file
 
     def missing_host_key(
@@ -183,12 +214,12 @@ class _Strict(paramiko.RejectPolicy):
     ) -> NoReturn:
         """Raise HostKeyRefused."""
         kind = key.get_name().removeprefix("ssh-").partition("-")[0]
-        scan = f"ssh-keyscan -t {kind} -p {self._hop.port} {self._hop.host} >> {self._file}"
+        scan = f"ssh-keyscan -t {kind} -p {self._hop.port} {self._hop.host}{self._alias}"
         raise HostKeyRefused(
             f"the host key of {hostname} is unknown: it shows {key.get_name()} {key.fingerprint}",
             state="no command ran there",
-            next="compare it with `ssh-keygen -lf /etc/ssh/ssh_host_"
-            f"{kind}_key.pub` on the machine's console; when they are the same: {scan}",
+            next=f"compare it with `ssh-keygen -lf /etc/ssh/ssh_host_{kind}_key.pub` on the"
+            f" machine's console; when they are the same: {scan} >> {self._file}",
         )
 
 
@@ -209,39 +240,13 @@ def hops(connection: fabric.Connection) -> Iterator[fabric.Connection]:
         hop = hop.gateway
 
 
-def _ssh_config(user: str) -> paramiko.SSHConfig:
-    config = paramiko.SSHConfig()
-    for name in (user, "/etc/ssh/ssh_config"):
-        config.parse(io.StringIO("".join(_lines(Path(name).expanduser()))))
-    return config
-
-
-def _lines(path: Path, depth: int = 0) -> Iterator[str]:
-    """The lines of an `ssh_config` with its `Include`s, which Paramiko does not know."""
-    if not path.is_file() or depth > 16:
-        return
-    block = "Host *\n"
-    for line in path.read_text().splitlines(keepends=True):
-        word, _, rest = line.strip().replace("=", " ", 1).partition(" ")
-        if word.lower() in ("host", "match"):
-            block = line
-        if word.lower() != "include":
-            yield line
-            continue
-        for pattern in rest.replace('"', "").split():
-            base = Path("/etc/ssh" if path.is_relative_to("/etc/ssh") else "~/.ssh").expanduser()
-            found = base / Path(pattern).expanduser()
-            for file in sorted(Path("/").glob(str(found.relative_to("/")))):
-                yield from _lines(file, depth + 1)
-        yield "\n" + block
-    yield "\n"
-
-
 def translated(error: BaseException, host: Host, address: str, timeout: float) -> Unreachable:
     """Whatever Paramiko, Fabric or a socket raised, in words for the operator."""
     if isinstance(error, Unreachable):
         error.where = error.where or host.name
         return error
+    if isinstance(error, Refused):
+        return Unreachable(error.what, where=host.name, next=error.next)
     if isinstance(error, paramiko.BadHostKeyException):
         return _changed_key(error, host, address)
     why, what_next = _in_words(error, address, timeout)

@@ -1,0 +1,272 @@
+"""`ssh_config`, logins and shells as people have them. The OpenSSH client is the witness: where
+it goes, Backout goes, and what it refuses, Backout refuses."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from backout.adapters.transports.ssh import SshTransport
+from backout.adapters.vault import Vault
+from backout.errors import HostKeyRefused, Unreachable
+from backout.model import Command, Host, Ssh
+from support.ssh_bed import make_key
+from support.sshd import SshdBed
+from support.tools import program
+from support.wait import eventually
+from support.yard import Yard
+
+WHERE = "set -- $SSH_CONNECTION; echo $3 $(id -un)"
+Going = Callable[..., str]
+
+
+@pytest.fixture
+def config(bed: SshdBed, tmp_path: Path) -> Path:
+    return tmp_path / "ssh_config"
+
+
+@pytest.fixture
+def common(bed: SshdBed) -> str:
+    """What every host of the bed needs, at the end of an `ssh_config`."""
+    return (
+        f"Host *\n  Port {bed.port}\n  User root\n  IdentityFile {bed.identity}\n"
+        f"  IdentitiesOnly yes\n  UserKnownHostsFile {bed.known_hosts}\n"
+        "  GlobalKnownHostsFile /dev/null\n  BatchMode yes\n  ConnectTimeout 5\n"
+    )
+
+
+@pytest.fixture
+def going(config: Path) -> Iterator[Going]:
+    """Where one comes out who asks for a host, as `ADDRESS USER`."""
+    opened: list[SshTransport] = []
+
+    def go(name: str, **ssh: object) -> str:
+        given = Ssh.model_validate({"config": str(config), "connect_timeout": 3, **ssh})
+        opened.append(SshTransport(Host(name=name), given, ".backout", Vault({})))
+        result = opened[-1].run(Command(WHERE))
+        assert result.ok, result.reason
+        return result.stdout.strip()
+
+    yield go
+    for transport in opened:
+        transport.close()
+
+
+def openssh(config: Path, name: str) -> str:
+    done = subprocess.run(
+        [program("ssh"), "-F", str(config), name, WHERE],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+    )
+    return done.stdout.strip()
+
+
+CONFIGURATIONS = {
+    "a Match with a capital": "Match Host staging\n  HostName 127.0.0.11\n",
+    "a negated Match": "Match !host h0\n  HostName 127.0.0.11\n",
+    "a Match of the name that was typed": "Match originalhost h0\n  HostName 127.0.0.12\n",
+    "a final Match": "Match final host 127.0.0.10\n  User root\n",
+    "a Match that asks a command": 'Match exec "test %n = h0"\n  HostName 127.0.0.11\n',
+    "a Match that a command denies": "Match exec false\n  HostName 127.0.0.11\n",
+    "a Match of several": "Match originalhost h0 user somebody\n  HostName 127.0.0.11\n",
+    "two spellings of one key": "Host h0\n  hostname=127.0.0.12\n",
+    "patterns that exclude": "Host h* !h0\n  HostName 127.0.0.11\n",
+    "no jump above a jump": "Host h0\n  ProxyJump none\nHost h*\n  ProxyJump nowhere.invalid\n",
+    "a jump over an alias": "Host h0\n  ProxyJump gw\nHost gw\n  HostName 127.0.0.12\n",
+}
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_where_openssh_goes_backout_goes(
+    config: Path, common: str, going: Going, name: str
+) -> None:
+    config.write_text(f"{CONFIGURATIONS[name]}Host h0\n  HostName 127.0.0.10\n{common}")
+
+    assert going("h0") == openssh(config, "h0") != ""
+
+
+def test_tokens_are_filled_in_as_openssh_fills_them(
+    config: Path, common: str, going: Going, bed: SshdBed, tmp_path: Path
+) -> None:
+    (tmp_path / "key of root").symlink_to(bed.identity)
+    (tmp_path / "hosts 10").write_text(bed.known_hosts.read_text())
+    config.write_text(
+        f'Host 1?\n  HostName 127.0.0.%h\n  IdentityFile "{tmp_path}/key of %r"\n'
+        f'  UserKnownHostsFile "{tmp_path}/hosts %n"\n'
+        f"  ProxyCommand ssh -F {tmp_path}/jump -l %r -W %h:%p gw 2>/dev/null\n"
+        f"Host *\n  Port {bed.port}\n  User root\n  BatchMode yes\n"
+    )
+    (tmp_path / "jump").write_text(f"Host gw\n  HostName 127.0.0.11\n{common}")
+
+    assert going("10") == openssh(config, "10") == "127.0.0.10 root"
+
+
+def test_a_host_is_known_by_its_alias_and_by_no_other_name(
+    config: Path, common: str, going: Going, bed: SshdBed, tmp_path: Path
+) -> None:
+    """Two machines behind one address, as with a port that is forwarded."""
+    keys = {host.name: host.public_key.split()[:2] for host in bed}
+    known = tmp_path / "aliases"
+    known.write_text(f"first {' '.join(keys['web1'])}\nsecond {' '.join(keys['web2'])}\n")
+    config.write_text(
+        "".join(
+            f"Host {name}\n  HostName 127.0.0.10\n  HostKeyAlias {alias}\n"
+            f"  UserKnownHostsFile {known}\n"
+            for name, alias in (("h1", "first"), ("h2", "second"), ("h3", "third"))
+        )
+        + common
+    )
+
+    assert going("h1") == openssh(config, "h1") != ""
+    with pytest.raises(HostKeyRefused, match="not the one on record"):
+        going("h2")
+    with pytest.raises(HostKeyRefused, match="is unknown") as refused:
+        going("h3")
+    assert f"| sed 's/^[^ ]*/third/' >> {known}" in refused.value.next
+
+
+def test_a_key_on_record_without_a_port_will_do_as_it_does_for_openssh(
+    config: Path, common: str, going: Going, bed: SshdBed, tmp_path: Path
+) -> None:
+    known = tmp_path / "plain"
+    known.write_text(f"127.0.0.10 {' '.join(bed['web1'].public_key.split()[:2])}\n")
+    config.write_text(f"Host h0\n  HostName 127.0.0.10\n  UserKnownHostsFile {known}\n{common}")
+
+    assert going("h0") == openssh(config, "h0") != ""
+
+
+@pytest.fixture
+def agent(bed: SshdBed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The socket of an agent that holds the bed's key, and that no variable names."""
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    socket = tmp_path / "agent.sock"
+    process = subprocess.Popen([program("ssh-agent"), "-D", "-a", str(socket)], stdout=-3)
+    eventually(socket.exists, saying="ssh-agent")
+    env = {**os.environ, "SSH_AUTH_SOCK": str(socket)}
+    subprocess.run([program("ssh-add"), "-q", str(bed.identity)], env=env, check=True)
+    yield socket
+    process.terminate()
+    process.wait()
+
+
+def test_the_agent_that_ssh_config_names_opens_a_host_and_is_forwarded(
+    config: Path, common: str, going: Going, bed: SshdBed, agent: Path, tmp_path: Path
+) -> None:
+    public, foreign = tmp_path / "id.pub", tmp_path / "other"
+    public.write_text(bed.identity.with_suffix(".pub").read_text())
+    make_key(foreign, "other")
+    without = common.replace(f"  IdentityFile {bed.identity}\n", "")
+    blocks = {
+        "h1": f"IdentityAgent {agent}\n  IdentityFile {public}\n  ForwardAgent yes",
+        "h2": f"IdentityAgent {agent}\n  IdentityFile {foreign}",
+        "h3": f"IdentityAgent none\n  IdentityFile {public}",
+    }
+    config.write_text(
+        "".join(f"Host {n}\n  HostName 127.0.0.10\n  {text}\n" for n, text in blocks.items())
+        + without
+    )
+
+    assert going("h1") == openssh(config, "h1") != ""
+    for name in ("h2", "h3"):
+        assert openssh(config, name) == ""
+        with pytest.raises(Unreachable, match=r"does not let root@127|No authentication methods"):
+            going(name)
+    given = Ssh(config=str(config))
+    h1 = SshTransport(Host(name="h1"), given, ".backout", Vault({}))
+    listed = h1.run(Command("ssh-add -l"))
+    h1.close()
+    assert "ED25519" in listed.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Match localnet 127.0.0.0/8\n  User nobody\n", "Bad Match condition|nsupported Match"),
+        ("Host h0\n  ProxyJump h0\n", "in a circle|jumphost loop"),
+        ("Host h0\n  ProxyJump h1\nHost h1\n  ProxyJump h0\n", "in a circle|jumphost loop"),
+        ("Host h0\n  ForwardAgent /tmp/x\n", "ForwardAgent /tmp/x"),
+        ("Host h0\n  NoSuchWord yes\n", "Bad configuration option: nosuchword"),
+    ],
+)
+def test_what_openssh_refuses_or_backout_cannot_follow_is_refused_in_words(
+    config: Path, common: str, going: Going, text: str, words: str
+) -> None:
+    config.write_text(f"{text}Host h*\n  HostName 127.0.0.10\n{common}")
+
+    with pytest.raises(Unreachable, match=words) as refused:
+        going("h0")
+    assert refused.value.exit_code == 3
+    assert "h0" in refused.value.what
+
+
+def test_without_ssh_its_configuration_is_read_as_far_as_that_is_certain(
+    config: Path, common: str, going: Going, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    plain = f"Host h0\n  HostName 127.0.0.10\n  ProxyJump none\n{common}"
+    (tmp_path / "more").write_text(plain)
+    config.write_text(f"Include {tmp_path}/more\n")
+    assert going("h0") == "127.0.0.10 root"
+
+    config.write_text(f"Match Host staging\n  HostName 127.0.0.11\n{plain}")
+    with pytest.raises(Unreachable, match="only ssh itself can judge 'Match Host staging'"):
+        going("h0")
+
+
+@pytest.fixture
+def aliases(bed: SshdBed, tmp_path: Path, config: Path) -> Iterator[Yard]:
+    """A project whose hosts are aliases, and whose keys only `ssh_config` knows where to find."""
+    config.write_text(
+        f"Host h0\n  HostName {bed['web1'].address}\nHost h1\n  HostName {bed['web2'].address}\n"
+        f"Host *\n  Port {bed.port}\n  User root\n  IdentityFile {bed.identity}\n"
+        f"  UserKnownHostsFile {bed.known_hosts}\n  GlobalKnownHostsFile /dev/null\n"
+    )
+    hosts = {name: {"groups": ["web"]} for name in ("h0", "h1")}
+    with Yard(tmp_path, bed, hosts=hosts, ssh={"config": str(config)}) as yard:
+        yield yard
+
+
+def test_every_verb_finds_the_keys_where_ssh_config_says(aliases: Yard) -> None:
+    aliases.runbook(aliases.step("A"))
+    aliases.good_release()
+    aliases.good_release()
+    aliases.runbook(aliases.step("A"), aliases.step("B", before="exit 1"))
+
+    assert aliases.deploy().code == 4
+    rolled = aliases.say("rollback")
+
+    assert rolled.code == 0, rolled.out
+    assert aliases.say("status").code == 0
+
+
+def test_a_check_on_an_alias_goes_to_the_host_behind_it(aliases: Yard, bed: SshdBed) -> None:
+    """Nothing resolves `app.example.invalid` or `h0`; the port is a banner of sshd."""
+    port = bed.port
+    aliases.inventory(
+        checks={
+            "tcp": {
+                "tcp": {"address": port, "banner": True},
+                "on": "all",
+                "expect": ["banner.startsWith('SSH-2.0')"],
+            },
+            "http": {
+                "http": f"http://app.example.invalid:{port}/",
+                "on": "all",
+                "expect": ["status == 200"],
+            },
+            "tls": {"tls": f"app.example.invalid:{port}", "on": "all", "expect": ["tls.verified"]},
+        }
+    )
+
+    rows = {(row["name"], row["host"]): row for row in aliases.say("verify").data["checks"]}
+
+    assert rows["tcp", "h0"]["verdict"] == rows["tcp", "h1"]["verdict"] == "pass"
+    for key, row in rows.items():
+        assert "resolve" not in row["reason"], key
