@@ -26,6 +26,7 @@ from backout.model import (
     Options,
     Release,
     Result,
+    Reverted,
     Sample,
     Service,
     Step,
@@ -387,8 +388,8 @@ class HealthStore(HealthHistory, Protocol):
     def waiting(self, destination: str | None = None) -> tuple[Message, ...]:
         """Letters that are not delivered yet, in order."""
 
-    def reverts(self) -> tuple[tuple[str, str, float | None], ...]:
-        """The runs that were reverted by themselves: run, target, and when that ended."""
+    def reverts(self) -> tuple[Reverted, ...]:
+        """The runs that were reverted by themselves, the oldest first."""
 
 
 Listener = Callable[[Event], None]

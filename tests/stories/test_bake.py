@@ -167,6 +167,7 @@ def test_a_revert_is_never_tried_twice_whatever_became_of_the_first(shop: Shop) 
                 assert change.revert(run["run"], "shop", 0.0, "killed in the middle")
             with store.write() as change:
                 assert not change.revert(run["run"], "shop", 0.0, "again")
+                change.reverted(run["run"], 1.0, "INCOMPLETE")
         with shop.watched() as watcher:
             eventually(lambda: "bakes for" in watcher.output(), within=20)
             looked = len(web.asked)

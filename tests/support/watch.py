@@ -86,7 +86,7 @@ class Simulation:
             news=lambda target: self.news.get(target.name, TargetState()),
             said=lambda text, _warning: self.said.append(text),
             ping=lambda watched, failed: self.pings.append((watched.name, failed)),
-            revert=self._revert,
+            reverts=self,
             wake=self._wake,
         )
 
@@ -122,10 +122,15 @@ class Simulation:
             self.arrived.append(message)
         return failure
 
-    def _revert(self, _: WatchedTarget, deployed: Any, red: Sequence[CheckKey]) -> str:
+    def revert(self, _: WatchedTarget, deployed: Any, red: Sequence[CheckKey]) -> str:
         self.reverted.append((deployed.run, red))
-        self.watcher.baking.reverted.add(deployed.run)
+        with self.store.write() as change:
+            change.revert(deployed.run, deployed.run, self.clock.stamp, "")
+            change.reverted(deployed.run, self.clock.stamp, "reverted")
         return "reverted"
+
+    def finish(self, _: WatchedTarget, run: str, why: str) -> str:  # noqa: ARG002
+        return ""
 
     # --- time ------------------------------------------------------------------------------
 

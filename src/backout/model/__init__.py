@@ -591,6 +591,18 @@ class Incident:
 
 
 @dataclass(frozen=True, slots=True)
+class Reverted:
+    """A deploy that is, or was, taken back by itself."""
+
+    run: str
+    target: str
+    why: str
+    """The checks that went bad, by name."""
+    ended: float | None = None
+    """When somebody was told how it ended; None while it is under way, or broke off."""
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One message to one destination, until it is delivered."""
 

@@ -35,7 +35,7 @@ class Messages:
         self._watcher = watcher
         self.store = watcher.store
         self.clock = watcher.clock
-        self._wake = wake
+        self.wake = wake
 
     def remind(self) -> None:
         """Tell of what is open what has to be told now. Raises Unwritten."""
@@ -47,7 +47,7 @@ class Messages:
             for incident in change.incidents():
                 posted |= self._mind(change, incident, now)
         if posted:
-            self._wake()
+            self.wake()
 
     def _mind(self, change: HealthChange, incident: Incident, now: float) -> bool:
         """What an open incident asks for now."""
@@ -101,10 +101,10 @@ class Messages:
         """A message that is no alert."""
         now = self.clock.now().timestamp()
         with self.store.write() as change:
-            self._note(change, watched, key, title, body, now)
-        self._wake()
+            self.note_in(change, watched, key, title, body, now)
+        self.wake()
 
-    def _note(
+    def note_in(
         self,
         change: HealthChange,
         watched: WatchedTarget,
@@ -113,6 +113,7 @@ class Messages:
         body: str,
         now: float,
     ) -> None:
+        """The same, as a part of a transaction; `wake` when it is done."""
         for destination in watched.destinations:
             key_of = f"{self.store.name}-{key}"
             message = Message(watched.name, destination, "note", key_of, title, body, now)
@@ -136,4 +137,4 @@ class Messages:
                     self.tell(change, watched, incident, "resolve", now)
 
         if self._watcher.attempt(write):
-            self._wake()
+            self.wake()

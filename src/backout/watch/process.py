@@ -88,7 +88,7 @@ class Process:
             news=self.loader.news,
             said=self.say,
             ping=self._ping,
-            revert=Reverting(self).revert,
+            reverts=Reverting(self),
             wake=self._mail.set,
         )
 
@@ -108,7 +108,6 @@ class Process:
         sender = threading.Thread(target=self._send_on, name="sender")
         with self._signals(), self._accompanied():
             sender.start()
-            self._mind_interrupted()
             self.say(self._greeting())
             try:
                 while not self.stopping.is_set():
@@ -131,20 +130,6 @@ class Process:
             for companion in self.watcher.companions:
                 companion.end()
 
-    def _mind_interrupted(self) -> None:
-        """A revert that ended with the process that had begun it is not begun again."""
-        for run, target, ended in self.store.reverts():
-            watched = self.watcher.targets.get(target)
-            if ended is not None or watched is None:
-                continue
-            with self.store.write() as change:
-                change.reverted(run, self.clock.now().timestamp(), "interrupted")
-            title = f"[{target}] reverting run {run} was interrupted: a person is needed"
-            self.say(title, warning=True)
-            self.watcher.messages.note(
-                watched, f"revert-{run}", title, f"next: invoke status --target {target}"
-            )
-
     def _greeting(self) -> str:
         count = len(self.watcher.timetable.entries)
         return f"watching {', '.join(self.watcher.targets)}: {count} checks"
@@ -158,6 +143,7 @@ class Process:
             while watcher.busy and not self.stopping.is_set() and not watcher.trouble:
                 watcher.wait(0.2)
                 watcher.write()
+        watcher.baking.join()
         self._sender().turn()
         return self._answer()
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from backout.adapters.storage.journal import RunRow
 from backout.commands import deploy
-from backout.errors import BackoutError, Unwritten
+from backout.errors import BackoutError, Held, Unwritten
 from backout.model import CheckKey, Finding, Verdict
 from backout.ports import Operator, Screen
 from backout.project.project import Workplace
@@ -47,7 +49,13 @@ class _Aside:
 
 
 class Reverting:
-    """Takes a deploy back that went bad while it baked: looks again, then once and for all."""
+    """Takes a deploy back that went bad while it baked: looks again, then once and for all.
+
+    Three facts lead to the message: that it is to be reverted (the store), what became of the
+    rollback (the journal), and that this was written to somebody (the store, in one transaction
+    with the message). Whatever lies between them when a process ends, the next one goes on from
+    there: `finish`.
+    """
 
     def __init__(self, process: Process) -> None:
         self.process = process
@@ -55,65 +63,132 @@ class Reverting:
     def revert(self, watched: WatchedTarget, deployed: Deployed, red: Sequence[CheckKey]) -> str:
         """How it ended, in words; nothing when there was no reason to begin. Not from the
         watcher's own thread."""
-        findings = {
-            spot: watched.look(spot, deployed)
-            for spot in watched.roots
-            if _leads(watched, spot, red)
-        }
-        still = {
-            (f.check, f.host or "") for found in findings.values() for f in found if _is_red(f)
-        }
-        confirmed = [spot for spot in red if (spot.check, spot.host) in still]
+        confirmed = self._still_red(watched, deployed, red)
         if not confirmed or not self._marked(watched, deployed, confirmed):
             return ""
-        answer = self._roll_back(watched, deployed)
-        return self._told(watched, deployed, confirmed, answer)
+        release, names = f"release {deployed.release}", _names(confirmed)
+        outcome = _outcome(release, self._roll_back(watched, deployed.run))
+        return self._told(watched, deployed.run, names, outcome)
+
+    def finish(self, watched: WatchedTarget, run: str, why: str) -> str:
+        """Go on with a revert that another process began and did not see the end of. How it
+        ended, in words; nothing while somebody else is at work on the target."""
+        with self._workplace() as workplace:
+            release = _release_of(workplace, watched.name, run)
+            row = _rollback_of(workplace, watched.name, run)
+            if row is not None and row.open:
+                answer = self._operate(workplace, watched, "resume")
+                if isinstance(answer, Held):
+                    return ""
+            elif row is not None:
+                answer = _as_answered(row)
+            elif (deployed := watched.news.deployed) is None or deployed.run != run:
+                words = f"{release} is no longer in force: there was nothing to revert"
+                return self._told(watched, run, why, (words, _see(watched)))
+            elif not self._still_red(watched, deployed, _named(watched, why)):
+                self._unmark(run)
+                return ""
+            else:
+                answer = self._roll_back(watched, run)
+        return self._told(watched, run, why, _outcome(release, answer))
+
+    def _still_red(
+        self, watched: WatchedTarget, deployed: Deployed, red: Sequence[CheckKey]
+    ) -> list[CheckKey]:
+        """Those that are red when they are looked at again."""
+        roots = [spot for spot in watched.roots if _leads(watched, spot, red)]
+        findings = [found for spot in roots for found in watched.look(spot, deployed)]
+        still = {(found.check, found.host or "") for found in findings if _is_red(found)}
+        return [spot for spot in red if (spot.check, spot.host) in still]
 
     def _marked(self, watched: WatchedTarget, deployed: Deployed, red: Sequence[CheckKey]) -> bool:
         store, now = self.process.store, self.process.clock.now().timestamp()
-        why = ", ".join(spot.key for spot in red)
         try:
             with store.write() as change:
-                first = change.revert(deployed.run, watched.name, now, why)
+                first = change.revert(deployed.run, watched.name, now, _names(red))
         except Unwritten:
             return False
         self.process.watcher.baking.reverted.add(deployed.run)
         return first
 
-    def _roll_back(self, watched: WatchedTarget, deployed: Deployed) -> Answer | BackoutError:
-        process = self.process
-        workplace = Workplace(process.workplace.root)
-        words = {"target": watched.target.file or watched.name, "only": deployed.run, "yes": True}
+    def _unmark(self, run: str) -> None:
+        """Nothing was begun, and there is no reason any more: as if nothing had been."""
+        with suppress(Unwritten), self.process.store.write() as change:
+            change.unmark_revert(run)
+
+    def _roll_back(self, watched: WatchedTarget, run: str) -> Answer | BackoutError:
+        with self._workplace() as workplace:
+            return self._operate(workplace, watched, "rollback", only=run)
+
+    def _operate(
+        self, workplace: Workplace, watched: WatchedTarget, verb: str, **more: str
+    ) -> Answer | BackoutError:
+        words = {"target": watched.target.file or watched.name, "yes": True, **more}
+        operation = deploy.Operation(workplace, _Aside(self.process.screen), words)
         try:
-            return deploy.Operation(workplace, _Aside(process.screen), words).rollback()
+            return operation.rollback() if verb == "rollback" else operation.resume()
         except BackoutError as error:
             return error
+
+    @contextmanager
+    def _workplace(self) -> Iterator[Workplace]:
+        """A run has a journal of its own, with its own secrets."""
+        workplace = Workplace(self.process.workplace.root)
+        try:
+            yield workplace
         finally:
             workplace.close()
 
-    def _told(
-        self,
-        watched: WatchedTarget,
-        deployed: Deployed,
-        red: Sequence[CheckKey],
-        answer: Answer | BackoutError,
-    ) -> str:
-        names = ", ".join(spot.key for spot in red)
-        title, following = _outcome(deployed, answer)
-        body = f"went bad after it: {names}\n{following}"
+    def _told(self, watched: WatchedTarget, run: str, names: str, outcome: tuple[str, str]) -> str:
+        """The record and its message are one: neither is ever there without the other."""
+        title, following = outcome
+        body = f"went bad after it: {names}\n{following}".rstrip()
         process = self.process
         now = process.clock.now().timestamp()
         while True:
             try:
                 with process.store.write() as change:
-                    change.reverted(deployed.run, now, title)
-                process.watcher.messages.note(
-                    watched, f"revert-{deployed.run}", f"[{watched.name}] {title}", body
-                )
+                    change.reverted(run, now, title)
+                    process.watcher.messages.note_in(
+                        change, watched, f"revert-{run}", f"[{watched.name}] {title}", body, now
+                    )
+                process.watcher.messages.wake()
                 return title
             except Unwritten:
                 if process.stopping.wait(5.0):
-                    return title
+                    return title  # it is told when somebody watches again
+
+
+def _names(spots: Sequence[CheckKey]) -> str:
+    return ", ".join(spot.key for spot in spots)
+
+
+def _named(watched: WatchedTarget, names: str) -> list[CheckKey]:
+    """The checks of these names that there still are."""
+    parted = (each.partition("@") for each in names.split(", "))
+    checks = watched.target.checks
+    return [CheckKey(watched.name, name, host) for name, _, host in parted if name in checks]
+
+
+def _release_of(workplace: Workplace, target: str, run: str) -> str:
+    rows = workplace.journal.releases(target)
+    return next((f"release {row.release}" for row in rows if row.run == run), f"run {run}")
+
+
+def _rollback_of(workplace: Workplace, target: str, run: str) -> RunRow | None:
+    """The last rollback that undoes, or undid, a run."""
+    rows = workplace.journal.runs(target, limit=100)
+    return next((row for row in rows if run in row.plan.get("undoing", ())), None)
+
+
+def _as_answered(row: RunRow) -> Answer:
+    """What the process that ended the run would have had as its answer."""
+    kind = "refused" if row.outcome == "refused" else "run"
+    return Answer(kind, row.report or {}, row.exit_code or 0)
+
+
+def _see(watched: WatchedTarget) -> str:
+    return f"next: invoke status --target {watched.name}"
 
 
 def _leads(watched: WatchedTarget, root: CheckKey, red: Sequence[CheckKey]) -> bool:
@@ -132,8 +207,7 @@ def _is_red(finding: Finding) -> bool:
     return finding.verdict in (Verdict.FAIL, Verdict.ERROR)
 
 
-def _outcome(deployed: Deployed, answer: Answer | BackoutError) -> tuple[str, str]:
-    release = f"release {deployed.release}"
+def _outcome(release: str, answer: Answer | BackoutError) -> tuple[str, str]:
     if isinstance(answer, BackoutError):
         return f"{release} was NOT reverted: {answer.what}", f"next: {answer.next}"
     data = answer.data

@@ -19,7 +19,7 @@ from backout.model import CheckKey, Finding, Target, duration
 from backout.ports import Clock, HealthStore
 from backout.watch import alerts, schedule
 from backout.watch.alerts import Streak
-from backout.watch.baking import Baking, Revert
+from backout.watch.baking import Baking, Reverts
 from backout.watch.bookkeeping import Turn
 from backout.watch.messages import REMIND_EVERY, Messages
 from backout.watch.schedule import Tick, Timetable
@@ -64,11 +64,11 @@ class Watcher:
         news: Callable[[Target], TargetState] = lambda _: TargetState(),
         said: Callable[[str, bool], None] = lambda _text, _warning: None,
         ping: Callable[[WatchedTarget, str], None] = lambda _ward, _failed: None,
-        revert: Revert | None = None,
+        reverts: Reverts | None = None,
         wake: Callable[[], None] = lambda: None,
     ) -> None:
         """`submit` has something done elsewhere; `ping` tells a target's dead-man's switch;
-        `revert` reverts a deploy and says how that ended; `wake` wakes the sender."""
+        `reverts` takes deploys back; `wake` wakes the sender."""
         self.store = store
         self.clock = clock
         self.targets: dict[str, WatchedTarget] = {}
@@ -94,7 +94,7 @@ class Watcher:
         self._turned = elapsed
         self._hour = int(now // 3600)
         self.messages = Messages(self, wake)
-        self.baking = Baking(self, revert)
+        self.baking = Baking(self, reverts)
         self._wake = wake
         self._recall()
 

@@ -226,6 +226,10 @@ class Change:
         )
         return done.rowcount == 1
 
+    def unmark_revert(self, run: str) -> None:
+        """It was not begun after all."""
+        self._db.execute("DELETE FROM revert WHERE run = ?", (run,))
+
     def reverted(self, run: str, at: float, outcome: str) -> None:
         self._db.execute(
             "UPDATE revert SET ended = ?, outcome = ? WHERE run = ?",

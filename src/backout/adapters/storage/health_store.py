@@ -31,7 +31,7 @@ from backout.adapters.storage.health_change import (
 )
 from backout.adapters.storage.health_schema import connect, migrate, snapshot
 from backout.errors import Refused, Unwritten
-from backout.model import CheckKey, Incident, Message, Sample
+from backout.model import CheckKey, Incident, Message, Reverted, Sample
 from backout.ports import Bodies
 
 FOLDED = 50_000
@@ -213,9 +213,10 @@ class HealthStore:
         rows = self._rows("SELECT release, body FROM snapshot WHERE spot = ?", self._id(spot))
         return (rows[0][0], json.loads(rows[0][1])) if rows else None
 
-    def reverts(self) -> tuple[tuple[str, str, float | None], ...]:
-        """The runs that were reverted by themselves: run, target, and when that ended."""
-        return tuple(self._rows("SELECT run, target, ended FROM revert ORDER BY at"))
+    def reverts(self) -> tuple[Reverted, ...]:
+        """The runs that were reverted by themselves, the oldest first."""
+        rows = self._rows("SELECT run, target, why, ended FROM revert ORDER BY at")
+        return tuple(Reverted(*row) for row in rows)
 
     def looks_after(self, seq: int, limit: int = 100_000) -> tuple[tuple[int, Sample], ...]:
         """The looks at all spots that were written after look number `seq`, in order: what the
