@@ -3,6 +3,7 @@ of them."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from backout.adapters.lease import LeaseLock
+from backout.adapters.transports.local import LocalTransport
+from backout.adapters.vault import Vault
 from backout.errors import Refused
-from backout.model import Release, Source, State
+from backout.model import Host, Release, Source, State
 from support.git_origin import GitOrigin
 from support.project import Project
 from support.work import RUN, Bench, Trial
@@ -159,6 +163,32 @@ def test_a_first_deploy_through_a_link_is_refused(
         trial.before()
 
     assert (srv / "uploads").is_symlink()
+
+
+# --- the service's own directory --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("home", ["srv/api/.backout", "srv/.backout/eu/api", "srv/api/state"])
+def test_a_first_deploy_makes_the_services_directory_readable_and_its_own_private(
+    tmp_path: Path, home: str
+) -> None:
+    here = LocalTransport(
+        Host(name="here", connection="local"), str(tmp_path / home), Vault({}, tmp_path)
+    )
+    before = os.umask(0o022)
+    try:
+        with LeaseLock("prod").hold([here], "run-1"):
+            pass
+    finally:
+        os.umask(before)
+
+    modes = {
+        str(path.relative_to(tmp_path)): path.stat().st_mode & 0o777
+        for path in (tmp_path / home, *(tmp_path / home).parents)
+        if path.is_relative_to(tmp_path / "srv")
+    }
+    ours = {name for name in modes if ".backout" in name or name.endswith("state")}
+    assert modes == {name: 0o700 if name in ours else 0o755 for name in modes}
 
 
 # --- branches, tags and another repository's environment ---------------------------------------

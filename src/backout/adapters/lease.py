@@ -60,6 +60,8 @@ show() {
 
 _ACQUIRE = (
     r"""
+case $h in */.backout/*) above=${h%%/.backout/*} ;; *) above=${h%/*} ;; esac
+[ -z "$above" ] || mkdir -p -- "$above" # the service's own; only what is ours is private
 umask 077
 now=$(date +%s) new=$h/lock.$t
 fence=0 last=; [ ! -e "$h/fence" ] || read -r fence last <"$h/fence" || :
