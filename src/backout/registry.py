@@ -1,37 +1,71 @@
-"""A table of plug-ins: kind -> class, imported when a row is looked up."""
+"""A table of plug-ins: kind -> class, imported when a row is looked up.
+
+Other packages add rows by entry points of the table's group (`backout.steps`, `backout.probes`,
+`backout.restarters`, `backout.transports`); they are looked for when a kind is asked for that is
+not ours, so that whoever has none pays nothing.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
+
+from backout.errors import Refused
 
 
 class Table(Mapping[str, Any]):
     """`Table({"http": "backout.probes.http:Http"})["http"]` imports that row, and no other."""
 
-    def __init__(self, rows: Mapping[str, str]) -> None:
-        self._rows = dict(rows)
+    def __init__(self, rows: Mapping[str, str], group: str = "") -> None:
+        self.own = dict(rows)
+        """The rows that Backout brings."""
+        self._group = group
+
+    @cached_property
+    def _added(self) -> Mapping[str, EntryPoint]:
+        found = entry_points(group=self._group) if self._group else ()
+        return {each.name: each for each in found if each.name not in self.own}
 
     def __getitem__(self, kind: str) -> Any:
-        module, _, name = self._rows[kind].partition(":")
-        return getattr(import_module(module), name)
+        """Raises KeyError for an unknown kind, and Refused for a plug-in that cannot be loaded."""
+        if kind in self.own:
+            module, _, name = self.own[kind].partition(":")
+            return getattr(import_module(module), name)
+        return _load(self._added[kind])
 
     def __contains__(self, kind: object) -> bool:
-        return kind in self._rows
+        return kind in self.own or kind in self._added
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._rows)
+        yield from self.own
+        yield from self._added
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self.own) + len(self._added)
+
+
+def _load(row: EntryPoint) -> Any:
+    try:
+        return row.load()
+    except Exception as error:  # whatever a stranger's module raises when it is imported
+        package = row.dist.name if row.dist else row.module
+        raise Refused(
+            f"the plug-in {row.name!r} of {package} cannot be loaded:"
+            f" {type(error).__name__}: {error}",
+            where=row.value,
+            next=f"pip install --upgrade {package}, or leave {row.name!r} out",
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """The three tables that the words of a file are looked up in."""
+    """The tables that the words of a file are looked up in."""
 
     steps: Mapping[str, Any]
     backends: Mapping[str, Any]
     probes: Mapping[str, Any]
+    transports: Mapping[str, Any]

@@ -11,6 +11,7 @@ import pytest
 
 from backout import errors
 from backout.adapters.storage.journal import SqliteJournal
+from backout.adapters.transports import TRANSPORTS
 from backout.adapters.transports.local import LocalTransport
 from backout.adapters.transports.ssh import SshTransport
 from backout.adapters.vault import Vault
@@ -69,7 +70,7 @@ def test_an_error_is_three_lines(kind: str) -> None:
 
 def runbook(path: Path, text: bytes) -> None:
     (path / "x.yaml").write_bytes(text)
-    loading.load_runbook(path / "x.yaml", Tables(STEPS, BACKENDS, PROBES))
+    loading.load_runbook(path / "x.yaml", Tables(STEPS, BACKENDS, PROBES, TRANSPORTS))
 
 
 def not_a_database(path: Path) -> None:

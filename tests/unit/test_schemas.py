@@ -10,6 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from backout import schemas
+from backout.adapters.transports import TRANSPORTS
 from backout.config.yaml_tree import parse
 from backout.probes import KINDS as PROBES
 from backout.registry import Tables
@@ -17,7 +18,7 @@ from backout.restarters import BACKENDS
 from backout.steps import KINDS as STEPS
 
 ROOT = Path(__file__).parents[2]
-TABLES = Tables(STEPS, BACKENDS, PROBES)
+TABLES = Tables(STEPS, BACKENDS, PROBES, TRANSPORTS)
 
 RUNBOOK = """\
 summary: Ship it

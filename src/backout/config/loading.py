@@ -487,6 +487,7 @@ class _Reader:
             self.mistake(node, path, wrong)
             node = Node({}, node.file, node.line)
         host = self.noun(Host, node.without("service"), path, name=name) or Host(name=name)
+        self.connection(host, node, path)
         variables: dict[str, Any] = {}
         service, changed = tree.get("service"), False
         for layer in (*(groups[key] for key in host.groups if key in groups), node):
@@ -497,6 +498,13 @@ class _Reader:
         made = self.service(service, (*path, "service")) if service and changed else None
         address = host.address or ("" if host.connection == "local" else name)
         return host.model_copy(update={"vars": variables, "service": made, "address": address})
+
+    def connection(self, host: Host, node: Node, path: Trail) -> None:
+        if host.connection not in self.tables.transports:
+            known = ", ".join(self.tables.transports)
+            hint = did_you_mean(host.connection, self.tables.transports)
+            where = node.get("connection") or node
+            self.mistake(where, (*path, "connection"), f"must be one of: {known}{hint}")
 
     def service(self, node: Node, path: Trail) -> Service:
         unknown = Service(name="", backend="")

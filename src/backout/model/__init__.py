@@ -145,11 +145,11 @@ class Service(Noun):
 
 
 class Host(Noun):
-    """One machine. `connection: local` is this one, without SSH."""
+    """One machine. `connection: local` is this one, without SSH; plug-ins may bring others."""
 
     name: str
     address: str = ""
-    connection: Literal["ssh", "local"] = "ssh"
+    connection: str = "ssh"
     groups: Words = ()
     port: int | None = None
     user: str | None = None

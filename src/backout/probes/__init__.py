@@ -12,5 +12,6 @@ KINDS = Table(
         "log": "backout.probes.log:Log",
         "sql": "backout.probes.sql:Sql",
         "parse-schema": "backout.probes.parse_schema:ParseSchema",
-    }
+    },
+    "backout.probes",
 )

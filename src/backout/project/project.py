@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from backout.adapters.clock import SystemClock
 from backout.adapters.lease import LeaseLock
 from backout.adapters.storage.journal import RunRow, SqliteJournal
+from backout.adapters.transports import TRANSPORTS
 from backout.adapters.transports.local import LocalTransport
 from backout.adapters.transports.noted_shell import run_name
 from backout.adapters.vault import Vault, redact_data
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from backout.adapters.transports.ssh_config import SshConfig
     from backout.adapters.transports.ssh_connect import Dialer
 
-TABLES = Tables(STEPS, BACKENDS, PROBES)
+TABLES = Tables(STEPS, BACKENDS, PROBES, TRANSPORTS)
 MARKS = ("tasks.py", "inventories", "runbooks")
 
 
@@ -224,9 +225,10 @@ class Crew:
             return LocalTransport(here, str(self._home), self.vault)
         host = self.target.hosts[name]
         home = self.target.home_on(host)
-        if host.connection == "local":
-            return LocalTransport(host, home, self.vault)
-        return self._connect_by_ssh(host, home)
+        if host.connection == "ssh":
+            return self._connect_by_ssh(host, home)
+        transport: Transport = TRANSPORTS[host.connection](host, home, self.vault)
+        return transport
 
     def _connect_by_ssh(self, host: Host, home: str) -> Transport:
         from backout.adapters.transports.ssh import SshTransport

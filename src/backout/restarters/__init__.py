@@ -12,5 +12,6 @@ BACKENDS = Table(
         "pm2": "backout.restarters.pm2:Pm2",
         "supervisor": "backout.restarters.supervisor:Supervisor",
         "systemd": "backout.restarters.systemd:Systemd",
-    }
+    },
+    "backout.restarters",
 )

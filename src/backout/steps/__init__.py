@@ -18,5 +18,6 @@ KINDS = Table(
         "wait": "backout.steps.wait:Wait",
         "approve": "backout.steps.approve:Approve",
         "manual": "backout.steps.manual:Manual",
-    }
+    },
+    "backout.steps",
 )
