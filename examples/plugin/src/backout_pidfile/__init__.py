@@ -1,0 +1,1 @@
+"""What a small platform of one's own may add to Backout."""
