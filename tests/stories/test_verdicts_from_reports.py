@@ -6,6 +6,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import socket
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,8 @@ from typing import Any
 import pytest
 
 from support.loopback import Answer, Asked, Web
+from support.pgbouncer import pooled
+from support.postgres import Postgres
 from support.project import Project
 
 JSON = ("Content-Type", "application/json")
@@ -186,6 +189,116 @@ def of_redirects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 @pytest.mark.parametrize("name", REDIRECTS)
 def test_a_redirect_is_followed_as_curl_does(of_redirects: dict[str, Any], name: str) -> None:
     assert of_redirects[name]["verdict"] == REDIRECTS[name][2], of_redirects[name]["reason"]
+
+
+# --- sql ---------------------------------------------------------------------------------
+
+TIMES = "SELECT * FROM (VALUES ({}), ({})) t(at)"
+FRESH = TIMES.format("now()", "now() - interval '1 minute'")
+STALE = TIMES.format("now()", "now() - interval '6 minutes'")
+ENDLESS = TIMES.format("now()", "'infinity'::timestamptz")
+USED = "SELECT {}::bigint AS used, 100::bigint AS total"
+BEFORE = "SELECT 1 AS n, date '0044-03-15 BC' AS ides, '{2000-01-01,infinity}'::date[] AS days"
+BIG = "SELECT 9007199254740993 AS a, 9007199254740992 AS b, 12345678901234567890.123 AS c"
+LONGEST = "SELECT 10::numeric ^ 20000 AS n, 'NaN'::float8 AS nan, true AS ok"
+RAW = r"""SELECT '{"ok": true, "name": "\ud83d", "n": 12345678901234567890.5}'::json AS it"""
+JSON_DEEP = f"""SELECT '{"[" * 600}{"]" * 600}'::jsonb AS d, 2 AS n"""
+RATE = "rows.all(r, now - timestamp(r.at) < duration('5m'))"
+
+SQL: dict[str, tuple[str, str, str]] = {
+    "bigints, a ratio above": (USED.format(95), "rows[0].used / rows[0].total < 0.9", "fail"),
+    "bigints, a ratio below": (USED.format(80), "rows[0].used / rows[0].total < 0.9", "pass"),
+    "large and unequal": (BIG, "rows[0].a == rows[0].b", "fail"),
+    "large and greater": (BIG, "rows[0].a > rows[0].b && rows[0].a - rows[0].b == 1", "pass"),
+    "a numeric, exactly": (BIG, "rows[0].c == 12345678901234567890.123", "pass"),
+    "a numeric, not quite": (BIG, "rows[0].c == 12345678901234567890.124", "fail"),
+    "infinity, not read": (ENDLESS, "count == 2", "pass"),
+    "infinity, read": (ENDLESS, RATE, "error"),
+    "fresh": (FRESH, RATE, "pass"),
+    "stale": (STALE, RATE, "fail"),
+    "before Christ, not read": (BEFORE, "rows[0].n == 1", "pass"),
+    "before Christ, read": (BEFORE, "rows[0].ides < '2000'", "error"),
+    "infinity in an array, read": (BEFORE, "size(rows[0].days) == 2", "error"),
+    "a long numeric, not read": (LONGEST, "rows[0].ok", "pass"),
+    "a long numeric, read": (LONGEST, "rows[0].n > 5", "error"),
+    "NaN, read": (LONGEST, "rows[0].nan != 5.0", "error"),
+    "a time, whatever the DateStyle": (
+        "SELECT timestamptz '2024-01-30 20:00+00' AS at, interval '90 minutes' AS late",
+        "timestamp(rows[0].at) == timestamp('2024-01-30T20:00:00Z') && "
+        "duration(rows[0].late) == duration('1h30m')",
+        "pass",
+    ),
+    "a float, whole": ("SELECT 0.1::float8 + 0.2::float8 AS x", "rows[0].x != 0.3", "pass"),
+    "json, half an emoji, not read": (RAW, "rows[0].it.ok", "pass"),
+    "json, half an emoji, read": (RAW, "rows[0].it.name != 'down'", "error"),
+    "json, a long number": (RAW, "rows[0].it.n == 12345678901234567890.5", "pass"),
+    "json, nested deep": (JSON_DEEP, "rows[0].n == 2 && size(rows[0].d) == 1", "pass"),
+    "bytes and arrays": (
+        r"SELECT '\xff00'::bytea AS b, ARRAY[[1,2],[3,4]] AS a, int4range(1, 5) AS r",
+        "rows[0].b == 'ff00' && rows[0].a[1][0] == 3 && rows[0].r == '[1,5)'",
+        "pass",
+    ),
+    "two of one name, not read": ("SELECT 1 AS a, 2 AS a, 3 AS b", "rows[0].b == 3", "pass"),
+    "two of one name, read": ("SELECT 1 AS a, 2 AS a, 3 AS b", "rows[0].a == 2", "error"),
+}
+RAW_TEXT: dict[str, tuple[str, str, str]] = {
+    "no UTF-8, not read": ("SELECT 1 AS n, t FROM raw", "rows[0].n == 1", "pass"),
+    "no UTF-8, read": ("SELECT 1 AS n, t FROM raw", "rows[0].t != 'down'", "error"),
+}
+
+
+@pytest.fixture(scope="module")
+def of_sql(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Two databases: a German one that rounds its floats, and one that takes any octets."""
+    german = postgres.create_database("german")
+    for setting in ("datestyle = 'German, DMY'", "intervalstyle = 'iso_8601'"):
+        postgres.sql(f"ALTER DATABASE german SET {setting}")
+    postgres.sql("ALTER DATABASE german SET extra_float_digits = -5")
+    postgres.sql("CREATE DATABASE octets ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+    octets = postgres.dsn("octets")
+    postgres.sql("CREATE TABLE raw AS SELECT convert_from('\\xff61', 'SQL_ASCII') AS t", "octets")
+    checks = {
+        name: {"sql": {"database": f"{{{{ vars.{place} }}}}", "query": query}, "expect": [expect]}
+        for place, cases in (("german", SQL), ("octets", RAW_TEXT))
+        for name, (query, expect, _verdict) in cases.items()
+    }
+    where = {"german": german, "octets": octets}
+    return verified(tmp_path_factory.mktemp("sql"), checks, vars=where)
+
+
+@pytest.mark.parametrize("name", [*SQL, *RAW_TEXT])
+def test_a_row_is_judged_by_what_it_is(of_sql: dict[str, Any], name: str) -> None:
+    assert of_sql[name]["verdict"] == (SQL | RAW_TEXT)[name][2], of_sql[name]["reason"]
+
+
+def test_many_checks_share_a_pooler_in_transaction_mode(postgres: Postgres, tmp_path: Path) -> None:
+    postgres.create_database("pooled")
+    with pooled(postgres) as port:
+        url = f"postgresql://postgres@127.0.0.1:{port}/pooled"
+        check = {"sql": {"database": url, "query": "SELECT 1 AS n"}, "expect": ["rows[0].n == 1"]}
+        checks = {f"check {number}": check for number in range(20)}
+        for again in ("once", "twice"):
+            found = verified(tmp_path / again, checks)
+            assert {one["verdict"] for one in found.values()} == {"pass"}, found
+
+
+def test_a_database_that_says_nothing_is_told_as_that(postgres: Postgres, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as hole:
+        at = {"hole": hole.getsockname()[1], "well": postgres.port}
+        checks = {
+            name: {
+                "sql": {
+                    "database": f"postgresql://postgres@127.0.0.1:{port}/postgres",
+                    "query": "SELECT 1",
+                },
+                "expect": ["count == 1"],
+                "timeout": "2s",
+            }
+            for name, port in at.items()
+        }
+        found = verified(tmp_path, checks)
+    assert found["well"]["verdict"] == "pass"
+    assert (found["hole"]["verdict"], found["hole"]["reason"]) == ("error", "no answer within 2 s")
 
 
 # --- in a run ----------------------------------------------------------------------------

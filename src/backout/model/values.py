@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -92,7 +92,10 @@ def integer_of(value: int) -> int | Unavailable:
 
 def _scalar(value: Any) -> Any:
     if isinstance(value, Decimal):
-        return _held(value)
+        whole = value.is_finite() and abs(value.adjusted()) < DIGITS and value == int(value)
+        return int(value) if whole else _held(value)
+    if isinstance(value, timedelta):
+        return f"{number(str(Decimal(value // timedelta(microseconds=1)) / 1_000_000))}s"
     if isinstance(value, datetime | date | time):
         return value.isoformat()
     if isinstance(value, bytes | bytearray | memoryview):

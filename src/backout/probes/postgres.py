@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import threading
@@ -16,8 +17,17 @@ from backout.ports import Look
 if TYPE_CHECKING:
     import psycopg
 
-QUIET = {"connect_timeout": 5, "keepalives_idle": 5, "keepalives_interval": 2}
+QUIET = {"keepalives_idle": 5, "keepalives_interval": 2, "client_encoding": "UTF8"}
 """The connection string may say otherwise."""
+_AS_TEXT = "; ".join(
+    (
+        "SET LOCAL DateStyle = 'ISO, YMD'",
+        "SET LOCAL IntervalStyle = 'postgres'",
+        "SET LOCAL bytea_output = 'hex'",
+        "SET LOCAL extra_float_digits = 3",
+    )
+)
+"""How values are written, whatever the server, the database or the role says."""
 
 
 class Unanswered(Exception):
@@ -40,11 +50,22 @@ def session(look: Look, *, read_only: bool = True) -> Iterator[psycopg.Connectio
             with _ended_after(connection, left):
                 connection.read_only = read_only
                 milliseconds = max(1, int(left * 1000))
-                connection.execute(f"SET LOCAL statement_timeout = {milliseconds}".encode())
+                limit = f"SET LOCAL statement_timeout = {milliseconds}"
+                connection.execute(f"{limit}; {_AS_TEXT}; {_encoding(connection)}".encode())
                 yield connection
                 connection.rollback()
     except driver.Error as error:
-        raise Unanswered(words(error), error.sqlstate or "") from error
+        waited = time.monotonic() - started
+        silent = not error.sqlstate and waited >= 0.95 * look.timeout
+        said = f"no answer within {look.timeout:g} s" if silent else words(error)
+        raise Unanswered(said, error.sqlstate or "") from error
+
+
+def _encoding(connection: psycopg.Connection[Any]) -> str:
+    """A database that knows no encoding hands its texts over as they are: it would refuse all
+    rows for one that is no UTF-8."""
+    known = connection.info.parameter_status("server_encoding") != "SQL_ASCII"
+    return f"SET LOCAL client_encoding = '{'UTF8' if known else 'SQL_ASCII'}'"
 
 
 def words(error: psycopg.Error) -> str:
@@ -60,8 +81,13 @@ def _connected(driver: Any, look: Look) -> Iterator[psycopg.Connection[Any]]:
     from psycopg.conninfo import conninfo_to_dict
 
     given: Mapping[str, Any] = conninfo_to_dict(look.vault.reveal(look.options.database))
-    limit = {"tcp_user_timeout": max(1, int(look.timeout * 1000)), "application_name": "backout"}
-    connection = driver.connect(**{**QUIET, **limit, **given})
+    limit = {
+        "tcp_user_timeout": max(1, int(look.timeout * 1000)),
+        "connect_timeout": max(1, math.ceil(look.timeout)),
+        "application_name": "backout",
+    }
+    # A pooler may give the next transaction to another server, which knows no statement of ours.
+    connection = driver.connect(**{**QUIET, **limit, **given}, prepare_threshold=None)
     try:
         yield connection
     finally:
