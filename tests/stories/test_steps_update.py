@@ -10,7 +10,7 @@ import pytest
 
 from backout.errors import Refused
 from backout.model import Release, Source, State
-from support.git_origin import GitOrigin
+from support.git_origin import GitOrigin, every_file, served
 from support.work import RUN, Bench, Trial
 
 
@@ -417,3 +417,62 @@ def test_names_with_every_awkward_character_arrive(
     by_releases(bench, directory=f"{srv} by releases")
     release(bench, git_origin, 1)
     assert all((Path(f"{srv} by releases/current") / name).read_text() == name for name in names)
+
+
+@pytest.mark.parametrize("shared", ["config/x", "config/x/", "a/config/deep/x"])
+def test_a_shared_path_behind_a_link_of_the_repository_is_refused_and_nothing_there_is_touched(
+    bench: Bench, git_origin: GitOrigin, srv: Path, tmp_path: Path, shared: str
+) -> None:
+    outside = tmp_path / "outside"
+    (outside / "deep").mkdir(parents=True)
+    for place in (outside / "x", outside / "deep/x"):
+        place.write_text("precious")
+    link = git_origin.copy / shared.partition("config")[0] / "config"
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(outside)
+    git_origin.git("add", "-A")
+    bench.release = Release(1, git_origin.commit("A link"))
+    git_origin.push()
+    made = srv / "shared" / shared
+    made.parent.mkdir(parents=True)
+    if not shared.endswith("/"):
+        made.write_text("shared")
+    by_releases(bench, shared=(shared,))
+
+    result = bench.step("update").act()
+
+    assert result.state is State.FAILED
+    assert "a link in the repository" in result.reason
+    assert [p.read_text() for p in (outside / "x", outside / "deep/x")] == ["precious"] * 2
+
+
+@pytest.mark.parametrize("strategy", ["checkout", "releases"])
+def test_a_token_in_the_remotes_address_stands_in_no_argument_and_no_file_of_the_host(
+    bench: Bench,
+    git_origin: GitOrigin,
+    srv: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    strategy: str,
+) -> None:
+    trace = tmp_path / "trace"
+    by_releases(bench, strategy=strategy)
+    with served(git_origin.origin, "deploy", "t%ken") as address:
+        url = address.replace("//", "//deploy:t%25ken@")
+        git_origin.git("remote", "set-url", "origin", url)
+        monkeypatch.setenv("GIT_TRACE", str(trace))
+        trial = bench.step("update")
+        assert trial.act().ok
+    read = [trace.read_text(), *(p.read_text(errors="replace") for p in every_file(srv))]
+    assert address in read[0], "the server was asked"
+    assert not [text for text in read if "t%ken" in text or "t%25ken" in text]
+
+
+def test_a_remote_that_is_a_program_or_an_option_is_refused(
+    bench: Bench, git_origin: GitOrigin, tmp_path: Path
+) -> None:
+    for url in (f"ext::touch {tmp_path}/made", f"--upload-pack=touch {tmp_path}/made"):
+        git_origin.git("config", "remote.origin.url", url)
+        with pytest.raises(Refused, match="remote origin of"):
+            bench.step("update").before()
+    assert not (tmp_path / "made").exists()

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import functools
 import os
 import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from . import sample_app
+from . import ports, sample_app
 from .sample_app import Behaviour
 from .tools import program
 
@@ -87,3 +93,34 @@ class GitOrigin:
         )
         assert done.returncode == 0, f"git {' '.join(arguments)}: {done.stderr}"
         return done.stdout
+
+
+def every_file(directory: Path) -> list[Path]:
+    """All files below a directory."""
+    return [path for path in directory.rglob("*") if path.is_file()]
+
+
+@contextmanager
+def served(repository: Path, user: str, password: str) -> Iterator[str]:
+    """Serve a bare repository over HTTP to who knows the password; yields its address."""
+    port = ports.free_port()
+    subprocess.run(["git", "-C", str(repository), "update-server-info"], check=True)
+    word = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+    class Files(SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.headers.get("Authorization") == word:
+                return super().do_GET()
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="git"')
+            return self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    handler = functools.partial(Files, directory=str(repository))
+    with ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        yield f"http://127.0.0.1:{port}/"
+        server.shutdown()
+    ports.release(port)

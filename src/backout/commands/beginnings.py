@@ -128,7 +128,7 @@ def _here(crew: Crew) -> Iterator[dict[str, Any]]:
         yield _row("working copy", None, f"{copy} is made by the first deploy")
         return
     remote = subprocess.run(
-        [git, "-C", str(copy), "ls-remote", source.remote, f"refs/heads/{source.branch}"],
+        [git, "-C", str(copy), "ls-remote", "--", source.remote, f"refs/heads/{source.branch}"],
         capture_output=True,
         text=True,
         check=False,

@@ -14,6 +14,7 @@ from backout.errors import Mistake
 from backout.language import expressions, templates
 from backout.language.templates import CannotRender, Known, SecretRef
 from backout.model import Check, Host, Param, Runbook, Step, Target
+from backout.model.operands import variable
 from backout.model.validation import did_you_mean
 from backout.registry import Tables
 
@@ -305,6 +306,10 @@ class _RunbookJudge(_Judge):
         if not _doubted(self.said, trail, *_WAYS):
             yield from self.way_back(trail, step, kind)
         yield from self.words(trail, step, kind, known)
+        for name in step.env:
+            if not variable(name):
+                wrong = f"{name!r} is not a variable's name: letters, digits and '_'"
+                yield self.at((*trail, "env", name), wrong)
         if step.when is not None:
             yield from self.expression((*trail, "when"), step.when, _bare(known))
         results = dict.fromkeys({*_RESULT, *getattr(kind, "names", ())})

@@ -25,6 +25,8 @@ from pydantic import (
     field_validator,
 )
 
+from backout.model.operands import Branch, Operand, Reached, Remote
+
 # --- small types -------------------------------------------------------------------------
 
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)(ms|s|m|h|d))")
@@ -136,9 +138,9 @@ class NoOptions(Options):
 class Service(Noun):
     """What `restart` restarts. `options` is what the backend's own model made of the rest."""
 
-    name: str
+    name: Operand
     backend: str
-    directory: str = ""
+    directory: Operand = ""
     port: int | TemplateText | None = None
     """When given, a restart is proved only if the new process owns this listening port."""
     options: Any = None
@@ -148,11 +150,11 @@ class Host(Noun):
     """One machine. `connection: local` is this one, without SSH; plug-ins may bring others."""
 
     name: str
-    address: str = ""
+    address: Reached = ""
     connection: str = "ssh"
     groups: Words = ()
     port: int | None = None
-    user: str | None = None
+    user: Reached | None = None
     vars: Mapping[str, Any] = Field(default_factory=dict)
     service: Service | None = None
 
@@ -160,7 +162,7 @@ class Host(Noun):
 class Ssh(Noun):
     """How SSH connections are made; `~/.ssh/config` is honoured under all of it."""
 
-    user: str | None = None
+    user: Reached | None = None
     identity: str | None = None
     known_hosts: str = ""
     """Empty: what `ssh_config` says, else `~/.ssh/known_hosts`."""
@@ -171,15 +173,15 @@ class Ssh(Noun):
 class Source(Noun):
     """What `commit`, `push` and `update` act on."""
 
-    repository: str = "."
-    remote: str = "origin"
-    branch: str = "main"
+    repository: Operand = "."
+    remote: Remote = "origin"
+    branch: Branch = "main"
     strategy: str = "checkout"
-    directory: str = ""
+    directory: Operand = ""
     keep: int = Field(default=5, ge=2)
     shared: Words = ()
-    image: str = ""
-    app: str = ""
+    image: Operand = ""
+    app: Operand = ""
 
 
 class SecretSource(Noun):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from backout.model import Identity, Options, Result, State
+from backout.model.operands import Operand
 from backout.restarters.backend import Backend, log_of, nobody_knows, quote, section
 from backout.restarters.listeners import Holder, judge, scan
 
@@ -39,7 +40,7 @@ class Pm2Options(Options):
 
     home: str = ""
     path: str = ""
-    ecosystem: str = ""
+    ecosystem: Operand = ""
 
 
 class Pm2(Backend):

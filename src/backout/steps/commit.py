@@ -164,7 +164,7 @@ found=$({g} rev-list --reverse {trailer("Backout-Run", work.run)} "$old"..{ref})
 set -- $found
 new=${{1-}} range=${{1-}}
 if [ -z "$new" ]; then echo 'nothing was committed'; exit 0; fi
-if {g} remote get-url {remote} >/dev/null 2>&1; then
+if {g} remote get-url -- {remote} >/dev/null 2>&1; then
   {published(where)}
   if [ -n "$head" ]; then
     {fetch(where)}

@@ -91,7 +91,7 @@ def published(where: Source) -> str:
     """Shell text that sets `head` to the remote branch's commit, empty when there is none."""
     ref = quote(f"refs/heads/{where.branch}")
     return (
-        f"listed=$({git(where.repository)} ls-remote {quote(where.remote)} {ref});"
+        f"listed=$({git(where.repository)} ls-remote -- {quote(where.remote)} {ref});"
         " head=${listed%%[!0-9a-f]*}"
     )
 
@@ -99,7 +99,7 @@ def published(where: Source) -> str:
 def fetch(where: Source) -> str:
     """Shell text that has the remote branch's objects here."""
     ref = quote(f"refs/heads/{where.branch}")
-    return f"{git(where.repository)} fetch -q {quote(where.remote)} {ref}"
+    return f"{git(where.repository)} fetch -q -- {quote(where.remote)} {ref}"
 
 
 def reversal(where: Source, run: str, subject: str) -> str:

@@ -6,18 +6,28 @@ import re
 from abc import abstractmethod
 from shlex import quote
 from typing import ClassVar
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from backout.errors import Refused
 from backout.model import Command, Result, Source, State, Undo
+from backout.model.operands import remote
 from backout.ports import Work
 from backout.steps.base import Kind
 from backout.steps.git import QUIET, git, source
 from backout.steps.script import read, told
 
-REMOTE = "BACKOUT_REMOTE"
-"""The variable that carries the remote's address: it may hold a password."""
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[^/]+:")
 
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*::?//|[^/]+:")
+_FETCH = """\
+helper='!f() { printf "%s\\n" "username=$BACKOUT_USER" "password=$BACKOUT_PASSWORD"; }; f'
+remotely() {
+  git -C "$1" ${BACKOUT_ORIGIN:+-c "credential.$BACKOUT_ORIGIN.helper="} \\
+    ${BACKOUT_ORIGIN:+-c "credential.$BACKOUT_ORIGIN.helper=$helper"} \\
+    fetch -q --no-tags -- "$BACKOUT_REMOTE" "$2"
+}"""
+"""A shell function that fetches a ref into a repository. What the remote's address holds as a
+user and password is told to git alone, and by git to that server alone: in no argument, where
+everybody on the host could read it, and in no file."""
 
 
 class Hosted(Kind):
@@ -34,14 +44,14 @@ class Hosted(Kind):
         if not commit:
             return Result(State.FAILED, reason="the release has no commit")
         try:
-            remote = address(work, where)
+            env = credentials(address(work, where))
         except Refused as error:
             return Result(State.FAILED, reason=error.what)
         return told(
             work.transport.run(
                 Command(
-                    f"{QUIET}\n{self.script(work, where, commit)}",
-                    env=((REMOTE, remote),),
+                    f"{QUIET}\n{_FETCH}\n{self.script(work, where, commit)}",
+                    env=env,
                     timeout=work.step.timeout,
                     key=work.key,
                 )
@@ -70,13 +80,35 @@ def address(work: Work, where: Source) -> str:
     """Where the working copy's remote is; a local one as an absolute path. Raises Refused."""
     g = git(where.repository)
     what = f"remote {where.remote} of {where.repository}"
-    url = read(work.here, f'echo "url=$({g} remote get-url {quote(where.remote)})"', what)["url"][0]
+    url = read(work.here, f'echo "url=$({g} remote get-url -- {quote(where.remote)})"', what)[
+        "url"
+    ][0]
     if not url:
         raise Refused(f"{what}: there is no such remote", next=f"{g} remote -v")
+    try:
+        remote(url)
+    except ValueError as error:
+        raise Refused(f"{what}: {error}", next=f"{g} remote -v") from error
     if _ADDRESS.match(url) or url.startswith("/"):
         return url
     script = f'cd "$({g} rev-parse --show-toplevel)"; cd -- {quote(url)}; echo "url=$(pwd)"'
     return read(work.here, script, what)["url"][0]
+
+
+def credentials(url: str) -> tuple[tuple[str, str], ...]:
+    """The variables that carry a remote's address: without its user and password where it is
+    asked over HTTP, with these beside it."""
+    parts = urlsplit(url)
+    user, _, place = parts.netloc.rpartition("@")
+    if parts.scheme not in ("http", "https") or not user:
+        return (("BACKOUT_REMOTE", url),)
+    name, _, password = user.partition(":")
+    return (
+        ("BACKOUT_REMOTE", urlunsplit(parts._replace(netloc=place))),
+        ("BACKOUT_ORIGIN", f"{parts.scheme}://{place}"),
+        ("BACKOUT_USER", unquote(name)),
+        ("BACKOUT_PASSWORD", unquote(password)),
+    )
 
 
 def fetched(repository: str, where: Source, commit: str) -> str:
@@ -86,8 +118,8 @@ def fetched(repository: str, where: Source, commit: str) -> str:
     lacking = f"{commit[:7]} is not on {where.remote}/{where.branch}: push it first"
     return f"""\
 if ! {g} cat-file -e {tip} 2>/dev/null; then
-  {g} fetch -q --no-tags "${REMOTE}" {commit} 2>/dev/null ||
-    {g} fetch -q --no-tags "${REMOTE}" {quote(f"refs/heads/{where.branch}")}
+  remotely {quote(repository)} {commit} 2>/dev/null ||
+    remotely {quote(repository)} {quote(f"refs/heads/{where.branch}")}
   {g} cat-file -e {tip} 2>/dev/null || {{ echo {quote(lacking)} >&2; exit 1; }}
 fi"""
 

@@ -14,6 +14,7 @@ from shlex import join, quote
 
 from backout.errors import Refused
 from backout.model import Command, Result, Service, State, Undo
+from backout.model.operands import operand
 from backout.ports import Work
 from backout.steps.base import Kind
 from backout.steps.git import source
@@ -78,7 +79,10 @@ class _Names:
     @classmethod
     def of(cls, work: Work) -> _Names:
         """Raises Refused when the inventory names no image."""
-        wanted = work.render(source(work).image)
+        try:
+            wanted = operand(work.render(source(work).image))
+        except ValueError as error:
+            raise Refused(f"source.image: {error}") from error
         if not wanted:
             raise Refused("source.image is missing: which image a release is")
         return cls(wanted, re.sub(r":[^/]*$", "", wanted.partition("@")[0]))

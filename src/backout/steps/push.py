@@ -49,7 +49,7 @@ class Push(WorkingCopy):
             work,
             f"""\
 new=$({g} rev-parse HEAD)
-if ! {g} push -q {remote} "$new":{quote(f"refs/heads/{branch}")}; then
+if ! {g} push -q -- {remote} "$new":{quote(f"refs/heads/{branch}")}; then
   {published(where)}
   if [ -n "$head" ] && ! {g} merge-base --is-ancestor "$head" "$new" 2>/dev/null; then
     echo {quote(moved)} >&2
@@ -121,7 +121,7 @@ for attempt in 1 2; do
   commit=$(already)
   [ -z "$commit" ] || break
   reverse
-  if [ "$commit" = "$head" ] || {g} push -q {quote(remote)} "$commit":{target}; then break; fi
+  if [ "$commit" = "$head" ] || {g} push -q -- {quote(remote)} "$commit":{target}; then break; fi
   if [ $attempt = 2 ]; then
     echo {quote(f"the revert could not be pushed to {remote}/{branch}")} >&2; exit 1
   fi

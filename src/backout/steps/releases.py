@@ -85,12 +85,21 @@ build() {{
 
 
 def _link(path: PurePosixPath) -> str:
+    """What lies behind a link of the repository is not the release's."""
     up = "../" * (len(path.parts) + 1)
     inside = quote(str(path))
-    return f"""\
+    refused = "".join(_no_link(path, parent) for parent in reversed(path.parents[:-1]))
+    return f"""{refused}\
   rm -rf "$aside"/{inside}
   mkdir -p "$aside"/{quote(str(path.parent))}
   ln -s {quote(f"{up}shared/{path}")} "$aside"/{inside}"""
+
+
+def _no_link(path: PurePosixPath, parent: PurePosixPath) -> str:
+    words = f"source.shared: {path} lies behind {parent}, a link in the repository"
+    return f"""\
+  if [ -L "$aside"/{quote(str(parent))} ]; then echo {quote(words)} >&2; exit 1; fi
+"""
 
 
 def _name(work: Work, commit: str) -> str:

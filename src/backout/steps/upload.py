@@ -32,12 +32,7 @@ class UploadOptions(Options):
 
 class Upload(Kind):
     """The new file is complete before one rename puts it in place; the old one is kept, with its
-    owner and mode, among Backout's own files on that machine.
-
-    The folder may be somebody else's, who can swap whatever lies in it for a link. So the file
-    comes to Backout's own directory first, and gets its mode and owner within a directory beside
-    its place that was made for it and that nobody else may enter.
-    """
+    owner and mode, among Backout's own files on that machine."""
 
     Options: ClassVar[type[Options]] = UploadOptions
     undoes: ClassVar[bool] = True
@@ -108,6 +103,11 @@ def _deliver(work: Work, content: bytes, path: str) -> None:
         own = _path(_own(work))
         work.transport.run(Command(f"umask 077; mkdir -p {own}", timeout=LOOK))
         work.transport.put(content, path, 0o600)
+
+
+# The folder may be somebody else's, who can swap whatever lies in it for a link. So the file comes
+# to Backout's own directory first, and gets its mode and owner within a directory beside its place
+# that was made for it and that nobody else may enter.
 
 
 def _own(work: Work) -> str:
