@@ -197,6 +197,8 @@ class StepKind(Protocol):
     """False for kinds that only read or wait."""
     undoes: ClassVar[bool]
     """True for kinds that bring their own undo; the others need `undo:` in the runbook."""
+    reaches: ClassVar[bool]
+    """False for kinds whose act and undo leave alone what a service runs."""
     shell: ClassVar[bool]
     """True when the texts `undo` and `check` of such a step are shell."""
 

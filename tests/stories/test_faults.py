@@ -394,12 +394,3 @@ def test_a_first_deploy_that_fails_is_backed_out(yard: Yard) -> None:
     said = yard.deploy()
     assert said.code == 4, said.out + said.err
     assert yard.effects() == {}
-
-
-def test_a_verify_that_looks_at_nothing_is_not_a_proof(yard: Yard) -> None:
-    yard.inventory(checks={})
-    yard.runbook(yard.step("First"))
-    said = yard.deploy()
-    assert said.code == 4, said.out + said.err
-    assert "nothing was checked" in said.data["reason"]
-    assert yard.effects() == {}

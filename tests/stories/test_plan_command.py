@@ -84,16 +84,19 @@ def test_a_plan_that_would_be_refused_says_what_to_type_when_it_is_mended(
 
 
 def test_a_red_baseline_refuses_the_plan(project: Project) -> None:
+    well = project.directory / "well"
     project.inventory(
         "here",
         {
             "hosts": {"web1": {"connection": "local"}},
-            "checks": {"sick": {"command": "false", "expect": ["exit_code == 0"]}},
+            "checks": {"sick": {"command": f"test -e {well}", "expect": ["exit_code == 0"]}},
         },
     )
     project.runbook("deploy", {"steps": [{"run": "true", "readonly": True}]})
     assert project.say("plan", "--target", "here").code == 0, "no release yet: only recorded"
+    well.touch()
     assert project.say("deploy", "--target", "here").code == 0
+    well.unlink()
     said = project.say("plan", "--target", "here", "--json")
     assert said.code == 3
     assert "sick" in said.data["refused"][0]

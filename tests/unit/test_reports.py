@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from backout.errors import Unreachable
-from backout.model import Finding, Release, Verdict
+from backout.model import Finding, HostEnd, HostState, Outcome, Release, Verdict
 from backout.reports.data import (
     TAIL,
     check_rows,
@@ -82,7 +82,10 @@ def test_times_are_utc_whatever_the_zone(hours: int) -> None:
 
 
 def test_a_report_has_what_the_contract_names_and_is_plain_json() -> None:
-    told = report(Ended("succeeded", 0, hosts={"web1": "deployed"}), [end("Update@web1")])
+    told = report(
+        Ended(Outcome.SUCCEEDED, 0, hosts={"web1": HostEnd(HostState.DEPLOYED, NEW)}),
+        [end("Update@web1")],
+    )
     assert json.loads(json.dumps(told)) == told
     contract = {"run", "target", "runbook", "outcome", "exit_code", "started_at", "ended_at"}
     assert contract | {"release", "steps", "checks", "hosts", "next"} <= told.keys()
@@ -94,35 +97,31 @@ def test_a_report_has_what_the_contract_names_and_is_plain_json() -> None:
 
 
 def test_a_first_release_comes_from_nowhere() -> None:
-    assert report(Ended("succeeded", 0), previous=None)["release"]["from"] is None
+    assert report(Ended(Outcome.SUCCEEDED, 0), previous=None)["release"]["from"] is None
 
 
 def test_a_run_that_is_not_over_has_no_end() -> None:
-    assert report(Ended("interrupted", 8), ended=None)["ended_at"] is None
+    assert report(Ended(Outcome.INTERRUPTED, 8), ended=None)["ended_at"] is None
 
 
 @pytest.mark.parametrize(
-    ("state", "release"),
+    ("end", "state", "release"),
     [
-        ("deployed", "42 (bbbbbbb)"),
-        ("on release 42", "42 (bbbbbbb)"),
-        ("backed out", "41 (aaaaaaa)"),
-        ("unchanged", "41 (aaaaaaa)"),
-        ("withdrawn: web1: Restart failed", "41 (aaaaaaa)"),
-        ("NOT backed out: web1: undo failed", None),
-        ("NOT back: web1: undo failed", None),
+        (HostEnd(HostState.DEPLOYED, NEW), "deployed", "42 (bbbbbbb)"),
+        (HostEnd(HostState.WITHDRAWN, OLD, "no disk"), "withdrawn: no disk", "41 (aaaaaaa)"),
+        (HostEnd(HostState.STUCK, None, "undo failed"), "NOT backed out: undo failed", None),
     ],
 )
-def test_a_host_is_on_the_release_that_its_state_tells_or_nobody_knows(
-    state: str, release: str | None
+def test_a_host_is_on_the_release_that_it_says_itself_or_nobody_knows(
+    end: HostEnd, state: str, release: str | None
 ) -> None:
-    told = report(Ended("backed_out", 4, hosts={"web1": state}))
+    told = report(Ended(Outcome.BACKED_OUT, 4, hosts={"web1": end}))
     assert told["hosts"] == {"web1": {"release": release, "state": state}}
 
 
 def test_a_refusal_brings_the_errors_own_words_and_its_next_command() -> None:
     error = Unreachable("web1 is away", where="203.0.113.11", next="start it")
-    told = refused_report(report(Ended("refused", 3, error.what)), error)
+    told = refused_report(report(Ended(Outcome.REFUSED, 3, error.what)), error)
     assert told["error"] == {
         "what": "web1 is away",
         "where": "203.0.113.11",

@@ -96,6 +96,7 @@ class Doing:
     Options: ClassVar[type[Options]] = NoOptions
     changes: ClassVar[bool] = True
     undoes: ClassVar[bool] = True
+    reaches: ClassVar[bool] = True
     shell: ClassVar[bool] = False
 
     def __init__(self, machine: Machine, ends: Mapping[str, Sequence[Result]] | None = None):

@@ -20,16 +20,17 @@ from backout.adapters.storage.journal import RunRow
 from backout.checks import judging
 from backout.config import loading
 from backout.errors import BackoutError, Held, Mistakes, Refused
-from backout.model import Command, Release, Runbook, Target, Verdict
+from backout.model import Command, Outcome, Release, Runbook, Target, Verdict
 from backout.ports import Screen
 from backout.project.project import TABLES, Workplace, freeze, thaw
 from backout.reports.answer import Answer
 from backout.reports.data import refused_report, run_report, stamp
 from backout.runs import plan
+from backout.runs.applying import refuse_idle
+from backout.runs.decisions import Stop
 from backout.runs.engine import Ended, Engine
 from backout.runs.plan import Plan
 from backout.runs.rollback import Return, Rollback
-from backout.runs.worker import Stop
 
 Words = Mapping[str, Any]
 
@@ -149,7 +150,7 @@ class Operation:
         return Answer("run", report, ended.exit_code)
 
     def _rolled(self, row: RunRow, back: Return) -> Answer:
-        target = back.undoing[0].target
+        target = back.target
         parts = self.workplace.parts(
             target, row.id, self.screen.listen, self.screen.operator, self.stop
         )
@@ -167,7 +168,7 @@ class Operation:
         """Nothing was changed by this process. A run that had changed something stays open."""
         journal = self.workplace.journal
         begun = any(r.kind in ("ready", "back_out") for r in journal.recall(row.id))
-        outcome = "interrupted" if begun else "refused"
+        outcome = Outcome.INTERRUPTED if begun else Outcome.REFUSED
         ended = Ended(outcome, error.exit_code, error.what)
         report = refused_report(self._report(row, made, ended, None), error)
         if not begun:
@@ -287,11 +288,11 @@ def build(
     number: int,
     run: str,
 ) -> Plan:
-    """The plan of a new run."""
+    """The plan of a new run. Raises Mistakes, also when it would do nothing."""
     current = workplace.journal.current(target.name)
     good = workplace.journal.known_good(target.name)
     previous = current or good
-    return plan.build(
+    made = plan.build(
         run=run,
         verb=verb,
         target=target,
@@ -304,6 +305,8 @@ def build(
         user=getpass.getuser(),
         started=stamp(datetime.now(UTC)),
     )
+    refuse_idle(made)
+    return made
 
 
 def head_of(workplace: Workplace, target: Target) -> str:
@@ -339,6 +342,7 @@ def interruptible(stop: Stop, screen: Screen, target: str) -> Iterator[None]:
     def handle(number: int, _frame: object) -> None:
         name = {signal.SIGINT: "Ctrl-C"}.get(signal.Signals(number), signal.Signals(number).name)
         if stop.reason:
+            stop.leave()
             leave(screen, target)
         stop(f"interrupted by {name}")
         if screen.operator.asking:

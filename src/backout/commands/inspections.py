@@ -15,16 +15,17 @@ from backout.checks import judging
 from backout.commands import deploy
 from backout.config import loading
 from backout.errors import BackoutError, Mistakes, Refused
-from backout.model import Command, Finding, Host, Release, Result, Target, Verdict
+from backout.model import Command, Finding, Host, Outcome, Release, Result, Target, Verdict
 from backout.ports import Screen
 from backout.project.project import TABLES, Crew, Workplace
 from backout.reports.answer import Answer
 from backout.reports.data import check_rows, outputs, run_report, stamp
 from backout.reports.text import release_text
-from backout.runs import release_file
+from backout.runs import release_file, standing
+from backout.runs.decisions import Stop
 from backout.runs.engine import Ended
 from backout.runs.plan import Action, BatchPlan, Plan
-from backout.runs.worker import Parts, Stop, Worker, side_by_side
+from backout.runs.worker import Parts, Worker, side_by_side
 
 Words = Mapping[str, Any]
 OFFLINE = "offline: no host was asked, and no check was run"
@@ -174,7 +175,7 @@ class Inspection:
             ended=None,
             previous=Release(**previous) if previous else None,
             made=Release(**release) if release else None,
-            outcome=Ended("interrupted", 8, "it is not finished"),
+            outcome=Ended(Outcome.INTERRUPTED, 8, "it is not finished"),
             records=self.workplace.journal.recall(row.id),
             next=f"invoke resume --target {row.target}, or invoke abort --target {row.target}",
         )
@@ -287,7 +288,7 @@ class _Preview:
         }
 
     def _checks(self) -> tuple[Finding, ...]:
-        findings = self.worker.examine((), self.plan.hosts)
+        findings = self.worker.look((), self.plan.hosts)
         reasons = judging.baseline_refusals(
             findings,
             self.plan.target.checks,
@@ -357,17 +358,10 @@ def _look_at(crew: Crew, host: Host) -> dict[str, Any]:
         if crew.target.service_on(host):
             identity = crew.restarter(host.name).identity()
             row |= {"up": identity.up, "uptime": identity.uptime, "state": identity.detail}
-        source = crew.target.source
-        if source and source.strategy == "checkout" and source.directory:
-            row["commit"] = _commit(crew, host, source.directory)
+        row["commit"] = standing.commit_on(transport, crew.target)
     except BackoutError as error:
         return {"release": None, "state": f"unreachable: {error.what}"}
     return row
-
-
-def _commit(crew: Crew, host: Host, directory: str) -> str:
-    script = f"git -C {shlex.quote(directory)} rev-parse --verify -q HEAD || true"
-    return crew.reach(host.name).run(Command(script, timeout=60.0)).stdout.strip()
 
 
 def _release_of(releases: Sequence[LedgerRow], host: str) -> Release | None:

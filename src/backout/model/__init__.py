@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal
@@ -376,6 +376,10 @@ class Runbook(Noun):
 # --- what Backout makes ------------------------------------------------------------------
 
 
+RED = "red"
+"""What the result of a failed proof saves: its red findings, for whoever goes on."""
+
+
 class State(StrEnum):
     """What became of something that was started."""
 
@@ -500,6 +504,16 @@ class Finding:
     def key(self) -> str:
         return f"{self.check}@{self.host}" if self.host else self.check
 
+    def record(self) -> dict[str, Any]:
+        """Plain data for the journal; the excerpt is for the screen only."""
+        return {**asdict(self), "excerpt": "", "verdict": str(self.verdict)}
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Finding:
+        """What `record` made plain."""
+        verdict, failed = Verdict(record["verdict"]), tuple(record["failed"])
+        return cls(**{**record, "verdict": verdict, "failed": failed})
+
 
 @dataclass(frozen=True, slots=True)
 class Release:
@@ -510,6 +524,41 @@ class Release:
 
     def __str__(self) -> str:
         return f"{self.number} ({self.commit[:7]})" if self.commit else str(self.number)
+
+
+class Outcome(StrEnum):
+    """How a run ended."""
+
+    SUCCEEDED = "succeeded"
+    BACKED_OUT = "backed_out"
+    BACKOUT_INCOMPLETE = "backout_incomplete"
+    REFUSED = "refused"
+    INTERRUPTED = "interrupted"
+
+
+class HostState(StrEnum):
+    """What a run did to a host, in the end."""
+
+    DEPLOYED = "deployed"
+    UNCHANGED = "unchanged"
+    BACKED_OUT = "backed out"
+    WITHDRAWN = "withdrawn"
+    """It failed within the budget and went back alone."""
+    ROLLED_BACK = "rolled back"
+    STUCK = "NOT backed out"
+
+
+@dataclass(frozen=True, slots=True)
+class HostEnd:
+    """A host at the end of a run: what was done to it, the release that it says it is on, and
+    why it is not what it should be."""
+
+    state: HostState
+    release: Release | None = None
+    why: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.state}: {self.why}" if self.why else str(self.state)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,9 @@ from backout.ports import Listener, Operator, Restarter, Transport
 from backout.probes import KINDS as PROBES
 from backout.registry import Tables
 from backout.restarters import BACKENDS
+from backout.runs.decisions import Stop
 from backout.runs.plan import Plan
-from backout.runs.worker import Parts, Stop
+from backout.runs.worker import Parts
 from backout.starter import sample
 from backout.steps import KINDS as STEPS
 

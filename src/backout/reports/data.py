@@ -11,7 +11,7 @@ from backout.model import Finding, Release, State
 from backout.ports import Record
 from backout.runs.engine import Ended
 
-PHASES = {"undo": "undo", "settle": "settle", "back": "settle"}
+PHASES = {"undo": "undo", "settle": "settle", "back": "settle", "proof": "settle"}
 TAIL = 20
 """Lines of output that a failure brings along."""
 
@@ -52,8 +52,8 @@ def run_report(
         "steps": step_rows(rows),
         "checks": check_rows(outcome.findings),
         "hosts": {
-            host: {"release": _on_host(state, previous, made), "state": state}
-            for host, state in outcome.hosts.items()
+            host: {"release": _name(end.release), "state": str(end)}
+            for host, end in outcome.hosts.items()
         },
         "failures": failures(rows),
         "advice": advice,
@@ -152,15 +152,6 @@ def outputs(records: Iterable[Record]) -> list[dict[str, Any]]:
 
 def _name(release: Release | None) -> str | None:
     return str(release) if release else None
-
-
-def _on_host(state: str, previous: Release | None, made: Release | None) -> str | None:
-    """Which release a host is on, as far as its state tells; None when it does not."""
-    if state.startswith("deployed") or state.startswith("on release"):
-        return _name(made)
-    if state.startswith(("backed out", "unchanged", "withdrawn")):
-        return _name(previous)
-    return None
 
 
 def _exit(code: int | None) -> str:

@@ -94,8 +94,7 @@ def outcome_text(report: Report) -> str:
     target, why = _line(report["target"]), _why(report)
     match report["outcome"]:
         case "succeeded":
-            proof = _proof(report["hosts"], report["checks"])
-            return f"{_achievement(report)}{': ' if proof else ''}{proof}."
+            return f"{_achievement(report)}: {_ending(report['hosts'], report['checks'])}."
         case "backed_out":
             return f"Backed out{why}; {_state(report)}."
         case "backout_incomplete":
@@ -117,6 +116,11 @@ def _achievement(report: Report) -> str:
         case "rollback":
             return f"Rolled {target} back to {release}"
     return f"Ran {runbook} on {target} ({release})"
+
+
+def _ending(hosts: Report, checks: Sequence[Report]) -> str:
+    proved = any(check["verdict"] == "pass" for check in checks)
+    return _proof(hosts, checks) if proved else "done; nothing proves it"
 
 
 def _proof(hosts: Report, checks: Sequence[Report]) -> str:
@@ -156,7 +160,12 @@ def _failures(report: Report) -> Sequence[Report]:
 def _failure(failure: Report) -> list[str]:
     place = f" on {_line(failure['host'])}" if failure.get("host") else ""
     phase = failure.get("phase") or "do"
-    when = {"do": "", "undo": " while backing out", "settle": " while settling"}
+    when = {
+        "do": "",
+        "undo": " while backing out",
+        "settle": " while settling",
+        "proof": " in the last proof",
+    }
     reason = _line(failure.get("reason") or failure.get("state") or "")
     head = f"failed{place}{when.get(phase, f' in {phase}')}: {_line(failure['name'])}: {reason}"
     return [head.rstrip(": "), *_evidence(failure.get("output") or "")]

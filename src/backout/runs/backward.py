@@ -1,4 +1,5 @@
-"""The way back: every touched host in reverse, settle again, then this machine, then the proof.
+"""The way back: every touched host in reverse, settle again, then this machine, and whatever that
+may have changed settles once more; the proof comes after the last of it.
 
 Undoing newest-first alone would be a trap: undoing *restart* before *update* leaves the old code
 on disk and the new process running. So restarts live in `settle`, which runs after the undos.
@@ -6,17 +7,23 @@ on disk and the new process running. So restarts live in `settle`, which runs af
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from pathlib import Path
 
+from backout.checks import judging
 from backout.model import Finding, Verdict
 from backout.runs.plan import Action, settle_back
 from backout.runs.saga import Entry, Saga
 from backout.runs.worker import Worker, side_by_side, title, trouble, went_well
 
+AFTERWARDS = "here/"
+"""Marks the settling after the undos on this machine."""
+
 
 class Backward:
-    """Backs out one run. Idempotent: what is undone already stays undone."""
+    """Backs out one run. Idempotent: what is undone already stays undone. A `turn` is the name of
+    one settling: within it what is done stays done, in the next all is settled anew."""
 
     def __init__(self, worker: Worker, past: Saga | None = None, of: str = "") -> None:
         self.worker = worker
@@ -26,35 +33,66 @@ class Backward:
         self.of = of
         """Which earlier run, as the beginning of the keys."""
 
-    def run(self) -> dict[str, str]:
+    def run(self, turn: str = "", settled: Collection[str] = ()) -> dict[str, str]:
         """Back out everything. Returns what is stuck: host (empty: this machine) -> why. While a
-        host is stuck on the new code, what was done here for it (a migration) stays as it is."""
+        host is stuck on the new code, what was done here for it (a migration) stays as it is.
+        Hosts that are `settled` went back before and need no restart of their own."""
         if not self.plan.hosts:
-            return self.here_back() | self.settle_here()
-        return self.hosts_back(self.touched()) or self.here_back()
+            return self.here_back() | self.settle_here(turn)
+        touched = self.touched()
+        stuck = self.hosts_back(touched, turn, settled) or self.here_back()
+        if not stuck and self.reached_from_here():
+            return self.settle_again(touched, turn + AFTERWARDS)
+        return stuck
 
-    def hosts_back(self, hosts: Sequence[str]) -> dict[str, str]:
+    def hosts_back(
+        self, hosts: Sequence[str], turn: str = "", settled: Collection[str] = ()
+    ) -> dict[str, str]:
         """Undo on these hosts and settle them again. Returns the stuck ones and why."""
         if hosts:
             self.worker.phase("backing out", hosts)
         stuck = self.undo_on(hosts)
-        return stuck | self.settle_again([host for host in hosts if host not in stuck])
+        left = [host for host in hosts if host not in stuck and host not in settled]
+        return stuck | self.settle_again(left, turn)
 
     def touched(self) -> tuple[str, ...]:
         """The hosts that an action may have changed, or that a restart reached."""
+        reached = {action.host for action in self._engaged()}
+        return tuple(host for host in self.plan.hosts if host in reached)
+
+    def _engaged(self) -> list[Action]:
+        """Every action that may have acted, settling included."""
         settle = (action for batch in self.plan.batches for row in batch.settle for action in row)
         actions = (*self.plan.actions, *settle)
-        reached = {action.host for action in actions if self.past.entry(action.key).touched}
-        return tuple(host for host in self.plan.hosts if host in reached)
+        return [action for action in actions if self.past.entry(action.key).touched]
+
+    def reached_from_here(self) -> bool:
+        """Whether an undo on this machine may have changed what a host's service runs."""
+        in_place = self._in_place()
+        here = (action for action in self.plan.actions if not action.host)
+        reaching = (a for a in here if in_place or self.worker.kind(a).reaches)
+        return any(self.worker.saga.entry(self._key(action)).done for action in reaching)
+
+    def _in_place(self) -> bool:
+        """Whether a service may run from the working copy itself."""
+        source, hosts = self.plan.target.source, self.plan.target.hosts
+        if source is None or all(hosts[name].connection != "local" for name in self.plan.hosts):
+            return False
+        repository = Path(source.repository).expanduser().resolve()
+        return Path(source.directory or ".").expanduser().resolve().is_relative_to(repository)
 
     def still_red(self) -> tuple[Finding, ...]:
         """The old release must prove itself: what passed before passes again."""
         before = self.worker.baseline.findings
-        passed = {finding.check for finding in before if finding.verdict is Verdict.PASS}
-        if not passed:
+        required = judging.after_backing_out(before)
+        names = sorted({finding.check for finding in before if finding.key in required})
+        if not names:
             return ()
         self.worker.phase("proving the old release")
-        return self.worker.red(sorted(passed), self.plan.hosts, back=True)
+        findings = self.worker.examine(names, self.plan.hosts)
+        return tuple(f for f in findings if f.key in required and f.verdict is not Verdict.PASS)
+
+    # --- undoing -------------------------------------------------------------------------
 
     def undo_on(self, hosts: Sequence[str]) -> dict[str, str]:
         """Stage by stage in reverse; the hosts of one stage side by side."""
@@ -67,6 +105,7 @@ class Backward:
         return stuck
 
     def here_back(self) -> dict[str, str]:
+        """Undo what was done on this machine."""
         words = self._actions_back([action for action in self.plan.actions if not action.host])
         return {"": words} if words else {}
 
@@ -85,30 +124,33 @@ class Backward:
             words = f"{title(action)} was irreversible: {entry.undo.irreversible}"
             self.worker.say("warning", words)
             return ""
-        back = replace(action, key=f"undo/{self.of}{action.key}", phase="undo")
+        back = replace(action, key=self._key(action), phase="undo")
         result = self.worker.undo(back, entry)
         return "" if went_well(result) else trouble(back, result)
 
-    def settle_again(self, hosts: Sequence[str]) -> dict[str, str]:
+    def _key(self, action: Action) -> str:
+        return f"undo/{self.of}{action.key}"
+
+    # --- settling ------------------------------------------------------------------------
+
+    def settle_again(self, hosts: Sequence[str], turn: str = "") -> dict[str, str]:
         """Batch by batch in reverse, so that not every host restarts at once."""
         stuck: dict[str, str] = {}
         for batch in reversed(self.plan.batches):
-            for row in settle_back(self.plan, batch, self.of):
+            for row in settle_back(self.plan, batch, self.of + turn):
                 actions = [a for a in row if a.host in hosts and a.host not in stuck]
                 if not row[0].host and set(batch.hosts) & set(hosts):
                     actions = [*row]
                 stuck |= self._settle_row(actions)
         return stuck
 
-    def settle_here(self) -> dict[str, str]:
+    def settle_here(self, turn: str = "") -> dict[str, str]:
         """Where there are no hosts, settling is done from this machine."""
-        if not any(self.past.entry(action.key).touched for action in self.plan.actions):
+        if not self._engaged():
             return {}
-        rows = (
-            row for batch in self.plan.batches for row in settle_back(self.plan, batch, self.of)
-        )
+        batches, of = self.plan.batches, self.of + turn
         stuck: dict[str, str] = {}
-        for row in rows:
+        for row in (row for batch in batches for row in settle_back(self.plan, batch, of)):
             stuck |= self._settle_row(row)
         return stuck
 

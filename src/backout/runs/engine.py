@@ -13,11 +13,12 @@ from typing import Any
 from backout.checks import judging
 from backout.errors import BackoutError, HostKeyRefused, Mistakes, Refused, Unreachable
 from backout.language import templates
-from backout.model import Finding, Release, State
+from backout.model import Finding, HostEnd, HostState, Outcome, Release, State, Target, Verdict
 from backout.ports import Transport
-from backout.runs import release_file
+from backout.runs import release_file, standing
 from backout.runs.backward import Backward
-from backout.runs.forward import Forward
+from backout.runs.decisions import note_red, turn_of
+from backout.runs.forward import Forward, ends_of, record_of
 from backout.runs.plan import Action, Plan
 from backout.runs.worker import Baseline, Parts, Worker, side_by_side, title, trouble, went_well
 
@@ -29,11 +30,10 @@ LOG_LINES = 20
 class Ended:
     """How a run ended. The report is made of this and of the journal."""
 
-    outcome: str
+    outcome: Outcome
     exit_code: int
     reason: str = ""
-    hosts: Mapping[str, str] = field(default_factory=dict)
-    """Host -> its state in a few words."""
+    hosts: Mapping[str, HostEnd] = field(default_factory=dict)
     release: Release | None = None
     findings: tuple[Finding, ...] = ()
     advice: str = ""
@@ -47,8 +47,7 @@ class Engine:
         self.plan = plan
         self.parts = parts
         self.worker = Worker(plan, parts)
-        self.withdrawn: dict[str, str] = {}
-        """Hosts that went back alone while the others went on, and their state."""
+        self.forward = Forward(self.worker)
 
     def deploy(self) -> Ended:
         """From the first look to the end. Raises Refused before any change, and Held."""
@@ -60,9 +59,9 @@ class Engine:
             return self._go()
 
     def resume(self) -> Ended:
-        """Finish what was begun: forward, or back when that was decided."""
-        begun = self.worker.noted("ready") or self.worker.noted("back_out")
-        if begun is None:
+        """Finish what was begun: forward, or back when that was decided. What was looked at
+        before the first change is not looked at again."""
+        if self.worker.noted("ready") is None and self.worker.noted("back_out") is None:
             return self.deploy()
         with self._held(self._fleet()):
             return self._go()
@@ -70,7 +69,7 @@ class Engine:
     def abort(self) -> Ended:
         """Back out what was begun, on every host that can be reached."""
         with self._held(self._fleet(patient=True)):
-            if self.worker.noted("decided"):
+            if self.worker.noted("decided") is not None:
                 return self._succeed()
             return self._back_out("aborted")
 
@@ -78,10 +77,11 @@ class Engine:
         wish = self.worker.noted("back_out")
         if wish is not None:
             return self._back_out(wish["why"])
-        forward = Forward(self.worker)
-        words = "" if self.worker.noted("decided") else forward.run()
-        self.withdrawn = forward.withdrawn
-        return self._back_out(words) if words else self._succeed()
+        if self.worker.noted("decided") is not None:
+            return self._succeed()
+        with self.parts.stop.recorded(lambda why: self.worker.note("stop", {"why": why})):
+            words = self.forward.run()
+            return self._back_out(words) if words else self._succeed()
 
     # --- before the first change ---------------------------------------------------------
 
@@ -116,7 +116,7 @@ class Engine:
 
     def _take_baseline(self) -> None:
         self.worker.phase("baseline")
-        findings = self.worker.examine((), self.plan.hosts)
+        findings = self.worker.look((), self.plan.hosts)
         up = dict(zip(self.plan.hosts, side_by_side(self._is_up, self.plan.hosts), strict=True))
         baseline = Baseline(findings, up, self.plan.previous is None)
         self.worker.note("baseline", baseline.record())
@@ -155,34 +155,48 @@ class Engine:
     # --- the good end --------------------------------------------------------------------
 
     def _succeed(self) -> Ended:
-        release, whole = self.worker.release, not self.plan.selected and not self.withdrawn
-        if self.worker.noted("decided") is None:
-            deployed = [host for host in self.plan.hosts if host not in self.withdrawn]
-            record = {
-                "hosts": deployed,
-                "withdrawn": self.withdrawn,
-                "release": asdict(release),
-                "snapshots": _snapshots(self.worker.findings),
-            }
-            self.parts.journal.finish(
-                self.plan.run,
-                "succeeded",
-                record,
-                release=release,
-                known_good=whole,
-                covers=deployed,
-            )
-            self.worker.decided(record)
-        hosts = self._deployed()
+        decided = self.worker.noted("decided")
+        if decided is None:
+            decided = self._decide()
+        hosts = self._deployed(decided["hosts"], ends_of(decided["withdrawn"]))
         self._finally()
-        return Ended("succeeded", 0, "", hosts, release, self.worker.findings)
+        findings = tuple(Finding.of(row) for row in decided["proof"])
+        return Ended(Outcome.SUCCEEDED, 0, "", hosts, self.worker.release, findings)
 
-    def _deployed(self) -> dict[str, str]:
+    def _decide(self) -> Mapping[str, Any]:
+        """The outcome and the ledger's row. What nothing proves is never known good."""
+        release, withdrawn = self.worker.release, self.forward.withdrawn
+        deployed = [host for host in self.plan.hosts if host not in withdrawn]
+        proof = self.worker.findings
+        proved = any(finding.verdict is Verdict.PASS for finding in proof)
+        record = {
+            "hosts": deployed,
+            "withdrawn": record_of(withdrawn),
+            "release": asdict(release),
+            "proof": [finding.record() for finding in proof],
+            "snapshots": _snapshots(proof),
+        }
+        self.parts.journal.finish(
+            self.plan.run,
+            "succeeded",
+            record,
+            release=release,
+            known_good=proved and not self.plan.selected and not withdrawn,
+            covers=deployed,
+        )
+        self.worker.decisions.took("decided", record)
+        return record
+
+    def _deployed(
+        self, done: Sequence[str], withdrawn: Mapping[str, HostEnd]
+    ) -> dict[str, HostEnd]:
         """The hosts' own release files: `status` holds them against the ledger."""
-        decided = self.worker.noted("decided") or {}
-        done: Sequence[str] = decided["hosts"]
         side_by_side(self._mark, done)
-        return dict.fromkeys(done, "deployed") | dict(decided["withdrawn"])
+        return self._told(dict.fromkeys(done, HostEnd(HostState.DEPLOYED)) | dict(withdrawn))
+
+    def _told(self, ends: Mapping[str, HostEnd]) -> dict[str, HostEnd]:
+        """What is said of a host is asked of that host."""
+        return told_of(ends, self.plan.target, self.parts)
 
     def _mark(self, host: str) -> None:
         mark(self.worker, host, self.worker.release, self.plan.run)
@@ -196,29 +210,50 @@ class Engine:
     # --- the way back --------------------------------------------------------------------
 
     def _back_out(self, why: str) -> Ended:
-        if self.worker.noted("back_out") is None:
-            self.worker.note("back_out", {"why": why, **self._evidence()})
-        advice = (self.worker.noted("back_out") or {}).get("advice", "")
+        wish = self.worker.noted("back_out")
+        if wish is None:
+            failed = [finding.record() for finding in self._failed()]
+            wish = {"why": why, "failed": failed, **self._evidence()}
+            self.worker.note("back_out", wish)
         self.worker.say("warning", f"backing out: {why}")
-        backward = Backward(self.worker)
-        stuck = backward.run()
+        backward, turn = Backward(self.worker), turn_of(self.worker.decisions)
+        withdrawn = self.forward.withdrawn
+        well = [host for host, end in withdrawn.items() if end.state is HostState.WITHDRAWN]
+        self.worker.findings = ()
+        stuck = backward.run(turn, () if turn else well)
         red = backward.still_red()
+        if red and not stuck:
+            note_red(self.worker.decisions, red)
         self._finally()
-        states = dict.fromkeys(self.plan.hosts, "unchanged")
-        states |= dict.fromkeys(backward.touched(), "backed out")
-        states |= {host: f"NOT backed out: {words}" for host, words in stuck.items() if host}
-        findings = self.worker.findings
+        ends = self._told(self._ends(backward.touched(), stuck))
+        findings, advice = self._shown(wish.get("failed", ())), str(wish.get("advice", ""))
         if not stuck and not red:
-            return Ended("backed_out", 4, why, states, self.plan.previous, findings, advice)
+            return Ended(Outcome.BACKED_OUT, 4, why, ends, self.plan.previous, findings, advice)
         self.parts.lock.keep()
         left = (*stuck.values(), *(f"check {f.key} is red: {f.reason}" for f in red))
         reason = f"{why}; and backing out is incomplete: {'; '.join(left)}"
-        return Ended("backout_incomplete", 5, reason, states, self.plan.previous, findings, advice)
+        outcome = Outcome.BACKOUT_INCOMPLETE
+        return Ended(outcome, 5, reason, ends, self.plan.previous, findings, advice)
+
+    def _ends(self, touched: Sequence[str], stuck: Mapping[str, str]) -> dict[str, HostEnd]:
+        ends = dict.fromkeys(self.plan.hosts, HostEnd(HostState.UNCHANGED))
+        ends |= dict.fromkeys(touched, HostEnd(HostState.BACKED_OUT))
+        return ends | {h: HostEnd(HostState.STUCK, why=why) for h, why in stuck.items() if h}
+
+    def _shown(self, failed: Sequence[Mapping[str, Any]]) -> tuple[Finding, ...]:
+        """What proved the old release, and what had failed and is no part of that proof."""
+        proved = {finding.key for finding in self.worker.findings}
+        rest = (Finding.of(row) for row in failed)
+        return (*self.worker.findings, *(f for f in rest if f.key not in proved))
+
+    def _failed(self) -> tuple[Finding, ...]:
+        """The findings that stopped the way forward, each once."""
+        return tuple({finding.key: finding for finding in self.forward.failed}.values())
 
     def _evidence(self) -> dict[str, Any]:
         """What only can be had before anything is backed out: when a check failed, the last log
         lines of the services, and what `diagnose` has to say."""
-        failed = self.worker.failed
+        failed = self._failed()
         if not failed:
             return {}
         logs, unread = self._logs(frozenset(finding.host or "" for finding in failed))
@@ -230,7 +265,7 @@ class Engine:
     def _logs(self, failed: Collection[str]) -> tuple[dict[str, str], dict[str, str]]:
         """The logs of the services concerned, by host; and why others cannot be read. A check
         without a host concerns them all."""
-        hosts = [name for name in self.plan.hosts or ("",) if name not in self.withdrawn]
+        hosts = [name for name in self.plan.hosts or ("",) if name not in self.forward.withdrawn]
         names = hosts if "" in failed else [name for name in hosts if name in failed]
         served = [n for n in names if self.plan.target.service_on(self.worker.host(n))]
         unread: dict[str, str] = {}
@@ -294,6 +329,15 @@ def _all_of(problems: Sequence[Unreachable]) -> Unreachable:
     told = (f"{p.what} ({p.where})" if p.where else p.what for p in problems)
     words = "\n".join(dict.fromkeys(told))
     return kind(words, next="\n       ".join(dict.fromkeys(p.next for p in problems if p.next)))
+
+
+def told_of(ends: Mapping[str, HostEnd], target: Target, parts: Parts) -> dict[str, HostEnd]:
+    """The ends of a run's hosts, each with what that host says of itself."""
+
+    def ask(name: str) -> HostEnd:
+        return standing.told(ends[name], target.hosts[name], target, parts.reach)
+
+    return dict(zip(ends, side_by_side(ask, tuple(ends)), strict=True))
 
 
 def mark(worker: Worker, host: str, release: Release, run: str) -> None:

@@ -1,34 +1,49 @@
-"""The way forward: stage by stage, batch by batch, each batch settled before the next begins."""
+"""The way forward: stage by stage, batch by batch, each batch settled before the next begins; then
+one proof of the whole.
+
+What is decided on the way (which hosts are lost, which went back alone) is in the journal: whoever
+goes on begins with it.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
+from typing import Any
 
+from backout.checks import judging
+from backout.model import RED, Finding, HostEnd, HostState, Result, Step
 from backout.runs.backward import Backward
 from backout.runs.plan import Action, BatchPlan, Stage
-from backout.runs.worker import Worker, side_by_side, trouble, went_well
+from backout.runs.worker import PROOF, Must, Worker, side_by_side, trouble, went_well
+
+ALONE = "alone/"
+"""Marks the settling of hosts that go back while the others go on."""
 
 
 class Forward:
-    """Runs a plan's stages until they are done, or until there is trouble."""
+    """Runs a plan's stages until they are done and proved, or until there is trouble."""
 
     def __init__(self, worker: Worker) -> None:
         self.worker = worker
         self.plan = worker.plan
-        self.lost: dict[str, str] = {}
+        lost, withdrawn = worker.noted("lost"), worker.noted("withdrawn")
+        self.lost: dict[str, str] = {} if lost is None else dict(lost)
         """Hosts that failed, could not be reached, or whose state is unknown, and why."""
-        self.withdrawn: dict[str, str] = {}
-        """The state of those that went back alone, while the others go on."""
+        self.withdrawn = {} if withdrawn is None else ends_of(withdrawn)
+        """Those that went back alone, while the others go on."""
+        self.failed: tuple[Finding, ...] = ()
+        """The red findings that stand in the way."""
         self._guard = threading.Lock()
 
     def run(self) -> str:
-        """Every stage in order; the words of the first trouble, or none."""
+        """Every stage in order, and the proof; the words of the first trouble, or none."""
         for stage in self.plan.stages:
             words = self._here(stage) or self._batches(stage)
             if words:
                 return words
-        return self.worker.stopped
+        return self.worker.stopped or self._prove() or self.worker.stopped
 
     def _here(self, stage: Stage) -> str:
         for action in stage.here:
@@ -50,7 +65,7 @@ class Forward:
         hosts = self._left(batch.hosts)
         side_by_side(lambda host: self._travel(batch.of(host)), hosts)
         words = self._over_budget() or self._settle(batch)
-        return words or self._withdraw(batch)
+        return words or self._withdraw(batch.hosts)
 
     def _travel(self, actions: Sequence[Action]) -> None:
         """One host through its steps, until it fails or the run is to stop."""
@@ -62,46 +77,91 @@ class Forward:
                 self._lose(action.host, words)
                 return
 
+    # --- gates and the proof -------------------------------------------------------------
+
     def _settle(self, batch: BatchPlan) -> str:
         if batch.hosts and not self._left(batch.hosts):
             return ""
         for row in batch.settle:
+            if row[0] == self.plan.last_gate:
+                continue
             words = self.worker.stopped or self._settle_row(row, batch) or self._over_budget()
             if words:
                 return words
         return ""
 
     def _settle_row(self, row: Sequence[Action], batch: BatchPlan) -> str:
+        """What only the whole change can turn green is left to the proof."""
+        gate = partial(self.worker.required, final=False)
         if not row[0].host:
-            final = batch is self.plan.batches[-1]
-            words = self._step(row[0], self._left(batch.hosts), final=final)
-            return "" if words and self._lose_the_red(row[0]) else words
+            words = self._step(row[0], self._left(batch.hosts), gate)
+            return "" if words and self._lose_the_red() else words
         actions = [action for action in row if action.host not in self.lost]
-        for action, words in zip(actions, side_by_side(self._step, actions), strict=True):
+        told = side_by_side(lambda action: self._step(action, must=gate), actions)
+        for action, words in zip(actions, told, strict=True):
             if words:
                 self._lose(action.host, words)
         return ""
 
-    def _lose_the_red(self, action: Action) -> bool:
+    def _prove(self) -> str:
+        """Every check that the run concerns, over all its hosts, after the last step of any kind.
+        Hosts that are red there within the budget go back alone, and the rest is proved again."""
+        proof = self._proof()
+        while proof is not None:
+            words = self._step(proof, self.plan.hosts, self._proved)
+            if not words or not self._lose_the_red():
+                return words
+            words = self.worker.stopped or self._over_budget() or self._withdraw(self.plan.hosts)
+            if words:
+                return words
+        return ""
+
+    def _proof(self) -> Action | None:
+        if not self.plan.target.checks:
+            return None
+        gate = self.plan.last_gate
+        if gate is not None:
+            return Action(PROOF, gate.step, phase=PROOF)
+        options = self.worker.parts.steps["verify"].Options()
+        return Action(PROOF, Step(name="Final proof", kind="verify", options=options), phase=PROOF)
+
+    def _proved(self, findings: Sequence[Finding]) -> Collection[str]:
+        """What must have turned green is green on every host that was deployed, and what was
+        green before on those that were withdrawn."""
+        before = judging.after_backing_out(self.worker.baseline.findings)
+        back = [f for f in findings if f.host in self.withdrawn]
+        deployed = [f for f in findings if f.host not in self.withdrawn]
+        return {*self.worker.required(deployed), *(f.key for f in back if f.key in before)}
+
+    def _step(
+        self, action: Action, hosts: Sequence[str] | None = None, must: Must | None = None
+    ) -> str:
+        result = self.worker.do(action, hosts=hosts, must=must)
+        if went_well(result):
+            return ""
+        with self._guard:
+            self.failed += red_of(result)
+        return trouble(action, result)
+
+    # --- the budget ----------------------------------------------------------------------
+
+    def _lose_the_red(self) -> bool:
         """When only checks of single hosts are red, it is these hosts that failed."""
-        red = self.worker.failed if action.step.kind == "verify" else ()
-        words = {f.host: f"check {f.key} {f.verdict}: {f.reason}" for f in red if f.host}
-        if not words or len(words) < len({f.host for f in red}) or words.keys() <= self.lost.keys():
+        words = {f.host: f"check {f.key} {f.verdict}: {f.reason}" for f in self.failed if f.host}
+        if any(f.host is None for f in self.failed) or words.keys() <= self.lost.keys():
             return False
         for host, why in words.items():
             self._lose(host, why)
         return True
-
-    def _step(self, action: Action, hosts: Sequence[str] = (), *, final: bool = True) -> str:
-        result = self.worker.do(action, hosts=hosts, final=final)
-        return "" if went_well(result) else trouble(action, result)
 
     def _left(self, hosts: Sequence[str]) -> tuple[str, ...]:
         return tuple(host for host in hosts if host not in self.lost)
 
     def _lose(self, host: str, words: str) -> None:
         with self._guard:
-            self.lost.setdefault(host, words)
+            if host not in self.lost:
+                self.worker.note("lost", {**self.lost, host: words})
+                self.lost[host] = words
 
     def _over_budget(self) -> str:
         """One failure budget over the whole fleet: failed, unreachable and unknown alike. A
@@ -111,13 +171,33 @@ class Forward:
             return ""
         return "; ".join(self.lost[host] for host in self.plan.hosts if host in self.lost)
 
-    def _withdraw(self, batch: BatchPlan) -> str:
+    def _withdraw(self, among: Sequence[str]) -> str:
         """Hosts that failed within the budget go back alone; the rollout goes on."""
-        hosts = [host for host in batch.hosts if host in self.lost]
+        hosts = [host for host in among if host in self.lost and host not in self.withdrawn]
         if not hosts:
             return ""
-        stuck = Backward(self.worker).hosts_back(hosts)
-        for host in hosts:
-            back = f"withdrawn: {self.lost[host]}"
-            self.withdrawn[host] = f"NOT backed out: {stuck[host]}" if host in stuck else back
+        stuck = Backward(self.worker).hosts_back(hosts, ALONE)
+        self.withdrawn |= {host: self._end(host, stuck.get(host)) for host in hosts}
+        self.worker.note("withdrawn", record_of(self.withdrawn))
+        self.failed = tuple(f for f in self.failed if f.host not in self.withdrawn)
         return stuck.get("", "")
+
+    def _end(self, host: str, stuck: str | None) -> HostEnd:
+        if stuck is not None:
+            return HostEnd(HostState.STUCK, why=stuck)
+        return HostEnd(HostState.WITHDRAWN, why=self.lost[host])
+
+
+def record_of(withdrawn: Mapping[str, HostEnd]) -> dict[str, list[str]]:
+    """The hosts that went back alone, as the journal keeps them."""
+    return {host: [end.state, end.why] for host, end in withdrawn.items()}
+
+
+def ends_of(record: Mapping[str, Any]) -> dict[str, HostEnd]:
+    """The same hosts again."""
+    return {host: HostEnd(HostState(state), why=why) for host, (state, why) in record.items()}
+
+
+def red_of(result: Result) -> tuple[Finding, ...]:
+    """The red findings of a proof that failed, in this process or in an earlier one."""
+    return tuple(Finding.of(row) for row in result.saved.get(RED, ()))

@@ -89,6 +89,17 @@ class Plan:
                 yield from batch.actions
 
     @property
+    def last_gate(self) -> Action | None:
+        """The gate after which nothing comes: every check, here, whatever the run was like. The
+        last proof of the whole run stands in its place."""
+        if not self.stages or not self.stages[-1].batches:
+            return None
+        rows = self.stages[-1].batches[-1].settle
+        last = rows[-1][0] if rows else None
+        whole = last is not None and last.step.kind == "verify" and not last.step.options.checks
+        return last if whole and last and not (last.host or last.step.when) else None
+
+    @property
     def irreversible(self) -> tuple[Step, ...]:
         steps = (*self.runbook.steps, *self.runbook.settle)
         return tuple(step for step in steps if step.irreversible)
@@ -224,7 +235,7 @@ def _batches(
 
 def settle_back(plan: Plan, batch: BatchPlan, of: str = "") -> tuple[tuple[Action, ...], ...]:
     """The settle steps of a batch once more, after its hosts went back. `of` tells them from
-    those of another run that is taken back together with this one."""
+    those of another time, and of another run that is taken back together with this one."""
     return _settle(f"back/{of}{batch.label}", plan.runbook, plan.target, batch.hosts, "back")
 
 

@@ -1,17 +1,22 @@
 """Back to an earlier release: the runs since then, newest first, each undone from its own journal.
 
-A rollback is a run of its own. It has one way only: interrupted, it is resumed.
+A rollback is a run of its own. It has one way only: interrupted, it is resumed. Whatever any of
+those runs had reached is settled after the last undo, and proved after that: all their hosts, by
+all their checks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from backout.checks import judging
 from backout.errors import Refused
-from backout.model import Finding, Release, Step
-from backout.runs.backward import Backward
-from backout.runs.engine import Ended, fleet, mark
+from backout.model import Finding, HostEnd, HostState, Outcome, Release, Step, Target, Verdict
+from backout.runs.backward import AFTERWARDS, Backward
+from backout.runs.decisions import Decisions, note_red, turn_of
+from backout.runs.engine import Ended, fleet, mark, told_of
 from backout.runs.plan import Plan
 from backout.runs.saga import Saga
 from backout.runs.worker import Parts, Worker, side_by_side
@@ -26,8 +31,19 @@ class Return:
     to: Release
 
     @property
-    def target(self) -> str:
-        return self.undoing[0].target.name
+    def target(self) -> Target:
+        """As the newest run knew it, with the hosts and the checks that only older ones knew."""
+        newest, *older = (plan.target for plan in self.undoing)
+        for target in older:
+            hosts, secrets = {**target.hosts, **newest.hosts}, {**target.secrets, **newest.secrets}
+            newest = newest.model_copy(update={"hosts": hosts, "secrets": secrets})
+            checks = {
+                name: check
+                for name, check in {**target.checks, **newest.checks}.items()
+                if check.on is None or newest.select(check.on)
+            }
+            newest = newest.model_copy(update={"checks": checks})
+        return newest
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -40,55 +56,62 @@ class Rollback:
     def __init__(self, back: Return, parts: Parts) -> None:
         self.back = back
         self.parts = parts
+        self.target = back.target
         self.saga = Saga(back.run, parts.journal, parts.clock)
+        self.decisions = Decisions(back.run, parts.journal)
         self.ways = tuple(self._way(plan) for plan in back.undoing)
+        self.findings: tuple[Finding, ...] = ()
 
     def _way(self, plan: Plan) -> Backward:
-        worker = Worker(plan, self.parts, self.saga)
         past = Saga(plan.run, self.parts.journal, self.parts.clock)
-        return Backward(worker, past, of=f"{plan.run}/")
+        return Backward(Worker(plan, self.parts, self.saga, past), past, of=f"{plan.run}/")
 
     def run(self) -> Ended:
         """Lock, refuse what is irreversible, undo, settle, prove."""
         self._refuse_the_irreversible()
         with self.parts.lock.hold(fleet(self.parts, self.back.hosts), self.back.run):
-            self._confirm()
-            self.parts.journal.note(self.back.run, "ready", {})
-            stuck = self._undo()
-            red = self.ways[-1].still_red()
-            if stuck or red:
-                self.parts.lock.keep()
-                words = (*stuck.values(), *(f"check {f.key} is red: {f.reason}" for f in red))
-                return self._ended("backout_incomplete", 5, "; ".join(words), stuck)
-            self._record()
-            return self._ended("succeeded", 0, "", stuck)
+            if self.decisions.noted("ready") is None:
+                self._confirm()
+                self.decisions.note("ready", {})
+            decided = self.decisions.noted("decided")
+            if decided is None:
+                stuck = self._undo(turn_of(self.decisions))
+                red = self._still_red()
+                if stuck or red:
+                    return self._incomplete(stuck, red)
+                decided = self._decide()
+            return self._succeed(decided["proof"])
 
-    def _undo(self) -> Mapping[str, str]:
-        """All hosts first, then they settle, then this machine: each newest run first."""
+    def _undo(self, turn: str) -> Mapping[str, str]:
+        """All hosts first, then they settle, then this machine, each newest run first; and once
+        more whatever that may have changed."""
         if not self.back.hosts:
-            return self._here() or self._settle_here()
+            return self._here() or self._settle_here(turn)
         self.ways[0].worker.phase(f"back to release {self.back.to}", self.back.hosts)
         stuck: dict[str, str] = {}
         for way in self.ways:
             stuck |= way.undo_on([host for host in way.touched() if host not in stuck])
-        return self._settle(stuck) or self._here()
+        stuck = self._settle(stuck, turn) or self._here()
+        if not stuck and any(way.reached_from_here() for way in self.ways):
+            return self._settle({}, turn + AFTERWARDS)
+        return stuck
 
-    def _settle(self, stuck: dict[str, str]) -> dict[str, str]:
+    def _settle(self, stuck: dict[str, str], turn: str) -> dict[str, str]:
         """Every host as each runbook that touched it settles it, but not twice in the same way."""
         settled: list[tuple[Sequence[Step], str]] = []
         for way in self.ways:
             steps = way.plan.runbook.settle
             hosts = [h for h in way.touched() if h not in stuck and (steps, h) not in settled]
-            stuck |= way.settle_again(hosts)
+            stuck |= way.settle_again(hosts, turn)
             settled += [(steps, host) for host in hosts]
         return stuck
 
-    def _settle_here(self) -> dict[str, str]:
+    def _settle_here(self, turn: str) -> dict[str, str]:
         settled: list[Sequence[Step]] = []
         stuck: dict[str, str] = {}
         for way in self.ways:
             if way.plan.runbook.settle not in settled:
-                stuck |= way.settle_here()
+                stuck |= way.settle_here(turn)
                 settled.append(way.plan.runbook.settle)
         return stuck
 
@@ -100,17 +123,64 @@ class Rollback:
                 return stuck
         return {}
 
-    def _record(self) -> None:
-        records = self.parts.journal.recall(self.back.run)
-        if not any(record.kind == "decided" for record in records):
-            self.parts.journal.finish(
-                self.back.run,
-                "succeeded",
-                {"to": self.back.to.number},
-                restored=self.back.to.number,
-            )
-        worker = self.ways[0].worker
-        side_by_side(lambda host: mark(worker, host, self.back.to, self.back.run), self.back.hosts)
+    # --- the proof -----------------------------------------------------------------------
+
+    def _still_red(self) -> tuple[Finding, ...]:
+        """Whatever passed before the oldest of the runs that looked at it passes again."""
+        before = tuple(self._before())
+        required = judging.after_backing_out(before)
+        names = {f.check for f in before if f.key in required and f.check in self.target.checks}
+        if not names:
+            return ()
+        self.ways[0].worker.phase("proving the old release")
+        self.findings = self.parts.examine(
+            sorted(names), self.back.hosts, before, self.back.to, patient=True
+        )
+        return tuple(
+            f for f in self.findings if f.key in required and f.verdict is not Verdict.PASS
+        )
+
+    def _before(self) -> Iterator[Finding]:
+        """Each check on each host as the oldest run found it."""
+        seen: set[str] = set()
+        for way in reversed(self.ways):
+            found = way.worker.baseline.findings
+            yield from (finding for finding in found if finding.key not in seen)
+            seen |= {finding.key for finding in found}
+
+    # --- the end -------------------------------------------------------------------------
+
+    def _incomplete(self, stuck: Mapping[str, str], red: Sequence[Finding]) -> Ended:
+        if red and not stuck:
+            note_red(self.decisions, red)
+        self.parts.lock.keep()
+        words = "; ".join((*stuck.values(), *(f"check {f.key} is red: {f.reason}" for f in red)))
+        return self._ended(Outcome.BACKOUT_INCOMPLETE, 5, words, stuck)
+
+    def _decide(self) -> Mapping[str, Any]:
+        number, proof = self.back.to.number, [finding.record() for finding in self.findings]
+        record = {"to": number, "proof": proof}
+        self.parts.journal.finish(self.back.run, "succeeded", record, restored=number)
+        self.decisions.took("decided", record)
+        return record
+
+    def _succeed(self, proof: Sequence[Mapping[str, Any]]) -> Ended:
+        self.findings = tuple(Finding.of(row) for row in proof)
+        side_by_side(self._mark, self.back.hosts)
+        return self._ended(Outcome.SUCCEEDED, 0, "", {})
+
+    def _mark(self, host: str) -> None:
+        """As the newest of the runs that knew the host knew it."""
+        worker = next(way.worker for way in self.ways if host in way.plan.hosts)
+        mark(worker, host, self.back.to, self.back.run)
+
+    def _ended(self, outcome: Outcome, code: int, reason: str, stuck: Mapping[str, str]) -> Ended:
+        ends = dict.fromkeys(self.back.hosts, HostEnd(HostState.ROLLED_BACK))
+        ends |= {h: HostEnd(HostState.STUCK, why=why) for h, why in stuck.items() if h}
+        hosts = told_of(ends, self.target, self.parts)
+        return Ended(outcome, code, reason, hosts, self.back.to, self.findings)
+
+    # --- before anything is undone -------------------------------------------------------
 
     def _refuse_the_irreversible(self) -> None:
         for way in self.ways:
@@ -124,16 +194,7 @@ class Rollback:
                     )
 
     def _confirm(self) -> None:
-        target = self.back.undoing[0].target
-        typed = target.name if target.protected else ""
-        question = f"roll {target.name} back to release {self.back.to}?"
-        if target.protected and not self.parts.operator.confirm(question, typed=typed):
-            raise Refused("not confirmed", next=f"invoke rollback --target {target.name}")
-
-    def _ended(self, outcome: str, code: int, reason: str, stuck: Mapping[str, str]) -> Ended:
-        hosts = dict.fromkeys(self.back.hosts, f"on release {self.back.to}")
-        hosts |= {host: f"NOT back: {words}" for host, words in stuck.items() if host}
-        return Ended(outcome, code, reason, hosts, self.back.to, self._findings())
-
-    def _findings(self) -> tuple[Finding, ...]:
-        return self.ways[-1].worker.findings
+        typed = self.target.name if self.target.protected else ""
+        question = f"roll {self.target.name} back to release {self.back.to}?"
+        if self.target.protected and not self.parts.operator.confirm(question, typed=typed):
+            raise Refused("not confirmed", next=f"invoke rollback --target {self.target.name}")

@@ -43,6 +43,11 @@ class Entry:
         return result_of(self.end) if self.end else None
 
     @property
+    def done(self) -> bool:
+        """Whether it acted and went well."""
+        return self.end is not None and self.end["state"] == State.DONE
+
+    @property
     def touched(self) -> bool:
         """Whether the action may have changed something."""
         never_began = self.attempt == 1 and self.end and self.end["state"] == State.UNREACHABLE

@@ -7,9 +7,9 @@ and nothing of the order in which actions come: `forward` and `backward` decide 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -29,6 +29,7 @@ from backout.ports import (
     Vault,
     Work,
 )
+from backout.runs.decisions import Decisions, Stop
 from backout.runs.plan import Action, Plan
 from backout.runs.saga import Entry, Saga, note_key
 
@@ -37,19 +38,13 @@ WIDTH = 64
 
 BACK = ("undo", "back")
 """The phases of an action on the way back."""
+PROOF = "proof"
+"""The phase, and the key, of the last proof."""
 
 T = TypeVar("T")
 U = TypeVar("U")
-
-
-class Stop:
-    """The wish to stop, from a signal: no step starts after it."""
-
-    def __init__(self) -> None:
-        self.reason = ""
-
-    def __call__(self, reason: str) -> None:
-        self.reason = self.reason or reason
+Must = Callable[[Sequence[Finding]], Collection[str]]
+"""Which of these findings have to pass, by key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,68 +76,71 @@ class Baseline:
     first: bool = False
 
     def record(self) -> dict[str, Any]:
-        rows = [{**asdict(f), "excerpt": "", "verdict": str(f.verdict)} for f in self.findings]
+        rows = [finding.record() for finding in self.findings]
         return {"findings": rows, "up": dict(self.up), "first": self.first}
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Baseline:
-        rows = ({**row, "verdict": Verdict(row["verdict"])} for row in record["findings"])
-        findings = tuple(Finding(**{**row, "failed": tuple(row["failed"])}) for row in rows)
+        findings = tuple(Finding.of(row) for row in record["findings"])
         return cls(findings, record["up"], record["first"])
 
 
 class Worker:
     """Does the actions of one run."""
 
-    def __init__(self, plan: Plan, parts: Parts, saga: Saga | None = None) -> None:
+    def __init__(
+        self, plan: Plan, parts: Parts, saga: Saga | None = None, past: Saga | None = None
+    ) -> None:
+        """`past` is the saga of the plan's own run, where `saga` is that of another one which
+        takes it back."""
         self.plan = plan
         self.parts = parts
         self.saga = saga or Saga(plan.run, parts.journal, parts.clock)
         self.release: Release = plan.release
         self.saved: dict[str, Any] = {}
         self.findings: tuple[Finding, ...] = ()
-        self.failed: tuple[Finding, ...] = ()
-        """What stopped the way forward."""
+        """What proves the run's end; the baseline is none of it."""
+        self.decisions = Decisions(plan.run, parts.journal)
         self._guard = threading.Lock()
         self._unchanging: dict[str, dict[str, Any]] = {}
-        self._notes = {record.kind: record.body for record in parts.journal.recall(plan.run)}
-        self._remember()
+        self._remember(past or self.saga)
 
     # --- what the run has decided so far -------------------------------------------------
 
     def note(self, name: str, body: Mapping[str, Any]) -> None:
         """A decision that must survive a crash."""
-        self.parts.journal.note(self.plan.run, name, body)
-        self._notes[name] = body
+        self.decisions.note(name, body)
         self.__dict__.pop("baseline", None)
 
-    def decided(self, body: Mapping[str, Any]) -> None:
-        """The outcome, which the journal has recorded together with the ledger."""
-        self._notes["decided"] = body
-
     def noted(self, name: str) -> Mapping[str, Any] | None:
-        return self._notes.get(name)
+        return self.decisions.noted(name)
 
     @cached_property
     def baseline(self) -> Baseline:
         record = self.noted("baseline")
-        return Baseline.of(record) if record else Baseline()
+        return Baseline() if record is None else Baseline.of(record)
 
     @property
     def stopped(self) -> str:
-        """Why nothing more may start, or nothing."""
-        return self.parts.stop.reason
+        """Why nothing more may start, or nothing; also when that was said to an earlier process
+        of this run."""
+        wish = self.noted("stop")
+        return self.parts.stop.reason or ("" if wish is None else str(wish["why"]))
 
     # --- doing ---------------------------------------------------------------------------
 
-    def do(self, action: Action, *, hosts: Sequence[str] = (), final: bool = True) -> Result:
-        """The action, at most once; looking is done each time. `hosts` are those that its checks
-        look at: all of them, unless it is told."""
-        hosts = (action.host,) if action.host else hosts or self.plan.hosts
+    def do(
+        self, action: Action, *, hosts: Sequence[str] | None = None, must: Must | None = None
+    ) -> Result:
+        """The action, at most once; only the last proof is made each time. `hosts` are those that
+        its checks look at, all of them unless it is told; `must` says which findings have to
+        pass."""
+        if action.host:
+            hosts = (action.host,)
         try:
             if not self._wanted(action):
                 return self.saga.settle(action, Result(State.SKIPPED, reason="not wanted: `when`"))
-            work = self.work(action, hosts=hosts, final=final)
+            work = self.work(action, hosts=self.plan.hosts if hosts is None else hosts, must=must)
         except BackoutError as error:
             unreachable = isinstance(error, Unreachable)
             state = State.UNREACHABLE if unreachable else State.FAILED
@@ -175,7 +173,7 @@ class Worker:
         action: Action,
         *,
         hosts: Sequence[str] = (),
-        final: bool = True,
+        must: Must | None = None,
         strict: bool = True,
     ) -> Work:
         """All that the action may use. Raises Mistakes, Unreachable. Without `strict` a step
@@ -204,7 +202,7 @@ class Worker:
             vault=self.parts.vault,
             clock=self.parts.clock,
             operator=self.parts.operator,
-            verify=lambda checks: self.red(checks, hosts, final=final, back=back),
+            verify=lambda checks: self.red(checks, hosts, must or self.required),
             say=lambda text: self.say("note", text, host=action.host),
             render=lambda text: templates.render_document(text, names),
             was_up=self.baseline.up.get(action.host) if back else None,
@@ -259,49 +257,44 @@ class Worker:
                 self.saved[name] = templates.without_references(value)
         return ""
 
-    def _remember(self) -> None:
+    def _remember(self, saga: Saga) -> None:
         """Take up what an earlier process of this run kept."""
-        for action in self.plan.actions:
-            result = self.saga.entry(action.key).result
+        settling = (action for batch in self.plan.batches for row in batch.settle for action in row)
+        for action in (*self.plan.preflight, *self.plan.actions, *settling):
+            result = saga.entry(action.key).result
             if result is not None:
                 self._keep(action, result)
 
     # --- looking -------------------------------------------------------------------------
 
     def red(
-        self, names: Sequence[str], hosts: Sequence[str], *, final: bool = True, back: bool = False
+        self, names: Sequence[str], hosts: Sequence[str], must: Must | None = None
     ) -> tuple[Finding, ...]:
-        """The checks that must pass now and do not."""
-        findings = self.examine(names, hosts, patient=True)
-        if not findings and not back:
-            nothing = Finding("verify", None, Verdict.INCONCLUSIVE, reason="nothing was checked")
-            return (nothing,)
-        before, checks = self.baseline.findings, self.plan.target.checks
-        must_pass = (
-            judging.after_backing_out(before)
-            if back
-            else judging.required(findings, before, checks, self.plan.accept_red, final=final)
-        )
-        red = tuple(
-            finding
-            for finding in findings
-            if finding.key in must_pass and finding.verdict is not Verdict.PASS
-        )
-        if not back:
-            self.failed = red
-        return red
+        """The findings that must pass now and do not."""
+        findings = self.examine(names, hosts)
+        required = (must or self.required)(findings)
+        return tuple(f for f in findings if f.key in required and f.verdict is not Verdict.PASS)
 
-    def examine(
-        self, names: Sequence[str], hosts: Sequence[str], *, patient: bool = False
-    ) -> tuple[Finding, ...]:
-        """Run checks; what they found is kept for the report."""
-        findings = self.parts.examine(
-            names, hosts, self.baseline.findings, self.release, patient=patient
-        )
+    def required(self, findings: Sequence[Finding], *, final: bool = True) -> Collection[str]:
+        """The keys that must pass after the change; see `judging.required`."""
+        before, checks = self.baseline.findings, self.plan.target.checks
+        return judging.required(findings, before, checks, self.plan.accept_red, final=final)
+
+    def examine(self, names: Sequence[str], hosts: Sequence[str]) -> tuple[Finding, ...]:
+        """Run checks, patiently; what they found is kept for the report."""
+        findings = self.look(names, hosts, patient=True)
         with self._guard:
             latest = {finding.key: finding for finding in (*self.findings, *findings)}
             self.findings = tuple(latest.values())
         return findings
+
+    def look(
+        self, names: Sequence[str], hosts: Sequence[str], *, patient: bool = False
+    ) -> tuple[Finding, ...]:
+        """Run checks; nothing is made of what they found."""
+        return self.parts.examine(
+            names, hosts, self.baseline.findings, self.release, patient=patient
+        )
 
     # --- telling -------------------------------------------------------------------------
 
@@ -354,9 +347,9 @@ def side_by_side(do: Callable[[T], U], items: Sequence[T]) -> list[U]:
 
 
 def _looks(action: Action) -> bool:
-    """Health is never remembered, and what an earlier process saw before it changed anything is
-    no proof of what is true now."""
-    return action.step.kind == "verify" or action.phase == "preflight"
+    """What an earlier process saw before it changed anything is no proof of what is true now. A
+    gate that was passed stays passed: the last proof is never remembered."""
+    return action.phase in ("preflight", PROOF)
 
 
 def went_well(result: Result) -> bool:

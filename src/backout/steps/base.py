@@ -14,6 +14,7 @@ class Kind:
     Options: ClassVar[type[Options]] = NoOptions
     changes: ClassVar[bool] = True
     undoes: ClassVar[bool] = False
+    reaches: ClassVar[bool] = True
     shell: ClassVar[bool] = True
 
     def describe(self, work: Work) -> str:

@@ -22,6 +22,7 @@ class WorkingCopy(Kind):
     """A kind that acts on the working copy on this machine, whatever `on` says."""
 
     undoes = True
+    reaches = False
 
     def recall(self, work: Work, undo: Undo) -> Result | None:
         result = super().recall(_here(work), undo)

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pydantic import field_validator
 
-from backout.model import Finding, Options, Result, State, Undo, Verdict
+from backout.model import RED, Finding, Options, Result, State, Undo, Verdict
 from backout.ports import Work
 from backout.steps.base import Kind
 
@@ -43,7 +43,8 @@ class Verify(Kind):
         if not red:
             return Result(State.DONE)
         shown = "\n".join(f"{f.key}: {f.excerpt}" for f in red if f.excerpt)
-        return Result(State.FAILED, stderr=shown, reason="; ".join(map(_told, red)))
+        saved = {RED: [finding.record() for finding in red]}
+        return Result(State.FAILED, stderr=shown, reason="; ".join(map(_told, red)), saved=saved)
 
     def recall(self, work: Work, undo: Undo) -> Result | None:  # noqa: ARG002 - the seam's form
         """Health is never remembered: look again."""

@@ -1,0 +1,94 @@
+"""What a run has decided: records in the journal, so that whoever goes on decides the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from queue import SimpleQueue
+from threading import Event, Thread
+from typing import Any
+
+from backout.errors import BackoutError
+from backout.model import Finding
+from backout.ports import Journal
+
+LEAVING = 2.0
+"""Seconds that leaving at once may take to say so in the journal."""
+
+
+class Decisions:
+    """The newest decision of each kind. A body may be empty: ask whether it `is None`."""
+
+    def __init__(self, run: str, journal: Journal) -> None:
+        self.run = run
+        self._journal = journal
+        self._known = {record.kind: record.body for record in journal.recall(run)}
+
+    def note(self, kind: str, body: Mapping[str, Any]) -> None:
+        """Durable when this returns."""
+        self._journal.note(self.run, kind, body)
+        self._known[kind] = body
+
+    def noted(self, kind: str) -> Mapping[str, Any] | None:
+        return self._known.get(kind)
+
+    def took(self, kind: str, body: Mapping[str, Any]) -> None:
+        """One that the journal has recorded together with something else."""
+        self._known[kind] = body
+
+
+def note_red(decisions: Decisions, red: Sequence[Finding]) -> None:
+    """The old release did not prove itself: a person is needed."""
+    before = decisions.noted("red")
+    times = 1 if before is None else int(before["times"]) + 1
+    decisions.note("red", {"times": times, "checks": [finding.key for finding in red]})
+
+
+def turn_of(decisions: Decisions) -> str:
+    """Names the settling on the way back. After a red proof a person has put something right, so
+    all is settled anew, once for each such time."""
+    red = decisions.noted("red")
+    return "" if red is None else f"{int(red['times']) + 1}/"
+
+
+class Stop:
+    """The wish to stop, from a signal: no step starts after it."""
+
+    def __init__(self) -> None:
+        self.reason = ""
+        self._wishes: SimpleQueue[str | None] = SimpleQueue()
+        self._idle = Event()
+        self._idle.set()
+
+    def __call__(self, reason: str) -> None:
+        """Safe in a signal handler."""
+        self.reason = self.reason or reason
+        self._wish(reason)
+
+    def leave(self) -> None:
+        """The process leaves at once, and a person decides later: it was no wish to go back."""
+        self._wish("")
+        self._idle.wait(LEAVING)
+
+    def _wish(self, reason: str) -> None:
+        self._idle.clear()
+        self._wishes.put(reason)
+
+    @contextmanager
+    def recorded(self, note: Callable[[str], None]) -> Iterator[None]:
+        """Meanwhile every wish is noted, by a thread of its own: a signal handler may interrupt
+        whoever writes to the journal, and may not wait for it."""
+        thread = Thread(target=self._record, args=(note,), name="stop", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._wishes.put(None)
+            thread.join()
+
+    def _record(self, note: Callable[[str], None]) -> None:
+        while (reason := self._wishes.get()) is not None:
+            with suppress(BackoutError):
+                note(reason)
+            if self._wishes.empty():
+                self._idle.set()

@@ -1,0 +1,46 @@
+"""What a host says of itself: the release on its record, and the code on its disk."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from dataclasses import replace
+
+from backout.errors import BackoutError
+from backout.model import Command, Host, HostEnd, HostState, Release, Target
+from backout.ports import Transport
+from backout.runs import release_file
+
+Reach = Callable[[str], Transport]
+
+
+def told(end: HostEnd, host: Host, target: Target, reach: Reach) -> HostEnd:
+    """The end of a host, with the release that the host itself says it is on; none when it cannot
+    be asked, says nothing, or says one thing and has another on its disk."""
+    if end.state is HostState.STUCK:
+        return end
+    try:
+        transport = reach(host.name)
+        release = release_file.read(transport, target.home_on(host))
+        differs = _differs(release, commit_on(transport, target))
+    except BackoutError as error:
+        return replace(end, release=None, why=end.why or f"it cannot be asked: {error.what}")
+    if differs:
+        return replace(end, release=None, why=end.why or differs)
+    return replace(end, release=release)
+
+
+def commit_on(transport: Transport, target: Target) -> str:
+    """The commit that a host's checkout is at; empty where there is none. Raises Unreachable."""
+    source = target.source
+    if source is None or source.strategy != "checkout" or not source.directory:
+        return ""
+    directory = shlex.quote(source.directory)
+    script = f"git -C {directory} rev-parse --verify -q HEAD || true"
+    return transport.run(Command(script, timeout=60.0)).stdout.strip()
+
+
+def _differs(release: Release | None, commit: str) -> str:
+    if release is None or not commit or not release.commit or release.commit == commit:
+        return ""
+    return f"its record says release {release}, its disk has commit {commit[:7]}"
