@@ -28,6 +28,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar, cast
 
+from backout.adapters.own_directory import GUARD, UNSAFE
+from backout.adapters.own_directory import refused as unsafe
 from backout.adapters.transports.noted_shell import ShellTransport, path, quote, run_name
 from backout.errors import BackoutError, Held, Incomplete, Interrupted, Refused, Unreachable
 from backout.model import Command, Lease, Result, State
@@ -214,7 +216,9 @@ class LeaseLock:
             "owner": owner(),
             "ttl": str(round(self._ttl)),
         }
-        result = _ask(transport, values, _SHOW + _ACQUIRE + _EXCLUDE)
+        result = _ask(transport, values, GUARD + _SHOW + _ACQUIRE + _EXCLUDE)
+        if result.exit_code == UNSAFE:
+            raise unsafe(transport.host.name, transport.home, result.stdout)
         if result.exit_code == 75:
             raise held(_standing(transport, result.stdout), self._target)
         if result.exit_code == 76:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from backout.adapters.lease import LocalLock
+from backout.adapters.own_directory import refuse_tracked
 from backout.adapters.storage.journal import RunRow
 from backout.checks import judging
 from backout.config import loading
@@ -121,6 +122,7 @@ class Operation:
         return journal.run(run)
 
     def _mine(self, target: str, run: str) -> AbstractContextManager[None]:
+        refuse_tracked(self.workplace.state)
         return LocalLock(self.workplace.state, target).hold(run)
 
     def _nothing_open(self, target: str) -> None:

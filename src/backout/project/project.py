@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from backout.adapters.clock import SystemClock
 from backout.adapters.lease import LeaseLock
+from backout.adapters.own_directory import prepare
 from backout.adapters.storage.journal import RunRow, SqliteJournal
 from backout.adapters.transports import TRANSPORTS
 from backout.adapters.transports.local import LocalTransport
@@ -107,7 +108,7 @@ class Workplace:
     @cached_property
     def journal(self) -> SqliteJournal:
         """Redacts with the vault of the target in hand."""
-        self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        prepare(self.state)
         journal = SqliteJournal(self.state / "journal.db", self._refer, reveal=self._reveal)
         self.close_later(journal.close)
         return journal

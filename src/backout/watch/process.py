@@ -17,6 +17,7 @@ from typing import Any
 
 from backout.adapters import notify
 from backout.adapters.clock import SystemClock
+from backout.adapters.own_directory import prepare
 from backout.adapters.storage.health_store import HealthStore
 from backout.checks import judging
 from backout.checks.examiner import WORKERS
@@ -284,7 +285,7 @@ def _verdicts(targets: Sequence[Words]) -> tuple[Finding, ...]:
 @contextmanager
 def _alone(state: Path) -> Iterator[None]:
     """One watcher per state directory. Raises Held."""
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    prepare(state)
     with (state / "watch.lock").open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

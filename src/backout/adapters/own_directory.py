@@ -1,0 +1,85 @@
+"""Backout's own directory, on a host and on this machine: nobody else may change it.
+
+Notes, lease and kept files lie there, and are written by whoever deploys, root perhaps. Who can
+write there, or put another directory in its place, could have any file overwritten by a link.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+from backout.errors import Refused
+
+UNSAFE = 77
+"""The exit code of `GUARD` when others may change the directory; its output says by which path,
+whose that is, and `mode` or `owner`."""
+
+GUARD = r"""
+guard() {
+  me=$(id -u) group=$(id -g) d=$1
+  set --
+  while :; do set -- "$d" "$@"; [ "$d" != / ] || break; d=${d%/*}; d=${d:-/}; done
+  stat -c '%u %g %f %n' -- "$@" 2>/dev/null | while read -r owner g mode name; do
+    mode=$((0x$mode))
+    if [ "$owner" != 0 ] && [ "$owner" != "$me" ]; then echo "$owner owner $name"; break; fi
+    [ $((mode & 0xf000)) != $((0xa000)) ] || continue
+    [ $((mode & 0x200)) = 0 ] || [ "$name" = "$h" ] || continue
+    [ $((mode & 16)) = 0 ] || [ "$g" = "$group" ] || [ "$g" = 0 ] || mode=2
+    if [ $((mode & 2)) != 0 ]; then echo "$owner mode $name"; break; fi
+  done
+}
+unsafe=$(guard "$h")
+real=$(cd -P -- "$h" 2>/dev/null && pwd) || real=
+[ -n "$unsafe" ] || [ -z "$real" ] || [ "$real" = "$h" ] || unsafe=$(h=$real; guard "$real")
+[ -z "$unsafe" ] || { echo "$unsafe"; exit UNSAFE; }
+""".replace("UNSAFE", str(UNSAFE))
+"""Shell text that ends with `UNSAFE` when somebody else than root and oneself may change `$h`, or
+put something in its place. Where `stat` is not GNU's or busybox's it says nothing."""
+
+
+def refused(host: str, home: str, said: str) -> Refused:
+    """The refusal that `GUARD` asks for."""
+    owner, why, path = [*said.strip().split(" ", 2), "", ""][:3]
+    if why == "mode":
+        words, fix = f"others may write {path}", f"on {host}: chmod go-w {path}"
+    else:
+        words = f"{path} belongs to user {owner}, who can put anything in its place"
+        fix = "give the inventory a `state:` that lies elsewhere, for example /var/lib/backout"
+    return Refused(f"{home} on {host} is not Backout's alone: {words}", where=host, next=fix)
+
+
+def prepare(state: Path) -> None:
+    """Make this machine's own directory, which git never takes up. Raises Refused when others
+    may write it."""
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    about = state.stat()
+    private = about.st_gid in (os.getegid(), 0)
+    if about.st_mode & stat.S_IWOTH or (about.st_mode & stat.S_IWGRP and not private):
+        raise Refused(f"others may write {state}", next=f"chmod go-w {state}")
+    ignored = state / ".gitignore"
+    with suppress(OSError):
+        if not ignored.exists():
+            ignored.write_text("*\n")
+
+
+def refuse_tracked(state: Path) -> None:
+    """Raise Refused when git knows files of this directory: taking a commit back would rewrite
+    the journal of the very run that does so."""
+    if not any((above / ".git").exists() for above in state.parents):
+        return
+    listed = subprocess.run(
+        ["git", "-C", str(state), "ls-files", "--", "."],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if listed.returncode == 0 and listed.stdout:
+        raise Refused(
+            f"git tracks files of {state}, which is Backout's own and changes with every run",
+            next=f"git -C {state} rm -r -q --cached . && git -C {state} commit -m 'Untrack'",
+        )

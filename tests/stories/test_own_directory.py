@@ -1,0 +1,122 @@
+"""Backout's own directories: nobody else may change them, and git never takes them up."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from support.sshd import SshdBed
+from support.yard import Yard
+
+USER = 12345
+"""Whose the application is."""
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make others' files")
+
+
+@pytest.fixture
+def site(fleet: Yard, bed: SshdBed) -> Path:
+    """The application's directory on each host, below which Backout's own lies."""
+    site = bed["web1"].home / "site"
+    shutil.rmtree(site, ignore_errors=True)
+    site.mkdir()
+    only = {"web1": bed.inventory_hosts()["web1"]}
+    fleet.inventory(hosts=only, source={"directory": str(site)})
+    fleet.runbook(fleet.step("A"))
+    return site
+
+
+def test_a_directory_that_somebody_else_can_exchange_is_refused_with_the_fix(
+    fleet: Yard, site: Path, tmp_path: Path
+) -> None:
+    os.chown(site, USER, USER)
+    said = fleet.deploy()
+    assert said.code == 3, said.out + said.err
+    assert f"{site} belongs to user {USER}" in said.data["error"]["what"]
+    assert "state:" in said.data["error"]["next"]
+    assert fleet.effects() == {}
+    assert not (site / ".backout").exists()
+
+    fleet.inventory(state=str(tmp_path / "own"))
+    assert fleet.deploy().code == 0
+
+
+def test_notes_that_are_somebody_elses_links_are_never_followed(
+    fleet: Yard, site: Path, tmp_path: Path
+) -> None:
+    own = site / ".backout"
+    own.mkdir()
+    (own / "notes").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere").mkdir()
+    os.chown(own, USER, USER)
+    assert fleet.deploy().code == 3
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o757])
+def test_a_directory_that_others_may_write_is_refused_with_the_fix(
+    fleet: Yard, site: Path, mode: int
+) -> None:
+    own = site / ".backout"
+    own.mkdir()
+    own.chmod(mode)
+    said = fleet.deploy()
+    assert said.code == 3, said.out + said.err
+    assert said.data["error"]["next"] == f"on web1: chmod go-w {own}"
+    own.chmod(0o700)
+    assert fleet.deploy().code == 0
+
+
+def test_a_group_of_others_may_not_write_it_and_ones_own_may(fleet: Yard, site: Path) -> None:
+    site.chmod(0o2775)
+    assert fleet.deploy().code == 0, "root's own group"
+    os.chown(site, 0, USER)
+    site.chmod(0o2775)
+    assert fleet.deploy().code == 3
+
+
+# --- this machine ----------------------------------------------------------------------------
+
+
+def git(yard: Yard, *words: str) -> str:
+    directory = str(yard.project.directory)
+    identity = ["-c", "user.name=T", "-c", "user.email=t@example.org"]
+    done = subprocess.run(
+        ["git", "-C", directory, *identity, *words], capture_output=True, text=True, check=False
+    )
+    return done.stdout
+
+
+def test_git_never_takes_up_the_journal(yard: Yard) -> None:
+    git(yard, "init", "-q")
+    yard.runbook(yard.step("A"))
+    yard.good_release()
+    git(yard, "add", "-A")
+    assert ".backout" not in git(yard, "ls-files")
+
+
+def test_a_journal_that_git_tracks_is_refused_with_the_fix(yard: Yard) -> None:
+    yard.runbook(yard.step("A"))
+    yard.good_release()
+    git(yard, "init", "-q")
+    git(yard, "add", "-A", "-f")
+    git(yard, "commit", "-qm", "everything")
+    said = yard.deploy()
+    assert said.code == 3, said.out + said.err
+    assert "git tracks files of" in said.data["error"]["what"]
+    fix = said.data["error"]["next"].replace("commit", "-c user.name=T -c user.email=t@e commit")
+    subprocess.run(["sh", "-c", fix], check=True, capture_output=True)
+    assert yard.deploy().code == 0
+
+
+def test_a_state_that_others_may_write_is_refused(yard: Yard) -> None:
+    yard.runbook(yard.step("A"))
+    yard.project.state.mkdir()
+    yard.project.state.chmod(0o777)
+    said = yard.deploy()
+    assert said.code == 3, said.out + said.err
+    assert said.data["error"]["next"] == f"chmod go-w {yard.project.state}"
