@@ -219,6 +219,10 @@ class StepKind(Protocol):
         """What the step's own `check` says: True done already, False not done, None when there
         is no check or it cannot tell. Reads only."""
 
+    def unready(self, work: Work, undo: Undo) -> str:
+        """Why this undo could not do its work now; empty when nothing speaks against it. Asked
+        before a rollback begins. Reads only. Raises Refused and Unreachable."""
+
     def undo(self, work: Work, undo: Undo) -> Result:
         """Go back; idempotent, also where `act` never ran."""
 

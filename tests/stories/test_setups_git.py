@@ -6,8 +6,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,10 +18,11 @@ from backout.adapters.vault import Vault
 from backout.errors import Refused
 from backout.model import Host, Release, Source, State
 from support.git_origin import GitOrigin
-from support.project import Project
+from support.project import Project, Said
 from support.work import RUN, Bench, Trial
 
 Maker = Callable[[Path], None]
+Step = Mapping[str, Any]
 
 
 @pytest.fixture
@@ -277,3 +279,200 @@ def _tree(directory: Path) -> dict[str, str]:
         else:
             found[name] = path.read_text() if path.is_file() else "/"
     return found
+
+
+# --- releases that are built ---------------------------------------------------------------
+
+
+class Shop:
+    """An application that comes in releases, on this machine, from a repository of its own."""
+
+    def __init__(self, directory: Path, origin: GitOrigin) -> None:
+        self.origin, self.srv = origin, directory / "srv"
+        self.project = Project(directory / "project")
+        self.inventory()
+
+    def inventory(self, **changes: object) -> None:
+        source = {
+            "repository": str(self.origin.copy),
+            "directory": str(self.srv),
+            "strategy": "releases",
+            "keep": 2,
+        }
+        built = f'cd {self.srv}/current && test "$(cat built)" = "$(cat RELEASE)"'
+        self.project.inventory(
+            "prod",
+            {
+                "hosts": {"here": {"connection": "local"}},
+                "source": source,
+                "rollout": {"soak": 0},
+                "checks": {"built": {"command": built, "expect": ["exit_code == 0"]}},
+                **changes,
+            },
+        )
+
+    def runbook(self, *before: Step, after: tuple[Step, ...] = ()) -> None:
+        update = {"name": "Update", "update": {}, "on": "all"}
+        steps = (
+            [{"on": "all", **step} for step in before],
+            [{"on": "all", **step} for step in after],
+        )
+        self.project.runbook(
+            "deploy",
+            {
+                "steps": [*steps[0], update, *steps[1]],
+                "settle": [{"name": "Prove", "verify": "all"}],
+            },
+        )
+
+    def deploy(self, times: int = 1, *words: str) -> Said:
+        for _ in range(times):
+            self.origin.good_change()
+            self.origin.commit("Another")
+            self.origin.push()
+            said = self.say("deploy", *words)
+        return said
+
+    def say(self, verb: str, *words: str) -> Said:
+        return self.project.say(verb, "--target", "prod", "--json", *words)
+
+    @property
+    def live(self) -> str:
+        return (self.srv / "current/RELEASE").read_text().strip()
+
+
+@pytest.fixture
+def shop(tmp_path: Path, git_origin: GitOrigin) -> Shop:
+    return Shop(tmp_path, git_origin)
+
+
+BUILD = {"name": "Build", "build": 'cp RELEASE "$AS"; pwd >> log', "env": {"AS": "built"}}
+
+
+def test_a_release_is_built_before_it_is_live_and_again_when_it_was_removed(shop: Shop) -> None:
+    shop.runbook(BUILD, {"name": "In a folder", "build": "cp ../built two", "cwd": "part"})
+    (shop.origin.copy / "part").mkdir()
+    (shop.origin.copy / "part/.keep").touch()
+    said = shop.deploy(4)
+    assert said.code == 0, said.out
+    first = shop.live
+    releases = shop.srv / "releases"
+    assert len([path for path in releases.iterdir() if path.is_dir()]) == 2
+
+    rolled = shop.say("rollback", "--to", "1")
+
+    assert rolled.code == 0, rolled.out
+    assert int(shop.live) == int(first) - 3
+    current = (shop.srv / "current").resolve()
+    assert (current / "log").read_text() == f"{current}\n", "it was built in its own place, once"
+    assert (current / "part/two").read_text() == (current / "RELEASE").read_text()
+
+
+def test_a_build_that_fails_leaves_nothing_and_touches_nothing_that_is_live(shop: Shop) -> None:
+    shop.runbook(BUILD)
+    assert shop.deploy().code == 0
+    before = sorted(shop.srv.rglob("*"))
+    shop.runbook(BUILD, {"name": "Tests", "build": "false"})
+
+    assert shop.deploy().code == 4
+
+    after = sorted(path for path in shop.srv.rglob("*") if "/repo/" not in str(path))
+    assert [path for path in after if path not in before and ".backout" not in str(path)] == []
+
+
+def test_what_a_run_left_in_a_release_that_is_gone_refuses_the_rollback_before_it_acts(
+    shop: Shop,
+) -> None:
+    left = {
+        "name": "By hand",
+        "run": "cp RELEASE built",
+        "cwd": f"{shop.srv}/current",
+        "undo": "true",
+    }
+    shop.runbook(after=(left,))
+    said = shop.deploy(4)
+    assert said.code == 0, said.out
+    first = shop.live
+
+    refused = shop.say("rollback", "--to", "1")
+
+    assert refused.code == 3
+    assert "was removed, and what steps built in it cannot be made again (built)" in refused.out
+    assert shop.live == first
+    assert shop.say("status").code == 0
+    assert shop.say("rollback").code == 0, "the one before is still there"
+
+
+def test_a_build_with_a_secret_is_not_kept_on_the_host_and_not_made_again(shop: Shop) -> None:
+    shop.inventory(secrets={"token": {"command": "echo hunter2hunter2"}})
+    secret = {
+        "name": "Private",
+        "build": 'test -n "$TOKEN"; cp RELEASE built',
+        "env": {"TOKEN": "{{ secrets.token }}"},
+    }
+    shop.runbook(secret)
+    said = shop.deploy(4)
+    assert said.code == 0, said.out
+
+    refused = shop.say("rollback", "--to", "1")
+
+    assert refused.code == 3
+    assert "its build needs TOKEN" in refused.out
+    kept = (path for path in shop.srv.rglob("*") if path.is_file())
+    assert not [path for path in kept if b"hunter2" in path.read_bytes()]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "steps", "words"),
+    [
+        ("checkout", [BUILD], "build needs source.strategy: releases"),
+        (
+            "releases",
+            [{"name": "U", "update": {}}, BUILD],
+            "a build step stands in `steps`, before",
+        ),
+    ],
+)
+def test_a_build_that_cannot_be_meant_is_a_mistake(
+    shop: Shop, strategy: str, steps: list[Step], words: str
+) -> None:
+    shop.inventory(source={"directory": str(shop.srv), "strategy": strategy})
+    shop.runbook(*steps)
+
+    said = shop.say("plan", "--offline")
+
+    assert said.code == 2
+    assert words in said.out
+
+
+def test_status_says_what_current_points_to_and_not_what_was_written_down(shop: Shop) -> None:
+    shop.runbook(BUILD)
+    assert shop.deploy(2).code == 0
+    one, two = sorted(p.name for p in (shop.srv / "releases").iterdir() if p.is_dir())
+    (shop.srv / "current").unlink()
+    (shop.srv / "current").symlink_to(f"releases/{one}")
+
+    said = shop.say("status")
+
+    assert said.code == 6
+    assert one.partition("-")[2] in said.out
+    assert two
+
+
+def test_a_rollback_that_cannot_be_finished_has_a_way_on(shop: Shop) -> None:
+    """What the old release needs went away meanwhile: its check is red for ever."""
+    shop.runbook(BUILD)
+    assert shop.deploy(2).code == 0
+    one = next(path for path in (shop.srv / "releases").glob("1-*"))
+    (one / "built").unlink()
+
+    stuck = shop.say("rollback")
+    assert stuck.code == 5
+    assert "invoke unlock --target prod --force, then invoke deploy" in stuck.data["next"]
+    assert shop.say("abort").code == 3
+    assert shop.deploy().code == 7
+    assert shop.say("unlock", "--force", "--yes").code == 0
+
+    assert shop.say("status").code == 6, "current is the old one, and the ledger says the new one"
+    assert shop.deploy(1, "--accept-red", "built").code == 0
+    assert shop.say("status").code == 0

@@ -128,11 +128,15 @@ PROOF = "settle: [{verify: all}]\n"
 
 
 def load_runbook(text: str, block: Block, root: Path) -> None:
-    """A runbook for its inventory; a part has the parameters that it mentions."""
+    """A runbook for its inventory; a part has the parameters that it mentions, and builds for the
+    strategy that has releases."""
     if "params:" not in text and (named := set(re.findall(r"params\.(\w+)", text))):
         text += f"params: {{{', '.join(f'{name}: {{}}' for name in sorted(named))}}}\n"
     runbook = write(root / "runbook.yaml", text)
-    inventory = write(root / "inventory.yaml", before(block).text)
+    meant = before(block).text
+    if "build:" in text:
+        meant = meant.replace("strategy: checkout", "strategy: releases")
+    inventory = write(root / "inventory.yaml", meant)
     loading.load_pair(lambda: inventory, lambda: runbook, (), TABLES)
 
 

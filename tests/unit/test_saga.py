@@ -131,6 +131,9 @@ class Doing:
     def done(self, work: Work) -> bool | None:
         return self.machine.effects[work.step.name] > 0 if work.step.check else None
 
+    def unready(self, work: Work, undo: Undo) -> str:
+        return ""
+
     def undo(self, work: Work, undo: Undo) -> Result:
         name = undo.data["step"]
 

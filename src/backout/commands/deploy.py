@@ -103,7 +103,7 @@ class Operation:
         if verb == "abort":
             raise Refused(
                 f"run {row.id} is a rollback: it has one way only",
-                next=f"invoke resume --target {row.target}",
+                next=f"invoke resume --target {row.target}; or {_as_it_is(row.target)}",
             )
         return self._rolled(row, self._return_of(row))
 
@@ -399,7 +399,16 @@ def _next(row: RunRow, target: str, ended: Ended) -> str:
         return f"invoke status --target {target}"
     if ended.exit_code == 4:
         return f"invoke show {row.id}"
+    forward = f"; or {_as_it_is(target)}" if row.verb == "rollback" else ""
     return (
-        f"put right what is named above, then invoke resume --target {target}"
+        f"put right what is named above, then invoke resume --target {target}{forward}"
         f" (the whole story: invoke show {row.id})"
+    )
+
+
+def _as_it_is(target: str) -> str:
+    """The way on from a rollback that cannot be finished: forward, with another deploy."""
+    return (
+        f"leave it as it is and go on from there: invoke unlock --target {target} --force,"
+        f" then invoke deploy --target {target}"
     )

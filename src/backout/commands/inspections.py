@@ -120,10 +120,13 @@ class Inspection:
         hosts = dict(zip(target.hosts, seen, strict=True))
         open_run = journal.open_run_of(target.name)
         releases = journal.releases(target.name)
+        code = [row for row in releases if self._brought_code(row)]
         differs = [
             words
             for name, row in hosts.items()
-            for words in _differences(name, row, _release_of(releases, name))
+            for words in _differences(
+                name, row, _release_of(releases, name), _release_of(code, name)
+            )
         ]
         return {
             "target": target.name,
@@ -135,6 +138,11 @@ class Inspection:
             "health": self._health(target),
             "next": _after_status(target.name, bool(open_run), bool(differs)),
         }
+
+    def _brought_code(self, row: LedgerRow) -> bool:
+        """Whether its run had an update: a run without one leaves the code that was there."""
+        steps = self.workplace.journal.run(row.run).plan["runbook"]["steps"]
+        return any(step["kind"] == "update" for step in steps)
 
     def _health(self, target: Target) -> list[dict[str, Any]]:
         """The last day of every check, when somebody watches here."""
@@ -370,15 +378,18 @@ def _release_of(releases: Sequence[LedgerRow], host: str) -> Release | None:
     return next((row.release for row in brought), None)
 
 
-def _differences(name: str, row: Words, release: Release | None) -> Iterator[str]:
+def _differences(
+    name: str, row: Words, release: Release | None, code: Release | None
+) -> Iterator[str]:
     recorded = str(release) if release else None
     if row["state"].startswith("unreachable"):
         yield f"{name} is {row['state']}"
         return
     if row["release"] != recorded:
         yield f"{name} says {release_text(row['release'])}, the ledger {release_text(recorded)}"
-    if release and row.get("commit") and row["commit"] != release.commit:
-        yield f"{name} has commit {row['commit'][:7]} on disk, the ledger {release.commit[:7]}"
+    there = row.get("commit")
+    if code and there and not code.commit.startswith(there):
+        yield f"{name} has {there[:10]} on disk, the ledger {code}"
     if release and row.get("up") is False:
         yield f"{name}: its service is not up: {row['state']}"
 

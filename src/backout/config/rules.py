@@ -234,6 +234,11 @@ class _Judge:
         elif need == "directory" and source and source.strategy in ("checkout", "releases"):
             lacks = f"{noun.kind} needs source.directory, and {target.name} has none"
             yield from () if source.directory else (self.at(trail, lacks),)
+        strategies = getattr(kind, "strategies", ())
+        if source and strategies and source.strategy not in strategies:
+            fit = " or ".join(strategies)
+            lacks = f"{noun.kind} needs source.strategy: {fit}, and {target.name} has"
+            yield self.at(trail, f"{lacks} {source.strategy}")
 
 
 # --- a runbook ---------------------------------------------------------------------------
@@ -293,6 +298,7 @@ class _RunbookJudge(_Judge):
         for trail, step in self.steps():
             if step.kind:
                 yield from self.step(trail, step)
+        yield from self.order()
         if self.target is not None and "checks" not in self.unsure:
             yield from self.expected(self.target)
         for index, rule in enumerate(self.noun.diagnose):
@@ -334,6 +340,15 @@ class _RunbookJudge(_Judge):
                 yield from self.template(inner, known, told=key == "cwd")
             else:
                 yield from self.plain(inner)
+
+    def order(self) -> Iterator[Mistake]:
+        """What must be done before a step of another kind stands before it."""
+        passed: set[str] = set()
+        for trail, step in self.steps():
+            later = getattr(self.tables.steps[step.kind], "precedes", "") if step.kind else ""
+            if later and (later in passed or trail[0] != "steps"):
+                yield self.at(trail, f"a {step.kind} step stands in `steps`, before {later}")
+            passed.add(step.kind)
 
     def expected(self, target: Target) -> Iterator[Mistake]:
         for name in self.noun.baseline:

@@ -17,9 +17,9 @@ from backout.model import Finding, HostEnd, HostState, Outcome, Release, Step, T
 from backout.runs.backward import AFTERWARDS, Backward
 from backout.runs.decisions import Decisions, note_red, turn_of
 from backout.runs.engine import Ended, fleet, mark, told_of
-from backout.runs.plan import Plan
-from backout.runs.saga import Saga
-from backout.runs.worker import Parts, Worker, side_by_side
+from backout.runs.plan import Action, Plan
+from backout.runs.saga import Entry, Saga
+from backout.runs.worker import Parts, Worker, side_by_side, title
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,7 @@ class Rollback:
         with self.parts.lock.hold(fleet(self.parts, self.back.hosts), self.back.run):
             if self.decisions.noted("ready") is None:
                 self._confirm()
+                self._refuse_the_impossible()
                 self.decisions.note("ready", {})
             decided = self.decisions.noted("decided")
             if decided is None:
@@ -193,8 +194,25 @@ class Rollback:
                         next=f"invoke show {way.plan.run}",
                     )
 
+    def _refuse_the_impossible(self) -> None:
+        """What could not be undone is refused before anything is."""
+        steps = [
+            (way, action, way.past.entry(action.key))
+            for way in self.ways
+            for action in way.plan.actions
+            if action.host and way.past.entry(action.key).touched
+        ]
+        words = side_by_side(lambda step: _unready(*step), steps)
+        if problems := dict.fromkeys(each for each in words if each):
+            raise Refused("\n".join(problems), next=f"invoke history --target {self.back.target}")
+
     def _confirm(self) -> None:
         typed = self.target.name if self.target.protected else ""
         question = f"roll {self.target.name} back to release {self.back.to}?"
         if self.target.protected and not self.parts.operator.confirm(question, typed=typed):
             raise Refused("not confirmed", next=f"invoke rollback --target {self.target.name}")
+
+
+def _unready(way: Backward, action: Action, entry: Entry) -> str:
+    why = way.worker.kind(action).unready(way.worker.work(action, strict=False), entry.undo)
+    return f"{title(action)} cannot be undone: {why}" if why else ""

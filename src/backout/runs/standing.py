@@ -30,17 +30,24 @@ def told(end: HostEnd, host: Host, target: Target, reach: Reach) -> HostEnd:
     return replace(end, release=release)
 
 
+LIVE = {
+    "checkout": "git -C {d} rev-parse --verify -q HEAD || true",
+    "releases": "p=$(readlink {d}/current) || p='no release'; p=${{p##*/}}; echo \"${{p#*-}}\"",
+}
+"""What tells, by strategy, which code is live, whatever was written down."""
+
+
 def commit_on(transport: Transport, target: Target) -> str:
-    """The commit that a host's checkout is at; empty where there is none. Raises Unreachable."""
+    """The commit whose code is live on a host, or its beginning, or what is there instead; empty
+    where nobody can tell. Raises Unreachable."""
     source = target.source
-    if source is None or source.strategy != "checkout" or not source.directory:
+    if source is None or source.strategy not in LIVE or not source.directory:
         return ""
-    directory = shlex.quote(source.directory)
-    script = f"git -C {directory} rev-parse --verify -q HEAD || true"
+    script = LIVE[source.strategy].format(d=shlex.quote(source.directory))
     return transport.run(Command(script, timeout=60.0)).stdout.strip()
 
 
 def _differs(release: Release | None, commit: str) -> str:
-    if release is None or not commit or not release.commit or release.commit == commit:
+    if release is None or not commit or not release.commit or release.commit.startswith(commit):
         return ""
-    return f"its record says release {release}, its disk has commit {commit[:7]}"
+    return f"its record says release {release}, its disk has {commit[:10]}"

@@ -9,6 +9,7 @@ KINDS = Table(
         "run": "backout.steps.run:Run",
         "commit": "backout.steps.commit:Commit",
         "push": "backout.steps.push:Push",
+        "build": "backout.steps.build:Build",
         "update": "backout.steps.update:Update",
         "restart": "backout.steps.restart:Restart",
         "upload": "backout.steps.upload:Upload",

@@ -43,6 +43,10 @@ class Kind:
         result = work.transport.run(command(work, work.step.check))
         return {0: True, 1: False}.get(-1 if result.exit_code is None else result.exit_code)
 
+    def unready(self, work: Work, undo: Undo) -> str:  # noqa: ARG002 - the seam's form
+        """Nothing can be told beforehand."""
+        return ""
+
     def undo(self, work: Work, undo: Undo) -> Result:
         """Run the undo's text where the step ran."""
         if not undo.text:

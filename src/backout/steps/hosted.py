@@ -30,6 +30,10 @@ user and password is told to git alone, and by git to that server alone: in no a
 everybody on the host could read it, and in no file."""
 
 
+TOLD = ("BACKOUT_REMOTE", "BACKOUT_ORIGIN", "BACKOUT_USER", "BACKOUT_PASSWORD")
+"""The variables that tell it."""
+
+
 class Hosted(Kind):
     """One noted command on the machine; so is its way back."""
 
@@ -38,6 +42,10 @@ class Hosted(Kind):
     @abstractmethod
     def script(self, work: Work, where: Source, commit: str) -> str:
         """Shell text that puts `commit` in place, and proves that it is."""
+
+    def environment(self, work: Work) -> tuple[tuple[str, str], ...]:  # noqa: ARG002
+        """What the script needs besides the remote."""
+        return ()
 
     def act(self, work: Work) -> Result:
         where, commit = source(work), work.release.commit
@@ -51,7 +59,7 @@ class Hosted(Kind):
             work.transport.run(
                 Command(
                     f"{QUIET}\n{_FETCH}\n{self.script(work, where, commit)}",
-                    env=env,
+                    env=(*env, *self.environment(work)),
                     timeout=work.step.timeout,
                     key=work.key,
                 )

@@ -10,15 +10,31 @@ from backout.model import Source, Undo
 from backout.ports import Work
 from backout.steps.git import QUIET, UNDO, source
 from backout.steps.hosted import Hosted, address, directory, fetched, ref
-from backout.steps.script import read, way_back
+from backout.steps.script import Facts, read, some, way_back
 
 
 class Releases(Hosted):
     """`repo` (bare), `releases/NUMBER-SHORT`, `shared`, and `current`, switched by one rename."""
 
+    def unready(self, work: Work, undo: Undo) -> str:
+        live, where = str(undo.data.get("live", "")), source(work)
+        if not live.startswith("releases/"):
+            return ""
+        script = f"""\
+{QUIET}
+cd -- {quote(directory(where))}
+name={quote(live.rpartition("/")[2])}
+[ ! -d "releases/$name" ] || [ -e "releases/.unbuilt-$name" ] || exit 0
+git -C repo rev-parse -q --verify "refs/backout/release-$name" >/dev/null || echo "gone=$name"
+for why in grown secret; do
+  [ ! -e "builds/$name/$why" ] || echo "$why=$(cat "builds/$name/$why")"
+done"""
+        facts = read(work.transport, script, f"{where.directory} on {work.transport.host.name}")
+        return _why_not(live, facts)
+
     def describe(self, work: Work) -> str:
         where = source(work)
-        name = _name(work, work.release.commit or "COMMIT")
+        name = release_name(work, work.release.commit or "COMMIT")
         return f"build {where.directory}/releases/{name} and switch {where.directory}/current to it"
 
     def before(self, work: Work) -> Undo:
@@ -31,21 +47,14 @@ class Releases(Hosted):
         return way_back(work, text, {"live": live}, summary)
 
     def script(self, work: Work, where: Source, commit: str) -> str:
-        name = _name(work, commit)
+        name = release_name(work, commit)
         return f"""\
-mkdir -p -- {quote(directory(where))}
-cd -- {quote(directory(where))}
-mkdir -p releases shared{"".join(f" {quote(f'shared/{path}')}" for path in _folders(where))}
-git init -q --bare repo
-{fetched("repo", where, commit)}
-git -C repo update-ref {ref(f"release-{name}")} {commit}
-{_build(_shared(where))}
+{prepared(work, where, commit)}
 {_SWITCH}
-rm -rf releases/.building-*
 previous=$(readlink current || :)
-[ -d releases/{name} ] || build {name} {commit}
+rm -f releases/.unbuilt-{name}
 switch releases/{name}
-{_RETAIN}
+{_retain(_shared(where))}
 retain {where.keep} || echo 'old releases could not be removed' >&2"""
 
 
@@ -56,16 +65,55 @@ switch() {
   [ "$(readlink current)" = "$1" ] || { echo "current does not point to $1" >&2; exit 1; }
 }"""
 
+
+def _retain(shared: tuple[PurePosixPath, ...]) -> str:
+    """A shell function that removes releases beyond the last few. What one holds beyond its
+    commit, and no `build` would make again, is on record before it goes."""
+    inside = [f"/{path}" for path in shared]
+    listed = " ".join(f"-x {quote(path)}" for path in ("__pycache__", *inside))
+    spared = " ".join(quote(f":(top,exclude,literal){path}") for path in shared)
+    return f"""\
+grown() {{
+  export GIT_INDEX_FILE="$(pwd)/releases/.grown" GIT_DIR="$(pwd)/repo"
+  cd "releases/$1"
+  git --work-tree=. read-tree "refs/backout/release-$1" || return 0
+  git --work-tree=. update-index -q --refresh >/dev/null || :
+  git --work-tree=. diff-files --name-only -- . {spared}
+  git --work-tree=. ls-files --others {listed}
+}}
+{_RETAIN}"""
+
+
 _RETAIN = """\
 retain() {
   live=$(readlink current)
   ls releases | grep -E '^[0-9]+-[0-9a-f]+$' | sort -t - -k 1,1nr | tail -n "+$(($1 + 1))" |
     while read -r old; do
       case releases/$old in "$live" | "$previous") continue ;; esac
+      [ -e "builds/$old" ] || {
+        more=$( (grown "$old") 2>/dev/null | head -n 5)
+        [ -z "$more" ] || { mkdir -p "builds/$old"; echo "$more" >"builds/$old/grown"; }
+      }
       mv -T "releases/$old" "releases/.building-$old" # never half a release under its name
-      rm -rf "releases/.building-$old"
+      rm -rf "releases/.building-$old" "releases/.unbuilt-$old"
     done
+  rm -f releases/.grown
 }"""
+
+
+def prepared(work: Work, where: Source, commit: str) -> str:
+    """Shell text that has the release's directory, whole as it is in git, without going live."""
+    name = release_name(work, commit)
+    return f"""\
+mkdir -p -- {quote(directory(where))}
+cd -- {quote(directory(where))}
+mkdir -p releases shared{"".join(f" {quote(f'shared/{path}')}" for path in _folders(where))}
+git init -q --bare repo
+{fetched("repo", where, commit)}
+git -C repo update-ref {ref(f"release-{name}")} {commit}
+{_build(_shared(where))}
+rm -rf releases/.building-*
+[ -d releases/{name} ] || build {name} {commit}"""
 
 
 def _build(shared: tuple[PurePosixPath, ...]) -> str:
@@ -102,8 +150,26 @@ def _no_link(path: PurePosixPath, parent: PurePosixPath) -> str:
 """
 
 
-def _name(work: Work, commit: str) -> str:
+def release_name(work: Work, commit: str) -> str:
+    """How the directory of the release is called."""
     return f"{work.release.number}-{commit[:7]}"
+
+
+def _why_not(live: str, facts: Facts) -> str:
+    """Why a release that is not there, or not whole, cannot be made again."""
+    if facts["gone"]:
+        return f"{live} is gone, and so is its commit"
+    if facts["secret"]:
+        return f"{live} was removed, and its build needs {some(facts['secret'])}: {_KEEP_MORE}"
+    if facts["grown"]:
+        return (
+            f"{live} was removed, and what steps built in it cannot be made again"
+            f" ({some(facts['grown'])}): build it in a step `build`, or {_KEEP_MORE}"
+        )
+    return ""
+
+
+_KEEP_MORE = "keep more releases (source.keep)"
 
 
 def _shared(where: Source) -> tuple[PurePosixPath, ...]:
@@ -148,10 +214,15 @@ def _undo(d: str, live: str, shared: tuple[PurePosixPath, ...]) -> str:
     """Back to the release that was live, built again when it was pruned meanwhile."""
     parent, _, name = live.rpartition("/")
     kept, lost = ref(f"release-{name}"), f"{{ echo {quote(f'{live} is gone')} >&2; exit 1; }}"
+    n = quote(name)
     rebuild = f"""\
-if [ ! -d {quote(live)} ]; then
+if [ ! -d {quote(live)} ] || [ -e releases/.unbuilt-{n} ]; then
   git -C repo rev-parse -q --verify {kept} >/dev/null || {lost}
-  build {quote(name)} {kept}
+  : >releases/.unbuilt-{n}
+  rm -rf {quote(live)}
+  build {n} {kept}
+  for made in builds/{n}/*.sh; do [ ! -e "$made" ] || sh -e "$made"; done
+  rm -f releases/.unbuilt-{n}
 fi"""
     there = f"[ -d {quote(live)} ] || {lost}"
     return f"""\

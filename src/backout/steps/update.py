@@ -40,6 +40,9 @@ class Update(Kind):
     def recall(self, work: Work, undo: Undo) -> Result | None:
         return strategy(work).recall(work, undo)
 
+    def unready(self, work: Work, undo: Undo) -> str:
+        return strategy(work).unready(work, undo)
+
     def undo(self, work: Work, undo: Undo) -> Result:
         return strategy(work).undo(work, undo)
 
