@@ -12,8 +12,8 @@ from backout.errors import BackoutError
 from backout.model import Finding
 from backout.ports import Journal
 
-LEAVING = 2.0
-"""Seconds that leaving at once may take to say so in the journal."""
+PATIENCE = 2.0
+"""Seconds that a signal handler may wait for its wish to be on record."""
 
 
 class Decisions:
@@ -57,32 +57,35 @@ class Stop:
     def __init__(self) -> None:
         self.reason = ""
         self._wishes: SimpleQueue[str | None] = SimpleQueue()
-        self._idle = Event()
-        self._idle.set()
+        self._recording = False
+        self._recorded = Event()
 
     def __call__(self, reason: str) -> None:
-        """Safe in a signal handler."""
+        """Safe in a signal handler: it waits only shortly for the record."""
         self.reason = self.reason or reason
         self._wish(reason)
 
     def leave(self) -> None:
         """The process leaves at once, and a person decides later: it was no wish to go back."""
         self._wish("")
-        self._idle.wait(LEAVING)
 
     def _wish(self, reason: str) -> None:
-        self._idle.clear()
+        self._recorded.clear()
         self._wishes.put(reason)
+        if self._recording:
+            self._recorded.wait(PATIENCE)
 
     @contextmanager
     def recorded(self, note: Callable[[str], None]) -> Iterator[None]:
         """Meanwhile every wish is noted, by a thread of its own: a signal handler may interrupt
-        whoever writes to the journal, and may not wait for it."""
+        whoever writes to the journal."""
         thread = Thread(target=self._record, args=(note,), name="stop", daemon=True)
         thread.start()
+        self._recording = True
         try:
             yield
         finally:
+            self._recording = False
             self._wishes.put(None)
             thread.join()
 
@@ -90,5 +93,4 @@ class Stop:
         while (reason := self._wishes.get()) is not None:
             with suppress(BackoutError):
                 note(reason)
-            if self._wishes.empty():
-                self._idle.set()
+            self._recorded.set()

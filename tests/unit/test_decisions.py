@@ -1,0 +1,111 @@
+"""Wherever a deployer is killed, whoever goes on decides what it would have decided."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from backout.adapters.storage.journal import SqliteJournal
+from backout.runs.engine import Ended
+from support.world import HOSTS, Deployer, World
+
+names = itertools.count()
+
+
+@dataclass(frozen=True)
+class Story:
+    """What goes wrong in the world, and how the run ends when nobody kills it."""
+
+    code: int
+    ill: str = ""
+    fails: str = ""
+    residue: bool = False
+    max_failures: int = 0
+
+
+STORIES = {
+    "all is well": Story(0),
+    "a gate is red": Story(4, ill="web2"),
+    "a gate is red, within the budget": Story(0, ill="web2", max_failures=1),
+    "a step fails": Story(4, fails="web3"),
+    "a step fails, within the budget": Story(0, fails="web1", max_failures=1),
+    "a last step here breaks it": Story(4, ill="here"),
+    "a host that goes back is ill": Story(5, ill="web2", residue=True, max_failures=1),
+}
+
+
+@pytest.fixture(scope="module")
+def journal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteJournal]:
+    with SqliteJournal(tmp_path_factory.mktemp("decisions") / "journal.db", str) as journal:
+        yield journal
+
+
+@pytest.fixture
+def begin(journal: SqliteJournal, tmp_path: Path) -> Any:
+    def begin(story: Story) -> Deployer:
+        place = tmp_path / str(next(names))
+        place.mkdir()
+        world = World(place, story.ill, story.fails, story.residue)
+        return Deployer(world, journal, f"r{next(names)}", story.max_failures)
+
+    return begin
+
+
+def answer(deployer: Deployer, ended: Ended) -> dict[str, Any]:
+    """All that a person is told, and all that is true."""
+    world, journal = deployer.world, deployer.journal
+    releases = journal.releases(deployer.run)
+    return {
+        "code": ended.exit_code,
+        "outcome": ended.outcome,
+        "hosts": {host: (end.state, end.release) for host, end in ended.hosts.items()},
+        "checks": {finding.key: finding.verdict for finding in ended.findings},
+        "known good": [(row.number, row.known_good, sorted(row.covers)) for row in releases],
+        "disk": {host: sorted(world.disk[host]) for host in (*HOSTS, "here")},
+        "running": {host: sorted(world.running[host]) for host in HOSTS},
+    }
+
+
+def boundaries(deployer: Deployer) -> int:
+    return deployer.world.fate.passed
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_a_resumed_run_answers_as_the_uninterrupted_one(name: str, begin: Any) -> None:
+    story, dice = STORIES[name], Random(name)
+    whole = begin(story)
+    told = whole.say("deploy")
+    expected = answer(whole, told)
+    assert told.exit_code == story.code
+    last = boundaries(whole)
+    for at in dice.sample(range(1, last + 1), min(last, 14)):
+        deployer = begin(story)
+        ended = deployer.say("deploy", at)
+        if dice.random() < 0.4 and ended is None:
+            ended = deployer.say("resume", dice.randint(1, last))
+        ended = ended or deployer.say("resume")
+        assert answer(deployer, ended) == expected, f"killed at boundary {at} of {last}"
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_an_aborted_run_is_as_before_or_was_over(name: str, begin: Any) -> None:
+    story, dice = STORIES[name], Random(name)
+    whole = begin(story)
+    whole.say("deploy")
+    last = boundaries(whole)
+    for at in dice.sample(range(1, last), min(last - 1, 5)):
+        deployer = begin(story)
+        if deployer.say("deploy", at) is not None:
+            continue
+        ended = deployer.say("abort")
+        world = deployer.world
+        well = all(each == ["old"] for each in (*world.disk.values(), *world.running.values()))
+        over = bool(deployer.journal.releases(deployer.run))
+        assert (ended.exit_code == 0) == over
+        assert (ended.exit_code == 4) == (well and not over), f"killed at boundary {at} of {last}"
