@@ -201,9 +201,15 @@ class StepKind(Protocol):
     """False for kinds whose act and undo leave alone what a service runs."""
     shell: ClassVar[bool]
     """True when the texts `undo` and `check` of such a step are shell."""
+    brings: ClassVar[bool]
+    """True when such a step may bring anything to a host: a unit file, a program."""
 
     def describe(self, work: Work) -> str:
         """What would run, for `plan`; pure."""
+
+    def ready(self, work: Work, *, made: bool) -> None:
+        """Look, before the first change, whether the step can succeed at all. `made`: other
+        steps of the run may bring what is missing. Raises Refused."""
 
     def before(self, work: Work) -> Undo:
         """Read the state to come back to, and resolve the undo from it. Changes nothing.
@@ -258,7 +264,10 @@ class Work:
     """A template text (a file's content), rendered with this step's names, without quoting.
     Raises Mistakes."""
     was_up: bool | None = None
-    """Whether the service ran on this host before the run; None when nobody could tell."""
+    """Whether the service ran on this host before the run, well or not; None when nobody could
+    tell, and on the way forward."""
+    was_well: bool = True
+    """False when it ran before the run, and was not up."""
 
 
 class Record(Protocol):

@@ -98,6 +98,9 @@ class Doing:
     undoes: ClassVar[bool] = True
     reaches: ClassVar[bool] = True
     shell: ClassVar[bool] = False
+    brings: ClassVar[bool] = False
+
+    def ready(self, work: Work, *, made: bool) -> None: ...
 
     def __init__(self, machine: Machine, ends: Mapping[str, Sequence[Result]] | None = None):
         self.machine = machine

@@ -464,10 +464,29 @@ class Identity:
     """The backend's own words for its state."""
     known: bool = True
     """False when the service is not known to the backend, or nobody could tell."""
+    absent: bool = False
+    """True when the backend did answer, and has no such service."""
+    trying: bool = False
+    """True while its manager goes on trying to run it: a slow start, a crash loop."""
+    over: bool = False
+    """True when a part of it will not come up by itself: it ended, or its manager gave up."""
+    obstacle: str = ""
+    """Why no restart here could be proved, or none should be tried, and what to do about it."""
     images: tuple[tuple[str, str], ...] = ()
     """What its containers were made from: the image's name then, and its id."""
     outdated: str = ""
     """Why this is not what a restart has to bring; empty when it is."""
+    paths: tuple[str, ...] = ()
+    """The directories and programs that its processes run from, links followed."""
+    pinned: tuple[str, ...] = ()
+    """Paths that its manager keeps as they are, and that a restart uses again."""
+
+    @property
+    def runs(self) -> bool | None:
+        """Whether it runs, well or not; None when nobody can tell."""
+        if self.up or self.value or self.trying:
+            return True
+        return False if self.known or self.absent else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,18 @@ start_of() {
 """A shell function: when a process started, in a form that only equals itself."""
 
 
+PATHS_OF = """\
+paths_of() {
+  for pid in "$@"; do
+    readlink "/proc/$pid/cwd" || :
+    readlink "/proc/$pid/exe" || :
+    tr '\\0' '\\n' < "/proc/$pid/cmdline" | grep ^/ || :
+    paths_of $(cat "/proc/$pid/task/$pid/children")
+  done 2>/dev/null
+}"""
+"""A shell function: what processes and their children run from, as far as that may be seen."""
+
+
 class Backend:
     """A service on a machine, and the two ways to run shell text there."""
 
@@ -100,6 +112,11 @@ def nobody_knows(result: Result) -> Identity:
     said = result.stderr.strip() or result.stdout.strip()
     words = said or result.reason if result.state is State.FAILED else result.reason
     return Identity(up=False, known=False, detail=words or f"exit code {result.exit_code}")
+
+
+def paths(found: Found) -> tuple[str, ...]:
+    """What a script's section `paths` says."""
+    return tuple(sorted(set(found.get("paths", "").splitlines())))
 
 
 def log_of(result: Result, service: Service, lines: int) -> str:

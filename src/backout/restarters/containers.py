@@ -9,7 +9,6 @@ recalled after a lost link.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,10 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from pydantic import ConfigDict
+from pydantic.alias_generators import to_pascal
 
 from backout.errors import Refused
 from backout.model import Identity, Options, Result, State
@@ -27,9 +29,9 @@ from backout.restarters.backend import (
     log_of,
     nobody_knows,
     quote,
-    script,
     section,
 )
+from backout.restarters.foreign import Foreign, Unreadable, checked, parsed
 from backout.restarters.listeners import judge, scan
 
 if TYPE_CHECKING:
@@ -41,8 +43,12 @@ _FORMAT = "".join(
 "RestartCount":{{.RestartCount}},"State":{{json .State}},
 "Config":{"Image":{{json .Config.Image}},"Labels":{{json .Config.Labels}}},
 "HostConfig":{"NetworkMode":{{json .HostConfig.NetworkMode}}},
-"NetworkSettings":{"Ports":{{json .NetworkSettings.Ports}}}}""".splitlines()
+"NetworkSettings":{"Ports":{{json .NetworkSettings.Ports}}},
+"Mounts":{{json .Mounts}}}""".splitlines()
 )
+
+_TRYING = ("restarting", "paused")
+_OVER = ("exited", "dead", "created")
 
 Filters = dict[str, list[str]]
 
@@ -55,6 +61,65 @@ class EngineOptions(Options):
     host: str = ""
     sudo: bool = False
     grace: int | None = None
+
+
+class _Named(Foreign):
+    model_config = ConfigDict(alias_generator=to_pascal)
+
+
+class _Health(_Named):
+    status: str = ""
+
+
+class _State(_Named):
+    status: str = ""
+    started_at: str = ""
+    health: _Health = _Health()
+
+
+class _Config(_Named):
+    image: str = ""
+    labels: dict[str, str] = {}  # noqa: RUF012 - pydantic copies it
+
+
+class _HostConfig(_Named):
+    network_mode: str = ""
+
+
+class _Binding(_Named):
+    host_port: str = ""
+
+
+class _NetworkSettings(_Named):
+    ports: dict[str, tuple[_Binding, ...] | None] = {}  # noqa: RUF012 - pydantic copies it
+
+
+class _Mount(_Named):
+    source: str = ""
+
+
+class Inspected(_Named):
+    """What is needed of `docker inspect`, in the Engine's own words."""
+
+    id: str = ""
+    name: str = ""
+    image: str = ""
+    restart_count: int = 0
+    state: _State = _State()
+    config: _Config = _Config()
+    host_config: _HostConfig = _HostConfig()
+    network_settings: _NetworkSettings = _NetworkSettings()
+    mounts: tuple[_Mount, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the Engine showed, and when."""
+
+    now: float
+    mine: Sequence[Container]
+    others: Sequence[Container] = ()
+    """What may be taken for the service, and is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,26 +137,28 @@ class Container:
     labels: Mapping[str, str]
     network: str
     published: frozenset[int]
+    sources: tuple[str, ...] = ()
+    """What of the machine it sees, as its mounts name it."""
     tagged: str = ""
     """The image that its tag names now; empty when nobody has it any more."""
 
     @classmethod
-    def of(cls, seen: Mapping[str, Any]) -> Container:
+    def of(cls, seen: Inspected) -> Container:
         """From what `docker inspect` shows."""
-        state = seen["State"]
-        bindings = (seen["NetworkSettings"].get("Ports") or {}).values()
+        bindings = (each for many in seen.network_settings.ports.values() for each in many or ())
         return cls(
-            id=seen["Id"],
-            name=seen["Name"].removeprefix("/"),
-            status=state["Status"],
-            health=(state.get("Health") or {}).get("Status", ""),
-            started=state["StartedAt"],
-            restarts=seen["RestartCount"],
-            image=seen["Image"],
-            tag=seen["Config"]["Image"],
-            labels=seen["Config"].get("Labels") or {},
-            network=seen["HostConfig"]["NetworkMode"],
-            published=frozenset(int(b["HostPort"]) for many in bindings for b in many or ()),
+            id=seen.id,
+            name=seen.name.removeprefix("/"),
+            status=seen.state.status,
+            health=seen.state.health.status,
+            started=seen.state.started_at,
+            restarts=seen.restart_count,
+            image=seen.image,
+            tag=seen.config.image,
+            labels=seen.config.labels,
+            network=seen.host_config.network_mode,
+            published=frozenset(int(b.host_port) for b in bindings if b.host_port.isdigit()),
+            sources=tuple(mount.source for mount in seen.mounts if mount.source),
         )
 
     @property
@@ -115,31 +182,44 @@ class Containers(Backend):
 
     def identity(self) -> Identity:
         """Every container and when it started. A crash loop shows in the restart count."""
-        looked = self._look()
+        try:
+            looked = self._look()
+        except Unreadable as error:
+            return Identity(up=False, known=False, detail=error.what)
         if isinstance(looked, Result):
-            return nobody_knows(looked)
-        now, found = looked
-        doubt = self._doubt(found)
+            return _allowed(nobody_knows(looked))
+        doubt = self._doubt(looked)
         if doubt:
             return Identity(up=False, known=False, detail=doubt)
-        return self._proved(_identity(found, now), found)
+        seen = _identity(looked.mine, looked.now) if looked.mine else self._without()
+        return self._proved(seen, looked.mine)
+
+    def _without(self) -> Identity:
+        """The Engine has no container of it, and a restart would make one."""
+        words = f"the Engine has no container of {self.service.name}"
+        return Identity(up=False, known=False, absent=True, detail=words)
 
     def logs(self, lines: int) -> str:
         looked = self._look()
         if isinstance(looked, Result):
             return log_of(looked, self.service, lines)
-        found = looked[1]
-        tails = [f"{quote('docker', 'logs', '--tail', str(lines), c.id)} 2>&1" for c in found]
-        return log_of(self.read(*tails), self.service, lines) if found else ""
+        ids = [container.id for container in looked.mine]
+        tails = [f"{quote('docker', 'logs', '--tail', str(lines), id)} 2>&1" for id in ids]
+        return log_of(self.read(*tails), self.service, lines) if ids else ""
 
     def containers(self) -> Sequence[Container]:
         """The service's containers; none when nobody can tell."""
         looked = self._look()
-        return () if isinstance(looked, Result) else looked[1]
+        return () if isinstance(looked, Result) else looked.mine
 
-    def _doubt(self, found: Sequence[Container]) -> str:
-        """Why these cannot be the service."""
-        return "" if found else f"the Engine has no container of {self.service.name}"
+    def _doubt(self, seen: Seen) -> str:  # noqa: ARG002 - a name alone leaves none
+        """Why nobody can tell which are the service's."""
+        return ""
+
+    @property
+    def _directory(self) -> str:
+        """The directory that the service's containers are known by."""
+        return self.service.directory or "."
 
     def _filters(self) -> Filters:
         """Filters of `docker ps` that find them, more or less."""
@@ -160,24 +240,37 @@ class Containers(Backend):
         return super().change(key, *self._as_allowed(lines))
 
     def _as_allowed(self, lines: Sequence[str]) -> tuple[str, ...]:
+        """The lines, in which `docker` is whoever may speak to the Engine."""
         options = self.service.options
-        text = script((f"export DOCKER_HOST={quote(options.host)}" if options.host else "", *lines))
-        return (quote("sudo", "-n", "sh", "-ec", text) if options.sudo else text,)
+        host = f"export DOCKER_HOST={quote(options.host)}" if options.host else ""
+        own = f'docker() {{ {quote(*self._sudo("docker"))} "$@"; }}' if options.sudo else ""
+        return (host, own, *lines)
 
-    def _look(self) -> tuple[float, Sequence[Container]] | Result:
+    def _sudo(self, *words: str) -> tuple[str, ...]:
+        """A command line of the Engine's or Compose's program, under sudo where that was said.
+        Through sudo no variable reaches it."""
+        options = self.service.options
+        if not options.sudo:
+            return words
+        return ("sudo", "-n", *words, *(("-H", options.host) if options.host else ()))
+
+    def _look(self) -> Seen | Result:
         local = self.transport.host.connection == "local" and not self.service.options.sudo
         return self._through_sdk() if local else self._through_command()
 
-    def _through_sdk(self) -> tuple[float, Sequence[Container]] | Result:
+    def _seen(self, now: float, every: Sequence[Container], directory: str) -> Seen:
+        mine = [one for one in every if self._mine(one, directory)]
+        return Seen(now, mine, [one for one in every if one not in mine])
+
+    def _through_sdk(self) -> Seen | Result:
         try:
             found = _listed(self.service.options.host, self._filters())
         except OSError as error:
             return Result(State.UNKNOWN, reason=f"the Docker Engine does not answer: {error}")
-        directory = os.path.realpath(self.service.directory or ".")
-        return time.time(), [one for one in found if self._mine(one, directory)]
+        return self._seen(time.time(), found, os.path.realpath(self._directory))
 
-    def _through_command(self) -> tuple[float, Sequence[Container]] | Result:
-        directory = self.service.directory or "."
+    def _through_command(self) -> Seen | Result:
+        directory = self._directory
         filters = [
             f"--filter={name}={value}"
             for name, values in self._filters().items()
@@ -199,20 +292,22 @@ class Containers(Backend):
         if isinstance(found, Result):
             return found
         tagged = dict(line.rsplit(" ", 1) for line in found["images"].splitlines())
-        now, directory = found["here"].splitlines()
-        every = (Container.of(json.loads(line)) for line in found[""].splitlines())
-        known = (replace(one, tagged=tagged.get(one.tag, "")) for one in every)
-        return float(now), [one for one in known if self._mine(one, directory)]
+        now, directory = found["here"].splitlines()[:2]
+        every = (Container.of(parsed(Inspected, line)) for line in found[""].splitlines())
+        known = [replace(one, tagged=tagged.get(one.tag, "")) for one in every]
+        return self._seen(float(now), known, directory)
 
     def _proved(self, identity: Identity, found: Sequence[Container]) -> Identity:
         """A published port is held by the Engine for its container; on the host's network the
         listener must be of one of the containers."""
         port = self.service.port
-        if port is None or not identity.up or any(int(port) in c.published for c in found):
+        if port is None or any(int(port) in c.published for c in found):
             return identity
-        if all(container.network != "host" for container in found):
-            detail = f"{identity.detail}; no container of it publishes port {port}"
-            return replace(identity, up=False, detail=detail)
+        if identity.up and all(container.network != "host" for container in found):
+            words = f"no container of it publishes port {port}"
+            cure = f"it runs, but {words}: correct service.port or leave it out"
+            detail = f"{identity.detail}; {words}"
+            return replace(identity, up=False, detail=detail, obstacle=cure)
         ids = [container.id for container in found]
         looked = self.look(scan(port, sudo=self.service.options.sudo))
         return judge(
@@ -225,22 +320,38 @@ class Containers(Backend):
 
 def _identity(found: Sequence[Container], now: float) -> Identity:
     running = [container for container in found if container.status == "running"]
-    started = max((_timestamp(container.started) for container in running), default=None)
+    sources = tuple(sorted({source for container in found for source in container.sources}))
+    times = [_timestamp(container.started) for container in running]
+    started = max((time for time in times if time is not None), default=None)
     return Identity(
         up=all(container.up for container in found),
+        trying=any(container.status in _TRYING for container in found),
+        over=any(container.status in _OVER for container in found),
         value=" ".join(sorted(f"{c.id[:12]}.{c.started}" for c in running)),
         restarts=sum(container.restarts for container in found),
         uptime=None if started is None else now - started,
         detail="; ".join(str(container) for container in found),
         images=tuple(sorted({(container.tag, container.image) for container in found})),
         outdated="; ".join(str(container) for container in found if container.outdated),
+        paths=sources,
+        pinned=sources,
     )
 
 
-def _timestamp(text: str) -> float:
+def _allowed(nobody: Identity) -> Identity:
+    """Who may not speak to the Engine has two ways to be allowed."""
+    denied = "permission denied" in nobody.detail.lower()
+    cure = "`sudo: true` of the service, or the group docker, lets Backout ask" if denied else ""
+    return replace(nobody, obstacle=cure)
+
+
+def _timestamp(text: str) -> float | None:
     """An Engine's time, which has nine decimals."""
     whole, _, rest = text.removesuffix("Z").partition(".")
-    return datetime.fromisoformat(f"{whole}+00:00").timestamp() + float(f"0.{rest[:6] or 0}")
+    try:
+        return datetime.fromisoformat(f"{whole}+00:00").timestamp() + float(f"0.{rest[:6] or 0}")
+    except ValueError:
+        return None
 
 
 def _listed(host: str, filters: Filters) -> list[Container]:
@@ -251,7 +362,7 @@ def _listed(host: str, filters: Filters) -> list[Container]:
         engine = docker.from_env(environment=environment, use_ssh_client=True, timeout=int(READING))
         with closing(engine):
             found = engine.containers.list(all=True, filters=filters, ignore_removed=True)
-            return [_with_tag(engine, Container.of(one.attrs)) for one in found]
+            return [_with_tag(engine, Container.of(checked(Inspected, one.attrs))) for one in found]
     except docker.errors.DockerException as error:
         raise OSError(str(error)) from error
 

@@ -26,7 +26,10 @@ class Docker(Containers):
     def identity(self) -> Identity:
         """Nothing can be brought that cannot be made."""
         seen = super().identity()
-        return seen if self._create else replace(seen, outdated="")
+        if self._create:
+            return seen
+        lacks = f"{seen.detail}, and `create` does not say how to make it" if seen.absent else ""
+        return replace(seen, outdated="", obstacle=seen.obstacle or lacks)
 
     def restart(self, key: str) -> Result:
         name = quote(self.service.name)

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import posixpath
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
-from backout.model import Options, Result
+from backout.model import Identity, Options, Result
 from backout.restarters.backend import quote
-from backout.restarters.containers import Container, Containers, EngineOptions, Filters
+from backout.restarters.containers import Container, Containers, EngineOptions, Filters, Seen
 
 _LABEL = "com.docker.compose"
 _PROJECT = f"{_LABEL}.project"
 _DIRECTORY = f"{_LABEL}.project.working_dir"
 
 _INSPECT = "docker inspect --format '{{.Id}} {{.State.Running}} {{.State.StartedAt}}'"
+
+
+_SAID = """\
+/^[^ ]/ { top = $1 }
+top == "services:" && /^  [^ ]/ { mine = $1 == service ":"; key = "" }
+!mine { next }
+/^    [^ -]/ { key = $1 }
+/^    scale:/ || (key == "deploy:" && /^      replicas:/) { print "count", $2 }
+key == "depends_on:" && /^ *- / { print "needs", $2 }
+key == "depends_on:" && /^      [^ -].*:/ { sub(/:.*/, "", $1); print "needs", $1 }
+"""
+"""What `compose config` says of a service: how many containers, and what it needs."""
 
 
 class ComposeOptions(EngineOptions):
@@ -33,27 +47,42 @@ class DockerCompose(Containers):
 
     Options: ClassVar[type[Options]] = ComposeOptions
 
+    def identity(self) -> Identity:
+        """Compose makes a container anew when its mounts have changed."""
+        return replace(super().identity(), pinned=())
+
     def restart(self, key: str) -> Result:
         """`restart` does not bring a rebuilt image or a changed configuration, `up` does;
-        and `up` leaves alone what has not changed. Its dependencies are left as they are."""
+        and `up` leaves alone what has not changed. What the service depends on is left as it is
+        too, but what of that has no container yet is made. As many containers as there are stay,
+        unless the file says how many."""
         name = quote(self.service.name)
         up = quote("up", "-d", *(("--build",) if self.service.options.build else ()))
-        return self.change(
+        return self._changed(
             key,
-            *self._project(),
             "running() {",
             f"  ids=$(compose ps -q {name} 2>/dev/null) || ids=",
             f"""  [ -z "$ids" ] || {_INSPECT} $ids | grep ' true ' || :""",
             "}",
-            "before=$(running)",
-            f"compose {up} ${{before:+--no-deps}} {name}",
+            "before=$(running) count=0 new=",
+            """[ -z "$before" ] || count=$(printf '%s\\n' "$before" | wc -l)""",
+            f"said=$(compose config | awk -v service={name} {quote(_SAID)})",
+            """case $said in *"count "*) count=0 ;; esac""",
+            'if [ -n "$before" ]; then',
+            "  for needed in $(printf '%s\\n' \"$said\" | sed -n 's/^needs //p'); do",
+            '    [ -n "$(compose ps -aq "$needed" 2>/dev/null)" ] || new="$new $needed"',
+            "  done",
+            f'  [ -z "$new" ] || compose {up} --no-recreate $new',
+            "fi",
+            'scale=; [ "$count" -lt 2 ] || scale=--scale',
+            f"compose {up} ${{before:+--no-deps}} ${{scale:+$scale {name}=$count}} {name}",
             """same=$(running | grep -Fx -e "$before" | cut -d' ' -f1)""",
             f"""[ -z "$same" ] || {quote("docker", "restart", *self._grace())} $same""",
         )
 
     def stop(self, key: str) -> Result:
         words = quote("stop", *self._grace(), self.service.name)
-        return self.change(key, *self._project(), f"compose {words}")
+        return self._changed(key, f"compose {words}")
 
     def find(self) -> Sequence[Mapping[str, str]]:
         return tuple(
@@ -66,40 +95,65 @@ class DockerCompose(Containers):
             for project, directory in sorted(_projects(self.containers()).items())
         )
 
-    def _doubt(self, found: Sequence[Container]) -> str:
-        projects = _projects(found)
+    def _look(self) -> Seen | Result:
+        """Labels tell most of it. Where they do not, Compose itself knows its project."""
+        seen = super()._look()
+        if isinstance(seen, Result) or seen.mine or not seen.others:
+            return seen
+        name = quote(self.service.name)
+        asked = self.read(*self._project(), f"compose ps -aq {name} || compose ps -q {name}")
+        ids = asked.stdout.split()
+        mine = [one for one in seen.others if one.id in ids]
+        return replace(seen, mine=mine, others=[one for one in seen.others if one not in mine])
+
+    def _doubt(self, seen: Seen) -> str:
+        projects = _projects(seen.mine)
         if len(projects) < 2:
-            return super()._doubt(found)
+            return ""
         names = ", ".join(sorted(projects))
         return f"several projects have a service {self.service.name}: {names}; say which"
 
+    @property
+    def _directory(self) -> str:
+        """Compose calls the directory of the first file the project's."""
+        first = (*self.service.options.files, "")[0]
+        directory = self.service.directory or "."
+        return posixpath.normpath(posixpath.join(directory, posixpath.dirname(first)))
+
     def _filters(self) -> Filters:
-        project = self.service.options.project
         labels = {"service": self.service.name, "oneoff": "False"}
-        labels |= {"project": project} if project else {}
         return {"label": [f"{_LABEL}.{name}={value}" for name, value in labels.items()]}
 
     def _mine(self, container: Container, directory: str) -> bool:
-        if self.service.options.project or not self.service.directory:
+        project = self.service.options.project
+        if project:
+            return bool(container.labels.get(_PROJECT) == project)
+        if not self.service.directory:
             return True
-        where = container.labels.get(_DIRECTORY)
-        return where in (self.service.directory.rstrip("/"), directory)
+        return container.labels.get(_DIRECTORY) in (self._directory, directory)
 
-    def _project(self) -> tuple[str, ...]:
+    def _changed(self, key: str, *lines: str) -> Result:
+        """Change something in the project that the containers are of, however that was named."""
+        seen = self._look()
+        if isinstance(seen, Result):
+            return seen
+        projects = [*_projects(seen.mine)]
+        named = projects[0] if len(projects) == 1 else ""
+        return self.change(key, *self._project(named), *lines)
+
+    def _project(self, named: str = "") -> tuple[str, ...]:
         """Shell text: in the project's directory, with Compose as the command `compose`."""
         options, directory = self.service.options, self.service.directory
-        project = ("-p", options.project) if options.project else ()
+        name = options.project or named
+        project = ("-p", name) if name else ()
         files = [word for file in options.files for word in ("-f", file)]
-        v2, v1, own = (
-            quote(*command, *project, *files) + ' "$@"'
-            for command in (
-                ("docker", "compose"),
-                ("docker-compose",),
-                shlex.split(options.command),
-            )
+        own = tuple(shlex.split(options.command)) or ("docker-compose",)
+        v2, v1 = (
+            f'{quote(*command, *project, *files)} "$@"'
+            for command in (("docker", "compose"), (*self._sudo(own[0]), *own[1:]))
         )
         found = f"if docker compose version >/dev/null 2>&1; then {v2}; else {v1}; fi"
-        call = own if options.command else found
+        call = v1 if options.command else found
         return (f"cd {quote(directory)}" if directory else "", f"compose() {{ {call}; }}")
 
 

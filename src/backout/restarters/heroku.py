@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from backout.model import Identity, Options, Result, Service, State
 from backout.ports import Transport
 from backout.restarters.backend import Backend, log_of, nobody_knows, quote
+from backout.restarters.foreign import Foreign, Unreadable, parsed
 
 _ONE_OFF = {"release", "run", "scheduler"}
 """Dynos that end by themselves."""
@@ -25,6 +25,31 @@ class HerokuOptions(Options):
     process: str = ""
     token: str = ""
     api: str = ""
+
+
+class Version(Foreign):
+    """A release of the application."""
+
+    version: int | None = None
+    status: str = ""
+
+
+class Dyno(Foreign):
+    """A dyno, and the release that it runs."""
+
+    id: str = ""
+    name: str = ""
+    type: str = ""
+    state: str = ""
+    created_at: str = ""
+    release: Version = Version()
+
+
+class Formation(Foreign):
+    """What runs, and what should."""
+
+    dynos: tuple[Dyno, ...] = ()
+    release: Version = Version()
 
 
 class Heroku(Backend):
@@ -43,14 +68,17 @@ class Heroku(Backend):
         found = self.look(self._ask("state"))
         if isinstance(found, Result):
             return nobody_knows(found)
-        state = json.loads(found[""])
+        try:
+            state = parsed(Formation, found[""])
+        except Unreadable as error:
+            return Identity(up=False, known=False, detail=error.what)
         process = self.service.options.process
         dynos = [
             dyno
-            for dyno in state["dynos"]
-            if dyno["type"] == process or (not process and dyno["type"] not in _ONE_OFF)
+            for dyno in state.dynos
+            if dyno.type == process or (not process and dyno.type not in _ONE_OFF)
         ]
-        return _identity(dynos, state["release"] or {})
+        return _identity(dynos, state.release)
 
     def restart(self, key: str) -> Result:
         return self.change(key, self._ask("restart"))
@@ -82,24 +110,31 @@ class Heroku(Backend):
         return quote(*program, verb, *words, *process, *api, "--", self._app)
 
 
-def _identity(dynos: Sequence[Mapping[str, Any]], release: Mapping[str, Any]) -> Identity:
-    version, status = release.get("version"), release.get("status")
-    current = all(dyno["release"]["version"] == version for dyno in dynos)
-    made = [datetime.fromisoformat(dyno["created_at"]) for dyno in dynos]
+def _identity(dynos: Sequence[Dyno], release: Version) -> Identity:
+    """Without a dyno it is not stopped: Heroku makes them when it sees fit."""
+    version, status = release.version, release.status
+    made = [time for time in map(_made, dynos) if time]
     return Identity(
         up=bool(dynos)
-        and all(dyno["state"] == "up" for dyno in dynos)
-        and current
+        and all(dyno.state == "up" and dyno.release.version == version for dyno in dynos)
         and status == "succeeded",
         value=" ".join(sorted(map(_word, dynos))),
+        trying=not dynos,
         uptime=(datetime.now(UTC) - max(made)).total_seconds() if made else None,
         detail="; ".join([f"release v{version} {status}", *map(_words, dynos)]),
     )
 
 
-def _word(dyno: Mapping[str, Any]) -> str:
-    return f"{dyno['id']}.{dyno['created_at']}.v{dyno['release']['version']}"
+def _word(dyno: Dyno) -> str:
+    return f"{dyno.id}.{dyno.created_at}.v{dyno.release.version}"
 
 
-def _words(dyno: Mapping[str, Any]) -> str:
-    return f"{dyno['name']} {dyno['state']} (v{dyno['release']['version']})"
+def _made(dyno: Dyno) -> datetime | None:
+    try:
+        return datetime.fromisoformat(dyno.created_at).astimezone(UTC)
+    except ValueError:
+        return None
+
+
+def _words(dyno: Dyno) -> str:
+    return f"{dyno.name} {dyno.state} (v{dyno.release.version})"

@@ -24,7 +24,10 @@ sockets=$(cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk -v port="$port" '
   split($2, local, ":") == 2 && $4 == "0A" && local[2] == port { print local[1], $10 }')
 [ -n "$sockets" ] || { echo searched; exit 0; }
 printf '%s\n' "$sockets" | sed 's/^/socket /'
-ls -l /proc/[0-9]*/fd 2>/dev/null | awk -v sockets="$(echo $sockets)" '
+descriptors=
+[ -z "$sudo" ] || descriptors=$(sudo -n ls -l /proc/[0-9]*/fd 2>/dev/null) || :
+[ -n "$descriptors" ] || descriptors=$(ls -l /proc/[0-9]*/fd 2>/dev/null) || :
+printf '%s\n' "$descriptors" | awk -v sockets="$(echo $sockets)" '
   BEGIN {
     n = split(sockets, word)
     for (i = 2; i <= n; i += 2) inode["socket:[" word[i] "]"] = word[i]
@@ -80,9 +83,8 @@ def scan(port: int | str | None, *, sudo: bool = False) -> str:
     """Shell text that lists who listens on `port`, as a section; nothing without a port."""
     if port is None:
         return ""
-    look = quote("sh", "-c", f"port={int(port):04X}{_SCAN}")
-    alone = f"{look} || :"
-    return f"{section(SECTION)}\n" + (f"sudo -n {look} 2>/dev/null || {alone}" if sudo else alone)
+    look = quote("sh", "-c", f"port={int(port):04X} sudo={'yes' if sudo else ''}{_SCAN}")
+    return f"{section(SECTION)}\n{look} || :"
 
 
 def judge(
@@ -91,27 +93,49 @@ def judge(
     identity: Identity,
     ours: Callable[[Holder], bool],
 ) -> Identity:
-    """`identity`, up only if its process was seen to hold the port, alone."""
-    if port is None or not identity.up:
+    """`identity`, up only if its process was seen to hold the port, alone. Whatever keeps a
+    service from ever holding it stands in its way."""
+    if port is None or not (identity.up or SECTION in found):
         return identity
     doubt = _doubt(found.get(SECTION, ""), int(port), ours)
-    return replace(identity, up=False, detail=f"{identity.detail}; {doubt}") if doubt else identity
+    if not doubt.words:
+        return identity
+    if identity.up:
+        words = f"it runs, but {doubt}"
+        detail = f"{identity.detail}; {doubt.words}"
+        return replace(identity, up=False, detail=detail, obstacle=words)
+    return replace(identity, obstacle=identity.obstacle or str(doubt)) if doubt.lasts else identity
 
 
-def _doubt(text: str, port: int, ours: Callable[[Holder], bool]) -> str:
+@dataclass(frozen=True, slots=True)
+class _Doubt:
+    words: str = ""
+    cure: str = ""
+    lasts: bool = True
+    """Whether it holds also of a service that is not up."""
+
+    def __str__(self) -> str:
+        return f"{self.words}: {self.cure}"
+
+
+def _doubt(text: str, port: int, ours: Callable[[Holder], bool]) -> _Doubt:
     sockets = _sockets(text)
     if "searched" not in text.splitlines():
-        return f"cannot tell who listens on port {port}: /proc/net/tcp could not be searched"
+        words = f"cannot tell who listens on port {port}: /proc/net/tcp could not be searched"
+        return _Doubt(words, "leave service.port out there")
     if not sockets:
-        return f"nothing listens on port {port}"
+        cure = "correct service.port or leave it out, or stop what hangs"
+        return _Doubt(f"nothing listens on port {port}", cure, lasts=False)
     own = [socket for socket in sockets if any(map(ours, socket.holders))]
     others = [s for s in sockets if s not in own and (not own or any(map(s.meets, own)))]
     strangers = [socket for socket in others if socket.holders]
     if strangers:
-        return f"port {port} is held by {strangers[0].holders[0]}, which is not this service"
+        words = f"port {port} is held by {strangers[0].holders[0]}, which is not this service"
+        return _Doubt(words, "stop that process, or correct service.port")
     if others:
-        return f"cannot tell who listens on port {port}: not permitted to see its process"
-    return ""
+        words = f"cannot tell who listens on port {port}: not permitted to see its process"
+        return _Doubt(words, "`sudo: true` of the service, or its own user, lets Backout see it")
+    return _Doubt()
 
 
 def _sockets(text: str) -> list[_Socket]:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from dataclasses import replace
+from typing import ClassVar
 
 from backout.model import Identity, Options, Result, State
 from backout.model.operands import Operand
-from backout.restarters.backend import Backend, log_of, nobody_knows, quote, section
+from backout.restarters.backend import (
+    PATHS_OF,
+    Backend,
+    log_of,
+    nobody_knows,
+    paths,
+    quote,
+    section,
+)
+from backout.restarters.foreign import Foreign, Unreadable, parsed
 from backout.restarters.listeners import Holder, judge, scan
 
 # Keeps the environment of the applications, secrets and all, on the machine. A first look at
@@ -17,21 +26,47 @@ _KEPT = """
 let text = "";
 process.stdin.on("data", (part) => (text += part)).on("end", () => {
   const list = text.split("\\n").reverse().find((line) => /^\\[(\\{|\\]$)/.test(line)) || "[]";
-  for (const { name, pid, pm_id, pm2_env: env } of JSON.parse(list)) {
+  for (const { name, pid, pm_id, pm2_env: env = {} } of JSON.parse(list)) {
     if (name !== process.argv[1]) continue;
-    const { status, pm_uptime, restart_time, exec_mode, wait_ready, pm_cwd } = env;
+    const { status, pm_uptime, restart_time, exec_mode, wait_ready } = env;
+    const { pm_cwd, pm_exec_path } = env;
     const uptime = (Date.now() - pm_uptime) / 1000;
-    const logs = [env.pm_out_log_path, env.pm_err_log_path];
+    const logs = [env.pm_out_log_path, env.pm_err_log_path].filter((path) => path);
     console.log(JSON.stringify({
-      pm_id, pid, status, pm_uptime, uptime, restart_time, exec_mode, wait_ready, pm_cwd, logs,
+      pm_id, pid, status, pm_uptime, uptime, restart_time, exec_mode, wait_ready,
+      pm_cwd, pm_exec_path, logs,
     }));
   }
 });
 """.strip()
 
+_PATHS = "paths_of $(printf '%s\\n' \"$kept\" | sed -n 's/.*\"pid\":\\([1-9][0-9]*\\).*/\\1/p')"
+
 _NO_DAEMON = "PM2's daemon does not run here"
 
-Row = Mapping[str, Any]
+_OVER = ("errored", "stopped")
+_TRYING = ("launching", "waiting restart", "stopping", "one-launch-status")
+
+
+class Row(Foreign):
+    """An instance. One that is between two processes is listed without its `pid`."""
+
+    pm_id: int | None = None
+    pid: int = 0
+    status: str = ""
+    pm_uptime: float = 0
+    uptime: float | None = None
+    restart_time: int = 0
+    exec_mode: str = ""
+    wait_ready: bool = False
+    pm_cwd: str = ""
+    pm_exec_path: str = ""
+    logs: tuple[str, ...] = ()
+
+    @property
+    def lost(self) -> bool:
+        """Called online without a process: its directory or its program is not there."""
+        return self.status == "online" and not self.pid
 
 
 class Pm2Options(Options):
@@ -52,14 +87,43 @@ class Pm2(Backend):
         """Every instance's process and when it started. PM2 calls a crash looper online, with
         exit code 0: its restarts tell."""
         port = self.service.port
-        found = self.look(*self._list(), scan(port))
+        found = self.look(PATHS_OF, *self._list(), section("paths"), _PATHS, scan(port))
         if isinstance(found, Result):
             return nobody_knows(found)
-        rows, daemon = _rows(found[""]), found["daemon"].strip()
-        if not rows:
-            words = f"PM2 knows no {self.service.name}" if daemon else _NO_DAEMON
-            return Identity(up=False, known=False, detail=words)
-        return judge(found, port, _identity(rows), _owner(rows, daemon))
+        try:
+            rows, daemon = _rows(found[""]), found["daemon"].strip()
+        except Unreadable as error:
+            return Identity(up=False, known=False, detail=error.what)
+        identity = self._identity(rows) if rows else self._without(daemon)
+        return judge(found, port, replace(identity, paths=paths(found)), _owner(rows, daemon))
+
+    def _without(self, daemon: str) -> Identity:
+        """No instance was listed. A PM2 that does not run knows of none, and there may be one of
+        another user's: only an ecosystem file makes that a service which can be started."""
+        words = f"PM2 knows no {self.service.name}" if daemon else _NO_DAEMON
+        makes = bool(self.service.options.ecosystem)
+        cure = "`ecosystem` would start it; `home` or the SSH user may be another PM2's"
+        return Identity(
+            up=False,
+            known=False,
+            absent=bool(daemon) or makes,
+            detail=words,
+            obstacle="" if makes else f"{words}: {cure}",
+        )
+
+    def _identity(self, rows: Sequence[Row]) -> Identity:
+        running = [row for row in rows if row.pid]
+        kept = (path for row in rows for path in (row.pm_cwd, row.pm_exec_path) if path)
+        return Identity(
+            up=all(row.status == "online" and row.pid for row in rows),
+            value=" ".join(sorted(f"{row.pid}.{row.pm_uptime:.0f}" for row in running)),
+            restarts=sum(row.restart_time for row in rows),
+            uptime=min((row.uptime for row in running if row.uptime is not None), default=None),
+            trying=any(row.status in _TRYING or row.lost for row in rows),
+            over=any(row.status in _OVER or row.lost for row in rows),
+            detail="; ".join(f"instance {row.pm_id} {row.status}" for row in rows),
+            pinned=() if self._recreated else tuple(dict.fromkeys(kept)),
+        )
 
     def restart(self, key: str) -> Result:
         """A cluster that says when it is ready is reloaded; all else is restarted, which also
@@ -71,7 +135,9 @@ class Pm2(Backend):
         if not rows and not self.service.options.ecosystem:
             reason = f"PM2 knows no {self.service.name}, and no ecosystem file says how to start it"
             return Result(State.FAILED, reason=reason)
-        return self.change(key, *self._setting(), self._verb(all(map(_reloads, rows)) and rows))
+        verbs = self._verb(all(map(_reloads, rows)) and rows)
+        place = f"cd {quote(self.service.directory)}" if self._recreated else ""
+        return self.change(key, *self._setting(), place, self._anew(rows, verbs))
 
     def stop(self, key: str) -> Result:
         """Stop every instance; where PM2 or the application is not there, it is stopped."""
@@ -86,9 +152,7 @@ class Pm2(Backend):
         found = self.look(*self._list())
         if isinstance(found, Result):
             return log_of(found, self.service, lines)
-        files = {
-            path for row in _rows(found[""]) for path in row["logs"] if path and path != "/dev/null"
-        }
+        files = {path for row in _rows(found[""]) for path in row.logs if path != "/dev/null"}
         if not files:
             return ""
         newest_last = f"ls -tr {quote(*sorted(files))} 2>/dev/null"
@@ -97,7 +161,7 @@ class Pm2(Backend):
         return log_of(read, self.service, lines)
 
     def find(self) -> Sequence[Mapping[str, str]]:
-        directories = dict.fromkeys(row["pm_cwd"] for row in self._instances())
+        directories = dict.fromkeys(row.pm_cwd for row in self._instances())
         return tuple(
             {"backend": "pm2", "name": self.service.name, "directory": directory}
             for directory in directories
@@ -116,19 +180,39 @@ class Pm2(Backend):
             *self._setting(),
             'daemon=$(cat "${PM2_HOME:-$HOME/.pm2}/pm2.pid" 2>/dev/null) || daemon=',
             'if [ -n "$daemon" ] && kill -0 "$daemon" 2>/dev/null',
-            f"then list=$(pm2 jlist); printf '%s\\n' \"$list\" | {keep}",
-            "else daemon=; fi",
+            f"then list=$(pm2 jlist); kept=$(printf '%s\\n' \"$list\" | {keep})",
+            "else daemon= kept=; fi",
+            "printf '%s\\n' \"$kept\"",
             section("daemon"),
             'echo "$daemon"',
         )
 
     def _setting(self) -> tuple[str, ...]:
-        options, directory = self.service.options, self.service.directory
+        options = self.service.options
         return (
             f'export PATH={quote(options.path)}:"$PATH"' if options.path else "",
             f"export PM2_HOME={quote(options.home)}" if options.home else "",
-            f"cd {quote(directory)}" if directory and options.ecosystem else "",
         )
+
+    def _anew(self, rows: Sequence[Row], verbs: str) -> str:
+        """PM2 keeps the directory that a link led to when the application was first started.
+        From its file an application is made anew where the link leads elsewhere by now."""
+        name, ecosystem = self.service.name, self.service.options.ecosystem
+        if not (self._recreated and rows):
+            return verbs
+        kept = " ".join(quote(path) for row in rows for path in (row.pm_cwd, row.pm_exec_path))
+        start = quote("pm2", "start", ecosystem, "--only", name, "--update-env")
+        return f"""\
+real=$(pwd -P) stale=
+[ "$real" = "$PWD" ] || for path in {kept}; do
+  case $path/ in "$real"/* | "$PWD"/*) ;; "${{real%/*}}"/*) stale=yes ;; esac
+done
+if [ -n "$stale" ]; then pm2 delete {quote(name)}; {start}
+else {verbs}; fi"""
+
+    @property
+    def _recreated(self) -> bool:
+        return bool(self.service.directory and self.service.options.ecosystem)
 
     def _verb(self, reload: object) -> str:
         name, ecosystem = self.service.name, self.service.options.ecosystem
@@ -139,30 +223,19 @@ class Pm2(Backend):
 
 
 def _rows(text: str) -> list[Row]:
-    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    """Raises Unreadable."""
+    return [parsed(Row, line) for line in text.splitlines() if line.startswith("{")]
 
 
 def _reloads(row: Row) -> bool:
-    cluster = row["exec_mode"] == "cluster_mode" and row.get("wait_ready")
-    return bool(cluster) and row["status"] == "online"
-
-
-def _identity(rows: Sequence[Row]) -> Identity:
-    running = [row for row in rows if row["pid"]]
-    return Identity(
-        up=all(row["status"] == "online" and row["pid"] for row in rows),
-        value=" ".join(sorted(f"{row['pid']}.{row['pm_uptime']}" for row in running)),
-        restarts=sum(row["restart_time"] for row in rows),
-        uptime=min((row["uptime"] for row in running), default=None),
-        detail="; ".join(f"instance {row['pm_id']} {row['status']}" for row in rows),
-    )
+    return row.exec_mode == "cluster_mode" and row.wait_ready and row.status == "online"
 
 
 def _owner(rows: Sequence[Row], daemon: str) -> Callable[[Holder], bool]:
     """In a cluster the daemon holds the port for its workers."""
-    pids = {int(row["pid"]) for row in rows if row["pid"]}
-    cluster = any(row["exec_mode"] == "cluster_mode" for row in rows)
-    master = int(daemon) if cluster and daemon else None
+    pids = {row.pid for row in rows if row.pid}
+    cluster = any(row.exec_mode == "cluster_mode" for row in rows)
+    master = int(daemon) if cluster and daemon.isdigit() else None
 
     def ours(holder: Holder) -> bool:
         return holder.descends_from(pids) or holder.line[0] == master

@@ -12,10 +12,12 @@ from typing import ClassVar
 
 from backout.model import Identity, Options, Result, State
 from backout.restarters.backend import (
+    PATHS_OF,
     START_OF,
     Backend,
     log_of,
     nobody_knows,
+    paths,
     quote,
     section,
 )
@@ -24,15 +26,29 @@ from backout.restarters.listeners import judge, scan
 _ROW = re.compile(r"(?P<name>\S+) +(?P<state>[A-Z]+)(?: +(?P<words>.*))?")
 _RUNNING = re.compile(r"pid (\d+), uptime (?:(\d+) days?, )?(\d+):(\d\d):(\d\d)")
 _STATES = {"STOPPED", "STARTING", "RUNNING", "BACKOFF"} | {"STOPPING", "EXITED", "FATAL", "UNKNOWN"}
+_TRYING = {"STARTING", "BACKOFF", "STOPPING"}
+_OVER = {"STOPPED", "EXITED", "FATAL"}
+_NOT_THERE = re.compile(r"ERROR \(no such (process|group)\)")
+_NO_DAEMON = re.compile(r"(no such file|refused connection)\s*$")
+_UNREAD = 77
+"""Our exit code for a restart of which nobody knows whether its section is the one on disk."""
 _BYTES_A_LINE = 400
-
+_FOLLOWED = 2
+"""Seconds that a log is followed which cannot be asked for."""
 
 _LOG = """\
 log() {
-  if text=$("$@" 2>&1); then [ -z "$text" ] || printf '%s\\n' "$text"; return 0; fi
-  case $text in *'ERROR (no log file)') ;; *) printf '%s\\n' "$text" >&2; return 1 ;; esac
+  name=$1 channel=$2; shift 2
+  if text=$("$@" "$name" "$channel" 2>&1)
+  then [ -z "$text" ] || printf '%s\\n' "$text"; return 0; fi
+  case $text in
+    *'ERROR (no log file)') ;;
+    *ExpatError*) follow "$name" "$channel" | grep -v '^==> Press Ctrl-C to exit <==$' || : ;;
+    *) printf '%s\\n' "$text" >&2; return 1 ;;
+  esac
 }"""
-"""Shell text: a stream that has no file is empty; all else that goes wrong is no log."""
+"""Shell text: a stream that has no file is empty. One with control characters in it (colours)
+supervisord cannot put into its XML, but streams as it is. All else that goes wrong is no log."""
 
 
 class SupervisorOptions(Options):
@@ -79,26 +95,56 @@ class Supervisor(Backend):
         found = self.look(
             self._path(),
             START_OF,
+            PATHS_OF,
             f"status=$({self._ctl('status', self.service.name)} 2>&1) || :",
-            "printf '%s\\n' \"$status\"",
+            "printf '%s\n' \"$status\"",
+            "pids=$(printf '%s\n' \"$status\" | sed -n 's/.* pid \\([0-9]*\\), .*/\\1/p')",
             section("started"),
-            "for pid in $(printf '%s\\n' \"$status\" | sed -n 's/.* pid \\([0-9]*\\), .*/\\1/p')",
-            'do echo "$pid.$(start_of "$pid")"; done',
+            'for pid in $pids; do echo "$pid.$(start_of "$pid")"; done',
+            section("paths"),
+            "paths_of $pids",
             scan(port, sudo=self.service.options.sudo),
         )
         if isinstance(found, Result):
             return nobody_knows(found)
         rows = _rows(found[""])
-        if not rows:
-            return Identity(up=False, known=False, detail=found[""].strip())
+        told = rows and all(row.state != "UNKNOWN" for row in rows)
+        identity = _identity(rows, found["started"]) if told else self._without(found[""].strip())
         pids = [row.pid for row in rows if row.pid]
-        identity = _identity(rows, found["started"])
+        identity = replace(identity, paths=paths(found))
         return judge(found, port, identity, lambda holder: holder.descends_from(pids))
 
+    def _without(self, said: str) -> Identity:
+        """No program was listed: there is none, or supervisord could not be asked."""
+        nobody = Identity(up=False, known=False, detail=said)
+        if _NOT_THERE.search(said):
+            lacks = f"supervisord has no program {self.service.name}: supervisorctl status"
+            return replace(nobody, absent=True, obstacle=lacks)
+        if _NO_DAEMON.search(said) and self._daemon():
+            return replace(nobody, absent=True)
+        return nobody
+
     def restart(self, key: str) -> Result:
-        return self.change(
-            key, self._path(), self._daemon(), self._ctl("restart", self.service.name)
+        """A section that changed, or is new, is taken first: `restart` alone would start the
+        command that supervisord read long ago. Only this program's group is concerned."""
+        name = self.service.name
+        group = name.partition(":")[0]
+        done = self.change(
+            key,
+            self._path(),
+            self._daemon(),
+            f"read=$({self._ctl('reread')} 2>&1) && unread= || unread=$read",
+            "if printf '%s\\n' \"$read\" |"
+            f" grep -qxF -e {quote(f'{group}: changed')} -e {quote(f'{group}: available')}; then",
+            f"  {self._ctl('update', group)}",
+            f"  {self._ctl('start', name)} || :",
+            f"else {self._ctl('restart', name)}; fi",
+            f'[ -z "$unread" ] || {{ printf "%s\\n" "$unread" >&2; exit {_UNREAD}; }}',
         )
+        if done.exit_code != _UNREAD:
+            return done
+        doubt = f"supervisord cannot read its configuration: {done.stderr.strip()}"
+        return replace(done, saved={"doubt": doubt})
 
     def stop(self, key: str) -> Result:
         return self.change(key, self._path(), self._ctl("stop", self.service.name))
@@ -110,11 +156,12 @@ class Supervisor(Backend):
             unknown = replace(status, state=State.FAILED) if status.ok else status
             return log_of(unknown, self.service, lines)
         tails = [
-            f"log {self._ctl('tail', f'-{lines * _BYTES_A_LINE:d}', name, channel)}"
+            f"log {quote(name)} {channel} {self._ctl('tail', f'-{lines * _BYTES_A_LINE:d}')}"
             for name in names
             for channel in ("stdout", "stderr")
         ]
-        return log_of(self.read(self._path(), _LOG, *tails), self.service, lines)
+        follow = f'follow() {{ timeout {_FOLLOWED} {self._ctl("tail", "-f")} "$@" 2>&1 || :; }}'
+        return log_of(self.read(self._path(), follow, _LOG, *tails), self.service, lines)
 
     def find(self) -> Sequence[Mapping[str, str]]:
         """The program by that name, also as a member of a group or as the group itself."""
@@ -159,6 +206,8 @@ def _identity(rows: Sequence[Row], started: str) -> Identity:
     uptimes = [row.uptime for row in rows if row.uptime is not None]
     return Identity(
         up=all(row.state == "RUNNING" for row in rows),
+        trying=any(row.state in _TRYING for row in rows),
+        over=any(row.state in _OVER for row in rows),
         value=" ".join(started.split()),
         uptime=min(uptimes, default=None),
         detail="; ".join(f"{row.name} {row.state} {row.words}".strip() for row in rows),

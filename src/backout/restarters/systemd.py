@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar, Literal
 
-from backout.model import Identity, Options, Result
+from backout.model import Identity, Options, Result, State
 from backout.restarters.backend import (
+    PATHS_OF,
     Backend,
     log_of,
     nobody_knows,
     pairs,
+    paths,
     quote,
     section,
 )
@@ -18,8 +22,23 @@ from backout.restarters.listeners import judge, scan
 
 SHOWN = (
     "Id,LoadState,ActiveState,SubState,Result,NRestarts,InvocationID,MainPID,ControlGroup,"
-    "ExecMainStartTimestampMonotonic,WorkingDirectory,NeedDaemonReload"
+    "ExecMainStartTimestampMonotonic,WorkingDirectory,ExecStart,NeedDaemonReload"
 )
+_RELOAD = "its unit file changed on disk and is not loaded: systemctl daemon-reload"
+_PATTERN = re.compile(r"[*?\[]")
+_TRYING = ("activating", "deactivating", "maintenance")
+_OVER = ("failed", "inactive")
+
+_LINGER = """\
+me=$(id -un)
+linger=$(loginctl show-user "$me" -p Linger --value 2>/dev/null) || linger=
+if [ -z "$linger" ] && loginctl list-users >/dev/null 2>&1; then
+  if [ -e "/var/lib/systemd/linger/$me" ]; then linger=yes; else linger=no; fi
+fi
+echo "Linger=$linger"
+"""
+"""Shell text: whether the user's own manager outlives the last session; nothing where no logind
+would end it."""
 
 
 class SystemdOptions(Options):
@@ -38,30 +57,67 @@ class Systemd(Backend):
         """The unit's invocation and main process. Its exit code 0 of `restart` proves nothing:
         a simple service that dies at start has it too."""
         port = self.service.port
+        if self._pattern:
+            return Identity(up=False, known=False, detail=self._pattern)
         found = self.look(
-            self._show(), section("uptime"), "cat /proc/uptime", scan(port, sudo=self._sudo)
+            PATHS_OF,
+            f"{self._session()}\nshown=$({self._systemctl('show', '-p', SHOWN)})".strip(),
+            "printf '%s\\n' \"$shown\"",
+            _LINGER if self._user else "",
+            section("uptime"),
+            "cat /proc/uptime",
+            section("paths"),
+            "paths_of $(printf '%s\\n' \"$shown\" | sed -n 's/^MainPID=\\([1-9]\\)/\\1/p')",
+            scan(port, sudo=self._sudo),
         )
         if isinstance(found, Result):
             return nobody_knows(found)
         unit = pairs(found[""])
         if unit.get("LoadState") == "not-found":
-            return Identity(up=False, known=False, detail=f"no unit {unit.get('Id')}")
+            words = f"no unit {unit.get('Id')}"
+            obstacle = f"{words}: systemctl list-unit-files"
+            return Identity(up=False, known=False, absent=True, detail=words, obstacle=obstacle)
         group = unit.get("ControlGroup", "")
+        identity = replace(_identity(unit, found["uptime"]), paths=paths(found))
         return judge(
-            found, port, _identity(unit, found["uptime"]), lambda holder: holder.within(group)
+            found, port, self._lasting(unit, identity), lambda holder: holder.within(group)
         )
+
+    @property
+    def _pattern(self) -> str:
+        """Why the name cannot be judged; empty when it is one unit's."""
+        name = self.service.name
+        if not _PATTERN.search(name):
+            return ""
+        return f"{name} is a pattern: name one unit, or a host's own `service` for each"
+
+    def _lasting(self, unit: Mapping[str, str], identity: Identity) -> Identity:
+        """A user's manager that does not linger ends with the last session: with ours."""
+        if unit.get("Linger") != "no":
+            return identity
+        words = "without lingering it ends with the user's last session"
+        cure = f"{words}: loginctl enable-linger"
+        over_ssh = self.transport.host.connection != "local"
+        obstacle = cure if over_ssh else ""
+        return replace(identity, detail=f"{identity.detail}, {words}", obstacle=obstacle)
 
     def restart(self, key: str) -> Result:
         """The start limit guards against restarts by itself, not against this one: it is
-        lifted first."""
+        lifted first. A unit file that changed on disk is loaded first."""
+        if self._pattern:
+            return Result(State.FAILED, reason=self._pattern)
+        needed = self._systemctl("show", "-p", "NeedDaemonReload", "--value")
         return self.change(
             key,
             self._session(),
+            f'if [ "$({needed})" = yes ]; then {self._manager("daemon-reload")} || :; fi',
             f"{self._systemctl('reset-failed')} 2>/dev/null || :",
             self._systemctl("restart"),
         )
 
     def stop(self, key: str) -> Result:
+        if self._pattern:
+            return Result(State.FAILED, reason=self._pattern)
         return self.change(key, self._session(), self._systemctl("stop"))
 
     def logs(self, lines: int) -> str:
@@ -97,8 +153,11 @@ class Systemd(Backend):
         return 'export XDG_RUNTIME_DIR="${XDG_RUNTIME_DIR:-/run/user/$(id -u)}"'
 
     def _systemctl(self, *words: str) -> str:
+        return self._manager(*words, "--", self.service.name)
+
+    def _manager(self, *words: str) -> str:
         scope = ("--user",) if self._user else ()
-        return self._command("systemctl", *scope, *words, "--", self.service.name)
+        return self._command("systemctl", *scope, *words)
 
     def _command(self, *words: str) -> str:
         return quote(*(("sudo", "-n") if self._sudo else ()), *words)
@@ -114,8 +173,19 @@ def _identity(unit: Mapping[str, str], uptime: str) -> Identity:
         value=f"{unit.get('InvocationID')}.{process}.{started}" if serving else "",
         restarts=int(unit["NRestarts"]) if unit.get("NRestarts", "").isdigit() else None,
         uptime=float(uptime.split()[0]) - int(started) / 1e6 if process != "0" else None,
+        trying=unit.get("ActiveState") in _TRYING,
+        over=unit.get("ActiveState") in _OVER,
         detail=_words(unit),
+        outdated=_RELOAD if unit.get("NeedDaemonReload") == "yes" else "",
+        pinned=_pinned(unit),
     )
+
+
+def _pinned(unit: Mapping[str, str]) -> tuple[str, ...]:
+    """The directory and the command line, as the unit words them."""
+    words = (unit.get("WorkingDirectory", "").lstrip("!-"), *unit.get("ExecStart", "").split())
+    texts = (word.rpartition("=")[2] for word in words)
+    return tuple(dict.fromkeys(text for text in texts if text.startswith("/")))
 
 
 def _words(unit: Mapping[str, str]) -> str:
@@ -123,5 +193,5 @@ def _words(unit: Mapping[str, str]) -> str:
     if unit.get("Result", "success") != "success":
         words += f", {unit['Result']}"
     if unit.get("NeedDaemonReload") == "yes":
-        words += ", its unit file changed on disk: systemctl daemon-reload"
+        words += f", {_RELOAD}"
     return words

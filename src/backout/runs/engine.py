@@ -13,7 +13,17 @@ from typing import Any
 from backout.checks import judging
 from backout.errors import BackoutError, HostKeyRefused, Mistakes, Refused, Unreachable
 from backout.language import templates
-from backout.model import Finding, HostEnd, HostState, Outcome, Release, State, Target, Verdict
+from backout.model import (
+    Finding,
+    HostEnd,
+    HostState,
+    Identity,
+    Outcome,
+    Release,
+    State,
+    Target,
+    Verdict,
+)
 from backout.ports import Transport
 from backout.runs import release_file, standing
 from backout.runs.backward import Backward
@@ -22,6 +32,8 @@ from backout.runs.forward import Forward, ends_of, record_of
 from backout.runs.plan import Action, Plan
 from backout.runs.worker import Baseline, Parts, Worker, side_by_side, title, trouble, went_well
 
+DOUBT = 2.0
+"""Seconds that a restart backend may be unable to tell who serves, before that is its answer."""
 LOG_LINES = 20
 """The service's own last lines that a failed check brings along."""
 
@@ -93,6 +105,7 @@ class Engine:
         self._all_well(self.plan.preflight, self._look)
         bring_their_own = [a for a in self.plan.actions if self.worker.kind(a).undoes]
         self._all_well(bring_their_own, self._way_back)
+        self._all_well([*self.plan.actions, *self.plan.settling], self._ready)
 
     def _look(self, action: Action) -> str:
         result = self.worker.do(action)
@@ -108,6 +121,18 @@ class Engine:
             return f"{title(action)}: {error.what}"
         return ""
 
+    def _ready(self, action: Action) -> str:
+        """Whether it can succeed at all, as far as that can be seen before anything acts."""
+        kinds = {a.step.kind for a in self.plan.actions if a.host in ("", action.host)}
+        made = any(self.parts.steps[kind].brings for kind in kinds)
+        try:
+            self.worker.kind(action).ready(self.worker.work(action), made=made)
+        except Mistakes:
+            return ""
+        except BackoutError as error:
+            return f"{title(action)}: {error.what}"
+        return ""
+
     def _all_well(self, actions: Sequence[Action], look: Callable[[Action], str]) -> None:
         problems = dict.fromkeys(words for words in side_by_side(look, actions) if words)
         if problems:
@@ -117,8 +142,13 @@ class Engine:
     def _take_baseline(self) -> None:
         self.worker.phase("baseline")
         findings = self.worker.look((), self.plan.hosts)
-        up = dict(zip(self.plan.hosts, side_by_side(self._is_up, self.plan.hosts), strict=True))
-        baseline = Baseline(findings, up, self.plan.previous is None)
+        seen = dict(zip(self.plan.hosts, side_by_side(self._served, self.plan.hosts), strict=True))
+        baseline = Baseline(
+            findings,
+            up={host: identity.runs for host, identity in seen.items()},
+            well={host: identity.up for host, identity in seen.items()},
+            first=self.plan.previous is None,
+        )
         self.worker.note("baseline", baseline.record())
         reasons = judging.baseline_refusals(
             findings, self.plan.target.checks, self.plan.accept_red, first=baseline.first
@@ -127,13 +157,21 @@ class Engine:
             words = "\n".join(("the baseline is not what it must be", *reasons))
             raise Refused(words, next=self._again())
 
-    def _is_up(self, host: str) -> bool | None:
+    def _served(self, host: str) -> Identity:
+        """Who serves there. A moment in which nobody can tell is given time to pass."""
+        nobody = Identity(up=False, known=False)
         if self.plan.target.service_on(self.worker.host(host)) is None:
-            return None
-        try:
-            return self.parts.restarter(host).identity().up
-        except BackoutError:
-            return None
+            return nobody
+        clock = self.parts.clock
+        limit = clock.monotonic() + DOUBT
+        while True:
+            try:
+                seen = self.parts.restarter(host).identity()
+            except BackoutError:
+                return nobody
+            if seen.runs is not None or clock.monotonic() >= limit:
+                return seen
+            clock.sleep(DOUBT / 8)
 
     def _confirm(self) -> None:
         self._not_stopped()

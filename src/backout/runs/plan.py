@@ -100,6 +100,11 @@ class Plan:
         return last if whole and last and not (last.host or last.step.when) else None
 
     @property
+    def settling(self) -> Iterator[Action]:
+        """Every action of `settle`, in order."""
+        return (action for batch in self.batches for row in batch.settle for action in row)
+
+    @property
     def irreversible(self) -> tuple[Step, ...]:
         steps = (*self.runbook.steps, *self.runbook.settle)
         return tuple(step for step in steps if step.irreversible)

@@ -73,16 +73,19 @@ class Baseline:
 
     findings: tuple[Finding, ...] = ()
     up: Mapping[str, bool | None] = field(default_factory=dict)
+    """Whether each host's service ran, well or not; None where nobody could tell."""
+    well: Mapping[str, bool] = field(default_factory=dict)
+    """Whether a service that ran was up."""
     first: bool = False
 
     def record(self) -> dict[str, Any]:
         rows = [finding.record() for finding in self.findings]
-        return {"findings": rows, "up": dict(self.up), "first": self.first}
+        return {"findings": rows, "up": dict(self.up), "well": dict(self.well), "first": self.first}
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Baseline:
         findings = tuple(Finding.of(row) for row in record["findings"])
-        return cls(findings, record["up"], record["first"])
+        return cls(findings, record["up"], record.get("well", {}), record["first"])
 
 
 class Worker:
@@ -206,6 +209,7 @@ class Worker:
             say=lambda text: self.say("note", text, host=action.host),
             render=lambda text: templates.render_document(text, names),
             was_up=self.baseline.up.get(action.host) if back else None,
+            was_well=self.baseline.well.get(action.host, True),
         )
 
     def scope(self, host: str) -> dict[str, Any]:

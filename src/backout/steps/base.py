@@ -16,10 +16,14 @@ class Kind:
     undoes: ClassVar[bool] = False
     reaches: ClassVar[bool] = True
     shell: ClassVar[bool] = True
+    brings: ClassVar[bool] = False
 
     def describe(self, work: Work) -> str:
         """What would run; pure."""
         return work.step.kind
+
+    def ready(self, work: Work, *, made: bool) -> None:
+        """Most kinds find out while they resolve their way back."""
 
     def before(self, work: Work) -> Undo:
         """The undo as the runbook words it."""

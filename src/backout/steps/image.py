@@ -140,7 +140,7 @@ def _keep(names: _Names, id: str, run: str, keep: int) -> str:
 if [ "$id" != {id} ]; then
   docker tag {id} {kept}
   docker image ls --filter {ours} --format '{{{{.Repository}}}}:{{{{.Tag}}}}' | sort -r |
-    tail -n +{keep + 1} | xargs -r docker rmi >/dev/null 2>&1 || :
+    tail -n +{keep + 1} | while read -r old; do docker rmi "$old" >/dev/null 2>&1 || :; done
 fi"""
 
 
@@ -164,8 +164,10 @@ def _first_undo(names: _Names) -> str:
 def _allowed(work: Work, service: Service, script: str) -> str:
     """Shell text for the service's Engine, as whoever may talk to it."""
     host = work.render(service.options.host)
-    text = f"export DOCKER_HOST={quote(host)}\n{script}" if host else script
-    return join(("sudo", "-n", "sh", "-ec", text)) if service.options.sudo else text
+    if not service.options.sudo:
+        return f"export DOCKER_HOST={quote(host)}\n{script}" if host else script
+    asked = join(("sudo", "-n", "docker", *(("-H", host) if host else ())))
+    return f'docker() {{ {asked} "$@"; }}\n{script}'
 
 
 def _outcome(result: Result) -> Result:

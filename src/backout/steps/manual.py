@@ -22,6 +22,7 @@ class Manual(Kind):
     """Its undo is a text too: what the person is to do to go back."""
 
     Options: ClassVar[type[Options]] = ManualOptions
+    brings: ClassVar[bool] = True
     shell: ClassVar[bool] = False
 
     def describe(self, work: Work) -> str:

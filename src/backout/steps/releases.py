@@ -11,6 +11,7 @@ from backout.ports import Work
 from backout.steps.git import QUIET, UNDO, source
 from backout.steps.hosted import Hosted, address, directory, fetched, ref
 from backout.steps.script import Facts, read, some, way_back
+from backout.steps.whose import in_use
 
 
 class Releases(Hosted):
@@ -48,6 +49,7 @@ done"""
 
     def script(self, work: Work, where: Source, commit: str) -> str:
         name = release_name(work, commit)
+        used = quote(" ".join(sorted(in_use(work))))
         return f"""\
 {prepared(work, where, commit)}
 {_SWITCH}
@@ -55,7 +57,7 @@ previous=$(readlink current || :)
 rm -f releases/.unbuilt-{name}
 switch releases/{name}
 {_retain(_shared(where))}
-retain {where.keep} || echo 'old releases could not be removed' >&2"""
+retain {where.keep} {used} || echo 'old releases could not be removed' >&2"""
 
 
 _SWITCH = """\
@@ -86,10 +88,16 @@ grown() {{
 
 _RETAIN = """\
 retain() {
-  live=$(readlink current)
+  live=$(readlink current) here=$(pwd -P)
+  running=$(
+    ls -l /proc/[0-9]*/cwd /proc/[0-9]*/exe 2>/dev/null | sed 's/.* -> //'
+    cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n'
+  ) || :
   ls releases | grep -E '^[0-9]+-[0-9a-f]+$' | sort -t - -k 1,1nr | tail -n "+$(($1 + 1))" |
     while read -r old; do
       case releases/$old in "$live" | "$previous") continue ;; esac
+      case " $2 " in *" $old "*) continue ;; esac
+      case $running in *"$here/releases/$old"*) continue ;; esac # never what something runs from
       [ -e "builds/$old" ] || {
         more=$( (grown "$old") 2>/dev/null | head -n 5)
         [ -z "$more" ] || { mkdir -p "builds/$old"; echo "$more" >"builds/$old/grown"; }

@@ -21,6 +21,7 @@ class Run(Kind):
     """The undo stands in the runbook; a `readonly` step needs none."""
 
     Options: ClassVar[type[Options]] = RunOptions
+    brings: ClassVar[bool] = True
 
     def describe(self, work: Work) -> str:
         return str(work.options.script)

@@ -35,6 +35,7 @@ class Upload(Kind):
     owner and mode, among Backout's own files on that machine."""
 
     Options: ClassVar[type[Options]] = UploadOptions
+    brings: ClassVar[bool] = True
     undoes: ClassVar[bool] = True
 
     def describe(self, work: Work) -> str:

@@ -1,0 +1,156 @@
+"""Deploys of a program of supervisord, on machines as people have them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support import sample_app
+from support.ports import free_port
+from support.supervisord import Program, Supervisord
+from support.yard import Yard
+
+RESTART = {"name": "Restart", "restart": {"within": "60s"}, "on": "web"}
+PROVE = {"name": "Prove it", "verify": "all"}
+
+
+class Shop:
+    """The sample service under supervisord, and a project that deploys it on this machine."""
+
+    def __init__(self, directory: Path, yard: Yard) -> None:
+        self.yard = yard
+        self.port = free_port()
+        self.app = sample_app.write(directory / "app")
+        self.directory = directory
+        self.supervisord = Supervisord(directory / "supervisor", [self.program("1")])
+        self.ctl = directory / "ctl"
+        self.ctl.write_text(
+            f"#!/bin/sh\n[ ! -e {directory}/dark ] || "
+            "{ echo 'unix:///run/supervisor.sock timed out'; exit 4; }\n"
+            f'exec {self.supervisord.supervisorctl} "$@"\n'
+        )
+        self.ctl.chmod(0o755)
+
+    def program(self, mark: str) -> Program:
+        variables = {"HOST": "127.0.0.1", "PORT": str(self.port), "MARK": mark}
+        return Program("api", sample_app.command(self.app), variables)
+
+    def deploys(self, *steps: dict[str, Any], port: int | None = None, **service: Any) -> None:
+        """What the inventory and the runbook say."""
+        config = str(self.supervisord.config)
+        words = {"name": "api", "backend": "supervisor", "config": config}
+        self.yard.inventory(
+            service={**words, "port": port or self.port, "command": str(self.ctl), **service}
+        )
+        self.yard.runbook(*steps, settle=[RESTART, PROVE])
+
+    def write(self, release: str, behaviour: sample_app.Behaviour = "healthy") -> dict[str, Any]:
+        """A step that brings another version of the code."""
+        new = sample_app.write(self.directory / f"release-{release}", release, behaviour)
+        return {
+            "name": "Bring the code",
+            "run": f"cp {self.app} {self.app}.old; cp {new} {self.app}",
+            "undo": f"[ ! -e {self.app}.old ] || mv {self.app}.old {self.app}",
+            "on": "web",
+        }
+
+    def pid(self) -> object:
+        return self.supervisord.info("api")["pid"]
+
+    def runs(self, release: str) -> bool:
+        sample_app.wait_healthy("127.0.0.1", self.port, release=release)
+        return self.supervisord.state("api") == "RUNNING"
+
+
+@pytest.fixture
+def shop(bed_directory: Path, yard: Yard) -> Iterator[Shop]:
+    shop = Shop(bed_directory, yard)
+    with shop.supervisord:
+        sample_app.wait_healthy("127.0.0.1", shop.port)
+        yield shop
+
+
+def test_what_cannot_be_seen_is_not_taken_for_stopped(shop: Shop) -> None:
+    """A mistyped port, a supervisord that does not answer, a program of another name."""
+    pid = shop.pid()
+    wrong = free_port()
+    shop.deploys(shop.write("2"), port=wrong)
+    said = shop.yard.deploy()
+    assert said.code == 3, said.out
+    assert f"it runs, but nothing listens on port {wrong}: correct service.port" in said.out
+
+    shop.deploys({"name": "Nothing", "wait": {"for": "0s"}}, name="apy")
+    said = shop.yard.deploy()
+    assert said.code == 3, said.out
+    assert "supervisord has no program apy" in said.out
+
+    (shop.directory / "dark").touch()
+    shop.deploys(shop.write("2"))
+    said = shop.yard.deploy()
+    assert said.code == 3, said.out
+    assert "cannot tell whether api (supervisor) runs" in said.out
+
+    (shop.directory / "dark").unlink()
+    assert shop.runs("1")
+    assert shop.pid() == pid
+
+
+def test_a_port_of_somebody_elses_is_refused_with_its_holder(shop: Shop) -> None:
+    shop.supervisord.ctl("stop", "api")
+    shop.deploys(shop.write("2"))
+    stranger = sample_app.write(shop.directory / "stranger", "9")
+    with sample_app.run(stranger, "127.0.0.1", shop.port) as process:
+        sample_app.wait_healthy("127.0.0.1", shop.port, release="9")
+        said = shop.yard.deploy()
+    assert said.code == 3, said.out
+    assert f"port {shop.port} is held by process {process.pid} (" in said.out
+    assert shop.supervisord.state("api") == "STOPPED"
+    assert "Bring the code" not in str(shop.yard.states(said))
+
+
+def test_a_program_that_gave_up_is_not_awaited_and_the_old_one_runs_again(shop: Shop) -> None:
+    shop.deploys(shop.write("2", "crash-at-start"))
+    began = time.monotonic()
+    said = shop.yard.deploy()
+    assert said.code == 4, said.out
+    assert "it will not come up: api FATAL" in said.out
+    assert time.monotonic() - began < 60
+    assert shop.runs("1")
+
+
+def test_one_that_did_not_run_is_stopped_on_the_way_back(shop: Shop) -> None:
+    shop.supervisord.ctl("stop", "api")
+    shop.deploys(shop.write("2"))
+    red = {"command": f"test ! -e {shop.app}.old", "expect": ["exit_code == 0"]}
+    shop.yard.inventory(checks={"red": red})
+    said = shop.yard.deploy()
+    assert said.code == 4, said.out
+    assert shop.supervisord.state("api") == "STOPPED"
+
+
+def test_a_changed_section_is_taken_and_so_is_the_old_one_again(shop: Shop) -> None:
+    config = shop.supervisord.config
+    change = {
+        "name": "Change the program",
+        "run": f'cp {config} {config}.old; sed -i \'s/MARK="1"/MARK="2"/\' {config}',
+        "undo": f"[ ! -e {config}.old ] || mv {config}.old {config}",
+        "on": "web",
+    }
+    shop.deploys(change)
+    assert shop.yard.deploy().code == 0
+    assert "MARK=2" in environment(shop)
+
+    shop.deploys(
+        {**change, "run": f'cp {config} {config}.old; sed -i \'s/MARK="2"/MARK="3"/\' {config}'},
+        {"name": "Fail", "run": "exit 3", "undo": "true"},
+    )
+    assert shop.yard.deploy().code == 4
+    assert "MARK=2" in environment(shop)
+
+
+def environment(shop: Shop) -> str:
+    return Path(f"/proc/{shop.pid()}/environ").read_text().replace("\0", "\n")
