@@ -18,8 +18,8 @@ from support.tools import venv_program
 STAND_IN = """
 import json, os, sys, types
 app = types.ModuleType("backout.commands.main")
-def main(verb, words):
-    print(json.dumps({"verb": verb, "words": words}))
+def main(options):
+    print(json.dumps({"verb": options.name, "words": vars(options)}))
     return int(os.environ.get("STAND_IN_CODE", "0"))
 app.main = main
 import backout.commands

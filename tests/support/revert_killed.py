@@ -21,6 +21,7 @@ from typing import Any
 from backout.adapters.storage.health_store import HealthStore
 from backout.adapters.terminal import ui
 from backout.commands.main import Console
+from backout.commands.watch import take_back
 from backout.model import CheckKey
 from backout.project.project import Workplace
 from backout.watch import rollups
@@ -34,7 +35,7 @@ LONGEST = 30.0
 
 def process() -> Process:
     screen = Console(ui.choose(sys.stderr, False, os.environ), yes=True)
-    return Process(Workplace(Path.cwd()), screen, [])
+    return Process(Workplace(Path.cwd()), screen, [], take_back)
 
 
 def revert(count: Callable[[str], None]) -> None:
@@ -45,7 +46,9 @@ def revert(count: Callable[[str], None]) -> None:
         assert watched.news.deployed
         traced(count)
         watch.store._db.set_trace_callback(count)
-        Reverting(watch).revert(watched, watched.news.deployed, [CheckKey("shop", "alive")])
+        Reverting(watch, take_back).revert(
+            watched, watched.news.deployed, [CheckKey("shop", "alive")]
+        )
 
 
 def traced(count: Callable[[str], None]) -> None:

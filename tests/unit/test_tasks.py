@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +13,21 @@ from invoke.exceptions import Exit
 from invoke.tasks import Task
 
 from backout import tasks
-from backout.commands import main
+from backout.commands import main, options
+from backout.commands.options import Deploy, Options
 from backout.starter import scaffold
 
-VERBS = tuple(tasks.ns.tasks.values())
+VERBS = tuple(map(tasks.Verb, options.VERBS))
 ROOT = Path(__file__).parents[2]
 
 
-class Heard(list[tuple[str, Mapping[str, Any]]]):
+class Heard(list[Options]):
     """Stands in for the composition root: hears what is asked, and answers a code."""
 
     code = 0
 
-    def main(self, verb: str, words: Mapping[str, Any]) -> int:
-        self.append((verb, words))
+    def main(self, options: Options) -> int:
+        self.append(options)
         return self.code
 
 
@@ -42,7 +42,7 @@ def heard(monkeypatch: pytest.MonkeyPatch) -> Heard:
 def test_every_word_of_a_verb_reaches_it_under_its_own_name(verb: Task[Any], heard: Heard) -> None:
     given = {word: object() for word in verb.argspec(verb.body).parameters}
     verb(Context(), **given)
-    assert heard == [(verb.name, given)]
+    assert [vars(each) for each in heard] == [given]
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
@@ -62,10 +62,10 @@ def test_a_verb_has_no_short_options_that_hide_invokes_own(verb: Task[Any]) -> N
 
 
 def test_zero_is_silent_and_anything_else_leaves_with_that_code(heard: Heard) -> None:
-    tasks.act(Context(), "deploy")
+    tasks.act(Context(), Deploy())
     heard.code = 5
     with pytest.raises(Exit) as left:
-        tasks.act(Context(), "deploy")
+        tasks.act(Context(), Deploy())
     assert left.value.code == 5
 
 

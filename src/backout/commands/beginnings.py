@@ -8,12 +8,13 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from backout.commands.deploy import Operation
 from backout.commands.inspections import Inspection
+from backout.commands.options import Demo, Deploy, Doctor, History, Init
 from backout.errors import BackoutError, Refused
 from backout.model import Command, Host, Service
 from backout.ports import Screen
@@ -24,24 +25,21 @@ from backout.restarters import BACKENDS
 from backout.runs.worker import side_by_side
 from backout.starter import sample, scaffold
 
-Words = Mapping[str, Any]
-
 
 class Beginning:
     """One verb for somebody who begins."""
 
-    def __init__(self, workplace: Workplace, screen: Screen, words: Words) -> None:
+    def __init__(self, workplace: Workplace, screen: Screen) -> None:
         self.workplace = workplace
         self.screen = screen
-        self.words = words
 
-    def init(self) -> Answer:
+    def init(self, _: Init) -> Answer:
         """Write what is missing of a tasks.py, a runbook and an inventory."""
         written, kept = scaffold.write(self.workplace.started_in)
         return Answer("init", {"written": written, "kept": kept, "next": "invoke lint"})
 
-    def doctor(self) -> Answer:
-        target = self.workplace.target(self.words.get("target"))
+    def doctor(self, options: Doctor) -> Answer:
+        target = self.workplace.target(options.target)
         crew = self.workplace.crew(target)
         findings = [*_here(crew), *_secrets(crew)]
         for rows in side_by_side(lambda host: list(_on(crew, host)), tuple(target.hosts.values())):
@@ -54,7 +52,7 @@ class Beginning:
         }
         return Answer("doctor", data, 3 if missing else 0)
 
-    def demo(self) -> Answer:
+    def demo(self, _: Demo) -> Answer:
         """A good deploy, a bad one that backs itself out, the history, what to type next."""
         directory = Path(tempfile.mkdtemp(prefix="backout-demo-"))
         scaffold.write_local(directory, _free_port())
@@ -75,11 +73,13 @@ class Beginning:
         if change:
             app = place.state / "sample" / "work" / "app.py"
             app.write_text(app.read_text().replace(*change))
-        room = Inspection if verb == "history" else Operation
-        answer = getattr(room(place, self.screen, {"target": "local", "message": words}), verb)()
-        text = history_text if verb == "history" else run_text
-        self.screen.print(text(answer.data))
-        return int(answer.exit_code)
+        if verb == "history":
+            answer = Inspection(place, self.screen).history(History(target="local"))
+            self.screen.print(history_text(answer.data))
+        else:
+            answer = Operation(place, self.screen).deploy(Deploy(target="local", message=words))
+            self.screen.print(run_text(answer.data))
+        return answer.exit_code
 
 
 _ACTS: tuple[tuple[str, tuple[str, str] | None, str], ...] = (

@@ -6,7 +6,6 @@ import getpass
 import os
 import secrets
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,10 +14,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from backout.adapters.lease import LocalLock
+from backout.adapters.lease import LocalLock, owner
 from backout.adapters.own_directory import refuse_tracked
 from backout.adapters.storage.journal import RunRow
 from backout.checks import judging
+from backout.commands.options import Abort, Deploy, Resume, Rollback, Run, Shipping
 from backout.config import loading
 from backout.errors import BackoutError, Held, Mistakes, Refused
 from backout.model import Command, Outcome, Release, Runbook, Target, Verdict
@@ -26,12 +26,12 @@ from backout.ports import Screen
 from backout.project.project import TABLES, Workplace, freeze, thaw
 from backout.reports.answer import Answer
 from backout.reports.data import refused_report, run_report, stamp
-from backout.runs import plan
+from backout.runs import plan, rollback
 from backout.runs.applying import refuse_idle
 from backout.runs.decisions import Stop
 from backout.runs.engine import Ended, Engine
 from backout.runs.plan import Plan
-from backout.runs.rollback import Return, Rollback
+from backout.runs.rollback import Return
 
 Words = Mapping[str, Any]
 
@@ -39,53 +39,53 @@ Words = Mapping[str, Any]
 class Operation:
     """One verb that changes a target, for one operator at one screen."""
 
-    def __init__(self, workplace: Workplace, screen: Screen, words: Words) -> None:
+    def __init__(self, workplace: Workplace, screen: Screen) -> None:
         self.workplace = workplace
         self.screen = screen
-        self.words = words
         self.stop = Stop()
 
     # --- the verbs -----------------------------------------------------------------------
 
-    def deploy(self) -> Answer:
-        return self._start("deploy", "deploy")
+    def deploy(self, options: Deploy) -> Answer:
+        return self._start("deploy", "deploy", options)
 
-    def run(self) -> Answer:
-        if not self.words.get("runbook"):
+    def run(self, options: Run) -> Answer:
+        if not options.runbook:
             known = ", ".join(loading.names(self.workplace.root / "runbooks")) or "none"
             raise Mistakes(f"which runbook? runbooks/ has: {known}", where="command line")
-        return self._start("run", self.words["runbook"])
+        return self._start("run", options.runbook, options)
 
-    def resume(self) -> Answer:
-        return self._again("resume")
+    def resume(self, options: Resume) -> Answer:
+        return self._again("resume", options.target)
 
-    def abort(self) -> Answer:
-        return self._again("abort")
+    def abort(self, options: Abort) -> Answer:
+        return self._again("abort", options.target)
 
-    def rollback(self) -> Answer:
-        target = self._rollback_target()
+    def rollback(self, options: Rollback, *, only: str = "") -> Answer:
+        """With `only`, that run and no other is taken back, or nothing is."""
+        target = self._rollback_target(options.target)
         run = new_run()
         with self._mine(target.name, run):
             self._nothing_open(target.name)
-            back = self._way_back(target, run)
+            back = self._way_back(target, run, options.to, only)
             row = self._open(back.run, "rollback", back.undoing[0], _rollback_record(back))
             return self._rolled(row, back)
 
     # --- starting ------------------------------------------------------------------------
 
-    def _start(self, verb: str, runbook_name: str) -> Answer:
-        target, runbook, params = load_pair(self.workplace, self.words, runbook_name)
+    def _start(self, verb: str, runbook_name: str, options: Shipping) -> Answer:
+        target, runbook, params = load_pair(self.workplace, options, runbook_name)
         self.workplace.ensure_sample(target)
         run = new_run()
         with self._mine(target.name, run):
             self._nothing_open(target.name)
             number = self.workplace.journal.next_number(target.name)
-            made = build(self.workplace, self.words, verb, target, runbook, params, number, run)
+            made = build(self.workplace, options, verb, target, runbook, params, number, run)
             row = self._open(made.run, verb, made, freeze(made))
             return self._engaged(row, made, Engine.deploy)
 
-    def _again(self, verb: str) -> Answer:
-        target_name = _named(self.workplace, self.words)
+    def _again(self, verb: str, target: str | None) -> Answer:
+        target_name = _named(self.workplace, target)
         journal = self.workplace.journal
         row = journal.open_run_of(target_name)
         if row is None:
@@ -158,7 +158,7 @@ class Operation:
         )
         with interruptible(self.stop, self.screen, target.name):
             try:
-                ended = Rollback(back, parts).run()
+                ended = rollback.Rollback(back, parts).run()
             except (Refused, Held) as error:
                 return self._refused(row, back.undoing[0], error)
         report = self._report(row, back.undoing[0], ended, back.to)
@@ -209,10 +209,10 @@ class Operation:
 
     # --- rolling back --------------------------------------------------------------------
 
-    def _rollback_target(self) -> Target:
+    def _rollback_target(self, name: str | None) -> Target:
         """Named, or the one deployed last: then it is confirmed by name."""
-        if self.words.get("target") or os.environ.get("BACKOUT_TARGET"):
-            return self.workplace.target(self.words.get("target"))
+        if name or os.environ.get("BACKOUT_TARGET"):
+            return self.workplace.target(name)
         last = next((r for r in self.workplace.journal.runs() if r.outcome == "succeeded"), None)
         if last is None:
             raise Refused("nothing was deployed from here yet", next="invoke history")
@@ -221,12 +221,11 @@ class Operation:
             raise Refused("not confirmed", next=f"invoke rollback --target {target.name}")
         return target
 
-    def _way_back(self, target: Target, run: str) -> Return:
+    def _way_back(self, target: Target, run: str, wanted: str | None, only: str) -> Return:
         journal, name = self.workplace.journal, target.name
         current = journal.current(name)
-        wanted = self.words.get("to")
         if wanted:
-            row = journal.release(name, str(wanted))
+            row = journal.release(name, wanted)
         else:
             number = current.number if current else 0
             good = journal.known_good(name, before=number)
@@ -247,7 +246,6 @@ class Operation:
                 f"{name} is on release {row.release} already",
                 next=f"invoke status --target {name}",
             )
-        only = self.words.get("only")
         if only and [row.id for row in runs] != [only]:
             raise Refused(
                 f"run {only} is not the only one since release {to} of {name}",
@@ -265,14 +263,14 @@ class Operation:
 
 
 def load_pair(
-    workplace: Workplace, words: Words, runbook_name: str
+    workplace: Workplace, options: Shipping, runbook_name: str
 ) -> tuple[Target, Runbook, Mapping[str, Any]]:
     """Target, runbook and parameters, checked against each other. Raises Mistakes."""
-    given = list(words.get("param") or ())
-    if words.get("message") is not None:
-        given.append(f"message={words['message']}")
+    given = list(options.param)
+    if options.message is not None:
+        given.append(f"message={options.message}")
     return loading.load_pair(
-        lambda: workplace.target_file(words.get("target")),
+        lambda: workplace.target_file(options.target),
         lambda: workplace.runbook_file(runbook_name),
         given,
         TABLES,
@@ -282,7 +280,7 @@ def load_pair(
 
 def build(
     workplace: Workplace,
-    words: Words,
+    options: Shipping,
     verb: str,
     target: Target,
     runbook: Runbook,
@@ -302,8 +300,8 @@ def build(
         params=params,
         release=Release(number, head_of(workplace, target)),
         previous=previous.release if previous else None,
-        hosts=[name for name in (words.get("hosts") or "").split(",") if name],
-        accept_red=words.get("accept_red") or (),
+        hosts=[name for name in (options.hosts or "").split(",") if name],
+        accept_red=options.accept_red,
         user=getpass.getuser(),
         started=stamp(datetime.now(UTC)),
     )
@@ -327,10 +325,6 @@ def new_run() -> str:
     """A run's name: when it began, and 64 random bits. Two machines that begin in one second must
     not share one: each would take the other's notes on the hosts for its own."""
     return datetime.now(UTC).strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(8)
-
-
-def owner() -> str:
-    return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
 @contextmanager
@@ -370,9 +364,9 @@ def leave(screen: Screen, target: str) -> None:
     os._exit(8)
 
 
-def _named(workplace: Workplace, words: Words) -> str:
+def _named(workplace: Workplace, target: str | None) -> str:
     """The target's name, also when its file is broken or gone: the journal knows it."""
-    name = words.get("target") or os.environ.get("BACKOUT_TARGET")
+    name = target or os.environ.get("BACKOUT_TARGET")
     if name and workplace.journal.open_run_of(workplace.target_name(name)):
         return workplace.target_name(name)
     return workplace.target(name).name

@@ -15,17 +15,15 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from backout.commands.deploy import Operation
-from backout.commands.inspections import Inspection
+from backout.commands.main import do
+from backout.commands.options import Deploy, ExampleGigz, History, Options, Rollback, Run
 from backout.errors import Refused
 from backout.ports import Screen
 from backout.project.project import Workplace
 from backout.reports.answer import Answer
 from backout.reports.text import history_text, run_text
 
-Words = Mapping[str, Any]
 HERE = Path(__file__).parents[3]
 GIGZ = HERE / "examples" / "gigz-api"
 TARGET = "story"
@@ -33,28 +31,29 @@ PM2 = "pm2@7"
 KEYS = {"APP_ID": "gigz-story", "MASTER_KEY": "master-key-story", "REST_API_KEY": "rest-key-story"}
 KNOWN_RED = ("schema", "saves-directly")
 
-_ACTS: tuple[tuple[str, str, Words, int], ...] = (
+_ACTS: tuple[tuple[str, Options, int], ...] = (
     (
         "The old code goes live, with its raw INSERT; that Parse itself cannot write the table"
         " (two checks are red) is known, and accepted",
-        "deploy",
-        {"accept_red": KNOWN_RED},
+        Deploy(target=TARGET, accept_red=KNOWN_RED, yes=True),
         0,
     ),
     (
         "The note to the letter: commit the new code, push, restart, test",
-        "run",
-        {"runbook": "userconcert-note"},
+        Run(target=TARGET, runbook="userconcert-note", yes=True),
         4,
     ),
     (
         "The fix: the same, and the table is healed on the way",
-        "run",
-        {"runbook": "userconcert-fix"},
+        Run(target=TARGET, runbook="userconcert-fix", yes=True),
         0,
     ),
-    ("And back: the old code, and the table as it was", "rollback", {}, 0),
-    ("What happened", "history", {}, 0),
+    (
+        "And back: the old code, and the table as it was",
+        Rollback(target=TARGET, yes=True),
+        0,
+    ),
+    ("What happened", History(target=TARGET), 0),
 )
 _AFTERWARDS = """
 All of it is in {directory}; remove it when you have seen enough.
@@ -65,12 +64,11 @@ next:  cd into your own repository and type: backout init"""
 class Example:
     """One story for somebody who wants to see the real thing."""
 
-    def __init__(self, workplace: Workplace, screen: Screen, words: Words) -> None:
+    def __init__(self, workplace: Workplace, screen: Screen) -> None:
         self.workplace = workplace
         self.screen = screen
-        self.words = words
 
-    def gigz(self) -> Answer:
+    def gigz(self, _: ExampleGigz) -> Answer:
         """Deploy, follow the note, fix, roll back. Raises Refused when something is missing."""
         if not GIGZ.is_dir():
             raise Refused("the example is part of Backout's repository", next="git clone it")
@@ -116,15 +114,13 @@ class Example:
             place.close()
 
     def _act(
-        self, place: Workplace, stage: _Stage, title: str, verb: str, words: Words, _code: int
+        self, place: Workplace, stage: _Stage, title: str, options: Options, _code: int
     ) -> int:
         self.screen.print(f"\n== {title}\n")
-        if verb == "run":
+        if isinstance(options, Run):
             stage.write_the_new_code()
-        room = Inspection if verb == "history" else Operation
-        said = {**words, "target": TARGET, "yes": True}
-        answer: Answer = getattr(room(place, self.screen, said), verb)()
-        text = history_text if verb == "history" else run_text
+        answer = do(options, place, self.screen)
+        text = history_text if isinstance(options, History) else run_text
         self.screen.print(place.redact(text(answer.data)))
         return answer.exit_code
 
@@ -256,7 +252,9 @@ def _program(name: str) -> str:
     return found
 
 
-def _run(argv: Sequence[str], where: Path, env: Words | None = None, *, check: bool = True) -> str:
+def _run(
+    argv: Sequence[str], where: Path, env: Mapping[str, str] | None = None, *, check: bool = True
+) -> str:
     """What a program printed. Raises Refused in its own words when it fails."""
     done = subprocess.run(
         list(argv),

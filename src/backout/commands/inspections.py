@@ -9,10 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from backout.adapters.lease import LocalLock, Standing, standings, take
+from backout.adapters.lease import LocalLock, Standing, owner, standings, take
 from backout.adapters.storage.journal import LedgerRow, RunRow
 from backout.checks import judging
 from backout.commands import deploy
+from backout.commands.options import History, Lint, Shipping, Show, Status, Unlock, Verify
+from backout.commands.options import Plan as PlanOptions
 from backout.config import loading
 from backout.errors import BackoutError, Mistakes, Refused
 from backout.model import Command, Finding, Host, Outcome, Release, Result, Target, Verdict
@@ -36,21 +38,20 @@ CODES = {Verdict.PASS: 0, Verdict.FAIL: 6, Verdict.ERROR: 9, Verdict.INCONCLUSIV
 class Inspection:
     """One verb that only looks."""
 
-    def __init__(self, workplace: Workplace, screen: Screen, words: Words) -> None:
+    def __init__(self, workplace: Workplace, screen: Screen) -> None:
         self.workplace = workplace
         self.screen = screen
-        self.words = words
 
     # --- plan ----------------------------------------------------------------------------
 
-    def plan(self) -> Answer:
-        name = self.words.get("runbook") or "deploy"
-        target, runbook, params = deploy.load_pair(self.workplace, self.words, name)
+    def plan(self, options: PlanOptions) -> Answer:
+        name = options.runbook or "deploy"
+        target, runbook, params = deploy.load_pair(self.workplace, options, name)
         self.workplace.ensure_sample(target)
         number = self.workplace.journal.peek_number(target.name)
         made = deploy.build(
             self.workplace,
-            self.words,
+            options,
             "plan",
             target,
             runbook,
@@ -58,26 +59,26 @@ class Inspection:
             number,
             deploy.new_run(),
         )
-        offline = bool(self.words.get("offline"))
+        offline = options.offline
         parts = self.workplace.parts(
             target, made.run, self.screen.listen, self.screen.operator, Stop()
         )
         parts = replace(parts, reach=lambda name: _Unasked(target, name)) if offline else parts
         data = _Preview(made, parts, offline=offline).data()
-        again = f"mend what is refused above, then {_typed('plan', name, self.words, target.name)}"
+        again = f"mend what is refused above, then {_typed('plan', name, options, target.name)}"
         verb = "deploy" if name == "deploy" else "run"
-        data["next"] = again if data["refused"] else _typed(verb, name, self.words, target.name)
+        data["next"] = again if data["refused"] else _typed(verb, name, options, target.name)
         return Answer("plan", data, 3 if data["refused"] else 0)
 
     # --- health --------------------------------------------------------------------------
 
-    def verify(self) -> Answer:
-        target = self.workplace.target(self.words.get("target"))
+    def verify(self, options: Verify) -> Answer:
+        target = self.workplace.target(options.target)
         crew = self.workplace.crew(target)
         current = self.workplace.journal.current(target.name)
         release = current.release if current else Release(0)
         look = crew.examine("verify", self.screen.listen)
-        findings = look(self.words.get("check") or (), tuple(target.hosts), (), release)
+        findings = look(options.check, tuple(target.hosts), (), release)
         verdict = judging.verdict(findings)
         data = {
             "target": target.name,
@@ -85,8 +86,8 @@ class Inspection:
             "checks": check_rows(findings),
             "next": _after_verify(target.name, verdict),
         }
-        if self.words.get("junit"):
-            self._write_junit(Path(self.words["junit"]), data)
+        if options.junit:
+            self._write_junit(Path(options.junit), data)
         return Answer("verify", data, CODES[verdict])
 
     def _write_junit(self, path: Path, data: Words) -> None:
@@ -99,8 +100,8 @@ class Inspection:
 
     # --- status --------------------------------------------------------------------------
 
-    def status(self) -> Answer:
-        names = [self.words["target"]] if self.words.get("target") else self._deployed()
+    def status(self, options: Status) -> Answer:
+        names = [options.target] if options.target else self._deployed()
         rows = [self._status(self.workplace.target(name)) for name in names]
         differs = any(row["differs"] for row in rows)
         data = rows[0] if len(rows) == 1 else {"targets": rows}
@@ -156,15 +157,15 @@ class Inspection:
 
     # --- the past ------------------------------------------------------------------------
 
-    def history(self) -> Answer:
-        name = self.words.get("target")
+    def history(self, options: History) -> Answer:
+        name = options.target
         target = self.workplace.target_name(name) if name else None
         rows = self.workplace.journal.runs(target, limit=50)
         return Answer("history", {"runs": [_line(row) for row in rows]})
 
-    def show(self) -> Answer:
+    def show(self, options: Show) -> Answer:
         journal = self.workplace.journal
-        row = journal.run(self.words["run"])
+        row = journal.run(options.run)
         records = journal.recall(row.id)
         report = dict(row.report) if row.report else self._unfinished(row)
         report["by"] = row.owner
@@ -190,7 +191,7 @@ class Inspection:
 
     # --- files ---------------------------------------------------------------------------
 
-    def lint(self) -> Answer:
+    def lint(self, _: Lint) -> Answer:
         mistakes = loading.lint(self.workplace.root, TABLES)
         if mistakes:
             raise Mistakes(mistakes=mistakes, next="mend these lines, then invoke lint")
@@ -202,14 +203,14 @@ class Inspection:
 
     # --- the lock ------------------------------------------------------------------------
 
-    def unlock(self) -> Answer:
-        target = self.workplace.target(self.words.get("target"))
+    def unlock(self, options: Unlock) -> Answer:
+        target = self.workplace.target(options.target)
         crew = self.workplace.crew(target)
         transports = side_by_side(crew.reach, tuple(target.hosts))
         held = [standing for standing in standings(transports) if standing.lease]
         local = LocalLock(self.workplace.state, target.name).holder()
         open_run = self.workplace.journal.open_run_of(target.name)
-        force = bool(self.words.get("force"))
+        force = options.force
         reason = _why_not(held, local is not None, open_run, force=force)
         freed, given_up = bool(held) and not reason, ""
         if freed:
@@ -235,7 +236,7 @@ class Inspection:
         if not self.screen.operator.confirm(question):
             raise Refused("not confirmed", next=f"invoke show {row.id}")
         report = {**self._unfinished(row), "outcome": "backout_incomplete", "exit_code": 5}
-        report["reason"] = f"given up by {deploy.owner()}; a person put things right"
+        report["reason"] = f"given up by {owner()}; a person put things right"
         now = datetime.now(UTC)
         self.workplace.journal.close_run(row.id, "backout_incomplete", 5, report, now)
         return row.id
@@ -346,13 +347,13 @@ class _Preview:
         return row
 
 
-def _typed(verb: str, runbook: str, words: Words, target: str) -> str:
+def _typed(verb: str, runbook: str, options: Shipping, target: str) -> str:
     """The command line for a runbook on a target, with the words that were given."""
-    typed = ["invoke", verb, "--target", words.get("target") or target]
+    typed = ["invoke", verb, "--target", options.target or target]
     typed += [] if runbook == "deploy" else ["--runbook", runbook]
-    typed += ["--hosts", words["hosts"]] if words.get("hosts") else []
-    message = f"message={words['message']}" if words.get("message") else ""
-    for given in (*(words.get("param") or ()), *([message] if message else [])):
+    typed += ["--hosts", options.hosts] if options.hosts else []
+    message = f"message={options.message}" if options.message else ""
+    for given in (*options.param, *([message] if message else [])):
         typed += ["--param", given]
     return shlex.join(typed)
 

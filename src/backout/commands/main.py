@@ -6,12 +6,15 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from backout.adapters import environment
 from backout.adapters.terminal import ui
+from backout.commands.options import Confirmed, Options
 from backout.errors import BackoutError, Interrupted
+from backout.ports import Screen
 from backout.project.project import Workplace
 from backout.reports.answer import Answer
 from backout.reports.text import (
@@ -31,15 +34,6 @@ from backout.reports.text import (
 )
 from backout.reports.watch_text import alert_text, schedule_text, watch_text
 
-CHANGING = ("deploy", "run", "rollback", "resume", "abort")
-WATCHING = (
-    "watch",
-    "alert.ack",
-    "alert.silence",
-    "schedule.install",
-    "schedule.remove",
-    "schedule.show",
-)
 TEXTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "run": run_text,
     "plan": plan_text,
@@ -59,17 +53,17 @@ TEXTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
 }
 
 
-def main(verb: str, words: Mapping[str, Any]) -> int:
-    """Do `verb` and show what it answers. Returns the exit code; raises nothing."""
+def main(options: Options) -> int:
+    """Do it and show what it answers. Returns the exit code; raises nothing."""
     environment.settle()
-    json = bool(words.get("json"))
-    screen = Console(ui.choose(sys.stdout, json, os.environ), yes=bool(words.get("yes")))
+    yes = isinstance(options, Confirmed) and options.yes
+    screen = Console(ui.choose(sys.stdout, options.json, os.environ), yes=yes)
     workplace = Workplace(Path.cwd())
     os.chdir(workplace.root)
     try:
         with screen.ui:
-            answer = _answer(verb, workplace, screen, words)
-        return _show(answer, screen, workplace, json=json)
+            answer = do(options, workplace, screen)
+        return _show(answer, screen, workplace, json=options.json)
     except BackoutError as error:
         return _tell(error, screen, workplace)
     except KeyboardInterrupt:
@@ -81,32 +75,12 @@ def main(verb: str, words: Mapping[str, Any]) -> int:
         workplace.close()
 
 
-def _answer(verb: str, workplace: Workplace, screen: Console, words: Mapping[str, Any]) -> Answer:
-    if verb in CHANGING:
-        from backout.commands.deploy import Operation
-
-        return _call(Operation(workplace, screen, words), verb)
-    if verb in ("doctor", "init", "demo"):
-        from backout.commands import beginnings
-
-        return _call(beginnings.Beginning(workplace, screen, words), verb)
-    if verb == "gigz":
-        from backout.commands import example
-
-        return _call(example.Example(workplace, screen, words), verb)
-    if verb in WATCHING:
-        from backout.commands.watch import Watching
-        from backout.status_page import publisher
-
-        beside = publisher.companions(workplace, screen, words) if verb == "watch" else ()
-        return _call(Watching(workplace, screen, words, beside), verb.replace(".", "_"))
-    from backout.commands.inspections import Inspection
-
-    return _call(Inspection(workplace, screen, words), verb)
-
-
-def _call(room: object, verb: str) -> Answer:
-    answer: Answer = getattr(room, verb)()
+def do(options: Options, workplace: Workplace, screen: Screen) -> Answer:
+    """One verb, by whoever does it. Raises what the verb raises."""
+    module, _, place = options.room.partition(":")
+    room, _, method = place.partition(".")
+    doer = getattr(import_module(module), room)(workplace, screen)
+    answer: Answer = getattr(doer, method)(options)
     return answer
 
 

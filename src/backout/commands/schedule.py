@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from backout.adapters.autostart import MARK, Crontab, Entry, Systemd
+from backout.commands.options import ScheduleInstall, ScheduleRemove, ScheduleShow
 from backout.errors import Mistakes, Refused
 from backout.model import duration, seconds
 from backout.ports import Screen
@@ -29,14 +30,33 @@ class Keeper(Protocol):
     def remove(self, entries: Sequence[Entry]) -> None: ...
 
 
-class Schedule:
-    """What this machine does by itself for one directory."""
+class Schedules:
+    """The verbs of what this machine does by itself."""
 
-    def __init__(self, workplace: Workplace, screen: Screen, words: Mapping[str, Any]) -> None:
+    def __init__(self, workplace: Workplace, screen: Screen) -> None:
         self.workplace = workplace
         self.screen = screen
-        self.words = words
-        self.systemd = Systemd(user=bool(words.get("user")))
+
+    def install(self, options: ScheduleInstall) -> Answer:
+        return _Schedule(self.workplace, self.screen, options).install()
+
+    def remove(self, options: ScheduleRemove) -> Answer:
+        chosen = ScheduleInstall(target=options.target, as_=options.as_, user=options.user)
+        return _Schedule(self.workplace, self.screen, chosen).remove()
+
+    def show(self, options: ScheduleShow) -> Answer:
+        chosen = ScheduleInstall(user=options.user)
+        return _Schedule(self.workplace, self.screen, chosen).show()
+
+
+class _Schedule:
+    """What this machine does by itself for one directory."""
+
+    def __init__(self, workplace: Workplace, screen: Screen, options: ScheduleInstall) -> None:
+        self.workplace = workplace
+        self.screen = screen
+        self.options = options
+        self.systemd = Systemd(user=options.user)
         self.keepers: Mapping[str, Keeper] = {
             "service": self.systemd,
             "timer": self.systemd,
@@ -98,14 +118,14 @@ class Schedule:
         )
 
     def _kind(self) -> str:
-        kind: str = self.words.get("as_") or ""
+        kind: str = self.options.as_ or ""
         if kind and kind not in self.keepers:
             known = ", ".join(self.keepers)
             raise Mistakes(f"--as {kind}: it is one of {known}", where="command line")
         return kind
 
     def _target(self) -> str:
-        word = self.words.get("target") or os.environ.get("BACKOUT_TARGET") or ""
+        word = self.options.target or os.environ.get("BACKOUT_TARGET") or ""
         return self.workplace.target_name(word) if word else ""
 
     def _confirm(self, question: str, shown: Any, verb: str) -> None:
@@ -159,15 +179,15 @@ WantedBy={self._wanted_by()}
     def _serving(self) -> tuple[str, ...]:
         """What `watch` is told about its status page."""
         said: list[str] = []
-        if listen := self.words.get("listen"):
+        if listen := self.options.listen:
             from backout.adapters.web.address import Address
 
-            anywhere = bool(self.words.get("listen_anywhere"))
+            anywhere = self.options.listen_anywhere
             Address.of(listen, anywhere=anywhere)
             said += ["--listen", listen, *(["--listen-anywhere"] if anywhere else [])]
-            for name in self.words.get("listen_name") or ():
+            for name in self.options.listen_name:
                 said += ["--listen-name", name]
-        if page := self.words.get("page"):
+        if page := self.options.page:
             said += ["--page", str((self.workplace.started_in / page).absolute())]
         return tuple(said)
 
@@ -232,7 +252,7 @@ WantedBy=timers.target
 
     def _every(self) -> float:
         try:
-            every = seconds(self.words.get("every") or EVERY)
+            every = seconds(self.options.every or EVERY)
         except ValueError as error:
             raise Mistakes(f"--every: {error}", where="command line") from None
         if every < 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +15,26 @@ STALE_AFTER = 90
 """A page that was not written anew for so many seconds is stale."""
 
 
+@dataclass(frozen=True, slots=True)
+class ListenAt:
+    """Where, whether others may reach it, and the names that requests may use."""
+
+    address: str
+    anywhere: bool = False
+    names: tuple[str, ...] = ()
+
+
 class Listen:
     """Serves the pages; the libraries for it are loaded when it is made."""
 
-    def __init__(self, directory: Path, words: Mapping[str, Any]) -> None:
+    def __init__(self, directory: Path, at: ListenAt) -> None:
         """Raises Mistakes and Refused."""
         from backout.adapters.web.address import Address
         from backout.adapters.web.metrics import Metrics
         from backout.adapters.web.server import Server, Site
 
         self._watcher: Watcher | None = None
-        anywhere = bool(words.get("listen_anywhere"))
-        self.address = Address.of(
-            str(words["listen"]), anywhere=anywhere, names=words.get("listen_name") or ()
-        )
+        self.address = Address.of(at.address, anywhere=at.anywhere, names=at.names)
         self._metrics = Metrics(self._redact, self.health)
         self._server = Server(
             Site(directory, self.address, self.health, self._metrics, STALE_AFTER)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from backout.adapters.web.html import Pages, Site
 from backout.commands.inspections import Inspection
+from backout.commands.options import Show
 from backout.errors import BackoutError
 from backout.model import CheckKey, Event, Target, duration
 from backout.ports import Screen
@@ -24,7 +24,7 @@ from backout.reports.text import outcome_text
 from backout.status_page import views
 from backout.status_page.facts import Fact, History, Ran, Watched
 from backout.status_page.history import Histories, Ledger, resolved_lately
-from backout.status_page.listen import STALE_AFTER, Listen
+from backout.status_page.listen import STALE_AFTER, Listen, ListenAt
 from backout.status_page.run_view import RunView, run_view
 from backout.status_page.words import utc
 from backout.watch.schedule import EVERY
@@ -183,7 +183,7 @@ class Publisher:
         self.site.keep(ran.run for ran in shown)
 
     def _run_view(self, ran: Ran, now: float) -> RunView:
-        report = Inspection(self.workplace, self.screen, {"run": ran.run}).show().data
+        report = Inspection(self.workplace, self.screen).show(Show(run=ran.run)).data
         facts = tuple(
             Fact(record.kind, record.key, record.at.timestamp(), record.body)
             for record in self.journal.recall(ran.run)
@@ -213,10 +213,9 @@ def _signature(path: Path) -> tuple[int, int]:
 
 
 def companions(
-    workplace: Workplace, screen: Screen, words: Mapping[str, Any]
+    workplace: Workplace, screen: Screen, page: str | None, at: ListenAt | None
 ) -> tuple[Publisher, ...]:
     """What lives beside `watch`. Raises Mistakes and Refused for what cannot be listened on."""
-    page = words.get("page")
     directory = (workplace.started_in / page if page else workplace.state / "status").absolute()
-    listen = Listen(directory, words) if words.get("listen") else None
+    listen = Listen(directory, at) if at else None
     return (Publisher(workplace, screen, directory, listen),)

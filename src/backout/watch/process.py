@@ -17,11 +17,11 @@ from typing import Any
 
 from backout.adapters import notify
 from backout.adapters.clock import SystemClock
+from backout.adapters.lease import owner
 from backout.adapters.own_directory import prepare
 from backout.adapters.storage.health_store import HealthStore
 from backout.checks import judging
 from backout.checks.examiner import WORKERS
-from backout.commands import deploy
 from backout.errors import BackoutError, Held, Refused
 from backout.model import Event, Finding, Message, Target, Verdict
 from backout.ports import Screen
@@ -30,7 +30,7 @@ from backout.reports.answer import Answer
 from backout.reports.data import check_rows, stamp
 from backout.watch import rollups
 from backout.watch.outbox import Sender
-from backout.watch.reverting import Reverting
+from backout.watch.reverting import Reverting, TakeBack
 from backout.watch.targets import Targets
 from backout.watch.watched import WatchedTarget
 from backout.watch.watcher import Watcher
@@ -47,13 +47,20 @@ CODES = {Verdict.PASS: 0, Verdict.FAIL: 6, Verdict.ERROR: 9, Verdict.INCONCLUSIV
 class Process:
     """`watch` as a process: its threads, its files, its signals."""
 
-    def __init__(self, workplace: Workplace, screen: Screen, names: Sequence[str]) -> None:
+    def __init__(
+        self,
+        workplace: Workplace,
+        screen: Screen,
+        names: Sequence[str],
+        take_back: TakeBack,
+    ) -> None:
         self.workplace = workplace
         self.screen = screen
         self.clock = SystemClock()
         self.stopping = threading.Event()
         self.reloading = threading.Event()
         self._names = names
+        self._take_back = take_back
         self._resources = ExitStack()
         self._mail = threading.Event()
         self._loading = False
@@ -89,7 +96,7 @@ class Process:
             news=self.loader.news,
             said=self.say,
             ping=self._ping,
-            reverts=Reverting(self),
+            reverts=Reverting(self, self._take_back),
             wake=self._mail.set,
         )
 
@@ -299,7 +306,7 @@ def _alone(state: Path) -> Iterator[None]:
             ) from None
         file.truncate(0)
         since = stamp(datetime.now(UTC))
-        json.dump({"pid": os.getpid(), "owner": deploy.owner(), "since": since}, file)
+        json.dump({"pid": os.getpid(), "owner": owner(), "since": since}, file)
         file.flush()
         yield
 

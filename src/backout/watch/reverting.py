@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from backout.adapters.storage.journal import RunRow
-from backout.commands import deploy
 from backout.errors import BackoutError, Held, Unwritten
 from backout.model import CheckKey, Finding, Verdict
 from backout.ports import Operator, Screen
@@ -18,6 +17,11 @@ from backout.watch.watched import WatchedTarget
 
 if TYPE_CHECKING:
     from backout.watch.process import Process
+
+
+TakeBack = Callable[[Workplace, Screen, str, str], Answer]
+"""(project, screen, target, run): roll that run back and no other; without one, resume the rollback
+that is unfinished. Raises BackoutError."""
 
 
 class _Consent:
@@ -57,8 +61,9 @@ class Reverting:
     there: `finish`.
     """
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: Process, take_back: TakeBack) -> None:
         self.process = process
+        self._take_back = take_back
 
     def revert(self, watched: WatchedTarget, deployed: Deployed, red: Sequence[CheckKey]) -> str:
         """How it ended, in words; nothing when there was no reason to begin. Not from the
@@ -77,7 +82,7 @@ class Reverting:
             release = _release_of(workplace, watched.name, run)
             row = _rollback_of(workplace, watched.name, run)
             if row is not None and row.open:
-                answer = self._operate(workplace, watched, "resume")
+                answer = self._operate(workplace, watched)
                 if isinstance(answer, Held):
                     return ""
             elif row is not None:
@@ -118,15 +123,14 @@ class Reverting:
 
     def _roll_back(self, watched: WatchedTarget, run: str) -> Answer | BackoutError:
         with self._workplace() as workplace:
-            return self._operate(workplace, watched, "rollback", only=run)
+            return self._operate(workplace, watched, run)
 
     def _operate(
-        self, workplace: Workplace, watched: WatchedTarget, verb: str, **more: str
+        self, workplace: Workplace, watched: WatchedTarget, only: str = ""
     ) -> Answer | BackoutError:
-        words = {"target": watched.target.file or watched.name, "yes": True, **more}
-        operation = deploy.Operation(workplace, _Aside(self.process.screen), words)
+        target = watched.target.file or watched.name
         try:
-            return operation.rollback() if verb == "rollback" else operation.resume()
+            return self._take_back(workplace, _Aside(self.process.screen), target, only)
         except BackoutError as error:
             return error
 
