@@ -109,6 +109,10 @@ class Restarter(Protocol):
         """The last lines that the service wrote; empty when it wrote none. Raises Refused when
         they cannot be read, and Unreachable."""
 
+    def streams(self, lines: int) -> Mapping[str, str]:
+        """The last lines of each stream that the service writes by itself, in the order in which
+        they were written, on from the files that were rotated away. Raises as `logs` does."""
+
     def find(self) -> Sequence[Mapping[str, str]]:
         """Services by this name that this backend knows here, as inventory lines; for doctor."""
 

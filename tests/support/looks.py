@@ -52,6 +52,9 @@ class Backend:
     def logs(self, lines: int) -> str:
         return "\n".join(self.log.splitlines()[-lines:])
 
+    def streams(self, lines: int) -> Mapping[str, str]:
+        return {"": self.logs(lines)}
+
     def find(self) -> tuple[Mapping[str, str], ...]:
         return ()
 

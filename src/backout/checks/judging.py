@@ -56,6 +56,8 @@ def judge(
         return replace(finding, verdict=Verdict.FAIL, reason=reason)
     if untold or unsaved:
         return replace(finding, verdict=Verdict.ERROR, reason="; ".join((*untold, *unsaved)))
+    if observation.unread:
+        return replace(finding, reason=observation.unread)
     if not (check.expect or expects):
         return replace(finding, reason="it expects nothing, so it proves nothing")
     return replace(finding, verdict=Verdict.PASS)

@@ -501,6 +501,8 @@ class Observation:
     """How long the check waited for a worker; never part of `elapsed_ms`."""
     excerpt: str = ""
     """The evidence a person wants to see, short."""
+    unread: str = ""
+    """What ought to have been looked at and was not, in words: then nothing passes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,14 @@ from backout.model import Observation, Options
 from backout.ports import Look
 from backout.probes.base import EXCERPT, Kind
 
+GAP = (
+    "what was written since the last look cannot all be read: the log was rotated, emptied, or"
+    " grew by more than `last` lines"
+)
+RECENT = 10
+"""So many of the last lines tell whether a log that is not quite in order goes on."""
+Marks = Sequence[str]
+
 
 class LogOptions(Options):
     """How far back to look at most; the first look judges all of it."""
@@ -22,8 +30,10 @@ class LogOptions(Options):
 
 
 class Log(Kind):
-    """Remembers the lines it saw, as hashes. When it cannot tell which lines are new (a log that
-    repeats itself), it judges all: an old error seen twice is better than a new one missed."""
+    """Remembers the lines it saw of each stream, as hashes. When it cannot tell which lines are
+    new (a log that repeats itself), it judges all: an old error seen twice is better than a new
+    one missed. When none of those that it saw is there any more, lines in between may be lost:
+    then nothing passes."""
 
     Options: ClassVar[type[Options]] = LogOptions
     names: ClassVar[Mapping[str, str]] = {"lines": "the lines written since the last look"}
@@ -33,26 +43,58 @@ class Log(Kind):
         that cannot be read is refused by the backend, and so is never judged."""
         started = time.monotonic()
         wanted = int(look.options.last)
-        lines = look.restarter().logs(wanted).splitlines()[-wanted:]
+        written = look.restarter().streams(wanted)
         elapsed = (time.monotonic() - started) * 1000
-        if not lines:
+        streams = {name: text.splitlines()[-wanted:] for name, text in written.items()}
+        before: Mapping[str, Marks] = look.memory.get("streams", {})
+        if not (any(streams.values()) or before.keys() & streams.keys()):
             return Observation(error="the service's log is empty", elapsed_ms=elapsed)
-        marks = [_mark(line) for line in lines]
-        new = lines[_seen(look.memory.get("marks", []), marks, wanted) :]
-        look.memory["marks"] = marks
-        facts = {"lines": new, "elapsed_ms": elapsed}
-        return Observation(facts, elapsed_ms=elapsed, excerpt="\n".join(new)[-EXCERPT:])
+        new, gap, marks = list[str](), False, dict[str, Marks]()
+        for name, lines in streams.items():
+            marks[name] = [_mark(line) for line in lines]
+            known, lost = _seen(before.get(name), marks[name], wanted)
+            new, gap = [*new, *lines[known:]], gap or lost
+        look.memory["streams"] = marks
+        return Observation(
+            {"lines": new, "elapsed_ms": elapsed},
+            elapsed_ms=elapsed,
+            excerpt="\n".join(new)[-EXCERPT:],
+            unread=GAP if gap else "",
+        )
 
 
 def _mark(line: str) -> str:
     return blake2b(line.encode("utf-8", "replace"), digest_size=8).hexdigest()
 
 
-def _seen(before: Sequence[str], now: Sequence[str], window: int) -> int:
-    """How many of the lines at hand were there at the last look."""
-    if len(now) < window:
-        return len(before) if list(now[: len(before)]) == list(before) else 0
+def _seen(before: Marks | None, now: Marks, window: int) -> tuple[int, bool]:
+    """How many of the lines at hand were there at the last look, and whether lines in between
+    may be lost. `before` is None when there was no last look."""
+    if before is None:
+        return 0, False
+    whole = len(now) < window  # then it is all that there is, and it grows from its beginning
+    if whole and (grown := _grown(before, now)) is not None:
+        return grown, False
     overlaps = [size for size in range(1, len(now) + 1) if now[:size] == before[-size:]]
     longest = max(overlaps, default=0)
-    repeats = any(len(now) <= 3 * size < 3 * longest for size in overlaps)
-    return 0 if repeats else longest
+    if any(len(now) <= 3 * size < 3 * longest for size in overlaps):
+        return 0, False  # it repeats itself
+    if whole and longest and not _meet(before[-longest:], now):
+        longest = 0
+    shuffled = {*before} <= {*now} if whole else _meet(before[-RECENT:], now)
+    return longest, not (longest or shuffled)
+
+
+def _grown(before: Marks, now: Marks) -> int | None:
+    """How many of the lines were there, when those before are at the beginning; the last one may
+    have been half a line."""
+    if len(before) > len(now):
+        return None
+    same = next((at for at, mark in enumerate(before) if mark != now[at]), len(before))
+    return same if same == len(before) or 0 < same == len(before) - 1 else None
+
+
+def _meet(before: Marks, now: Marks) -> bool:
+    """Whether most of the lines are there again, and not as any others of the same words."""
+    again = [mark for mark in before if before.count(mark) == now.count(mark) == 1]
+    return 2 * len(again) > len(before)

@@ -67,6 +67,13 @@ class Backend:
         """Run text that changes something, under the caller's key."""
         return self._run(Command(script(lines), env=self.env, key=key))
 
+    def logs(self, lines: int) -> str:
+        raise NotImplementedError
+
+    def streams(self, lines: int) -> Mapping[str, str]:
+        """One stream, where the log is one; it goes on over its rotations by itself."""
+        return {"": self.logs(lines)}
+
     def _run(self, command: Command) -> Result:
         try:
             return self.transport.run(command)

@@ -207,6 +207,17 @@ class Containers(Backend):
         tails = [f"{quote('docker', 'logs', '--tail', str(lines), id)} 2>&1" for id in ids]
         return log_of(self.read(*tails), self.service, lines) if ids else ""
 
+    def streams(self, lines: int) -> Mapping[str, str]:
+        """A container's log goes on over its rotations as far as the Engine keeps them."""
+        looked = self._look()
+        if isinstance(looked, Result):
+            return {"": log_of(looked, self.service, lines)}
+        tail = ("docker", "logs", "--tail", str(lines))
+        return {
+            c.id: log_of(self.read(f"{quote(*tail, c.id)} 2>&1"), self.service, lines)
+            for c in looked.mine
+        }
+
     def containers(self) -> Sequence[Container]:
         """The service's containers; none when nobody can tell."""
         looked = self._look()

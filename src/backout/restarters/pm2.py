@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -19,6 +19,7 @@ from backout.restarters.backend import (
 )
 from backout.restarters.foreign import Foreign, Unreadable, parsed
 from backout.restarters.listeners import Holder, judge, scan
+from backout.restarters.rotated import TAIL
 
 # Keeps the environment of the applications, secrets and all, on the machine. A first look at
 # PM2 prints a banner before the list.
@@ -149,16 +150,28 @@ class Pm2(Backend):
         return self.change(key, *self._setting(), quote("pm2", "stop", self.service.name))
 
     def logs(self, lines: int) -> str:
-        found = self.look(*self._list())
-        if isinstance(found, Result):
-            return log_of(found, self.service, lines)
-        files = {path for row in _rows(found[""]) for path in row.logs if path != "/dev/null"}
+        files = self._files()
         if not files:
             return ""
         newest_last = f"ls -tr {quote(*sorted(files))} 2>/dev/null"
         tail = f'tail -n {lines:d} "$file"'
         read = self.read(f"{newest_last} | while read -r file; do {tail}; done")
         return log_of(read, self.service, lines)
+
+    def streams(self, lines: int) -> Mapping[str, str]:
+        return {
+            file: log_of(self.read(TAIL, quote("tail_of", file, str(lines))), self.service, lines)
+            for file in sorted(self._files())
+        }
+
+    def _files(self) -> Collection[str]:
+        """The files that its instances write to. Raises as `logs` does."""
+        found = self.look(*self._list())
+        if isinstance(found, Result):
+            log_of(found, self.service, 0)
+            return ()
+        rows = _rows(found[""])
+        return {path for row in rows for path in row.logs if path != "/dev/null"}
 
     def find(self) -> Sequence[Mapping[str, str]]:
         directories = dict.fromkeys(row.pm_cwd for row in self._instances())

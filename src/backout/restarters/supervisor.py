@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -150,18 +150,29 @@ class Supervisor(Backend):
         return self.change(key, self._path(), self._ctl("stop", self.service.name))
 
     def logs(self, lines: int) -> str:
+        return self._read(self._tails(lines).values(), lines)
+
+    def streams(self, lines: int) -> Mapping[str, str]:
+        """What stands in a file that supervisord rotated away is not among them: it tells no
+        one where its files are."""
+        return {stream: self._read((tail,), lines) for stream, tail in self._tails(lines).items()}
+
+    def _read(self, tails: Iterable[str], lines: int) -> str:
+        follow = f'follow() {{ timeout {_FOLLOWED} {self._ctl("tail", "-f")} "$@" 2>&1 || :; }}'
+        return log_of(self.read(self._path(), follow, _LOG, *tails), self.service, lines)
+
+    def _tails(self, lines: int) -> Mapping[str, str]:
+        """What reads each program's two streams."""
         status = self.read(self._path(), f"{self._ctl('status', self.service.name)} 2>&1 || :")
         names = [row.name for row in _rows(status.stdout)]
         if not names:
-            unknown = replace(status, state=State.FAILED) if status.ok else status
-            return log_of(unknown, self.service, lines)
-        tails = [
-            f"log {quote(name)} {channel} {self._ctl('tail', f'-{lines * _BYTES_A_LINE:d}')}"
+            log_of(replace(status, state=State.FAILED) if status.ok else status, self.service, 0)
+        size = f"-{lines * _BYTES_A_LINE:d}"
+        return {
+            f"{name} {channel}": f"log {quote(name)} {channel} {self._ctl('tail', size)}"
             for name in names
             for channel in ("stdout", "stderr")
-        ]
-        follow = f'follow() {{ timeout {_FOLLOWED} {self._ctl("tail", "-f")} "$@" 2>&1 || :; }}'
-        return log_of(self.read(self._path(), follow, _LOG, *tails), self.service, lines)
+        }
 
     def find(self) -> Sequence[Mapping[str, str]]:
         """The program by that name, also as a member of a group or as the group itself."""

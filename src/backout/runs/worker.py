@@ -336,6 +336,7 @@ class _Discreet:
     def __init__(self, restarter: Restarter, vault: Vault) -> None:
         self.identity, self.restart = restarter.identity, restarter.restart
         self.stop, self.find = restarter.stop, restarter.find
+        self.streams = restarter.streams
         self._logs, self._redact = restarter.logs, vault.redact
 
     def logs(self, lines: int) -> str:
