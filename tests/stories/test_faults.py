@@ -218,6 +218,16 @@ def test_a_full_disk_under_the_journal_stops_the_run_and_resume_finishes_it(yard
 # --- what steps may say --------------------------------------------------------------------
 
 
+def test_a_step_that_outlasts_its_timeout_is_told_so_with_its_limit(fleet: Yard) -> None:
+    fleet.runbook(fleet.step("Slow", before=fleet.hold(), timeout="1s"))
+    said = fleet.deploy()
+    assert said.code == 4, said.out + said.err
+    assert "timed out after 1 s; its process group was ended" in said.data["reason"]
+    assert "its shell was stopped" not in said.out
+    slow = [step for step in said.data["steps"] if step["name"] == "Slow"]
+    assert slow[0]["state"] == "unknown"
+
+
 def test_a_step_that_is_not_wanted_is_skipped_and_never_undone(yard: Yard) -> None:
     yard.runbook(
         yard.step("First", when="vars.colour == 'blue'"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -703,3 +704,22 @@ def test_waiting_for_a_worker_is_told_apart_from_the_answer() -> None:
     findings = examiner(said(observe), *checks, clock=clock).examine()
     assert {finding.elapsed_ms for finding in findings} == {7.0}
     assert max(finding.queued_ms for finding in findings) >= 4500
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "body.all(a, body.exists(b, a == b) || true)",
+        "body.all(a, body.all(b, body.all(c, a + b + c >= 0)))",
+        "size(body.map(a, body.filter(b, b < a))) == 3000",
+    ],
+)
+def test_an_expression_takes_no_longer_than_its_check_may(expression: str) -> None:
+    check = Check(name="slow", kind="http", options=None, expect=(expression,), timeout=0.2)
+    began = time.monotonic()
+
+    finding = judging.judge(check, Observation({"body": list(range(3000))}), {})
+
+    assert time.monotonic() - began < 10
+    assert finding.verdict is Verdict.ERROR
+    assert "it came to no end within 1 s" in finding.reason

@@ -19,6 +19,8 @@ from backout.model.values import restored
 
 _WORST = (Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE)
 
+JUDGING = 1.0
+"""How many seconds there are for judging, at least, however long the look took."""
 
 # --- judging -----------------------------------------------------------------------------
 
@@ -34,8 +36,20 @@ def judge(
 
     `scope` holds the names that are always there; the observation's facts go on top. `expects`
     stands in when the check itself expects nothing, for the kinds that judge themselves.
-    `offered` explains the names that this kind of check can have.
+    `offered` explains the names that this kind of check can have. What the look left of the
+    check's timeout is for this.
     """
+    with expressions.within(max(JUDGING, check.timeout - observation.elapsed_ms / 1000)):
+        return _judged(check, observation, scope, expects, offered)
+
+
+def _judged(
+    check: Check,
+    observation: Observation,
+    scope: Mapping[str, Any],
+    expects: Words,
+    offered: Mapping[str, str],
+) -> Finding:
     finding = Finding(
         check=check.name,
         host=(scope.get("host") or {}).get("name"),

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -61,7 +64,7 @@ def main(options: Options) -> int:
     workplace = Workplace(Path.cwd())
     os.chdir(workplace.root)
     try:
-        with screen.ui:
+        with screen.ui, interruptible(screen):
             answer = do(options, workplace, screen)
         return _show(answer, screen, workplace, json=options.json)
     except BackoutError as error:
@@ -73,6 +76,34 @@ def main(options: Options) -> int:
         return 1
     finally:
         workplace.close()
+
+
+@contextmanager
+def interruptible(screen: Console) -> Iterator[None]:
+    """The first signal stops a verb that only looks, as soon as what has begun is over; the
+    second leaves at once. While something is changed, or watched, signals are that one's."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    stopping = False
+
+    def handle(_number: int, _frame: object) -> None:
+        nonlocal stopping
+        if stopping:
+            left = "nothing was changed; what had begun may still be running"
+            screen.left("interrupted twice: left at once", state=left, next="")
+            os._exit(Interrupted.exit_code)
+        stopping = True
+        os.write(sys.stderr.fileno(), b"Stopping: what has begun is awaited. Once more leaves.\n")
+        raise KeyboardInterrupt
+
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = [(number, signal.signal(number, handle)) for number in signals]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
 
 
 def do(options: Options, workplace: Workplace, screen: Screen) -> Answer:

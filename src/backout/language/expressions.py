@@ -23,14 +23,17 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from backout.language.cel.evaluator import Scope, compiled
+from backout.language.cel.evaluator import Scope, compiled, within
 from backout.language.cel.functions import FUNCTIONS, METHODS, cel
 from backout.language.cel.nodes import Call, Macro, Name, Node, Select, inner
 from backout.language.cel.parser import MACROS, TOO_DEEP, parsed
 from backout.language.cel.values import CannotTell, kind_of, outward
 from backout.model.validation import did_you_mean
 
-__all__ = ["CannotTell", "evaluate", "holds", "mistakes"]
+__all__ = ["CannotTell", "evaluate", "holds", "mistakes", "within"]
+
+LONGEST = 10.0
+"""How many seconds an expression may take where nothing else says so."""
 
 # --- evaluating --------------------------------------------------------------------------
 
@@ -51,7 +54,8 @@ def holds(expression: str, scope: Scope) -> bool:
 
 def _value(expression: str, scope: Scope) -> Any:
     try:
-        return compiled(expression)(scope)
+        with within(LONGEST):
+            return compiled(expression)(scope)
     except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise CannotTell(f"it came to no end: {type(error).__name__}") from error
 

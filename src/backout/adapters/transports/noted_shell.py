@@ -359,6 +359,8 @@ class ShellTransport(ABC):
         """The lease's token; while it is set, nothing that changes runs under another's lease."""
         self._vault = vault
         self._mark = MARK
+        self._too_long: dict[str, str] = {}
+        """By key, what was said of a command that outlasted its timeout and was ended for it."""
 
     def run(self, command: Command) -> Result:
         """Run `command` to its end; see `ports.Transport`."""
@@ -383,6 +385,7 @@ class ShellTransport(ABC):
             why = f"it still ran after {wait:g} s, and its process group was ended"
         if ran.word == "none":
             return None
+        why = self._too_long.get(key, why)
         return self._judged(key, ran) if ran.word == "ended" else ran.unknown(why)
 
     @abstractmethod
@@ -429,6 +432,7 @@ class ShellTransport(ABC):
     def _timed_out(self, key: str, ran: Ran) -> Result:
         """Its note may know the end after all, and has the output so far."""
         cut = ran.cut
+        self._too_long |= {key: cut} if key else {}
         try:
             ran = self._look_up(key) if key else ran
         except Unreachable:

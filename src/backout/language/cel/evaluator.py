@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import operator
+import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
 
@@ -26,6 +29,21 @@ from backout.language.cel.values import UNDEFINED, CannotTell, had, kind_of
 
 Scope = Mapping[str, Any]
 Code = Callable[[Scope], Any]
+
+
+_LIMIT: ContextVar[tuple[float, float] | None] = ContextVar("limit", default=None)
+"""When an evaluation has to be over, and how many seconds it had."""
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Whatever is evaluated herein takes no longer, all in all; the outermost limit counts."""
+    outer = _LIMIT.get()
+    token = _LIMIT.set(outer or (time.monotonic() + seconds, seconds))
+    try:
+        yield
+    finally:
+        _LIMIT.reset(token)
 
 
 @lru_cache(maxsize=2048)
@@ -219,7 +237,10 @@ def _loop(over: Code, variable: str) -> Loop:
         whole, inner = over(scope), dict(scope)
         if not isinstance(whole, list | tuple | Mapping):
             raise CannotTell(f"{UNDEFINED}: {kind_of(whole)} has no items")
+        limit, seconds = _LIMIT.get() or (float("inf"), 0.0)
         for item in whole:
+            if time.monotonic() > limit:
+                raise CannotTell(f"it came to no end within {seconds:g} s")
             inner[variable] = item
             yield item, inner
 
