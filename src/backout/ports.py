@@ -358,8 +358,14 @@ class HealthChange(Protocol):
     def post(self, message: Message) -> int:
         """A message that is to be delivered, once for its key and destination."""
 
-    def in_hand(self, incident: int) -> bool:
-        """Whether a message about it is still on its way."""
+    def in_hand(self, incident: int, destination: str) -> bool:
+        """Whether a message about it is still on its way there."""
+
+    def told_at(self, incident: int) -> frozenset[str]:
+        """The destinations that were told of it, or will be by what waits for them."""
+
+    def move(self, message: int, destinations: Sequence[str]) -> None:
+        """To other destinations, as if it had been written to them."""
 
     def bundle(self, messages: Sequence[Message], digest: Message) -> int: ...
     def attempt(self, message: int, retry_at: float) -> None: ...

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from backout.adapters import notify
-from backout.model import Message, Verdict
+from backout.model import Delivery, Message, Verdict
 from support.loopback import Answer, Asked, Web
 from support.watch import Simulation, check, target
 
@@ -140,7 +140,7 @@ def test_a_silence_keeps_quiet_and_what_is_still_wrong_is_told_at_its_end(direct
 
 def test_a_destination_that_is_gone_is_given_up_and_that_is_said(directory: Path) -> None:
     with Simulation(directory, [target(check("alive"))], {"alive": bad}) as sim:
-        sim.sender.known = lambda: ()
+        sim.places.now = ()
         sim.run(600)
         assert sim.store.waiting() == ()
         assert "prod: 1 alerts had nowhere to go any more" in sim.said
@@ -152,8 +152,8 @@ def test_a_destination_that_is_gone_is_given_up_and_that_is_said(directory: Path
 def test_a_receiver_of_our_own_gets_the_key_as_header_and_field() -> None:
     with Web() as receiver:
         url = f"json://127.0.0.1:{receiver.port}/hook"
-        assert notify.post(url, "open", "k-1", "it fails", "since then") == ""
-        assert notify.post(f"{url}?method=PUT", "resolve", "k-2", "well", "again") == ""
+        assert notify.post(url, "open", "k-1", "it fails", "since then") == Delivery()
+        assert notify.post(f"{url}?method=PUT", "resolve", "k-2", "well", "again") == Delivery()
         first, second = receiver.asked
     assert first.headers["idempotency-key"] == "k-1"
     assert json.loads(first.body)["dedupe_key"] == "k-1"
@@ -164,10 +164,11 @@ def test_a_receiver_of_our_own_gets_the_key_as_header_and_field() -> None:
 
 def test_what_apprise_only_answers_with_false_comes_back_in_words() -> None:
     with Web(Answer(status=503)) as receiver:
-        told = notify.post(f"json://127.0.0.1:{receiver.port}", "open", "k", "t", "b")
+        told = notify.post(f"json://127.0.0.1:{receiver.port}", "open", "k", "t", "b").failure
         assert "503" in told
-    assert "127.0.0.1" in notify.post("json://127.0.0.1:1", "open", "k", "t", "b")
-    assert notify.post("nonsense", "open", "k", "t", "b") == "this is no URL that Apprise knows"
+    assert "127.0.0.1" in notify.post("json://127.0.0.1:1", "open", "k", "t", "b").failure
+    nonsense = notify.post("nonsense", "open", "k", "t", "b")
+    assert nonsense == Delivery("this is no URL that Apprise knows", closed=True)
 
 
 def test_a_dead_mans_switch_is_asked_and_asked_to_fail() -> None:

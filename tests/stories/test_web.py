@@ -262,7 +262,7 @@ def test_metrics_count_verdicts_latencies_incidents_and_runs(tmp_path: Path) -> 
     assert found["backout_incidents_open", (("target", "prod"),)] == 1
     runs = (("outcome", "succeeded"), ("target", "prod"), ("verb", "deploy"))
     assert found["backout_runs_total", runs] == 7
-    assert found["backout_check_last_run_age_seconds", spot] > 0
+    assert found["backout_check_last_run_timestamp_seconds", spot] == good.at
     assert found["backout_watcher_well", ()] == 1
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from backout.adapters.storage.health_store import HealthStore
-from backout.model import Check, CheckKey, Finding, Message, Target, Verdict
+from backout.model import Check, CheckKey, Delivery, Finding, Message, Target, Verdict
 from backout.watch import rollups
 from backout.watch.messages import REMIND_EVERY
 from backout.watch.outbox import Sender
@@ -48,6 +48,29 @@ def target(*checks: Check, name: str = "prod", **more: Any) -> Target:
 
 
 @dataclass
+class Places:
+    """`outbox.Destinations`, as a test says."""
+
+    now: tuple[str, ...] = ("people",)
+    space: int = 32_000
+
+    def known(self) -> tuple[str, ...]:
+        return self.now
+
+    def of(self, _: str) -> tuple[str, ...]:
+        return self.now
+
+    def beside(self, destination: str, _: str) -> tuple[str, ...]:
+        return tuple(each for each in self.now if each != destination)
+
+    def name(self, destination: str) -> str:
+        return destination
+
+    def room(self, _: str) -> int:
+        return self.space
+
+
+@dataclass
 class Simulation:
     """The real store, schedule, alerts and sender; looks answer at once, as they are told."""
 
@@ -57,10 +80,11 @@ class Simulation:
     """By check: what it says at a moment; a check that is not named is healthy."""
     clock: SettableClock = field(default_factory=SettableClock)
     news: dict[str, TargetState] = field(default_factory=dict)
-    receive: Callable[[str, Message], str] = lambda _destination, _letter: ""
+    receive: Callable[[str, Message], str | Delivery] = lambda _destination, _letter: ""
     reasons: dict[str, str] = field(default_factory=dict)
     facts: dict[str, dict[str, Any]] = field(default_factory=dict)
     elapsed_ms: float = 5.0
+    places: Places = field(default_factory=Places)
 
     def __post_init__(self) -> None:
         self.mail: float | None = 0.0
@@ -74,9 +98,7 @@ class Simulation:
         self.watcher = self._watcher()
         for each in self.targets:
             self.watch(each)
-        self.sender = Sender(
-            self.store, self._post, self.clock, known=lambda: {"people"}, said=self.said.append
-        )
+        self.sender = Sender(self.store, self._post, self.clock, self.places, said=self.said.append)
 
     def _watcher(self) -> Watcher:
         return Watcher(
@@ -96,7 +118,7 @@ class Simulation:
                 target=watched,
                 roots=tuple(CheckKey(watched.name, name) for name in watched.checks),
                 look=self._look,
-                destinations=("people",),
+                destinations=self.places.now,
             )
         )
 
@@ -116,11 +138,12 @@ class Simulation:
             ),
         )
 
-    def _post(self, destination: str, message: Message) -> str:
-        failure = self.receive(destination, message)
-        if not failure:
+    def _post(self, destination: str, message: Message) -> Delivery:
+        said = self.receive(destination, message)
+        delivery = said if isinstance(said, Delivery) else Delivery(said)
+        if not delivery.failure:
             self.arrived.append(message)
-        return failure
+        return delivery
 
     def revert(self, _: WatchedTarget, deployed: Any, red: Sequence[CheckKey]) -> str:
         self.reverted.append((deployed.run, red))

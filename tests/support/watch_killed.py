@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from backout.adapters import notify
-from backout.model import Message, Verdict
+from backout.model import Delivery, Message, Verdict
 from support.watch import SettableClock, Simulation, check, target
 
 START = datetime(2024, 1, 30, 20, 0, tzinfo=UTC).timestamp()
@@ -35,11 +35,11 @@ def verdict(now: float) -> Verdict:
 def watch(directory: Path, url: str, count: Callable[[object], None]) -> None:
     (now,) = struct.unpack("d", clock_of_all[:8])
 
-    def receive(_: str, message: Message) -> str:
+    def receive(_: str, message: Message) -> Delivery:
         count("before sending")
-        failure = notify.post(url, message.kind, message.key, message.title, message.body)
+        delivery = notify.post(url, message.kind, message.key, message.title, message.body)
         count("after sending")
-        return failure
+        return delivery
 
     watched = target(check("alive", every="1m", alert={"after": 1, "recover": 1}))
     clock = SettableClock(datetime.fromtimestamp(now, UTC))

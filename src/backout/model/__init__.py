@@ -663,6 +663,19 @@ class Incident:
 
 
 @dataclass(frozen=True, slots=True)
+class Delivery:
+    """What a receiver made of a message; delivered when there is no failure."""
+
+    failure: str = ""
+    unfit: bool = False
+    """The receiver will never take this message."""
+    closed: bool = False
+    """The destination will take nothing until a person mends it."""
+    wait: float = 0.0
+    """How many seconds the receiver asks for before the next attempt."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reverted:
     """A deploy that is, or was, taken back by itself."""
 

@@ -78,4 +78,5 @@ class Listen:
             targets=[each.name for each in known],
             runs=list(runs),
             written=now,
+            certificates=dict(self._watcher.certificates) if self._watcher else {},
         )

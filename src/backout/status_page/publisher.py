@@ -115,7 +115,7 @@ class Publisher:
         fresh = self.histories.refresh(now)
         watched = [self._watched(watched, now) for watched in list(self.watcher.targets.values())]
         unwell = self.watcher.unwell(now)
-        if not unwell.get(""):
+        if not self.watcher.stuck:
             words = [f"{name}: {each}" for name in unwell for each in unwell[name]]
             view = views.status_view(watched, now=now, stale_after=STALE_AFTER, unwell=words)
             self._write_runs(watched, now)

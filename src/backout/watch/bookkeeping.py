@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from backout.checks import drift
@@ -26,6 +27,7 @@ class Turn:
     streaks: dict[CheckKey, Streak] = field(default_factory=dict)
     memory: dict[CheckKey, Mapping[str, Any]] = field(default_factory=dict)
     latest: dict[CheckKey, Finding] = field(default_factory=dict)
+    certificates: dict[CheckKey, float] = field(default_factory=dict)
     said: list[tuple[str, bool]] = field(default_factory=list)
     doubtful: list[tuple[CheckKey, Policy, Rhythm]] = field(default_factory=list)
     posted: bool = False
@@ -48,6 +50,8 @@ class Turn:
             streak, transition = alerts.weigh(streak, finding.verdict, at, policy)
         self.streaks[spot] = streak
         self.latest[spot] = replace(finding, facts={}, saved={})
+        if (ends := _first_to_end(finding.facts.get("tls"))) is not None:
+            self.certificates[spot] = ends
         sample = Sample(
             spot, at, finding.verdict, finding.elapsed_ms, finding.queued_ms, _reason(finding)
         )
@@ -105,9 +109,7 @@ class Turn:
             if incident is not None:
                 change.resolve(incident.id, at)
                 if incident.told is not None:
-                    self.posted |= bool(
-                        self.watcher.messages.tell(change, watched, incident, "resolve", at)
-                    )
+                    self._tell(change, incident, "resolve", at)
             self.said.append((f"{spot} is healthy again", False))
             return
         seen = alerts.evidence(finding, check, streak.bad)
@@ -120,22 +122,23 @@ class Turn:
         self.said.append((f"{alerts.title(incident, transition.kind)}: {finding.reason}", True))
         if not change.silenced(spot, at):
             flaps = alerts.flapping(streak, policy)
-            self.posted |= bool(
-                self.watcher.messages.tell(change, watched, incident, transition.kind, at, flaps)
-            )
+            self._tell(change, incident, transition.kind, at, flaps)
 
     def _tell(
-        self,
-        change: HealthChange,
-        watched: WatchedTarget,
-        incident: Incident,
-        kind: str,
-        at: float,
-        more: str = "",
+        self, change: HealthChange, incident: Incident, kind: str, at: float, more: str = ""
     ) -> None:
-        told = self.watcher.messages.tell(change, watched, incident, kind, at, more)
+        told = self.watcher.messages.tell(change, incident, kind, at, more)
         self.posted = self.posted or bool(told)
 
 
 def _reason(finding: Finding) -> str:
     return "" if finding.verdict is Verdict.PASS else finding.reason
+
+
+def _first_to_end(tls: Any) -> float | None:
+    """When the first certificate of a chain ends, if one was seen."""
+    if not isinstance(tls, Mapping):
+        return None
+    several = (tls, *tls.get("chain", ()))
+    ends = [str(each["not_after"]) for each in several if each.get("not_after")]
+    return min((datetime.fromisoformat(each).timestamp() for each in ends), default=None)

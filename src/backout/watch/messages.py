@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from backout.model import CheckKey, Incident, Message
 from backout.ports import HealthChange
 from backout.watch import alerts
-from backout.watch.alerts import Policy, Streak
+from backout.watch.alerts import Policy
 from backout.watch.bake import Deployed
 from backout.watch.watched import WatchedTarget
 from backout.watch.words import utc
@@ -51,40 +51,67 @@ class Messages:
 
     def _mind(self, change: HealthChange, incident: Incident, now: float) -> bool:
         """What an open incident asks for now."""
+        if self._is_gone(incident):
+            change.resolve(incident.id, now)
+            change.streak(incident.spot, {})
+            self._watcher.streaks.pop(incident.spot, None)
+            return bool(self.tell(change, incident, "gone", now))
         watched = self._watcher.targets.get(incident.spot.target)
         if watched is None:
             return False
         check = watched.target.checks.get(incident.spot.check)
-        if check is None and incident.kind != "notice":
-            change.resolve(incident.id, now)
-            change.streak(incident.spot, {})
-            self._watcher.streaks[incident.spot] = Streak()
-            return bool(self.tell(change, watched, incident, "gone", now))
+        told = change.told_at(incident.id)
         word = alerts.due_word(
             incident,
             Policy.of_check(check) if check else Policy(),
             now,
-            silenced=change.silenced(incident.spot, now),
-            waiting=change.in_hand(incident.id),
+            silenced=(silenced := change.silenced(incident.spot, now)),
+            waiting=any(change.in_hand(incident.id, each) for each in told),
         )
-        return bool(word and self.tell(change, watched, incident, word, now))
+        if not silenced and self._recipients(incident) - told:
+            word = "open"  # somebody has not heard of it yet
+        return bool(word and self.tell(change, incident, word, now))
+
+    def _is_gone(self, incident: Incident) -> bool:
+        """Nobody looks at it any more, and nobody will."""
+        spot = incident.spot
+        watched = self._watcher.targets.get(spot.target)
+        if watched is None:
+            return self._watcher.absent(spot.target)
+        return incident.kind != "notice" and not watched.has(spot)
+
+    def _recipients(self, incident: Incident) -> frozenset[str]:
+        """Where it is told; of a target that is not watched, wherever anything is told."""
+        watched = self._watcher.targets.get(incident.spot.target)
+        if watched is not None:
+            return frozenset(watched.destinations)
+        several = self._watcher.targets.values()
+        return frozenset(each for watched in several for each in watched.destinations)
 
     def tell(
-        self,
-        change: HealthChange,
-        watched: WatchedTarget,
-        incident: Incident,
-        kind: str,
-        now: float,
-        more: str = "",
+        self, change: HealthChange, incident: Incident, kind: str, now: float, more: str = ""
     ) -> int:
-        """Write to every destination of the target; how many messages that were."""
-        if kind in ("open", "remind", "worse"):
+        """Write to every destination that has to know; how many messages that were. One that has
+        not heard of it hears that it is new, and only one that has heard of it that it is over."""
+        told = change.told_at(incident.id)
+        over = kind in ("resolve", "gone")
+        if not over:
             change.told(incident.id, now)
-        deployed = watched.news.deployed
+        recipients = told if over else self._recipients(incident)
+        if kind == "open":
+            recipients = recipients - told
+        for destination in sorted(recipients):
+            word = kind if destination in told else "open"
+            message = self._message(incident, word, now, more)
+            change.post(replace(message, destination=destination))
+        return len(recipients)
+
+    def _message(self, incident: Incident, kind: str, now: float, more: str) -> Message:
+        watched = self._watcher.targets.get(incident.spot.target)
+        deployed = watched.news.deployed if watched else None
         key = f"{self.store.name}-{incident.id}-{kind}"
-        message = Message(
-            target=watched.name,
+        return Message(
+            target=incident.spot.target,
             destination="",
             kind="resolve" if kind == "gone" else kind,
             key=f"{key}-{now:.0f}" if kind == "remind" else key,
@@ -93,9 +120,6 @@ class Messages:
             created=now,
             incident=incident.id,
         )
-        for destination in watched.destinations:
-            change.post(replace(message, destination=destination))
-        return len(watched.destinations)
 
     def note(self, watched: WatchedTarget, key: str, title: str, body: str) -> None:
         """A message that is no alert."""
@@ -121,7 +145,7 @@ class Messages:
 
     def notice(self, name: str, what: str, *, about: str, next: str = "") -> None:
         """Something beside the checks is wrong (`what`), or is well again (empty)."""
-        watched, now = self._watcher.targets[name], self.clock.now().timestamp()
+        now = self.clock.now().timestamp()
         spot = CheckKey(name, f":{about}")
 
         def write() -> None:
@@ -131,10 +155,10 @@ class Messages:
                     seen = {"what": what, "next": next}
                     made = Incident(spot, "notice", now, now, seen)
                     made = replace(made, id=change.open(made))
-                    self.tell(change, watched, made, "open", now)
+                    self.tell(change, made, "open", now)
                 elif incident is not None and not what:
                     change.resolve(incident.id, now)
-                    self.tell(change, watched, incident, "resolve", now)
+                    self.tell(change, incident, "resolve", now)
 
         if self._watcher.attempt(write):
             self.wake()

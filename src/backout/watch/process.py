@@ -22,25 +22,26 @@ from backout.adapters.own_directory import prepare
 from backout.adapters.storage.health_store import HealthStore
 from backout.checks import judging
 from backout.checks.examiner import WORKERS
-from backout.errors import BackoutError, Held, Refused
-from backout.model import Event, Finding, Message, Target, Verdict
+from backout.errors import BackoutError, Held, Mistakes, Refused
+from backout.model import Event, Finding, Verdict
 from backout.ports import Screen
 from backout.project.project import Workplace
 from backout.reports.answer import Answer
 from backout.reports.data import check_rows, stamp
 from backout.watch import rollups
+from backout.watch.inventories import Inventories
 from backout.watch.outbox import Sender
 from backout.watch.reverting import Reverting, TakeBack
-from backout.watch.targets import Targets
+from backout.watch.targets import Loaded, Targets
 from backout.watch.watched import WatchedTarget
 from backout.watch.watcher import Watcher
 
 Words = Mapping[str, Any]
 
-FILES_EVERY = 2.0
-"""How often it is looked whether an inventory was changed."""
 GRACE = 20.0
 """How long looks and messages under way are waited for at the end."""
+SHORTLY = 3.5
+"""`--once` waits so long for a destination that takes one message after the other."""
 CODES = {Verdict.PASS: 0, Verdict.FAIL: 6, Verdict.ERROR: 9, Verdict.INCONCLUSIVE: 9}
 
 
@@ -58,30 +59,30 @@ class Process:
         self.screen = screen
         self.clock = SystemClock()
         self.stopping = threading.Event()
-        self.reloading = threading.Event()
         self._names = names
         self._take_back = take_back
         self._resources = ExitStack()
         self._mail = threading.Event()
-        self._loading = False
-        self._looked = 0.0
 
     def __enter__(self) -> Process:
-        """Read everything and open everything. Raises Mistakes, Refused, and Held while another
-        one watches here."""
+        """Read everything and open everything. Raises Mistakes when no inventory can be watched,
+        Refused, and Held while another one watches here."""
         with ExitStack() as stack:
             stack.enter_context(_alone(self.workplace.state))
             self.pool = stack.enter_context(ThreadPoolExecutor(WORKERS, "look"))
             self.loader = Targets(self.workplace, self._names, self.pool)
-            self.fingerprint = self.loader.fingerprint()
-            targets = self.loader.load()
-            if not targets:
-                raise Refused("no inventory has checks to watch", next="invoke lint")
+            fingerprint, loaded = self.loader.fingerprint(), self.loader.load()
+            if not loaded.targets:
+                raise _nothing(loaded)
             self.store = stack.enter_context(open_store(self.workplace, self.loader.redact))
             self.watcher = self._watcher()
-            for target in targets.values():
-                self.watcher.watch(self.loader.watched(target, self.store))
-            stack.callback(self._close_wards)
+            self.sender = self._sender()
+            self.watcher.also = self._troubles
+            self.inventories = Inventories(
+                self.loader, self.store, self.watcher, submit=self.pool.submit, say=self.say
+            )
+            self.inventories.begin(loaded, fingerprint)
+            stack.callback(self._close_targets)
             self._resources = stack.pop_all()
         return self
 
@@ -100,7 +101,7 @@ class Process:
             wake=self._mail.set,
         )
 
-    def _close_wards(self) -> None:
+    def _close_targets(self) -> None:
         for watched in self.watcher.targets.values():
             watched.close()
 
@@ -113,13 +114,12 @@ class Process:
 
     def run(self) -> None:
         """Until a signal ends it."""
-        sender = threading.Thread(target=self._send_on, name="sender")
         with self._signals(), self._accompanied():
-            sender.start()
+            sender = self.watcher.workers.start("sender of messages", self._send_on)
             self.say(self._greeting())
             try:
                 while not self.stopping.is_set():
-                    self._mind_files()
+                    self.inventories.mind()
                     self.watcher.wait(self.watcher.turn())
             finally:
                 self.stopping.set()
@@ -152,8 +152,17 @@ class Process:
                 watcher.wait(0.2)
                 watcher.write()
         watcher.baking.join()
-        self._sender().turn()
+        self._send_once()
         return self._answer()
+
+    def _send_once(self) -> None:
+        """Everything that waits, as far as it is taken at once."""
+        deadline = self.clock.monotonic() + GRACE
+        while self.store.waiting() and self.clock.monotonic() < deadline:
+            pause = self.sender.turn()
+            if pause is None or pause > SHORTLY:
+                break
+            self.clock.sleep(pause)
 
     def _answer(self) -> Answer:
         targets = []
@@ -186,7 +195,7 @@ class Process:
             self.watcher.call(lambda: None)
 
         def reload(*_: object) -> None:
-            self.reloading.set()
+            self.inventories.reload()
             self.watcher.call(lambda: None)
 
         handlers = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: reload}
@@ -202,18 +211,17 @@ class Process:
     def _sender(self) -> Sender:
         return Sender(
             self.store,
-            self._post,
+            self.loader.addresses.post,
             self.clock,
-            known=lambda: self.loader.destinations,
+            self.loader.addresses,
             said=partial(self.say, warning=True),
         )
 
     def _send_on(self) -> None:
-        sender = self._sender()
         while True:
             self._mail.clear()
             try:
-                pause = sender.turn()
+                pause = self.sender.turn()
             except Refused as error:
                 self.say(f"messages cannot be sent now: {error.what}", warning=True)
                 pause = 10.0
@@ -221,13 +229,10 @@ class Process:
                 return
             self._mail.wait(60.0 if pause is None else max(0.05, pause))
 
-    def _post(self, destination: str, message: Message) -> str:
-        known = self.loader.destinations[destination]
-        try:
-            url = known.vault.reveal(known.url)
-        except BackoutError as error:
-            return error.what
-        return notify.post(url, message.kind, message.key, message.title, message.body)
+    def _troubles(self) -> list[str]:
+        """What is wrong with telling people."""
+        failing = self.sender.failing().items()
+        return [f"{name} does not take its alerts: {why}" for name, why in failing]
 
     def _ping(self, watched: WatchedTarget, failed: str) -> None:
         try:
@@ -237,51 +242,13 @@ class Process:
         if words:
             self.say(f"{watched.name}: its dead-man's switch was not told: {words}", warning=True)
 
-    # --- inventories ---------------------------------------------------------------------
 
-    def _mind_files(self) -> None:
-        now = self.clock.monotonic()
-        if self._loading or not (self.reloading.is_set() or now - self._looked >= FILES_EVERY):
-            return
-        self._looked = now
-        fingerprint = self.loader.fingerprint()
-        if fingerprint == self.fingerprint and not self.reloading.is_set():
-            return
-        self.reloading.clear()
-        self.fingerprint, self._loading = fingerprint, True
-        self.pool.submit(self._load)
-
-    def _load(self) -> None:
-        """Parse beside the watcher; swap within it."""
-        try:
-            targets = self.loader.load()
-        except BackoutError as error:
-            words = error.what
-            self.watcher.call(lambda: self._broken(words))
-        else:
-            self.watcher.call(lambda: self._swap(targets))
-
-    def _broken(self, words: str) -> None:
-        self._loading = False
-        self.say(f"an inventory is broken, the old ones stay in force: {words}", warning=True)
-        what = f"an inventory is broken, the old one stays in force\n{words}"
-        for name in list(self.watcher.targets):
-            self.watcher.messages.notice(name, what, about="inventory", next="invoke lint")
-
-    def _swap(self, targets: Mapping[str, Target]) -> None:
-        self._loading = False
-        for name in self.watcher.targets.keys() - targets.keys():
-            self.say(f"{name} is no longer watched")
-            self.loader.forget(self.watcher.targets[name])
-            self.watcher.forget(name)
-        for name, target in targets.items():
-            old = self.watcher.targets.get(name)
-            if old is None or old.target != target:
-                if old is not None:
-                    self.loader.forget(old)
-                self.watcher.watch(self.loader.watched(target, self.store))
-                self.say(f"{name}: its inventory was read {'again' if old else 'and is watched'}")
-            self.watcher.messages.notice(name, "", about="inventory")
+def _nothing(loaded: Loaded) -> BackoutError:
+    """Why there is nothing to watch."""
+    broken = tuple(each for error in loaded.broken.values() for each in error.mistakes)
+    if broken:
+        return Mistakes(mistakes=broken, state="nothing is watched")
+    return Refused("no inventory has checks to watch", next="invoke lint")
 
 
 def _verdicts(targets: Sequence[Words]) -> tuple[Finding, ...]:

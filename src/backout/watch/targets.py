@@ -3,8 +3,7 @@ journal."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,11 +16,12 @@ from backout.adapters.vault import Vault
 from backout.checks.examiner import Examiner
 from backout.config import loading
 from backout.config.files import files
-from backout.errors import BackoutError, Mistake, Mistakes
+from backout.errors import BackoutError, Mistakes
 from backout.language import scope, templates
 from backout.model import CheckKey, Finding, Release, Target, Verdict
 from backout.project.project import Crew, Workplace
 from backout.runs.worker import Baseline
+from backout.watch.addresses import Addresses
 from backout.watch.bake import Deployed
 from backout.watch.watched import TargetState, WatchedTarget
 
@@ -30,13 +30,15 @@ LEASES_EVERY = 15.0
 
 
 @dataclass(frozen=True, slots=True)
-class Destination:
-    """Where alerts of a target go."""
+class Loaded:
+    """What the files say now."""
 
-    id: str
-    url: str
-    """With references to secrets; revealed when it is used."""
-    vault: Vault
+    targets: Mapping[str, Target]
+    """Those that are to be watched and have checks."""
+    broken: Mapping[str, Mistakes]
+    """Those that cannot be read, and why."""
+    there: frozenset[str]
+    """All that have checks, or may have, whether they are to be watched or not."""
 
 
 @dataclass(slots=True)
@@ -47,7 +49,7 @@ class Targets:
     names: Sequence[str]
     """The targets to watch, by name or path; all when empty."""
     pool: Executor
-    destinations: dict[str, Destination] = field(default_factory=dict)
+    addresses: Addresses = field(default_factory=Addresses)
     _vaults: dict[str, Vault] = field(default_factory=dict)
     _news: dict[str, tuple[object, TargetState]] = field(default_factory=dict)
     _leases: dict[str, str] = field(default_factory=dict)
@@ -56,24 +58,23 @@ class Targets:
 
     # --- files ---------------------------------------------------------------------------
 
-    def load(self) -> dict[str, Target]:
-        """Every target that is to be watched and has checks. Raises Mistakes, all at once."""
-        targets: list[Target] = []
-        mistakes: list[Mistake] = []
-        for name in self.names or self._all():
+    def load(self) -> Loaded:
+        """Every inventory, each for itself. Raises Mistakes for a target that was named and is
+        not there."""
+        everything = loading.targets(self.workplace.root / "inventories")
+        wanted = [self.workplace.target_name(name) for name in self.names] or everything
+        targets: dict[str, Target] = {}
+        broken: dict[str, Mistakes] = {}
+        for name in wanted:
             try:
-                targets.append(self.workplace.target(name))
+                targets[name] = self.workplace.target(name)
             except Mistakes as error:
                 if not error.mistakes:
                     raise
-                mistakes += error.mistakes
-        if mistakes:
-            raise Mistakes(mistakes=mistakes)
-        return {target.name: target for target in targets if target.checks}
-
-    def _all(self) -> list[str]:
-        """Every inventory that is whole: what others only extend is not watched by itself."""
-        return loading.targets(self.workplace.root / "inventories")
+                broken[name] = error
+        bare = {name for name, target in targets.items() if not target.checks}
+        watched = {target.name: target for target in targets.values() if target.checks}
+        return Loaded(watched, broken, frozenset({*everything, *wanted} - bare))
 
     def fingerprint(self) -> object:
         """Differs when an inventory was changed, added or removed."""
@@ -100,25 +101,10 @@ class Targets:
                 CheckKey(target.name, check, host or "") for check, host in examiner.roots()
             ),
             look=_looker(examiner),
-            destinations=self._addressed(target, crew.vault),
+            destinations=self.addresses.learn(target, crew.vault),
             memory=lambda key: examiner.memory.get(key, {}),
             close=crew.close,
         )
-
-    def _addressed(self, target: Target, vault: Vault) -> tuple[str, ...]:
-        """Known by a hash of what the inventory says, so that no address is written down."""
-        found = []
-        for text in target.notify:
-            id = hashlib.sha256(f"{target.name}\0{text}".encode()).hexdigest()[:12]
-            url = templates.render(text, scope.on(target, None), where=target.file)
-            self.destinations[id] = Destination(id, url, vault)
-            found.append(id)
-        return tuple(found)
-
-    def forget(self, watched: WatchedTarget) -> None:
-        """Nothing more goes to where its alerts went."""
-        for id in watched.destinations:
-            self.destinations.pop(id, None)
 
     def switch(self, watched: WatchedTarget) -> str:
         """The URL of the target's dead-man's switch. Raises BackoutError."""

@@ -53,6 +53,16 @@ class WatchedTarget:
     def name(self) -> str:
         return self.target.name
 
+    def has(self, spot: CheckKey) -> bool:
+        """Whether this is still one of its checks, on one of its hosts."""
+        check = self.target.checks.get(spot.check)
+        if check is None or spot.target != self.name:
+            return False
+        if not spot.host:
+            return check.on is None
+        on = self.target.select(check.on or "all")
+        return any(host.name == spot.host for host in on)
+
     def rhythms(self) -> dict[CheckKey, Rhythm]:
         """When each spot is due; more often while baking."""
         checks, zone = self.target.checks, self.target.timezone

@@ -17,14 +17,15 @@ from typing import Any, Protocol
 from backout.errors import Unwritten
 from backout.model import CheckKey, Finding, Target, duration
 from backout.ports import Clock, HealthStore
-from backout.watch import alerts, schedule
+from backout.watch import alerts, schedule, wellbeing
 from backout.watch.alerts import Streak
 from backout.watch.baking import Baking, Reverts
 from backout.watch.bookkeeping import Turn
 from backout.watch.messages import REMIND_EVERY, Messages
 from backout.watch.schedule import Tick, Timetable
 from backout.watch.watched import Looked, TargetState, WatchedTarget
-from backout.watch.words import count, utc
+from backout.watch.words import count
+from backout.watch.workers import Workers
 
 JUMP = 5.0
 """When the clock goes this much faster or slower than time passes, it was set."""
@@ -78,6 +79,13 @@ class Watcher:
         self.trouble = ""
         """Why nothing can be written at the moment; empty when all is well."""
         self.companions: list[Companion] = []
+        self.workers = Workers()
+        self.broken: Mapping[str, str] = {}
+        """The inventories that cannot be read, and why."""
+        self.absent: Callable[[str], bool] = lambda name: name not in self.targets
+        """Whether there is no such target any more; from the watcher's own thread."""
+        self.also: Callable[[], list[str]] = list
+        """What else is wrong with the watching; from any thread."""
         self._submit = submit
         self._news = news
         self._said = said
@@ -86,6 +94,8 @@ class Watcher:
         self._unwritten: list[Looked] = []
         self._memory: dict[CheckKey, Mapping[str, Any]] = {}
         self._latest: dict[CheckKey, Finding] = {}
+        self.certificates: dict[CheckKey, float] = {}
+        """When the first certificate of the chain that was seen ends."""
         self._overlapping: set[CheckKey] = set()
         self._turns: dict[str, float] = {}
         now, elapsed = clock.now().timestamp(), clock.monotonic()
@@ -119,6 +129,7 @@ class Watcher:
     def forget(self, name: str) -> None:
         """Watch a target no longer."""
         self._retire(self.targets.pop(name))
+        self._turns.pop("remind", None)  # what was open there is closed at once
         self._plan()
 
     def remembered(self, spot: CheckKey) -> Mapping[str, Any]:
@@ -167,6 +178,8 @@ class Watcher:
             self.attempt(self.messages.remind)
         if self._hour != int(now // 3600):
             self.attempt(self._keep_small)
+        for words in self.workers.mind():
+            self.say(words, warning=True)
         if self._is_time("ping", PING_EVERY):
             self._tell_switches(now)
         return self._pause()
@@ -307,6 +320,7 @@ class Watcher:
         self.streaks.update(turn.streaks)
         self._memory.update(turn.memory)
         self._latest.update(turn.latest)
+        self.certificates.update(turn.certificates)
         for text, warning in turn.said:
             self.say(text, warning=warning)
         if turn.posted:
@@ -358,39 +372,25 @@ class Watcher:
             words = "; ".join([*unwell.get("", ()), *unwell.get(watched.name, ())])
             self._submit(partial(self._ping, watched, words))
 
+    @property
+    def stuck(self) -> str:
+        """Why nothing goes on at all; empty while it does. From any thread."""
+        if self.trouble:
+            return f"nothing can be written: {self.trouble}"
+        since = self.clock.monotonic() - self._turned
+        return f"the watcher has not turned for {duration(since)}" if since > STUCK else ""
+
+    def last_look(self, spot: CheckKey) -> float:
+        """When it was looked at last, or the watcher began."""
+        return max(self.done.get(spot, 0.0), self._began)
+
     def unwell(self, now: float) -> dict[str, list[str]]:
         """What is wrong with the watching itself, by target; what concerns all under ''."""
-        found: dict[str, list[str]] = {}
-        if self.trouble:
-            found.setdefault("", []).append(f"nothing can be written: {self.trouble}")
-        since = self.clock.monotonic() - self._turned
-        if since > STUCK:
-            found.setdefault("", []).append(f"the watcher has not turned for {duration(since)}")
-        for spot, entry in list(self.timetable.entries.items()):
-            watched = self.targets.get(spot.target)
-            if watched is None or watched.news.held:
-                continue
-            last = max(self.done.get(spot, 0.0), self._began)
-            allowance = schedule.LATE + watched.target.checks[spot.check].timeout
-            if schedule.overdue(entry.rhythm, last, now, allowance):
-                found.setdefault(spot.target, []).append(f"{spot.key} is overdue since {utc(last)}")
-        return found
+        return wellbeing.unwell(self, now)
 
     def health(self) -> dict[str, Any]:
         """The watcher's own health, for `/health`; from any thread."""
-        unwell = self.unwell(self.clock.now().timestamp())
-        reasons = [
-            f"{name}: {words}" if name else words
-            for name, several in unwell.items()
-            for words in several
-        ]
-        return {
-            "status": "overdue" if reasons else "ok",
-            "reasons": reasons,
-            "targets": sorted(self.targets),
-            "checks": len(self.timetable.entries),
-            "held": {w.name: w.news.held for w in self.targets.values() if w.news.held},
-        }
+        return wellbeing.health(self)
 
     def say(self, text: str, *, warning: bool = False) -> None:
         """A line on the screen."""

@@ -17,7 +17,7 @@ RAW = 2 * DAY
 HOURS = 35 * DAY
 DAYS = 800 * DAY
 LETTERS = 30 * DAY
-"""How long delivered messages are kept."""
+"""How long delivered messages are kept; those about an open incident for as long as it is."""
 REASON = 300
 """No more of a look's reason is kept than this."""
 VERDICTS = (Verdict.PASS, Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE)
@@ -167,7 +167,8 @@ class Change:
         the same message."""
         done = self._db.execute(
             "INSERT INTO letter (target, destination, kind, key, title, body, created, incident)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (destination, key) DO NOTHING",
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (destination, key) DO UPDATE"
+            " SET ended = NULL, outcome = '', attempts = 0 WHERE outcome LIKE 'given up%'",
             (
                 message.target,
                 message.destination,
@@ -181,12 +182,35 @@ class Change:
         )
         return int(done.lastrowid or 0)
 
-    def in_hand(self, incident: int) -> bool:
-        """Whether a message about it is still on its way."""
+    def in_hand(self, incident: int, destination: str) -> bool:
+        """Whether a message about it is still on its way there."""
         found = self._db.execute(
-            "SELECT 1 FROM letter WHERE incident = ? AND ended IS NULL", (incident,)
+            "SELECT 1 FROM letter WHERE incident = ? AND destination = ? AND ended IS NULL",
+            (incident, destination),
         )
         return found.fetchone() is not None
+
+    def told_at(self, incident: int) -> frozenset[str]:
+        """The destinations that were told of it, or will be by what waits for them."""
+        found = self._db.execute(
+            "SELECT DISTINCT destination FROM letter WHERE incident = ?"
+            " AND kind IN ('open', 'worse', 'remind') AND outcome NOT LIKE 'given up%'",
+            (incident,),
+        )
+        return frozenset(row[0] for row in found)
+
+    def move(self, message: int, destinations: Sequence[str]) -> None:
+        """To other destinations, as if it had been written to them. A digest falls apart again."""
+        self._db.execute("UPDATE letter SET digest = NULL WHERE digest = ?", (message,))
+        for each in destinations:
+            self._db.execute(
+                "INSERT INTO letter"
+                " (target, destination, kind, key, title, body, created, incident)"
+                " SELECT target, ?, kind, key, title, body, created, incident FROM letter"
+                " WHERE id = ? AND kind != 'digest' ON CONFLICT (destination, key) DO NOTHING",
+                (each, message),
+            )
+        self._db.execute("DELETE FROM letter WHERE id = ?", (message,))
 
     def bundle(self, messages: Sequence[Message], digest: Message) -> int:
         """From now on these messages are one, which is delivered instead of them."""
@@ -278,7 +302,11 @@ class Change:
         self._db.execute("DELETE FROM look WHERE seq < ? AND seq <= ?", (oldest, rolled(self._db)))
         self._db.execute("DELETE FROM hour WHERE at < ?", (now - HOURS,))
         self._db.execute("DELETE FROM day WHERE at < ?", (now - DAYS,))
-        self._db.execute("DELETE FROM letter WHERE ended < ?", (now - LETTERS,))
+        self._db.execute(
+            "DELETE FROM letter WHERE ended < ? AND incident NOT IN"
+            " (SELECT id FROM incident WHERE resolved IS NULL)",
+            (now - LETTERS,),
+        )
         self._db.execute("DELETE FROM incident WHERE resolved < ?", (now - DAYS,))
         self._db.execute("DELETE FROM silence WHERE until < ?", (now - LETTERS,))
 

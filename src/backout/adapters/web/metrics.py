@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from backout import __version__
 from backout.model import CheckKey, Incident, Sample, Verdict
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ class Reading:
     runs: Sequence[tuple[str, str, str, int]] = ()
     """target, verb, outcome, how many."""
     written: float = 0.0
+    certificates: Mapping[CheckKey, float] = field(default_factory=dict)
+    """When the first certificate ends that the check saw."""
 
 
 class Metrics:
@@ -36,14 +38,13 @@ class Metrics:
         self,
         redact: Callable[[str], str],
         health: Callable[[], Mapping[str, Any]],
-        now: Callable[[], float] = time.time,
     ) -> None:
-        from prometheus_client import CollectorRegistry, Histogram
+        from prometheus_client import CollectorRegistry, Histogram, disable_created_metrics
         from prometheus_client import Counter as Count
 
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._redact = redact
         self._health = health
-        self._now = now
         self.reading = Reading()
         self._registry: CollectorRegistry = CollectorRegistry()
         labels = ("target", "check", "host")
@@ -99,16 +100,46 @@ class Metrics:
             (((name,), open_[name]) for name in reading.targets),
         )
         yield self._runs(reading)
-        well = self._health().get("status") == "ok"
+        yield from self._watching(self._health())
         yield self._gauge(
-            "backout_watcher_well", "1 while all is watched as it should be", (), [((), well)]
-        )
-        yield self._gauge(
-            "backout_status_page_age_seconds",
-            "How old the status page is",
+            "backout_status_page_written_timestamp_seconds",
+            "When the status page was written",
             (),
-            [((), max(0.0, self._now() - reading.written))] if reading.written else [],
+            [((), reading.written)] if reading.written else [],
         )
+        yield self._gauge(
+            "backout_build_info", "Which Backout this is", ("version",), [((__version__,), 1.0)]
+        )
+
+    def _watching(self, health: Mapping[str, Any]) -> Iterator[Any]:
+        """The watcher's own health."""
+        yield self._gauge(
+            "backout_watcher_well",
+            "1 while all is watched as it should be",
+            (),
+            [((), health.get("status") == "ok")],
+        )
+        broken, workers = health.get("broken", ()), health.get("workers", {})
+        yield self._gauge(
+            "backout_inventory_broken",
+            "1 while the inventory of a target cannot be read",
+            ("target",),
+            [((name,), name in broken) for name in sorted({*health.get("targets", ()), *broken})],
+        )
+        yield self._gauge(
+            "backout_worker_up",
+            "1 while a thread of the watcher is alive",
+            ("worker",),
+            [((name,), each["alive"]) for name, each in workers.items()],
+        )
+        from prometheus_client.core import CounterMetricFamily
+
+        deaths = CounterMetricFamily(
+            "backout_worker_deaths", "How often a thread died", labels=("worker",)
+        )
+        for name, each in workers.items():
+            deaths.add_metric([name], each["deaths"])
+        yield deaths
 
     def _checks(self, reading: Reading) -> Any:
         counted = Counter(
@@ -123,7 +154,7 @@ class Metrics:
 
     def _each(self, reading: Reading) -> Iterator[Any]:
         seen = [(s, sample) for s, sample in reading.last.items() if sample]
-        labels, now = ("target", "check", "host"), self._now()
+        labels = ("target", "check", "host")
         yield self._gauge(
             "backout_check_passes",
             "1 while the last look passed",
@@ -131,10 +162,16 @@ class Metrics:
             (((s.target, s.check, s.host), each.verdict is Verdict.PASS) for s, each in seen),
         )
         yield self._gauge(
-            "backout_check_last_run_age_seconds",
-            "How long ago the last look was",
+            "backout_check_last_run_timestamp_seconds",
+            "When the last look was",
             labels,
-            (((s.target, s.check, s.host), max(0.0, now - each.at)) for s, each in seen),
+            (((s.target, s.check, s.host), each.at) for s, each in seen),
+        )
+        yield self._gauge(
+            "backout_certificate_not_after_timestamp_seconds",
+            "When the first certificate of the chain ends that a check saw",
+            labels,
+            (((s.target, s.check, s.host), at) for s, at in reading.certificates.items()),
         )
 
     def _runs(self, reading: Reading) -> Any:

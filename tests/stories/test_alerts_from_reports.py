@@ -1,0 +1,381 @@
+"""Alerts arrive, at whoever can take them, whatever happens to the receiver, the files or a
+thread. Each of these was once reported, of this watcher or of another."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import pytest
+
+from backout.adapters import notify
+from backout.model import Delivery, Message, Verdict
+from backout.watch.workers import Workers
+from support.loopback import Answer, Asked, Web
+from support.ports import free_port
+from support.process import Process
+from support.project import BACKOUT, Project
+from support.receivers import Strict, discord, titles
+from support.wait import eventually
+from support.watch import Places, Simulation, check, target
+
+
+def bad(_: float) -> Verdict:
+    return Verdict.FAIL
+
+
+Receive = Callable[[str, Message], str | Delivery]
+
+
+def posting(**urls: str) -> tuple[Places, Receive]:
+    """Destinations by name, each a real receiver."""
+
+    def receive(destination: str, message: Message) -> Delivery:
+        said = (message.kind, message.key, message.title, message.body)
+        return notify.post(urls[destination], *said)
+
+    return Places(tuple(urls)), receive
+
+
+# --- what a receiver refuses ---------------------------------------------------------------------
+
+
+def test_a_long_message_is_shortened_to_what_the_service_takes(tmp_path: Path) -> None:
+    watched = target(check("alive", every="1m", alert={"after": 1}))
+    with discord() as (url, service):
+        places, receive = posting(people=url)
+        reasons = {"alive": "line\n" * 3000}
+        with Simulation(
+            tmp_path, [watched], {"alive": bad}, places=places, receive=receive, reasons=reasons
+        ) as sim:
+            sim.run(120)
+            assert sim.store.waiting() == ()
+        (told,) = service.taken
+    assert "[prod] alive fails" in told
+    assert "next: invoke" in told, "the last line says what to type"
+    assert "(shortened)" in told
+
+
+def test_many_alerts_at_once_come_in_as_many_messages_as_fit(tmp_path: Path) -> None:
+    checks = [check(f"check-{n:02}", every="1m", alert={"after": 1}) for n in range(30)]
+    with discord() as (url, service):
+        places, receive = posting(people=url)
+        places.space = notify.room(url)
+        says = {each.name: bad for each in checks}
+        with Simulation(tmp_path, [target(*checks)], says, places=places, receive=receive) as sim:
+            sim.run(300)
+            assert sim.store.waiting() == ()
+    whole = "\n".join(service.taken)
+    assert all(f"[prod] {each.name} fails" in whole for each in checks)
+    assert len(service.taken) < 30
+
+
+def test_a_receiver_that_takes_less_than_it_should_gets_it_short(tmp_path: Path) -> None:
+    service = Strict(lambda text: len(text) <= 1200, status=413)
+    with Web(service) as web:
+        url = f"json://127.0.0.1:{web.port}"
+        places, receive = posting(people=url)
+        watched = target(check("alive", every="1m", alert={"after": 1}))
+        with Simulation(
+            tmp_path,
+            [watched],
+            {"alive": bad},
+            places=places,
+            receive=receive,
+            reasons={"alive": "x" * 5000},
+        ) as sim:
+            sim.run(120)
+            assert sim.store.waiting() == ()
+    assert service.titles == ["[prod] alive fails"]
+
+
+def test_what_is_refused_for_good_is_told_elsewhere_and_the_rest_goes_on(tmp_path: Path) -> None:
+    picky = Strict(lambda text: "poison" not in text, status=400)
+    kind = Strict(lambda _: True)
+    with Web(picky) as one, Web(kind) as other:
+        places, receive = posting(
+            first=f"json://127.0.0.1:{one.port}", second=f"json://127.0.0.1:{other.port}"
+        )
+        watched = target(
+            check("poison", every="1m", alert={"after": 1}),
+            check("alive", every="1m", alert={"after": 3}),
+        )
+        says = {"poison": bad, "alive": bad}
+        with Simulation(tmp_path, [watched], says, places=places, receive=receive) as sim:
+            sim.run(300)
+            assert sim.store.waiting() == ()
+            assert sim.sender.lost == 0
+    assert picky.titles == ["[prod] alive fails"]
+    assert kind.titles[:2] == [
+        "[prod] poison fails",
+        "could not be delivered to first: [prod] poison fails",
+    ]
+    assert "HTTP" in kind.taken[1] or "400" in kind.taken[1]
+
+
+def test_retry_after_is_honoured(tmp_path: Path) -> None:
+    asked_at: list[float] = []
+    busy = Strict(lambda _: False, status=429, headers={"Retry-After": "600"})
+    with Web(busy) as web:
+        places, receive = posting(people=f"json://127.0.0.1:{web.port}")
+
+        def timed(destination: str, message: Message) -> str | Delivery:
+            asked_at.append(sim.clock.stamp)
+            return receive(destination, message)
+
+        watched = target(check("alive", every="1m", alert={"after": 1}))
+        with Simulation(tmp_path, [watched], {"alive": bad}, places=places, receive=timed) as sim:
+            sim.run(500)
+            assert len(asked_at) == 1
+            busy.takes = lambda _: True
+            sim.run(700)
+    assert busy.titles == ["[prod] alive fails"]
+    assert 600 <= asked_at[1] - asked_at[0] < 620
+
+
+def test_a_date_in_retry_after_and_what_each_status_means() -> None:
+    statuses: list[tuple[int, str]] = []
+    with Web(lambda _: Answer("", statuses[-1][0], (("Retry-After", statuses[-1][1]),))) as web:
+        url = f"json://127.0.0.1:{web.port}"
+
+        def answered(status: int, after: str = "") -> Delivery:
+            statuses.append((status, after))
+            return notify.post(url, "open", "k", "t", "b")
+
+        assert answered(503, "Fri, 31 Dec 2199 23:59:59 GMT").wait > 1e6
+        assert answered(503, "soon").wait == 0
+        assert [answered(s).unfit for s in (400, 413, 422, 429, 500, 503)] == [True] * 3 + [
+            False
+        ] * 3
+        assert [answered(s).closed for s in (401, 404, 410, 400, 502)] == [True] * 3 + [False] * 2
+
+
+def test_a_destination_that_is_shut_is_told_of_elsewhere_and_tried_on(tmp_path: Path) -> None:
+    shut, kind = Strict(lambda _: False, status=404), Strict(lambda _: True)
+    with Web(shut) as one, Web(kind) as other:
+        places, receive = posting(
+            first=f"json://127.0.0.1:{one.port}", second=f"json://127.0.0.1:{other.port}"
+        )
+        watched = target(check("alive", every="1m", alert={"after": 1}))
+        with Simulation(tmp_path, [watched], {"alive": bad}, places=places, receive=receive) as sim:
+            sim.run(900)
+            assert "[prod] alerts to first are not delivered" in kind.titles
+            assert kind.titles.count("[prod] alerts to first are not delivered") == 1
+            shut.takes = lambda _: True
+            sim.run(600)
+            assert "[prod] alive fails" in shut.titles
+
+
+# --- who has been told ---------------------------------------------------------------------------
+
+
+def test_a_corrected_url_gets_what_waited_and_what_is_open(tmp_path: Path) -> None:
+    watched = target(
+        check("alive", every="1m", alert={"after": 1}),
+        check("other", every="1m", alert={"after": 1}),
+    )
+    well = [False]
+    says = {"alive": lambda _: Verdict.PASS if well[0] else Verdict.FAIL, "other": bad}
+    with Simulation(tmp_path, [watched], says) as sim:
+        got: list[tuple[str, str]] = []
+
+        def receive(destination: str, message: Message) -> str:
+            if destination == "wrong":
+                return "no route to host"
+            got.append((destination, message.title))
+            return ""
+
+        sim.receive = receive
+        sim.places.now = ("wrong",)
+        sim.watch(watched)
+        sim.run(200)
+        sim.places.now = ("right",)
+        sim.watch(watched)
+        sim.run(400)
+        assert sorted(got) == [("right", "[prod] alive fails"), ("right", "[prod] other fails")]
+        well[0] = True
+        sim.run(400)
+        sim.places.now = ("right", "new")
+        sim.watch(watched)
+        sim.run(400)
+    assert got[2:] == [("right", "[prod] alive is healthy again"), ("new", "[prod] other fails")]
+
+
+def test_what_is_taken_away_is_closed_where_it_was_told_and_once(tmp_path: Path) -> None:
+    checks = [check(name, every="1m", alert={"after": 1, "remind": "10m"}) for name in "abc"]
+    says = dict.fromkeys("abc", bad)
+    with Simulation(tmp_path, [target(*checks), target(checks[0], name="old")], says) as sim:
+        sim.run(300)
+        sim.watch(target(*checks[:2]))
+        sim.watcher.forget("old")
+        sim.run(7200)
+        sim.restart()
+        sim.targets = [target(*checks[:2])]
+        sim.run(600)
+        over = [m.title for m in sim.arrived if "no longer watched" in m.title + m.body]
+        told = "\n".join(m.title + m.body for m in sim.arrived if "no longer" in m.title + m.body)
+    assert told.count("[prod] c is no longer watched") == 1
+    assert told.count("[old] a is no longer watched") == 1
+    assert over
+
+
+# --- the process -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+def inventory(project: Project, web: Web, receiver: Web, name: str = "prod") -> Path:
+    rule = {
+        "http": f"{web.url}/{name}",
+        "expect": ["status == 200"],
+        "every": "1s",
+        "alert": {"after": 1, "recover": 1},
+    }
+    return project.inventory(
+        name, {"checks": {"alive": rule}, "notify": [f"json://127.0.0.1:{receiver.port}"]}
+    )
+
+
+@contextmanager
+def watching(project: Project, *words: str) -> Iterator[Process]:
+    log = project.directory / "watch.log"
+    argv = [*BACKOUT, "watch", *words]
+    with Process(argv, log=log, env=project.env, cwd=project.directory) as process:
+        eventually(lambda: "watching " in process.output(), within=30)
+        yield process
+
+
+def got(url: str) -> tuple[int, str]:
+    try:
+        with urlopen(url) as answer:  # noqa: S310 - our own server
+            return answer.status, answer.read().decode()
+    except HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_one_broken_inventory_stops_no_other_and_is_told_until_it_is_mended(
+    project: Project,
+) -> None:
+    port = free_port()
+    with Web() as web, Web() as receiver:
+        inventory(project, web, receiver)
+        broken = inventory(project, web, receiver, "eu")
+        good = broken.read_text()
+        broken.write_text(good + "hosts: [\n")
+        (project.directory / "inventories" / ".#prod.yaml").symlink_to("ann@laptop.4711:1")
+        for litter in ("#prod.yaml#", ".prod.yaml.swp", "4913", "prod.yaml~"):
+            (project.directory / "inventories" / litter).write_text("}{")
+        with watching(project, "--listen", f"127.0.0.1:{port}") as process:
+            url = f"http://127.0.0.1:{port}"
+            eventually(lambda: "[eu] an inventory is broken, it is not watched" in titles(receiver))
+            eventually(lambda: any(asked.path == "/prod" for asked in web.asked), within=20)
+            eventually(lambda: got(f"{url}/health")[0] == 503, within=20)
+            assert "eu: its inventory is broken, it is not watched" in got(f"{url}/health")[1]
+            assert 'backout_inventory_broken{target="eu"} 1.0' in got(f"{url}/metrics")[1]
+            broken.write_text(good)
+            eventually(lambda: any(asked.path == "/eu" for asked in web.asked), within=20)
+            eventually(lambda: got(f"{url}/health")[0] == 200, within=20)
+            over = "[eu] an inventory is broken, it is not watched: over"
+            eventually(lambda: over in titles(receiver), within=20)
+            assert "Traceback" not in process.output(100_000)
+    broken.write_text("hosts: [\n")
+    (project.directory / "inventories" / "prod.yaml").unlink()
+    said = project.say("watch", "--once")
+    assert said.code == 2, "nothing at all can be watched"
+    assert "inventories/eu.yaml:" in said.err
+
+
+def test_a_reload_while_a_message_is_in_flight_stops_nothing(project: Project) -> None:
+    """The first receiver is slow; while it has the message, the inventory names another one."""
+    sick = [False]
+    held: list[Asked] = []
+
+    def slow(asked: Asked) -> Answer:
+        held.append(asked)
+        time.sleep(2.5)
+        return Answer("no", 503)
+
+    with (
+        Web(lambda _: Answer("{}", 500 if sick[0] else 200)) as web,
+        Web(slow) as first,
+        Web() as second,
+    ):
+        path = inventory(project, web, first)
+        with watching(project) as process:
+            sick[0] = True
+            eventually(lambda: held, within=20)
+            path.write_text(path.read_text().replace(str(first.port), str(second.port)))
+            eventually(lambda: "[prod] alive fails" in titles(second), within=30)
+            sick[0] = False
+            eventually(lambda: "[prod] alive is healthy again" in titles(second), within=30)
+            assert "died" not in process.output(100_000)
+
+
+def test_a_thread_that_dies_is_told_and_started_again() -> None:
+    lives: list[int] = []
+
+    def work() -> None:
+        lives.append(1)
+        if len(lives) == 1:
+            raise KeyError("destination")
+        time.sleep(30)
+
+    workers = Workers()
+    workers.start("sender", work)
+    eventually(lambda: workers.troubles, within=5)
+    assert "KeyError" in workers.troubles[0]
+    (words,) = workers.mind()
+    assert "was started again" in words
+    eventually(lambda: len(lives) == 2, within=5)
+    assert workers.troubles, "it is not well before it has proved itself"
+    assert workers.mind() == []
+
+
+def test_a_target_that_is_renamed_closes_its_alert_at_the_receiver(project: Project) -> None:
+    with Web(Answer("{}", 500)) as web, Web() as receiver:
+        path = inventory(project, web, receiver)
+        with watching(project):
+            eventually(lambda: "[prod] alive fails" in titles(receiver), within=30)
+            path.rename(path.with_name("shop.yaml"))
+            gone = "[prod] alive is no longer watched"
+            eventually(lambda: gone in titles(receiver), within=30)
+            eventually(lambda: "[shop] alive fails" in titles(receiver), within=30)
+    assert titles(receiver).count("[prod] alive is no longer watched") == 1
+
+
+def test_once_tells_all_there_is_to_tell(project: Project) -> None:
+    with Web(Answer("{}", 500)) as web, Web() as receiver:
+        path = inventory(project, web, receiver)
+        path.write_text(
+            path.read_text().replace(
+                "checks:\n",
+                "checks:\n  second:\n"
+                f"    http: {web.url}/second\n    expect: [status == 200]\n"
+                "    alert: {after: 1}\n",
+            )
+        )
+        assert project.say("watch", "--once").code == 6
+    assert {"[prod] alive fails", "[prod] second fails"} <= set(titles(receiver))
+
+
+# --- the dead-man's switch ---------------------------------------------------------------------
+
+
+def test_a_switch_with_a_query_is_failed_by_its_path() -> None:
+    with Web() as switch:
+        assert notify.ping(f"{switch.url}/ping/prod?create=1", failed="overdue") == ""
+        assert notify.ping(f"{switch.url}/ping/prod/?create=1", failed="overdue") == ""
+        assert notify.ping(f"{switch.url}/ping/prod?create=1") == ""
+    paths = [asked.path for asked in switch.asked]
+    assert paths == [
+        "/ping/prod/fail?create=1",
+        "/ping/prod/fail?create=1",
+        "/ping/prod?create=1",
+    ]
