@@ -300,4 +300,4 @@ def test_mistakes_are_told_all_at_once_with_file_and_line(project: CommandLine) 
 
 def test_a_history_without_runs_says_so(project: CommandLine) -> None:
     assert project("history").out == "No run yet.\n"
-    assert json.loads(project("history", "--json").out) == {"runs": []}
+    assert json.loads(project("history", "--json").out) == {"format": 1, "runs": []}

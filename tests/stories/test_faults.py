@@ -48,7 +48,7 @@ def test_a_release_that_not_every_host_has_is_not_known_good(fleet: Yard) -> Non
     assert fleet.deploy().code == 0
     back = fleet.say("rollback")
     assert back.code == 0, back.out + back.err
-    assert back.data["release"]["to"] == "1"
+    assert back.releases["to"] == 1
     assert fleet.effects() == {f"First-{name}": 1 for name in NAMES}
 
 

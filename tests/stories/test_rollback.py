@@ -63,7 +63,7 @@ def test_a_release_is_named_by_its_number(yard: Yard) -> None:
     deployed(yard, "One", "Two", "Three")
     said = yard.say("rollback", "--to", "1")
     assert said.code == 0, said.out + said.err
-    assert said.data["release"] == {"from": "3", "to": "1"}
+    assert said.releases == {"from": 3, "to": 1}
     assert yard.effects() == {"One-here": 1}
 
 
@@ -76,7 +76,7 @@ def test_a_release_is_named_by_its_commit(yard: Yard, tmp_path: Path) -> None:
     deployed(yard, "Two")
     said = yard.say("rollback", "--to", first[:8])
     assert said.code == 0, said.out + said.err
-    assert said.data["release"]["to"] == f"1 ({first[:7]})"
+    assert said.data["release"]["to"] == {"number": 1, "commit": first}
     assert yard.effects() == {"One-here": 1}
 
 
@@ -102,13 +102,13 @@ def test_after_a_rollback_the_next_deploy_has_a_new_number(yard: Yard) -> None:
     deployed(yard, "One", "Two")
     assert yard.say("rollback").code == 0
     yard.runbook(yard.step("Three"))
-    assert yard.good_release().data["release"] == {"from": "1", "to": "3"}
+    assert yard.good_release().releases == {"from": 1, "to": 3}
 
 
 def test_rolling_back_twice_goes_further_back(yard: Yard) -> None:
     deployed(yard, "One", "Two", "Three")
-    assert yard.say("rollback").data["release"]["to"] == "2"
-    assert yard.say("rollback").data["release"]["to"] == "1"
+    assert yard.say("rollback").releases["to"] == 2
+    assert yard.say("rollback").releases["to"] == 1
     assert yard.effects() == {"One-here": 1}
 
 
@@ -194,7 +194,7 @@ def test_an_undo_that_fails_is_five_and_resume_goes_on_from_there(yard: Yard) ->
     said = yard.say("rollback")
     assert said.code == 5, said.out + said.err
     assert "Two" in said.data["hosts"]["here"]["state"]
-    assert said.data["hosts"]["here"]["release"] is None
+    assert said.on["here"] is None
     assert "resume --target prod" in said.data["next"]
     mend.touch()
     said = yard.say("resume")
@@ -220,7 +220,7 @@ def test_an_interrupted_rollback_is_resumed_and_has_no_other_way(yard: Yard) -> 
     said = yard.say("resume")
     assert said.code == 0, said.out + said.err
     assert yard.effects() == {"One-here": 1}
-    assert said.data["release"] == {"from": "2", "to": "1"}
+    assert said.releases == {"from": 2, "to": 1}
     assert yard.say("status").code == 0
 
 

@@ -87,7 +87,7 @@ def test_a_good_deploy_is_the_release_that_runs(shop: Shop, tmp_path: Path) -> N
     assert said.data["outcome"] == "succeeded"
     head = shop.origin.head()
     assert shop.git.running == head
-    assert said.data["release"]["to"].endswith(f"({head[:7]})")
+    assert said.data["release"]["to"]["commit"] == head
     with heroku_cli(shop.heroku, tmp_path) as client:
         seen = json.loads(client("releases", "-a", "gigz", "--json").stdout)
     newest = seen[0]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.project import Said
+from support.project import Said, number
 from support.sshd import SshdBed
 from support.yard import Yard
 
@@ -42,13 +42,13 @@ def test_two_inventories_of_one_file_name_are_two_targets(stages: Yard) -> None:
     staging = str(stages.project.directory / "inventories/staging/api.yaml")
     said = say(stages, "rollback", staging)
     assert said.code == 0, said.out + said.err
-    assert (said.data["target"], said.data["release"]["to"]) == ("staging/api", "1")
+    assert (said.data["target"], said.releases["to"]) == ("staging/api", 1)
     assert stages.effects() == {"S1-web1": 1, "P1-web2": 1, "P2-web2": 1}
     listed = {run["target"] for run in say(stages, "history", "staging/api").data["runs"]}
     assert listed == {"staging/api"}
     both = stages.project.say("status", "--json")
-    releases = {row["target"]: row["release"] for row in both.data["targets"]}
-    assert (both.code, releases) == (0, {"staging/api": "1", "prod/api": "2"})
+    releases = {row["target"]: number(row["release"]) for row in both.data["targets"]}
+    assert (both.code, releases) == (0, {"staging/api": 1, "prod/api": 2})
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_a_file_outside_of_the_inventories_has_a_name_that_leads_back_to_it(
         deployed(stages, path, "One", "Two")
         said = say(stages, "rollback", name)
         assert said.code == 0, said.out + said.err
-        assert (said.data["target"], said.data["release"]["to"]) == (name, "1")
+        assert (said.data["target"], said.releases["to"]) == (name, 1)
         assert say(stages, "history", path).data["runs"][0]["target"] == name
 
 

@@ -32,6 +32,20 @@ class Said:
         loaded: dict[str, Any] = json.loads(self.out)
         return loaded
 
+    @property
+    def releases(self) -> dict[str, int | None]:
+        """The numbers of the releases that a run went from and to."""
+        return {end: number(release) for end, release in self.data["release"].items()}
+
+    @property
+    def on(self) -> dict[str, int | None]:
+        """The number of the release that each host says it is on."""
+        return {name: number(host["release"]) for name, host in self.data["hosts"].items()}
+
+
+def number(release: Mapping[str, Any] | None) -> int | None:
+    return int(release["number"]) if release else None
+
 
 class Project:
     """Inventories, runbooks and state in one directory."""

@@ -380,7 +380,7 @@ def test_json_is_one_line_that_no_terminal_obeys(text: str) -> None:
     said = json_text({"name": text})
     assert said.isascii()
     assert said.isprintable()
-    assert json.loads(said) == {"name": text}
+    assert json.loads(said) == {"format": 1, "name": text}
 
 
 @pytest.mark.parametrize(

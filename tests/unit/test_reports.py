@@ -89,7 +89,7 @@ def test_a_report_has_what_the_contract_names_and_is_plain_json() -> None:
     assert json.loads(json.dumps(told)) == told
     contract = {"run", "target", "runbook", "outcome", "exit_code", "started_at", "ended_at"}
     assert contract | {"release", "steps", "checks", "hosts", "next"} <= told.keys()
-    assert told["release"] == {"from": "41 (aaaaaaa)", "to": "42 (bbbbbbb)"}
+    assert told["release"] == {"from": OLD.to_data(), "to": NEW.to_data()}
     assert (told["started_at"], told["ended_at"]) == (
         "2024-01-30T20:00:00.123Z",
         "2024-01-30T20:01:00.123Z",
@@ -107,16 +107,16 @@ def test_a_run_that_is_not_over_has_no_end() -> None:
 @pytest.mark.parametrize(
     ("end", "state", "release"),
     [
-        (HostEnd(HostState.DEPLOYED, NEW), "deployed", "42 (bbbbbbb)"),
-        (HostEnd(HostState.WITHDRAWN, OLD, "no disk"), "withdrawn: no disk", "41 (aaaaaaa)"),
+        (HostEnd(HostState.DEPLOYED, NEW), "deployed", NEW),
+        (HostEnd(HostState.WITHDRAWN, OLD, "no disk"), "withdrawn: no disk", OLD),
         (HostEnd(HostState.STUCK, None, "undo failed"), "NOT backed out: undo failed", None),
     ],
 )
 def test_a_host_is_on_the_release_that_it_says_itself_or_nobody_knows(
-    end: HostEnd, state: str, release: str | None
+    end: HostEnd, state: str, release: Release | None
 ) -> None:
     told = report(Ended(Outcome.BACKED_OUT, 4, hosts={"web1": end}))
-    assert told["hosts"] == {"web1": {"release": release, "state": state}}
+    assert told["hosts"] == {"web1": {"release": release and release.to_data(), "state": state}}
 
 
 def test_a_refusal_brings_the_errors_own_words_and_its_next_command() -> None:

@@ -131,7 +131,7 @@ class Inspection:
         ]
         return {
             "target": target.name,
-            "release": str(current.release) if current else None,
+            "release": current.release.to_data() if current else None,
             "known_good": bool(current and current.known_good),
             "hosts": hosts,
             "differs": differs,
@@ -284,8 +284,8 @@ class _Preview:
             "target": plan.target.name,
             "runbook": plan.runbook.name,
             "release": {
-                "from": str(plan.previous) if plan.previous else None,
-                "to": str(plan.release),
+                "from": plan.previous.to_data() if plan.previous else None,
+                "to": plan.release.to_data(),
             },
             "hosts": list(plan.hosts),
             "preflight": self._rows(plan.preflight),
@@ -363,7 +363,10 @@ def _look_at(crew: Crew, host: Host) -> dict[str, Any]:
     try:
         transport = crew.reach(host.name)
         release = release_file.read(transport, crew.target.home_on(host))
-        row: dict[str, Any] = {"release": str(release) if release else None, "state": "reachable"}
+        row: dict[str, Any] = {
+            "release": release.to_data() if release else None,
+            "state": "reachable",
+        }
         if crew.target.service_on(host):
             identity = crew.restarter(host.name).identity()
             row |= {"up": identity.up, "uptime": identity.uptime, "state": identity.detail}
@@ -382,7 +385,7 @@ def _release_of(releases: Sequence[LedgerRow], host: str) -> Release | None:
 def _differences(
     name: str, row: Words, release: Release | None, code: Release | None
 ) -> Iterator[str]:
-    recorded = str(release) if release else None
+    recorded = release.to_data() if release else None
     if row["state"].startswith("unreachable"):
         yield f"{name} is {row['state']}"
         return

@@ -546,6 +546,10 @@ class Release:
     def __str__(self) -> str:
         return f"{self.number} ({self.commit[:7]})" if self.commit else str(self.number)
 
+    def to_data(self) -> dict[str, Any]:
+        """As `--json` has it."""
+        return {"number": self.number, "commit": self.commit}
+
 
 class Outcome(StrEnum):
     """How a run ended."""

@@ -48,11 +48,11 @@ def run_report(
         "reason": outcome.reason,
         "started_at": stamp(started),
         "ended_at": stamp(ended) if ended else None,
-        "release": {"from": _name(previous), "to": _name(made)},
+        "release": {"from": _data(previous), "to": _data(made)},
         "steps": step_rows(rows),
         "checks": check_rows(outcome.findings),
         "hosts": {
-            host: {"release": _name(end.release), "state": str(end)}
+            host: {"release": _data(end.release), "state": str(end)}
             for host, end in outcome.hosts.items()
         },
         "failures": failures(rows),
@@ -150,8 +150,8 @@ def outputs(records: Iterable[Record]) -> list[dict[str, Any]]:
     ]
 
 
-def _name(release: Release | None) -> str | None:
-    return str(release) if release else None
+def _data(release: Release | None) -> dict[str, Any] | None:
+    return release.to_data() if release else None
 
 
 def _exit(code: int | None) -> str:

@@ -22,6 +22,8 @@ Report = Mapping[str, Any]
 SHORT = 3
 """Lines of an undo that are shown where the step stands."""
 UNKNOWN = "no known release"
+FORMAT = 1
+"""Of every JSON object; it grows when a reader of the last one could be misled."""
 HERE = "this machine"
 REASON = 80
 """How many characters of a reason fit into the outcome's sentence; the rest stands below."""
@@ -60,7 +62,7 @@ def error_json(error: BackoutError) -> str:
 
 def json_text(report: Report) -> str:
     """One object on one line, in ASCII, so that no terminal takes it for more than text."""
-    return json.dumps(report, default=str).replace("\x7f", "\\u007f")
+    return json.dumps({"format": FORMAT, **report}, default=str).replace("\x7f", "\\u007f")
 
 
 # --- runs --------------------------------------------------------------------------------
@@ -216,9 +218,19 @@ def _notes(report: Report) -> list[str]:
     return advice + [f"note: {_line(note)}" for note in report.get("notes", ())]
 
 
-def release_text(release: str | None) -> str:
-    """`release 42 (3f9c2e1)`."""
-    return f"release {_line(release)}" if release else UNKNOWN
+def release_text(release: Report | str | None) -> str:
+    """`release 42 (3f9c2e1)`; runs of before have it in words."""
+    if not release:
+        return UNKNOWN
+    if isinstance(release, str):
+        return f"release {_line(release)}"
+    commit = str(release.get("commit") or "")[:7]
+    return f"release {release['number']}" + (f" ({_line(commit)})" if commit else "")
+
+
+def bare_release(release: Report | str | None) -> str:
+    """`42 (3f9c2e1)`."""
+    return release_text(release).removeprefix("release ")
 
 
 def history_text(report: Report) -> str:
@@ -228,7 +240,7 @@ def history_text(report: Report) -> str:
         return "No run yet."
     rows = [("started", "took", "run", "target", "what", "release", "outcome")]
     for run in runs:
-        release = release_text((run.get("release") or {}).get("to")).removeprefix("release ")
+        release = bare_release((run.get("release") or {}).get("to"))
         ended = run["outcome"] or "not finished"
         took = duration(run["seconds"]) if run.get("seconds") is not None else ""
         known = "" if release == UNKNOWN else release
@@ -264,7 +276,7 @@ def show_text(report: Report, outputs: Iterable[Report]) -> str:
 
 
 def _bare(report: Report, end: str) -> str:
-    return release_text(report["release"].get(end)).removeprefix("release ")
+    return bare_release(report["release"].get(end))
 
 
 def _record(record: Report, ways: WaysBack) -> list[str]:

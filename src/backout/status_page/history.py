@@ -10,6 +10,7 @@ from typing import Any
 from backout.adapters.storage.journal import RunRow
 from backout.model import CheckKey, Sample
 from backout.ports import HealthStore
+from backout.reports.text import bare_release
 from backout.status_page.curves import DAYS
 from backout.status_page.facts import DAY, HOUR, Deployed, Latency, Ran
 from backout.watch import rollups
@@ -143,7 +144,7 @@ def _ran(row: RunRow) -> Ran:
         started=row.started.timestamp(),
         ended=row.ended.timestamp() if row.ended else None,
         outcome=row.outcome,
-        release=str(release or ""),
+        release=bare_release(release) if release else "",
     )
 
 

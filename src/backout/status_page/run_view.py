@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from backout.model import duration
+from backout.reports.text import bare_release, release_text
 from backout.status_page.facts import Fact
 from backout.status_page.views import OUTCOMES
 from backout.status_page.words import clock, utc
@@ -97,7 +98,7 @@ def run_view(
         notes=tuple(_notes(facts)),
         checks=tuple(report.get("checks") or ()),
         hosts=tuple(
-            (name, f"release {host['release']}" if host.get("release") else "", host["state"])
+            (name, release_text(host["release"]) if host.get("release") else "", host["state"])
             for name, host in (report.get("hosts") or {}).items()
         ),
         at=utc(now),
@@ -107,7 +108,8 @@ def run_view(
 
 def _facts(report: Mapping[str, Any], took: float) -> tuple[tuple[str, str], ...]:
     release = report.get("release") or {}
-    both = (release.get("from") or "none", release.get("to") or "none")
+    ends = (release.get("from"), release.get("to"))
+    both = (bare_release(end) if end else "none" for end in ends)
     rows = (
         ("target", report["target"]),
         ("by", report.get("by") or ""),
