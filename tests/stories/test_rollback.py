@@ -255,7 +255,8 @@ def test_another_commit_on_disk_is_six(yard: Yard, tmp_path: Path) -> None:
     app = tmp_path / "app"
     subprocess.run(["git", "clone", "-q", origin.origin, app], check=True)
     yard.inventory(source={"repository": str(origin.copy), "directory": str(app)})
-    deployed(yard, "One")
+    yard.runbook({"name": "Update the code", "update": {}, "on": "web"})
+    yard.good_release()
     assert yard.say("status").code == 0
     by_hand = ["-c", "user.name=x", "-c", "user.email=x@x", "commit", "-q", "--allow-empty"]
     subprocess.run(["git", "-C", app, *by_hand, "-m", "by hand"], check=True)
