@@ -15,7 +15,7 @@ from backout.adapters.vault import Vault
 from backout.errors import HostKeyRefused, Unreachable
 from backout.model import Command, Host, Ssh
 from support.ssh_bed import make_key
-from support.sshd import SshdBed
+from support.sshd import SshdBed, SshdHost
 from support.tools import program
 from support.wait import eventually
 from support.yard import Yard
@@ -270,3 +270,55 @@ def test_a_check_on_an_alias_goes_to_the_host_behind_it(aliases: Yard, bed: Sshd
     assert rows["tcp", "h0"]["verdict"] == rows["tcp", "h1"]["verdict"] == "pass"
     for key, row in rows.items():
         assert "resolve" not in row["reason"], key
+
+
+# --- logins --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def web1(bed: SshdBed) -> Iterator[SshdHost]:
+    """A host whose login may be given a start-up file."""
+    yield bed["web1"]
+    (bed["web1"].home / ".bashrc").unlink(missing_ok=True)
+    bed["web1"].restore()
+
+
+@pytest.mark.parametrize(
+    "subsystem", ["sftp /usr/lib/openssh/sftp-server", "none /bin/false"], ids=["Debian's", "none"]
+)
+def test_a_file_arrives_whatever_the_host_makes_of_sftp(
+    bed: SshdBed, web1: SshdHost, tmp_path: Path, subsystem: str
+) -> None:
+    web1.configure(Subsystem=subsystem)
+    (web1.home / ".bashrc").write_text("echo hi; echo there >&2\n")
+    content = bytes(range(256)) * 1000 + b"no newline at the end"
+    with Yard(tmp_path, bed) as yard:
+        (yard.project.directory / "app.env").write_bytes(content)
+        target = tmp_path / "it's the app's.env"
+        upload = {"from": "app.env", "to": str(target), "mode": "0640"}
+        yard.runbook({"name": "Configure", "upload": upload, "on": "web1"})
+
+        said = yard.deploy()
+
+    assert said.code == 0, said.out + said.err
+    assert target.read_bytes() == content
+    assert target.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("start_up", ["sleep 60", "exec fish"])
+def test_a_login_that_gives_no_shell_is_said_by_doctor_and_refuses_a_deploy(
+    bed: SshdBed, web1: SshdHost, tmp_path: Path, start_up: str
+) -> None:
+    (web1.home / ".bashrc").write_text(f"{start_up}\n")
+    ssh = {**bed.inventory_ssh(), "connect_timeout": 1}
+    with Yard(tmp_path, bed, ssh=ssh) as yard:
+        yard.runbook(yard.step("A"))
+
+        doctor, deploy = yard.say("doctor"), yard.deploy()
+
+        assert yard.effects() == {}
+    assert doctor.code == deploy.code == 3
+    for said in (doctor, deploy):
+        assert "web1" in said.out
+        assert "starts no shell" in said.out
+    assert not (web1.home / ".backout").exists(), "nothing was begun that comes to life later"

@@ -7,10 +7,8 @@ another there, or brings a secret, has a channel of its own.
 
 from __future__ import annotations
 
-import secrets
 import select
 import socket
-import stat
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +26,7 @@ import fabric
 import paramiko
 from paramiko.ssh_exception import NoValidConnectionsError
 
+from backout.adapters.transports import receiving
 from backout.adapters.transports.noted_shell import (
     LOOK,
     Capture,
@@ -46,6 +45,7 @@ from backout.ports import Vault
 SHELL = "exec /bin/sh"
 LONG = 60_000
 """A longer text does not fit into one variable of a process everywhere."""
+PIECE = 128 * 1024
 QUIET = 0.3
 """How long a finished command's output may stay open, held by a child it left behind."""
 PATIENCE = 3
@@ -70,6 +70,8 @@ class SshTransport(ShellTransport):
         self._shell: PersistentShell | None = None
         self._kept = ExitStack()
         self._keeps_shell = True
+        self._greeted = False
+        """Whether this connection's login has shown that it starts a shell."""
 
     def open(self) -> None:
         """Connect now rather than at the first use. Raises Unreachable."""
@@ -83,36 +85,9 @@ class SshTransport(ShellTransport):
 
     def put(self, content: bytes, path: str, mode: int = 0o644) -> None:
         """Write a file, whole or not at all."""
-        target = path.removeprefix("~/")
-        temporary = f"{target}.{secrets.token_hex(8)}.part"
-        where = f"{path} on {self.host.name}"
-        with self._channel() as channel, self._sftp(channel) as sftp:
-            try:
-                _write(sftp, content, temporary, mode)
-                sftp.posix_rename(temporary, target)
-            except (paramiko.SSHException, EOFError, TimeoutError) as error:
-                raise self._unreachable(error) from error
-            except OSError as error:
-                if channel.closed:
-                    raise self._unreachable(error) from error
-                with suppress(*BROKEN):
-                    sftp.remove(temporary)
-                why = error.strerror or str(error)
-                raise OSError(error.errno, f"{why}; nothing was replaced", where) from error
-
-    @contextmanager
-    def _sftp(self, channel: paramiko.Channel) -> Iterator[paramiko.SFTPClient]:
-        channel.settimeout(self._patience * PATIENCE)
-        try:
-            channel.invoke_subsystem("sftp")
-            sftp = paramiko.SFTPClient(channel)
-        except BROKEN as error:
-            raise self._unreachable(error) from error
-        try:
-            yield sftp
-        finally:
-            with suppress(*BROKEN):
-                sftp.close()
+        text = receiving.script(content, path, mode, self._mark)
+        ran = self._alone(text, receiving.seconds(content))
+        receiving.judge(ran, path, self.host.name)
 
     # --- the connection
 
@@ -123,6 +98,7 @@ class SshTransport(ShellTransport):
             if connection is None or not connection.is_connected:
                 self._hang_up()
                 connection = self._connection = self._dial()
+                self._greeted = False
             link: paramiko.Transport = connection.transport
             return link
 
@@ -211,7 +187,10 @@ class SshTransport(ShellTransport):
             return None
         ran = Ran(Capture(self._mark), Capture(self._mark))
         try:
-            if not self._persistent().run(text, ran, timeout, brief=brief):
+            shell = self._persistent()
+            if not self._greeted and not self._greet(shell):
+                return None
+            if not shell.run(text, ran, timeout, brief=brief):
                 self._retire()
         except BROKEN:  # what was sent is torn, and a shell runs nothing of a torn text
             self._retire()
@@ -226,6 +205,26 @@ class SshTransport(ShellTransport):
             self._keeps_shell = False
             return None
         return ran
+
+    def _greet(self, shell: PersistentShell) -> bool:
+        """Wait for a new connection's first shell; False where none may stay. Nothing was sent
+        that could begin later. Raises Unreachable."""
+        self._greeted = shell.greet()
+        if self._greeted:
+            return True
+        status = shell.ended()
+        self._retire()
+        if status >= 0:
+            self._keeps_shell = False
+            return False
+        self.close()
+        raise Unreachable(
+            f"{self.host.name} lets us in, and its login starts no shell within"
+            f" {self._patience:g} s",
+            where=self.host.name,
+            next="see what its .bashrc, .profile or login shell do without a terminal:"
+            f" {self._dialer.typed(self.host)} true",
+        )
 
     def _persistent(self) -> PersistentShell:
         if self._shell is None or not self._shell.fresh:
@@ -280,7 +279,8 @@ class SshTransport(ShellTransport):
             try:
                 channel.exec_command(SHELL)
                 channel.settimeout(self._patience)
-                channel.sendall(text.encode())
+                for piece in _pieces(text.encode()):
+                    channel.sendall(piece)
             except BROKEN as error:
                 if not channel.exit_status_ready():  # the shell never sees the end of the text
                     raise self._unreachable(error) from error
@@ -370,15 +370,9 @@ class _Answer(threading.Event):
         return True
 
 
-def _write(sftp: paramiko.SFTPClient, content: bytes, path: str, mode: int) -> None:
-    """A new file, that nobody made before us or put a link in the place of."""
-    with sftp.open(path, "wbx") as file:
-        file.chmod(stat.S_IMODE(mode))  # before the content, which may be secret
-        file.set_pipelined(True)
-        file.write(content)
-    size = sftp.lstat(path).st_size
-    if size != len(content):
-        raise OSError(None, f"only {size} of {len(content)} bytes arrived (is the disk full?)")
+def _pieces(data: bytes) -> Iterator[bytes]:
+    """Paramiko copies all that is left for every packet that it sends."""
+    return (data[at : at + PIECE] for at in range(0, len(data), PIECE))
 
 
 def _watch_over(link: paramiko.Transport, timeout: float) -> None:

@@ -74,6 +74,11 @@ class Dialer:
         """The socket of the agent that is at hand for a host; see `Login.agent`."""
         return self._config.of(host).agent
 
+    def typed(self, host: Host) -> str:
+        """How a person would log in."""
+        user, port = host.user or self.ssh.user, f"-p {host.port} " if host.port else ""
+        return f"ssh {port}{f'{user}@' if user else ''}{host.address or host.name}"
+
     def address(self, host: Host) -> str:
         """Where a host is said to be, before ssh_config was asked."""
         user = host.user or self.ssh.user

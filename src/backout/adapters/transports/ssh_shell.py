@@ -59,6 +59,25 @@ class PersistentShell:
         """Whether it may be given a command without asking whether the link still stands."""
         return not self._channel.closed and time.monotonic() - self._spoke < IDLE
 
+    def greet(self) -> bool:
+        """Whether a shell answers at all: what was sent asks nothing of it yet. False as well when
+        the login ended instead, which the channel's exit status tells."""
+        self._channel.settimeout(self._patience)
+        self._channel.sendall(self._opening.encode())
+        self._opening = ""
+        heard, deadline = b"", time.monotonic() + self._patience
+        while self._mark + b" begun\n" not in heard:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            self._channel.settimeout(left)
+            with suppress(TimeoutError):
+                data = self._channel.recv_stderr(65536)
+                if not data:
+                    return False
+                heard += data
+        return True
+
     def run(self, text: str, ran: Ran, timeout: float, *, brief: bool = False) -> bool:
         """Run a text and gather what it says into `ran`; False when the shell is of no more use:
         the time was up, the link was lost or gave no answer, or the command left somebody who
@@ -109,11 +128,16 @@ class PersistentShell:
         return True
 
     def _see_it_fail(self, ran: Ran) -> None:
-        """A login that is not allowed a shell ends with a status before any text is read."""
-        if not ran.pid and self._channel.eof_received:
-            self._channel.status_event.wait(self._patience)
-            if self._channel.exit_status >= 0:
-                ran.exit_code = self._channel.exit_status
+        if not ran.pid and (status := self.ended()) >= 0:
+            ran.exit_code = status
+
+    def ended(self) -> int:
+        """The status of a login that is not allowed a shell, and ends before any text is read;
+        -1 when that is not it."""
+        if not self._channel.eof_received:
+            return -1
+        self._channel.status_event.wait(self._patience)
+        return self._channel.exit_status
 
 
 class _Stream:
