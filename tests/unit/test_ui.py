@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import fcntl
 import io
+import json
 import os
 import pty
 import re
@@ -49,8 +50,8 @@ def told(screen: ui.Ui, *events: Event) -> list[str]:
     return out.getvalue().splitlines()
 
 
-def plain(**environ: str) -> ui.Ui:
-    return ui.choose(io.StringIO(), False, environ, err=io.StringIO())
+def plain(*, json: bool = False, **environ: str) -> ui.Ui:
+    return ui.choose(io.StringIO(), json, environ, err=io.StringIO())
 
 
 # --- plain lines -----------------------------------------------------------------------------
@@ -201,6 +202,44 @@ def test_output_cannot_speak_to_the_github_runner() -> None:
     screen.print("  ::set-output name=x::y")
     lines += told(screen)
     assert not any(re.match(r"\s*::", line) or "##[" in line for line in lines)
+
+
+COMMANDS = (
+    "##vso[task.setvariable variable=PATH]/tmp",
+    "x ##vso[task.complete result=Succeeded]",
+    "##teamcity[buildStatus status='SUCCESS']",
+    "##[command]ls",
+    "##[set-output name=x]y",
+    "\t::set-output name=x::y",
+    "::warning::x",
+)
+OBEYED = re.compile(r"##\w*\[|^\s*::[^\n]*::", re.MULTILINE)
+
+
+@pytest.mark.parametrize("runner", ["GITHUB_ACTIONS", "GITLAB_CI", "TF_BUILD", "TEAMCITY_VERSION"])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_output_cannot_speak_to_any_runner(command: str, runner: str) -> None:
+    screen = plain(**{runner: "true"})
+    lines = told(screen, a_step("failed", detail=f"x\n{command}"), an_event("note", command))
+    screen.print(f"{command}\n{command}")
+    screen.error(command)
+    every = "\n".join((*lines, *told(screen), screen.err.getvalue()))  # type: ignore[attr-defined]
+    assert OBEYED.search(command)
+    assert not OBEYED.search(every)
+
+
+def test_the_json_object_speaks_to_no_runner_and_says_the_same() -> None:
+    screen = plain(json=True)
+    data = {"stdout": "\n".join(COMMANDS)}
+    screen.print(json.dumps(data))
+    written = screen.out.getvalue()  # type: ignore[attr-defined]
+    assert not OBEYED.search(written)
+    assert json.loads(written) == data
+
+
+def test_what_only_resembles_a_command_stays_as_it_is() -> None:
+    for text in ("::1 is refused", "a ## heading", "## [x]", "std::vector::size", "fe80::1"):
+        assert ui.clean(text) == text
 
 
 def test_gitlab_gets_sections_with_ids_that_are_unique_and_closed() -> None:

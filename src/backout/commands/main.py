@@ -72,7 +72,7 @@ def main(options: Options) -> int:
     except KeyboardInterrupt:
         return _tell(Interrupted("interrupted", state="nothing was changed"), screen, workplace)
     except Exception:  # noqa: BLE001 - the last resort: a bug, told as one
-        sys.stderr.write(workplace.redact(traceback.format_exc()))
+        sys.stderr.write(ui.clean(workplace.redact(traceback.format_exc())))
         return 1
     finally:
         workplace.close()

@@ -34,11 +34,25 @@ _LONG = 10.0
 """A step that takes longer is mentioned while it runs, and again each time this has trebled."""
 
 
+_HASHES = re.compile(r"##(?=\w*\[)")
+"""How commands begin for Azure (`##vso[`), TeamCity (`##teamcity[`) and, of old, GitHub (`##[`),
+anywhere in a line."""
+_COMMAND = re.compile(r"^([ \t]*)::(?=[^\n]*::)", re.MULTILINE)
+"""How they begin for GitHub, in front."""
+
+
 def clean(text: str) -> str:
-    """`text` without anything a terminal would obey; a secret's reference reads as its name."""
+    """`text` without anything that a terminal or a CI runner would obey; a secret's reference
+    reads as its name."""
     text = _SECRET.sub(r"[secret \1]", text)
     text = _SEQUENCE.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
-    return _HARMFUL.sub("\N{REPLACEMENT CHARACTER}", text)
+    text = _HARMFUL.sub("\N{REPLACEMENT CHARACTER}", text)
+    return _COMMAND.sub(r"\1: :", _HASHES.sub("# #", text))
+
+
+def inert(json: str) -> str:
+    """The same JSON, in which no CI runner finds a command."""
+    return json.replace("##", r"#\u0023")
 
 
 def one_line(text: str) -> str:
@@ -116,7 +130,7 @@ class Ui:
         """The result, on stdout: a report, or with `--json` the one object."""
         with self.lock:
             self.finish()
-            self.write(self.out, text if self.json else clean(text))
+            self.write(self.out, inert(text) if self.json else clean(text))
 
     def error(self, text: str) -> None:
         """An error, on stderr."""
