@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from backout.adapters.web import patience
 from backout.adapters.web.address import Address
 from backout.adapters.web.html import Pages
 from backout.adapters.web.html import Site as Files
@@ -403,6 +404,37 @@ def test_listening_where_others_reach_it_is_refused_before_anything_is_watched(
     assert said.code == 3
     assert "--listen-anywhere" in said.err
     assert not service.asked
+
+
+HALF = {
+    "nothing": b"",
+    "half a request": b"GET / HTTP/1.1\r\nHost: 127",
+    "half a request after a whole one": b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nGET /",
+}
+
+
+@pytest.mark.parametrize("said", HALF.values(), ids=HALF)
+def test_requests_that_never_come_whole_keep_nobody_out(site: Files, said: bytes) -> None:
+    with serving(site.directory) as (asking, _), ExitStack() as open_links:
+        for _number in range(250):
+            link = open_links.enter_context(socket.create_connection(("127.0.0.1", asking.port)))
+            with suppress(OSError):
+                link.sendall(said)
+        for _number in range(5):
+            assert asking.status("/health") == 200
+
+
+def test_a_request_that_never_comes_is_not_awaited_for_ever(
+    site: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "SECONDS", 0.2)
+    with serving(site.directory) as (asking, _):
+        for said in HALF.values():
+            with socket.create_connection(("127.0.0.1", asking.port), timeout=10) as link:
+                link.sendall(said)
+                with suppress(ConnectionResetError):
+                    while link.recv(4096):
+                        pass
 
 
 def test_many_readers_do_not_hold_up_one_another(site: Files) -> None:

@@ -219,7 +219,7 @@ OBEYED = re.compile(r"##\w*\[|^\s*::[^\n]*::", re.MULTILINE)
 @pytest.mark.parametrize("runner", ["GITHUB_ACTIONS", "GITLAB_CI", "TF_BUILD", "TEAMCITY_VERSION"])
 @pytest.mark.parametrize("command", COMMANDS)
 def test_output_cannot_speak_to_any_runner(command: str, runner: str) -> None:
-    screen = plain(**{runner: "true"})
+    screen = ui.choose(io.StringIO(), False, {runner: "true"}, err=io.StringIO())
     lines = told(screen, a_step("failed", detail=f"x\n{command}"), an_event("note", command))
     screen.print(f"{command}\n{command}")
     screen.error(command)

@@ -146,11 +146,13 @@ class Server:
                 state="nothing is watched or served",
                 next="pip install 'backout[web]'",
             ) from error
+        from backout.adapters.web.patience import ROOM, Patient
+
         self._socket = site.address.bind()
         self.port: int = self._socket.getsockname()[1]
         config = uvicorn.Config(
             site.application(),
-            http="h11",
+            http=Patient,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -159,7 +161,7 @@ class Server:
             proxy_headers=False,
             timeout_keep_alive=5,
             timeout_graceful_shutdown=2,
-            limit_concurrency=100,
+            limit_concurrency=10 * ROOM,
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(
