@@ -23,13 +23,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import ClassVar
+
+
+class ExitCode(IntEnum):
+    """How a command leaves; the same everywhere."""
+
+    DONE = 0
+    BUG = 1
+    MISTAKE = 2
+    REFUSED = 3
+    BACKED_OUT = 4
+    INCOMPLETE = 5
+    UNHEALTHY = 6
+    HELD = 7
+    INTERRUPTED = 8
+    INCONCLUSIVE = 9
 
 
 class BackoutError(Exception):
     """What failed and where, the state things are in, and the next command to type."""
 
-    exit_code: ClassVar[int] = 1
+    exit_code: ClassVar[ExitCode] = ExitCode.BUG
 
     def __init__(self, what: str, *, where: str = "", state: str = "", next: str = "") -> None:
         super().__init__(what)
@@ -62,7 +78,7 @@ class Mistake:
 class Mistakes(BackoutError):
     """Bad arguments, YAML or templates; every mistake of every file at once."""
 
-    exit_code = 2
+    exit_code = ExitCode.MISTAKE
 
     def __init__(
         self,
@@ -81,7 +97,7 @@ class Mistakes(BackoutError):
 class Refused(BackoutError):
     """Refused before any change: preflight, baseline, reachability, confirmation."""
 
-    exit_code = 3
+    exit_code = ExitCode.REFUSED
 
     def __init__(
         self, what: str, *, where: str = "", state: str = "nothing was changed", next: str = ""
@@ -105,34 +121,34 @@ class Unwritten(Refused):
 class BackedOut(BackoutError):
     """The run failed and was backed out; the old release proved healthy."""
 
-    exit_code = 4
+    exit_code = ExitCode.BACKED_OUT
 
 
 class Incomplete(BackoutError):
     """Backing out is incomplete; the message says what state each host is in."""
 
-    exit_code = 5
+    exit_code = ExitCode.INCOMPLETE
 
 
 class Unhealthy(BackoutError):
     """At least one check failed."""
 
-    exit_code = 6
+    exit_code = ExitCode.UNHEALTHY
 
 
 class Held(BackoutError):
     """Another run holds the target."""
 
-    exit_code = 7
+    exit_code = ExitCode.HELD
 
 
 class Interrupted(BackoutError):
     """Interrupted; the run is journaled, and `resume` or `abort` continue it."""
 
-    exit_code = 8
+    exit_code = ExitCode.INTERRUPTED
 
 
 class Inconclusive(BackoutError):
     """Verification could not tell; never called healthy."""
 
-    exit_code = 9
+    exit_code = ExitCode.INCONCLUSIVE

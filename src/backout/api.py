@@ -1,0 +1,251 @@
+"""Backout from Python: the verbs of the command line, with typed words in and typed reports out.
+
+    >>> from backout import Project
+    >>> project = Project("/srv/ops")                            # doctest: +SKIP
+    >>> report = project.deploy("prod", message="Fix the timeout")  # doctest: +SKIP
+    >>> report.outcome                                           # doctest: +SKIP
+    <Outcome.SUCCEEDED: 'succeeded'>
+
+A call does what the command would: it takes the lock, proves the result, and goes back when that is
+red. Nobody is asked: a protected target or a step that cannot be undone needs `yes=True`. While a
+call runs, the process's directory is the project's, as on the command line.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import chdir, contextmanager
+from pathlib import Path
+from typing import Any
+
+from backout.commands import options as words
+from backout.commands.main import do
+from backout.commands.options import Options
+from backout.errors import Refused
+from backout.model import Event
+from backout.ports import Operator
+from backout.project.project import Workplace
+from backout.reports.answer import Answer
+from backout.reports.report import Report, VerifyReport
+
+
+class Project:
+    """A directory with `inventories/` and `runbooks/`, and the verbs that act on it.
+
+    >>> Project("/nowhere").root.is_absolute()
+    True
+    """
+
+    def __init__(
+        self, directory: str | Path = ".", *, listen: Callable[[Event], None] = lambda _: None
+    ) -> None:
+        """`listen` hears of every event as it happens, from several threads."""
+        self._start = Path(directory).absolute()
+        self._listen = listen
+
+    @property
+    def root(self) -> Path:
+        """The project's directory: the nearest one at or above the one that was given."""
+        return Workplace(self._start).root
+
+    # --- verbs that change a target ------------------------------------------------------
+
+    def deploy(
+        self,
+        target: str | None = None,
+        *,
+        message: str | None = None,
+        hosts: Sequence[str] = (),
+        params: Mapping[str, object] | None = None,
+        accept_red: Sequence[str] = (),
+        yes: bool = False,
+    ) -> Report:
+        """Run `runbooks/deploy.yaml`: ship, prove, or back out. Raises Mistakes; a run that was
+        refused, backed out or interrupted is a report."""
+        return self._run(
+            words.Deploy(
+                target=target,
+                message=message,
+                hosts=",".join(hosts) or None,
+                param=_params(params),
+                accept_red=tuple(accept_red),
+                yes=yes,
+            )
+        )
+
+    def run(
+        self,
+        runbook: str,
+        target: str | None = None,
+        *,
+        hosts: Sequence[str] = (),
+        params: Mapping[str, object] | None = None,
+        accept_red: Sequence[str] = (),
+        yes: bool = False,
+    ) -> Report:
+        """Run any runbook, as `deploy` does."""
+        return self._run(
+            words.Run(
+                runbook=runbook,
+                target=target,
+                hosts=",".join(hosts) or None,
+                param=_params(params),
+                accept_red=tuple(accept_red),
+                yes=yes,
+            )
+        )
+
+    def rollback(self, target: str, *, to: str | int | None = None, yes: bool = False) -> Report:
+        """Back to the last known-good release, or to the number or commit `to`. Raises Refused
+        when there is none, or when a run in between cannot be undone."""
+        return self._run(words.Rollback(target=target, to=None if to is None else str(to), yes=yes))
+
+    def resume(self, target: str, *, yes: bool = False) -> Report:
+        """Finish an unfinished run. Raises Refused when there is none."""
+        return self._run(words.Resume(target=target, yes=yes))
+
+    def abort(self, target: str, *, yes: bool = False) -> Report:
+        """Back an unfinished run out. Raises Refused when there is none."""
+        return self._run(words.Abort(target=target, yes=yes))
+
+    # --- verbs that look -----------------------------------------------------------------
+
+    def verify(self, target: str | None = None, *, checks: Sequence[str] = ()) -> VerifyReport:
+        """Run the target's checks once. Raises Mistakes for a check that it does not have."""
+        answer = self._do(words.Verify(target=target, check=tuple(checks)))
+        return VerifyReport.from_data(answer.data, answer.exit_code)
+
+    def show(self, run: str) -> Report:
+        """One run whole. Raises Mistakes when there is none of that name."""
+        return Report.from_data(self._do(words.Show(run=run)).data)
+
+    def plan(self, target: str | None = None, *, runbook: str | None = None) -> Mapping[str, Any]:
+        """What would run where, as `plan --json` prints it; nothing is changed."""
+        return self._do(words.Plan(target=target, runbook=runbook)).data
+
+    def status(self, target: str | None = None) -> Mapping[str, Any]:
+        """What runs where, asked of the hosts, as `status --json` prints it."""
+        return self._do(words.Status(target=target)).data
+
+    def history(self, target: str | None = None) -> Sequence[Mapping[str, Any]]:
+        """Past runs, newest first, as `history --json` prints them."""
+        runs: Sequence[Mapping[str, Any]] = self._do(words.History(target=target)).data["runs"]
+        return runs
+
+    # --- events --------------------------------------------------------------------------
+
+    @contextmanager
+    def events(self, verb: Callable[[Project], Report]) -> Iterator[Running]:
+        """A run beside this thread, whose events are iterated as they happen::
+
+        with project.events(lambda p: p.deploy("prod")) as running:
+            for event in running:
+                print(event.text)
+        print(running.report().outcome)
+        """
+        running = Running()
+        beside = Project(self._start, listen=running.hear)
+        thread = threading.Thread(target=running.drive, args=(verb, beside), name="run")
+        thread.start()
+        try:
+            yield running
+        finally:
+            thread.join()
+
+    # --- doing ---------------------------------------------------------------------------
+
+    def _run(self, options: Options) -> Report:
+        return Report.from_data(self._do(options).data)
+
+    def _do(self, options: Options) -> Answer:
+        workplace = Workplace(self._start)
+        consent = isinstance(options, words.Confirmed) and options.yes
+        try:
+            with chdir(workplace.root):
+                answer = do(options, workplace, _Quiet(self._listen, yes=consent))
+            return Answer(answer.kind, _redacted(answer.data, workplace), answer.exit_code)
+        finally:
+            workplace.close()
+
+
+class Running:
+    """A run that is under way: an iterator of its events, and its report at the end."""
+
+    def __init__(self) -> None:
+        self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self._ended: Future[Report] = Future()
+
+    def __iter__(self) -> Iterator[Event]:
+        while (event := self._events.get()) is not None:
+            yield event
+        self._events.put(None)
+
+    def report(self) -> Report:
+        """How it ended; waits for it. Raises what the verb raised."""
+        return self._ended.result()
+
+    def hear(self, event: Event) -> None:
+        """One more event, from any thread."""
+        self._events.put(event)
+
+    def drive(self, verb: Callable[[Project], Report], project: Project) -> None:
+        """Run the verb to its end, in this thread."""
+        try:
+            self._ended.set_result(verb(project))
+        except BaseException as error:  # noqa: BLE001 - whoever asks for the report hears of it
+            self._ended.set_exception(error)
+        finally:
+            self._events.put(None)
+
+
+class _Nobody:
+    """`ports.Operator` where no person is: what was not allowed beforehand is refused."""
+
+    asking = False
+
+    def __init__(self, *, yes: bool) -> None:
+        self._yes = yes
+
+    def confirm(self, question: str, *, typed: str = "") -> bool:  # noqa: ARG002 - the seam's form
+        if not self._yes:
+            raise Refused(f"nobody can be asked: {question}", next="yes=True, when it is meant")
+        return True
+
+
+class _Quiet:
+    """`ports.Screen` without a screen."""
+
+    def __init__(self, listen: Callable[[Event], None], *, yes: bool) -> None:
+        self.listen = listen
+        self._operator = _Nobody(yes=yes)
+
+    @property
+    def operator(self) -> Operator:
+        return self._operator
+
+    def print(self, text: str) -> None:
+        """Answers are returned."""
+
+    def interrupted(self) -> None:
+        """Signals are the caller's."""
+
+    def left(self, what: str, *, state: str, next: str) -> None:
+        """Signals are the caller's."""
+
+
+def _params(params: Mapping[str, object] | None) -> tuple[str, ...]:
+    return tuple(f"{name}={value}" for name, value in (params or {}).items())
+
+
+def _redacted(data: Any, workplace: Workplace) -> Any:
+    """No secret leaves by a report either."""
+    if isinstance(data, str):
+        return workplace.redact(data)
+    if isinstance(data, Mapping):
+        return {name: _redacted(value, workplace) for name, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_redacted(value, workplace) for value in data]
+    return data
