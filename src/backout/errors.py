@@ -7,7 +7,8 @@
     ├── Refused             refused before any change (3)
     │   ├── Unreachable     a host could not be reached (3)
     │   │   └── HostKeyRefused  a host's key is unknown or has changed (3)
-    │   └── Unwritten       the history of checks cannot be written now (3)
+    │   ├── Unwritten       the history of checks cannot be written now (3)
+    │   └── Damaged         a file of Backout's own cannot be read any more (3)
     ├── BackedOut           failed, backed out, the old release is healthy (4)
     ├── Incomplete          backing out is incomplete: a person is needed (5)
     ├── Unhealthy           verify: at least one check failed (6)
@@ -116,6 +117,10 @@ class HostKeyRefused(Unreachable):
 class Unwritten(Refused):
     """The history of checks cannot be written: the disk is full, or the file is not writable.
     Nothing of it was; it can be tried again."""
+
+
+class Damaged(Refused):
+    """A file of Backout's own is not what it was: what is in it cannot be read any more."""
 
 
 class BackedOut(BackoutError):

@@ -19,7 +19,7 @@ from support.loopback import Answer, Asked, Web
 from support.ports import free_port
 from support.process import Process
 from support.project import BACKOUT, Project
-from support.receivers import Strict, discord, titles
+from support.receivers import Strict, discord, said, titles
 from support.wait import eventually
 from support.watch import Places, Simulation, check, target
 
@@ -363,6 +363,82 @@ def test_once_tells_all_there_is_to_tell(project: Project) -> None:
         )
         assert project.say("watch", "--once").code == 6
     assert {"[prod] alive fails", "[prod] second fails"} <= set(titles(receiver))
+
+
+# --- what stands in the way of looking ---------------------------------------------------------
+
+
+def test_a_secret_that_hangs_stops_nothing_else_and_a_rotated_one_is_read_again(
+    project: Project,
+) -> None:
+    key = project.directory / "key"
+    key.write_text("first-key-of-all")
+    key.chmod(0o600)
+    current = ["first-key-of-all"]
+
+    def answer(asked: Asked) -> Answer:
+        refused = asked.path == "/keyed" and asked.headers.get("x-key") != current[0]
+        return Answer("{}", 401 if refused else 200)
+
+    common = {"expect": ["status == 200"], "every": "1s", "alert": {"after": 1, "recover": 1}}
+    with Web(answer) as web, Web() as receiver:
+        hung = {"url": f"{web.url}/hung", "headers": {"X-Key": "{{ secrets.stuck }}"}}
+        keyed = {"url": f"{web.url}/keyed", "headers": {"X-Key": "{{ secrets.key }}"}}
+        project.inventory(
+            "prod",
+            {
+                "secrets": {"stuck": {"command": "sleep 300 | cat"}, "key": {"file": "key"}},
+                "notify": [f"json://127.0.0.1:{receiver.port}"],
+                "checks": {
+                    **{f"hung-{n:02}": {"http": hung, **common} for n in range(30)},
+                    "keyed": {"http": keyed, **common},
+                },
+            },
+        )
+        with watching(project) as process:
+            eventually(lambda: any(a.path == "/keyed" for a in web.asked), within=20)
+            eventually(lambda: "hung-" in "".join(map(said, receiver.asked)), within=30)
+            before = len([a for a in web.asked if a.path == "/keyed"])
+            eventually(
+                lambda: len([a for a in web.asked if a.path == "/keyed"]) > before + 2, within=8
+            )
+            current[0] = "second-key-of-all"
+            eventually(
+                lambda: "[prod] keyed fails" in "".join(map(said, receiver.asked)), within=20
+            )
+            key.write_text("second-key-of-all")
+            well = "[prod] keyed is healthy again"
+            eventually(lambda: well in "".join(map(said, receiver.asked)), within=20)
+            assert "second-key-of-all" not in process.output(1_000_000)
+    assert not any(asked.path == "/hung" for asked in web.asked)
+
+
+@pytest.mark.parametrize("damage", ["text", "middle"])
+def test_a_damaged_history_is_set_aside_by_watch_and_named_by_the_others(
+    project: Project, damage: str
+) -> None:
+    with Web() as web, Web() as receiver:
+        inventory(project, web, receiver)
+        assert project.say("watch", "--once").code == 0
+        path = project.state / "health.db"
+        content = bytearray(path.read_bytes())
+        if damage == "text":
+            content[:] = b"this is no database at all\n" * 400
+        else:
+            content[4096 : 4096 * 3] = b"\xff" * 8192
+        for each in project.state.glob("health.db*"):
+            each.unlink()
+        path.write_bytes(content)
+        if damage == "text":
+            said = project.say("alert.silence", "--target", "prod", "--for", "1h")
+            assert said.code == 3
+            assert f"mv {path}" in said.err
+            assert "Traceback" not in said.err
+        once = project.say("watch", "--once")
+        assert once.code == 0, once.err
+        assert "Traceback" not in once.err + once.out
+    (aside, *_) = sorted(project.state.glob("health.db.damaged-*"))
+    assert len(aside.read_bytes()) == len(content)
 
 
 # --- the dead-man's switch ---------------------------------------------------------------------

@@ -17,12 +17,15 @@ import json
 import os
 import re
 import shlex
+import signal
 import stat
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import RLock
+from threading import Event, RLock, Thread
+from time import monotonic
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
@@ -30,6 +33,8 @@ from backout.errors import Refused
 from backout.model import SecretSource
 
 OPEN, CLOSE = "\ue000", "\ue001"
+REMEMBERED = 30.0
+"""A command that gave no secret is not asked again so soon, while somebody watches."""
 SHORT = 4
 """A value or a line shorter than this is redacted as a whole word only, or not at all."""
 
@@ -294,6 +299,9 @@ class Vault:
         self._values: dict[str, str] = {}
         self._warnings: list[str] = []
         self._lock = RLock()
+        self._patience: float | None = None
+        self._fetching: dict[str, _Fetching] = {}
+        self._seen: dict[str, object] = {}
         self.redactor = Redactor()
         for name, source in self._sources.items():
             if value := self._environ.get(source.env or "", "").rstrip("\r\n"):
@@ -311,6 +319,11 @@ class Vault:
         """Have these secrets in force now. Raises Refused when one cannot be fetched."""
         for name in names:
             self._value(name)
+
+    def follow(self, patience: float) -> None:
+        """From now on, for a process that goes on for long: nobody waits longer than so many
+        seconds for a command, and a file that was changed is read again."""
+        self._patience = patience
 
     def reveal(self, text: str) -> str:
         """`text` with every reference replaced by its value. Raises Refused when a secret
@@ -353,10 +366,48 @@ class Vault:
         return Stream(self)
 
     def _value(self, name: str) -> str:
+        if self._patience is not None:
+            return self._followed(name, self._patience)
         with self._lock:
             if name not in self._values:
                 self._take(name, self._fetch(name))
             return self._values[name]
+
+    def _followed(self, name: str, patience: float) -> str:
+        source = self._sources.get(name)
+        with self._lock:
+            if source is not None and source.file is not None:
+                self._read_again(name, self._root / Path(source.file).expanduser())
+            if name in self._values:
+                return self._values[name]
+            if source is None or source.command is None:
+                self._take(name, self._fetch(name))
+                return self._values[name]
+            fetching = self._fetching.get(name)
+            if fetching is None or fetching.over:
+                fetching = self._fetching[name] = _Fetching(lambda: self._fetch(name))
+        value = fetching.wait(patience, f"secret {name} is not there yet: `{source.command}`")
+        with self._lock:
+            if name not in self._values:
+                self._take(name, value)
+        return value
+
+    def _read_again(self, name: str, path: Path) -> None:
+        """Forget the value of a file that was changed; while there is none, the old one counts."""
+        try:
+            stat = path.stat()
+        except OSError:
+            return
+        seen = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        if self._seen.get(name, seen) != seen and stat.st_size:
+            old = self._values.pop(name, None)
+            try:
+                self._take(name, self._fetch(name))
+            except Refused:
+                if old is not None:
+                    self._values[name] = old
+                return
+        self._seen[name] = seen
 
     def _take(self, name: str, value: str) -> None:
         if len(value) < SHORT:
@@ -404,18 +455,26 @@ class Vault:
             self._warnings.append(f"secret {name}: {path} is open to others: chmod 600 {path}")
         return value
 
+    def _end(self, asked: subprocess.Popen[bytes]) -> None:
+        if self._patience is None:
+            asked.kill()
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(asked.pid, signal.SIGKILL)
+
     def _ask(self, name: str, command: str) -> str:
         asked = subprocess.Popen(
             ["/bin/sh", "-c", command],
             cwd=self._root,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            start_new_session=self._patience is not None,  # nobody is there whom it could ask
         )
         with asked:
             try:
                 out, err = asked.communicate(timeout=self._timeout)
             except subprocess.TimeoutExpired:
-                asked.kill()
+                self._end(asked)
                 reason = f"it did not answer within {self._timeout:g} s"
             else:
                 reason = f"it exited {asked.returncode}: {_tail(self.redact(_text(err)))}"
@@ -425,6 +484,41 @@ class Vault:
             f"secret {name} cannot be fetched by the command `{command}`: {reason}",
             next=f"see that it prints the value: {command}",
         )
+
+
+class _Fetching:
+    """A secret's command, asked in a thread of its own. What went wrong is remembered for a
+    while, so that it does not have to be waited for by everybody anew."""
+
+    def __init__(self, fetch: Callable[[], str]) -> None:
+        self._began = monotonic()
+        self._done = Event()
+        self._ended = 0.0
+        self._value = ""
+        self._error: BaseException | None = None
+        Thread(target=self._run, args=(fetch,), name="secret", daemon=True).start()
+
+    def _run(self, fetch: Callable[[], str]) -> None:
+        try:
+            self._value = fetch()
+        except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
+            self._error = error
+        self._ended = monotonic()
+        self._done.set()
+
+    @property
+    def over(self) -> bool:
+        """It failed, long enough ago to be tried again."""
+        return self._done.is_set() and bool(self._error) and monotonic() > self._ended + REMEMBERED
+
+    def wait(self, patience: float, otherwise: str) -> str:
+        """The value. Raises Refused when there is none, or not `patience` seconds after it was
+        asked for."""
+        if not self._done.wait(max(0.0, self._began + patience - monotonic())):
+            raise Refused(f"{otherwise} has not answered", next="see that it prints the value")
+        if self._error is not None:
+            raise self._error
+        return self._value
 
 
 def _text(data: bytes) -> str:

@@ -19,10 +19,11 @@ from backout.adapters import notify
 from backout.adapters.clock import SystemClock
 from backout.adapters.lease import owner
 from backout.adapters.own_directory import prepare
+from backout.adapters.storage.health_schema import set_aside
 from backout.adapters.storage.health_store import HealthStore
 from backout.checks import judging
 from backout.checks.examiner import WORKERS
-from backout.errors import BackoutError, Held, Mistakes, Refused
+from backout.errors import BackoutError, Damaged, Held, Mistakes, Refused
 from backout.model import Event, Finding, Verdict
 from backout.ports import Screen
 from backout.project.project import Workplace
@@ -74,7 +75,7 @@ class Process:
             fingerprint, loaded = self.loader.fingerprint(), self.loader.load()
             if not loaded.targets:
                 raise _nothing(loaded)
-            self.store = stack.enter_context(open_store(self.workplace, self.loader.redact))
+            self.store = stack.enter_context(self._open_store())
             self.watcher = self._watcher()
             self.sender = self._sender()
             self.watcher.also = self._troubles
@@ -88,6 +89,18 @@ class Process:
 
     def __exit__(self, *_: object) -> None:
         self._resources.close()
+
+    def _open_store(self) -> HealthStore:
+        """The history of checks. A damaged one is set aside: looking and telling go on."""
+        try:
+            store = open_store(self.workplace, self.loader.redact)
+            store.examine()
+            return store
+        except Damaged as error:
+            stamp = self.clock.now().strftime("%Y%m%d-%H%M%S")
+            aside = set_aside(Path(error.where), stamp)
+            self.say(f"{error.what}: it is set aside as {aside}, a new one begins", warning=True)
+            return open_store(self.workplace, self.loader.redact)
 
     def _watcher(self) -> Watcher:
         return Watcher(

@@ -25,6 +25,8 @@ from backout.watch.addresses import Addresses
 from backout.watch.bake import Deployed
 from backout.watch.watched import TargetState, WatchedTarget
 
+SECRETS_WITHIN = 5.0
+"""Nobody waits longer than this for a secret's command; what needs it cannot be told."""
 LEASES_EVERY = 15.0
 """How often the hosts are asked whether somebody else's run holds them."""
 
@@ -88,7 +90,9 @@ class Targets:
 
     def watched(self, target: Target, store: HealthStore) -> WatchedTarget:
         """A target with its machines, ready to be looked at."""
-        crew = Crew(target, self.workplace.vault(target), self.workplace.state / "here")
+        vault = self.workplace.vault(target)
+        vault.follow(SECRETS_WITHIN)
+        crew = Crew(target, vault, self.workplace.state / "here")
         self._vaults[target.name], self._crews[target.name] = crew.vault, crew
         names = {"run": {"id": "watch"}, "release": scope.release_names(Release(0), None)}
         examiner = crew.examiner(names)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from backout.errors import Refused
 
 APPLICATION = 0x4261486C
 BUSY = 30.0
+DAMAGED = sqlite3.DatabaseError
+"""Itself, and none of its kinds: the file is not a database, or not a whole one."""
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         """CREATE TABLE spot (
@@ -59,6 +61,21 @@ def connect(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
     db.execute("PRAGMA synchronous = FULL")
     return db
+
+
+def whole(db: sqlite3.Connection) -> None:
+    """Raises DatabaseError when it is damaged."""
+    (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        raise DAMAGED(found)
+
+
+def set_aside(path: Path, stamp: str) -> Path:
+    """A damaged file and what belongs to it get other names; the new name of the file."""
+    for suffix in ("-wal", "-shm", ""):
+        with suppress(FileNotFoundError):
+            Path(f"{path}{suffix}").rename(f"{path}.damaged-{stamp}{suffix}")
+    return Path(f"{path}.damaged-{stamp}")
 
 
 def migrate(db: sqlite3.Connection, path: Path) -> None:

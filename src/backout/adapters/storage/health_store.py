@@ -29,8 +29,8 @@ from backout.adapters.storage.health_change import (
     rolled,
     sample_of,
 )
-from backout.adapters.storage.health_schema import connect, migrate, snapshot
-from backout.errors import Refused, Unwritten
+from backout.adapters.storage.health_schema import DAMAGED, connect, migrate, snapshot, whole
+from backout.errors import Damaged, Refused, Unwritten
 from backout.model import CheckKey, Incident, Message, Reverted, Sample
 from backout.ports import Bodies
 
@@ -42,7 +42,7 @@ class HealthStore:
     """The health of all targets of one working copy."""
 
     def __init__(self, path: Path | str, redact: Callable[[str], str], fold: Fold) -> None:
-        """Open or create it. Raises Refused when the file cannot be used."""
+        """Open or create it. Raises Damaged, and Refused when the file cannot be used."""
         self.path = Path(path)
         self.redact = redact
         self._fold = fold
@@ -62,6 +62,15 @@ class HealthStore:
     def _name(self) -> str:
         with self.write() as change:
             return change.name()
+
+    def examine(self) -> None:
+        """Read all of it once, and close it when it is damaged. Raises Damaged."""
+        try:
+            with self._reading, self._readable():
+                whole(self._reader)
+        except Damaged:
+            self.close()
+            raise
 
     def close(self) -> None:
         with self._writing, self._reading:
@@ -94,7 +103,7 @@ class HealthStore:
                 with suppress(sqlite3.Error):
                     self._db.execute("ROLLBACK")
                 self._spots = known
-                if isinstance(error, sqlite3.OperationalError):
+                if isinstance(error, sqlite3.OperationalError) or type(error) is DAMAGED:
                     raise Unwritten(
                         f"the history of checks cannot be written: {error}",
                         where=str(self.path),
@@ -264,9 +273,21 @@ class HealthStore:
     def _readable(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
-            raise Refused(
-                f"the history of checks cannot be used: {error}",
+        except sqlite3.DatabaseError as error:
+            if type(error) is not DAMAGED:
+                raise self._unusable(error) from error
+            raise Damaged(
+                f"the history of checks is damaged: {error}",
                 where=str(self.path),
-                next=f"see that {self.path} is writable, or set it aside: mv {self.path}{{,.old}}",
+                state="nothing was changed; deploys do not need it",
+                next=f"set it aside: mv {self.path} {self.path}.damaged",
             ) from error
+        except (sqlite3.Error, OSError) as error:
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: Exception) -> Refused:
+        return Refused(
+            f"the history of checks cannot be used: {error}",
+            where=str(self.path),
+            next=f"see that {self.path} is writable, or set it aside: mv {self.path}{{,.old}}",
+        )
