@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 import inspect
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,7 +58,7 @@ def _text(doc: str) -> str:
     for block in doc.split("\n\n"):
         lines = inspect.cleandoc(block)
         blocks.append(f"```python\n{lines}\n```" if lines.startswith(">>>") else block)
-    return "\n\n".join(blocks).replace("  # doctest: +SKIP", "")
+    return re.sub(r" *# doctest: \+SKIP", "", "\n\n".join(blocks))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from backout.project.project import TABLES
 from backout.steps.update import STRATEGIES
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 GUIDES = (ROOT / "docs" / "runbooks.md", ROOT / "docs" / "inventories.md")
 
 RUNBOOK = {field.alias or name for name, field in model.Runbook.model_fields.items()}
@@ -163,7 +163,9 @@ VERBS = tasks.ns.task_names
 OPTIONS = {
     verb: {name for each in tasks.ns[verb].get_arguments() for name in each.names} for verb in VERBS
 }
-_COMMAND = re.compile(r"\b(?:invoke|backout) (?P<words>(?:--help )?[a-z][a-z.]*(?: .*)?)$")
+_COMMAND = re.compile(
+    r"(?<!from )(?:invoke|backout) (?!import)(?P<words>(?:--help )?[a-z][a-z.]*(?: .*)?)$"
+)
 
 
 def commands(file: Path) -> Iterator[tuple[str, list[str]]]:
@@ -208,10 +210,11 @@ def test_every_relative_link_leads_somewhere(file: Path) -> None:
             assert link["anchor"] in anchors(to), f"{file.name}: no heading {link[0]}"
 
 
-def test_the_index_names_every_document() -> None:
-    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("folder", ["docs", "docs/decisions"])
+def test_the_index_of_a_folder_names_every_document_in_it(folder: str) -> None:
+    index = (ROOT / folder / "index.md").read_text(encoding="utf-8")
     named = {link["path"] for link in _LINK.finditer(index)}
-    assert {file.name for file in DOCUMENTS[1:]} - {"index.md"} <= named
+    assert {file.name for file in (ROOT / folder).glob("*.md")} - {"index.md"} <= named
 
 
 # --- the keys ------------------------------------------------------------------------------
