@@ -164,7 +164,7 @@ OPTIONS = {
     verb: {name for each in tasks.ns[verb].get_arguments() for name in each.names} for verb in VERBS
 }
 _COMMAND = re.compile(
-    r"(?<!from )(?:invoke|backout) (?!import)(?P<words>(?:--help )?[a-z][a-z.]*(?: .*)?)$"
+    r"(?<!from )\b(?:invoke|backout) (?!import)(?P<words>(?:--help )?[a-z][a-z.]*(?: .*)?)$"
 )
 
 
