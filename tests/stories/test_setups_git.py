@@ -263,7 +263,10 @@ def test_a_deploy_from_a_hook_acts_on_the_host_and_not_on_the_hooks_repository(
 
 def _git(directory: Path, *words: str) -> str:
     return subprocess.run(
-        ["git", "-C", str(directory), *words], capture_output=True, text=True, check=True
+        ["git", "-c", "safe.directory=*", "-C", str(directory), *words],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.strip()
 
 
@@ -476,3 +479,49 @@ def test_a_rollback_that_cannot_be_finished_has_a_way_on(shop: Shop) -> None:
     assert shop.say("status").code == 6, "current is the old one, and the ledger says the new one"
     assert shop.deploy(1, "--accept-red", "built").code == 0
     assert shop.say("status").code == 0
+
+
+# --- nobody in particular ------------------------------------------------------------------
+
+CAPABLE = "+dac_override,+dac_read_search"
+AS_NOBODY = (
+    *("setpriv", "--reuid=12345", "--regid=12345", "--clear-groups"),
+    *(f"--inh-caps={CAPABLE}", f"--ambient-caps={CAPABLE}"),
+)
+"""Runs a command as a user whom the machine does not know, as in a container; who may nevertheless
+read Python, wherever it lies."""
+
+
+def test_a_user_without_a_name_or_a_home_deploys_and_goes_back(bed_directory: Path) -> None:
+    git_origin = GitOrigin(bed_directory / "git")
+    shop = Shop(bed_directory, git_origin)
+    shop.inventory(
+        checks={"there": {"command": "true", "expect": ["exit_code == 0"]}},
+        source={"repository": str(git_origin.copy), "directory": str(shop.srv)},
+    )
+    steps = [
+        {"name": "Commit", "commit": "By {{ run.user }}"},
+        {"name": "Push", "push": {}},
+        {"name": "Update", "update": {}, "on": "all"},
+    ]
+    settle = [{"name": "Prove", "verify": "all"}]
+    shop.project.runbook("deploy", {"steps": steps, "settle": settle})
+    subprocess.run(["chown", "-R", "12345:12345", str(bed_directory)], check=True)
+    environment = {"PATH": os.environ["PATH"]}
+
+    def say(verb: str) -> None:
+        backout = (sys.executable, "-m", "backout", verb, "--target", "prod")
+        subprocess.run(
+            [*AS_NOBODY, *backout],
+            cwd=shop.project.directory,
+            env=environment,
+            check=True,
+        )
+
+    for verb in ("deploy", "deploy", "rollback", "status"):
+        if verb == "deploy":
+            git_origin.good_change()
+        say(verb)
+
+    assert (shop.srv / "RELEASE").read_text().strip() == "2"
+    assert _git(shop.srv, "log", "-1", "--format=%s") == "By 12345"
