@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from errno import ECONNREFUSED
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -32,10 +33,13 @@ def explain(curl: Any, error: pycurl.error, url: str, timeout: float, address: s
         case pycurl.E_PARTIAL_FILE:
             return f"{where} closed the connection in the middle of its answer"
         case pycurl.E_RECV_ERROR | pycurl.E_SEND_ERROR:
-            return _broken(curl.getinfo(pycurl.OS_ERRNO), where, message)
+            words = _broken(curl.getinfo(pycurl.OS_ERRNO), where, message)
+            return f"{words}{_suspicion(curl, parts.scheme)}"
         case pycurl.E_PEER_FAILED_VERIFICATION:
             return f"{certificate_trouble(message)} ({where})"
         case pycurl.E_SSL_CONNECT_ERROR:
+            if told := refusal(message, after=False):
+                return f"{told} ({where})"
             return f"the TLS handshake with {where} failed: {message}"
         case pycurl.E_UNSUPPORTED_PROTOCOL | pycurl.E_FTP_WEIRD_SERVER_REPLY:
             return f"{where} does not speak HTTP: {message}"
@@ -47,6 +51,25 @@ def certificate_trouble(message: str) -> str:
     return re.sub(r"^(?:SSL certificate problem|SSL|certificate verify): ", "", message)
 
 
+def refusal(message: str, *, after: bool = True) -> str:
+    """What a server's TLS alert means for who we are: `after` the handshake any alert is about
+    that, within it those that name a certificate. Empty for any other message."""
+    said = message.lower().replace("_", " ")
+    if "certificate required" in said:
+        return "the server wants a client certificate"
+    ours = r"unknown ca|bad certificate|unsupported certificate|certificate \w+|access denied"
+    found = re.search(rf"\balert ({r'[a-z ]+' if after else ours})", said.rpartition("]")[2])
+    return f"the server does not take our certificate: {found[1].strip()}" if found else ""
+
+
+def _suspicion(curl: Any, scheme: str) -> str:
+    """Since TLS 1.3 a server that wants a certificate hangs up after the handshake, and its alert
+    may be lost."""
+    secured = scheme == "https" and curl.getinfo(pycurl.APPCONNECT_TIME)
+    early = secured and not curl.getinfo(pycurl.HEADER_SIZE)
+    return ", right after the TLS handshake: does it want a client certificate?" if early else ""
+
+
 def _refused(errno: int, where: str, message: str) -> str:
     if not errno:
         return f"could not connect to {where}: {message}"
@@ -55,6 +78,10 @@ def _refused(errno: int, where: str, message: str) -> str:
 
 
 def _broken(errno: int, where: str, message: str) -> str:
+    if told := refusal(message):
+        return f"{told} ({where})"
+    if "alert" in message or errno == ECONNREFUSED:  # left over from another address
+        errno = 0
     words = os.strerror(errno).lower() if errno else message
     return f"{words} ({where})" if "peer" in words else f"the connection to {where} broke: {words}"
 

@@ -120,6 +120,8 @@ class _Answer:
     timing: dict[str, float] = field(default_factory=dict)
     chain: list[Any] = field(default_factory=list)
     error: str = ""
+    bundle: str = ""
+    """The file of the authorities that were trusted."""
 
     def header(self, line: bytes) -> None:
         if line.startswith(b"HTTP/"):
@@ -168,7 +170,7 @@ class _Answer:
             "timing": self.timing,
         }
         if self.chain:
-            facts["tls"] = facts_of(self.chain)
+            facts["tls"] = facts_of(self.chain, self.bundle)
         return facts
 
 
@@ -257,6 +259,7 @@ def _perform(curl: Any, request: _Request, look: Look, timeout: float) -> _Answe
     answer.elapsed_ms = answer.timing["total"]
     if request.parts.scheme == "https":
         answer.chain = curl.getinfo(pycurl.INFO_CERTINFO)
+        answer.bundle = look.options.ca or authorities()
     return answer
 
 

@@ -10,6 +10,10 @@ from typing import ClassVar
 from backout.model import Observation, Options, Words
 from backout.ports import Look
 from backout.probes.base import EXCERPT, Kind, address_of, place
+from backout.probes.connect import connected
+
+QUIET = 1.0
+"""Seconds of silence after which what came is all that comes."""
 
 
 class TcpOptions(Options):
@@ -42,7 +46,7 @@ class Tcp(Kind):
         started = time.monotonic()
         doing = "connecting"
         try:
-            with socket.create_connection((name, int(port)), look.timeout) as link:
+            with connected(name, int(port), look.timeout) as link:
                 elapsed = (time.monotonic() - started) * 1000
                 facts: dict[str, object] = {"connected": True, "elapsed_ms": elapsed}
                 doing = "waiting for its words"
@@ -61,11 +65,18 @@ class Tcp(Kind):
 
 
 def _heard(link: socket.socket, deadline: float) -> str:
-    """The first line, or as much as came before the server closed or EXCERPT was full."""
+    """The first line, or as much as came before the server closed, fell silent, or EXCERPT was
+    full. Raises TimeoutError when nothing came."""
     heard = b""
     while b"\n" not in heard and len(heard) < EXCERPT:
-        link.settimeout(max(0.001, deadline - time.monotonic()))
-        chunk = link.recv(4096)
+        left = max(0.001, deadline - time.monotonic())
+        link.settimeout(min(left, QUIET) if heard else left)
+        try:
+            chunk = link.recv(4096)
+        except TimeoutError:
+            if heard:
+                break
+            raise
         if not chunk:
             break
         heard += chunk
