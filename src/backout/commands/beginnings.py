@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from backout.adapters.storage import turns
 from backout.commands.deploy import Operation
 from backout.commands.inspections import Inspection
 from backout.commands.options import Demo, Deploy, Doctor, History, Init
@@ -114,6 +115,7 @@ def _row(name: str, ok: bool | None, detail: str, fix: str = "", host: str = "")
 
 def _here(crew: Crew) -> Iterator[dict[str, Any]]:
     yield _row("Python", True, platform.python_version())
+    yield _row("SQLite", True, turns.version())
     git = shutil.which("git")
     if git is None:
         yield _row("git", False, "not found", "apt-get install git")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import groupby
 from pathlib import Path
 from threading import RLock
@@ -29,7 +29,15 @@ from backout.adapters.storage.health_change import (
     rolled,
     sample_of,
 )
-from backout.adapters.storage.health_schema import DAMAGED, connect, migrate, snapshot, whole
+from backout.adapters.storage.health_schema import (
+    BUSY,
+    DAMAGED,
+    connect,
+    migrate,
+    snapshot,
+    whole,
+)
+from backout.adapters.storage.turns import turn
 from backout.errors import Damaged, Refused, Unwritten
 from backout.model import CheckKey, Incident, Message, Reverted, Sample
 from backout.ports import Bodies
@@ -52,12 +60,16 @@ class HealthStore:
         with self._readable():
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.path.touch(mode=0o600)
-            self._db = connect(self.path)
-            migrate(self._db, self.path)
+            with self._turn():
+                self._db = connect(self.path)
+                migrate(self._db, self.path)
             self._reader = connect(self.path)
             self._reader.execute("PRAGMA query_only = ON")
         self.name = self._name()
         """Tells the messages of this store from those of others."""
+
+    def _turn(self) -> AbstractContextManager[None]:
+        return turn(self.path.with_name(f"{self.path.name}-turn"), BUSY)
 
     def _name(self) -> str:
         with self.write() as change:
@@ -73,9 +85,9 @@ class HealthStore:
             raise
 
     def close(self) -> None:
-        with self._writing, self._reading:
-            self._db.close()
+        with self._writing, self._reading, suppress(sqlite3.Error), self._turn():
             self._reader.close()
+            self._db.close()
 
     def __enter__(self) -> HealthStore:
         return self
@@ -96,9 +108,10 @@ class HealthStore:
         with self._writing:
             known = dict(self._spots)
             try:
-                self._db.execute("BEGIN IMMEDIATE")
-                yield Change(self._db, self.redact, self._spots)
-                self._db.execute("COMMIT")
+                with self._turn():
+                    self._db.execute("BEGIN IMMEDIATE")
+                    yield Change(self._db, self.redact, self._spots)
+                    self._db.execute("COMMIT")
             except BaseException as error:
                 with suppress(sqlite3.Error):
                     self._db.execute("ROLLBACK")

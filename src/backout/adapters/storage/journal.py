@@ -24,6 +24,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from backout.adapters.storage import renaming
+from backout.adapters.storage.turns import turn
 from backout.adapters.vault import redact_data
 from backout.errors import BackoutError, Held, Interrupted, Mistakes, Refused
 from backout.model import Release
@@ -151,7 +152,8 @@ class SqliteJournal:
         self._now = now
         with _opening(self.path):
             _make_private(self.path)
-            self._db = _connect(self.path, _migrate)
+            with turn(self.path.parent, BUSY):
+                self._db = _connect(self.path, _migrate)
             self._reader = _connect(self.path, _read_only)
         self._reading = Lock()
         self._queue = _Queue()
@@ -164,9 +166,9 @@ class SqliteJournal:
         """Write what is waiting, and let go of the file."""
         self._queue.close()
         self._writer.join()
-        self._db.close()
-        with self._reading:
+        with self._reading, suppress(sqlite3.Error), turn(self.path.parent, BUSY):
             self._reader.close()
+            self._db.close()
 
     def __enter__(self) -> SqliteJournal:
         return self
@@ -436,10 +438,11 @@ class SqliteJournal:
         """Everything that waits, in one transaction. Nobody is answered before it is durable."""
         taken: list[_Append] = []
         try:
-            self._db.execute("BEGIN IMMEDIATE")
-            taken = self._queue.take()
-            written = [append.attempt(self._db) for append in taken]
-            self._db.execute("COMMIT")
+            with turn(self.path.parent, BUSY):
+                self._db.execute("BEGIN IMMEDIATE")
+                taken = self._queue.take()
+                written = [append.attempt(self._db) for append in taken]
+                self._db.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 - whatever it is, every caller must hear of it
             with suppress(sqlite3.Error):
                 self._db.execute("ROLLBACK")
