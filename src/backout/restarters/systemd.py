@@ -103,14 +103,14 @@ class Systemd(Backend):
 
     def restart(self, key: str) -> Result:
         """The start limit guards against restarts by itself, not against this one: it is
-        lifted first. A unit file that changed on disk is loaded first."""
+        lifted first. Unit files are loaded first: of one that was put back with its old time
+        systemd does not see that it changed."""
         if self._pattern:
             return Result(State.FAILED, reason=self._pattern)
-        needed = self._systemctl("show", "-p", "NeedDaemonReload", "--value")
         return self.change(
             key,
             self._session(),
-            f'if [ "$({needed})" = yes ]; then {self._manager("daemon-reload")} || :; fi',
+            f"{self._manager('daemon-reload')} || :",
             f"{self._systemctl('reset-failed')} 2>/dev/null || :",
             self._systemctl("restart"),
         )
