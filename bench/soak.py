@@ -1,4 +1,5 @@
-"""Random `kill -9` of run, resume and abort, here and over SSH. Prints what was seen.
+"""Random `kill -9` of deploy, resume, abort and rollback, here and over SSH, always over a
+known-good release. Prints what was seen.
 
 python bench/soak.py --trials 200 --seed 1
 """
@@ -12,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from support.soak import Soak, Tally
+from support.soak import Soak, Tally, over
 from support.sshd import SshdBed
 
 
@@ -25,20 +26,22 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="soak-", dir="/tmp") as name:
         here = {"here": {"connection": "local"}}
         place = Path(name)
-        local = Soak(place / "here", here, seed=words.seed).run(words.trials // 2)
+        local = Soak(place / "here", here, seed=words.seed).run(words.trials // 2, progress)
         tell("here", local)
         with SshdBed(place / "bed") as bed:
-            soak = Soak(place / "ssh", bed.inventory_hosts(), bed.inventory_ssh(), words.seed)
-            remote = soak.run(words.trials - words.trials // 2)
+            soak = Soak(place / "ssh", **over(bed), seed=words.seed)
+            remote = soak.run(words.trials - words.trials // 2, progress)
         tell("over SSH", remote)
     return 1 if local.violations or remote.violations else 0
 
 
+def progress(tally: Tally) -> None:
+    if tally.trials % 10 == 0:
+        tell("so far", tally)
+
+
 def tell(where: str, tally: Tally) -> None:
-    print(
-        f"{where}: {tally.trials} trials, {tally.kills} kills, {tally.done} all done,"
-        f" {tally.undone} all undone, {len(tally.violations)} violations"
-    )
+    print(f"{where}: {tally}", flush=True)
     for violation in tally.violations:
         print(f"  {violation}")
 

@@ -1,4 +1,5 @@
-"""After `kill -9` at any instant, `resume` and `abort` end in one of two worlds.
+"""After `kill -9` at any instant, over a known-good release, `resume` and `abort` end in one of two
+worlds, and a rollback in the one before.
 
 `python bench/soak.py` does the same 200 times.
 """
@@ -7,20 +8,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from support.soak import Soak
+from support.soak import Soak, over
 from support.sshd import SshdBed
 
 
 def test_killed_at_random_on_this_machine_all_is_done_or_all_is_undone(tmp_path: Path) -> None:
-    tally = Soak(tmp_path / "soak", {"here": {"connection": "local"}}, seed=1).run(4)
+    tally = Soak(tmp_path / "soak", {"here": {"connection": "local"}}, seed=1).run(3)
     assert tally.violations == []
     assert tally.kills > 0
 
 
-def test_killed_at_random_over_ssh_all_is_done_or_all_is_undone(
+def test_killed_at_random_over_ssh_each_host_is_done_or_undone(
     sshd_bed: SshdBed, tmp_path: Path
 ) -> None:
-    hosts = sshd_bed.inventory_hosts()
-    tally = Soak(tmp_path / "soak", hosts, sshd_bed.inventory_ssh(), seed=2).run(4)
+    tally = Soak(tmp_path / "soak", **over(sshd_bed), seed=2).run(3)
     assert tally.violations == []
     assert tally.kills > 0
