@@ -3,8 +3,8 @@ checks are green: afterwards each host has all of a run once, or nothing of it, 
 is what is on its disk.
 
 Every host has a service under a real supervisord. A deploy writes the code, leaves effects that can
-be counted, and restarts; at times one host falls ill of it, within the budget or beyond it. A rollback
-goes back over several runs, some of them on a part of the hosts.
+be counted, and restarts; at times one host falls ill of it, within the budget or beyond it. A
+rollback goes back over several runs, some of them on a part of the hosts.
 """
 
 from __future__ import annotations

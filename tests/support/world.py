@@ -18,7 +18,6 @@ from backout.model import (
     Finding,
     Host,
     NoOptions,
-    Options,
     Release,
     Result,
     Rollout,
@@ -33,6 +32,7 @@ from backout.ports import Work
 from backout.runs.engine import Ended, Engine
 from backout.runs.plan import Plan, build
 from backout.runs.worker import Parts
+from backout.steps.base import Kind
 from backout.steps.verify import Verify, VerifyOptions
 
 from .clock import ManualClock
@@ -137,14 +137,10 @@ class Machine(Shell):
         return self.world.notes.get(key)
 
 
-class Doing:
+class Doing(Kind):
     """A kind of step that changes the world."""
 
-    Options: ClassVar[type[Options]] = NoOptions
-    changes: ClassVar[bool] = True
-    undoes: ClassVar[bool] = True
-    reaches: ClassVar[bool] = True
-    shell: ClassVar[bool] = False
+    undoes = True
     world: ClassVar[World]
 
     def describe(self, work: Work) -> str:

@@ -32,8 +32,7 @@ def refuse_idle(plan: Plan) -> None:
 def _acting(plan: Plan) -> Iterator[Action]:
     """Every action but the gates: a gate looks at what others did."""
     yield from plan.actions
-    settling = (action for batch in plan.batches for row in batch.settle for action in row)
-    yield from (action for action in settling if action.step.kind != "verify")
+    yield from (action for action in plan.settling if action.step.kind != "verify")
 
 
 def _may_apply(plan: Plan, action: Action) -> bool:

@@ -62,8 +62,7 @@ class Backward:
 
     def _engaged(self) -> list[Action]:
         """Every action that may have acted, settling included."""
-        settle = (action for batch in self.plan.batches for row in batch.settle for action in row)
-        actions = (*self.plan.actions, *settle)
+        actions = (*self.plan.actions, *self.plan.settling)
         return [action for action in actions if self.past.entry(action.key).touched]
 
     def reached_from_here(self) -> bool:

@@ -263,8 +263,7 @@ class Worker:
 
     def _remember(self, saga: Saga) -> None:
         """Take up what an earlier process of this run kept."""
-        settling = (action for batch in self.plan.batches for row in batch.settle for action in row)
-        for action in (*self.plan.preflight, *self.plan.actions, *settling):
+        for action in (*self.plan.preflight, *self.plan.actions, *self.plan.settling):
             result = saga.entry(action.key).result
             if result is not None:
                 self._keep(action, result)
