@@ -86,6 +86,11 @@ class Transport(Protocol):
         most, then its process group is ended and the result is UNKNOWN. Raises Unreachable.
         """
 
+    def unexplained(self, run: str, keys: Iterable[str]) -> Sequence[str]:
+        """The notes of a run on the machine that are of none of these keys: the journal that has
+        no others does not know of them. Raises Unreachable."""
+        ...
+
     def put(self, content: bytes, path: str, mode: int = 0o644) -> None:
         """Write a file on the machine, whole or not at all (temporary name, then rename).
         Raises Unreachable when the link is down, OSError when the machine says no."""
@@ -300,6 +305,10 @@ class Journal(Protocol):
 
     def recall(self, run: str) -> Sequence[Record]:
         """Every record of a run, in order."""
+
+    def number_seen(self, target: str, number: int) -> None:
+        """Durably: no number up to this one is given out again."""
+        ...
 
     def finish(
         self,

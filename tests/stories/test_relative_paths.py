@@ -11,6 +11,7 @@ from backout.adapters.transports.ssh import SshTransport
 from backout.adapters.vault import Vault
 from backout.model import Command, Host, Release, Ssh
 from backout.runs import release_file
+from backout.runs.release_file import HostRecord
 from support.project import Project
 from support.sshd import SshdBed
 
@@ -69,9 +70,10 @@ def test_a_tilde_is_the_home_everywhere(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "my app").mkdir()
     here = LocalTransport(HERE, "~/state", Vault({}))
     assert here.run(Command("pwd", cwd="~/my app")).stdout == f"{tmp_path}/my app\n"
-    assert release_file.write(here, "~/state", Release(7, "abc"), "run").ok
+    record = HostRecord().arrived("run", Release(7, "abc"))
+    assert release_file.write(here, "~/state", record).ok
     assert (tmp_path / "state/release.json").exists()
-    assert release_file.read(here, "~/state") == Release(7, "abc")
+    assert release_file.read(here, "~/state") == record
 
 
 @pytest.mark.parametrize("key", ["", "run/step"], ids=["reading", "changing"])

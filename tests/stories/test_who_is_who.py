@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +12,8 @@ import pytest
 from support.project import Said, number
 from support.sshd import SshdBed
 from support.yard import Yard
+
+NAMES = ("web1", "web2", "web3")
 
 
 @pytest.fixture
@@ -83,3 +87,147 @@ def test_an_unfinished_run_is_found_when_its_inventory_is_gone(stages: Yard) -> 
     for typed in ("staging/api", "inventories/staging/api.yaml"):
         said = say(stages, "resume", typed)
         assert (said.code, said.data["target"]) == (5, "staging/api"), said.out + said.err
+
+
+# --- a release is the run that put it there --------------------------------------------------
+
+
+def run_of(said: Said) -> str:
+    assert said.code == 0, said.out + said.err
+    run: str = said.data["run"]
+    return run
+
+
+def one(yard: Yard, name: str, *words: str) -> str:
+    """Deploy one release with one step of that name."""
+    yard.runbook(yard.step(name))
+    return run_of(yard.deploy(*words))
+
+
+def refused(said: Said, run: str) -> None:
+    """Before any change, with the name of the run that was found."""
+    assert said.code == 3, said.out + said.err
+    assert run in said.data["error"]["what"]
+    assert "nothing was changed" in said.data["error"]["state"]
+
+
+def copied(yard: Yard) -> Path:
+    """A backup of the journal, as it is now."""
+    place = yard.files.parent / "copy"
+    place.mkdir(exist_ok=True)
+    with (
+        sqlite3.connect(yard.project.state / "journal.db") as journal,
+        sqlite3.connect(place / "journal.db") as copy,
+    ):
+        journal.backup(copy)
+    return place
+
+
+def restored(yard: Yard, copy: Path) -> None:
+    for file in yard.project.state.glob("journal.db*"):
+        file.unlink()
+    shutil.copy(copy / "journal.db", yard.project.state / "journal.db")
+
+
+def test_no_machine_goes_back_beneath_the_release_of_another(fleet: Yard) -> None:
+    one(fleet, "A1")
+    one(fleet, "A2")
+    other = fleet.elsewhere()
+    b1 = one(other, "B1")
+    there = {f"{name}-{host}": 1 for name in ("A1", "A2", "B1") for host in NAMES}
+    refused(fleet.say("rollback"), b1)
+    assert fleet.effects() == there
+    status = fleet.say("status")
+    assert status.code == 6, status.out
+    assert all(b1 in words for words in status.data["differs"])
+    assert {row["release"] for row in status.data["hosts"].values()} == {"3"}, "taken twice"
+    fleet.runbook(fleet.step("A3"))
+    said = fleet.deploy()
+    assert said.data["release"]["to"] == "4"
+    refused(fleet.say("rollback"), b1)
+    refused(fleet.say("rollback", "--to", "1"), b1)
+    assert fleet.effects() == there | {f"A3-{host}": 1 for host in NAMES}
+    one(fleet, "A4")
+    assert fleet.say("rollback").data["release"]["to"] == "4"
+
+
+def test_a_host_that_another_machine_deployed_alone_stands_in_the_way(fleet: Yard) -> None:
+    one(fleet, "A1")
+    one(fleet, "A2")
+    b1 = one(fleet.elsewhere(), "B1", "--hosts", "web2")
+    refused(fleet.say("rollback"), b1)
+    assert fleet.effects()["A2-web1"] == 1
+
+
+def test_a_half_done_run_of_another_machine_stands_in_the_way(fleet: Yard) -> None:
+    one(fleet, "A1")
+    one(fleet, "A2")
+    other = fleet.elsewhere()
+    other.runbook({**other.step("B1", after="false"), "undo": "false"})
+    b1 = other.deploy().data["run"]
+    assert fleet.say("rollback").code == 7
+    assert fleet.say("unlock", "--force", "--yes").code == 0
+    refused(fleet.say("rollback"), b1)
+    assert any(b1 in words for words in fleet.say("status").data["differs"])
+    one(fleet, "A3")
+    one(fleet, "A4")
+    assert fleet.say("rollback").data["release"]["to"] == "4"
+
+
+def test_a_run_that_was_backed_out_elsewhere_is_in_nobodys_way(fleet: Yard) -> None:
+    one(fleet, "A1")
+    one(fleet, "A2")
+    other = fleet.elsewhere()
+    other.runbook(other.step("B1", after="false"))
+    assert other.deploy().code == 4
+    assert fleet.say("status").code == 0
+    assert fleet.say("rollback").data["release"]["to"] == "1"
+    assert fleet.say("status").code == 0
+
+
+def test_a_journal_from_a_backup_undoes_nothing_and_gives_no_number_twice(fleet: Yard) -> None:
+    one(fleet, "One")
+    one(fleet, "Two")
+    copy = copied(fleet)
+    three = one(fleet, "Three")
+    restored(fleet, copy)
+    refused(fleet.say("rollback"), three)
+    assert fleet.say("status").code == 6
+    fleet.runbook(fleet.step("Four"))
+    said = fleet.deploy()
+    assert said.data["release"]["to"] == "4", said.out
+    refused(fleet.say("rollback"), three)
+    copy = copied(fleet)
+    one(fleet, "Five")
+    back = run_of(fleet.say("rollback"))
+    restored(fleet, copy)
+    refused(fleet.say("rollback"), back)
+
+
+@pytest.mark.parametrize("ending", ["backed out", "deployed", "incomplete", "killed"])
+@pytest.mark.parametrize("verb", ["resume", "abort"])
+def test_a_run_from_a_backup_goes_nowhere_once_it_went_on_without_it(
+    fleet: Yard, ending: str, verb: str
+) -> None:
+    one(fleet, "Zero")
+    last = {
+        "backed out": {"after": "false"},
+        "deployed": {},
+        "incomplete": {"after": "false", "undo": "false"},
+        "killed": {"before": fleet.hold("never")},
+    }[ending]
+    undo = {key: last.pop(key) for key in ("undo",) if key in last}
+    fleet.runbook(fleet.step("A", before=fleet.hold()), {**fleet.step("B", **last), **undo})
+    process = fleet.start()
+    fleet.busy("A-web1")
+    copy = copied(fleet)
+    fleet.let_go()
+    if ending == "killed":
+        fleet.busy("B-web1")
+        process.kill()
+    process.communicate(timeout=60)
+    before = fleet.effects()
+    restored(fleet, copy)
+    said = fleet.say(verb)
+    assert said.code == 3, said.out + said.err
+    assert fleet.effects() == before

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from backout.errors import Unreachable
@@ -43,6 +43,9 @@ class Told:
 
     def recall(self, key: str, wait: float) -> Result | None:
         raise NotTold(f"recall {key} within {wait} s")
+
+    def unexplained(self, run: str, keys: Iterable[str]) -> Sequence[str]:
+        raise NotTold(f"notes of {run} beside {', '.join(keys)}")
 
     def put(self, content: bytes, path: str, mode: int = 0o644) -> None:
         raise NotTold(f"put {path}, mode {mode:o}: {content!r}")
@@ -92,6 +95,9 @@ class Shell:
 
     def recall(self, key: str, wait: float) -> Result | None:
         raise NotTold(f"recall {key} within {wait} s, but this transport keeps no notes")
+
+    def unexplained(self, run: str, keys: Iterable[str]) -> Sequence[str]:  # noqa: ARG002
+        return ()
 
     def put(self, content: bytes, path: str, mode: int = 0o644) -> None:
         Path(path).write_bytes(content)

@@ -328,6 +328,9 @@ class _OnDemand:
     def recall(self, key: str, wait: float) -> Result | None:
         return self._reach(self._host).recall(key, wait)
 
+    def unexplained(self, run: str, keys: Iterable[str]) -> Sequence[str]:
+        return self._reach(self._host).unexplained(run, keys)
+
     def put(self, content: bytes, path: str, mode: int = 0o644) -> None:
         self._reach(self._host).put(content, path, mode)
 

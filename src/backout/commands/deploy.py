@@ -18,6 +18,7 @@ from backout.adapters.lease import LocalLock, owner
 from backout.adapters.own_directory import refuse_tracked
 from backout.adapters.storage.journal import RunRow
 from backout.checks import judging
+from backout.commands.ledger import brought
 from backout.commands.options import Abort, Deploy, Resume, Rollback, Run, Shipping
 from backout.config import loading
 from backout.errors import BackoutError, Held, Mistakes, Refused
@@ -251,15 +252,17 @@ class Operation:
                 f"run {only} is not the only one since release {to} of {name}",
                 next=f"invoke history --target {name}",
             )
-        plans = tuple(thaw(self.workplace, row) for row in runs)
-        return Return(run, plans, to)
+        return self._return(run, runs, to)
 
     def _return_of(self, row: RunRow) -> Return:
         """The rollback that the journal keeps."""
         journal = self.workplace.journal
         runs = tuple(journal.run(run) for run in row.plan["undoing"])
-        plans = tuple(thaw(self.workplace, run) for run in runs)
-        return Return(row.id, plans, Release(**row.plan["to"]))
+        return self._return(row.id, runs, Release(**row.plan["to"]))
+
+    def _return(self, run: str, runs: Sequence[RunRow], to: Release) -> Return:
+        plans = tuple(thaw(self.workplace, row) for row in runs)
+        return Return(run, plans, to, brought(self.workplace.journal, plans))
 
 
 def load_pair(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ from backout.adapters.lease import LocalLock, Standing, owner, standings, take
 from backout.adapters.storage.journal import LedgerRow, RunRow
 from backout.checks import judging
 from backout.commands import deploy
+from backout.commands.ledger import newest_on
 from backout.commands.options import History, Lint, Shipping, Show, Status, Unlock, Verify
 from backout.commands.options import Plan as PlanOptions
 from backout.config import loading
@@ -27,6 +28,7 @@ from backout.runs import release_file, standing
 from backout.runs.decisions import Stop
 from backout.runs.engine import Ended
 from backout.runs.plan import Action, BatchPlan, Plan
+from backout.runs.release_file import HostRecord
 from backout.runs.worker import Parts, Worker, side_by_side
 
 Words = Mapping[str, Any]
@@ -126,7 +128,7 @@ class Inspection:
             words
             for name, row in hosts.items()
             for words in _differences(
-                name, row, _release_of(releases, name), _release_of(code, name)
+                name, row, newest_on(releases, name), newest_on(code, name), open_run
             )
         ]
         return {
@@ -254,6 +256,9 @@ class _Unasked:
     def recall(self, key: str, wait: float) -> Result | None:  # noqa: ARG002 - the seam's form
         raise Refused(OFFLINE)
 
+    def unexplained(self, run: str, keys: Iterable[str]) -> Sequence[str]:  # noqa: ARG002
+        raise Refused(OFFLINE)
+
     def put(self, content: bytes, path: str, mode: int = 0o644) -> None:  # noqa: ARG002
         raise Refused(OFFLINE)
 
@@ -362,9 +367,11 @@ def _look_at(crew: Crew, host: Host) -> dict[str, Any]:
     """What a host says of itself; unreachable is an answer too."""
     try:
         transport = crew.reach(host.name)
-        release = release_file.read(transport, crew.target.home_on(host))
+        record = release_file.read(transport, crew.target.home_on(host)) or HostRecord()
         row: dict[str, Any] = {
-            "release": release.to_data() if release else None,
+            "release": record.release.to_data() if record.release else None,
+            "run": record.run or None,
+            "unfinished": list(record.during),
             "state": "reachable",
         }
         if crew.target.service_on(host):
@@ -372,30 +379,37 @@ def _look_at(crew: Crew, host: Host) -> dict[str, Any]:
             row |= {"up": identity.up, "uptime": identity.uptime, "state": identity.detail}
         row["commit"] = standing.commit_on(transport, crew.target)
     except BackoutError as error:
-        return {"release": None, "state": f"unreachable: {error.what}"}
+        return {"release": None, "run": None, "state": f"unreachable: {error.what}"}
     return row
 
 
-def _release_of(releases: Sequence[LedgerRow], host: str) -> Release | None:
-    """The newest release in force that was brought to the host."""
-    brought = (row for row in releases if not row.undone_by and host in (row.covers or (host,)))
-    return next((row.release for row in brought), None)
-
-
 def _differences(
-    name: str, row: Words, release: Release | None, code: Release | None
+    name: str,
+    row: Words,
+    known: LedgerRow | None,
+    code: LedgerRow | None,
+    open_run: RunRow | None,
 ) -> Iterator[str]:
+    release = known.release if known else None
     recorded = release.to_data() if release else None
     if row["state"].startswith("unreachable"):
         yield f"{name} is {row['state']}"
         return
-    if row["release"] != recorded:
-        yield f"{name} says {release_text(row['release'])}, the ledger {release_text(recorded)}"
+    if row["release"] != recorded or (known and row["run"] not in (known.run, *known.restored)):
+        says, ledger = _of(row["release"], row["run"]), _of(recorded, known.run if known else None)
+        yield f"{name} says {says}, the ledger {ledger}"
+    for run in row["unfinished"]:
+        if open_run is None or run != open_run.id:
+            yield f"{name}: run {run} has begun there and not ended, and is not open here"
     there = row.get("commit")
     if code and there and not code.commit.startswith(there):
-        yield f"{name} has {there[:10]} on disk, the ledger {code}"
+        yield f"{name} has {there[:10]} on disk, the ledger {code.release}"
     if release and row.get("up") is False:
         yield f"{name}: its service is not up: {row['state']}"
+
+
+def _of(release: Words | None, run: str | None) -> str:
+    return release_text(release) + (f" of run {run}" if run else "")
 
 
 def _line(row: RunRow) -> dict[str, Any]:

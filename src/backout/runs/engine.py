@@ -20,13 +20,13 @@ from backout.model import (
     Identity,
     Outcome,
     Release,
-    State,
     Target,
     Verdict,
 )
 from backout.ports import Transport
-from backout.runs import release_file, standing
+from backout.runs import standing
 from backout.runs.backward import Backward
+from backout.runs.claims import Claims
 from backout.runs.decisions import note_red, turn_of
 from backout.runs.forward import Forward, ends_of, record_of
 from backout.runs.plan import Action, Plan
@@ -59,14 +59,20 @@ class Engine:
         self.plan = plan
         self.parts = parts
         self.worker = Worker(plan, parts)
+        homes = {name: plan.target.home_on(plan.target.hosts[name]) for name in plan.hosts}
+        self.claims = Claims(
+            parts, self.worker.saga, self.worker.decisions, plan.target.name, homes
+        )
         self.forward = Forward(self.worker)
 
     def deploy(self) -> Ended:
         """From the first look to the end. Raises Refused before any change, and Held."""
         with self._held(self._fleet()):
+            self._meet()
             self._preflight()
             self._take_baseline()
             self._confirm()
+            self.claims.begin(self.worker.release.number)
             self.worker.note("ready", {})
             return self._go()
 
@@ -76,11 +82,13 @@ class Engine:
         if self.worker.noted("ready") is None and self.worker.noted("back_out") is None:
             return self.deploy()
         with self._held(self._fleet()):
+            self.claims.learn()
             return self._go()
 
     def abort(self) -> Ended:
         """Back out what was begun, on every host that can be reached."""
         with self._held(self._fleet(patient=True)):
+            self.claims.learn(patient=True)
             if self.worker.noted("decided") is not None:
                 return self._succeed()
             return self._back_out("aborted")
@@ -96,6 +104,16 @@ class Engine:
             return self._back_out(words) if words else self._succeed()
 
     # --- before the first change ---------------------------------------------------------
+
+    def _meet(self) -> None:
+        """Somebody else may have been there: their numbers are not taken again, and it is said."""
+        self.claims.learn()
+        if self.claims.highest >= self.worker.release.number:
+            self.worker.renumber(self.claims.highest + 1)
+        for run in sorted({run for run in self.claims.before.values() if run}):
+            if not self.parts.journal.recall(run):
+                words = f"run {run} was there last, and is not in this journal"
+                self.worker.say("warning", f"{words}: no rollback from here goes back past it")
 
     def _preflight(self) -> None:
         self.worker.phase("preflight", self.plan.hosts)
@@ -181,7 +199,7 @@ class Engine:
         if not (plan.target.protected or plan.irreversible):
             return
         typed = plan.target.name if plan.target.protected else ""
-        question = f"{plan.verb} release {plan.release.number} to {plan.target.name}?"
+        question = f"{plan.verb} release {self.worker.release.number} to {plan.target.name}?"
         if not self.parts.operator.confirm(question, typed=typed):
             raise Refused("not confirmed", next=self._again())
         self._not_stopped()
@@ -229,15 +247,13 @@ class Engine:
         self, done: Sequence[str], withdrawn: Mapping[str, HostEnd]
     ) -> dict[str, HostEnd]:
         """The hosts' own release files: `status` holds them against the ledger."""
-        side_by_side(self._mark, done)
+        self.claims.arrived(done, self.worker.release)
+        self.claims.went_back(h for h, e in withdrawn.items() if e.state is HostState.WITHDRAWN)
         return self._told(dict.fromkeys(done, HostEnd(HostState.DEPLOYED)) | dict(withdrawn))
 
     def _told(self, ends: Mapping[str, HostEnd]) -> dict[str, HostEnd]:
         """What is said of a host is asked of that host."""
         return told_of(ends, self.plan.target, self.parts)
-
-    def _mark(self, host: str) -> None:
-        mark(self.worker, host, self.worker.release, self.plan.run)
 
     def _finally(self) -> None:
         for action in self.plan.finals:
@@ -254,6 +270,7 @@ class Engine:
             wish = {"why": why, "failed": failed, **self._evidence()}
             self.worker.note("back_out", wish)
         self.worker.say("warning", f"backing out: {why}")
+        self.claims.go_back()
         backward, turn = Backward(self.worker), turn_of(self.worker.decisions)
         withdrawn = self.forward.withdrawn
         well = [host for host, end in withdrawn.items() if end.state is HostState.WITHDRAWN]
@@ -266,6 +283,7 @@ class Engine:
         ends = self._told(self._ends(backward.touched(), stuck))
         findings, advice = self._shown(wish.get("failed", ())), str(wish.get("advice", ""))
         if not stuck and not red:
+            self.claims.went_back()
             return Ended(Outcome.BACKED_OUT, 4, why, ends, self.plan.previous, findings, advice)
         self.parts.lock.keep()
         left = (*stuck.values(), *(f"check {f.key} is red: {f.reason}" for f in red))
@@ -376,15 +394,3 @@ def told_of(ends: Mapping[str, HostEnd], target: Target, parts: Parts) -> dict[s
         return standing.told(ends[name], target.hosts[name], target, parts.reach)
 
     return dict(zip(ends, side_by_side(ask, tuple(ends)), strict=True))
-
-
-def mark(worker: Worker, host: str, release: Release, run: str) -> None:
-    """Put the release on record on a host; a failure is said, and changes no outcome."""
-    home = worker.plan.target.home_on(worker.plan.target.hosts[host])
-    try:
-        result = release_file.write(worker.parts.reach(host), home, release, run)
-        words = "" if result.state is State.DONE else result.stderr.strip() or result.reason
-    except Unreachable as error:
-        words = error.what
-    if words:
-        worker.say("warning", f"{host}: its release file could not be written: {words}")

@@ -1,9 +1,13 @@
-"""The file on a host that says which release is there; `status` holds it against the ledger."""
+"""The file on a host that says which release is there, which run brought it, and which runs are
+not done with it; `status` and every verb that goes back or on hold it against the journal."""
 
 from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from backout.model import Command, Release, Result
 from backout.ports import Transport
@@ -11,23 +15,88 @@ from backout.ports import Transport
 NAME = "release.json"
 
 
-def write(transport: Transport, home: str, release: Release, run: str) -> Result:
-    """Put the release on record; a torn record reads as none. Raises Unreachable."""
-    text = json.dumps({"number": release.number, "commit": release.commit, "run": run})
+@dataclass(frozen=True, slots=True)
+class HostRecord:
+    """What a host has on record."""
+
+    number: int = 0
+    commit: str = ""
+    run: str = ""
+    """The run that put the release there, or that came back to it; empty before the first."""
+    highest: int = 0
+    """The highest number that any run was given here."""
+    during: tuple[str, ...] = ()
+    """Runs that change something here and have not ended, the newest last."""
+    back: bool = False
+    """The newest of them is on its way back."""
+    over: str = ""
+    """The last run that ended here, well or backed out."""
+
+    @property
+    def release(self) -> Release | None:
+        return Release(self.number, self.commit) if self.run else None
+
+    @property
+    def last(self) -> str:
+        """The last run that changed something here and was not taken back; empty when none."""
+        return self.during[-1] if self.during else self.run
+
+    def before(self, run: str) -> str:
+        """The last run, as it was before `run` began."""
+        others = [each for each in self.during if each != run]
+        return others[-1] if others else self.run
+
+    def begun(self, run: str, number: int) -> HostRecord:
+        """Before the first change of `run`, or of what goes on with it."""
+        others = tuple(each for each in self.during if each != run)
+        highest = max(self.highest, number)
+        return replace(self, during=(*others, run), highest=highest, back=False)
+
+    def going_back(self, run: str) -> HostRecord:
+        """Before the first undo of `run`."""
+        return replace(self.begun(run, 0), back=True)
+
+    def went_back(self, run: str) -> HostRecord:
+        """All that `run` did is undone: what was there is there again."""
+        others = tuple(each for each in self.during if each != run)
+        return replace(self, during=others, back=False, over=run)
+
+    def arrived(self, run: str, release: Release) -> HostRecord:
+        """`release` is there, whatever was half done before it."""
+        highest = max(self.highest, release.number)
+        return HostRecord(release.number, release.commit, run, highest, over=run)
+
+
+def write(transport: Transport, home: str, record: HostRecord) -> Result:
+    """Put it on record; a torn record reads as none. Raises Unreachable."""
     folder, path = _path(home), _path(f"{home}/{NAME}")
-    script = f"[ -d {folder} ] || mkdir -p {folder}\nprintf '%s\\n' {shlex.quote(text)} > {path}"
+    text = shlex.quote(json.dumps(asdict(record)))
+    script = f"[ -d {folder} ] || mkdir -p {folder}\nprintf '%s\\n' {text} > {path}"
     return transport.run(Command(script, timeout=60.0, brief=True))
 
 
-def read(transport: Transport, home: str) -> Release | None:
-    """The release on record, or None. Raises Unreachable."""
+def read(transport: Transport, home: str) -> HostRecord | None:
+    """What is on record, or None. Raises Unreachable."""
     path = _path(f"{home}/{NAME}")
     found = transport.run(Command(f"cat {path} 2>/dev/null || true", timeout=60.0, brief=True))
     try:
-        data = json.loads(found.stdout)
-        return Release(int(data["number"]), str(data["commit"]))
+        return _record(json.loads(found.stdout))
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def _record(data: Mapping[str, Any]) -> HostRecord:
+    """A Backout of before wrote number, commit and run alone."""
+    number = int(data["number"])
+    return HostRecord(
+        number,
+        str(data["commit"]),
+        str(data["run"]),
+        max(number, int(data.get("highest", 0))),
+        tuple(str(run) for run in data.get("during", ())),
+        bool(data.get("back", False)),
+        str(data.get("over", "")),
+    )
 
 
 def _path(path: str) -> str:

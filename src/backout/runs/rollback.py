@@ -15,8 +15,9 @@ from backout.checks import judging
 from backout.errors import Refused
 from backout.model import Finding, HostEnd, HostState, Outcome, Release, Step, Target, Verdict
 from backout.runs.backward import AFTERWARDS, Backward
+from backout.runs.claims import Brought, Claims
 from backout.runs.decisions import Decisions, note_red, turn_of
-from backout.runs.engine import Ended, fleet, mark, told_of
+from backout.runs.engine import Ended, fleet, told_of
 from backout.runs.plan import Action, Plan
 from backout.runs.saga import Entry, Saga
 from backout.runs.worker import Parts, Worker, side_by_side, title
@@ -29,6 +30,8 @@ class Return:
     run: str
     undoing: tuple[Plan, ...]
     to: Release
+    brought: tuple[Brought, ...] = ()
+    """What the journal knows to be on the hosts, newest first; what is undone comes first."""
 
     @property
     def target(self) -> Target:
@@ -49,6 +52,12 @@ class Return:
     def hosts(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(host for plan in self.undoing for host in plan.hosts))
 
+    @property
+    def homes(self) -> dict[str, str]:
+        """Host -> its directory, as the newest of the runs that knew the host knew it."""
+        plans = {host: plan for plan in reversed(self.undoing) for host in plan.hosts}
+        return {h: plans[h].target.home_on(plans[h].target.hosts[h]) for h in self.hosts}
+
 
 class Rollback:
     """One rollback. Raises Refused when a run in between cannot be undone."""
@@ -59,6 +68,7 @@ class Rollback:
         self.target = back.target
         self.saga = Saga(back.run, parts.journal, parts.clock)
         self.decisions = Decisions(back.run, parts.journal)
+        self.claims = Claims(parts, self.saga, self.decisions, self.target.name, back.homes)
         self.ways = tuple(self._way(plan) for plan in back.undoing)
         self.findings: tuple[Finding, ...] = ()
 
@@ -70,9 +80,11 @@ class Rollback:
         """Lock, refuse what is irreversible, undo, settle, prove."""
         self._refuse_the_irreversible()
         with self.parts.lock.hold(fleet(self.parts, self.back.hosts), self.back.run):
+            self._refuse_strangers()
             if self.decisions.noted("ready") is None:
                 self._confirm()
                 self._refuse_the_impossible()
+                self.claims.begin()
                 self.decisions.note("ready", {})
             decided = self.decisions.noted("decided")
             if decided is None:
@@ -167,13 +179,8 @@ class Rollback:
 
     def _succeed(self, proof: Sequence[Mapping[str, Any]]) -> Ended:
         self.findings = tuple(Finding.of(row) for row in proof)
-        side_by_side(self._mark, self.back.hosts)
+        self.claims.arrived(self.back.hosts, self.back.to)
         return self._ended(Outcome.SUCCEEDED, 0, "", {})
-
-    def _mark(self, host: str) -> None:
-        """As the newest of the runs that knew the host knew it."""
-        worker = next(way.worker for way in self.ways if host in way.plan.hosts)
-        mark(worker, host, self.back.to, self.back.run)
 
     def _ended(self, outcome: Outcome, code: int, reason: str, stuck: Mapping[str, str]) -> Ended:
         ends = dict.fromkeys(self.back.hosts, HostEnd(HostState.ROLLED_BACK))
@@ -182,6 +189,11 @@ class Rollback:
         return Ended(outcome, code, reason, hosts, self.back.to, self.findings)
 
     # --- before anything is undone -------------------------------------------------------
+
+    def _refuse_strangers(self) -> None:
+        self.claims.learn()
+        if self.decisions.noted("decided") is None:
+            self.claims.refuse_strangers(self.back.brought, len(self.back.undoing))
 
     def _refuse_the_irreversible(self) -> None:
         for way in self.ways:

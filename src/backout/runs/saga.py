@@ -94,6 +94,13 @@ class Saga:
         with self._lock:
             return self._entries.get(key, Entry(key))
 
+    def keys(self) -> tuple[str, ...]:
+        """The name of every note that this run's actions may have on a machine."""
+        with self._lock:
+            begun = [entry for entry in self._entries.values() if entry.begin is not None]
+        tries = ((entry, n) for entry in begun for n in range(1, entry.attempt + 1))
+        return tuple(note_key(self.run, entry.key, n) for entry, n in tries)
+
     def perform(self, action: Action, kind: StepKind, work: Work, *, anew: bool = False) -> Result:
         """Act at most once; an outcome on record is given back, an interruption sorted out.
         With `anew` an action that has an outcome acts again, as another attempt."""

@@ -21,7 +21,8 @@ def told(end: HostEnd, host: Host, target: Target, reach: Reach) -> HostEnd:
         return end
     try:
         transport = reach(host.name)
-        release = release_file.read(transport, target.home_on(host))
+        record = release_file.read(transport, target.home_on(host))
+        release = record.release if record else None
         differs = _differs(release, commit_on(transport, target))
     except BackoutError as error:
         return replace(end, release=None, why=end.why or f"it cannot be asked: {error.what}")

@@ -104,6 +104,8 @@ class Worker:
         self.findings: tuple[Finding, ...] = ()
         """What proves the run's end; the baseline is none of it."""
         self.decisions = Decisions(plan.run, parts.journal)
+        if (given := self.decisions.noted("number")) is not None:
+            self.release = replace(self.release, number=given["number"])
         self._guard = threading.Lock()
         self._unchanging: dict[str, dict[str, Any]] = {}
         self._remember(past or self.saga)
@@ -117,6 +119,12 @@ class Worker:
 
     def noted(self, name: str) -> Mapping[str, Any] | None:
         return self.decisions.noted(name)
+
+    def renumber(self, number: int) -> None:
+        """Take a higher number than the plan has: the hosts have seen that one."""
+        self.note("number", {"number": number})
+        self.parts.journal.number_seen(self.plan.target.name, number)
+        self.release = replace(self.release, number=number)
 
     @cached_property
     def baseline(self) -> Baseline:

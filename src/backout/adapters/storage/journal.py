@@ -126,6 +126,8 @@ class LedgerRow:
     """The last rollback that came back to it; empty when none did."""
     undone_by: str
     """The run that undid it; empty while it is in force."""
+    restored: tuple[str, ...] = ()
+    """Every rollback that came back to it, in order."""
 
     @property
     def release(self) -> Release:
@@ -339,6 +341,19 @@ class SqliteJournal:
             return given
 
         return self._append(write)
+
+    def number_seen(self, target: str, number: int) -> None:
+        """Durably: no number up to this one is given out again; another machine gave it out, or
+        this journal is a copy of before it did."""
+
+        def write(db: sqlite3.Connection) -> None:
+            db.execute(
+                "INSERT INTO number VALUES (?, ?)"
+                " ON CONFLICT (target) DO UPDATE SET last = max(last, excluded.last)",
+                (target, number),
+            )
+
+        self._append(write)
 
     def peek_number(self, target: str) -> int:
         """The number that the next release would get; for `plan`, which changes nothing."""
@@ -715,6 +730,9 @@ def _releases(db: sqlite3.Connection, target: str) -> tuple[LedgerRow, ...]:
         (target,),
     ).fetchall()
     current = next((number for number, *_, undone_by in rows if not undone_by), None)
+    restored = db.execute(
+        "SELECT number, run FROM restored WHERE target = ? ORDER BY rowid", (target,)
+    ).fetchall()
     return tuple(
         LedgerRow(
             target=target,
@@ -727,6 +745,7 @@ def _releases(db: sqlite3.Connection, target: str) -> tuple[LedgerRow, ...]:
             current=number == current,
             restored_by=restored_by,
             undone_by=undone_by,
+            restored=tuple(run for restored_to, run in restored if restored_to == number),
         )
         for number, commit, run, at, known_good, covers, restored_by, undone_by in rows
     )

@@ -22,7 +22,7 @@ import secrets
 import shlex
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from backout.errors import Refused, Unreachable
@@ -387,6 +387,17 @@ class ShellTransport(ABC):
             return None
         why = self._too_long.get(key, why)
         return self._judged(key, ran) if ran.word == "ended" else ran.unknown(why)
+
+    def unexplained(self, run: str, keys: Iterable[str]) -> Sequence[str]:
+        """The notes of a run that are of none of these keys; see `ports.Transport`."""
+        folder = path(f"{self.home}/notes/{run_name(run)}")
+        script = f'cd {folder} 2>/dev/null || exit 0; for f in *.start; do echo "$f"; done'
+        listed = self.run(Command(script, timeout=LOOK, brief=True))
+        if not listed.ok:
+            raise Unreachable(f"{self.host.name} does not say what ran there: {listed.reason}")
+        known = {"*", *(note_names(key)[1] for key in keys)}
+        names = (line.removesuffix(".start") for line in listed.stdout.splitlines())
+        return [name for name in names if name not in known]
 
     @abstractmethod
     def put(self, content: bytes, path: str, mode: int = 0o644) -> None:

@@ -1,0 +1,211 @@
+"""Whose release stands on a run's hosts: asked before anything changes, and kept while it does.
+
+A number or a commit does not tell: two machines that deploy, or a journal that was restored from a
+copy, know the same ones. So each host names the run, and a run that goes back, or goes on, does so
+only where the host names the one that the journal would have it name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from backout.errors import Refused, Unreachable
+from backout.model import Event, Release, State
+from backout.runs import release_file
+from backout.runs.decisions import Decisions
+from backout.runs.release_file import HostRecord
+from backout.runs.saga import Saga
+from backout.runs.worker import Parts, side_by_side
+
+NOTE = "found"
+"""The journal's note of what each host had on record before the run began to change it."""
+
+OLD = "this journal does not know of it: is it an older copy?"
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """One release of the journal, or one run that made none, as hosts may name it."""
+
+    runs: frozenset[str]
+    """The run, and the rollbacks that came back to its release."""
+    hosts: frozenset[str]
+    """Where it was at work."""
+    sure: frozenset[str] = frozenset()
+    """Where it certainly ended well."""
+    found: Mapping[str, str] = field(default_factory=dict)
+    """Host -> the run that it named before; as far as that was noted."""
+
+
+def expected(brought: Iterable[Brought], host: str) -> frozenset[str]:
+    """The runs that a host may name when these, newest first, are the last that were there; an
+    empty word when it may name none."""
+    runs: set[str] = set()
+    for each in brought:
+        if host in each.hosts:
+            runs |= each.runs
+            if host in each.sure:
+                return frozenset(runs)
+    return frozenset((*runs, ""))
+
+
+def stranger(brought: Sequence[Brought], undoing: int, host: str, last: str) -> str | None:
+    """The run that stands in the way of undoing the first `undoing` of `brought` on a host that
+    names `last`: it came after them, or between them. None when there is no such one."""
+    if last not in expected(brought, host):
+        return last
+    for index, each in enumerate(brought[:undoing]):
+        before = each.found.get(host)
+        if before is not None and before not in expected(brought[index + 1 :], host):
+            return before
+    return None
+
+
+class Claims:
+    """The records on the hosts of one run."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        saga: Saga,
+        decisions: Decisions,
+        target: str,
+        homes: Mapping[str, str],
+    ) -> None:
+        """`homes` has every host of the run, and where its record is."""
+        self.parts = parts
+        self.saga = saga
+        self.decisions = decisions
+        self.target = target
+        self.homes = homes
+        self.run = saga.run
+        self.records = dict.fromkeys(homes, HostRecord())
+
+    # --- asking --------------------------------------------------------------------------
+
+    def learn(self, *, patient: bool = False) -> None:
+        """Ask every host; `patient` leaves out what cannot be reached. Raises Unreachable, and
+        Refused where this run ended, or another one came, and the journal does not know of it."""
+
+        def ask(host: str) -> list[str]:
+            try:
+                return list(self._ask(host))
+            except Unreachable:
+                if not patient:
+                    raise
+                return []
+
+        begun = self.decisions.noted(NOTE) is not None
+        news = side_by_side(ask, (*self.homes, *([""] if begun else [])))
+        self._refuse([words for each in news for words in each])
+
+    def _ask(self, host: str) -> Iterator[str]:
+        """What a host, or this machine, knows of this run that the journal does not."""
+        transport = self.parts.reach(host)
+        record = release_file.read(transport, self.homes[host]) if host else None
+        if record is not None:
+            self.records[host] = record
+            yield from self._news(host, record)
+        if self.decisions.noted(NOTE) is not None:
+            where = host or "this machine"
+            for note in transport.unexplained(self.run, self.saga.keys())[:1]:
+                yield f"run {self.run} has done {note} on {where}, and {OLD}"
+
+    @property
+    def highest(self) -> int:
+        """The highest release number that any of the hosts has seen."""
+        return max((record.highest for record in self.records.values()), default=0)
+
+    @property
+    def before(self) -> dict[str, str]:
+        """Host -> the last run that it names beside this one, or an empty word."""
+        return {host: record.before(self.run) for host, record in self.records.items()}
+
+    def _news(self, host: str, record: HostRecord) -> Iterator[str]:
+        noted, found = self.decisions.noted, self.decisions.noted(NOTE)
+        ended = noted("decided") is not None or noted("back_out") is not None
+        if record.over == self.run and not ended:
+            yield f"run {self.run} has ended on {host}, and {OLD}"
+        elif self.run in record.during and found is None:
+            yield f"run {self.run} has begun on {host}, and {OLD}"
+        elif record.last == self.run and record.back and not ended:
+            yield f"run {self.run} was going back on {host}, and {OLD}"
+        elif found is not None and record.last not in (self.run, found.get(host, "")):
+            yield f"run {record.last or '(none)'} was on {host} since run {self.run} began"
+
+    def refuse_strangers(self, brought: Sequence[Brought], undoing: int) -> None:
+        """Raises Refused when a host names another run than those that are to be undone."""
+        problems = []
+        for host, last in self.before.items():
+            found = stranger(brought, undoing, host, last)
+            if found is None:
+                continue
+            named = f"run {found} was there" if found else "no run is on record there"
+            wanted = " or ".join(sorted(expected(brought, host))) or "none"
+            problems.append(f"{host}: {named}, where this journal knows {wanted}")
+        self._refuse(problems)
+
+    def _refuse(self, problems: Sequence[str]) -> None:
+        if problems:
+            raise Refused(
+                "\n".join(problems),
+                where=self.target,
+                state="nothing was changed; nothing is undone beneath another run",
+                next=f"invoke status --target {self.target}; go back where that run was started,"
+                " or deploy what should be there",
+            )
+
+    # --- keeping -------------------------------------------------------------------------
+
+    def begin(self, number: int = 0) -> None:
+        """Every host names this run from now on, and what it named before is noted. Raises
+        Refused when one cannot, and then none does."""
+        self.decisions.note(NOTE, self.before)
+        problems = self._write(tuple(self.homes), lambda each: each.begun(self.run, number))
+        if problems:
+            self.went_back()
+            raise Refused(
+                "\n".join(f"{host}: {words}" for host, words in problems.items()),
+                where=self.target,
+                next=f"see that {release_file.NAME} can be written there",
+            )
+
+    def go_back(self) -> None:
+        """Before the first undo."""
+        self._say(self._write(self._begun(), lambda record: record.going_back(self.run)))
+
+    def went_back(self, hosts: Iterable[str] | None = None) -> None:
+        """What was there is there again."""
+        begun = self._begun(hosts)
+        self._say(self._write(begun, lambda record: record.went_back(self.run)))
+
+    def arrived(self, hosts: Sequence[str], release: Release) -> None:
+        """The release is there; a record that cannot be written changes no outcome."""
+        self._say(self._write(hosts, lambda record: record.arrived(self.run, release)))
+
+    def _begun(self, hosts: Iterable[str] | None = None) -> list[str]:
+        chosen = self.records if hosts is None else hosts
+        return [host for host in chosen if self.run in self.records[host].during]
+
+    def _write(
+        self, hosts: Sequence[str], change: Callable[[HostRecord], HostRecord]
+    ) -> dict[str, str]:
+        """What could not be written, and why."""
+
+        def write(host: str) -> str:
+            record = change(self.records[host])
+            try:
+                result = release_file.write(self.parts.reach(host), self.homes[host], record)
+            except Unreachable as error:
+                return error.what
+            self.records[host] = record
+            return "" if result.state is State.DONE else result.stderr.strip() or result.reason
+
+        words = zip(hosts, side_by_side(write, hosts), strict=True)
+        return {host: why for host, why in words if why}
+
+    def _say(self, problems: Mapping[str, str]) -> None:
+        for host, words in problems.items():
+            text = f"{host}: its release file could not be written: {words}"
+            self.parts.emit(Event(self.parts.clock.now(), "warning", text))
