@@ -5,13 +5,15 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from support.project import Said, number
+from backout.project.project import Workplace
+from support.project import Project, Said, number
 from support.sshd import SshdBed
-from support.yard import Yard
+from support.yard import HERE, Yard
 
 NAMES = ("web1", "web2", "web3")
 
@@ -140,15 +142,15 @@ def test_no_machine_goes_back_beneath_the_release_of_another(fleet: Yard) -> Non
     status = fleet.say("status")
     assert status.code == 6, status.out
     assert all(b1 in words for words in status.data["differs"])
-    assert {row["release"] for row in status.data["hosts"].values()} == {"3"}, "taken twice"
+    assert {number(row["release"]) for row in status.data["hosts"].values()} == {3}, "taken twice"
     fleet.runbook(fleet.step("A3"))
     said = fleet.deploy()
-    assert said.data["release"]["to"] == "4"
+    assert said.releases["to"] == 4
     refused(fleet.say("rollback"), b1)
     refused(fleet.say("rollback", "--to", "1"), b1)
     assert fleet.effects() == there | {f"A3-{host}": 1 for host in NAMES}
     one(fleet, "A4")
-    assert fleet.say("rollback").data["release"]["to"] == "4"
+    assert fleet.say("rollback").releases["to"] == 4
 
 
 def test_a_host_that_another_machine_deployed_alone_stands_in_the_way(fleet: Yard) -> None:
@@ -171,7 +173,7 @@ def test_a_half_done_run_of_another_machine_stands_in_the_way(fleet: Yard) -> No
     assert any(b1 in words for words in fleet.say("status").data["differs"])
     one(fleet, "A3")
     one(fleet, "A4")
-    assert fleet.say("rollback").data["release"]["to"] == "4"
+    assert fleet.say("rollback").releases["to"] == 4
 
 
 def test_a_run_that_was_backed_out_elsewhere_is_in_nobodys_way(fleet: Yard) -> None:
@@ -181,7 +183,7 @@ def test_a_run_that_was_backed_out_elsewhere_is_in_nobodys_way(fleet: Yard) -> N
     other.runbook(other.step("B1", after="false"))
     assert other.deploy().code == 4
     assert fleet.say("status").code == 0
-    assert fleet.say("rollback").data["release"]["to"] == "1"
+    assert fleet.say("rollback").releases["to"] == 1
     assert fleet.say("status").code == 0
 
 
@@ -195,7 +197,7 @@ def test_a_journal_from_a_backup_undoes_nothing_and_gives_no_number_twice(fleet:
     assert fleet.say("status").code == 6
     fleet.runbook(fleet.step("Four"))
     said = fleet.deploy()
-    assert said.data["release"]["to"] == "4", said.out
+    assert said.releases["to"] == 4, said.out
     refused(fleet.say("rollback"), three)
     copy = copied(fleet)
     one(fleet, "Five")
@@ -231,3 +233,34 @@ def test_a_run_from_a_backup_goes_nowhere_once_it_went_on_without_it(
     said = fleet.say(verb)
     assert said.code == 3, said.out + said.err
     assert fleet.effects() == before
+
+
+# --- a target's secrets are its own ----------------------------------------------------------
+
+
+def test_each_target_recalls_its_records_with_its_own_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both call it `token`, and both are in one process, as with `watch` and `status`."""
+    project, now = Project(tmp_path), datetime.now(UTC)
+    values = {"eu/api": "alpha-alpha", "us/api": "omega-omega"}
+    for name, value in values.items():
+        variable = f"{name[:2].upper()}_TOKEN"
+        monkeypatch.setenv(variable, value)
+        project.inventory(name, {"hosts": HERE, "secrets": {"token": {"env": variable}}})
+    workplace = Workplace(tmp_path)
+    targets = {name: workplace.target(name) for name in values}
+    journals = {name: workplace.journal_of(target) for name, target in targets.items()}
+    for name, journal in journals.items():
+        journal.open_run(name, name, "deploy", "x", {"at": values[name]}, "ann", now, {})
+        journal.note(name, "seen", {"here": " and ".join(values.values())})
+    for name, journal in journals.items():
+        other = next(value for value in values.values() if value != values[name])
+        (record,) = journal.recall(name)
+        assert values[name] in record.body["here"]
+        assert other not in record.body["here"]
+        (plain,) = workplace.journal.recall(name)
+        assert not any(value in plain.body["here"] for value in values.values())
+    workplace.close()
+    written = b"".join(file.read_bytes() for file in project.state.glob("journal.db*"))
+    assert not any(value.encode() in written for value in values.values())

@@ -353,6 +353,15 @@ class Vault:
             text, redactor, lambda form, _: redactor.label(form.name), redactor.label, before
         )
 
+    def hide(self, text: str) -> str:
+        """`text` without any value, and with the references that it has: they are another's."""
+        redactor = self.redactor
+        if redactor.silent(text):
+            return text
+        return _around_references(
+            text, redactor, lambda form, _: redactor.label(form.name), _reference
+        )
+
     def redact_data(self, value: Any) -> Any:
         """`redact` over every string of JSON-like data."""
         return redact_data(value, self.redact)

@@ -109,7 +109,7 @@ class Operation:
         return self._rolled(row, self._return_of(row))
 
     def _open(self, run: str, verb: str, made: Plan, frozen: Words) -> RunRow:
-        journal = self.workplace.journal
+        journal = self.workplace.journal_of(made.target)
         journal.open_run(
             run,
             made.target.name,
@@ -149,7 +149,7 @@ class Operation:
                 return self._refused(row, made, error)
         report = self._report(row, made, ended, engine.worker.release)
         if ended.exit_code != 5:
-            self._close(row, ended, report)
+            self._close(row, made, ended, report)
         return Answer("run", report, ended.exit_code)
 
     def _rolled(self, row: RunRow, back: Return) -> Answer:
@@ -164,7 +164,7 @@ class Operation:
                 return self._refused(row, back.undoing[0], error)
         report = self._report(row, back.undoing[0], ended, back.to)
         if ended.exit_code == 0:
-            self._close(row, ended, report)
+            self._close(row, back.undoing[0], ended, report)
         return Answer("run", report, ended.exit_code)
 
     def _refused(self, row: RunRow, made: Plan, error: BackoutError) -> Answer:
@@ -175,13 +175,14 @@ class Operation:
         ended = Ended(outcome, error.exit_code, error.what)
         report = refused_report(self._report(row, made, ended, None), error)
         if not begun:
-            self._close(row, ended, report)
+            self._close(row, made, ended, report)
         return Answer("refused", report, error.exit_code)
 
-    def _close(self, row: RunRow, ended: Ended, report: Words) -> None:
+    def _close(self, row: RunRow, made: Plan, ended: Ended, report: Words) -> None:
         """The run is history. The journal has what it printed, without its secrets."""
         now = datetime.now(UTC)
-        self.workplace.journal.close_run(row.id, ended.outcome, ended.exit_code, report, now)
+        journal = self.workplace.journal_of(made.target)
+        journal.close_run(row.id, ended.outcome, ended.exit_code, report, now)
         self.workplace.forget_output(row.id)
 
     def _report(
@@ -198,7 +199,7 @@ class Operation:
             previous=previous,
             made=release,
             outcome=ended,
-            records=self.workplace.journal.recall(row.id),
+            records=self.workplace.journal_of(made.target).recall(row.id),
             advice=_advice(made.runbook, ended),
             next=_next(row, made.target.name, ended),
         )
@@ -262,7 +263,7 @@ class Operation:
 
     def _return(self, run: str, runs: Sequence[RunRow], to: Release) -> Return:
         plans = tuple(thaw(self.workplace, row) for row in runs)
-        return Return(run, plans, to, brought(self.workplace.journal, plans))
+        return Return(run, plans, to, brought(self.workplace.journal_of(plans[0].target), plans))
 
 
 def load_pair(

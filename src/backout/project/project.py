@@ -24,7 +24,7 @@ from backout.config import loading
 from backout.config.files import SUFFIXES, name_of
 from backout.errors import Mistakes, Refused
 from backout.language import scope, templates
-from backout.model import Event, Finding, Host, Release, Target
+from backout.model import Event, Finding, Host, Release, SecretSource, Target
 from backout.ports import Listener, Operator, Restarter, Transport
 from backout.probes import KINDS as PROBES
 from backout.registry import Tables
@@ -59,7 +59,7 @@ class Workplace:
         self.root = find_root(start)
         self.state = Path(os.environ.get("BACKOUT_STATE") or self.root / ".backout").absolute()
         self._open = ExitStack()
-        self._vaults: list[Vault] = []
+        self._owners: list[tuple[tuple[str, Mapping[str, SecretSource]], Vault]] = []
 
     def close(self) -> None:
         self._open.close()
@@ -107,11 +107,19 @@ class Workplace:
 
     @cached_property
     def journal(self) -> SqliteJournal:
-        """Redacts with the vault of the target in hand."""
+        """Without any target's secrets: what it recalls has references where values stood."""
         prepare(self.state)
-        journal = SqliteJournal(self.state / "journal.db", self._refer, reveal=self._reveal)
+        journal = SqliteJournal(self.state / "journal.db", self._hide)
         self.close_later(journal.close)
         return journal
+
+    def journal_of(self, target: Target) -> SqliteJournal:
+        """The journal as this target sees it: its own secrets are referred to and revealed, those
+        of others are hidden."""
+        vault = self.vault(target)
+        return self.journal.through(
+            lambda text: self._hide(vault.refer(text), but=vault), _revealing(vault)
+        )
 
     def forget_output(self, run: str) -> None:
         """Remove what a run that has ended printed on this machine."""
@@ -125,26 +133,26 @@ class Workplace:
             text = vault.redact(text)
         return text
 
-    def _refer(self, text: str) -> str:
-        """A secret's value becomes its reference: the journal knows secrets by name only."""
-        return self._vaults[-1].refer(text) if self._vaults else text
+    def _hide(self, text: str, but: Vault | None = None) -> str:
+        """The journal knows secrets by name only, whoever writes to it."""
+        for vault in self._vaults:
+            text = text if vault is but else vault.hide(text)
+        return text
 
-    def _reveal(self, text: str) -> str:
-        """The inverse, for a run that goes on: a path in which a secret's value happened to stand
-        is that path again. A secret that can no longer be fetched stays a reference."""
-        try:
-            return self._vaults[-1].reveal(text) if self._vaults else text
-        except Refused:
-            return text
+    def vault(self, target: Target, *, anew: bool = False) -> Vault:
+        """The target's own secrets; from now on they are redacted in every sink. `anew` fetches
+        them again."""
+        about = (target.name, target.secrets)
+        known = [vault for owner, vault in self._owners if owner == about]
+        if known and not anew:
+            return known[-1]
+        made = Vault(target.secrets, self.root)
+        self._owners.append((about, made))
+        return made
 
-    def vault(self, target: Target) -> Vault:
-        """The target's secrets; from now on they are redacted in every sink."""
-        self._vaults.append(Vault(target.secrets, self.root))
-        return self._vaults[-1]
-
-    def revealed(self, data: Any) -> Any:
-        """Data from the journal, with its references revealed."""
-        return redact_data(data, self._reveal)
+    @property
+    def _vaults(self) -> list[Vault]:
+        return [vault for _, vault in self._owners]
 
     # --- a target at work ----------------------------------------------------------------
 
@@ -165,7 +173,7 @@ class Workplace:
             emit(Event(crew.clock.now(), "warning", text))
 
         return Parts(
-            journal=self.journal,
+            journal=self.journal_of(target),
             lock=LeaseLock(target.name, warn=warn),
             clock=crew.clock,
             vault=crew.vault,
@@ -186,8 +194,9 @@ class Workplace:
 
     def _snapshots(self, target: Target) -> Mapping[str, Any]:
         """What the checks saw when the last known-good release had proved itself."""
-        row = self.journal.known_good(target.name)
-        records = self.journal.recall(row.run) if row else ()
+        journal = self.journal_of(target)
+        row = journal.known_good(target.name)
+        records = journal.recall(row.run) if row else ()
         decided = next((record.body for record in records if record.kind == "decided"), {})
         found: Mapping[str, Any] = decided.get("snapshots", {})
         return found
@@ -351,14 +360,14 @@ def thaw(workplace: Workplace, row: RunRow) -> Plan:
     """The plan of a run again, with the vault of its target in force."""
     from backout.runs.plan import build
 
-    workplace.vault(loading.thaw(row.plan, TABLES)[0])
-    frozen = workplace.revealed(row.plan)
+    owner = _owner(loading.thaw(row.plan, TABLES)[0], row)
+    frozen = redact_data(row.plan, _revealing(workplace.vault(owner)))
     target, runbook = loading.thaw(frozen, TABLES)
     previous = frozen["previous"]
     return build(
         run=row.id,
         verb=row.verb,
-        target=target if target.name == row.target else target.renamed(row.target),
+        target=_owner(target, row),
         runbook=runbook,
         params=frozen["params"],
         release=Release(**frozen["release"]),
@@ -368,6 +377,24 @@ def thaw(workplace: Workplace, row: RunRow) -> Plan:
         user=frozen["user"],
         started=frozen["started"],
     )
+
+
+def _owner(target: Target, row: RunRow) -> Target:
+    """The target of a run: one that had another name when the run began has the run's."""
+    return target if target.name == row.target else target.renamed(row.target)
+
+
+def _revealing(vault: Vault) -> Callable[[str], str]:
+    """For a run that goes on: a path in which a secret's value happened to stand is that path
+    again. A secret that can no longer be fetched stays a reference."""
+
+    def reveal(text: str) -> str:
+        try:
+            return vault.reveal(text)
+        except Refused:
+            return text
+
+    return reveal
 
 
 def _release(release: Release) -> dict[str, Any]:

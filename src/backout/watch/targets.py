@@ -90,7 +90,7 @@ class Targets:
 
     def watched(self, target: Target, store: HealthStore) -> WatchedTarget:
         """A target with its machines, ready to be looked at."""
-        vault = self.workplace.vault(target)
+        vault = self.workplace.vault(target, anew=True)
         vault.follow(SECRETS_WITHIN)
         crew = Crew(target, vault, self.workplace.state / "here")
         self._vaults[target.name], self._crews[target.name] = crew.vault, crew

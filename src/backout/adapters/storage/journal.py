@@ -16,6 +16,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
+from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -163,6 +164,13 @@ class SqliteJournal:
         """How many transactions were committed: appends that arrive together share one."""
         self._writer = Thread(target=self._write, name="journal", daemon=True)
         self._writer.start()
+
+    def through(self, redact: Callable[[str], str], reveal: Callable[[str], str]) -> SqliteJournal:
+        """The same journal as one target sees it: what is written and recalled passes the secrets
+        of that target. It is closed with this one."""
+        view = copy(self)
+        view._redact, view._reveal = redact, reveal
+        return view
 
     def close(self) -> None:
         """Write what is waiting, and let go of the file."""
