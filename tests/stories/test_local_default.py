@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from backout.project.project import Workplace
 from backout.starter import sample
 from support import ports
 from support.project import Said
@@ -101,6 +103,15 @@ def test_the_first_deploy_makes_the_sample_deploys_it_and_proves_it(clone: Clone
     status = clone.invoke("status", "--target", "local", "--json")
     assert status.code == 0, status.out + status.err
     assert not git_changes(clone), "the clone itself stays clean"
+
+
+def test_a_sample_whose_port_somebody_has_listens_elsewhere(clone: Clone) -> None:
+    with socket.create_server(("127.0.0.1", clone.port)):
+        said = clone.invoke("plan", "--target", "local", "--json")
+    assert said.code == 0, said.out + said.err
+    port = sample.port(clone.directory / ".backout" / "sample")
+    assert port not in (None, clone.port)
+    assert Workplace(clone.directory).target("local").vars["port"] == port
 
 
 def test_a_first_deploy_that_fails_leaves_nothing_running(clone: Clone) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -56,7 +55,7 @@ class Beginning:
     def demo(self, _: Demo) -> Answer:
         """A good deploy, a bad one that backs itself out, the history, what to type next."""
         directory = Path(tempfile.mkdtemp(prefix="backout-demo-"))
-        scaffold.write_local(directory, _free_port())
+        scaffold.write_local(directory, sample.free_port())
         place = Workplace(directory)
         place.state = directory / ".backout"
         os.chdir(directory)
@@ -98,12 +97,6 @@ prove itself too. The published history was not rewritten: the bad commit was re
 
 All of it is in {directory}; remove it when you have seen enough.
 next:  cd into your own repository and type: backout init"""
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 # --- doctor ------------------------------------------------------------------------------

@@ -76,7 +76,7 @@ class Operation:
 
     def _start(self, verb: str, runbook_name: str, options: Shipping) -> Answer:
         target, runbook, params = load_pair(self.workplace, options, runbook_name)
-        self.workplace.ensure_sample(target)
+        target = self.workplace.ensure_sample(target)
         run = new_run()
         with self._mine(target.name, run):
             self._nothing_open(target.name)

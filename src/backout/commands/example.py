@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -23,6 +22,7 @@ from backout.ports import Screen
 from backout.project.project import Workplace
 from backout.reports.answer import Answer
 from backout.reports.text import history_text, run_text
+from backout.starter import sample
 
 HERE = Path(__file__).parents[3]
 GIGZ = HERE / "examples" / "gigz-api"
@@ -135,7 +135,7 @@ class _Stage:
             "PM2_HOME": str(directory / "pm2"),
             "PATH": f"{packages / '.bin'}:{os.environ['PATH']}",
         }
-        port = _free_port()
+        port = sample.free_port()
         environment = {"DATABASE_URL": database, "PORT": str(port), **KEYS}
         (directory / "node_modules").symlink_to(packages)
         lines = (f"{name}={value}\n" for name, value in environment.items())
@@ -200,7 +200,7 @@ def _database(directory: Path) -> Iterator[str]:
     directory.mkdir()
     if root:
         shutil.chown(directory, "postgres", "postgres")
-    data, port = directory / "data", _free_port()
+    data, port = directory / "data", sample.free_port()
     options = ["-A", "trust", "-N", "-U", "postgres", "--encoding=UTF8", "--locale=C.UTF-8"]
     _run([*user, _server("initdb"), *options, "-D", str(data)], directory)
     settings = (
@@ -269,9 +269,3 @@ def _run(
         said = (done.stderr or done.stdout).strip()[-500:]
         raise Refused(f"{' '.join(argv[:2])} failed: {said}")
     return done.stdout
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])

@@ -49,7 +49,7 @@ class Inspection:
     def plan(self, options: PlanOptions) -> Answer:
         name = options.runbook or "deploy"
         target, runbook, params = deploy.load_pair(self.workplace, options, name)
-        self.workplace.ensure_sample(target)
+        target = self.workplace.ensure_sample(target)
         number = self.workplace.journal.peek_number(target.name)
         made = deploy.build(
             self.workplace,

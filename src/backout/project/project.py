@@ -71,7 +71,7 @@ class Workplace:
 
     def target(self, name: str | None) -> Target:
         """Raises Mistakes, with every mistake of the file."""
-        return loading.load_target(self.target_file(name), TABLES, self.root)
+        return self._on_its_port(loading.load_target(self.target_file(name), TABLES, self.root))
 
     def target_file(self, name: str | None) -> Path:
         """The inventory of a target, or of the one that the environment names. Raises
@@ -156,11 +156,19 @@ class Workplace:
 
     # --- a target at work ----------------------------------------------------------------
 
-    def ensure_sample(self, target: Target) -> None:
-        """Make the sample application that the target asks for, unless it is there."""
+    def ensure_sample(self, target: Target) -> Target:
+        """Make the sample application that the target asks for, unless it is there. Returns the
+        target, with the port that the sample got."""
         if target.sample:
-            service = target.service
-            sample.ensure(self.root / target.sample, int(service.port or 0) if service else 0)
+            sample.ensure(self.root / target.sample, _wanted_port(target))
+        return self._on_its_port(target)
+
+    def _on_its_port(self, target: Target) -> Target:
+        """The sample listens where it could when it was made."""
+        port = sample.port(self.root / target.sample) if target.sample else None
+        if port is None or "port" not in target.vars:
+            return target
+        return target.model_copy(update={"vars": {**target.vars, "port": port}})
 
     def parts(
         self, target: Target, run: str, emit: Listener, operator: Operator, stop: Stop
@@ -314,6 +322,12 @@ class Crew:
     def close(self) -> None:
         for transport in self._transports.values():
             transport.close()
+
+
+def _wanted_port(target: Target) -> int:
+    """The sample's port as the inventory has it."""
+    given = target.vars.get("port", target.service.port if target.service else 0)
+    return int(given or 0)
 
 
 def redacted(emit: Listener, vault: Vault) -> Listener:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -23,11 +25,35 @@ HERE = Path(__file__).parent
 LONGEST_BASE = 60
 STOPPING = 15.0
 """How long, in seconds, the end of supervisord is waited for."""
+_PORT = re.compile(r'PORT="(\d+)"')
 AUTHOR = ("-c", "user.name=Backout sample", "-c", "user.email=sample@localhost")
 
 
-def ensure(directory: Path, port: int) -> None:
-    """Make the sample in `directory`, unless it is there. Raises Refused without git."""
+def port(directory: Path) -> int | None:
+    """Where the sample in `directory` listens; None when there is none."""
+    try:
+        found = _PORT.search((directory / "supervisord.conf").read_text())
+    except OSError:
+        return None
+    return int(found[1]) if found else None
+
+
+def free_port(wanted: int = 0) -> int:
+    """The port `wanted`, or another that is free on this machine. Raises Refused."""
+    for port in (wanted, 0):
+        with socket.socket() as free:
+            free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                free.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(free.getsockname()[1])
+    raise Refused("no port of this machine is free")
+
+
+def ensure(directory: Path, wanted: int) -> None:
+    """Make the sample in `directory`, unless it is there. It listens on the port `wanted`, or on
+    another where somebody has that one. Raises Refused without git."""
     if (directory / "work" / ".git").exists():
         return
     if shutil.which("git") is None:
@@ -45,7 +71,7 @@ def ensure(directory: Path, port: int) -> None:
     _git(work, "add", "--all")
     _git(work, *AUTHOR, "commit", "-q", "-m", "A service that answers")
     _git(work, "push", "-q", "-u", "origin", "main")
-    (directory / "supervisord.conf").write_text(_configuration(directory, port))
+    (directory / "supervisord.conf").write_text(_configuration(directory, free_port(wanted)))
     work.rename(directory / "work")
     building.rmdir()
 
