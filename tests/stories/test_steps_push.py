@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from backout.errors import Refused
 from backout.model import Source, State
+from backout.steps.git import AGAIN
 from support.git_origin import GitOrigin
 from support.wait import eventually
 from support.work import RUN, Bench
@@ -90,6 +92,27 @@ def test_several_commits_and_a_merge_are_taken_back_as_one(
     assert git_origin.git("diff", old, git_origin.published()) == ""
     assert git_origin.git("rev-parse", f"{git_origin.published()}^").strip() == head
     assert f"This reverts commit {old}..{head}." in git_origin.git("log", "-1", "--format=%b")
+
+
+def test_what_is_reverted_is_taken_up_again_by_the_command_that_is_said(
+    bench: Bench, git_origin: GitOrigin
+) -> None:
+    git_origin.good_change()
+    commit, push = bench.step("commit"), bench.step("push")
+    assert commit.act().ok
+    assert push.act().ok
+    edited = (git_origin.copy / "RELEASE").read_text()
+    for _ in range(2):
+        undone = push.undo()
+        assert undone.ok
+        assert bench.said[-1] == f"{AGAIN} {undone.saved['again']}"
+    assert commit.undo().ok
+    assert (git_origin.copy / "RELEASE").read_text() == "1\n"
+
+    subprocess.run(["sh", "-c", undone.saved["again"]], check=True, cwd="/")
+
+    assert (git_origin.copy / "RELEASE").read_text() == edited
+    assert git_origin.git("diff", "HEAD", "--name-only").split() == ["RELEASE", "app.py"]
 
 
 def test_two_pushes_of_one_run_are_both_taken_back(bench: Bench, git_origin: GitOrigin) -> None:

@@ -26,7 +26,7 @@ from backout.model import Command, Outcome, Release, Runbook, Target, Verdict
 from backout.ports import Screen
 from backout.project.project import TABLES, Workplace, freeze, thaw
 from backout.reports.answer import Answer
-from backout.reports.data import refused_report, run_report, stamp
+from backout.reports.data import again, refused_report, run_report, stamp
 from backout.runs import plan, rollback
 from backout.runs.applying import refuse_idle
 from backout.runs.decisions import Stop
@@ -189,6 +189,7 @@ class Operation:
         self, row: RunRow, made: Plan, ended: Ended, release: Release | None
     ) -> dict[str, Any]:
         previous = self._rolled_from(made) if row.verb == "rollback" else made.previous
+        records = self.workplace.journal_of(made.target).recall(row.id)
         return run_report(
             run=row.id,
             verb=row.verb,
@@ -199,9 +200,9 @@ class Operation:
             previous=previous,
             made=release,
             outcome=ended,
-            records=self.workplace.journal_of(made.target).recall(row.id),
+            records=records,
             advice=_advice(made.runbook, ended),
-            next=_next(row, made.target.name, ended),
+            next=_next(row, made.target.name, ended, again(records)),
         )
 
     def _rolled_from(self, newest: Plan) -> Release:
@@ -392,11 +393,12 @@ def _advice(runbook: Runbook, ended: Ended) -> str:
     return next((words for words in said if words), "") or ""
 
 
-def _next(row: RunRow, target: str, ended: Ended) -> str:
+def _next(row: RunRow, target: str, ended: Ended, again: str = "") -> str:
     if ended.exit_code == 0:
         return f"invoke status --target {target}"
     if ended.exit_code == 4:
-        return f"invoke show {row.id}"
+        taken = f"\nto take your change up again, which is reverted: {again}" if again else ""
+        return f"invoke show {row.id}{taken}"
     forward = f"; or {_as_it_is(target)}" if row.verb == "rollback" else ""
     return (
         f"put right what is named above, then invoke resume --target {target}{forward}"

@@ -68,6 +68,12 @@ def refused_report(report: Mapping[str, Any], error: BackoutError) -> dict[str, 
     return {**report, "error": words, "next": error.next}
 
 
+def again(records: Iterable[Record]) -> str:
+    """The command that takes up again what the way back has reverted; empty when nothing was."""
+    undone = (r.body for r in records if r.kind == "end" and r.body.get("phase") == "undo")
+    return next((str(b["saved"]["again"]) for b in undone if "again" in b.get("saved", ())), "")
+
+
 def step_rows(records: Iterable[Record]) -> list[dict[str, Any]]:
     """Every action's latest outcome, in the order in which they ended."""
     latest: dict[str, dict[str, Any]] = {}

@@ -18,6 +18,10 @@ UNDO = f"set -e\n{QUIET}"
 """How an undo begins: a person who types it is as careful as Backout."""
 
 
+AGAIN = "reverted; to take the change up again:"
+"""What stands before the command that does so."""
+
+
 class WorkingCopy(Kind):
     """A kind that acts on the working copy on this machine, whatever `on` says."""
 
@@ -32,6 +36,8 @@ class WorkingCopy(Kind):
         result = told(super().undo(_here(work), undo))
         for line in result.stdout.splitlines():
             work.say(line)
+            if line.startswith(AGAIN):
+                result = replace(result, saved={"again": line.removeprefix(AGAIN).strip()})
         return result
 
     def outcome(self, result: Result) -> Result:

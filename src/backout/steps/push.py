@@ -8,6 +8,7 @@ from backout.errors import Refused
 from backout.model import Result, Source, Undo
 from backout.ports import Work
 from backout.steps.git import (
+    AGAIN,
     QUIET,
     UNDO,
     WorkingCopy,
@@ -129,9 +130,13 @@ done"""
 
 
 def _forward(where: Source) -> str:
-    """Take the local branch along, when nothing stands in the way."""
+    """Take the local branch along, when nothing stands in the way. What was edited here is then
+    in the history alone: say how it is taken up again."""
     g, ref = git(where.repository), quote(f"refs/heads/{where.branch}")
     needed = f"{where.remote}/{where.branch} is reverted; here, git pull is needed"
     return f"""\
 if [ "$({g} symbolic-ref -q HEAD)" = {ref} ]; then {g} merge -q --ff-only "$commit" >/dev/null 2>&1
-else {g} fetch -q . "$commit":{ref} >/dev/null 2>&1; fi || echo {quote(needed)}"""
+else {g} fetch -q . "$commit":{ref} >/dev/null 2>&1; fi || {{ echo {quote(needed)}; exit 0; }}
+[ "$commit" = "$head" ] && [ -z "$(already)" ] ||
+  echo {quote(f"{AGAIN} {g} revert --no-commit")} "$({g} rev-parse --short "$commit")"
+"""

@@ -63,6 +63,12 @@ class Sql(Kind):
     def describe(self, work: Work) -> str:
         return str(work.options.script or f"psql -1 -f {work.options.file}")
 
+    def ready(self, work: Work, *, made: bool) -> None:
+        """Raises Refused without the driver, and, unless the run may bring it, the database."""
+        driver()
+        if not made:
+            self.before(work)
+
     def before(self, work: Work) -> Undo:
         psycopg = driver()
         _text(work)
