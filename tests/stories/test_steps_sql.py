@@ -180,8 +180,10 @@ def test_an_unreachable_database_is_refused_before_anything_is_done(bench: Bench
     options = {"database": f"postgresql://postgres@127.0.0.1:{port}/x", "script": "SELECT 1"}
     trial = bench.step("sql", options, check="SELECT true")
 
-    with pytest.raises(Refused, match=r"the database cannot be reached: .*refused"):
-        trial.before()
+    for look in (trial.before, lambda: trial.kind.ready(trial.work, made=False)):
+        with pytest.raises(Refused, match=r"the database cannot be reached: .*refused"):
+            look()
+    trial.kind.ready(trial.work, made=True)
     assert "cannot be reached" in trial.kind.act(trial.work).reason
     assert trial.kind.done(trial.work) is None
     release(port)
@@ -192,10 +194,11 @@ def test_a_missing_driver_is_refused_with_how_to_get_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
 
-    with pytest.raises(Refused) as caught:
-        sql(bench, "SELECT 1").before()
-
-    assert caught.value.next == "pip install 'backout[postgres]'"
+    trial = sql(bench, "SELECT 1")
+    for look in (trial.before, lambda: trial.kind.ready(trial.work, made=True)):
+        with pytest.raises(Refused) as caught:
+            look()
+        assert caught.value.next == "pip install 'backout[postgres]'"
 
 
 @pytest.mark.parametrize("options", [{}, {"script": "SELECT 1", "file": "x.sql"}])
