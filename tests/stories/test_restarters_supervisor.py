@@ -31,7 +31,12 @@ class Bed:
             ["/bin/sleep", "600"],
             options={"numprocs": "2", "process_name": "%(program_name)s_%(process_num)02d"},
         )
-        programs = [Program("gigz-api", sample_app.command(self.app), variables), crasher, pair]
+        red = directory / "red"
+        red.write_text("#!/bin/sh\nprintf '\\033[31mboom\\033[0m\\n'; exec sleep 600\n")
+        red.chmod(0o755)
+        colours = Program("colours", [str(red)])
+        api = Program("gigz-api", sample_app.command(self.app), variables)
+        programs = [api, crasher, pair, colours]
         self.supervisord = Supervisord(directory / "supervisor", programs)
 
     def restarter(self, name: str = "gigz-api", port: int | None = None) -> Supervisor:
@@ -145,6 +150,11 @@ def test_the_last_lines_of_its_log(bed: Bed) -> None:
     lines = bed.restarter().logs(2).splitlines()
     assert len(lines) == 2
     assert all(line.startswith("request /health") for line in lines)
+
+
+def test_a_log_in_colours_is_read_too(bed: Bed) -> None:
+    bed.supervisord.wait_state("colours", "RUNNING")
+    assert "boom" in bed.restarter("colours").logs(5)
 
 
 def test_it_is_found_by_name_also_as_a_group(bed: Bed) -> None:
