@@ -525,3 +525,108 @@ def test_a_user_without_a_name_or_a_home_deploys_and_goes_back(bed_directory: Pa
 
     assert (shop.srv / "RELEASE").read_text().strip() == "2"
     assert _git(shop.srv, "log", "-1", "--format=%s") == "By 12345"
+
+
+# --- what a plain checkout leaves out --------------------------------------------------------
+
+
+@pytest.fixture
+def library(tmp_path: Path, git_origin: GitOrigin, monkeypatch: pytest.MonkeyPatch) -> GitOrigin:
+    """A repository that the release has as its submodule `lib`, by a relative address."""
+    monkeypatch.setenv("GIT_ALLOW_PROTOCOL", "file")
+    made = GitOrigin(tmp_path / "git/of lib")
+    git_origin.git(
+        *("-c", "protocol.file.allow=always", "submodule", "add", "-q"),
+        *("--name", "lib", "../of lib/origin.git", "lib"),
+    )
+    return made
+
+
+def of_lib(bench: Bench, origin: GitOrigin, library: GitOrigin, number: int) -> Trial:
+    """A release that takes the submodule's newest commit along."""
+    (library.copy / "version").write_text(f"{number}")
+    commit = library.commit("Another")
+    library.push()
+    _git(origin.copy / "lib", "fetch", "-q")
+    _git(origin.copy / "lib", "checkout", "-q", commit)
+    return release(bench, origin, number=number)
+
+
+@pytest.mark.parametrize("strategy", ["checkout", "releases"])
+def test_submodules_come_along_and_go_back(
+    bench: Bench, git_origin: GitOrigin, library: GitOrigin, tmp_path: Path, strategy: str
+) -> None:
+    assert bench.source is not None
+    srv = tmp_path / "elsewhere"
+    changes = {"strategy": strategy, "submodules": True, "directory": str(srv)}
+    bench.source = bench.source.model_copy(update=changes)
+    live = srv if strategy == "checkout" else srv / "current"
+    trials = []
+    for number in (2, 3):
+        trials.append(of_lib(bench, git_origin, library, number))
+        result = trials[-1].act()
+        assert result.ok, result.reason
+        assert (live / "lib/version").read_text() == str(number)
+    if strategy == "checkout":
+        assert _git(srv, "status", "--porcelain") == ""
+
+    for _ in range(2):
+        assert trials[1].undo().ok
+        assert (live / "lib/version").read_text() == "2"
+    assert trials[0].undo().ok
+    assert not (live / "lib/version").exists()
+
+
+@pytest.mark.parametrize("strategy", ["checkout", "releases"])
+def test_submodules_that_nobody_spoke_of_are_refused_and_may_be_declined(
+    bench: Bench, git_origin: GitOrigin, library: GitOrigin, tmp_path: Path, strategy: str
+) -> None:
+    assert bench.source is not None
+    bench.source = bench.source.model_copy(
+        update={"strategy": strategy, "directory": str(tmp_path / "elsewhere")}
+    )
+    trial = of_lib(bench, git_origin, library, 2)
+
+    with pytest.raises(Refused, match="has submodules, which here would not get: lib") as refused:
+        trial.before()
+    assert "source.submodules: true" in refused.value.next
+    assert "has submodules: lib" in trial.kind.act(trial.work).reason
+    bench.source = bench.source.model_copy(update={"submodules": False})
+    assert bench.step("update").act().ok
+
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 12\n".format("0" * 64)
+
+
+@pytest.mark.parametrize("strategy", ["checkout", "releases"])
+def test_a_pointer_into_git_lfs_is_not_taken_for_the_file(
+    bench: Bench,
+    git_origin: GitOrigin,
+    tmp_path: Path,
+    strategy: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A filter that turns pointers into files stands for git-lfs and its server."""
+    settings = tmp_path / "settings"
+    settings.write_text("")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    assert bench.source is not None
+    srv = tmp_path / "elsewhere"
+    bench.source = bench.source.model_copy(update={"strategy": strategy, "directory": str(srv)})
+    (git_origin.copy / "big.bin").write_text(POINTER)
+    (git_origin.copy / ".gitattributes").write_text("*.bin filter=lfs diff=lfs merge=lfs -text\n")
+    trial = release(bench, git_origin)
+
+    with pytest.raises(Refused, match="has files in Git LFS, and git-lfs is not set up on here"):
+        trial.before()
+    assert "pointers into Git LFS, not as files: big.bin" in trial.kind.act(trial.work).reason
+
+    settings.write_text('[filter "lfs"]\n\tsmudge = "cat >/dev/null; echo the file"\n')
+    bench.source = bench.source.model_copy(update={"directory": f"{srv}-2"})
+    assert bench.step("update").act().ok
+    where = Path(f"{srv}-2") / ("" if strategy == "checkout" else "current")
+    assert (where / "big.bin").read_text() == "the file\n"
+    settings.write_text("")
+    bench.source = bench.source.model_copy(update={"directory": f"{srv}-3", "lfs": False})
+    assert bench.step("update").act().ok

@@ -180,6 +180,10 @@ class Source(Noun):
     directory: Operand = ""
     keep: int = Field(default=5, ge=2)
     shared: Words = ()
+    submodules: bool | None = None
+    """True brings them, false leaves them out; unsaid, a commit that has some is refused."""
+    lfs: bool = True
+    """False: files in Git LFS may arrive as pointers."""
     image: Operand = ""
     app: Operand = ""
 

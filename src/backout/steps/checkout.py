@@ -8,7 +8,15 @@ from backout.errors import Refused
 from backout.model import Source, Undo
 from backout.ports import Work
 from backout.steps.git import QUIET, UNDO, checked_out, git, source
-from backout.steps.hosted import Hosted, address, directory, fetched, ref
+from backout.steps.hosted import (
+    Hosted,
+    address,
+    directory,
+    fetched,
+    ref,
+    refuse_what_git_leaves_out,
+    whole,
+)
 from backout.steps.script import Facts, output, read, some, way_back
 
 MANY = 2000
@@ -26,17 +34,18 @@ class Checkout(Hosted):
         where = source(work)
         place = directory(where)
         address(work, where)
+        refuse_what_git_leaves_out(work, where)
         facts = _look(work, where, place)
         if not facts["head"]:
             _refuse_collisions(work, where, place)
             summary = f"git: remove what this run put into {place}"
-            return way_back(work, _first_undo(work, place), {"commit": ""}, summary)
+            return way_back(work, _first_undo(work, where), {"commit": ""}, summary)
         _refuse_changes(work, place, facts)
         _refuse_what_is_in_the_way(work, where, place, facts["head"][0])
         commit, branch = facts["head"][0], facts["branch"][0]
         data = {"commit": commit, "branch": branch}
         summary = f"git: check {commit[:7]} out again in {place}"
-        return way_back(work, _undo(work, place, commit, branch), data, summary)
+        return way_back(work, _undo(work, where, commit, branch), data, summary)
 
     def script(self, work: Work, where: Source, commit: str) -> str:
         d = directory(where)
@@ -45,14 +54,15 @@ class Checkout(Hosted):
 mkdir -p {_operand(d)}
 [ -e {quote(d)}/.git ] || git init -q {_operand(d)}
 {fetched(d, where, commit)}
-{_move(d)}
+{_move(d, where)}
 if from=$({g} rev-parse -q --verify HEAD); then {g} update-ref {ref(work.run)} "$from"
 else
   from=$({g} hash-object -t tree /dev/null)
   {g} config backout.first {quote(work.run)}
 fi
 move {commit}
-[ "$({g} rev-parse HEAD)" = {commit} ] || {{ echo 'HEAD is another commit' >&2; exit 1; }}"""
+[ "$({g} rev-parse HEAD)" = {commit} ] || {{ echo 'HEAD is another commit' >&2; exit 1; }}
+{whole(d, where, commit, quote(d))}"""
 
 
 def _operand(path: str) -> str:
@@ -60,15 +70,18 @@ def _operand(path: str) -> str:
     return quote(path if path.startswith("/") else f"./{path}")
 
 
-def _move(d: str) -> str:
+def _move(d: str, where: Source) -> str:
     """Shell functions that go from `$from` to a commit, whole or not at all. Where a kill left
     one half way, a mark remains, and `settle` finishes it."""
     g = git(d)
+    submodule = f"{g} submodule -q"
+    modules = f"{submodule} sync --recursive && {submodule} update --init --recursive"
     return f"""\
 mark=$({g} rev-parse --absolute-git-dir)/BACKOUT_MOVE
 place() {{
   echo "$1" >"$mark.new"; mv -f -- "$mark.new" "$mark"
   {g} checkout -q -f --detach "$1"
+  {modules if where.submodules else ":"}
   rm -f -- "$mark"
 }}
 move() {{
@@ -144,7 +157,8 @@ if [ -e {quote(d)}/.git ]; then
   if head=$({g} rev-parse -q --verify HEAD); then
     echo "head=$head"
     echo "branch=$({checked_out(d)})"
-    {g} --no-optional-locks -c core.quotePath=false status --porcelain --untracked-files=no |
+    {g} --no-optional-locks -c core.quotePath=false status --porcelain --untracked-files=no \\
+      --ignore-submodules=untracked |
       sed 's/^.../changed=/'
   fi
 fi"""
@@ -211,15 +225,16 @@ def _in_the_way(path: str, *, tree: bool) -> str:
     return f"{{ {there}; }} && {{ [ -L {p} ] || [ ! -d {p} ]; }}" if tree else there
 
 
-def _undo(work: Work, d: str, commit: str, branch: str) -> str:
+def _undo(work: Work, where: Source, commit: str, branch: str) -> str:
+    d = directory(where)
     g = git(d)
     kept = f"what was changed there meanwhile is kept: {g} stash list"
     aside = f'mv -- "$f" "$f".{quote(work.run)} && echo "$f is kept as $f".{quote(work.run)}'
     text = f"""\
 {UNDO}
-{_move(d)}
+{_move(d, where)}
 settle
-if ! {g} diff --quiet HEAD; then
+if ! {g} diff --quiet --ignore-submodules=all HEAD; then
   {g} -c user.name=Backout -c user.email=backout@localhost stash push -q -m {quote(work.run)}
   echo {quote(kept)}
 fi
@@ -237,14 +252,15 @@ if [ "$({g} rev-parse -q --verify {head})" = {commit} ]; then {g} symbolic-ref H
 """
 
 
-def _first_undo(work: Work, d: str) -> str:
+def _first_undo(work: Work, where: Source) -> str:
     """Only what this very run put there is taken away."""
+    d = directory(where)
     g = git(d)
     return f"""\
 {UNDO}
 if [ ! -e {quote(d)}/.git ]; then exit 0; fi
 if [ "$({g} config backout.first)" != {quote(work.run)} ]; then exit 0; fi
-{_move(d)}
+{_move(d, where)}
 settle
 {g} rm -r -q -f --ignore-unmatch -- .
 rm -rf {quote(d)}/.git

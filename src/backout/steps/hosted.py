@@ -14,7 +14,7 @@ from backout.model.operands import remote
 from backout.ports import Work
 from backout.steps.base import Kind
 from backout.steps.git import QUIET, git, source
-from backout.steps.script import read, told
+from backout.steps.script import read, some, told
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[^/]+:")
 
@@ -30,7 +30,10 @@ user and password is told to git alone, and by git to that server alone: in no a
 everybody on the host could read it, and in no file."""
 
 
-TOLD = ("BACKOUT_REMOTE", "BACKOUT_ORIGIN", "BACKOUT_USER", "BACKOUT_PASSWORD")
+TOLD = (
+    *("BACKOUT_REMOTE", "BACKOUT_ORIGIN", "BACKOUT_USER", "BACKOUT_PASSWORD"),
+    *("GIT_CONFIG_COUNT", "GIT_CONFIG_KEY_0", "GIT_CONFIG_VALUE_0"),
+)
 """The variables that tell it."""
 
 
@@ -129,6 +132,72 @@ if ! {g} cat-file -e {tip} 2>/dev/null; then
   remotely {quote(repository)} {commit} 2>/dev/null ||
     remotely {quote(repository)} {quote(f"refs/heads/{where.branch}")}
   {g} cat-file -e {tip} 2>/dev/null || {{ echo {quote(lacking)} >&2; exit 1; }}
+fi
+if ! {g} config remote.origin.url >/dev/null; then # what submodules and Git LFS ask for
+  export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=remote.origin.url GIT_CONFIG_VALUE_0="$BACKOUT_REMOTE"
+fi
+{_refusing_modules(g, where, commit)}"""
+
+
+def _refusing_modules(g: str, where: Source, commit: str) -> str:
+    if where.submodules is not None:
+        return ":"
+    return f"""\
+modules=$({g} ls-tree -r {commit} | {_MODULES})
+if [ -n "$modules" ]; then
+  echo "{commit[:7]} has submodules:" $modules {quote(f"({SAY})")} >&2; exit 1
+fi"""
+
+
+_MODULES = "sed -n 's/^160000 commit [0-9a-f]*.//p'"
+SAY = "say source.submodules: true, or false to do without them"
+
+
+def refuse_what_git_leaves_out(work: Work, where: Source) -> None:
+    """Submodules, and files in Git LFS, which a plain checkout leaves out. Raises Refused."""
+    g, commit = git(where.repository), quote(work.release.commit or "HEAD")
+    script = f"""\
+{QUIET}
+{{
+  {g} ls-tree -r {commit} | {_MODULES} | sed 's/^/module=/'
+  if {g} grep -q filter=lfs {commit} -- ':(glob)**/.gitattributes'; then echo lfs=yes; fi
+}} 2>/dev/null || :"""
+    facts, here = read(work.here, script, where.repository), work.transport.host.name
+    if facts["module"] and where.submodules is None:
+        modules = some(facts["module"])
+        raise Refused(
+            f"the release has submodules, which {here} would not get: {modules}", next=SAY
+        )
+    if facts["lfs"] and where.lfs and not _smudges(work, where):
+        raise Refused(
+            f"the release has files in Git LFS, and git-lfs is not set up on {here}",
+            next="there: apt-get install git-lfs && git lfs install; or say source.lfs: false",
+        )
+
+
+def _smudges(work: Work, where: Source) -> bool:
+    d = quote(directory(where))
+    script = f"""\
+{QUIET}
+if [ -d {d} ]; then cd -- {d}; fi
+echo "lfs=$(git config filter.lfs.smudge)\""""
+    return bool(read(work.transport, script, f"git on {work.transport.host.name}")["lfs"][0])
+
+
+def whole(repository: str, where: Source, commit: str, place: str) -> str:
+    """Shell text that fails when a file in `place` is only a pointer into Git LFS."""
+    if not where.lfs:
+        return ":"
+    is_pointer = 'head -c 42 -- "$f" 2>/dev/null | grep -q "^version https://git-lfs"'
+    loop = f'for f; do f=${{f#*:}}; if {is_pointer}; then echo "$f"; fi; done'
+    g = git(repository)
+    return f"""\
+if {g} grep -q filter=lfs {commit} -- ':(glob)**/.gitattributes'; then
+  pointers=$({g} grep -z -l '^version https://git-lfs.github.com/spec/' {commit} |
+    (cd -- {place} && xargs -0 sh -c {quote(loop)} sh))
+  if [ -n "$pointers" ]; then
+    echo "came as pointers into Git LFS, not as files:" $pointers >&2; exit 1
+  fi
 fi"""
 
 

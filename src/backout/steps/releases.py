@@ -9,7 +9,15 @@ from backout.errors import Refused
 from backout.model import Source, Undo
 from backout.ports import Work
 from backout.steps.git import QUIET, UNDO, source
-from backout.steps.hosted import Hosted, address, directory, fetched, ref
+from backout.steps.hosted import (
+    Hosted,
+    address,
+    directory,
+    fetched,
+    ref,
+    refuse_what_git_leaves_out,
+    whole,
+)
 from backout.steps.script import Facts, read, some, way_back
 from backout.steps.whose import in_use
 
@@ -40,10 +48,12 @@ done"""
 
     def before(self, work: Work) -> Undo:
         where = source(work)
-        place, shared = directory(where), _shared(where)
+        place = directory(where)
+        _shared(where)
         address(work, where)
+        refuse_what_git_leaves_out(work, where)
         live = _look(work, where, place)
-        text = _undo(place, live, shared) if live else _first_undo(work, place)
+        text = _undo(where, live) if live else _first_undo(work, place)
         summary = f"point {place}/current at {live} again" if live else f"remove {place}/current"
         return way_back(work, text, {"live": live}, summary)
 
@@ -119,14 +129,14 @@ mkdir -p releases shared{"".join(f" {quote(f'shared/{path}')}" for path in _fold
 git init -q --bare repo
 {fetched("repo", where, commit)}
 git -C repo update-ref {ref(f"release-{name}")} {commit}
-{_build(_shared(where))}
+{_build(where)}
 rm -rf releases/.building-*
 [ -d releases/{name} ] || build {name} {commit}"""
 
 
-def _build(shared: tuple[PurePosixPath, ...]) -> str:
+def _build(where: Source) -> str:
     """A shell function that builds a release aside and then gives it its name."""
-    links = "\n".join(_link(path) for path in shared)
+    links = "\n".join(_link(path) for path in _shared(where))
     return f"""\
 build() {{
   aside=releases/.building-$1
@@ -134,10 +144,23 @@ build() {{
   mkdir "$aside"
   GIT_INDEX_FILE=$(pwd)/$aside.index \\
     git --git-dir=repo --work-tree="$aside" read-tree --reset -u "$2"
+{_SUBMODULES if where.submodules else ""}\
   rm -f "$aside.index"
+{whole("repo", where, '"$2"', '"$aside"')}
 {links}
   mv -T "$aside" "releases/$1"
 }}"""
+
+
+_SUBMODULES = """\
+  (
+    export GIT_INDEX_FILE="$(pwd)/$aside.index" GIT_DIR="$(pwd)/repo" GIT_WORK_TREE="$(pwd)/$aside"
+    cd "$aside"
+    git submodule -q sync --recursive
+    git submodule -q update --init --recursive
+    find . -name .git -type f -exec rm -f {} + # a release is no repository
+  )
+"""
 
 
 def _link(path: PurePosixPath) -> str:
@@ -218,7 +241,7 @@ elif [ -e {quote(d)}/current ]; then echo 'current is not a link' >&2; exit 1; f
     return "".join(facts["live"])
 
 
-def _undo(d: str, live: str, shared: tuple[PurePosixPath, ...]) -> str:
+def _undo(where: Source, live: str) -> str:
     """Back to the release that was live, built again when it was pruned meanwhile."""
     parent, _, name = live.rpartition("/")
     kept, lost = ref(f"release-{name}"), f"{{ echo {quote(f'{live} is gone')} >&2; exit 1; }}"
@@ -235,8 +258,8 @@ fi"""
     there = f"[ -d {quote(live)} ] || {lost}"
     return f"""\
 {UNDO}
-cd -- {quote(d)}
-{f"{_build(shared)}{chr(10)}{rebuild}" if parent == "releases" else there}
+cd -- {quote(directory(where))}
+{f"{_build(where)}{chr(10)}{rebuild}" if parent == "releases" else there}
 {_SWITCH}
 if [ "$(readlink current)" != {quote(live)} ]; then switch {quote(live)}; fi
 """
