@@ -322,3 +322,25 @@ def test_what_is_said_of_a_host_is_asked_of_that_host(fleet: Yard, bed: SshdBed)
     assert said.on == {"web1": 1, "web2": 9, "web3": None}
     shown = fleet.project.say("show", said.data["run"]).out
     assert "web1: release 1, web2: release 9, web3: no known release" in shown
+
+
+@pytest.mark.parametrize("words", [("--hosts", ""), ("--hosts", ",")])
+def test_a_word_that_is_said_and_empty_is_a_mistake_and_does_not_mean_all(
+    yard: Yard, words: tuple[str, str]
+) -> None:
+    yard.runbook(yard.step("A"))
+    said = yard.deploy(*words)
+    assert said.code == 2, left(said)
+    assert f"{words[0]} is empty" in said.data["error"]["what"]
+    assert yard.effects() == {}
+
+
+def test_until_a_release_is_known_good_the_baseline_is_recorded_and_not_required(
+    fleet: Yard,
+) -> None:
+    fleet.inventory(checks={"f": says(place(fleet, "f"), "new")})
+    fleet.runbook(puts(fleet, "f", "new", "old"))
+    said = fleet.deploy("--hosts", "web1")
+    assert said.code == 0, left(said)
+    said = fleet.deploy()
+    assert said.code == 0, left(said)

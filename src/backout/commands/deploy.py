@@ -307,6 +307,7 @@ def build(
         previous=previous.release if previous else None,
         hosts=[name for name in (options.hosts or "").split(",") if name],
         accept_red=options.accept_red,
+        first=good is None,
         user=getpass.getuser(),
         started=stamp(datetime.now(UTC)),
     )

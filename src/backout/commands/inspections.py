@@ -307,7 +307,7 @@ class _Preview:
             findings,
             self.plan.target.checks,
             self.plan.accept_red,
-            first=self.plan.previous is None,
+            first=self.plan.first,
         )
         self.refused.update(dict.fromkeys(reasons))
         return findings

@@ -15,7 +15,7 @@ from typing import Any
 
 from backout.adapters import environment
 from backout.adapters.terminal import ui
-from backout.commands.options import Confirmed, Options
+from backout.commands.options import Confirmed, Options, refuse_empty
 from backout.errors import BackoutError, Interrupted
 from backout.ports import Screen
 from backout.project.project import Workplace
@@ -108,6 +108,7 @@ def interruptible(screen: Console) -> Iterator[None]:
 
 def do(options: Options, workplace: Workplace, screen: Screen) -> Answer:
     """One verb, by whoever does it. Raises what the verb raises."""
+    refuse_empty(options)
     module, _, place = options.room.partition(":")
     room, _, method = place.partition(".")
     doer = getattr(import_module(module), room)(workplace, screen)

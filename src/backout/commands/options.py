@@ -7,8 +7,10 @@ word that may be said several times; a field without a default is said without i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
+
+from backout.errors import Mistakes
 
 
 def word(help: str, default: Any = None) -> Any:
@@ -36,6 +38,23 @@ class Options:
     room: ClassVar[str]
     """Who does it: `module:Class.method`, made with the project and the screen."""
     json: bool = word("Print one JSON object on stdout, and nothing else there.", False)
+
+
+MAY_BE_EMPTY = frozenset({"message"})
+
+
+def refuse_empty(options: Options) -> None:
+    """Raises Mistakes for a word that was said and is empty, as `--hosts "$HOSTS"` is when nobody
+    set it: it would mean all of them."""
+    for each in fields(options):
+        value = getattr(options, each.name)
+        told = isinstance(value, str) and value != each.default and each.name not in MAY_BE_EMPTY
+        if told and not value.strip(", "):
+            raise Mistakes(
+                f"--{each.name.strip('_').replace('_', '-')} is empty",
+                where="command line",
+                next=f"invoke --help {options.name}",
+            )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

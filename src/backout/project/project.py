@@ -363,6 +363,7 @@ def freeze(plan: Plan) -> dict[str, Any]:
         "params": dict(plan.params),
         "hosts": list(plan.hosts) if plan.selected else [],
         "accept_red": list(plan.accept_red),
+        "first": plan.first,
         "release": _release(plan.release),
         "previous": _release(plan.previous) if plan.previous else None,
         "user": plan.user,
@@ -388,6 +389,7 @@ def thaw(workplace: Workplace, row: RunRow) -> Plan:
         previous=Release(**previous) if previous else None,
         hosts=frozen["hosts"],
         accept_red=frozen["accept_red"],
+        first=frozen.get("first", previous is None),
         user=frozen["user"],
         started=frozen["started"],
     )

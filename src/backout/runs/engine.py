@@ -165,7 +165,7 @@ class Engine:
             findings,
             up={host: identity.runs for host, identity in seen.items()},
             well={host: identity.up for host, identity in seen.items()},
-            first=self.plan.previous is None,
+            first=self.plan.first,
         )
         self.worker.note("baseline", baseline.record())
         reasons = judging.baseline_refusals(

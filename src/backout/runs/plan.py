@@ -72,6 +72,8 @@ class Plan:
     accept_red: tuple[str, ...] = ()
     selected: bool = False
     """True when `--hosts` chose a part of the target."""
+    first: bool = False
+    """True while no release of the target is known good: the baseline is recorded, not required."""
     user: str = ""
     started: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -121,6 +123,7 @@ def build(
     previous: Release | None = None,
     hosts: Sequence[str] = (),
     accept_red: Sequence[str] = (),
+    first: bool = False,
     user: str = "",
     started: str = "",
 ) -> Plan:
@@ -142,6 +145,7 @@ def build(
         finals=tuple(_spread("finally", runbook.finally_, target, names, "finally")),
         accept_red=tuple(accept_red),
         selected=bool(hosts),
+        first=first,
         user=user,
         started=started,
     )

@@ -32,15 +32,15 @@ class Entry:
 
     @property
     def undo(self) -> Undo:
-        return Undo(**self.begin["undo"]) if self.begin else Undo(text="")
+        return Undo(text="") if self.begin is None else Undo(**self.begin["undo"])
 
     @property
     def run(self) -> str:
-        return str(self.begin["run"]) if self.begin else ""
+        return "" if self.begin is None else str(self.begin["run"])
 
     @property
     def result(self) -> Result | None:
-        return result_of(self.end) if self.end else None
+        return None if self.end is None else result_of(self.end)
 
     @property
     def done(self) -> bool:
@@ -120,9 +120,10 @@ class Saga:
         """Record an outcome that needed no act: not wanted, or impossible to begin. Of what has
         begun nobody knows then what became."""
         entry = self.entry(action.key)
-        if entry.begin and result.state in (State.SKIPPED, State.UNREACHABLE):
+        if entry.begin is not None and result.state in (State.SKIPPED, State.UNREACHABLE):
             result = replace(result, state=State.UNKNOWN)
-        return entry.result or self._timed(action, lambda: result)
+        known = entry.result
+        return self._timed(action, lambda: result) if known is None else known
 
     def _timed(self, action: Action, do: Callable[[], Result]) -> Result:
         started = self._clock.monotonic()
@@ -133,7 +134,7 @@ class Saga:
     # --- forward -------------------------------------------------------------------------
 
     def _forward(self, action: Action, kind: StepKind, work: Work, entry: Entry) -> Result:
-        if entry.begin and not entry.end:
+        if entry.begin is not None and entry.end is None:
             return self._persist(action, kind, work, entry.undo, entry.attempt)
         try:
             if work.step.check and kind.done(work):

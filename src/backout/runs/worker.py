@@ -108,7 +108,7 @@ class Worker:
             self.release = replace(self.release, number=given["number"])
         self._guard = threading.Lock()
         self._unchanging: dict[str, dict[str, Any]] = {}
-        self._remember(past or self.saga)
+        self._remember(self.saga if past is None else past)
 
     # --- what the run has decided so far -------------------------------------------------
 
