@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backout.language.expressions import CannotTell, evaluate, holds
+from backout.language.expressions import CannotTell, evaluate, holds, mistakes
 from backout.model.values import integer, number, plain
 
 
@@ -149,3 +149,88 @@ def test_what_is_no_number_is_never_reckoned_with(expression: str) -> None:
 
 def test_infinity_is_above_all_numbers() -> None:
     assert holds("x > 1e300 && !(x < 5) && -5 < x && x == x", {"x": plain(Decimal("Infinity"))})
+
+
+# --- what cannot be right, before anything runs --------------------------------------------
+
+KNOWN = {"status": None, "text": None, "body": None, "rows": None, "now": None, "lines": None}
+KINDS = {"status": "a number", "text": "text", "rows": "a list", "now": "a time", "lines": "a list"}
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        ("status == '200'", "status is a number and '200' is text: they cannot be compared"),
+        ("status in ['200', '204']", "status is a number and never in ['200', '204']"),
+        ("text < 5", "text is text and 5 is a number: they cannot be compared"),
+        ("size(rows) == '0'", "size(rows) is a number and '0' is text: they cannot be compared"),
+        ("rows > 0", "rows is a list and 0 is a number: they cannot be compared"),
+        ("status", "it is a number, and a boolean is wanted"),
+        ("status && true", "status is a number, neither true nor false"),
+        ("!text", "text is text, neither true nor false"),
+        ("body.n / 0 > 1", "division by zero"),
+        ("1 / 0 == 1", "division by zero"),
+        ("status.code == 1", "status is a number and has no 'code'"),
+        ("text.exists(x, x == 'a')", "text is text and has no exists(…)"),
+        ("status.contains('2')", "status is a number, no text for contains"),
+        ("text.matches('(')", "'(' is no regular expression of RE2"),
+        ("now - timestamp(body.at) < 300", "they cannot be compared"),
+        ("now - timestamp(body.at) < duration('5 minutes')", "'5 minutes' is no duration"),
+        ("now > timestamp('yesterday')", "'yesterday' is no RFC 3339 time"),
+        ("text + 1 == 'a'", "text + a number is not defined"),
+        ("status / 100 == 2", "write int(status / 100)"),
+        ("status > null", "null has no order"),
+    ],
+)
+def test_what_cannot_be_right_is_pointed_at(expression: str, message: str) -> None:
+    (said,) = mistakes(expression, KNOWN, KINDS, wanted="a boolean")
+    assert message in said
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "int(status / 100) == 2",
+        "status == body.code || text == body.name",
+        "body.used / body.total < 0.9",
+        "now - timestamp(body.at) < duration('5m')",
+        "timestamp(body.at) + duration('1h') > now",
+        "size(lines) > 0 && lines.all(l, !l.contains('PANIC'))",
+        "status in [200, body.other] ? true : body.ok",
+        "body == null || status != null",
+        "text + 'a' == 'ba' && rows + [1] != [] && -status < 0",
+        "body.ok",
+        "rows[0].n + rows[1].n == 2",
+    ],
+)
+def test_what_can_be_right_is_let_be(expression: str) -> None:
+    assert mistakes(expression, KNOWN, KINDS, wanted="a boolean") == ()
+
+
+WORDS = st.sampled_from(["1", "2.5", "'a'", "true", "null", "[1]", "x", "y", "b.n"])
+SHAPES = st.recursive(
+    WORDS,
+    lambda inner: (
+        st.builds(
+            "({} {} {})".format,
+            inner,
+            st.sampled_from(["+", "-", "*", "/", "%", "==", "!=", "<", ">=", "in", "&&", "||"]),
+            inner,
+        )
+        | st.builds("({} ? {} : {})".format, inner, inner, inner)
+        | st.builds("size({})".format, inner)
+        | st.builds("!({})".format, inner)
+        | st.builds("[{0}].all(i, i == {0})".format, inner)
+    ),
+    max_leaves=6,
+)
+
+
+@given(SHAPES, st.sampled_from([1, 2.5, "a", True]), st.sampled_from([0, 7, "b", None, [1]]))
+def test_lint_points_at_nothing_that_evaluates(expression: str, x: Any, y: Any) -> None:
+    """Unless a guard keeps the mistake from being read."""
+    wrong = mistakes(expression, dict.fromkeys(["x", "y", "b"]))
+    guarded = any(sign in expression for sign in ("&&", "||", "?", "all"))
+    if wrong and not guarded:
+        with pytest.raises(CannotTell):
+            evaluate(expression, {"x": x, "y": y, "b": {"n": 3}})

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from backout.language import expressions
@@ -65,7 +66,7 @@ def _size(value: Any) -> int:
     """How long it is when it is written down, or a little less."""
     if isinstance(value, str):
         return len(value)
-    return 0 if isinstance(value, int | float) else len(json.dumps(value, default=str))
+    return 0 if isinstance(value, int | float) else len(repr(value))
 
 
 def cleared(text: str, redact: Callable[[str], str]) -> str:
@@ -142,7 +143,7 @@ def _hider(finding: Finding, redact: Callable[[str], str]) -> Callable[[str], st
 def _credentials(value: Any, name: str = "") -> set[str]:
     """The texts that stand under a credential's name, long enough to be one."""
     if isinstance(value, str):
-        return {value} if len(value) > 5 and _CREDENTIAL.search(name) else set()
+        return {value} if len(value) > 5 and _named(name) else set()
     if isinstance(value, Mapping):
         return {text for key, each in value.items() for text in _credentials(each, f"{name} {key}")}
     if isinstance(value, list | tuple):
@@ -150,9 +151,15 @@ def _credentials(value: Any, name: str = "") -> set[str]:
     return set()
 
 
+@lru_cache(maxsize=4096)
+def _named(name: str) -> bool:
+    """Whether what stands under this name is a credential: names come again with every look."""
+    return bool(_CREDENTIAL.search(name))
+
+
 def _masked(value: Any, hide: Callable[[str], str], name: str = "") -> Any:
     if isinstance(value, str):
-        return HIDDEN if _CREDENTIAL.search(name) else hide(value)
+        return HIDDEN if _named(name) else hide(value)
     if isinstance(value, Mapping):
         return {key: _masked(each, hide, f"{name} {key}") for key, each in value.items()}
     if isinstance(value, list | tuple):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from backout.config.yaml_tree import Node, Trail, shown_path
@@ -201,8 +202,16 @@ class _Judge:
             if isinstance(node.value, str) and "{{" in node.value:
                 yield self.at(inner, "{{ … }} is not rendered here")
 
-    def expression(self, trail: Trail, text: str, known: Known) -> Iterator[Mistake]:
-        for message in expressions.mistakes(text, known):
+    def expression(
+        self,
+        trail: Trail,
+        text: str,
+        known: Known,
+        kinds: Mapping[str, str] = MappingProxyType({}),
+        wanted: str = "",
+    ) -> Iterator[Mistake]:
+        kinds = {"now": "a time", "exit_code": "a number", **kinds}
+        for message in expressions.mistakes(text, known, kinds, wanted=wanted):
             yield self.at(trail, message)
 
     def saves(self, trail: Trail, save: Mapping[str, str], known: Known) -> Iterator[Mistake]:
@@ -303,7 +312,8 @@ class _RunbookJudge(_Judge):
             yield from self.expected(self.target)
         for index, rule in enumerate(self.noun.diagnose):
             trail = ("diagnose", index)
-            yield from self.expression((*trail, "when"), rule.when, {"failure": None})
+            inner = (*trail, "when")
+            yield from self.expression(inner, rule.when, {"failure": None}, wanted="a boolean")
             yield from self.plain(trail)
 
     def step(self, trail: Trail, step: Step) -> Iterator[Mistake]:
@@ -317,7 +327,8 @@ class _RunbookJudge(_Judge):
                 wrong = f"{name!r} is not a variable's name: letters, digits and '_'"
                 yield self.at((*trail, "env", name), wrong)
         if step.when is not None:
-            yield from self.expression((*trail, "when"), step.when, _bare(known))
+            inner = (*trail, "when")
+            yield from self.expression(inner, step.when, _bare(known), wanted="a boolean")
         results = dict.fromkeys({*_RESULT, *getattr(kind, "names", ())})
         yield from self.saves((*trail, "save"), step.save, results)
         if self.target is not None:
@@ -501,9 +512,10 @@ class _TargetJudge(_Judge):
         if not proves and not _doubted(self.said, trail, "expect"):
             yield self.at(trail, "a check without expect proves nothing; add expect: […]")
         listed = isinstance(self.tree.find((*trail, "expect")).value, list)
+        kinds = getattr(kind, "kinds", {})
         for index, text in enumerate(check.expect):
             inner = (*trail, "expect", index) if listed else (*trail, "expect")
-            yield from self.expression(inner, text, facts)
+            yield from self.expression(inner, text, facts, kinds, wanted="a boolean")
         yield from self.saves((*trail, "save"), check.save, facts)
         yield from self.options((*trail, check.kind), kind, known)
         if check.cleanup is not None:

@@ -21,10 +21,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from backout.language.cel.evaluator import Scope, compiled, within
 from backout.language.cel.functions import FUNCTIONS, METHODS, cel
+from backout.language.cel.kinds import Kinds, contradictions, kind
 from backout.language.cel.nodes import Call, Macro, Name, Node, Select, inner
 from backout.language.cel.parser import MACROS, TOO_DEEP, parsed
 from backout.language.cel.values import CannotTell, kind_of, outward
@@ -65,16 +67,25 @@ def _value(expression: str, scope: Scope) -> Any:
 Known = Mapping[str, Collection[str] | None]
 
 
-def mistakes(expression: str, known: Known) -> tuple[str, ...]:
-    """What is wrong with an expression: its syntax, functions that do not exist, and names that
-    nobody defines. `known` has the top-level names, each with its attributes, or None when any
-    may be there."""
+def mistakes(
+    expression: str, known: Known, kinds: Kinds = MappingProxyType({}), *, wanted: str = ""
+) -> tuple[str, ...]:
+    """What is wrong with an expression: its syntax, functions that do not exist, names that
+    nobody defines, and what cannot be right whatever comes. `known` has the top-level names, each
+    with its attributes, or None when any may be there; `kinds` the kinds of some of them;
+    `wanted` is the kind that the whole must have."""
     try:
         node = parsed(expression)
     except CannotTell as error:
         said = "" if error.reason == TOO_DEEP else _syntax(expression)
         return (f"no CEL expression: {said or error.reason}",)
-    return tuple(dict.fromkeys(_misnamed(node, known, frozenset())))
+    wrong = tuple(dict.fromkeys(_misnamed(node, known, frozenset())))
+    if wrong:
+        return wrong
+    whole = kind(node, kinds)
+    if wanted and whole and whole != wanted:
+        return (f"it is {whole}, and {wanted} is wanted",)
+    return tuple(dict.fromkeys(contradictions(node, kinds)))
 
 
 def _syntax(expression: str) -> str:

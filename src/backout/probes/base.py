@@ -26,6 +26,8 @@ class Kind:
 
     Options: ClassVar[type[Options]] = NoOptions
     names: ClassVar[Mapping[str, str]] = {}
+    kinds: ClassVar[Mapping[str, str]] = {"elapsed_ms": "a number"}
+    """Of some of the names, and of what is below them, the kind of value: for lint."""
     expects: ClassVar[Words] = ()
     """What holds when all is well: judges a cleanup, and a check of a kind that judges itself."""
     judges_itself: ClassVar[bool] = False

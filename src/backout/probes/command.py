@@ -32,6 +32,12 @@ class CommandProbe(Kind):
         "stderr": "standard error without its last line breaks",
         "elapsed_ms": "the whole command in milliseconds",
     }
+    kinds: ClassVar[Mapping[str, str]] = {
+        "elapsed_ms": "a number",
+        "exit_code": "a number",
+        "stdout": "text",
+        "stderr": "text",
+    }
     expects: ClassVar[Words] = ("exit_code == 0",)
 
     def observe(self, look: Look) -> Observation:

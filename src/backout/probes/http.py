@@ -58,6 +58,17 @@ class Http(Kind):
         "timing": "milliseconds spent on dns, connect, tls and first_byte; and total",
         "tls": "days_left, not_after, subject, issuer (https)",
     }
+    kinds: ClassVar[Mapping[str, str]] = {
+        "elapsed_ms": "a number",
+        "status": "a number",
+        "headers": "a mapping",
+        "text": "text",
+        "truncated": "a boolean",
+        "redirect": "text",
+        "timing": "a mapping",
+        "timing.total": "a number",
+        "tls.days_left": "a number",
+    }
     expects: ClassVar[Words] = ("status < 400",)
 
     def observe(self, look: Look) -> Observation:
@@ -270,9 +281,12 @@ def _words(curl: Any, error: pycurl.error, request: _Request, look: Look) -> str
 def _instead(request: _Request, look: Look) -> str:
     """The host's own address, whatever the URL's name resolves to and however it is spelled; a
     redirect to another name goes there."""
+    address = address_of(look.host)
+    if not address:
+        return ""
     asked = urlsplit(look.vault.reveal(look.options.url)).hostname or ""
     same = canonical(request.parts.hostname or "") == canonical(asked)
-    return address_of(look.host) if same else ""
+    return address if same else ""
 
 
 def _prepare(curl: Any, request: _Request, look: Look, timeout: float) -> None:

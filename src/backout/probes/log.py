@@ -37,6 +37,7 @@ class Log(Kind):
 
     Options: ClassVar[type[Options]] = LogOptions
     names: ClassVar[Mapping[str, str]] = {"lines": "the lines written since the last look"}
+    kinds: ClassVar[Mapping[str, str]] = {"elapsed_ms": "a number", "lines": "a list"}
 
     def observe(self, look: Look) -> Observation:
         """Ask the restart backend for the last lines, and leave out those seen before. A log

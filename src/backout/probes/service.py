@@ -17,6 +17,7 @@ class ServiceProbe(Kind):
     names: ClassVar[Mapping[str, str]] = {
         "service": "up, identity, detail; restarts and uptime where the backend counts them",
     }
+    kinds: ClassVar[Mapping[str, str]] = {"service": "a mapping", "service.up": "a boolean"}
     expects: ClassVar[Words] = ("service.up",)
     judges_itself: ClassVar[bool] = True
 

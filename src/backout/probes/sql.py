@@ -30,6 +30,12 @@ class Sql(Kind):
         "sqlstate": "the server's error code; empty when all went well",
         "elapsed_ms": "connecting and asking, in milliseconds",
     }
+    kinds: ClassVar[Mapping[str, str]] = {
+        "elapsed_ms": "a number",
+        "rows": "a list",
+        "count": "a number",
+        "sqlstate": "text",
+    }
     expects: ClassVar[Words] = ("sqlstate == ''",)
 
     def observe(self, look: Look) -> Observation:

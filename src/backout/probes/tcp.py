@@ -35,6 +35,11 @@ class Tcp(Kind):
         "banner": "what the server said, when `send` or `banner` asks for it",
         "elapsed_ms": "connecting, in milliseconds",
     }
+    kinds: ClassVar[Mapping[str, str]] = {
+        "elapsed_ms": "a number",
+        "connected": "a boolean",
+        "banner": "text",
+    }
     expects: ClassVar[Words] = ("connected",)
 
     def observe(self, look: Look) -> Observation:

@@ -46,6 +46,15 @@ class Tls(Kind):
         " our own certificate",
         "elapsed_ms": "the handshake in milliseconds",
     }
+    kinds: ClassVar[Mapping[str, str]] = {
+        "elapsed_ms": "a number",
+        "tls": "a mapping",
+        "tls.verified": "a boolean",
+        "tls.accepted": "a boolean",
+        "tls.days_left": "a number",
+        "tls.chain": "a list",
+        "tls.names": "a list",
+    }
     expects: ClassVar[Words] = ("tls.verified && tls.accepted",)
 
     def observe(self, look: Look) -> Observation:
