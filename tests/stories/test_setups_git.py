@@ -152,6 +152,20 @@ def test_a_change_that_git_was_told_not_to_see_is_not_overwritten(
     assert (srv / "RELEASE").read_text() == "the host's"
 
 
+def test_a_sparse_checkout_stays_one(bench: Bench, git_origin: GitOrigin, srv: Path) -> None:
+    assert release(bench, git_origin, "docs/guide").act().ok
+    _git(srv, "sparse-checkout", "set", "--no-cone", "/*", "!/docs/")
+    assert not (srv / "docs").exists()
+    (git_origin.copy / "docs/guide").write_text("the next one")
+    trial = release(bench, git_origin, "docs/more", number=3)
+
+    assert trial.act().ok
+    assert (srv / "RELEASE").read_text() == "3\n"
+    assert not (srv / "docs").exists()
+    assert trial.undo().ok
+    assert (srv / "RELEASE").read_text() == "2\n"
+
+
 def test_a_first_deploy_through_a_link_is_refused(
     git_origin: GitOrigin, tmp_path: Path, srv: Path
 ) -> None:

@@ -272,6 +272,24 @@ def test_a_check_on_an_alias_goes_to_the_host_behind_it(aliases: Yard, bed: Sshd
         assert "resolve" not in row["reason"], key
 
 
+def test_the_usual_files_are_those_below_home(
+    common: str, bed: SshdBed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ssh itself takes the home that the user database names; here `~` is HOME everywhere."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh/known_hosts").write_text(bed.known_hosts.read_text())
+    (tmp_path / ".ssh/id_ed25519").symlink_to(bed.identity)
+    (tmp_path / ".ssh/config").write_text(
+        f"Host h0\n  HostName 127.0.0.10\n  Port {bed.port}\n  User root\n"
+    )
+    h0 = SshTransport(Host(name="h0"), Ssh(), ".backout", Vault({}))
+
+    assert h0.run(Command(WHERE)).stdout == "127.0.0.10 root\n"
+
+    h0.close()
+
+
 # --- logins --------------------------------------------------------------------------------
 
 

@@ -138,11 +138,12 @@ def _unknown(d: str, to: str, do: str) -> str:
 
 def _hidden(d: str) -> str:
     """Shell text that lists the files which differ between `$from` and `$1` and whose changes
-    here git was told not to see."""
-    g = f"{git(d)} --literal-pathspecs"
+    here git was told not to see. What a sparse checkout leaves out is not there."""
+    g = f"{git(d)} -c core.quotePath=false --literal-pathspecs"
+    there = 'while IFS= read -r f; do if [ -e "$f" ] || [ -L "$f" ]; then echo "$f"; fi; done'
     return (
         f'{g} diff-tree -r -z --name-only --diff-filter=MDT "$from" "$1" |'
-        f" xargs -0 -r {g} ls-files -v -- | sed -n 's/^[a-zS] //p'"
+        f" xargs -0 -r {g} ls-files -v -- | sed -n 's/^[a-zS] //p' | (cd -- {quote(d)} && {there})"
     )
 
 
