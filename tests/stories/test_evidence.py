@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from support.project import Project, Said
+from support.sshd import SshdBed
 
 SESSION = "r:0123456789abcdef"
 LINES = "\n".join(f"line {number}" for number in range(1, 26))
@@ -55,13 +56,27 @@ def project(tmp_path: Path) -> Project:
     return Project(tmp_path / "project", {"PATH": f"{tools}:{os.environ['PATH']}"})
 
 
-def deploy(project: Project, app: str, hosts: dict[str, Any], *words: str) -> Said:
+@pytest.fixture(params=["no hosts", "two hosts"])
+def reach(
+    request: pytest.FixtureRequest, project: Project, tmp_path: Path
+) -> Iterator[dict[str, Any]]:
+    """What an inventory says of its hosts: none, or this machine and another one like it."""
+    if request.param == "no hosts":
+        yield {"hosts": {}}
+        return
+    with SshdBed(tmp_path / "bed", ("web2",), environment={"PATH": project.env["PATH"]}) as bed:
+        hosts = {"web1": {"connection": "local"}, **bed.inventory_hosts()}
+        yield {"hosts": hosts, "ssh": bed.inventory_ssh()}
+
+
+def deploy(project: Project, app: str, reach: dict[str, Any], *words: str) -> Said:
+    hosts = reach["hosts"]
     check = {"http": f"{app}/health", "expect": ["status == 200"], "timeout": "5s"}
     check |= {"on": "web1"} if hosts else {}
     project.inventory(
         "t",
         {
-            "hosts": hosts,
+            **reach,
             "service": {"name": "api", "backend": "systemd"},
             "secrets": {"session": {"env": "SESSION"}},
             "checks": {"alive": check},
@@ -82,21 +97,11 @@ def deploy(project: Project, app: str, hosts: dict[str, Any], *words: str) -> Sa
     return project.say("deploy", "--target", "t", *words)
 
 
-FLEETS = pytest.mark.parametrize(
-    ("hosts", "place"),
-    [
-        ({}, ""),
-        ({"web1": {"connection": "local"}, "web2": {"connection": "local"}}, "web1"),
-    ],
-    ids=["no hosts", "two hosts"],
-)
-
-
-@FLEETS
 def test_a_red_check_brings_status_redirect_body_log_and_advice(
-    project: Project, app: str, hosts: dict[str, Any], place: str
+    project: Project, app: str, reach: dict[str, Any]
 ) -> None:
-    said = deploy(project, app, hosts, "--json")
+    said = deploy(project, app, reach, "--json")
+    place = "web1" if reach["hosts"] else ""
     assert said.code == 4, said.out + said.err
     report = said.data
     assert "status == 200 (status is 302)" in report["failures"][0]["reason"]
@@ -113,11 +118,11 @@ def test_a_red_check_brings_status_redirect_body_log_and_advice(
     assert "redirects to" in shown
 
 
-@FLEETS
 def test_the_screen_shows_it_and_ends_with_one_command(
-    project: Project, app: str, hosts: dict[str, Any], place: str
+    project: Project, app: str, reach: dict[str, Any]
 ) -> None:
-    said = deploy(project, app, hosts)
+    said = deploy(project, app, reach)
+    place = "web1" if reach["hosts"] else ""
     lines = said.out.splitlines()
     assert f"    alive@{place}: redirects to {app}/login?next=health".replace("@:", ":") in lines
     assert "    line 25" in lines
@@ -130,13 +135,13 @@ def test_a_log_that_cannot_be_read_is_said_and_diagnoses_nothing(
 ) -> None:
     journalctl = project.directory.parent / "tools/journalctl"
     journalctl.write_text("#!/bin/sh\necho 'line 25: not permitted' >&2\nexit 1\n")
-    report = deploy(project, app, {}, "--json").data
+    report = deploy(project, app, {"hosts": {}}, "--json").data
     assert report["logs"] == {"": "(no log: the log of api cannot be read: line 25: not permitted)"}
     assert report["advice"] == ""
 
 
 def test_a_failed_restart_brings_its_log_without_credentials(project: Project, app: str) -> None:
-    deploy(project, app, {"web1": {"connection": "local"}})
+    deploy(project, app, {"hosts": {"web1": {"connection": "local"}}})
     book = {"settle": [{"restart": {"within": "300ms"}, "on": "all"}], "steps": [{"wait": "1ms"}]}
     project.runbook("deploy", book)
     said = project.say("deploy", "--target", "t", "--json")

@@ -264,3 +264,57 @@ def test_each_target_recalls_its_records_with_its_own_secret(
     workplace.close()
     written = b"".join(file.read_bytes() for file in project.state.glob("journal.db*"))
     assert not any(value.encode() in written for value in values.values())
+
+
+# --- a host is a machine ---------------------------------------------------------------------
+
+
+def twins(yard: Yard, first: dict[str, object], second: dict[str, object], **more: object) -> Said:
+    """A deploy that fails, onto two entries."""
+    yard.inventory(hosts={"h1": {"groups": ["web"], **first}, "h9": {"groups": ["web"], **second}})
+    yard.inventory(**more)
+    yard.runbook(yard.step("One", after="false"))
+    return yard.deploy()
+
+
+def refused_as_one(yard: Yard, said: Said, code: int) -> None:
+    assert said.code == code, said.out + said.err
+    assert "h1 and h9 are one machine" in said.data["error"]["what"]
+    assert yard.effects() == {}
+
+
+def test_two_entries_of_one_address_are_a_mistake(fleet: Yard, bed: SshdBed) -> None:
+    web1 = {"address": bed["web1"].address, "port": bed.port}
+    refused_as_one(fleet, twins(fleet, web1, web1), 2)
+    refused_as_one(fleet, twins(fleet, web1, {**web1, "address": "127.10", "user": "root"}), 2)
+    assert "h1 and h9" in fleet.project.say("lint").err
+
+
+def test_two_entries_that_lead_to_one_machine_are_refused_before_any_change(
+    fleet: Yard, bed: SshdBed, tmp_path: Path
+) -> None:
+    web1 = {"address": bed["web1"].address, "port": bed.port}
+    alias = tmp_path / "config"
+    address = web1["address"]
+    alias.write_text(f"Host alias\n  HostName {address}\n  HostKeyAlias [{address}]:{bed.port}\n")
+    ssh = {**bed.inventory_ssh(), "config": str(alias)}
+    second = {"address": "alias", "port": bed.port}
+    refused_as_one(fleet, twins(fleet, web1, second, ssh=ssh), 3)
+    apart = [
+        {**each, "service": {"name": "x", "backend": "systemd", "directory": f"{tmp_path}/{n}"}}
+        for n, each in enumerate((web1, second))
+    ]
+    refused_as_one(fleet, twins(fleet, *apart, ssh=ssh), 3)
+
+
+def test_two_machines_that_share_a_state_directory_are_refused_with_both_names(
+    fleet: Yard, bed: SshdBed, tmp_path: Path
+) -> None:
+    """As with a home that both mount."""
+    hosts = ({"address": bed[name].address, "port": bed.port} for name in ("web1", "web2"))
+    refused_as_one(fleet, twins(fleet, *hosts, state=str(tmp_path / "shared")), 3)
+    assert not (tmp_path / "shared/lock").exists()
+    fleet.inventory(hosts=bed.inventory_hosts(), state=str(tmp_path / "own"))
+    fleet.inventory(hosts={"web1": bed.inventory_hosts()["web1"]})
+    fleet.runbook(fleet.step("One"))
+    fleet.good_release()

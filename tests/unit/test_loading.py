@@ -287,6 +287,30 @@ def test_an_address_in_the_place_of_a_host_is_told_how_it_is_written(project: Pa
     ]
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("address: 10.0.0.1", "address: 10.0.0.1", True),
+        ("address: 10.0.0.1, port: 22", "address: 10.0.0.1, port: 2222", False),
+        ("address: 10.0.0.1, user: a", "address: '010.0.0.1', user: b, groups: [web]", False),
+        ("address: 127.0.0.1", "address: '127.1'", True),
+        ("address: WEB.example.org", "address: web.example.org.", True),
+        ("address: 'fe80::1'", "address: 'FE80:0::1'", True),
+        ("address: two", "", True),
+        ("connection: local", "connection: local", True),
+        ("connection: local", "address: 127.0.0.1", False),
+    ],
+)
+def test_two_hosts_that_are_one_machine_are_a_mistake(
+    project: Path, one: str, other: str, same: bool
+) -> None:
+    text = f"hosts:\n  one: {{{one}}}\n  two: {{{other}}}"
+    if same:
+        assert "one and two are one machine" in said(lambda: target(text))[0]
+    else:
+        assert len(target(text).hosts) == 2
+
+
 def test_a_host_that_is_only_named_again_keeps_the_address_of_the_extended_inventory(
     project: Path,
 ) -> None:

@@ -2,7 +2,7 @@
 
 On a host the lease is a directory that appears whole or not at all::
 
-    HOME/lock/{token,owner,run,fence,since,expires}    one line each
+    HOME/lock/{token,owner,run,host,fence,since,expires}    one line each
     HOME/lock/step                                     a line for each command so far
     HOME/fence                                         counts the acquisitions, names the last
 
@@ -50,6 +50,9 @@ KEEP_DAYS = 30
 """How long a host keeps the notes of other runs, when there are more than a few."""
 FEW = 10
 
+SAME = 78
+"""Exit code: this very acquisition holds the lock already, for another entry of the inventory."""
+
 _SHOW = r"""
 show() {
   [ -d "$h/lock" ] || return 0
@@ -65,7 +68,7 @@ _ACQUIRE = (
 case $h in */.backout/*) above=${h%%/.backout/*} ;; *) above=${h%/*} ;; esac
 [ -z "$above" ] || mkdir -p -- "$above" # the service's own; only what is ours is private
 umask 077
-now=$(date +%s) new=$h/lock.$t
+now=$(date +%s) new=$h/lock.$t.$n
 fence=0 last=; [ ! -e "$h/fence" ] || read -r fence last <"$h/fence" || :
 if [ -e "$h/notes/$r/held" ] && [ "$last" != "$run" ] && [ ! -d "$h/lock" ]; then
   echo "$last"; exit 76
@@ -78,7 +81,7 @@ mkdir -p "$h/notes/$r" "$new"
 [ -e "$h/notes/$r/spare" ] || printf '%SPAREs' '' >"$h/notes/$r/spare"
 write() {
   echo "$2" >"$1/owner"; echo "$3" >"$1/run"; echo "$now" >"$1/since"
-  echo $((now + ttl)) >"$1/expires"; echo "$t" >"$1/token"
+  echo $((now + ttl)) >"$1/expires"; echo "$host" >"$1/host"; echo "$t" >"$1/token"
 }
 write "$new" "$owner" "$run"
 took=
@@ -90,6 +93,8 @@ if [ -z "$took" ]; then
   rm -rf "$new"
   held=; { IFS= read -r held <"$h/lock/run"; } 2>/dev/null || :
   if [ "$held" != "$run" ]; then echo "now=$now"; show; exit 75; fi
+  by=; { IFS= read -r by <"$h/lock/token"; } 2>/dev/null || :
+  if [ "$by" = "$t" ]; then IFS= read -r by <"$h/lock/host"; echo "$by"; exit SAME; fi
   write "$h/lock" "$owner" "$run"
 fi
 set -- "$h"/notes/*
@@ -100,7 +105,17 @@ echo "$fence $run" >"$h/fence"; echo $fence >"$h/lock/fence"; echo $fence >"$h/n
 """.replace("FEW", str(FEW))
     .replace("KEEP", str(KEEP_DAYS))
     .replace("SPARE", str(SPARE))
+    .replace("SAME", str(SAME))
 )
+
+_MACHINE = r"""
+b=; { IFS= read -r b </proc/sys/kernel/random/boot_id; } 2>/dev/null || :
+m=; { IFS= read -r m </proc/sys/kernel/hostname; } 2>/dev/null || :
+set -- $SSH_CONNECTION
+echo "$b $m ${3:--} ${4:--}"
+"""
+"""Which machine this is: its kernel, the name that it goes by, and where its server listens.
+(Containers of one machine share the kernel.)"""
 
 _EXCLUDE = r"""
 d=$h
@@ -188,11 +203,15 @@ class LeaseLock:
         """The first host alone, so that of two runs that meet one wins; then all the others."""
         done: list[ShellTransport] = []
         errors: list[BackoutError] = []
+        machines: dict[str, str] = {}
 
         def acquire(transport: ShellTransport) -> None:
+            name = transport.host.name
             try:
-                self._acquire_one(transport, run, token)
+                machine = self._acquire_one(transport, run, token)
                 done.append(transport)
+                if machine and (other := machines.setdefault(machine, name)) != name:
+                    raise _one_machine(other, name, "the same server answers for both")
             except BackoutError as error:
                 errors.append(error)
 
@@ -208,21 +227,27 @@ class LeaseLock:
         for transport in hosts:
             transport.token = token
 
-    def _acquire_one(self, transport: ShellTransport, run: str, token: str) -> None:
+    def _acquire_one(self, transport: ShellTransport, run: str, token: str) -> str:
+        """Which machine it is, or nothing where it does not tell."""
         values = {
             "t": token,
+            "n": run_name(transport.host.name),
+            "host": transport.host.name,
             "r": run_name(run),
             "run": run,
             "owner": owner(),
             "ttl": str(round(self._ttl)),
         }
-        result = _ask(transport, values, GUARD + _SHOW + _ACQUIRE + _EXCLUDE)
+        result = _ask(transport, values, GUARD + _SHOW + _ACQUIRE + _EXCLUDE + _MACHINE)
         if result.exit_code == UNSAFE:
             raise unsafe(transport.host.name, transport.home, result.stdout)
         if result.exit_code == 75:
             raise held(_standing(transport, result.stdout), self._target)
         if result.exit_code == 76:
             raise _overtaken(transport, run, result.stdout.strip(), self._target)
+        if result.exit_code == SAME:
+            why = f"both keep their state in {transport.home}"
+            raise _one_machine(result.stdout.strip(), transport.host.name, why)
         if not result.ok:
             self._release([transport], token)
             raise Refused(
@@ -230,6 +255,7 @@ class LeaseLock:
                 where=transport.host.name,
                 next=f"see that {transport.home} can be written there",
             )
+        return _machine(transport, result.stdout)
 
     def _release(self, hosts: Sequence[ShellTransport], token: str, ended: str = "") -> None:
         """Let go; what a run printed that has `ended` is kept by the journal alone."""
@@ -311,6 +337,27 @@ def _overtaken(transport: ShellTransport, run: str, last: str, target: str) -> R
         state="nothing was changed",
         next=f"invoke status --target {target}; then: invoke unlock --target {target} --force",
     )
+
+
+def _one_machine(one: str, other: str, why: str) -> Refused:
+    """Its lease, its notes and its release would be those of two hosts."""
+    return Refused(
+        f"{' and '.join(sorted((one, other)))} are one machine: {why}",
+        where=other,
+        next="keep one of the two in the inventory",
+    )
+
+
+def _machine(transport: ShellTransport, text: str) -> str:
+    """An operator's own session says nothing about a machine that is not reached over SSH."""
+    words = text.split()
+    if len(words) != 4:
+        return ""
+    boot, name, address, port = words
+    local = transport.host.connection == "local"
+    if local or "-" in (address, port):
+        return f"{boot} {name} here" if local else ""
+    return f"{boot} {name} {address} {port}"
 
 
 def owner() -> str:

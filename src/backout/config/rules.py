@@ -15,6 +15,7 @@ from backout.errors import Mistake
 from backout.language import expressions, templates
 from backout.language.templates import CannotRender, Known, SecretRef
 from backout.model import Check, Host, Param, Runbook, Step, Target
+from backout.model.addresses import canonical
 from backout.model.operands import variable
 from backout.model.validation import did_you_mean
 from backout.registry import Tables
@@ -409,6 +410,7 @@ class _TargetJudge(_Judge):
 
     def mistakes(self) -> Iterator[Mistake]:
         yield from self.hosts()
+        yield from self.twins()
         yield from self.variables()
         for key, node in self.tree.items():
             if key in ("hosts", "groups"):
@@ -445,6 +447,18 @@ class _TargetJudge(_Judge):
             for group in host.groups:
                 if group in self.noun.hosts:
                     yield self.at(trail, f"{group!r} is a host, it cannot be a group too")
+
+    def twins(self) -> Iterator[Mistake]:
+        """A host is a machine: two that share an address, or that both are this machine."""
+        seen: dict[tuple[str, int | None], str] = {}
+        for name, host in self.noun.hosts.items():
+            local = host.connection == "local"
+            if not local and host.connection != "ssh":
+                continue
+            place = ("", None) if local else (canonical(host.address or name), host.port)
+            if (other := seen.setdefault(place, name)) != name:
+                words = "both are this machine" if local else "both have the same address"
+                yield self.at(("hosts", name), f"{other} and {name} are one machine: {words}")
 
     def place(self, trail: Trail) -> Iterator[Mistake]:
         """A host's or a group's own words."""
