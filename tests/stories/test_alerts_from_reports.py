@@ -3,6 +3,7 @@ thread. Each of these was once reported, of this watcher or of another."""
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -363,6 +364,109 @@ def test_once_tells_all_there_is_to_tell(project: Project) -> None:
         )
         assert project.say("watch", "--once").code == 6
     assert {"[prod] alive fails", "[prod] second fails"} <= set(titles(receiver))
+
+
+# --- what a message says, and to whom --------------------------------------------------------
+
+
+def test_what_is_sent_says_what_a_person_needs_at_night(project: Project) -> None:
+    (project.directory / "backout.yaml").write_text("page: https://status.example.org/\n")
+    with Web(Answer("{}", 500)) as web, Web() as urgent, Web() as all_of_it:
+        url = f"{web.url}/health?key={{{{ secrets.key }}}}"
+        common = {"expect": ["status == 200"], "alert": {"after": 1}}
+        project.env["KEY"] = "a-secret-key-of-ours"
+        project.inventory(
+            "prod",
+            {
+                "secrets": {"key": {"env": "KEY"}},
+                "notify": [
+                    {"url": f"json://127.0.0.1:{urgent.port}", "severity": "critical"},
+                    f"json://127.0.0.1:{all_of_it.port}",
+                ],
+                "checks": {
+                    "alive": {"http": url, "doc": "https://wiki.example.org/alive", **common},
+                    "slow": {"http": f"{web.url}/slow", "severity": "warning", **common},
+                },
+            },
+        )
+        assert project.say("watch", "--once").code == 6
+        listed = project.say("alert.list", "--json").data["alerts"]
+        noted = project.say("alert.ack", "--check", "alive", "--note", "on it, ann").code
+        after = project.say("alert.list")
+    assert titles(urgent) == ["[prod] alive fails"]
+    assert sorted(titles(all_of_it)) == ["[prod] alive fails", "[prod] slow fails"]
+    message = said(urgent.asked[0])
+    assert "checked: " in message
+    assert "/health?key=" in message
+    assert "a-secret-key-of-ours" not in message
+    assert "https://wiki.example.org/alive" in message
+    assert "page: https://status.example.org/" in message
+    assert "acknowledge: invoke alert.ack --target prod --check alive" in message
+    assert "for 0ms" not in message
+    assert {each["check"]: each["severity"] for each in listed} == {
+        "alive": "critical",
+        "slow": "warning",
+    }
+    assert noted == 0
+    assert "on it, ann" in after.out
+    status = json.loads((project.state / "status" / "status.json").read_text())
+    assert status["targets"][0]["state"] == "fail"
+    assert "failing" in (project.state / "status" / "badge-prod.svg").read_text()
+    feed = (project.state / "status" / "incidents.atom").read_text()
+    assert "[prod] alive fails" in feed
+    assert "a-secret-key-of-ours" not in feed
+
+
+def test_a_reminder_says_how_it_is_now(tmp_path: Path) -> None:
+    watched = target(check("alive", every="1m", alert={"after": 1, "remind": "10m"}))
+    with Simulation(tmp_path, [watched], {"alive": bad}, reasons={"alive": "first"}) as sim:
+        sim.run(300)
+        sim.reasons["alive"] = "worse by now"
+        sim.run(500)
+        _, reminder, *_ = sim.arrived
+    assert reminder.kind == "remind"
+    assert "came: worse by now" in reminder.body
+    assert "looks in a row" in reminder.body
+    assert "(2 looks in a row)" not in reminder.body
+
+
+def test_a_maintenance_window_is_quiet_and_what_is_wrong_at_its_end_is_told(
+    tmp_path: Path,
+) -> None:
+    """The simulation begins at 20:00 UTC."""
+    window = {"cron": "5 20 * * *", "for": "1h", "checks": ["alive"]}
+    watched = target(
+        check("alive", every="1m", alert={"after": 1}),
+        check("other", every="1m", alert={"after": 1}),
+        maintenance=[window],
+    )
+    with Simulation(tmp_path, [watched]) as sim:
+        sim.run(360)
+        sim.says = {"alive": bad, "other": bad}
+        sim.run(3000)
+        assert sim.titles == ["[prod] other fails"]
+        sim.run(600)
+        assert sim.titles == ["[prod] other fails", "[prod] alive fails"]
+
+
+def test_mistakes_in_windows_severities_and_the_project_file_are_named(project: Project) -> None:
+    with Web() as web, Web() as receiver:
+        path = inventory(project, web, receiver)
+        good = path.read_text()
+        for words, where in (
+            ("maintenance: [{cron: '61 * * * *', for: 1h}]\n", "maintenance[0].cron"),
+            ("maintenance: [{cron: '1 * * * *', for: 1h, checks: [alife]}]\n", "did you mean"),
+            ("maintenance: [{cron: '1 * * * *'}]\n", "maintenance[0].for"),
+        ):
+            path.write_text(good + words)
+            said_ = project.say("lint")
+            assert said_.code == 2
+            assert where in said_.out + said_.err
+        path.write_text(good)
+        (project.directory / "backout.yaml").write_text("page: status.example.org\n")
+        refused = project.say("watch", "--once")
+    assert refused.code == 2
+    assert "backout.yaml:1 page" in refused.err
 
 
 # --- what stands in the way of looking ---------------------------------------------------------

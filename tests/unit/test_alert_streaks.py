@@ -183,6 +183,7 @@ def test_the_message_says_all_that_a_person_needs() -> None:
         "came: status == 200 (status is 503)",
         'evidence: 503 {"status":"degraded"}',
         "last deploy: release 42 (3f9c2e1)",
+        "acknowledge: invoke alert.ack --target prod --check alive@web1",
         "next: invoke verify --target prod --check alive",
     ]
     assert alerts.body(incident, "resolve", now=1706645400.0).splitlines() == [

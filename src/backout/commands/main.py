@@ -35,7 +35,7 @@ from backout.reports.text import (
     unlock_text,
     verify_text,
 )
-from backout.reports.watch_text import alert_text, schedule_text, watch_text
+from backout.reports.watch_text import alert_text, alerts_text, schedule_text, watch_text
 
 TEXTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "run": run_text,
@@ -49,6 +49,7 @@ TEXTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "unlock": unlock_text,
     "watch": watch_text,
     "alert": alert_text,
+    "alerts": alerts_text,
     "schedule": schedule_text,
     "init": init_text,
     "demo": lambda _: "",

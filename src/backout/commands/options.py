@@ -361,6 +361,20 @@ class AlertAck(Aimed):
     name = "alert.ack"
     room = "backout.commands.watch:Watching.ack"
     check: str | None = word(ONLY)
+    note: str | None = word("What the others should know: 'on it', a ticket.")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AlertList(Aimed):
+    """List the open alerts: what, since when, who knows.
+
+    Example: invoke alert.list --target prod
+
+    Exit codes: 0 listed, also when there is none.
+    """
+
+    name = "alert.list"
+    room = "backout.commands.watch:Watching.list"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -435,7 +449,7 @@ class ScheduleShow(Options):
 
 VERBS: tuple[type[Options], ...] = (
     *(Plan, Deploy, Run, Rollback, Resume, Abort, Verify, Status, History, Show, Lint, Doctor),
-    *(Unlock, Watch, Init, Demo, ExampleGigz, AlertAck, AlertSilence),
+    *(Unlock, Watch, Init, Demo, ExampleGigz, AlertAck, AlertList, AlertSilence),
     *(ScheduleInstall, ScheduleRemove, ScheduleShow),
 )
 """Every verb; a new one is a class here and a method where it is done."""

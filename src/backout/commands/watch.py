@@ -10,7 +10,15 @@ from datetime import UTC, datetime
 from backout.adapters.lease import owner
 from backout.adapters.storage.health_store import HealthStore
 from backout.commands import deploy
-from backout.commands.options import Aimed, AlertAck, AlertSilence, Resume, Rollback, Watch
+from backout.commands.options import (
+    Aimed,
+    AlertAck,
+    AlertList,
+    AlertSilence,
+    Resume,
+    Rollback,
+    Watch,
+)
 from backout.errors import Mistakes, Refused
 from backout.model import CheckKey, seconds
 from backout.ports import Screen
@@ -19,6 +27,7 @@ from backout.reports.answer import Answer
 from backout.reports.data import stamp
 from backout.status_page import publisher
 from backout.status_page.listen import ListenAt
+from backout.watch.alerts import alert_row
 from backout.watch.process import Process, open_store
 
 
@@ -49,7 +58,7 @@ class Watching:
 
     def ack(self, options: AlertAck) -> Answer:
         """Somebody knows: no more reminders of what is open now."""
-        by = owner()
+        by = f"{owner()}: {options.note}" if options.note else owner()
         with self._store() as store:
             there = store.incidents(self._target(options), open=True)
             chosen = [incident for incident in there if _meant(incident.spot, options)]
@@ -60,6 +69,24 @@ class Watching:
                     change.ack(incident.id, by)
         data = {"acknowledged": [str(i.spot) for i in chosen], "by": by}
         return Answer("alert", data)
+
+    def list(self, options: AlertList) -> Answer:
+        """What is open now, and the silences in force."""
+        now = datetime.now(UTC).timestamp()
+        name = self._target(options)
+        with self._store() as store:
+            opened = store.incidents(name, open=True)
+            silences = [each for each in store.silences(now) if name in ("", each[0])]
+        return Answer(
+            "alerts",
+            {
+                "alerts": [alert_row(each, now) for each in opened],
+                "silences": [
+                    {"target": target, "check": check or None, "until": _stamp(until), "by": by}
+                    for target, check, until, by in silences
+                ],
+            },
+        )
 
     def silence(self, options: AlertSilence) -> Answer:
         """Nothing is told for a while; what is still wrong then is told then."""
@@ -75,7 +102,7 @@ class Watching:
         until = datetime.now(UTC).timestamp() + lasting
         with self._store() as store, store.write() as change:
             change.silence(target.name, check, until, owner())
-        moment = stamp(datetime.fromtimestamp(until, UTC))
+        moment = _stamp(until)
         return Answer("alert", {"silenced": target.name, "check": check or None, "until": moment})
 
     def _target(self, options: Aimed) -> str:
@@ -99,6 +126,10 @@ def take_back(workplace: Workplace, screen: Screen, target: str, only: str) -> A
 def _names(options: Watch) -> list[str]:
     named = os.environ.get("BACKOUT_TARGET")
     return list(options.target) or ([named] if named else [])
+
+
+def _stamp(at: float) -> str:
+    return stamp(datetime.fromtimestamp(at, UTC))
 
 
 def _meant(spot: CheckKey, options: AlertAck) -> bool:

@@ -424,6 +424,15 @@ class _TargetJudge(_Judge):
                 yield from self.source()
             elif key not in ("vars", "checks"):
                 yield from self.plain((key,))
+        for number, window in enumerate(self.noun.maintenance):
+            if reason := _no_cron(window.cron):
+                yield self.at(("maintenance", number, "cron"), reason)
+            for place, name in enumerate(window.checks):
+                if name not in self.noun.checks:
+                    hint = did_you_mean(name, self.noun.checks)
+                    yield self.at(
+                        ("maintenance", number, "checks", place), f"no check {name!r}{hint}"
+                    )
         for name, check in self.noun.checks.items():
             if check.kind:
                 yield from self.check(("checks", name), check)

@@ -100,6 +100,10 @@ Batch = Annotated[
 TemplateText = Annotated[str, AfterValidator(_template)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 Words = tuple[str, ...]
+Severity = Literal["info", "warning", "critical"]
+"""How much it matters."""
+SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
+"""The least first."""
 BaselinePolicy = Literal["passes", "fails", "any"]
 """What a check must say before a change."""
 
@@ -254,6 +258,29 @@ class Check(Noun):
     every: Duration | None = None
     cron: str | None = None
     alert: Alert = Alert()
+    doc: str = ""
+    """A link or a sentence for the person who is woken."""
+    severity: Severity = "critical"
+
+
+class Notify(Noun):
+    """One destination of alerts: an Apprise URL, and from which severity on it hears of them."""
+
+    url: str
+    severity: Severity = "info"
+
+
+class Maintenance(Noun):
+    """A window by schedule: nothing is told while it lasts, and what is wrong still at its end."""
+
+    cron: str
+    for_: Duration = Field(alias="for")
+    checks: Words = ()
+    """All of them when none is named."""
+
+
+def _as_notify(value: Any) -> Any:
+    return {"url": value} if isinstance(value, str) else value
 
 
 class Bake(Noun):
@@ -282,8 +309,9 @@ class Target(Noun):
     bake: Bake | None = None
     timezone: Annotated[str, AfterValidator(_timezone)] = "UTC"
     """In which `cron` schedules are meant."""
-    notify: Words = ()
-    """Apprise URLs."""
+    notify: tuple[Annotated[Notify, BeforeValidator(_as_notify)], ...] = ()
+    """Where alerts go."""
+    maintenance: tuple[Maintenance, ...] = ()
     deadman: str = ""
     """Asked while the schedule is kept, and with `/fail` when it is not: a dead-man's switch."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from backout.model import duration
 from backout.reports.text import verify_text
 
 Report = Mapping[str, Any]
@@ -27,6 +28,19 @@ def alert_text(report: Report) -> str:
         return "\n".join(f"acknowledged by {report['by']}: {s}" for s in report["acknowledged"])
     what = f"{report['silenced']}/{report['check']}" if report["check"] else report["silenced"]
     return f"{what} is silent until {report['until']}."
+
+
+def alerts_text(report: Report) -> str:
+    """`{"alerts": [{"title", "since", "seconds", "acknowledged"}], "silences": […]}`."""
+    lines = []
+    for each in report["alerts"]:
+        known = each["acknowledged"]
+        lines.append(f"{each['title']}, since {each['since']} ({duration(each['seconds'])})")
+        lines.append(f"  known to {known}" if known else f"  acknowledge: {each['acknowledge']}")
+    for each in report["silences"]:
+        what = f"{each['target']}/{each['check']}" if each["check"] else each["target"]
+        lines.append(f"{what} is silent until {each['until']} by {each['by']}")
+    return "\n".join(lines) or "Nothing is open."
 
 
 def schedule_text(report: Report) -> str:

@@ -57,7 +57,10 @@ _WORDS = {
     "hosts": "The machines.",
     "checks": "What proves that the target works.",
     "secrets": "Where secrets are fetched; by reference only, never by value.",
-    "notify": "Apprise URLs.",
+    "notify": "Where alerts go: Apprise URLs.",
+    "severity": "How much it matters: info, warning or critical.",
+    "doc": "A link or a sentence for the person who is woken.",
+    "maintenance": "Windows by schedule, in which nothing is told.",
     "vars": "Values for templates, as `vars.NAME`.",
     "bake": "After a deploy: watch harder, and revert once if it goes bad.",
     "rollout": "Batches over the hosts, and how many of them may fail in all.",
@@ -85,6 +88,9 @@ def inventory(tables: Tables) -> Schema:
     defs["Check"]["oneOf"] = [*one, {"not": {"anyOf": one}}]  # the kind may stand in the base
     defs["Cleanup"] = _kinds(_schema(Cleanup, "kind", "options"), tables.probes, defs)
     group = {"vars": {"type": "object"}, "service": {"$ref": "#/$defs/Service"}}
+    schema["properties"]["notify"]["items"] = {
+        "anyOf": [{"type": "string"}, {"$ref": "#/$defs/Notify"}]
+    }
     schema["properties"] |= {
         "extends": {"type": "string"},
         "groups": {

@@ -212,7 +212,9 @@ def _marks(releases: Iterable[Deployed], begin: float, end: float) -> tuple[Mark
         undone = ", undone later" if each.undone else ""
         label = f"{each} at {utc(each.at)}{undone}"
         anchor = "end" if x > 100 - LABEL_EVERY else "start"
-        marks.append(Mark(x, "" if near else f"{each.number}", label, each.undone, anchor))
+        marks.append(
+            Mark(x, "" if near else f"{each.number}", label, each.undone is not None, anchor)
+        )
         labelled = labelled if near else x
     return tuple(marks)
 

@@ -40,7 +40,8 @@ class Deployed:
     run: str
     at: float
     current: bool = False
-    undone: bool = False
+    undone: float | None = None
+    """When it was undone."""
 
     def __str__(self) -> str:
         return f"release {self.number} ({self.commit[:7]})" if self.commit else f"{self.number}"

@@ -7,7 +7,7 @@ from itertools import groupby
 from statistics import median
 from typing import Any
 
-from backout.adapters.storage.journal import RunRow
+from backout.adapters.storage.journal import LedgerRow, RunRow
 from backout.model import CheckKey, Sample
 from backout.ports import HealthStore
 from backout.reports.text import bare_release
@@ -19,6 +19,8 @@ from backout.watch.rollups import Tally
 RUNS = 10
 """So many runs of each target are shown."""
 RELEASES = 30
+LOOKED_THROUGH = 200
+"""Runs that were refused changed nothing, and are not shown: so many are gone through."""
 PAST = 30 * DAY
 """So long a resolved incident is shown."""
 PAST_MOST = 20
@@ -127,14 +129,25 @@ class Ledger:
                 run=row.run,
                 at=row.at.timestamp(),
                 current=row.current,
-                undone=bool(row.undone_by),
+                undone=_undone(journal, row),
             )
             for row in rows
         )
-        return cls(releases, tuple(_ran(row) for row in journal.runs(target, limit=RUNS)))
+        rows = journal.runs(target, limit=LOOKED_THROUGH)
+        runs = [ran_of(row) for row in rows if row.outcome != "refused"]
+        return cls(releases, tuple(runs[:RUNS]))
 
 
-def _ran(row: RunRow) -> Ran:
+def _undone(journal: Any, row: LedgerRow) -> float | None:
+    """When a release was undone."""
+    if not row.undone_by:
+        return None
+    by = journal.run(row.undone_by)
+    return float((by.ended or by.started).timestamp())
+
+
+def ran_of(row: RunRow) -> Ran:
+    """A run, for the list."""
     release = ((row.report or {}).get("release") or {}).get("to")
     return Ran(
         run=row.id,

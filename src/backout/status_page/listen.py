@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,10 +34,11 @@ class Listen:
         from backout.adapters.web.server import Server, Site
 
         self._watcher: Watcher | None = None
+        self._made: Callable[[str], str | None] = lambda _: None
         self.address = Address.of(at.address, anywhere=at.anywhere, names=at.names)
         self._metrics = Metrics(self._redact, self.health)
         self._server = Server(
-            Site(directory, self.address, self.health, self._metrics, STALE_AFTER)
+            Site(directory, self.address, self.health, self._metrics, STALE_AFTER, self._run_page)
         )
 
     @property
@@ -54,8 +55,12 @@ class Listen:
     def _redact(self, text: str) -> str:
         return self._watcher.store.redact(text) if self._watcher else ""
 
-    def begin(self, watcher: Watcher) -> None:
-        self._watcher = watcher
+    def _run_page(self, run: str) -> str | None:
+        return self._made(run)
+
+    def begin(self, watcher: Watcher, run_page: Callable[[str], str | None]) -> None:
+        """`run_page` makes the page of a run of which there is no file."""
+        self._watcher, self._made = watcher, run_page
         self._server.start()
 
     def end(self) -> None:

@@ -7,12 +7,15 @@ written, so that the page goes stale and says so.
 
 from __future__ import annotations
 
+import json
+import re
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from backout.adapters.vault import redact_data
 from backout.adapters.web.html import Pages, Site
 from backout.commands.inspections import Inspection
 from backout.commands.options import Show
@@ -21,11 +24,12 @@ from backout.model import CheckKey, Event, Target, duration
 from backout.ports import Screen
 from backout.project.project import Workplace
 from backout.reports.text import outcome_text
-from backout.status_page import views
+from backout.status_page import feeds, views
 from backout.status_page.facts import Fact, History, Ran, Watched
-from backout.status_page.history import Histories, Ledger, resolved_lately
+from backout.status_page.history import Histories, Ledger, ran_of, resolved_lately
 from backout.status_page.listen import STALE_AFTER, Listen, ListenAt
 from backout.status_page.run_view import RunView, run_view
+from backout.status_page.views import StatusView
 from backout.status_page.words import utc
 from backout.watch.schedule import EVERY
 from backout.watch.watched import WatchedTarget
@@ -53,7 +57,6 @@ class Publisher:
         self._written: dict[str, str] = {}
         self._trouble = ""
         self._ledgers: dict[str, tuple[object, Ledger]] = {}
-        self._thread = threading.Thread(target=self._run, name="pages", daemon=True)
 
     # --- beside the watcher --------------------------------------------------------------
 
@@ -64,12 +67,12 @@ class Publisher:
         self.histories = Histories(watcher.store)
         self.journal = self.workplace.journal
         if self._listen:
-            self._listen.begin(watcher)
+            self._listen.begin(watcher, self.run_page)
             self._say(f"the status page is at {self._listen.url}")
             if not self._listen.address.loopback:
                 self._say("everybody who reaches this address can read it", kind="warning")
         self._due.set()
-        self._thread.start()
+        self._worker = watcher.workers.start("writer of pages", self._run)
 
     def ticked(self, now: datetime) -> None:  # noqa: ARG002 - the page has a clock of its own
         self._due.set()
@@ -77,7 +80,7 @@ class Publisher:
     def end(self) -> None:
         self._ending.set()
         self._due.set()
-        self._thread.join(10)
+        self._worker.join(10)
         self._attempt()  # what came last is on the page that stays
         if self._listen:
             self._listen.end()
@@ -119,9 +122,22 @@ class Publisher:
             words = [f"{name}: {each}" for name in unwell for each in unwell[name]]
             view = views.status_view(watched, now=now, stale_after=STALE_AFTER, unwell=words)
             self._write_runs(watched, now)
-            self.site.write(self.pages.status(view))
+            self.site.write({**self.pages.status(view), **self._machines(view, watched, now)})
         if self._listen:
             self._listen.update(watched, fresh, self.journal.outcomes(), now)
+
+    def _machines(self, view: StatusView, watched: Sequence[Watched], now: float) -> dict[str, str]:
+        """The same for programs and for other pages."""
+        data = redact_data(feeds.status_data(view, watched, now), self.redact)
+        page = self.watcher.messages.page
+        badges = {
+            feeds.badge_name(each.name): feeds.badge(each.name, each.state) for each in view.targets
+        }
+        return {
+            "status.json": json.dumps(data, indent=1) + "\n",
+            "incidents.atom": _legible(self.redact(feeds.feed(watched, now, page=page))),
+            **{name: _legible(self.redact(text)) for name, text in badges.items()},
+        }
 
     def _watched(self, watched: WatchedTarget, now: float) -> Watched:
         store, ledger = self.watcher.store, self._ledger(watched.name)
@@ -182,6 +198,14 @@ class Publisher:
                 self._written[ran.run] = ended
         self.site.keep(ran.run for ran in shown)
 
+    def run_page(self, run: str) -> str | None:
+        """The page of any run that the journal knows, made anew; from any thread."""
+        try:
+            row = self.journal.run(run)
+            return self.pages.run(self._run_view(ran_of(row), time.time()))
+        except BackoutError:
+            return None
+
     def _run_view(self, ran: Ran, now: float) -> RunView:
         report = Inspection(self.workplace, self.screen).show(Show(run=ran.run)).data
         facts = tuple(
@@ -192,6 +216,14 @@ class Publisher:
         if ran.outcome is None:
             sentence = f"{ran.verb.capitalize()} of {report['target']} has not ended."
         return run_view(report, facts, sentence, now=now)
+
+
+_ILLEGIBLE = re.compile("[^\\t\\n -\\ud7ff\\ue002-\\ufffd\\U00010000-\\U0010ffff]")
+
+
+def _legible(text: str) -> str:
+    """What XML may hold."""
+    return _ILLEGIBLE.sub("", text)
 
 
 def _rhythm(target: Target, name: str) -> str:

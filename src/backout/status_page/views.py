@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from backout.model import Incident, Verdict, duration
 from backout.status_page.curves import Curve, Strip, curve, strip
-from backout.status_page.facts import DAY, History, Ran, Watched
+from backout.status_page.facts import DAY, Deployed, History, Ran, Watched
 from backout.status_page.words import count, lower, milliseconds, plural, utc
 
 MANY = 200
@@ -205,8 +205,7 @@ def _state(verdict: Verdict | None) -> str:
 def _incident(one: Incident, watched: Watched, now: float) -> IncidentView:
     seen, spot = one.evidence, one.spot
     open_ = one.resolved is None
-    before = [each for each in watched.releases if each.at <= one.since]
-    deploy = max(before, key=lambda each: each.at, default=None)
+    deploy = str(seen.get("deploy") or "") or _deployed_then(watched.releases, one.since)
     command = f"invoke verify --target {spot.target} --check {spot.check}"
     return IncidentView(
         target=spot.target,
@@ -221,9 +220,16 @@ def _incident(one: Incident, watched: Watched, now: float) -> IncidentView:
         expected=tuple(map(str, seen.get("expected") or ())),
         came=str(seen.get("came") or ""),
         excerpt=str(seen.get("excerpt") or ""),
-        last_deploy=f"{deploy}, {utc(deploy.at)}" if deploy else "",
+        last_deploy=deploy,
         next=str(seen.get("next") or command) if open_ else "",
     )
+
+
+def _deployed_then(releases: Sequence[Deployed], at: float) -> str:
+    """The release that was in force at that moment."""
+    there = [each for each in releases if each.at <= at and not (each.undone and each.undone <= at)]
+    found = max(there, key=lambda each: each.at, default=None)
+    return f"{found}, {utc(found.at)}" if found else ""
 
 
 def _ails(one: Incident) -> str:

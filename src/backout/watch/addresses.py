@@ -13,7 +13,7 @@ from backout.adapters import notify
 from backout.adapters.vault import CLOSE, OPEN, Vault
 from backout.errors import BackoutError
 from backout.language import scope, templates
-from backout.model import Delivery, Message, Target
+from backout.model import SEVERITIES, Delivery, Message, Severity, Target
 
 _REFERENCE = re.compile(f"{OPEN}([^{CLOSE}]*){CLOSE}")
 
@@ -47,12 +47,21 @@ class Addresses:
     def learn(self, target: Target, vault: Vault) -> tuple[str, ...]:
         """The destinations of a target, in the order of its inventory."""
         found = tuple(
-            _destination(target, vault, number, text) for number, text in enumerate(target.notify)
+            _destination(target, vault, number, each.url)
+            for number, each in enumerate(target.notify)
         )
         self._by_target = {**self._by_target, target.name: found}
         self._all = {each.id: each for several in self._by_target.values() for each in several}
         self._retired -= {target.name}
         return tuple(dict.fromkeys(each.id for each in found))
+
+    def severities(self, target: Target) -> dict[str, Severity]:
+        """From which severity on each of a target's destinations hears; the least of equals."""
+        found: dict[str, Severity] = {}
+        for place, each in zip(self._by_target[target.name], target.notify, strict=True):
+            before = found.get(place.id, each.severity)
+            found[place.id] = min(before, each.severity, key=SEVERITIES.index)
+        return found
 
     def retire(self, target: str) -> None:
         """A target is watched no longer."""

@@ -161,13 +161,33 @@ def due_word(
     return "remind" if due and not incident.acked else ""
 
 
+def alert_row(incident: Incident, now: float) -> dict[str, Any]:
+    """An open incident, as `alert.list` answers it."""
+    spot = incident.spot
+    return {
+        "target": spot.target,
+        "check": spot.check,
+        "host": spot.host or None,
+        "title": title(incident, "open"),
+        "severity": incident.evidence.get("severity", "critical"),
+        "since": datetime.fromtimestamp(incident.since, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "seconds": round(max(0.0, now - incident.since), 3),
+        "acknowledged": incident.acked or None,
+        "told": incident.told is not None,
+        "acknowledge": acknowledging(spot),
+    }
+
+
 # --- words -------------------------------------------------------------------------------
 
 
-def evidence(finding: Finding, check: Check, looks: int) -> dict[str, Any]:
+def evidence(finding: Finding, check: Check, looks: int, *, asks: str = "") -> dict[str, Any]:
     """What an incident keeps of the finding that opened it."""
     return {
         "verdict": str(finding.verdict),
+        "asks": asks,
+        "doc": check.doc,
+        "severity": check.severity,
         "expected": list(finding.failed or check.expect),
         "came": finding.reason,
         "excerpt": finding.excerpt,
@@ -191,15 +211,28 @@ def title(incident: Incident, kind: str) -> str:
 
 
 def body(
-    incident: Incident, kind: str, *, now: float, last_deploy: str = "", flaps: str = ""
+    incident: Incident,
+    kind: str,
+    *,
+    now: float,
+    last_deploy: str = "",
+    flaps: str = "",
+    page: str = "",
 ) -> str:
-    """What failed, since when, what was expected and what came, the last deploy, the next
-    command."""
+    """What failed, since when, what was expected and what came, the last deploy, where more is
+    to be seen, how to say that one knows, and the next command."""
     over = kind in ("resolve", "gone")
     lines = _over(incident, now) if over else _wrong(incident, now)
     lines += [flaps, f"last deploy: {last_deploy}" if last_deploy else ""]
-    lines += [] if over else [f"next: {_following(incident)}"]
+    lines += [f"page: {page}" if page else ""]
+    if not over:
+        lines += [f"acknowledge: {acknowledging(incident.spot)}", f"next: {_following(incident)}"]
     return "\n".join(line for line in lines if line)
+
+
+def acknowledging(spot: CheckKey) -> str:
+    """What to type so that nobody is reminded any more."""
+    return f"invoke alert.ack --target {spot.target} --check {spot.key}"
 
 
 def _over(incident: Incident, now: float) -> list[str]:
@@ -211,14 +244,24 @@ def _over(incident: Incident, now: float) -> list[str]:
 
 def _wrong(incident: Incident, now: float) -> list[str]:
     spot, seen = incident.spot, incident.evidence
-    looks = f" ({seen['looks']} looks in a row)" if seen.get("looks", 0) > 1 else ""
+    severity = seen.get("severity", "critical")
+    matters = "" if severity == "critical" else f" ({severity})"
     return [
-        seen.get("what") or f"check {spot.check}{_where(spot)}: {seen.get('verdict')}",
-        f"since {_utc(incident.since)}, for {_lasted(incident, now)}{looks}",
+        seen.get("what") or f"check {spot.check}{_where(spot)}: {seen.get('verdict')}{matters}",
+        f"since {_utc(incident.since)}{_so_far(incident, now)}",
+        seen.get("doc", ""),
+        f"checked: {seen['asks']}" if seen.get("asks") else "",
         *(f"expected: {each}" for each in seen.get("expected", ())),
         f"came: {seen['came']}" if seen.get("came") else "",
         f"evidence: {_short(seen['excerpt'])}" if seen.get("excerpt") else "",
     ]
+
+
+def _so_far(incident: Incident, now: float) -> str:
+    """How long, and how many looks; nothing of what has only just begun."""
+    looks = incident.evidence.get("looks", 0)
+    lasted = f", for {_lasted(incident, now)}" if now - incident.since >= 1 else ""
+    return f"{lasted} ({looks} looks in a row)" if looks > 1 else lasted
 
 
 def _where(spot: CheckKey) -> str:

@@ -12,6 +12,7 @@ from backout.model import CheckKey, Finding, Incident, Sample, Verdict
 from backout.ports import HealthChange
 from backout.watch import alerts
 from backout.watch.alerts import Policy, Streak, Transition
+from backout.watch.messages import told
 from backout.watch.schedule import Rhythm
 from backout.watch.watched import Looked, WatchedTarget
 
@@ -112,7 +113,8 @@ class Turn:
                     self._tell(change, incident, "resolve", at)
             self.said.append((f"{spot} is healthy again", False))
             return
-        seen = alerts.evidence(finding, check, streak.bad)
+        seen = alerts.evidence(finding, check, streak.bad, asks=watched.asks(spot))
+        seen["deploy"] = told(watched.news.deployed)
         if incident is None:
             incident = Incident(spot, transition.ill, transition.since, at, seen)
             incident = replace(incident, id=change.open(incident))
@@ -120,7 +122,7 @@ class Turn:
             change.worsen(incident.id, transition.ill, seen)
             incident = replace(incident, kind=transition.ill, evidence=seen)
         self.said.append((f"{alerts.title(incident, transition.kind)}: {finding.reason}", True))
-        if not change.silenced(spot, at):
+        if not (change.silenced(spot, at) or watched.maintained(spot, at)):
             flaps = alerts.flapping(streak, policy)
             self._tell(change, incident, transition.kind, at, flaps)
 

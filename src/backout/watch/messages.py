@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from backout.model import CheckKey, Incident, Message
+from backout.model import CheckKey, Incident, Message, Verdict
 from backout.ports import HealthChange
 from backout.watch import alerts
 from backout.watch.alerts import Policy
@@ -36,6 +36,8 @@ class Messages:
         self.store = watcher.store
         self.clock = watcher.clock
         self.wake = wake
+        self.page = ""
+        """Where people see the whole of it."""
 
     def remind(self) -> None:
         """Tell of what is open what has to be told now. Raises Unwritten."""
@@ -65,12 +67,18 @@ class Messages:
             incident,
             Policy.of_check(check) if check else Policy(),
             now,
-            silenced=(silenced := change.silenced(incident.spot, now)),
+            silenced=(silenced := self._quiet(change, watched, incident, now)),
             waiting=any(change.in_hand(incident.id, each) for each in told),
         )
         if not silenced and self._recipients(incident) - told:
             word = "open"  # somebody has not heard of it yet
         return bool(word and self.tell(change, incident, word, now))
+
+    def _quiet(
+        self, change: HealthChange, watched: WatchedTarget, incident: Incident, now: float
+    ) -> bool:
+        spot = incident.spot
+        return change.silenced(spot, now) or watched.maintained(spot, now)
 
     def _is_gone(self, incident: Incident) -> bool:
         """Nobody looks at it any more, and nobody will."""
@@ -84,7 +92,7 @@ class Messages:
         """Where it is told; of a target that is not watched, wherever anything is told."""
         watched = self._watcher.targets.get(incident.spot.target)
         if watched is not None:
-            return frozenset(watched.destinations)
+            return watched.to(incident.evidence.get("severity", "critical"))
         several = self._watcher.targets.values()
         return frozenset(each for watched in several for each in watched.destinations)
 
@@ -107,8 +115,9 @@ class Messages:
         return len(recipients)
 
     def _message(self, incident: Incident, kind: str, now: float, more: str) -> Message:
-        watched = self._watcher.targets.get(incident.spot.target)
-        deployed = watched.news.deployed if watched else None
+        if kind == "remind":
+            incident = self._as_it_is(incident)
+        deploy = str(incident.evidence.get("deploy", ""))
         key = f"{self.store.name}-{incident.id}-{kind}"
         return Message(
             target=incident.spot.target,
@@ -116,10 +125,21 @@ class Messages:
             kind="resolve" if kind == "gone" else kind,
             key=f"{key}-{now:.0f}" if kind == "remind" else key,
             title=alerts.title(incident, kind),
-            body=alerts.body(incident, kind, now=now, last_deploy=told(deployed), flaps=more),
+            body=alerts.body(
+                incident, kind, now=now, last_deploy=deploy, flaps=more, page=self.page
+            ),
             created=now,
             incident=incident.id,
         )
+
+    def _as_it_is(self, incident: Incident) -> Incident:
+        """With what was seen last, and how often by now."""
+        streak = self._watcher.streaks.get(incident.spot)
+        last = self._watcher.seen(incident.spot)
+        now: dict[str, Any] = {"looks": streak.bad} if streak and streak.bad else {}
+        if last is not None and last.verdict is not Verdict.PASS:
+            now |= {"came": last.reason, "excerpt": last.excerpt, "verdict": str(last.verdict)}
+        return replace(incident, evidence={**incident.evidence, **now})
 
     def note(self, watched: WatchedTarget, key: str, title: str, body: str) -> None:
         """A message that is no alert."""

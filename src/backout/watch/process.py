@@ -23,6 +23,7 @@ from backout.adapters.storage.health_schema import set_aside
 from backout.adapters.storage.health_store import HealthStore
 from backout.checks import judging
 from backout.checks.examiner import WORKERS
+from backout.config import project_file
 from backout.errors import BackoutError, Damaged, Held, Mistakes, Refused
 from backout.model import Event, Finding, Verdict
 from backout.ports import Screen
@@ -77,6 +78,7 @@ class Process:
                 raise _nothing(loaded)
             self.store = stack.enter_context(self._open_store())
             self.watcher = self._watcher()
+            self.watcher.messages.page = project_file.load(self.workplace.root).page
             self.sender = self._sender()
             self.watcher.also = self._troubles
             self.inventories = Inventories(

@@ -112,6 +112,15 @@ class Rhythm:
                 yield at
 
 
+def within(cron: str, zone: str, lasting: float, now: float) -> bool:
+    """Whether a tick of `cron` was less than `lasting` seconds ago."""
+    from cronsim import CronSim
+
+    start = datetime.fromtimestamp(now - lasting, UTC)
+    tick = next(CronSim(cron, start.astimezone(UTC if zone == "UTC" else _zone(zone))), None)
+    return tick is not None and tick.timestamp() <= now
+
+
 @lru_cache(maxsize=64)
 def _zone(name: str) -> ZoneInfo:
     return ZoneInfo(name)

@@ -106,6 +106,8 @@ class Targets:
             ),
             look=_looker(examiner),
             destinations=self.addresses.learn(target, crew.vault),
+            severities=self.addresses.severities(target),
+            asks=lambda spot: _asks(target, spot),
             memory=lambda key: examiner.memory.get(key, {}),
             close=crew.close,
         )
@@ -218,3 +220,16 @@ def _signature(path: Path) -> tuple[int, int, int]:
     except OSError:
         return (0, 0, 0)
     return (seen.st_mtime_ns, seen.st_size, seen.st_ino)
+
+
+def _asks(target: Target, spot: CheckKey) -> str:
+    """What a check asks, in words: its URL, its command. Secrets stand there by reference."""
+    check = target.checks[spot.check]
+    text = str(getattr(check.options, check.options.short, "") or "") if check.options else ""
+    try:
+        host = target.hosts.get(spot.host)
+        text = templates.render(text, scope.on(target, host), where=target.file)
+    except BackoutError:
+        pass  # it uses what another check saved: as it is written
+    method = getattr(check.options, "method", "GET") or "GET"
+    return text if method == "GET" else f"{method} {text}"

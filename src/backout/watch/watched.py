@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from backout.model import CheckKey, Finding, Target, Verdict
+from backout.model import SEVERITIES, CheckKey, Finding, Severity, Target, Verdict
+from backout.watch import schedule
 from backout.watch.bake import Deployed
 from backout.watch.schedule import Rhythm
 
@@ -40,6 +41,10 @@ class WatchedTarget:
     look: Callable[[CheckKey, Deployed | None], tuple[Finding, ...]]
     """Look at a spot, from any thread. Raises nothing."""
     destinations: tuple[str, ...] = ()
+    severities: Mapping[str, Severity] = field(default_factory=dict)
+    """From which severity on a destination hears; of all, when it is not said."""
+    asks: Callable[[CheckKey], str] = lambda _: ""
+    """What a check asks, in words."""
     memory: Callable[[str], Mapping[str, Any]] = lambda _: {}
     """What the probe of a finding's key wants to find again."""
     close: Callable[[], None] = lambda: None
@@ -52,6 +57,20 @@ class WatchedTarget:
     @property
     def name(self) -> str:
         return self.target.name
+
+    def to(self, severity: Severity) -> frozenset[str]:
+        """The destinations that hear of this severity."""
+        least = self.severities
+        matters = SEVERITIES[: SEVERITIES.index(severity) + 1]
+        return frozenset(each for each in self.destinations if least.get(each, "info") in matters)
+
+    def maintained(self, spot: CheckKey, now: float) -> bool:
+        """Whether a maintenance window is open for it."""
+        return any(
+            schedule.within(window.cron, self.target.timezone, window.for_, now)
+            for window in self.target.maintenance
+            if not window.checks or spot.check in window.checks
+        )
 
     def has(self, spot: CheckKey) -> bool:
         """Whether this is still one of its checks, on one of its hosts."""

@@ -202,6 +202,10 @@ class Watcher:
         """What the last look at each spot of a target found, as far as this process looked."""
         return tuple(f for spot, f in self._latest.items() if spot.target == target)
 
+    def seen(self, spot: CheckKey) -> Finding | None:
+        """What the last look found, as far as this process looked."""
+        return self._latest.get(spot)
+
     @property
     def busy(self) -> int:
         """How many looks are under way or not written yet."""

@@ -25,7 +25,13 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-PAGES = ("index.html", "live.html", "again.html")
+PAGES = ("index.html", "live.html", "again.html", "status.json", "incidents.atom")
+BADGE = re.compile(r"badge-[A-Za-z0-9][A-Za-z0-9_.+-]*\.svg")
+MEDIA = {
+    ".json": "application/json",
+    ".atom": "application/atom+xml",
+    ".svg": "image/svg+xml",
+}
 HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -47,6 +53,8 @@ class Site:
     health: Callable[[], Mapping[str, Any]]
     metrics: Metrics
     stale_after: float
+    run_page: Callable[[str], str | None] = lambda _: None
+    """Makes the page of a run of which there is no file."""
 
     def application(self) -> Any:
         """Everything as an ASGI application."""
@@ -64,12 +72,16 @@ class Site:
 
     def _page(self, request: Request) -> Response:
         name = request.path_params.get("name", "index.html")
-        return self._file(self.directory / name if name in PAGES else None)
+        known = name in PAGES or BADGE.fullmatch(name)
+        return self._file(self.directory / name if known else None)
 
     def _run(self, request: Request) -> Response:
         run = request.path_params["run"]
         known = RUN.fullmatch(run)
-        return self._file(self.directory / "runs" / f"{run}.html" if known else None)
+        path = self.directory / "runs" / f"{run}.html" if known else None
+        if path is not None and not path.exists() and (made := self.run_page(run)):
+            return self._page_of(made.encode("utf-8", "replace"), "text/html")
+        return self._file(path)
 
     def _file(self, path: Path | None) -> Response:
         from starlette.responses import Response
@@ -83,10 +95,15 @@ class Site:
             return Response("there is no such page (yet)\n", 404, media_type="text/plain")
         if age > self.stale_after:
             content = content.replace(b'class="stale"', b'class="stale now"', 1)
+        return self._page_of(content, MEDIA.get(path.suffix, "text/html"))
+
+    def _page_of(self, content: bytes, media_type: str) -> Response:
+        from starlette.responses import Response
+
         policy = _POLICY.search(content)
         allowed = unescape(policy[1].decode()) if policy else "default-src 'none'"
         headers = {"Content-Security-Policy": f"{allowed}; frame-ancestors 'none'"}
-        return Response(content, headers=headers, media_type="text/html")
+        return Response(content, headers=headers, media_type=media_type)
 
     def _health(self, _: Request) -> Response:
         from starlette.responses import JSONResponse

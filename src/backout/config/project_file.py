@@ -1,0 +1,49 @@
+"""`backout.yaml` beside `tasks.py`: what holds for the whole project. All of it is optional."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator
+
+from backout.config import yaml_tree
+from backout.config.files import shown
+from backout.config.yaml_tree import shown_path
+from backout.errors import Mistake, Mistakes
+from backout.model import Noun
+from backout.model.validation import validated
+
+NAME = "backout.yaml"
+
+
+def _url(value: str) -> str:
+    if value and urlsplit(value).scheme not in ("http", "https"):
+        raise ValueError(f"{value!r} is no http or https URL")
+    return value
+
+
+class ProjectFile(Noun):
+    """What stands in it."""
+
+    page: Annotated[str, AfterValidator(_url)] = ""
+    """The address of the status page that messages give."""
+
+
+def load(root: Path) -> ProjectFile:
+    """The project's file, or what holds without one. Raises Mistakes."""
+    path = root / NAME
+    if not path.exists():
+        return ProjectFile()
+    mistakes: list[Mistake] = []
+    tree = yaml_tree.read(path, shown(path), mistakes)
+    result = validated(ProjectFile, tree.data() or {}, lambda at, _: tree.find(at).text)
+    if isinstance(result, tuple):
+        mistakes += [
+            Mistake(tree.file, tree.find(at).line, shown_path(at), message)
+            for at, message in result
+        ]
+    if mistakes or isinstance(result, tuple):
+        raise Mistakes(mistakes=mistakes)
+    return result
