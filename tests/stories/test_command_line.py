@@ -253,8 +253,21 @@ def project(request: pytest.FixtureRequest, tmp_path: Path) -> CommandLine:
     return CommandLine((venv_program(request.param),), tmp_path, request.param)
 
 
-def test_what_init_writes_is_free_of_mistakes(project: CommandLine) -> None:
+def filled_in(project: CommandLine) -> CommandLine:
+    """What a person does after `init`: their own host instead of the placeholder."""
+    prod = project.directory / "inventories" / "prod.yaml"
+    prod.write_text(prod.read_text().replace("web1.example.org", "203.0.113.11"))
+    return project
+
+
+def test_what_init_writes_is_free_of_mistakes_but_for_its_placeholder(
+    project: CommandLine,
+) -> None:
     said = project("lint")
+    wrong = "web1.example.org is a placeholder: write your host's own name or address"
+    assert (said.code, said.out) == (2, "")
+    assert said.err.splitlines()[0] == f"inventories/prod.yaml:8 hosts.web1.address: {wrong}"
+    said = filled_in(project)("lint")
     assert (said.code, said.err) == (0, "")
     assert "no mistake" in said.out
 

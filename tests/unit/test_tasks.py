@@ -16,6 +16,7 @@ from backout import tasks
 from backout.commands import main, options
 from backout.commands.options import Deploy, Options
 from backout.starter import scaffold
+from backout.starter.scaffold.detected import Detected
 
 VERBS = tuple(map(tasks.Verb, options.VERBS))
 ROOT = Path(__file__).parents[2]
@@ -74,10 +75,10 @@ def test_zero_is_silent_and_anything_else_leaves_with_that_code(heard: Heard) ->
 
 def test_init_writes_what_is_missing_and_overwrites_nothing(tmp_path: Path) -> None:
     (tmp_path / "tasks.py").write_text("mine")
-    written, kept = scaffold.write(tmp_path)
+    written, kept = scaffold.write(tmp_path, Detected("app"))
     assert (written, kept) == (["runbooks/deploy.yaml", "inventories/prod.yaml"], ["tasks.py"])
     assert (tmp_path / "tasks.py").read_text() == "mine"
-    assert scaffold.write(tmp_path)[0] == []
+    assert scaffold.write(tmp_path, Detected("app"))[0] == []
 
 
 def test_the_sample_target_gets_the_port_that_is_free(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,16 @@ from backout.adapters.storage import turns
 from backout.commands.deploy import Operation
 from backout.commands.inspections import Inspection
 from backout.commands.options import Demo, Deploy, Doctor, History, Init
-from backout.errors import BackoutError, Refused
+from backout.errors import BackoutError, Mistakes, Refused
 from backout.model import Command, Host, Service
 from backout.ports import Screen
-from backout.project.project import Crew, Workplace
+from backout.project.project import Crew, Workplace, is_ours
 from backout.reports.answer import Answer
 from backout.reports.text import history_text, run_text
 from backout.restarters import BACKENDS
 from backout.runs.worker import side_by_side
 from backout.starter import sample, scaffold
+from backout.starter.scaffold.detected import Detected, detect
 
 
 class Beginning:
@@ -33,10 +35,27 @@ class Beginning:
         self.workplace = workplace
         self.screen = screen
 
-    def init(self, _: Init) -> Answer:
+    def init(self, options: Init) -> Answer:
         """Write what is missing of a tasks.py, a runbook and an inventory."""
-        written, kept = scaffold.write(self.workplace.started_in)
-        return Answer("init", {"written": written, "kept": kept, "next": "invoke lint"})
+        directory = self.workplace.started_in
+        found = detect(directory)
+        if options.backend:
+            if options.backend not in BACKENDS:
+                known = ", ".join(BACKENDS)
+                what = f"there is no restart backend {options.backend!r}; there are: {known}"
+                raise Mistakes(what, where="command line", next="backout --help init")
+            found = replace(found, backend=options.backend, by="--backend")
+        written, kept = scaffold.write(directory, found)
+        foreign = "tasks.py" in kept and not is_ours(directory / "tasks.py")
+        data = {
+            "written": written,
+            "kept": kept,
+            "backend": found.backend,
+            "notes": [*_told(found), *(_BESIDE if foreign else ())],
+            "next": "fill in inventories/prod.yaml, then: "
+            + ("backout lint" if foreign else "invoke lint"),
+        }
+        return Answer("init", data)
 
     def doctor(self, options: Doctor) -> Answer:
         target = self.workplace.target(options.target)
@@ -80,6 +99,17 @@ class Beginning:
             answer = Operation(place, self.screen).deploy(Deploy(target="local", message=words))
             self.screen.print(run_text(answer.data))
         return answer.exit_code
+
+
+_BESIDE = (
+    "tasks.py is not Backout's and stays as it is: type `backout` instead of `invoke`,",
+    "or add to it: from backout.tasks import ns, and ns.add_task(…) for each task of your own",
+)
+
+
+def _told(found: Detected) -> list[str]:
+    by = f"told by {found.by}" if found.by else "nothing here tells; say it with --backend"
+    return [f"backend: {found.backend} ({by})", f"ships {found.branch} of {found.remote}"]
 
 
 _ACTS: tuple[tuple[str, tuple[str, str] | None, str], ...] = (

@@ -76,6 +76,7 @@ class Operation:
 
     def _start(self, verb: str, runbook_name: str, options: Shipping) -> Answer:
         target, runbook, params = load_pair(self.workplace, options, runbook_name)
+        refuse_example(target)
         target = self.workplace.ensure_sample(target)
         run = new_run()
         with self._mine(target.name, run):
@@ -281,6 +282,16 @@ def load_pair(
         TABLES,
         workplace.root,
     )
+
+
+def refuse_example(target: Target) -> None:
+    """Raise Refused for a target whose hosts are nobody's."""
+    if target.example:
+        raise Refused(
+            f"{target.name} is an example: its hosts are nobody's machines",
+            where=target.file,
+            next=f"write your own hosts into {target.file}, and take `example: true` out",
+        )
 
 
 def build(

@@ -32,6 +32,7 @@ from backout.runs.release_file import HostRecord
 from backout.runs.worker import Parts, Worker, side_by_side
 
 Words = Mapping[str, Any]
+NO_SAMPLE = "the sample application is not there yet: the first deploy makes it"
 OFFLINE = "offline: no host was asked, and no check was run"
 OWN = "its own, resolved from the state that the run finds"
 CODES = {Verdict.PASS: 0, Verdict.FAIL: 6, Verdict.ERROR: 9, Verdict.INCONCLUSIVE: 9}
@@ -49,7 +50,11 @@ class Inspection:
     def plan(self, options: PlanOptions) -> Answer:
         name = options.runbook or "deploy"
         target, runbook, params = deploy.load_pair(self.workplace, options, name)
-        target = self.workplace.ensure_sample(target)
+        target = self.workplace.on_its_port(target)
+        lacks_sample = self.workplace.lacks_sample(target)
+        offline = options.offline or lacks_sample
+        if not offline:
+            deploy.refuse_example(target)
         number = self.workplace.journal.peek_number(target.name)
         made = deploy.build(
             self.workplace,
@@ -61,12 +66,12 @@ class Inspection:
             number,
             deploy.new_run(),
         )
-        offline = options.offline
         parts = self.workplace.parts(
             target, made.run, self.screen.listen, self.screen.operator, Stop()
         )
         parts = replace(parts, reach=lambda name: _Unasked(target, name)) if offline else parts
         data = _Preview(made, parts, offline=offline).data()
+        data["notes"] += [NO_SAMPLE] if lacks_sample else []
         again = f"mend what is refused above, then {_typed('plan', name, options, target.name)}"
         verb = "deploy" if name == "deploy" else "run"
         data["next"] = again if data["refused"] else _typed(verb, name, options, target.name)

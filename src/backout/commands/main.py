@@ -110,6 +110,7 @@ def interruptible(screen: Console) -> Iterator[None]:
 def do(options: Options, workplace: Workplace, screen: Screen) -> Answer:
     """One verb, by whoever does it. Raises what the verb raises."""
     refuse_empty(options)
+    workplace.only_reads = not options.writes
     module, _, place = options.room.partition(":")
     room, _, method = place.partition(".")
     doer = getattr(import_module(module), room)(workplace, screen)

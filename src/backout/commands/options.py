@@ -37,6 +37,8 @@ class Options:
     """As it is typed: `deploy`, `alert.ack`."""
     room: ClassVar[str]
     """Who does it: `module:Class.method`, made with the project and the screen."""
+    writes: ClassVar[bool] = True
+    """False for verbs that leave no file behind, not even a journal."""
     json: bool = word("Print one JSON object on stdout, and nothing else there.", False)
 
 
@@ -97,6 +99,7 @@ class Plan(Shipping):
     """
 
     name = "plan"
+    writes = False
     room = "backout.commands.inspections:Inspection.plan"
     runbook: str | None = word(RUNBOOK)
     offline: bool = word("Resolve only; ask no host anything.", False)
@@ -191,6 +194,7 @@ class Verify(Aimed):
     """
 
     name = "verify"
+    writes = False
     room = "backout.commands.inspections:Inspection.verify"
     check: tuple[str, ...] = word(
         "--check NAME: only this check, and those that follow it. Repeatable.", ()
@@ -208,6 +212,7 @@ class Status(Aimed):
     """
 
     name = "status"
+    writes = False
     room = "backout.commands.inspections:Inspection.status"
 
 
@@ -219,6 +224,7 @@ class History(Aimed):
     """
 
     name = "history"
+    writes = False
     room = "backout.commands.inspections:Inspection.history"
 
 
@@ -232,6 +238,7 @@ class Show(Options):
     """
 
     name = "show"
+    writes = False
     room = "backout.commands.inspections:Inspection.show"
     run: str = field(metadata={"help": "The run's name, as `history` shows it."})
 
@@ -246,6 +253,7 @@ class Lint(Options):
     """
 
     name = "lint"
+    writes = False
     room = "backout.commands.inspections:Inspection.lint"
 
 
@@ -276,6 +284,7 @@ class Doctor(Aimed):
     """
 
     name = "doctor"
+    writes = False
     room = "backout.commands.beginnings:Beginning.doctor"
 
 
@@ -283,13 +292,17 @@ class Doctor(Aimed):
 class Init(Options):
     """Write a tasks.py, a runbook and an inventory.
 
-    Overwrites nothing.
+    Overwrites nothing. The branch, the remote and the restart backend are told
+    from what lies there; --backend says it otherwise.
 
     Example: invoke init (or, where there is no tasks.py yet: backout init)
+
+    Exit codes: 0 written; 2 there is no such backend.
     """
 
     name = "init"
     room = "backout.commands.beginnings:Beginning.init"
+    backend: str | None = word("How the service is restarted: systemd, pm2, docker-compose …")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -25,6 +25,8 @@ _RUN = ("id", "user", "started")
 _RELEASE = ("number", "commit", "previous")
 _SERVICE = ("name", "directory")
 _SOURCE = ("repository", "directory", "branch")
+_NOBODYS = re.compile(r"(^|\.)example(\.(org|com|net))?\.?$", re.IGNORECASE)
+"""Names that nobody's machine has (RFC 2606)."""
 _WAYS = ("undo", "readonly", "irreversible")
 _RESULT = {"stdout", "stderr", "exit_code", "commit", "identity"}
 _NEEDS = {"restart": "service", "service": "service", "update": "directory", "commit": "source"}
@@ -451,6 +453,9 @@ class _TargetJudge(_Judge):
             trail: Trail = ("hosts", name)
             if host.port is not None and not 0 < host.port < 65536:
                 yield self.at((*trail, "port"), "must be a port, 1 to 65535")
+            if _NOBODYS.search(host.address) and not self.noun.example:
+                wrong = f"{host.address} is a placeholder: write your host's own name or address"
+                yield self.at((*trail, "address"), wrong)
             if "all" in (name, *host.groups):
                 yield self.at(trail, "'all' names every host; choose another name")
             for group in host.groups:

@@ -295,6 +295,8 @@ class Target(Noun):
 
     name: str
     file: str = ""
+    example: bool = False
+    """Its hosts are nobody's: it can be read and planned, and a deploy is refused."""
     protected: bool = False
     hosts: Mapping[str, Host] = Field(default_factory=dict)
     ssh: Ssh = Ssh()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from backout.adapters.clock import SystemClock
@@ -40,15 +42,26 @@ if TYPE_CHECKING:
     from backout.adapters.transports.ssh_connect import Dialer
 
 TABLES = Tables(STEPS, BACKENDS, PROBES, TRANSPORTS)
-MARKS = ("tasks.py", "inventories", "runbooks")
+MARKS = ("inventories", "runbooks", "backout.yaml")
+_OURS = re.compile(r"^\s*(from|import)\s+backout\b", re.MULTILINE)
 
 
 def find_root(start: Path) -> Path:
-    """The project's directory: the nearest one above that has a tasks.py or inventories."""
+    """The project's directory: the nearest one at or above `start` that has inventories, runbooks
+    or a tasks.py that is Backout's; `start` when there is none. Other programs have a tasks.py
+    too."""
     for directory in (start, *start.parents):
-        if any((directory / mark).exists() for mark in MARKS):
+        if any((directory / mark).exists() for mark in MARKS) or is_ours(directory / "tasks.py"):
             return directory
     return start
+
+
+def is_ours(tasks: Path) -> bool:
+    """Whether a tasks.py is, or contains, Backout's."""
+    try:
+        return bool(_OURS.search(tasks.read_text(encoding="utf-8", errors="replace")))
+    except OSError:
+        return False
 
 
 class Workplace:
@@ -58,6 +71,8 @@ class Workplace:
         self.started_in = start
         self.root = find_root(start)
         self.state = Path(os.environ.get("BACKOUT_STATE") or self.root / ".backout").absolute()
+        self.only_reads = False
+        """Whether nothing may be written, not even a journal that is not there yet."""
         self._open = ExitStack()
         self._owners: list[tuple[tuple[str, Mapping[str, SecretSource]], Vault]] = []
 
@@ -71,7 +86,7 @@ class Workplace:
 
     def target(self, name: str | None) -> Target:
         """Raises Mistakes, with every mistake of the file."""
-        return self._on_its_port(loading.load_target(self.target_file(name), TABLES, self.root))
+        return self.on_its_port(loading.load_target(self.target_file(name), TABLES, self.root))
 
     def target_file(self, name: str | None) -> Path:
         """The inventory of a target, or of the one that the environment names. Raises
@@ -108,10 +123,16 @@ class Workplace:
     @cached_property
     def journal(self) -> SqliteJournal:
         """Without any target's secrets: what it recalls has references where values stood."""
-        prepare(self.state)
-        journal = SqliteJournal(self.state / "journal.db", self._hide)
+        journal = SqliteJournal(self._journal_file(), self._hide)
         self.close_later(journal.close)
         return journal
+
+    def _journal_file(self) -> Path:
+        """Where there is none and nothing may be written, an empty one is read elsewhere."""
+        if self.only_reads and not (self.state / "journal.db").exists():
+            return Path(self._open.enter_context(TemporaryDirectory())) / "journal.db"
+        prepare(self.state)
+        return self.state / "journal.db"
 
     def journal_of(self, target: Target) -> SqliteJournal:
         """The journal as this target sees it: its own secrets are referred to and revealed, those
@@ -156,15 +177,19 @@ class Workplace:
 
     # --- a target at work ----------------------------------------------------------------
 
+    def lacks_sample(self, target: Target) -> bool:
+        """Whether the sample application that the target asks for has yet to be made."""
+        return bool(target.sample) and not (self.root / target.sample / "work").exists()
+
     def ensure_sample(self, target: Target) -> Target:
         """Make the sample application that the target asks for, unless it is there. Returns the
         target, with the port that the sample got."""
         if target.sample:
             sample.ensure(self.root / target.sample, _wanted_port(target))
-        return self._on_its_port(target)
+        return self.on_its_port(target)
 
-    def _on_its_port(self, target: Target) -> Target:
-        """The sample listens where it could when it was made."""
+    def on_its_port(self, target: Target) -> Target:
+        """The target, with the port that its sample got when it was made."""
         port = sample.port(self.root / target.sample) if target.sample else None
         if port is None or "port" not in target.vars:
             return target

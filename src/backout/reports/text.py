@@ -589,12 +589,13 @@ def lint_text(report: Report) -> str:
 
 
 def init_text(report: Report) -> str:
-    """`{"written": [path], "kept": [path]}`."""
+    """`{"written": [path], "kept": [path], "notes": [words]}`."""
     return _page(
         [
             *(f"wrote {_line(path)}" for path in report["written"]),
             *(f"kept  {_line(path)}, which was there" for path in report["kept"]),
         ],
+        _notes(report),
         _next(report),
     )
 

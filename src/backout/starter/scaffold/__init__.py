@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+import backout
+from backout.starter.scaffold.detected import Detected
 
 HERE = Path(__file__).parent
 FILES = {
@@ -13,10 +17,33 @@ FILES = {
 SAMPLE_PORT = "48080"
 
 
-def write(directory: Path) -> tuple[list[str], list[str]]:
+SCHEMAS = {"runbooks": "runbook.schema.json", "inventories": "inventory.schema.json"}
+
+
+def write(directory: Path, found: Detected) -> tuple[list[str], list[str]]:
     """Write what is missing; nothing is overwritten. Returns what was written and what stays."""
     texts = {name: (HERE / source).read_text() for name, source in FILES.items()}
-    return _write(directory, texts)
+    prod = texts["inventories/prod.yaml"]
+    for before, after in (
+        ("my-app", found.name),
+        ("backend: systemd", f"backend: {found.backend}"),
+        ("remote: origin", f"remote: {found.remote}"),
+        ("branch: main", f"branch: {found.branch}"),
+    ):
+        prod = prod.replace(before, after)
+    texts["inventories/prod.yaml"] = prod
+    return _write(directory, {name: _schema(directory, name) + texts[name] for name in texts})
+
+
+def _schema(directory: Path, name: str) -> str:
+    """The line by which an editor's YAML language server finds the schema of the file."""
+    folder, _, file = name.partition("/")
+    if not file:
+        return ""
+    there = Path(backout.__file__).parent / "schemas" / SCHEMAS[folder]
+    inside = there.is_relative_to(directory)
+    path = os.path.relpath(there, directory / folder) if inside else there
+    return f"# yaml-language-server: $schema={path}\n"
 
 
 def write_local(directory: Path, port: int) -> tuple[list[str], list[str]]:
