@@ -84,7 +84,7 @@ def test_init_writes_what_is_missing_and_overwrites_nothing(tmp_path: Path) -> N
 def test_the_sample_target_gets_the_port_that_is_free(tmp_path: Path) -> None:
     scaffold.write_local(tmp_path, 12345)
     text = (tmp_path / "inventories" / "local.yaml").read_text()
-    assert yaml.safe_load(text)["service"]["port"] == 12345
+    assert yaml.safe_load(text)["vars"]["port"] == 12345
     assert scaffold.SAMPLE_PORT not in text
 
 
