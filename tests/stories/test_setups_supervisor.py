@@ -12,6 +12,7 @@ import pytest
 from support import sample_app
 from support.ports import free_port
 from support.supervisord import Program, Supervisord
+from support.wait import eventually
 from support.yard import Yard
 
 RESTART = {"name": "Restart", "restart": {"within": "60s"}, "on": "web"}
@@ -79,9 +80,10 @@ def test_what_cannot_be_seen_is_not_taken_for_stopped(shop: Shop) -> None:
     pid = shop.pid()
     wrong = free_port()
     shop.deploys(shop.write("2"), port=wrong)
-    said = shop.yard.deploy()
-    assert said.code == 3, said.out
-    assert f"it runs, but nothing listens on port {wrong}: correct service.port" in said.out
+    for verb in ("plan", "deploy"):
+        said = shop.yard.say(verb)
+        assert said.code == 3, said.out
+        assert f"it runs, but nothing listens on port {wrong}: correct service.port" in said.out
 
     shop.deploys({"name": "Nothing", "wait": {"for": "0s"}}, name="apy")
     said = shop.yard.deploy()
@@ -130,6 +132,29 @@ def test_one_that_did_not_run_is_stopped_on_the_way_back(shop: Shop) -> None:
     said = shop.yard.deploy()
     assert said.code == 4, said.out
     assert shop.supervisord.state("api") == "STOPPED"
+
+
+def test_a_service_runs_after_a_rollback_and_after_a_restart_that_was_cut_off(shop: Shop) -> None:
+    """Also when it did not run before the release that is taken back."""
+    shop.deploys(shop.write("1"))
+    shop.yard.good_release()
+    shop.supervisord.ctl("stop", "api")
+    shop.deploys(shop.write("2"))
+    shop.yard.good_release()
+    assert shop.runs("2")
+    said = shop.yard.say("rollback")
+    assert said.code == 0, said.out
+    assert shop.runs("1")
+
+    pid = shop.pid()
+    shop.deploys(shop.write("3", "never-bind"))
+    deployer = shop.yard.start()
+    eventually(lambda: shop.pid() not in (0, pid), within=60, saying="the restart")
+    deployer.kill()
+    deployer.communicate()
+    said = shop.yard.say("abort")
+    assert said.code == 4, said.out
+    assert shop.runs("1")
 
 
 def test_a_changed_section_is_taken_and_so_is_the_old_one_again(shop: Shop) -> None:

@@ -350,6 +350,7 @@ class _Preview:
             elif action.phase in ("do", "settle"):
                 undo = kind.before(work)
                 row |= {"undo": undo.text, "undo_summary": undo.summary}
+                self.worker.ready(action)
         except Mistakes as error:
             row["does"] = row["does"] or f"(known only in the run: {error.what})"
         except BackoutError as error:
@@ -381,7 +382,8 @@ def _look_at(crew: Crew, host: Host) -> dict[str, Any]:
         }
         if crew.target.service_on(host):
             identity = crew.restarter(host.name).identity()
-            row |= {"up": identity.up, "uptime": identity.uptime, "state": identity.detail}
+            up = identity.up if identity.runs is not None else None
+            row |= {"up": up, "uptime": identity.uptime, "state": identity.detail}
         row["commit"] = standing.commit_on(transport, crew.target)
     except BackoutError as error:
         return {"release": None, "run": None, "state": f"unreachable: {error.what}"}
@@ -411,6 +413,8 @@ def _differences(
         yield f"{name} has {there[:10]} on disk, the ledger {code.release}"
     if release and row.get("up") is False:
         yield f"{name}: its service is not up: {row['state']}"
+    if release and row.get("up", False) is None:
+        yield f"{name}: nobody can tell whether its service is up: {row['state']}"
 
 
 def _of(release: Words | None, run: str | None) -> str:

@@ -141,10 +141,8 @@ class Engine:
 
     def _ready(self, action: Action) -> str:
         """Whether it can succeed at all, as far as that can be seen before anything acts."""
-        kinds = {a.step.kind for a in self.plan.actions if a.host in ("", action.host)}
-        made = any(self.parts.steps[kind].brings for kind in kinds)
         try:
-            self.worker.kind(action).ready(self.worker.work(action), made=made)
+            self.worker.ready(action)
         except Mistakes:
             return ""
         except BackoutError as error:

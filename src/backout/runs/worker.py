@@ -166,6 +166,15 @@ class Worker:
             result = replace(result, state=State.FAILED, reason=lost)
         return self._told(action, result) if known is None or anew else result
 
+    def ready(self, action: Action) -> None:
+        """Look whether it can succeed at all. Raises Refused; Mistakes for what names only a
+        later moment knows."""
+        if not self._wanted(action):
+            return
+        kinds = {a.step.kind for a in self.plan.actions if a.host in ("", action.host)}
+        made = any(self.parts.steps[kind].brings for kind in kinds)
+        self.kind(action).ready(self.work(action), made=made)
+
     def undo(self, action: Action, entry: Entry) -> Result:
         """Take back what `entry` did; `action.key` names the undo."""
         self.tell(action, "running")
@@ -192,6 +201,8 @@ class Worker:
         ready to run, and needs only the machine."""
         names = self.scope(action.host)
         kind, back = self.kind(action), action.phase in BACK
+        own = self.saga.run == self.plan.run
+        before = self.baseline if own else Baseline()  # a rollback's own "before" is now
         try:
             step = templates.render_step(action.step, names, shell=kind.shell)
         except Mistakes:
@@ -216,8 +227,8 @@ class Worker:
             verify=lambda checks: self.red(checks, hosts, must or self.required),
             say=lambda text: self.say("note", text, host=action.host),
             render=lambda text: templates.render_document(text, names),
-            was_up=self.baseline.up.get(action.host) if back else None,
-            was_well=self.baseline.well.get(action.host, True),
+            was_up=before.up.get(action.host) if back else None,
+            was_well=before.well.get(action.host, True),
         )
 
     def scope(self, host: str) -> dict[str, Any]:
