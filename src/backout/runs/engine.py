@@ -26,11 +26,12 @@ from backout.model import (
 from backout.ports import Transport
 from backout.runs import standing
 from backout.runs.backward import Backward
+from backout.runs.baseline import Baseline
 from backout.runs.claims import Claims
 from backout.runs.decisions import note_red, turn_of
 from backout.runs.forward import Forward, ends_of, record_of
 from backout.runs.plan import Action, Plan
-from backout.runs.worker import Baseline, Parts, Worker, side_by_side, title, trouble, went_well
+from backout.runs.worker import Parts, Worker, side_by_side, title, trouble, went_well
 
 DOUBT = 2.0
 """Seconds that a restart backend may be unable to tell who serves, before that is its answer."""

@@ -29,6 +29,7 @@ from backout.ports import (
     Vault,
     Work,
 )
+from backout.runs.baseline import Baseline
 from backout.runs.decisions import Decisions, Stop
 from backout.runs.plan import Action, Plan
 from backout.runs.saga import Entry, Saga, note_key
@@ -65,27 +66,6 @@ class Parts:
     examine: Callable[..., tuple[Finding, ...]]
     """(names, hosts, baseline, release, patient) -> findings; see `examiner.Examiner`."""
     stop: Stop = field(default_factory=Stop)
-
-
-@dataclass(frozen=True, slots=True)
-class Baseline:
-    """What held before the run: each check's verdict, and which services were up."""
-
-    findings: tuple[Finding, ...] = ()
-    up: Mapping[str, bool | None] = field(default_factory=dict)
-    """Whether each host's service ran, well or not; None where nobody could tell."""
-    well: Mapping[str, bool] = field(default_factory=dict)
-    """Whether a service that ran was up."""
-    first: bool = False
-
-    def record(self) -> dict[str, Any]:
-        rows = [finding.record() for finding in self.findings]
-        return {"findings": rows, "up": dict(self.up), "well": dict(self.well), "first": self.first}
-
-    @classmethod
-    def of(cls, record: Mapping[str, Any]) -> Baseline:
-        findings = tuple(Finding.of(row) for row in record["findings"])
-        return cls(findings, record["up"], record.get("well", {}), record["first"])
 
 
 class Worker:

@@ -20,7 +20,7 @@ from backout.errors import BackoutError, Mistakes
 from backout.language import scope, templates
 from backout.model import CheckKey, Finding, Release, Target, Verdict
 from backout.project.project import Crew, Workplace
-from backout.runs.worker import Baseline
+from backout.runs.baseline import Baseline
 from backout.watch.addresses import Addresses
 from backout.watch.bake import Deployed
 from backout.watch.watched import TargetState, WatchedTarget
