@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from backout.project.project import Workplace
+from support.git_origin import GitOrigin
 from support.project import Project, Said, number
 from support.sshd import SshdBed
 from support.yard import HERE, Yard
@@ -318,3 +319,26 @@ def test_two_machines_that_share_a_state_directory_are_refused_with_both_names(
     fleet.inventory(hosts={"web1": bed.inventory_hosts()["web1"]})
     fleet.runbook(fleet.step("One"))
     fleet.good_release()
+
+
+# --- a release of the very commit that runs ---------------------------------------------------
+
+
+def test_going_back_to_the_very_commit_that_runs_says_so_before_it_acts(
+    fleet: Yard, tmp_path: Path
+) -> None:
+    origin = GitOrigin(tmp_path / "git")
+    fleet.inventory(source={"repository": str(origin.copy)})
+    for name in ("One", "Two"):
+        one(fleet, name)
+    origin.git("commit", "-q", "--allow-empty", "-m", "Another")
+    for name in ("Three", "Four"):
+        one(fleet, name)
+    said = fleet.say("rollback")
+    assert (said.code, said.releases["to"]) == (0, 3), said.out + said.err
+    words = f"release 3 ({origin.head()[:7]}) is of the very commit that runs"
+    assert said.err.index(words) < said.err.index("back to release 3")
+    assert "invoke rollback --target prod --to 2" in said.err
+    assert words in said.data["advice"]
+    again = fleet.say("rollback")
+    assert (again.code, again.releases["to"], again.data["advice"]) == (0, 2, "")

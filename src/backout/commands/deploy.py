@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,11 @@ from backout.adapters.lease import LocalLock, owner
 from backout.adapters.own_directory import refuse_tracked
 from backout.adapters.storage.journal import RunRow
 from backout.checks import judging
-from backout.commands.ledger import brought
+from backout.commands.ledger import brought, same_code
 from backout.commands.options import Abort, Deploy, Resume, Rollback, Run, Shipping
 from backout.config import loading
 from backout.errors import BackoutError, Held, Mistakes, Refused
-from backout.model import Command, Outcome, Release, Runbook, Target, Verdict
+from backout.model import Command, Event, Outcome, Release, Runbook, Target, Verdict
 from backout.ports import Screen
 from backout.project.project import TABLES, Workplace, freeze, thaw
 from backout.reports.answer import Answer
@@ -158,11 +159,14 @@ class Operation:
         parts = self.workplace.parts(
             target, row.id, self.screen.listen, self.screen.operator, self.stop
         )
+        if back.remark:
+            self.screen.listen(Event(datetime.now(UTC), "warning", back.remark))
         with interruptible(self.stop, self.screen, target.name):
             try:
                 ended = rollback.Rollback(back, parts).run()
             except (Refused, Held) as error:
                 return self._refused(row, back.undoing[0], error)
+        ended = replace(ended, advice=ended.advice or back.remark)
         report = self._report(row, back.undoing[0], ended, back.to)
         if ended.exit_code == 0:
             self._close(row, back.undoing[0], ended, report)
@@ -265,7 +269,10 @@ class Operation:
 
     def _return(self, run: str, runs: Sequence[RunRow], to: Release) -> Return:
         plans = tuple(thaw(self.workplace, row) for row in runs)
-        return Return(run, plans, to, brought(self.workplace.journal_of(plans[0].target), plans))
+        target = plans[0].target
+        journal = self.workplace.journal_of(target)
+        remark = same_code(journal.releases(target.name), to, target.name)
+        return Return(run, plans, to, brought(journal, plans), remark)
 
 
 def load_pair(

@@ -32,6 +32,8 @@ class Return:
     to: Release
     brought: tuple[Brought, ...] = ()
     """What the journal knows to be on the hosts, newest first; what is undone comes first."""
+    remark: str = ""
+    """What is to be known of it before it acts."""
 
     @property
     def target(self) -> Target:

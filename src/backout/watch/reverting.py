@@ -217,9 +217,8 @@ def _outcome(release: str, answer: Answer | BackoutError) -> tuple[str, str]:
     data = answer.data
     if answer.exit_code == 0:
         back = data["release"]["to"]
-        return f"{release} was reverted: back on release {back}, and proved", (
-            f"the whole story: invoke show {data['run']}"
-        )
+        story = f"{data['advice']}\nthe whole story: invoke show {data['run']}".lstrip()
+        return f"{release} was reverted: back on release {back}, and proved", story
     if answer.kind == "refused":
         error = data["error"]
         return f"{release} was NOT reverted: {error['what']}", f"next: {error['next']}"
