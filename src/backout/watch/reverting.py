@@ -12,6 +12,7 @@ from backout.model import CheckKey, Finding, Verdict
 from backout.ports import Operator, Screen
 from backout.project.project import Workplace
 from backout.reports.answer import Answer
+from backout.reports.text import release_text
 from backout.watch.bake import Deployed
 from backout.watch.watched import WatchedTarget
 
@@ -216,9 +217,9 @@ def _outcome(release: str, answer: Answer | BackoutError) -> tuple[str, str]:
         return f"{release} was NOT reverted: {answer.what}", f"next: {answer.next}"
     data = answer.data
     if answer.exit_code == 0:
-        back = data["release"]["to"]
+        back = release_text(data["release"]["to"])
         story = f"{data['advice']}\nthe whole story: invoke show {data['run']}".lstrip()
-        return f"{release} was reverted: back on release {back}, and proved", story
+        return f"{release} was reverted: back on {back}, and proved", story
     if answer.kind == "refused":
         error = data["error"]
         return f"{release} was NOT reverted: {error['what']}", f"next: {error['next']}"
