@@ -14,6 +14,7 @@ from backout.adapters.transports.ssh import SshTransport
 from backout.adapters.vault import Vault
 from backout.errors import HostKeyRefused, Unreachable
 from backout.model import Command, Host, Ssh
+from support.git_origin import GitOrigin
 from support.ssh_bed import make_key
 from support.sshd import SshdBed, SshdHost
 from support.tools import program
@@ -321,6 +322,29 @@ def test_a_file_arrives_whatever_the_host_makes_of_sftp(
     assert said.code == 0, said.out + said.err
     assert target.read_bytes() == content
     assert target.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_repository_that_a_login_exports_is_not_the_applications(
+    bed: SshdBed, web1: SshdHost, tmp_path: Path, git_origin: GitOrigin
+) -> None:
+    """As people have it who keep their own settings in a bare repository."""
+    own, srv = tmp_path / "own", tmp_path / "srv"
+    git_origin.clone(own)
+    (web1.home / ".bashrc").write_text(f"export GIT_DIR={own}/.git GIT_WORK_TREE={own}\n")
+    source = {"repository": str(git_origin.copy), "directory": str(srv)}
+    (tmp_path / "yard").mkdir()
+    with Yard(tmp_path / "yard", bed, source=source) as yard:
+        yard.inventory(hosts={"web1": bed.inventory_hosts()["web1"]})
+        yard.runbook({"name": "Update", "update": {}, "on": "web1"})
+        git_origin.good_change()
+        git_origin.commit("Release 2")
+        git_origin.push()
+
+        said = yard.deploy()
+
+    assert said.code == 0, said.out
+    assert (srv / "RELEASE").read_text() == "2\n"
+    assert (own / "RELEASE").read_text() == "1\n"
 
 
 @pytest.mark.parametrize("start_up", ["sleep 60", "exec fish"])

@@ -30,10 +30,7 @@ user and password is told to git alone, and by git to that server alone: in no a
 everybody on the host could read it, and in no file."""
 
 
-TOLD = (
-    *("BACKOUT_REMOTE", "BACKOUT_ORIGIN", "BACKOUT_USER", "BACKOUT_PASSWORD"),
-    *("GIT_CONFIG_COUNT", "GIT_CONFIG_KEY_0", "GIT_CONFIG_VALUE_0"),
-)
+TOLD = ("BACKOUT_REMOTE", "BACKOUT_ORIGIN", "BACKOUT_USER", "BACKOUT_PASSWORD")
 """The variables that tell it."""
 
 
@@ -134,7 +131,9 @@ if ! {g} cat-file -e {tip} 2>/dev/null; then
   {g} cat-file -e {tip} 2>/dev/null || {{ echo {quote(lacking)} >&2; exit 1; }}
 fi
 if ! {g} config remote.origin.url >/dev/null; then # what submodules and Git LFS ask for
-  export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=remote.origin.url GIT_CONFIG_VALUE_0="$BACKOUT_REMOTE"
+  n=${{GIT_CONFIG_COUNT:-0}}
+  export GIT_CONFIG_COUNT=$((n + 1)) "GIT_CONFIG_KEY_$n=remote.origin.url"
+  export "GIT_CONFIG_VALUE_$n=$BACKOUT_REMOTE"
 fi
 {_refusing_modules(g, where, commit)}"""
 
