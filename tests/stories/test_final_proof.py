@@ -344,3 +344,11 @@ def test_until_a_release_is_known_good_the_baseline_is_recorded_and_not_required
     assert said.code == 0, left(said)
     said = fleet.deploy()
     assert said.code == 0, left(said)
+
+
+def test_a_plan_says_what_will_prove_it(yard: Yard) -> None:
+    yard.runbook(yard.step("A"), settle=[])
+    assert yard.say("plan").data["notes"] == ["at the end every check is proved once more: there"]
+    yard.inventory(checks={})
+    (note,) = yard.say("plan").data["notes"]
+    assert "nothing will prove it" in note

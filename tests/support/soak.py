@@ -279,7 +279,7 @@ class Soak:
 
     def _release(self) -> int:
         """The number of the release that the newest run made."""
-        return int(str(self._newest()["release"]["to"]).split()[0])
+        return int(self._newest()["release"]["to"]["number"])
 
     def _judge(self, what: str, in_force: Sequence[Made], undone: Sequence[int]) -> None:
         """Each run in force is there once, each that was undone is not, and what runs is right."""

@@ -34,6 +34,7 @@ from backout.runs.worker import Parts, Worker, side_by_side
 Words = Mapping[str, Any]
 NO_SAMPLE = "the sample application is not there yet: the first deploy makes it"
 OFFLINE = "offline: no host was asked, and no check was run"
+UNPROVED = "no check is for these hosts: nothing will prove it, and it will not be known good"
 OWN = "its own, resolved from the state that the run finds"
 CODES = {Verdict.PASS: 0, Verdict.FAIL: 6, Verdict.ERROR: 9, Verdict.INCONCLUSIVE: 9}
 
@@ -303,8 +304,19 @@ class _Preview:
             "finally": self._rows(plan.finals),
             "checks": check_rows(checks),
             "refused": list(self.refused),
-            "notes": [OFFLINE] if self.offline else [],
+            "notes": [*([OFFLINE] if self.offline else []), self._proof()],
         }
+
+    def _proof(self) -> str:
+        """What the last proof will be."""
+        checks, hosts = self.plan.target.checks.values(), self.plan.target.select
+        on = [check for check in checks if check.on is None or self._chosen(hosts(check.on))]
+        if not on:
+            return UNPROVED
+        return f"at the end every check is proved once more: {', '.join(c.name for c in on)}"
+
+    def _chosen(self, hosts: Sequence[Host]) -> bool:
+        return any(host.name in self.plan.hosts for host in hosts)
 
     def _checks(self) -> tuple[Finding, ...]:
         findings = self.worker.look((), self.plan.hosts)
