@@ -41,7 +41,7 @@ def test_unlock_with_force_gives_the_run_up_and_the_target_is_free_again(tmp_pat
     past = made.say("history", "--json").data["runs"][0]
     assert (past["run"], past["outcome"]) == (freed.data["given_up"], "backout_incomplete")
     assert made.say("resume", "--target", "prod").code == 3
-    made.runbook("fine", {**HOPELESS, "steps": []})
+    made.runbook("fine", {**HOPELESS, "steps": [{"name": "Fine", "run": "true", "undo": "true"}]})
     assert made.say("run", "--runbook", "fine", "--target", "prod").code == 0
 
 

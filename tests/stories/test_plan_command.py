@@ -112,7 +112,7 @@ def test_a_way_back_is_one_line_where_the_step_stands_and_in_full_below(project:
     line = f"    undo: put {to} back as it was [1]"
     plan = project.say("plan", "--target", "here").out.splitlines()
     assert line in plan
-    assert any(each.startswith("    to=") for each in plan[plan.index("[1] undo of Put:") :])
+    assert any(each.startswith("    folder=") for each in plan[plan.index("[1] undo of Put:") :])
     done = project.say("deploy", "--target", "here", "--json")
     assert done.code == 0, done.out + done.err
     assert line in project.say("show", done.data["run"]).out.splitlines()
