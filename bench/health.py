@@ -4,7 +4,7 @@ python bench/health.py
 
 The endpoint answers after a true delay and says how long it really took. `curl --parallel` asks
 the same endpoint as often: what it sees is what this machine allows at this moment, so a busy
-machine is told from a slow check. Needs wrk, curl, node and prometheus-blackbox-exporter (Debian).
+machine is told from a slow check. wrk and prometheus-blackbox-exporter come with tests/setup.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 import yaml
 
 from backout.checks.examiner import WORKERS, Examiner
+from backout.model import Finding
 from backout.project.project import Workplace
 from support.ports import accepts, free_port
 from support.process import Process
@@ -34,11 +35,11 @@ from support.tools import program
 from support.wait import eventually
 
 DELAY = 50
-AT_ONCE = 100
-BUDGET = 65.0
-"""Milliseconds: no more than this for 95 of 100 checks of an endpoint that takes 50."""
-QUIET = 55.0
-"""A machine on which curl itself sees more than this at p95 can prove nothing."""
+AT_ONCE = (100, 500)
+BUDGET = 1.5
+"""Milliseconds that the p95 of checks may lie above that of what the endpoint itself took."""
+QUIET = 3.0
+"""A machine on which curl's own p95 lies further above DELAY than this can prove nothing."""
 LOOKS = 2000
 
 SERVER = """
@@ -104,31 +105,34 @@ def percentile(values: list[float], share: float) -> float:
 # --- latency -------------------------------------------------------------------------------
 
 
-def truth(directory: Path, url: str) -> bool:
-    """Whether a hundred checks at once report what the endpoint really takes."""
-    look = examiner(directory / "truth", url, AT_ONCE)
+def truth(directory: Path, url: str, count: int) -> bool:
+    """Whether so many checks at once report what the endpoint really takes."""
+    look = examiner(directory / f"truth-{count}", url, count)
     look.examine()
-    seen, curls = [], []
-    for _ in range(3):
-        findings = look.examine()
-        assert all(finding.verdict == "pass" for finding in findings), findings[0]
-        seen.append(findings)
-        curls.append(curl_times(url, AT_ONCE))
-    best = min(seen, key=lambda fs: percentile([f.elapsed_ms for f in fs], 0.95))
-    control = min(percentile(times, 0.95) for times in curls)
-    elapsed = [finding.elapsed_ms for finding in best]
-    served = [float(finding.facts["headers"]["x-took"]) for finding in best]
-    queued = [finding.queued_ms for finding in best]
-    p95 = percentile(elapsed, 0.95)
-    print(f"{AT_ONCE} checks at once of an endpoint that takes {DELAY} ms")
+    rounds = [(look.examine(), curl_times(url, count)) for _ in range(3)]
+    assert all(finding.verdict == "pass" for findings, _ in rounds for finding in findings)
+    best = min((findings for findings, _ in rounds), key=_excess)
+    elapsed, served = [f.elapsed_ms for f in best], list(map(_served, best))
+    control = min(percentile(times, 0.95) for _, times in rounds)
+    excess, busy = _excess(best), control - DELAY
+    print(f"{count} checks at once of an endpoint that takes {DELAY} ms")
     print(f"  the endpoint itself      {_both(served)}")
     print(f"  curl --parallel                      p95 {control:6.1f} ms")
-    print(f"  backout                  {_both(elapsed)}   (budget {BUDGET:g})")
-    print(f"  queue delay, kept apart  {_both(queued)}")
-    if control > QUIET:
+    print(f"  backout                  {_both(elapsed)}   (+{excess:.2f}, budget {BUDGET:g})")
+    print(f"  queue delay, kept apart  {_both([finding.queued_ms for finding in best])}")
+    if busy > QUIET:
         print("  this machine is too busy: curl itself does not see the truth now")
-        return True
-    return p95 <= BUDGET
+    return excess <= BUDGET or busy > QUIET
+
+
+def _served(finding: Finding) -> float:
+    return float(finding.facts["headers"]["x-took"])
+
+
+def _excess(findings: Sequence[Finding]) -> float:
+    """How far the p95 of what the checks saw lies above that of what the endpoint took."""
+    seen = percentile([finding.elapsed_ms for finding in findings], 0.95)
+    return seen - percentile(list(map(_served, findings)), 0.95)
 
 
 def _both(values: list[float]) -> str:
@@ -174,10 +178,10 @@ def of_process(pid: int) -> float:
 
 def ours(directory: Path, url: str) -> Cost:
     """Looks as the watcher makes them: each rendered, made, judged, and cleared of secrets."""
-    look = examiner(directory / "cost", url, AT_ONCE)
-    names = [f"check-{n % AT_ONCE}" for n in range(LOOKS)]
+    look = examiner(directory / "cost", url, AT_ONCE[0])
+    names = [f"check-{n % AT_ONCE[0]}" for n in range(LOOKS)]
     with ThreadPoolExecutor(WORKERS) as pool:
-        list(pool.map(lambda name: look.look(name, None), names[:AT_ONCE]))
+        list(pool.map(lambda name: look.look(name, None), names[: AT_ONCE[0]]))
 
         def work() -> None:
             for (finding,) in pool.map(lambda name: look.look(name, None), names):
@@ -237,10 +241,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         directory = Path(name)
         with endpoint(directory, DELAY) as url:
-            true = truth(directory, url)
+            found = [truth(directory, url, count) for count in AT_ONCE]
         with endpoint(directory, 0) as url:
             costs(directory, url, rounds)
-    return 0 if true else 1
+    return 0 if all(found) else 1
 
 
 if __name__ == "__main__":
