@@ -18,7 +18,7 @@ from backout.model.values import DIGITS, Unavailable
 
 Number = int | float | Decimal | Fraction
 UNDEFINED = "the operation is not defined for values of these types"
-_TOO_LONG = DIGITS * 8  # bits
+_TOO_LONG = DIGITS * 3  # bits
 
 
 class CannotTell(Exception):
