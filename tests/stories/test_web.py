@@ -373,6 +373,19 @@ def test_a_deploy_is_a_run_with_a_page_of_its_own(tmp_path: Path) -> None:
             run = ask(f"/runs/{page.name}")[1].decode()
             eventually(lambda: page.name in ask("/")[1].decode(), within=30, saying="it is linked")
             metrics = ask("/metrics")[1].decode()
+            status = json.loads(ask("/status.json")[1])
+            badge, feed = ask("/badge-prod.svg"), ask("/incidents.atom")
+            page.unlink()
+            eventually(lambda: not page.exists(), within=1)
+            old = ask(f"/runs/{page.name}")
+            assert ask.status("/runs/20200101-000000-nothing.html") == 404
+    assert old[0].status == 200, "it was not listed any more, and answers still"
+    assert b"Say it" in old[1]
+    assert SECRET.encode() not in old[1]
+    assert [each["target"] for each in status["targets"]] == ["prod"]
+    assert badge[0].headers["Content-Type"].startswith("image/svg+xml")
+    assert b"<title>prod: " in badge[1]
+    assert feed[0].headers["Content-Type"].startswith("application/atom+xml")
     assert "Say it" in run
     assert "moved by [secret token]" in run
     assert SECRET not in run

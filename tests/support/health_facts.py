@@ -50,7 +50,7 @@ def history(
 
 RELEASES = (
     Deployed(43, "8d1f0aa91c", "20260528-180102-1b2c", NOW - 2.4 * HOUR, current=True),
-    Deployed(42, "3f9c2e1bb0", "20260526-120102-aa01", NOW - 2.3 * DAY, undone=True),
+    Deployed(42, "3f9c2e1bb0", "20260526-120102-aa01", NOW - 2.3 * DAY, undone=NOW - 2.2 * DAY),
     Deployed(41, "91ab2e0cd2", "20260522-120102-aa00", NOW - 6 * DAY),
 )
 RUNS = (

@@ -354,3 +354,18 @@ def test_pages_of_runs_that_are_not_listed_are_removed(tmp_path: Path) -> None:
         site.write_run(run_, "…")
     site.keep(["b"])
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["b.html"]
+
+
+@pytest.mark.parametrize(
+    ("undone", "named"), [(NOW - 7200, "41"), (NOW - 60, "42")], ids=["before it", "after it"]
+)
+def test_an_incident_names_the_release_that_was_in_force_when_it_began(
+    undone: float, named: str
+) -> None:
+    releases = (
+        Deployed(42, "3f9c2e1bb0", "run-2", NOW - 2 * DAY, undone=undone),
+        Deployed(41, "aa00c2e1bb", "run-1", NOW - 3 * DAY, current=True),
+    )
+    failing = replace(known.FAILING, since=NOW - 3600, opened=NOW - 3600, resolved=None)
+    shown = view(Watched("prod", releases=releases, incidents=(failing,)))
+    assert shown.open[0].last_deploy.startswith(f"release {named} ")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from backout.adapters.storage.health_store import HealthStore
+from backout.adapters.storage.journal import SqliteJournal
 from backout.model import CheckKey, Sample, Verdict
 from backout.status_page.facts import DAY, HOUR
-from backout.status_page.history import Histories
+from backout.status_page.history import Histories, Ledger
 from backout.watch import rollups
 
 START = 1_780_000_000.0 // DAY * DAY
@@ -77,3 +79,18 @@ def test_what_is_too_old_to_be_shown_is_forgotten(store: HealthStore) -> None:
     histories.refresh(START + 100 * DAY)
     assert list(histories.days[SPOT]) == [(START + 100 * DAY) // DAY]
     assert len(histories.hours[SPOT]) == 1
+
+
+# --- runs --------------------------------------------------------------------------------------
+
+
+def test_refused_runs_do_not_fill_the_list(tmp_path: Path) -> None:
+    at = datetime(2024, 1, 30, tzinfo=UTC)
+    with SqliteJournal(tmp_path / "journal.db", str) as journal:
+        for number in range(30):
+            run = f"20240130-0000{number:02}-0000000000000000"
+            journal.open_run(run, "prod", "deploy", "deploy", {}, "ann@laptop", at, {})
+            outcome = "refused" if number else "succeeded"
+            journal.close_run(run, outcome, 3 if number else 0, {}, at)
+        ledger = Ledger.of(journal, "prod")
+    assert [ran.outcome for ran in ledger.runs] == ["succeeded"]

@@ -564,3 +564,45 @@ def test_without_a_terminal_a_question_is_a_refusal() -> None:
         operator.confirm("deploy to prod?")
     assert refusal.value.exit_code == 3
     assert "--yes" in refusal.value.next
+
+
+# --- how checks stand ----------------------------------------------------------------------------
+
+A_WATCH = """
+def stands(name, state, target="prod", **about):
+    tell("state", name, host=target, state=state, **about)
+with screen:
+    tell("note", "watching prod, eu: 3 checks")
+    stands("alive@web1", "pass", seconds=0.012)
+    stands("alive", "pass", "eu", seconds=0.2)
+    stands("old", "pass")
+    go_on()
+    stands("alive@web1", "fail", detail="status is 503", seconds=0.03)
+    stands("old", "")
+    tell("warning", "[prod] alive@web1 fails")
+    go_on()
+"""
+
+
+def test_a_terminal_shows_how_each_check_stands_in_place() -> None:
+    with on_a_terminal(A_WATCH) as session:
+        screen = session.screen
+        eventually(lambda: "alive@web1 12ms" in "".join(screen.lines), saying="one that passes")
+        session.type("\n")
+        eventually(lambda: "alive@web1 fail" in "".join(screen.lines), saying="it, red")
+        session.type("\n")
+        assert session.end() == 0
+    shown = [line for line in session.screen.shown if line.strip()]
+    assert shown[-6:] == [
+        "watching",
+        "├── prod",
+        "│   └── ✗ alive@web1 fail 30ms",
+        "│       └── status is 503",
+        "└── eu",
+        "    └── ✓ alive 0.2s",
+    ]
+    assert any("WARNING: [prod] alive@web1 fails" in line for line in shown)
+
+
+def test_how_a_check_stands_is_no_line_where_lines_are_kept() -> None:
+    assert told(plain(), an_event("state", "alive", host="prod", state="pass")) == []

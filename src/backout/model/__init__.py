@@ -639,7 +639,8 @@ class Event:
 
     at: datetime
     kind: str
-    """`phase`, `batch`, `step`, `check`, `note` or `warning`."""
+    """`phase`, `batch`, `step`, `check`, `note` or `warning`; `state` is how a check of `host`
+    stands now, for a screen that shows it: it is no news."""
     text: str
     step: str = ""
     host: str = ""

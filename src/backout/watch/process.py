@@ -25,7 +25,7 @@ from backout.checks import judging
 from backout.checks.examiner import WORKERS
 from backout.config import project_file
 from backout.errors import BackoutError, Damaged, Held, Mistakes, Refused
-from backout.model import Event, Finding, Verdict
+from backout.model import CheckKey, Event, Finding, Verdict
 from backout.ports import Screen
 from backout.project.project import Workplace
 from backout.reports.answer import Answer
@@ -114,6 +114,7 @@ class Process:
             ping=self._ping,
             reverts=Reverting(self, self._take_back),
             wake=self._mail.set,
+            shown=self._show,
         )
 
     def _close_targets(self) -> None:
@@ -124,6 +125,23 @@ class Process:
         """A line on the screen, redacted."""
         kind = "warning" if warning else "note"
         self.screen.listen(Event(self.clock.now(), kind, self.loader.redact(text)))
+
+    def _show(self, spot: CheckKey, finding: Finding | None) -> None:
+        """How a check stands, on a screen that shows it."""
+        state = str(finding.verdict) if finding else ""
+        bad = finding is not None and finding.verdict is not Verdict.PASS
+        reason = self.loader.redact(finding.reason) if finding and bad else ""
+        took = finding.elapsed_ms / 1000 if finding else 0.0
+        event = Event(
+            self.clock.now(),
+            "state",
+            spot.key,
+            host=spot.target,
+            state=state,
+            seconds=took,
+            detail=reason,
+        )
+        self.screen.listen(event)
 
     # --- running -------------------------------------------------------------------------
 

@@ -67,9 +67,11 @@ class Watcher:
         ping: Callable[[WatchedTarget, str], None] = lambda _ward, _failed: None,
         reverts: Reverts | None = None,
         wake: Callable[[], None] = lambda: None,
+        shown: Callable[[CheckKey, Finding | None], None] = lambda _spot, _finding: None,
     ) -> None:
         """`submit` has something done elsewhere; `ping` tells a target's dead-man's switch;
-        `reverts` takes deploys back; `wake` wakes the sender."""
+        `reverts` takes deploys back; `wake` wakes the sender;
+        `shown` shows how a check stands, or that it is gone."""
         self.store = store
         self.clock = clock
         self.targets: dict[str, WatchedTarget] = {}
@@ -106,6 +108,7 @@ class Watcher:
         self.messages = Messages(self, wake)
         self.baking = Baking(self, reverts)
         self._wake = wake
+        self._shown = shown
         self._recall()
 
     def _recall(self) -> None:
@@ -124,13 +127,21 @@ class Watcher:
             watched.news, watched.baking, watched.skipped = old.news, old.baking, old.skipped
             self._retire(old)
         self.targets[watched.name] = watched
+        self._hide(lambda spot: spot.target == watched.name and not watched.has(spot))
         self._plan()
 
     def forget(self, name: str) -> None:
         """Watch a target no longer."""
         self._retire(self.targets.pop(name))
+        self._hide(lambda spot: spot.target == name)
         self._turns.pop("remind", None)  # what was open there is closed at once
         self._plan()
+
+    def _hide(self, gone: Callable[[CheckKey], bool]) -> None:
+        """What is not looked at any more is not shown any more."""
+        for spot in [spot for spot in self._latest if gone(spot)]:
+            del self._latest[spot]
+            self._shown(spot, None)
 
     def remembered(self, spot: CheckKey) -> Mapping[str, Any]:
         """What a probe left to be found again."""
@@ -325,6 +336,8 @@ class Watcher:
         self._memory.update(turn.memory)
         self._latest.update(turn.latest)
         self.certificates.update(turn.certificates)
+        for spot, finding in turn.latest.items():
+            self._shown(spot, finding)
         for text, warning in turn.said:
             self.say(text, warning=warning)
         if turn.posted:

@@ -11,7 +11,7 @@ from rich.spinner import Spinner
 from rich.text import Text
 from rich.tree import Tree
 
-from backout.adapters.terminal.ui import Ui, clean, one_line, title_of
+from backout.adapters.terminal.ui import Ui, clean, lines_of, one_line, title_of
 from backout.model import Event, duration
 
 _MARKS = {
@@ -25,6 +25,8 @@ _MARKS = {
     "note": ("·", "dim"),
 }
 _UNCLEAR = ("?", "bold yellow")
+WATCH = "watch"
+"""The place of the section that shows how the checks stand."""
 _WELL = ("done", "pass", "skipped", "note", "running")
 _ALARMS = (
     r"BACKING OUT IS INCOMPLETE|NOT FINISHED|NOT backed out|POINT OF NO RETURN"
@@ -85,6 +87,8 @@ class Section:
     since: float
     place: str = ""
     rows: list[Row] = field(default_factory=list)
+    rows_by_key: dict[tuple[str, str], Row] = field(default_factory=dict)
+    """Of a section that shows how things stand."""
 
     def find(self, key: tuple[str, ...]) -> Row | None:
         """The row that is still running under this key."""
@@ -111,7 +115,7 @@ class Section:
     def digest(self, now: float, height: int) -> Tree:
         """What fits: a line for each host, those at work or in trouble first."""
         tree = Tree(self._head(now, False))
-        latest = {host: rows[-1] for host, rows in self.by_host().items()}
+        latest = {host: self._telling(rows) for host, rows in self.by_host().items()}
         waiting = sorted(latest.items(), key=lambda each: _RANK.get(each[1].state, 0))
         for host, row in waiting[: max(1, height - 2)]:
             tree.add(Fitted(row, now, host))
@@ -119,6 +123,10 @@ class Section:
         if left > 0:
             tree.add(Text(f"… and {left} more", style="dim"))
         return tree
+
+    def _telling(self, rows: list[Row]) -> Row:
+        """The one line for a host: what came last; where all stand side by side, the worst."""
+        return min(rows, key=lambda row: _RANK.get(row.state, 0)) if self.rows_by_key else rows[-1]
 
     def height(self) -> int:
         return 1 + len(self.by_host()) + sum(1 + row.detail.count("\n") for row in self.rows)
@@ -153,6 +161,12 @@ class Screen(Ui):
         if event.kind in ("phase", "batch"):
             self._begin(title_of(event))
             return
+        if event.kind == "state":
+            self._stand(event)
+            return
+        if self._section and self._section.place == WATCH:
+            self._console.print(Text("\n".join(lines_of(event))), soft_wrap=True)
+            return
         section = self._section_for(event)
         key = (event.kind, event.host, event.step or event.text, event.phase)
         row = section.find(key)
@@ -161,6 +175,22 @@ class Screen(Ui):
             section.rows.append(row)
         row.state = event.state or event.kind
         row.seconds = event.seconds
+        row.detail = clean(event.detail).strip()
+
+    def _stand(self, event: Event) -> None:
+        """How a check stands now: its line is always the same one."""
+        section = self._section
+        if section is None or section.place != WATCH:
+            section = self._begin("watching", WATCH)
+        row = section.rows_by_key.get(key := (event.host, event.text))
+        if not event.state:
+            section.rows = [each for each in section.rows if each is not row]
+            section.rows_by_key.pop(key, None)
+            return
+        if row is None:
+            row = section.rows_by_key[key] = Row(title_of(event), "", one_line(event.host))
+            section.rows.append(row)
+        row.state, row.seconds = event.state, event.seconds
         row.detail = clean(event.detail).strip()
 
     def _section_for(self, event: Event) -> Section:

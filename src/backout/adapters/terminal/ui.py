@@ -208,6 +208,8 @@ def lines_of(event: Event) -> list[str]:
     """An event as plain, timestamped lines."""
     at, place, title = _clock(event.at), _place(event), title_of(event)
     match event.kind:
+        case "state":
+            return []
         case "phase" | "batch":
             return [f"{at} == {title}"]
         case "warning":
