@@ -6,7 +6,7 @@ fills one raises only what its docstring names, and translates every upstream ex
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -212,6 +212,8 @@ class StepKind(Protocol):
     """True when the texts `undo` and `check` of such a step are shell."""
     brings: ClassVar[bool]
     """True when such a step may bring anything to a host: a unit file, a program."""
+    acts_here: ClassVar[bool]
+    """True for kinds that act from this machine, whatever host they are for."""
 
     def describe(self, work: Work) -> str:
         """What would run, for `plan`; pure."""
@@ -327,8 +329,23 @@ class Journal(Protocol):
 class Lock(Protocol):
     """The lease on every host of a target."""
 
-    def hold(self, transports: Sequence[Transport], run: str) -> AbstractContextManager[None]:
-        """Hold every host, or none. Raises Held with who, since when and at which step."""
+    def hold(
+        self,
+        transports: Sequence[Transport],
+        run: str,
+        *,
+        others: Sequence[Transport] = (),
+        here: Transport | None = None,
+        began: Collection[str] = (),
+    ) -> AbstractContextManager[Sequence[str]]:
+        """Hold every host, or none, and of the `others` those that can be. `here` is this
+        machine, where a run's own commands leave notes. What the run was on before (`began`) is
+        not marked anew: that its mark is gone means that notes were lost. Gives the names of the
+        machines that it is on now. Raises Held with who, since when and at which step."""
+
+    def lost(self, hosts: Collection[str] = ()) -> str:
+        """Why what is held is not held any more, asked of every host: nothing when it is. That
+        one of these `hosts` cannot be asked is a reason too."""
 
     def keep(self) -> None:
         """Leave the leases standing at the end: backing out is incomplete."""

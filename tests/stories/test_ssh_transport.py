@@ -16,6 +16,7 @@ import paramiko
 import pytest
 from paramiko import ssh_exception
 
+from backout.adapters.lease import mark
 from backout.adapters.transports import noted_shell
 from backout.adapters.transports.ssh import SshTransport, connect, open_all
 from backout.adapters.transports.ssh_connect import BROKEN, Dialer, translated
@@ -296,6 +297,7 @@ def test_killed_sessions_leave_the_command_to_its_end(web1: SshTransport, host: 
 
 
 def test_a_power_cut_leaves_an_unknown_outcome(web1: SshTransport, host: SshdHost) -> None:
+    mark(web1, "run")
     cutter = after(host.home / "begun", host.power_cut)
     result = web1.run(Command("touch begun; sleep 30", key="run/step"))
     cutter.join()
@@ -481,7 +483,7 @@ def test_a_proxy_command_is_used_and_its_failure_named(sshd_bed: SshdBed, tmp_pa
 
 
 def test_a_session_that_hangs_is_replaced(web1: SshTransport, host: SshdHost, key: str) -> None:
-    assert web1.run(Command("true")).ok
+    mark(web1, "run")
     sessions = [pid for pid, args in host.machine.processes().items() if ": root" in args]
     host.machine.run("kill", "-STOP", *map(str, sessions))
     silent = web1.run(Command("echo hi", key=key))

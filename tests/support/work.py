@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from backout.adapters.lease import mark
 from backout.adapters.transports.local import LocalTransport
+from backout.adapters.transports.noted_shell import ShellTransport
 from backout.adapters.vault import Vault
 from backout.errors import Refused
 from backout.model import (
@@ -78,6 +80,9 @@ class Bench:
         home = self.directory / "home"
         vault = Vault(self.secrets, self.directory)
         here = LocalTransport(Host(name="here", connection="local"), str(home), vault)
+        transport = self.transport or here
+        if isinstance(transport, ShellTransport):
+            mark(transport, self.run)
         hosts = {self.host.name: self.host} if self.host else {}
         return Work(
             step=step,
@@ -90,7 +95,7 @@ class Bench:
             release=self.release,
             previous=None,
             host=self.host,
-            transport=self.transport or here,
+            transport=transport,
             here=here,
             restarter=_no_service,
             vault=vault,

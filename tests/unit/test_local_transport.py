@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from backout.adapters.lease import mark
 from backout.adapters.transports import noted_shell
 from backout.adapters.transports.local import LocalTransport
 from backout.adapters.vault import Vault
@@ -144,6 +145,7 @@ def test_a_key_runs_at_most_once(here: LocalTransport, tmp_path: Path) -> None:
 
 
 def test_what_never_began_is_recalled_as_nothing(here: LocalTransport) -> None:
+    mark(here, "run")
     assert here.recall("run/step", 1.0) is None
     here.run(Command("true", key="run/another"))
     assert here.recall("run/step", 1.0) is None
@@ -152,6 +154,7 @@ def test_what_never_began_is_recalled_as_nothing(here: LocalTransport) -> None:
 def test_a_command_that_comes_after_it_was_said_never_to_have_begun_does_not_run(
     here: LocalTransport, tmp_path: Path
 ) -> None:
+    mark(here, "run")
     assert here.recall("run/step", 1.0) is None
     late = here.run(Command(f"touch {tmp_path}/ran", key="run/step"))
     assert late.state is State.FAILED
@@ -170,11 +173,38 @@ def test_what_ended_is_recalled_exactly(here: LocalTransport) -> None:
 def test_notes_of_another_boot_cannot_be_trusted_to_be_all(
     here: LocalTransport, tmp_path: Path
 ) -> None:
+    mark(here, "run")
     here.run(Command("true", key="run/another"))
     (tmp_path / ".backout/notes/run/boot").write_text("an-earlier-boot\n")
     result = here.recall("run/step", 1.0)
     assert result is not None
     assert result.state is State.UNKNOWN
+
+
+LOST = {
+    "no mark of the run": "rm -rf notes/run",
+    "the mark alone": "rm notes/run/boot",
+    "no notes": "rm -rf notes",
+    "nothing": "rm -rf ../.backout",
+    "a torn start": "printf 12 >notes/run/step.start",
+    "an empty start": ": >notes/run/step.start",
+}
+
+
+@pytest.mark.parametrize("how", LOST.values(), ids=LOST)
+def test_what_the_run_does_not_find_again_proves_nothing_and_what_was_on_its_way_is_stopped(
+    here: LocalTransport, tmp_path: Path, how: str
+) -> None:
+    mark(here, "run")
+    here.run(Command("true", key="run/another"))
+    subprocess.run(how, shell=True, cwd=tmp_path / ".backout", check=True)  # noqa: S602
+    mark(here, "run", {""})
+    for _ in range(2):
+        result = here.recall("run/step", 1.0)
+        assert result is not None
+        assert result.state is State.UNKNOWN
+    assert not here.run(Command(f"touch {tmp_path}/ran", key="run/step")).ok
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_full_disk_refuses_a_command_before_it_runs(tmp_path: Path) -> None:

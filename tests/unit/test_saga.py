@@ -99,6 +99,7 @@ class Doing:
     reaches: ClassVar[bool] = True
     shell: ClassVar[bool] = False
     brings: ClassVar[bool] = False
+    acts_here: ClassVar[bool] = False
 
     def ready(self, work: Work, *, made: bool) -> None: ...
 

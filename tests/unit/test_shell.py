@@ -60,7 +60,9 @@ def test_two_keys_have_two_notes(one: str, two: str) -> None:
 
 def test_a_noted_command_keeps_its_output_and_its_end(shell_name: str, tmp_path: Path) -> None:
     command = Command("echo out; echo err >&2; exit 3", key="run 1/step 1")
-    out, err, code = speak(noted_shell.noted(command, (), MARK, str(tmp_path), ""), shell_name)
+    out, err, code = speak(
+        noted_shell.noted(command, (), MARK, str(tmp_path), noted_shell.Fence()), shell_name
+    )
     assert (out.text(), err.text(), code) == ("out\n", "err\n", 3)
     assert out.words[1] == "run"
     directory, name = noted_shell.note_names(command.key)
@@ -74,14 +76,14 @@ def test_a_note_that_cannot_be_written_keeps_its_command_from_running(
 ) -> None:
     (tmp_path / "home").write_text("a file where the directory should be")
     command = Command(f"echo ran >>{tmp_path}/log", key="run/step")
-    text = noted_shell.noted(command, (), MARK, str(tmp_path / "home"), "")
+    text = noted_shell.noted(command, (), MARK, str(tmp_path / "home"), noted_shell.Fence())
     assert speak(text, shell_name)[0].words[1] == "full"
     assert not (tmp_path / "log").exists()
 
 
 def test_a_key_that_ended_is_not_run_again(shell_name: str, tmp_path: Path) -> None:
     command = Command(f"echo once >>{tmp_path}/log; echo said", key="run/step")
-    text = noted_shell.noted(command, (), MARK, str(tmp_path), "")
+    text = noted_shell.noted(command, (), MARK, str(tmp_path), noted_shell.Fence())
     first, second = speak(text, shell_name), speak(text, shell_name)
     assert first[0].text() == second[0].text() == "said\n"
     assert second[0].words[1] == "ended"
@@ -92,7 +94,7 @@ def test_a_command_runs_only_while_the_token_is_ours(shell_name: str, tmp_path: 
     (tmp_path / "lock").mkdir()
     token = tmp_path / "lock" / "token"
     command = Command(f"echo ran >>{tmp_path}/log", key="run/the step")
-    text = noted_shell.noted(command, (), MARK, str(tmp_path), "ours")
+    text = noted_shell.noted(command, (), MARK, str(tmp_path), noted_shell.Fence("ours"))
     token.write_text("theirs\n")
     assert speak(text, shell_name)[0].words[1] == "fenced"
     assert not (tmp_path / "log").exists()
@@ -113,7 +115,9 @@ def test_a_torn_script_runs_nothing(shell_name: str, tmp_path: Path) -> None:
 def test_the_wrapper_leaves_the_script_its_own_names(shell_name: str, tmp_path: Path) -> None:
     script = 'echo "${n-unset} ${d-unset} ${t-unset} ${p-unset} ${s-unset}"'
     command = Command(script, key="run/step")
-    out, _, _ = speak(noted_shell.noted(command, (), MARK, str(tmp_path), ""), shell_name)
+    out, _, _ = speak(
+        noted_shell.noted(command, (), MARK, str(tmp_path), noted_shell.Fence()), shell_name
+    )
     assert out.text() == "unset unset unset unset unset\n"
 
 

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from backout.adapters.lease import LocalLock, owner
+from backout.adapters.local_lock import LocalLock, owner
 from backout.adapters.own_directory import refuse_tracked
 from backout.adapters.storage.journal import RunRow
 from backout.checks import judging

@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from backout.adapters.lease import LocalLock, Standing, owner, standings, take
+from backout.adapters.standings import standings
 from backout.adapters.storage.journal import LedgerRow, RunRow
 from backout.checks import judging
 from backout.commands import deploy
 from backout.commands.ledger import newest_on
 from backout.commands.options import History, Lint, Shipping, Show, Status, Unlock, Verify
 from backout.commands.options import Plan as PlanOptions
+from backout.commands.unlock import Unlocking, command_row
 from backout.config import loading
 from backout.errors import BackoutError, Mistakes, Refused
 from backout.model import Command, Finding, Host, Outcome, Release, Result, Target, Verdict
@@ -212,42 +213,7 @@ class Inspection:
     # --- the lock ------------------------------------------------------------------------
 
     def unlock(self, options: Unlock) -> Answer:
-        target = self.workplace.target(options.target)
-        crew = self.workplace.crew(target)
-        transports = side_by_side(crew.reach, tuple(target.hosts))
-        held = [standing for standing in standings(transports) if standing.lease]
-        local = LocalLock(self.workplace.state, target.name).holder()
-        open_run = self.workplace.journal.open_run_of(target.name)
-        force = options.force
-        reason = _why_not(held, local is not None, open_run, force=force)
-        freed, given_up = bool(held) and not reason, ""
-        if freed:
-            if not self.screen.operator.confirm(f"free the lock of {target.name}?"):
-                raise Refused("not confirmed", next=f"invoke unlock --target {target.name}")
-            take(transports, target.name, force=force)
-        if force and open_run is not None and not reason:
-            given_up = self._give_up(open_run)
-            open_run = None
-        data = {
-            "target": target.name,
-            "held": [_lease(standing, local is not None) for standing in held],
-            "freed": freed,
-            "reason": reason,
-            "given_up": given_up,
-            "next": _after_unlock(target.name, open_run, reason),
-        }
-        return Answer("unlock", data, 7 if reason else 0)
-
-    def _give_up(self, row: RunRow) -> str:
-        """End an unfinished run as it is: a person has put right what it left."""
-        question = f"give run {row.id} up as it is? It can be neither resumed nor aborted then."
-        if not self.screen.operator.confirm(question):
-            raise Refused("not confirmed", next=f"invoke show {row.id}")
-        report = {**self._unfinished(row), "outcome": "backout_incomplete", "exit_code": 5}
-        report["reason"] = f"given up by {owner()}; a person put things right"
-        now = datetime.now(UTC)
-        self.workplace.journal.close_run(row.id, "backout_incomplete", 5, report, now)
-        return row.id
+        return Unlocking(self.workplace, self.screen, options, self._unfinished).answer()
 
 
 class _Unasked:
@@ -386,11 +352,13 @@ def _look_at(crew: Crew, host: Host) -> dict[str, Any]:
     try:
         transport = crew.reach(host.name)
         record = release_file.read(transport, crew.target.home_on(host)) or HostRecord()
+        (held,) = standings([transport])
         row: dict[str, Any] = {
             "release": record.release.to_data() if record.release else None,
             "run": record.run or None,
             "unfinished": list(record.during),
             "state": "reachable",
+            "at_work": [command_row(each) for each in held.living],
         }
         if crew.target.service_on(host):
             identity = crew.restarter(host.name).identity()
@@ -450,33 +418,6 @@ def _line(row: RunRow) -> dict[str, Any]:
     }
 
 
-def _why_not(held: Sequence[Standing], alive: bool, open_run: RunRow | None, *, force: bool) -> str:
-    """Why the lock is not taken; nothing when it may be."""
-    if alive:
-        return "a process on this machine is at work on it"
-    if force:
-        return ""
-    if open_run is not None:
-        return f"run {open_run.id} is unfinished: resume or abort it instead"
-    living = ", ".join(standing.host for standing in held if not standing.expired)
-    return f"the lease on {living} has not expired: its holder may be alive" if living else ""
-
-
-def _lease(standing: Standing, alive: bool) -> dict[str, Any]:
-    lease = standing.lease
-    assert lease is not None, "only leases that stand are shown"  # noqa: S101
-    return {
-        "host": standing.host,
-        "owner": lease.owner,
-        "run": lease.run,
-        "fence": lease.fence,
-        "step": lease.step,
-        "since": stamp(lease.since),
-        "expires": stamp(lease.expires),
-        "alive": True if alive else (False if standing.expired else None),
-    }
-
-
 def _after_verify(target: str, verdict: Verdict) -> str:
     return "" if verdict is Verdict.PASS else f"invoke status --target {target}"
 
@@ -485,9 +426,3 @@ def _after_status(target: str, unfinished: bool, differs: bool) -> str:
     if unfinished:
         return f"invoke resume --target {target}, or invoke abort --target {target}"
     return f"invoke deploy --target {target}" if differs else ""
-
-
-def _after_unlock(target: str, open_run: RunRow | None, reason: str) -> str:
-    if open_run is not None:
-        return f"invoke resume --target {target}, or invoke abort --target {target}"
-    return f"invoke unlock --target {target} --force" if reason else ""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from backout.adapters.lease import owner
+from backout.adapters.local_lock import owner
 from backout.adapters.storage.health_store import HealthStore
 from backout.commands import deploy
 from backout.commands.options import (

@@ -449,6 +449,10 @@ class Command:
     env: tuple[tuple[str, str], ...] = ()
     timeout: float = 600.0
     key: str = ""
+    title: str = ""
+    """What it is called where somebody asks what is at work on the machine."""
+    fenced: bool = False
+    """It changes something without a note, and runs only while the machine's lease is ours."""
     brief: bool = False
     """It certainly leaves no process behind, and needs no process group to itself."""
 

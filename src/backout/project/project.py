@@ -19,7 +19,7 @@ from backout.adapters.own_directory import prepare
 from backout.adapters.storage.journal import RunRow, SqliteJournal
 from backout.adapters.transports import TRANSPORTS
 from backout.adapters.transports.local import LocalTransport
-from backout.adapters.transports.noted_shell import run_name
+from backout.adapters.transports.noted_shell import ShellTransport, run_name
 from backout.adapters.vault import Vault, redact_data
 from backout.checks.examiner import Examiner
 from backout.config import loading
@@ -270,8 +270,11 @@ class Crew:
         host = self.target.hosts[name]
         home = self.target.home_on(host)
         if host.connection == "ssh":
-            return self._connect_by_ssh(host, home)
-        transport: Transport = TRANSPORTS[host.connection](host, home, self.vault)
+            transport: Transport = self._connect_by_ssh(host, home)
+        else:
+            transport = TRANSPORTS[host.connection](host, home, self.vault)
+        if isinstance(transport, ShellTransport):
+            transport.needs_lease = True
         return transport
 
     def _connect_by_ssh(self, host: Host, home: str) -> Transport:

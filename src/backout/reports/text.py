@@ -405,6 +405,7 @@ def _status(report: Report) -> str:
     return _page(
         [first],
         _hosts(report["hosts"]),
+        [words for name, host in report["hosts"].items() for words in _at_work(host, name)],
         [f"differs: {_line(words)}" for words in differs],
         [f"unfinished: {_line(unfinished)}"] if unfinished else [],
         _health(report.get("health") or ()),
@@ -443,12 +444,13 @@ def doctor_text(report: Report) -> str:
 
 
 def unlock_text(report: Report) -> str:
-    """`{"target", "held": [{"host", "owner", "run", "since", "expires", "step", "alive"}],
-    "freed", "reason"}`."""
+    """`{"target", "held": [{"host", "owner", "run", "since", "expires", "step", "alive",
+    "at_work"}], "ended": [command], "freed", "reason"}`."""
     target, held = report["target"], report["held"]
     first = f"{target} is not locked."
     if held:
-        owners = ", ".join(dict.fromkeys(_line(each["owner"]) for each in held))
+        names = (each["owner"] or f"run {each['run']}" for each in held)
+        owners = ", ".join(dict.fromkeys(_line(name) for name in names))
         verb = "was held by" if report["freed"] else "is held by"
         after = ", and is free now" if report["freed"] else ""
         first = f"{target} {verb} {owners}{after}."
@@ -469,7 +471,22 @@ def unlock_text(report: Report) -> str:
     reason = [_line(report["reason"])] if report.get("reason") else []
     given_up = report.get("given_up")
     told = [f"run {_line(given_up)} was given up as it is"] if given_up else []
-    return _page([first], _table(rows) if held else [], reason, told, _next(report))
+    ended = [f"ended: {_command(each)}" for each in report.get("ended", ())]
+    work = [words for each in held for words in _at_work(each, each.get("host") or HERE)]
+    shown = _table(rows) if held else []
+    return _page([first], shown, ended or work, reason, told, _next(report))
+
+
+def _at_work(host: Report, name: str) -> list[str]:
+    """The commands that are alive on a host."""
+    rows = host.get("at_work") or ()
+    return [f"at work: {_command({'host': name, **each})}" for each in rows]
+
+
+def _command(each: Report) -> str:
+    where = _line(each.get("host") or HERE)
+    what = f"{_line(each['step'])} of run {_line(each['run'])}"
+    return f"{what} on {where}, process {each['pid']}, since {each['since']}"
 
 
 # --- the plan ----------------------------------------------------------------------------

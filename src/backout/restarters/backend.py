@@ -65,7 +65,9 @@ class Backend:
 
     def change(self, key: str, *lines: str) -> Result:
         """Run text that changes something, under the caller's key."""
-        return self._run(Command(script(lines), env=self.env, key=key))
+        return self._run(
+            Command(script(lines), env=self.env, key=key, title=f"restart of {self.service.name}")
+        )
 
     def logs(self, lines: int) -> str:
         raise NotImplementedError

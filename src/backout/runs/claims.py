@@ -180,9 +180,12 @@ class Claims:
         begun = self._begun(hosts)
         self._say(self._write(begun, lambda record: record.went_back(self.run)))
 
-    def arrived(self, hosts: Sequence[str], release: Release) -> None:
-        """The release is there; a record that cannot be written changes no outcome."""
-        self._say(self._write(hosts, lambda record: record.arrived(self.run, release)))
+    def arrived(self, hosts: Sequence[str], release: Release) -> bool:
+        """The release is there. A record that cannot be written changes no outcome, unless the
+        host is another run's by now; says whether all were."""
+        problems = self._write(hosts, lambda record: record.arrived(self.run, release))
+        self._say(problems)
+        return not problems
 
     def _begun(self, hosts: Iterable[str] | None = None) -> list[str]:
         chosen = self.records if hosts is None else hosts

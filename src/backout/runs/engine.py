@@ -7,11 +7,12 @@ an interrupted run goes on where they end, forward, or back once that was decide
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from backout.checks import judging
-from backout.errors import BackoutError, HostKeyRefused, Mistakes, Refused, Unreachable
+from backout.errors import BackoutError, Mistakes, Refused
 from backout.language import templates
 from backout.model import (
     Finding,
@@ -23,13 +24,13 @@ from backout.model import (
     Target,
     Verdict,
 )
-from backout.ports import Transport
 from backout.runs import standing
 from backout.runs.backward import Backward
 from backout.runs.baseline import Baseline
 from backout.runs.claims import Claims
 from backout.runs.decisions import note_red, turn_of
 from backout.runs.forward import Forward, ends_of, record_of
+from backout.runs.leasing import leased
 from backout.runs.plan import Action, Plan
 from backout.runs.worker import Parts, Worker, side_by_side, title, trouble, went_well
 
@@ -68,7 +69,7 @@ class Engine:
 
     def deploy(self) -> Ended:
         """From the first look to the end. Raises Refused before any change, and Held."""
-        with self._held(self._fleet()):
+        with self._leased():
             self._meet()
             self._preflight()
             self._take_baseline()
@@ -82,13 +83,13 @@ class Engine:
         before the first change is not looked at again."""
         if self.worker.noted("ready") is None and self.worker.noted("back_out") is None:
             return self.deploy()
-        with self._held(self._fleet()):
+        with self._leased():
             self.claims.learn()
             return self._go()
 
     def abort(self) -> Ended:
         """Back out what was begun, on every host that can be reached."""
-        with self._held(self._fleet(patient=True)):
+        with self._leased(patient=True):
             self.claims.learn(patient=True)
             if self.worker.noted("decided") is not None:
                 return self._succeed()
@@ -212,7 +213,13 @@ class Engine:
     def _succeed(self) -> Ended:
         decided = self.worker.noted("decided")
         if decided is None:
+            deployed = [host for host in self.plan.hosts if host not in self.forward.withdrawn]
+            if lost := self.parts.lock.lost(deployed):
+                return self._overtaken(lost)
             decided = self._decide()
+        marked = self.claims.arrived(decided["hosts"], self.worker.release)
+        if not marked and (lost := self.parts.lock.lost()):
+            return self._overtaken(lost)
         hosts = self._deployed(decided["hosts"], ends_of(decided["withdrawn"]))
         self._finally()
         findings = tuple(Finding.of(row) for row in decided["proof"])
@@ -245,8 +252,7 @@ class Engine:
     def _deployed(
         self, done: Sequence[str], withdrawn: Mapping[str, HostEnd]
     ) -> dict[str, HostEnd]:
-        """The hosts' own release files: `status` holds them against the ledger."""
-        self.claims.arrived(done, self.worker.release)
+        """What became of the hosts, each asked for its own record."""
         self.claims.went_back(h for h, e in withdrawn.items() if e.state is HostState.WITHDRAWN)
         return self._told(dict.fromkeys(done, HostEnd(HostState.DEPLOYED)) | dict(withdrawn))
 
@@ -282,6 +288,8 @@ class Engine:
         ends = self._told(self._ends(backward.touched(), stuck))
         findings, advice = self._shown(wish.get("failed", ())), str(wish.get("advice", ""))
         if not stuck and not red:
+            if lost := self.parts.lock.lost(backward.touched()):
+                return self._overtaken(f"{why}; {lost}")
             self.claims.went_back()
             return Ended(Outcome.BACKED_OUT, 4, why, ends, self.plan.previous, findings, advice)
         self.parts.lock.keep()
@@ -339,11 +347,17 @@ class Engine:
 
     # --- the fleet -----------------------------------------------------------------------
 
-    def _held(self, transports: Sequence[Transport]) -> Any:
-        return self.parts.lock.hold(transports, self.plan.run)
+    def _leased(self, *, patient: bool = False) -> AbstractContextManager[None]:
+        plan = self.plan
+        return leased(self.parts, plan.target, plan.run, plan.hosts, patient=patient)
 
-    def _fleet(self, *, patient: bool = False) -> tuple[Transport, ...]:
-        return fleet(self.parts, self.plan.hosts, patient=patient)
+    def _overtaken(self, lost: str) -> Ended:
+        """Somebody took the lock away: what the hosts are by now is not this run's to say."""
+        self.parts.lock.keep()
+        ends = dict.fromkeys(self.plan.hosts, HostEnd(HostState.STUCK, why=lost))
+        return Ended(
+            Outcome.BACKOUT_INCOMPLETE, 5, lost, ends, self.plan.previous, self.worker.findings
+        )
 
     def _again(self) -> str:
         return f"invoke plan --target {self.plan.target.name}"
@@ -358,32 +372,6 @@ def secrets_of(plan: Plan) -> frozenset[str]:
     """The secrets that the plan's texts refer to: all are fetched before the first change."""
     texts = (plan.runbook.model_dump(), plan.target.model_dump(exclude={"secrets"}))
     return frozenset(name for text in texts for name in templates.uses(text, "secrets"))
-
-
-def fleet(parts: Parts, hosts: Sequence[str], *, patient: bool = False) -> tuple[Transport, ...]:
-    """Every host connected, or one refusal that names each host that could not be. `patient`
-    goes on with those that can be reached."""
-    problems: list[Unreachable] = []
-
-    def connect(name: str) -> Transport | None:
-        try:
-            return parts.reach(name)
-        except Unreachable as error:
-            problems.append(error)
-            return None
-
-    transports = side_by_side(connect, hosts)
-    if problems and not patient:
-        raise _all_of(problems)
-    return tuple(transport for transport in transports if transport is not None)
-
-
-def _all_of(problems: Sequence[Unreachable]) -> Unreachable:
-    kind = next((type(p) for p in problems if isinstance(p, HostKeyRefused)), Unreachable)
-    problems = sorted(problems, key=str)
-    told = (f"{p.what} ({p.where})" if p.where else p.what for p in problems)
-    words = "\n".join(dict.fromkeys(told))
-    return kind(words, next="\n       ".join(dict.fromkeys(p.next for p in problems if p.next)))
 
 
 def told_of(ends: Mapping[str, HostEnd], target: Target, parts: Parts) -> dict[str, HostEnd]:

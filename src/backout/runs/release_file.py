@@ -72,7 +72,7 @@ def write(transport: Transport, home: str, record: HostRecord) -> Result:
     folder, path = _path(home), _path(f"{home}/{NAME}")
     text = shlex.quote(json.dumps(asdict(record)))
     script = f"[ -d {folder} ] || mkdir -p {folder}\nprintf '%s\\n' {text} > {path}"
-    return transport.run(Command(script, timeout=60.0, brief=True))
+    return transport.run(Command(script, timeout=60.0, fenced=True, brief=True))
 
 
 def read(transport: Transport, home: str) -> HostRecord | None:

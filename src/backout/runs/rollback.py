@@ -17,7 +17,8 @@ from backout.model import Finding, HostEnd, HostState, Outcome, Release, Step, T
 from backout.runs.backward import AFTERWARDS, Backward
 from backout.runs.claims import Brought, Claims
 from backout.runs.decisions import Decisions, note_red, turn_of
-from backout.runs.engine import Ended, fleet, told_of
+from backout.runs.engine import Ended, told_of
+from backout.runs.leasing import leased
 from backout.runs.plan import Action, Plan
 from backout.runs.saga import Entry, Saga
 from backout.runs.worker import Parts, Worker, side_by_side, title
@@ -81,7 +82,7 @@ class Rollback:
     def run(self) -> Ended:
         """Lock, refuse what is irreversible, undo, settle, prove."""
         self._refuse_the_irreversible()
-        with self.parts.lock.hold(fleet(self.parts, self.back.hosts), self.back.run):
+        with leased(self.parts, self.target, self.back.run, self.back.hosts):
             self._refuse_strangers()
             if self.decisions.noted("ready") is None:
                 self._confirm()
@@ -94,6 +95,8 @@ class Rollback:
                 red = self._still_red()
                 if stuck or red:
                     return self._incomplete(stuck, red)
+                if lost := self.parts.lock.lost(self.back.hosts):
+                    return self._overtaken(lost)
                 decided = self._decide()
             return self._succeed(decided["proof"])
 
@@ -181,8 +184,16 @@ class Rollback:
 
     def _succeed(self, proof: Sequence[Mapping[str, Any]]) -> Ended:
         self.findings = tuple(Finding.of(row) for row in proof)
-        self.claims.arrived(self.back.hosts, self.back.to)
+        marked = self.claims.arrived(self.back.hosts, self.back.to)
+        if not marked and (lost := self.parts.lock.lost()):
+            return self._overtaken(lost)
         return self._ended(Outcome.SUCCEEDED, 0, "", {})
+
+    def _overtaken(self, lost: str) -> Ended:
+        """Somebody took the lock away meanwhile."""
+        self.parts.lock.keep()
+        stuck = dict.fromkeys(self.back.hosts, lost)
+        return self._ended(Outcome.BACKOUT_INCOMPLETE, 5, lost, stuck)
 
     def _ended(self, outcome: Outcome, code: int, reason: str, stuck: Mapping[str, str]) -> Ended:
         ends = dict.fromkeys(self.back.hosts, HostEnd(HostState.ROLLED_BACK))

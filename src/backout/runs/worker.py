@@ -140,6 +140,10 @@ class Worker:
         anew = _looks(action) or (action.phase in BACK and known is not None and not known.ok)
         if known is None or anew:
             self.tell(action, "running")
+            if fenced := self._fenced(action):
+                return self._told(
+                    action, self.saga.settle(action, Result(State.FAILED, reason=fenced))
+                )
         result = self.saga.perform(action, self.kind(action), work, anew=anew)
         lost = self._keep(action, result)
         if lost:
@@ -158,6 +162,8 @@ class Worker:
     def undo(self, action: Action, entry: Entry) -> Result:
         """Take back what `entry` did; `action.key` names the undo."""
         self.tell(action, "running")
+        if fenced := self._fenced(action):
+            return self._told(action, Result(State.FAILED, reason=fenced))
         try:
             work = self.work(action, strict=False)
             result = self.saga.take_back(action, self.kind(action), work, entry)
@@ -232,6 +238,14 @@ class Worker:
 
     def host(self, name: str) -> Host | None:
         return self.plan.target.hosts[name] if name else None
+
+    def _fenced(self, action: Action) -> str:
+        """Why nothing may be changed from this machine any more. What changes something on a
+        host is fenced there."""
+        kind = self.kind(action)
+        changes = kind.changes and not action.step.readonly
+        from_here = not action.host or kind.acts_here
+        return self.parts.lock.lost() if changes and from_here else ""
 
     def _wanted(self, action: Action) -> bool:
         """Raises Mistakes when nobody can tell."""

@@ -17,6 +17,7 @@ class Kind:
     reaches: ClassVar[bool] = True
     shell: ClassVar[bool] = True
     brings: ClassVar[bool] = False
+    acts_here: ClassVar[bool] = False
 
     def describe(self, work: Work) -> str:
         """What would run; pure."""
@@ -62,6 +63,7 @@ class Kind:
                 env=tuple((name, value) for name, value in undo.data.get("env", ())),
                 timeout=work.step.timeout,
                 key=work.key,
+                title=f"the undo of {work.step.name}",
             )
         )
 
@@ -79,4 +81,5 @@ def command(work: Work, script: str, *, key: str = "") -> Command:
         env=tuple(work.step.env.items()),
         timeout=work.step.timeout,
         key=key,
+        title=work.step.name,
     )

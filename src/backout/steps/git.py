@@ -49,7 +49,9 @@ class WorkingCopy(Kind):
 
     def perform(self, work: Work, script: str) -> Result:
         """Act through one command that can be recalled."""
-        command = Command(f"{QUIET}\n{script}", timeout=work.step.timeout, key=work.key)
+        command = Command(
+            f"{QUIET}\n{script}", timeout=work.step.timeout, key=work.key, title=work.step.name
+        )
         return self.outcome(work.here.run(command))
 
 

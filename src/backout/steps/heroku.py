@@ -69,7 +69,7 @@ class Heroku(Kind):
 said=$({push} {commit}:refs/heads/{branch} 2>&1) || {{ printf '%s\\n' "$said" >&2; exit 1; }}
 printf '%s\\n' "$said"
 {app.ask("deployed", "--commit", commit, "--after", str(after), *_within(work))}"""
-        return _outcome(work.here.run(app.command(script, work.step.timeout, work.key)))
+        return _outcome(work.here.run(app.command(script, work)))
 
     def recall(self, work: Work, undo: Undo) -> Result | None:
         """The note on this machine knows; where it does not, the list of releases may."""
@@ -92,7 +92,7 @@ printf '%s\\n' "$said"
             return super().undo(replace(work, transport=work.here), undo)
         app = _application(work)
         asked = app.ask("back", "--to", undo.data["release"], *_within(work))
-        return told(work.here.run(app.command(asked, work.step.timeout, work.key)))
+        return told(work.here.run(app.command(asked, work)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +112,10 @@ class _Application:
     def env(self) -> Env:
         return ((TOKEN, self.token),) if self.token else ()
 
-    def command(self, script: str, timeout: float, key: str) -> Command:
+    def command(self, script: str, work: Work) -> Command:
         """A command that changes something."""
-        return Command(script, env=self.env, timeout=timeout, key=key)
+        step = work.step
+        return Command(script, env=self.env, timeout=step.timeout, key=work.key, title=step.name)
 
     def read(self, work: Work, verb: str, *words: str) -> Any:
         """What Heroku answers. Raises Refused in Heroku's words."""

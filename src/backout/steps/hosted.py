@@ -62,6 +62,7 @@ class Hosted(Kind):
                     env=(*env, *self.environment(work)),
                     timeout=work.step.timeout,
                     key=work.key,
+                    title=work.step.name,
                 )
             )
         )

@@ -55,7 +55,8 @@ id=$(id {quote(names.wanted)})
 docker tag "$id" {quote(names.moved)}
 [ "$(id {quote(names.moved)})" = "$id" ]
 echo "$id\""""
-        command = Command(_allowed(work, service, script), timeout=work.step.timeout, key=work.key)
+        allowed = _allowed(work, service, script)
+        command = Command(allowed, timeout=work.step.timeout, key=work.key, title=work.step.name)
         return _outcome(work.transport.run(command))
 
     def recall(self, work: Work, undo: Undo) -> Result | None:

@@ -59,6 +59,7 @@ class Sql(Kind):
 
     Options: ClassVar[type[Options]] = SqlOptions
     shell: ClassVar[bool] = False
+    acts_here: ClassVar[bool] = True
 
     def describe(self, work: Work) -> str:
         return str(work.options.script or f"psql -1 -f {work.options.file}")

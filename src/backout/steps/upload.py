@@ -61,7 +61,9 @@ if [ ! -d {folder} ]; then echo {folder} 'does not exist, or is no directory' >&
             return Result(State.FAILED, reason=f"{where}: {error.strerror}")
         except BackoutError as error:
             return Result(State.FAILED, reason=error.what)
-        result = work.transport.run(Command(script, timeout=work.step.timeout, key=work.key))
+        result = work.transport.run(
+            Command(script, timeout=work.step.timeout, key=work.key, title=work.step.name)
+        )
         if result.state is State.FAILED:
             _clear(work)
         return told(result)

@@ -17,7 +17,7 @@ from typing import Any
 
 from backout.adapters import notify
 from backout.adapters.clock import SystemClock
-from backout.adapters.lease import owner
+from backout.adapters.local_lock import owner
 from backout.adapters.own_directory import prepare
 from backout.adapters.storage.health_schema import set_aside
 from backout.adapters.storage.health_store import HealthStore

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 
-from backout.adapters.lease import LocalLock, standings
+from backout.adapters.local_lock import LocalLock
+from backout.adapters.standings import standings
 from backout.adapters.storage.health_store import HealthStore
 from backout.adapters.vault import Vault
 from backout.checks.examiner import Examiner

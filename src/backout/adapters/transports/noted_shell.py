@@ -4,14 +4,16 @@ Every command runs in a POSIX shell of its own. That shell first says `MARK PID 
 streams, so that whatever a login shell printed before is dropped and a timeout can end the
 process group that PID leads; where a shell stays (`bo_kept`), stderr needs no such mark.
 
-A command with a key runs under a *note*, three files beside the host's lease::
+A command with a key runs under a *note*, files beside the host's lease::
 
-    notes/RUN/KEY.start     pid, boot id and start time of the shell, written before anything runs
+    notes/RUN/boot          made once, when the run first comes to the machine: in which boot
+    notes/RUN/KEY.start     pid, boot id and start time of the shell and the step's name, written
+                            before anything runs; or the word `void`: it never will
     notes/RUN/KEY.out .err  the output, in files, so that a cut link breaks no pipe
     notes/RUN/KEY.end       the exit status and the word `end`, in one write
+    notes/RUN/KEY.void      whoever asked was told that it never began
 
-The `.start` is opened exclusively: the same key never runs beside itself, and never again once
-it ended. All of it is done with builtins, because a fork on the host is what a command costs.
+The `.start` is made exclusively: the same key runs once at most. The programs are `adapters/shell`.
 """
 
 from __future__ import annotations
@@ -20,11 +22,14 @@ import hashlib
 import re
 import secrets
 import shlex
+import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from backout.adapters.programs import program
 from backout.errors import Refused, Unreachable
 from backout.model import Command, Host, Result, State
 from backout.ports import Vault
@@ -33,6 +38,7 @@ KEPT = 128 * 1024
 """How many bytes of a stream's head, and how many of its tail, are kept."""
 GRACE = 2.0
 """How long a process group that was asked to end is waited for before it is killed."""
+PATIENT_TENTHS = round(GRACE * 10)
 LOOK = 30.0
 """The timeout of our own short commands."""
 MARK = f"backout-{secrets.token_hex(6)}"
@@ -72,84 +78,8 @@ def _flat(text: str) -> str:
 
 # --- what runs on the machine ------------------------------------------------------------
 
-LIBRARY = r"""
-bo_started() {
-  bo_s=; { IFS= read -r bo_s <"/proc/$1/stat"; } 2>/dev/null
-  if [ -n "$bo_s" ]; then
-    set -- ${bo_s##*) }
-    case $1 in Z|X) bo_s= ;; *) bo_s=${20} ;; esac
-  elif [ ! -e /proc/self/stat ]; then bo_s=$(ps -o lstart= -p "$1" 2>/dev/null); fi
-}
-bo_booted() { bo_b=-; { IFS= read -r bo_b </proc/sys/kernel/random/boot_id; } 2>/dev/null; }
-bo_alive() {
-  bo_p= bo_b0= bo_s0=; { read -r bo_p bo_b0 bo_s0 <"$bo_note.start"; } 2>/dev/null
-  bo_booted; [ -n "$bo_p" ] && [ "$bo_b0" = "$bo_b" ] || return 1
-  bo_started "$bo_p"
-  if [ -n "$bo_s" ]; then [ "$bo_s" = "$bo_s0" ]; else kill -0 "-$bo_p" 2>/dev/null; fi
-}
-bo_folder() {
-  [ -d "$bo_dir" ] || {
-    mkdir -p "$bo_dir" && bo_booted && echo "$bo_b" >"$bo_dir/boot"
-  } 2>/dev/null
-}
-bo_ended() {
-  bo_r= bo_e=; { read -r bo_r bo_e <"$bo_note.end"; } 2>/dev/null; [ "$bo_e" = end ]
-}
-bo_say() {
-  trap '' PIPE; echo "$bo_mark $$ $*"; [ "$bo_kept" ] || echo "$bo_mark $$" >&2; trap - PIPE
-}
-bo_show() {
-  [ ! -s "$bo_note.out" ] || head -c LIMIT "$bo_note.out"
-  [ ! -s "$bo_note.err" ] || head -c LIMIT "$bo_note.err" >&2
-}
-bo_fence() {
-  bo_t=; { IFS= read -r bo_t <"$bo_lock/token"; } 2>/dev/null
-  if [ "$bo_t" != "$bo_token" ]; then bo_say fenced; exit 1; fi
-  { echo "$bo_step" >>"$bo_lock/step"; } 2>/dev/null
-}
-bo_claim() {
-  bo_w=run
-  bo_folder
-  bo_started $$; bo_booted; bo_me="$$ $bo_b $bo_s"; set -C
-  if { echo "$bo_me" >"$bo_note.start"; } 2>/dev/null; then :
-  elif bo_ended; then bo_w=ended
-  elif bo_alive; then bo_w=running
-  elif [ "$bo_p" = void ]; then bo_w=void
-  elif { echo "$bo_me" >|"$bo_note.start"; } 2>/dev/null; then :
-  elif { printf '' >|"$bo_dir/spare"; echo "$bo_me" >|"$bo_note.start"; } 2>/dev/null; then :
-  else bo_w=full; fi
-  set +C
-}
-""".replace("LIMIT", str(KEPT + 1))
+LIBRARY = program("note")
 """What every text about a note begins with, so that a shell that stays need be told it once."""
-
-# What never began is declared void, so that a command still on its way cannot begin later,
-# beside whatever is done instead.
-_RECALL = r"""
-bo_w=none bo_r=0
-if [ ! -e "$bo_note.start" ]; then
-  if { read -r bo_b0 <"$bo_dir/boot"; } 2>/dev/null; then
-    bo_booted; [ "$bo_b0" = "$bo_b" ] || bo_w=lost
-  fi
-  [ $bo_w = lost ] || { bo_folder; set -C; echo void >"$bo_note.start"; set +C; } 2>/dev/null
-fi
-if [ -e "$bo_note.start" ]; then
-  if bo_alive; then bo_w=running; elif [ "$bo_p" = void ]; then bo_w=none; else bo_w=lost; fi
-  if bo_ended; then bo_w=ended; fi
-fi
-bo_say $bo_w $bo_p
-[ $bo_w = none ] || bo_show
-exit ${bo_r:-0}
-"""
-
-_END_GROUP = r"""
-kill -TERM "-$p" 2>/dev/null || exit 0
-i=0
-while kill -0 "-$p" 2>/dev/null && [ $i -lt STEPS ]; do
-  sleep 0.1 2>/dev/null || sleep 1; i=$((i+1))
-done
-kill -KILL "-$p" 2>/dev/null || :
-""".replace("STEPS", str(round(GRACE * 10)))
 
 
 def _assign(**values: str) -> str:
@@ -174,33 +104,49 @@ def _whole(text: str) -> str:
     return f"{{ {text}\nexit; }} </dev/null\n"
 
 
-def plain(command: Command, env: Iterable[tuple[str, str]], mark: str) -> str:
-    """A command that only reads."""
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """The lease that a command which changes something runs under."""
+
+    token: str = ""
+    """Empty where none is asked for."""
+    ttl: float = 60.0
+
+
+def plain(
+    command: Command,
+    env: Iterable[tuple[str, str]],
+    mark: str,
+    home: str = "",
+    fence: Fence | None = None,
+) -> str:
+    """A command that leaves no note: it only reads, or changes something under the `fence` that
+    is as it was when it is done twice."""
     said = f'echo {mark} $$ read; [ "$bo_kept" ] || echo {mark} $$ >&2'
+    if fence:
+        given = _assign(bo_mark=mark) + _lease(fence, home, "")
+        said = f"{given}{LIBRARY}bo_ours || {{ bo_say fenced $bo_pid; exit 1; }}\n{said}"
     return _whole(f"{said}\n{_body(command, env)}")
 
 
 def noted(
-    command: Command, env: Iterable[tuple[str, str]], mark: str, home: str, token: str
+    command: Command, env: Iterable[tuple[str, str]], mark: str, home: str, fence: Fence
 ) -> str:
     """A command that changes something, under its note."""
-    fence = ""
-    if token:
-        step = command.key.partition("/")[2] or command.key
-        lock = path(f"{home}/lock")
-        fence = _assign(bo_lock=lock, bo_token=quote(token), bo_step=quote(step)) + "bo_fence\n"
+    step = command.title or command.key.partition("/")[2] or command.key
+    given = _note(command.key, mark, home) + _lease(fence, home, " ".join(step.split()))
     return _whole(
-        f"{_note(command.key, mark, home)}{LIBRARY}{fence}bo_claim; bo_say $bo_w $bo_p\n"
-        f"case $bo_w in\nrun)\n"
-        f'({_body(command, env)}\n) >"$bo_note.out" 2>"$bo_note.err"\nbo_r=$?\n'
-        '{ echo "$bo_r end" >"$bo_note.end"; } 2>/dev/null ;;\n'
-        "ended) ;;\n*) exit 1 ;;\nesac\nbo_show\nexit $bo_r"
+        f"{given}{LIBRARY}bo_begin; bo_say $bo_word $bo_pid\n"
+        f"case $bo_word in\nrun)\n"
+        f'({_body(command, env)}\n) >"$bo_note.out" 2>"$bo_note.err"\nbo_code=$?\n'
+        "bo_end ;;\n"
+        "ended) ;;\n*) exit 1 ;;\nesac\nbo_show\nexit $bo_code"
     )
 
 
 def recall(key: str, mark: str, home: str) -> str:
     """What the note of `key` says."""
-    return _whole(f"{_note(key, mark, home)}{LIBRARY}{_RECALL}")
+    return _whole(f"{_note(key, mark, home)}{LIBRARY}{program('recall')}")
 
 
 def rest(key: str, stream: str, home: str) -> str:
@@ -212,13 +158,23 @@ def rest(key: str, stream: str, home: str) -> str:
 
 def end_group(pid: int) -> str:
     """End a process group: asked first, killed after a grace."""
-    return f"p={pid}\n{_END_GROUP}"
+    return f"{program('end_group')}bo_end_group {pid} {PATIENT_TENTHS}\n"
 
 
 def _note(key: str, mark: str, home: str) -> str:
     directory, name = note_names(key)
     folder = path(f"{home}/notes/{directory}")
-    return _assign(bo_mark=mark, bo_dir=folder, bo_note=f"{folder}/{quote(name)}", bo_p="")
+    note = f"{folder}/{quote(name)}"
+    return _assign(bo_mark=mark, bo_folder=folder, bo_note=note, bo_limit=str(KEPT + 1))
+
+
+def _lease(fence: Fence, home: str, step: str) -> str:
+    return _assign(
+        bo_token=quote(fence.token),
+        bo_ttl=str(round(fence.ttl)),
+        bo_lock=path(f"{home}/lock"),
+        bo_step=quote(step),
+    )
 
 
 # --- what comes back ---------------------------------------------------------------------
@@ -291,6 +247,16 @@ def _decoded(data: bytes | bytearray) -> str:
     return data.decode(errors="replace").translate(_NO_REFERENCE)
 
 
+STOPPED = "its note has a start and no end: the machine or its shell was stopped meanwhile"
+
+
+def taken(host: str, by: str = "") -> str:
+    """A lease that is no longer ours, in words."""
+    if by:
+        return f"another run has taken the lock of {host}: {by}"
+    return f"the lease on {host} is gone: it was taken away, or removed with its directory"
+
+
 _NO_REFERENCE = {0xE000: 0xFFFD, 0xE001: 0xFFFD}
 
 
@@ -318,9 +284,9 @@ class Ran:
         return self.out.words[1] if len(self.out.words) > 1 else ""
 
     @property
-    def other(self) -> int:
-        """The process group that the note is about."""
-        return int(self.out.words[2])
+    def about(self) -> str:
+        """What the word is about: a process group; for `fenced`, the run that holds the host."""
+        return self.out.words[2] if len(self.out.words) > 2 else ""
 
     def unknown(self, why: str) -> Result:
         """The result of a command whose end nobody saw."""
@@ -355,8 +321,13 @@ class ShellTransport(ABC):
     def __init__(self, host: Host, home: str, vault: Vault) -> None:
         self.host = host
         self.home = home
-        self.token = ""
-        """The lease's token; while it is set, nothing that changes runs under another's lease."""
+        self.fence = Fence()
+        """The lease: while it has a token, nothing that changes runs under another's."""
+        self.needs_lease = False
+        """Whether nothing that changes runs here without one."""
+        self.at_work = 0
+        """How many commands of ours are under their notes now, as far as was seen."""
+        self._counting = threading.Lock()
         self._vault = vault
         self._mark = MARK
         self._too_long: dict[str, str] = {}
@@ -364,23 +335,43 @@ class ShellTransport(ABC):
 
     def run(self, command: Command) -> Result:
         """Run `command` to its end; see `ports.Transport`."""
+        changes = bool(command.key) or command.fenced
+        if changes and self.needs_lease and not self.fence.token:
+            name = self.host.name
+            return Result(State.FAILED, reason=f"{name} was not there when the lock was taken")
         env = tuple((name, self._vault.reveal(value)) for name, value in command.env)
         if command.key:
-            text = noted(command, env, self._mark, self.home, self.token)
-        else:
-            text = plain(command, env, self._mark)
+            with self._counted():
+                return self._run(command, env, self._noted(command, env))
+        fence = self.fence if command.fenced else None
+        return self._run(command, env, plain(command, env, self._mark, self.home, fence))
+
+    def _noted(self, command: Command, env: Sequence[tuple[str, str]]) -> str:
+        return noted(command, env, self._mark, self.home, self.fence)
+
+    def _run(self, command: Command, env: Sequence[tuple[str, str]], text: str) -> Result:
         brief = command.brief or not (command.key or _SEPARATE.search(command.script))
         ran = self._execute(text, command.timeout, private=bool(env), brief=brief)
         if ran.exit_code is None:
             return self._timed_out(command.key, ran) if ran.timed_out else ran.unknown(ran.cut)
-        return self._judged(command.key, ran) if command.key else ran.ended()
+        return self._judged(command.key, ran)
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        with self._counting:
+            self.at_work += 1
+        try:
+            yield
+        finally:
+            with self._counting:
+                self.at_work -= 1
 
     def recall(self, key: str, wait: float) -> Result | None:
         """What became of the command that ran under `key`; see `ports.Transport`."""
         ran = self._watch(key, wait)
-        why = "its note has a start and no end: the machine or its shell was stopped meanwhile"
+        why = self._lost(ran)
         if ran.word == "running":
-            self._end(ran.other)
+            self._end(int(ran.about))
             ran = self._look_up(key)
             why = f"it still ran after {wait:g} s, and its process group was ended"
         if ran.word == "none":
@@ -454,16 +445,24 @@ class ShellTransport(ABC):
         name = self.host.name
         match ran.word:
             case "fenced":
-                return ran.not_started(f"fenced: another run has taken the lock of {name}")
+                return ran.not_started(f"fenced: {taken(name, ran.about)}")
+            case "lost":
+                return ran.unknown(self._lost(ran))
             case "full":
                 return ran.not_started(f"its note cannot be written in {self.home} on {name}")
             case "void":
                 return ran.not_started(f"it came too late: {name} was told that it never began")
             case "running":
                 return ran.unknown(f"this very command still runs on {name}: recall it")
-        self._complete(key, "out", ran.out)
-        self._complete(key, "err", ran.err)
+        if key:
+            self._complete(key, "out", ran.out)
+            self._complete(key, "err", ran.err)
         return ran.ended()
+
+    def _lost(self, ran: Ran) -> str:
+        if ran.about:
+            return STOPPED
+        return f"the notes on {self.host.name} are lost, or of another boot: nobody can tell"
 
     def _complete(self, key: str, stream: str, capture: Capture) -> None:
         """Fetch the true end of a noted stream that is too long to be shown whole."""

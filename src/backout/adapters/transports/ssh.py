@@ -198,7 +198,7 @@ class SshTransport(ShellTransport):
         finally:
             self._speaking.release()
         if ran.exit_code is None and not ran.timed_out:
-            ran.cut = self._lost()
+            ran.cut = self._link_lost()
             if not ran.pid:
                 self.close()  # what gives no answer is not asked again
         if ran.exit_code is not None and not ran.pid:
@@ -298,7 +298,7 @@ class SshTransport(ShellTransport):
         try:
             ran.timed_out = not _gather(channel, ran, deadline)
         except BROKEN:  # Paramiko acknowledges what it read, over a link that is lost
-            ran.cut = self._lost()
+            ran.cut = self._link_lost()
             return
         if ran.timed_out:
             return
@@ -306,9 +306,9 @@ class SshTransport(ShellTransport):
         if status >= 0:
             ran.exit_code = status
         else:
-            ran.cut = self._lost()
+            ran.cut = self._link_lost()
 
-    def _lost(self) -> str:
+    def _link_lost(self) -> str:
         name = self.host.name
         return f"the link to {name} was lost, or its shell killed, before the end was seen"
 

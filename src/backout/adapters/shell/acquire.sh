@@ -1,0 +1,84 @@
+# shellcheck shell=sh disable=SC1007,SC2015,SC2034,SC2046,SC2086,SC2154 # parts of one text
+# Take the lease, all rules kept: 75 another holds it, 76 another run was here since, 78 this very
+# acquisition has it, for another entry of the inventory, 79 a command of another run is alive here.
+# The caller gives token, run, notes (the run's folder), host, name (that as a file's name), owner,
+# ttl, began (not empty when the run was here before), spare (a size), days and few.
+
+# The directories above are the service's own; only what is ours is private.
+case $home in */.backout/*) above=${home%%/.backout/*} ;; *) above=${home%/*} ;; esac
+[ -z "$above" ] || mkdir -p -- "$above"
+umask 077
+new=$home/lock.$token.$name mine=$home/notes/$notes took=
+count=0 last=; [ ! -e "$home/fence" ] || read -r count last <"$home/fence" || :
+
+if [ -n "$began" ] || [ -e "$mine/boot" ]; then
+  if [ ! -d "$home/lock" ] && [ -n "$last" ] && [ "$last" != "$run" ]; then echo "$last"; exit 76; fi
+fi
+
+write() {
+  bo_lock=$1 bo_ttl=$ttl
+  echo "$owner" >"$1/owner"; echo "$run" >"$1/run"; date +%s >"$1/since"
+  bo_renew
+  echo "$host" >"$1/host"; echo "$token" >"$1/token"
+}
+
+# The directory appears whole or not at all.
+bo_booted
+mkdir -p "$home/notes" "$new"
+write "$new"
+if [ ! -d "$home/lock" ]; then
+  if mv -T "$new" "$home/lock" 2>/dev/null; then took=1
+  elif mkdir "$home/lock" 2>/dev/null; then mv "$new"/* "$home/lock/" && took=1; fi
+fi
+if [ -z "$took" ]; then
+  rm -rf "$new"
+  held=; { IFS= read -r held <"$home/lock/run"; } 2>/dev/null || :
+  if [ "$held" != "$run" ]; then show "$notes"; exit 75; fi
+  by=; { IFS= read -r by <"$home/lock/token"; } 2>/dev/null || :
+  if [ "$by" = "$token" ]; then IFS= read -r by <"$home/lock/host"; echo "$by"; exit 78; fi
+fi
+
+# A lease is not a clock: what is alive here holds the host, whoever let go of it. Looked for
+# after the lease was taken, for what has not begun by then will not.
+alive=$(living "$notes")
+if [ -n "$alive" ]; then
+  [ -z "$took" ] || rm -rf "$home/lock"
+  echo "$alive"; exit 79
+fi
+[ -n "$took" ] || write "$home/lock"
+
+# Made once: that it is missing later means that notes were lost.
+mkdir -p "$mine"
+[ -n "$began" ] || [ -e "$mine/boot" ] || echo "$bo_boot" >"$mine/boot"
+[ -e "$mine/spare" ] || printf "%${spare}s" '' >"$mine/spare"
+count=$((${count:-0} + 1))
+echo "$count $run" >"$home/fence"; echo "$count" >"$home/lock/fence"
+
+set -- "$home"/notes/*
+[ $# -le "$few" ] || find "$home/notes" -mindepth 1 -maxdepth 1 -type d ! -name "$notes" \
+  -mtime "+$days" -exec rm -rf {} + 2>/dev/null || :
+
+# In a checkout, `git clean` goes round what looks like a repository of its own, and `git status`
+# is not to show it.
+[ -e "$home/.git" ] || {
+  mkdir -p "$home/.git/objects" "$home/.git/refs" && echo 'ref: refs/heads/none' >"$home/.git/HEAD"
+}
+checkout=$home
+while checkout=${checkout%/*}; [ -n "$checkout" ] && [ ! -d "$checkout/.git" ]; do :; done
+if [ -n "$checkout" ] && [ -d "$checkout/.git/info" ]; then
+  entry=${home#"$checkout"}/ known=
+  if [ -e "$checkout/.git/info/exclude" ]; then
+    while IFS= read -r line; do [ "$line" != "$entry" ] || known=1; done <"$checkout/.git/info/exclude"
+  fi
+  [ -n "$known" ] || echo "$entry" >>"$checkout/.git/info/exclude"
+fi
+
+# On the disk before the first step acts.
+sync "$home/lock/token" "$mine/boot" "$mine" "$home/lock" "$home" 2>/dev/null || sync
+
+# Which machine this is: its kernel, the name that it goes by, and where its server listens.
+# (Containers of one machine share the kernel.)
+kernel=; { IFS= read -r kernel </proc/sys/kernel/random/boot_id; } 2>/dev/null || :
+called=; { IFS= read -r called </proc/sys/kernel/hostname; } 2>/dev/null || :
+set -- $SSH_CONNECTION
+echo "$kernel $called ${3:--} ${4:--}"

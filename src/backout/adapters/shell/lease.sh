@@ -1,0 +1,33 @@
+# shellcheck shell=sh disable=SC1007,SC2015,SC2034,SC2046,SC2086,SC2154 # parts of one text
+# What every text about a lease begins with, after the note's. The caller gives home.
+
+# The lease, and what is alive here of other runs than $1, as lines.
+show() {
+  bo_booted; bo_clock
+  echo "now=$(date +%s)"; echo "clock=$bo_now"; echo "boot=$bo_boot"
+  if [ -d "$home/lock" ]; then
+    for field in token owner run fence since expires step; do
+      value=; { while IFS= read -r line; do value=$line; done <"$home/lock/$field"; } 2>/dev/null || :
+      echo "$field=$value"
+    done
+  fi
+  living "$1"
+}
+
+# The commands that are alive under their notes: of other runs than $1, of run $2 if that is given.
+living() {
+  bo_booted
+  for file in "$home"/notes/*/*.start; do
+    bo_note=${file%.start} folder=${file%/*}
+    [ -z "${2-}" ] || [ "${folder##*/}" = "$2" ] || continue
+    [ "${folder##*/}" != "$1" ] && [ ! -e "$bo_note.end" ] && bo_read && bo_alive || continue
+    since=$(date -r "$file" +%s 2>/dev/null) || since=0
+    echo "alive=$bo_pid $since ${folder##*/} $bo_pid_step"
+  done
+}
+
+# The caller gives token too. A lease that has it is ours.
+ours() {
+  found=; { IFS= read -r found <"$home/lock/token"; } 2>/dev/null || :
+  [ "$found" = "$token" ]
+}

@@ -1,0 +1,219 @@
+"""Who holds the hosts, and what is alive there; and how they are taken away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TypeVar, cast
+
+from backout.adapters.programs import program
+from backout.adapters.transports.noted_shell import (
+    LIBRARY,
+    PATIENT_TENTHS,
+    ShellTransport,
+    path,
+    quote,
+    run_name,
+)
+from backout.errors import Held, Unreachable
+from backout.model import Command, Lease, Result
+from backout.ports import Transport
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+AT_ONCE = 32
+"""How many hosts are spoken to at the same time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Living:
+    """A command that is alive under its note on a host."""
+
+    pid: int
+    since: datetime
+    run: str
+    step: str
+
+    def __str__(self) -> str:
+        return f"{self.step} of run {self.run} (process {self.pid}, since {clock(self.since)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The lease on one host, if there is one, by the host's own clock; and what is alive there."""
+
+    host: str
+    lease: Lease | None
+    expired: bool = False
+    living: tuple[Living, ...] = ()
+
+    @property
+    def free(self) -> bool:
+        """Whether nobody holds the host: neither a lease nor a command."""
+        return self.lease is None and not self.living
+
+
+def standings(transports: Sequence[Transport]) -> tuple[Standing, ...]:
+    """The lease on every host, and what is alive there. Raises Unreachable."""
+
+    def read(transport: ShellTransport) -> Standing:
+        result = ask(transport, {}, "show ''\n")
+        if not result.ok:
+            raise Unreachable(f"the lock of {transport.host.name} cannot be read: {result.reason}")
+        return standing_of(transport, result.stdout)
+
+    return tuple(each(read, shells(transports)))
+
+
+def take(
+    transports: Sequence[Transport], target: str, *, force: bool = False
+) -> tuple[tuple[str, Living], ...]:
+    """Remove the leases, all of them or none: expired ones where nothing is alive, or with
+    `force` whatever stands, ending first what is alive. Gives that, by host. Raises Held and
+    Unreachable."""
+    found = standings(transports)
+    for standing in found:
+        if not (force or standing.free or (standing.expired and not standing.living)):
+            raise held(standing, target)
+    for transport, standing in zip(shells(transports), found, strict=True):
+        if not standing.free:
+            token = standing.lease.token if standing.lease else ""
+            if not _take(transport, token, force=force):
+                raise held(standings([transport])[0], target)
+    return tuple((standing.host, each) for standing in found for each in standing.living)
+
+
+def end_here(here: Transport, run: str, target: str) -> tuple[Living, ...]:
+    """End what a run still does on this machine. Gives that. Raises Held when it goes on."""
+    (transport,) = shells([here])
+    found = _of(run, standings([here])[0])
+    if found.living and not _take(transport, "", force=True, only=run):
+        raise held(_of(run, standings([here])[0]), target)
+    return found.living
+
+
+def _of(run: str, standing: Standing) -> Standing:
+    return replace(standing, living=tuple(each for each in standing.living if each.run == run))
+
+
+def _take(transport: ShellTransport, token: str, *, force: bool, only: str = "") -> bool:
+    values = {
+        "token": token,
+        "force": "1" if force else "",
+        "only": run_name(only),
+        "grace": str(PATIENT_TENTHS),
+    }
+    return ask(transport, values, program("end_group") + program("take")).ok
+
+
+def held(standing: Standing, target: str) -> Held:
+    """The refusal, with who holds the host, since when and at which step."""
+    lease, host = standing.lease, standing.host
+    unlock = f"invoke unlock --target {target}"
+    at_work = f"{'; '.join(map(str, standing.living))} is alive on {host}"
+    if lease is None or not lease.run:
+        if standing.living:
+            return _alive(host, at_work, unlock)
+        return Held(
+            f"{host} was let go this moment by another run",
+            where=host,
+            state="nothing was changed",
+            next=f"try again; when it stays so: {unlock}",
+        )
+    step = f", at the step {lease.step}" if lease.step else ""
+    who = f"{lease.owner or 'somebody'} holds {host} for run {lease.run} since "
+    what = f"{who}{clock(lease.since)}{step}"
+    if standing.living:
+        return _alive(host, f"{what}; {at_work}", unlock)
+    expired = (
+        f"it expired at {clock(lease.expires)}: that run is gone and may be half done"
+        if standing.expired
+        else f"it is alive until {clock(lease.expires)} at least"
+    )
+    return Held(
+        what,
+        where=host,
+        state=f"nothing was changed; {expired}",
+        next=f"{unlock} is safe" if standing.expired else f"wait for it, or: {unlock}",
+    )
+
+
+def _alive(host: str, what: str, unlock: str) -> Held:
+    return Held(
+        what,
+        where=host,
+        state="nothing was changed; that command may still change something there",
+        next=f"wait for its end, or end it: {unlock} --force",
+    )
+
+
+def shells(transports: Sequence[Transport]) -> list[ShellTransport]:
+    """Every transport that reaches a machine is one of ours."""
+    return [cast("ShellTransport", transport) for transport in transports]
+
+
+def each(act: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    """All of them side by side, their outcomes in order."""
+    if len(items) <= 1:
+        return [act(item) for item in items]
+    with ThreadPoolExecutor(min(AT_ONCE, len(items))) as pool:
+        return list(pool.map(act, items))
+
+
+def ask(
+    transport: ShellTransport, values: Mapping[str, str], script: str, timeout: float = 30.0
+) -> Result:
+    """Run one of the programs about leases on a host. Raises Unreachable."""
+    given = "".join(f"{name}={quote(value)}\n" for name, value in values.items())
+    text = f"home={path(transport.home)}\n{given}{LIBRARY}{program('lease')}{script}"
+    return transport.run(Command(text, timeout=timeout, brief=True))
+
+
+def standing_of(transport: ShellTransport, text: str) -> Standing:
+    """What the program's `show` said."""
+    name = transport.host.name
+    lines = [line.partition("=")[::2] for line in text.splitlines()]
+    living = tuple(_living(value) for field, value in lines if field == "alive")
+    values = dict(lines)
+    if "token" not in values:
+        return Standing(name, None, living=living)
+    left = _left(values)
+    lease = Lease(
+        owner=values["owner"],
+        run=values["run"],
+        token=values["token"],
+        fence=_number(values["fence"]),
+        since=_when(values["since"]),
+        expires=_when(str(_number(values["now"]) + left)),
+        step=values["step"],
+    )
+    return Standing(name, lease, left <= 0, living)
+
+
+def _left(values: Mapping[str, str]) -> int:
+    """How many seconds the lease lasts, by the clock that nobody sets; after another boot, as if
+    it had been renewed when the host came up."""
+    boot, until, ttl = (*values["expires"].split(), "", "", "")[:3]
+    end = until if boot == values["boot"] else ttl
+    return _number(end) - _number(values["clock"])
+
+
+def _living(text: str) -> Living:
+    pid, since, run, step = (*text.split(" ", 3), "", "", "")[:4]
+    return Living(int(pid), _when(since), run, step or "a step")
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdecimal() else 0
+
+
+def _when(text: str) -> datetime:
+    return datetime.fromtimestamp(_number(text), UTC)
+
+
+def clock(when: datetime) -> str:
+    """A time as a person reads it."""
+    return when.strftime("%Y-%m-%d %H:%M:%S UTC")

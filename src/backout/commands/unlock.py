@@ -1,0 +1,131 @@
+"""`unlock`: who holds a target, and its hosts freed when that is safe, or by force."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from backout.adapters.local_lock import LocalLock, owner
+from backout.adapters.standings import Living, Standing, end_here, standings, take
+from backout.adapters.storage.journal import RunRow
+from backout.commands.options import Unlock
+from backout.errors import Refused
+from backout.ports import Screen
+from backout.project.project import Workplace
+from backout.reports.answer import Answer
+from backout.reports.data import stamp
+from backout.runs.worker import side_by_side
+
+Row = dict[str, Any]
+
+
+class Unlocking:
+    """One look at the locks of a target, and what follows from it."""
+
+    def __init__(
+        self,
+        workplace: Workplace,
+        screen: Screen,
+        options: Unlock,
+        unfinished: Callable[[RunRow], Row],
+    ) -> None:
+        self.workplace = workplace
+        self.screen = screen
+        self.force = options.force
+        self.unfinished = unfinished
+        self.target = workplace.target(options.target)
+        self.crew = workplace.crew(self.target)
+        self.open_run = workplace.journal.open_run_of(self.target.name)
+
+    def answer(self) -> Answer:
+        transports = side_by_side(self.crew.reach, tuple(self.target.hosts))
+        held = [standing for standing in standings(transports) if not standing.free]
+        alive = LocalLock(self.workplace.state, self.target.name).holder() is not None
+        reason = _why_not(held, alive, self.open_run, force=self.force)
+        freed, ended, given_up = bool(held) and not reason, list[Row](), ""
+        if freed:
+            ended = self._free(held)
+        if self.force and self.open_run is not None and not reason:
+            given_up = self.open_run.id
+            ended += self._give_up(self.open_run)
+            self.open_run = None
+        data = {
+            "target": self.target.name,
+            "held": [_row(standing, alive) for standing in held],
+            "ended": ended,
+            "freed": freed,
+            "reason": reason,
+            "given_up": given_up,
+            "next": self._next(reason),
+        }
+        return Answer("unlock", data, 7 if reason else 0)
+
+    def _free(self, held: Sequence[Standing]) -> list[Row]:
+        name = self.target.name
+        ends = [f"{each} on {standing.host}" for standing in held for each in standing.living]
+        words = f" This ends {'; '.join(ends)}." if ends else ""
+        if not self.screen.operator.confirm(f"free the lock of {name}?{words}"):
+            raise Refused("not confirmed", next=f"invoke unlock --target {name}")
+        reach = [self.crew.reach(standing.host) for standing in held]
+        ended = take(reach, name, force=self.force)
+        return [{"host": host, **command_row(each)} for host, each in ended]
+
+    def _give_up(self, row: RunRow) -> list[Row]:
+        """End an unfinished run as it is, and what it still does on this machine: a person has
+        put right what it left."""
+        question = f"give run {row.id} up as it is? It can be neither resumed nor aborted then."
+        if not self.screen.operator.confirm(question):
+            raise Refused("not confirmed", next=f"invoke show {row.id}")
+        ended = end_here(self.crew.reach(""), row.id, self.target.name)
+        report = {**self.unfinished(row), "outcome": "backout_incomplete", "exit_code": 5}
+        report["reason"] = f"given up by {owner()}; a person put things right"
+        now = datetime.now(UTC)
+        self.workplace.journal.close_run(row.id, "backout_incomplete", 5, report, now)
+        return [{"host": None, **command_row(each)} for each in ended]
+
+    def _next(self, reason: str) -> str:
+        name = self.target.name
+        if self.open_run is not None:
+            return f"invoke resume --target {name}, or invoke abort --target {name}"
+        return f"invoke unlock --target {name} --force" if reason else ""
+
+
+def command_row(living: Living) -> Row:
+    """A command that is alive on a host, as data."""
+    since = stamp(living.since)
+    return {"run": living.run, "step": living.step, "pid": living.pid, "since": since}
+
+
+def _why_not(held: Sequence[Standing], alive: bool, open_run: RunRow | None, *, force: bool) -> str:
+    """Why the lock is not taken; nothing when it may be."""
+    if alive:
+        return "a process on this machine is at work on it"
+    if force:
+        return ""
+    if open_run is not None:
+        return f"run {open_run.id} is unfinished: resume or abort it instead"
+    at_work = [f"{each} on {standing.host}" for standing in held for each in standing.living]
+    if at_work:
+        return f"still at work: {'; '.join(at_work)}. Wait for its end, or --force ends it"
+    living = ", ".join(standing.host for standing in held if not standing.expired)
+    return f"the lease on {living} has not expired: its holder may be alive" if living else ""
+
+
+def _row(standing: Standing, alive: bool) -> Row:
+    lease, at_work = standing.lease, [command_row(each) for each in standing.living]
+    living = True if alive or at_work else (False if standing.expired else None)
+    if lease is None:  # it was let go of, and a command goes on all the same
+        last = at_work[-1]
+        about = {"run": last["run"], "fence": None, "step": last["step"], "since": last["since"]}
+        about = {"owner": "", **about, "expires": None}
+    else:
+        about = {
+            "owner": lease.owner,
+            "run": lease.run,
+            "fence": lease.fence,
+            "step": lease.step,
+            "since": stamp(lease.since),
+            "expires": stamp(lease.expires),
+        }
+    return {"host": standing.host, **about, "alive": living, "at_work": at_work}

@@ -1,0 +1,73 @@
+"""The lease of a run: on every host of its target that can be reached, from end to end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from backout.errors import HostKeyRefused, Unreachable
+from backout.model import Event, Target
+from backout.ports import Transport
+from backout.runs.worker import Parts, side_by_side
+
+LEASED = "leased"
+"""The record of where this run has been: on these machines it left a mark."""
+
+
+@contextmanager
+def leased(
+    parts: Parts, target: Target, run: str, hosts: Sequence[str], *, patient: bool = False
+) -> Iterator[None]:
+    """Hold the hosts of the run, all or none, and the target's other hosts that can be reached,
+    so that two runs on different hosts of one target meet. `patient` goes on with those of the
+    run's hosts that can be reached. Raises Held, Refused, Unreachable."""
+    transports = fleet(parts, hosts, patient=patient)
+    others = _others(parts, [name for name in target.hosts if name not in hosts])
+    began = _began(parts, run)
+    with parts.lock.hold(transports, run, others=others, here=parts.reach(""), began=began) as held:
+        parts.journal.note(run, LEASED, {"hosts": sorted({*began, *held})})
+        yield
+
+
+def _began(parts: Parts, run: str) -> frozenset[str]:
+    """The machines that the run was on before; this one is the empty name."""
+    records = (r for r in parts.journal.recall(run) if r.kind == LEASED)
+    return frozenset(host for record in records for host in record.body["hosts"])
+
+
+def _others(parts: Parts, names: Sequence[str]) -> tuple[Transport, ...]:
+    def connect(name: str) -> Transport | None:
+        try:
+            return parts.reach(name)
+        except Unreachable as error:
+            words = f"{name} is not locked: {error.what}"
+            parts.emit(Event(parts.clock.now(), "warning", words, host=name))
+            return None
+
+    return tuple(found for found in side_by_side(connect, names) if found is not None)
+
+
+def fleet(parts: Parts, hosts: Sequence[str], *, patient: bool = False) -> tuple[Transport, ...]:
+    """Every host connected, or one refusal that names each host that could not be. `patient`
+    goes on with those that can be reached."""
+    problems: list[Unreachable] = []
+
+    def connect(name: str) -> Transport | None:
+        try:
+            return parts.reach(name)
+        except Unreachable as error:
+            problems.append(error)
+            return None
+
+    transports = side_by_side(connect, hosts)
+    if problems and not patient:
+        raise _all_of(problems)
+    return tuple(transport for transport in transports if transport is not None)
+
+
+def _all_of(problems: Sequence[Unreachable]) -> Unreachable:
+    kind = next((type(p) for p in problems if isinstance(p, HostKeyRefused)), Unreachable)
+    problems = sorted(problems, key=str)
+    told = (f"{p.what} ({p.where})" if p.where else p.what for p in problems)
+    words = "\n".join(dict.fromkeys(told))
+    return kind(words, next="\n       ".join(dict.fromkeys(p.next for p in problems if p.next)))
