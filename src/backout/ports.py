@@ -210,6 +210,8 @@ class StepKind(Protocol):
     """False for kinds whose act and undo leave alone what a service runs."""
     shell: ClassVar[bool]
     """True when the texts `undo` and `check` of such a step are shell."""
+    publishes: ClassVar[bool]
+    """True for kinds that make or publish the commit: what is shipped as it is leaves them out."""
     brings: ClassVar[bool]
     """True when such a step may bring anything to a host: a unit file, a program."""
     acts_here: ClassVar[bool]

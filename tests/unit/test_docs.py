@@ -217,6 +217,18 @@ def test_the_index_of_a_folder_names_every_document_in_it(folder: str) -> None:
     assert {file.name for file in (ROOT / folder).glob("*.md")} - {"index.md"} <= named
 
 
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_table_of_commands_names_every_verb_with_all_its_words(verb: str) -> None:
+    rows = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8").splitlines()
+    cells = [
+        row.split("|") for row in rows if re.match(rf"\| .*`{re.escape(verb)}( [A-Z]+)?`", row)
+    ]
+    assert cells, f"docs/commands.md: no row for {verb}"
+    told = set(re.findall(r"`--([a-z-]+)`", cells[0][-2]))
+    options = {name for name in OPTIONS[verb] if len(name) > 1} - {"json", "run"}
+    assert {name.replace("_", "-") for name in options} <= told
+
+
 # --- the keys ------------------------------------------------------------------------------
 
 NOUNS = (

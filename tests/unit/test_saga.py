@@ -100,6 +100,7 @@ class Doing:
     shell: ClassVar[bool] = False
     brings: ClassVar[bool] = False
     acts_here: ClassVar[bool] = False
+    publishes: ClassVar[bool] = False
 
     def ready(self, work: Work, *, made: bool) -> None: ...
 

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from backout.adapters.local_lock import LocalLock, owner
@@ -21,13 +20,15 @@ from backout.adapters.storage.journal import RunRow
 from backout.checks import judging
 from backout.commands.ledger import brought, same_code
 from backout.commands.options import Abort, Deploy, Resume, Rollback, Run, Shipping
+from backout.commands.shipment import shipment
 from backout.config import loading
 from backout.errors import BackoutError, Held, Mistakes, Refused
-from backout.model import Command, Event, Outcome, Release, Runbook, Target, Verdict
+from backout.model import Event, Outcome, Release, Runbook, Target, Verdict
 from backout.ports import Screen
 from backout.project.project import TABLES, Workplace, freeze, thaw
 from backout.reports.answer import Answer
 from backout.reports.data import again, refused_report, run_report, stamp
+from backout.reports.ships_text import ships_lines
 from backout.runs import plan, rollback
 from backout.runs.applying import refuse_idle
 from backout.runs.decisions import Stop
@@ -84,8 +85,15 @@ class Operation:
             self._nothing_open(target.name)
             number = self.workplace.journal.next_number(target.name)
             made = build(self.workplace, options, verb, target, runbook, params, number, run)
+            self._say_what_ships(made, options.ref)
             row = self._open(made.run, verb, made, freeze(made))
             return self._engaged(row, made, Engine.deploy)
+
+    def _say_what_ships(self, made: Plan, ref: str | None) -> None:
+        here = self.workplace.crew(made.target).reach("")
+        ships = shipment(made.target, here, made.previous, ref)
+        for line in ships_lines({**ships.to_data(), "unknown": ""}):
+            self.screen.listen(Event(datetime.now(UTC), "note", line))
 
     def _again(self, verb: str, target: str | None) -> Answer:
         target_name = _named(self.workplace, target)
@@ -315,13 +323,15 @@ def build(
     current = workplace.journal.current(target.name)
     good = workplace.journal.known_good(target.name)
     previous = current or good
+    if options.ref:
+        runbook = as_it_is(runbook)
     made = plan.build(
         run=run,
         verb=verb,
         target=target,
         runbook=runbook,
         params=params,
-        release=Release(number, head_of(workplace, target)),
+        release=Release(number, commit_of(workplace, target, options.ref)),
         previous=previous.release if previous else None,
         hosts=[name for name in (options.hosts or "").split(",") if name],
         accept_red=options.accept_red,
@@ -333,16 +343,16 @@ def build(
     return made
 
 
-def head_of(workplace: Workplace, target: Target) -> str:
-    """The commit that the working copy is at; empty without one."""
-    if target.source is None:
-        return ""
-    import shlex
+def as_it_is(runbook: Runbook) -> Runbook:
+    """Without the steps that commit and publish: what is there is shipped."""
+    kept = tuple(step for step in runbook.steps if not TABLES.steps[step.kind].publishes)
+    return runbook.model_copy(update={"steps": kept})
 
-    here = workplace.crew(target).reach("")
-    where = shlex.quote(str(Path(target.source.repository).expanduser()))
-    found = here.run(Command(f"git -C {where} rev-parse --verify -q HEAD", timeout=60.0))
-    return found.stdout.strip() if found.ok else ""
+
+def commit_of(workplace: Workplace, target: Target, ref: str | None) -> str:
+    """The commit that `ref` names, or that the working copy is at; empty without one. Raises
+    Mistakes."""
+    return shipment(target, workplace.crew(target).reach(""), None, ref).end
 
 
 def new_run() -> str:

@@ -14,8 +14,9 @@ from backout.adapters.storage.journal import LedgerRow, RunRow
 from backout.checks import judging
 from backout.commands import deploy
 from backout.commands.ledger import newest_on
-from backout.commands.options import History, Lint, Shipping, Show, Status, Unlock, Verify
+from backout.commands.options import Diff, History, Lint, Shipping, Show, Status, Unlock, Verify
 from backout.commands.options import Plan as PlanOptions
+from backout.commands.shipment import Shipment, shipment
 from backout.commands.unlock import Unlocking, command_row
 from backout.config import loading
 from backout.errors import BackoutError, Mistakes, Refused
@@ -73,6 +74,7 @@ class Inspection:
         )
         parts = replace(parts, reach=lambda name: _Unasked(target, name)) if offline else parts
         data = _Preview(made, parts, offline=offline).data()
+        data["ships"] = self._ships(target, options.ref).to_data()
         data["notes"] += [NO_SAMPLE] if lacks_sample else []
         again = f"mend what is refused above, then {_typed('plan', name, options, target.name)}"
         verb = "deploy" if name == "deploy" else "run"
@@ -80,6 +82,16 @@ class Inspection:
         return Answer("plan", data, 3 if data["refused"] else 0)
 
     # --- health --------------------------------------------------------------------------
+
+    def diff(self, options: Diff) -> Answer:
+        target = self.workplace.target(options.target)
+        ships = self._ships(target, options.ref)
+        return Answer("diff", {"target": target.name, **ships.to_data()})
+
+    def _ships(self, target: Target, ref: str | None) -> Shipment:
+        current = self.workplace.journal.current(target.name)
+        here = self.workplace.crew(target).reach("")
+        return shipment(target, here, current.release if current else None, ref)
 
     def verify(self, options: Verify) -> Answer:
         target = self.workplace.target(options.target)

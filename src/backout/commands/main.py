@@ -20,6 +20,7 @@ from backout.errors import BackoutError, Interrupted
 from backout.ports import Screen
 from backout.project.project import Workplace
 from backout.reports.answer import Answer
+from backout.reports.ships_text import diff_text
 from backout.reports.text import (
     doctor_text,
     error_json,
@@ -40,6 +41,7 @@ from backout.reports.watch_text import alert_text, alerts_text, schedule_text, w
 TEXTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "run": run_text,
     "plan": plan_text,
+    "diff": diff_text,
     "verify": verify_text,
     "status": status_text,
     "history": history_text,

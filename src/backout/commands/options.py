@@ -78,6 +78,7 @@ class Shipping(Aimed):
     """What a plan is made from."""
 
     message: str | None = word("The runbook's `message` parameter: the commit message.")
+    ref: str | None = word("Ship this tag, branch or commit as it is: nothing is committed.")
     hosts: str | None = word("Only these hosts or groups, separated by commas.")
     param: tuple[str, ...] = word("--param NAME=VALUE: a parameter of the runbook. Repeatable.", ())
     accept_red: tuple[str, ...] = word(
@@ -103,6 +104,23 @@ class Plan(Shipping):
     room = "backout.commands.inspections:Inspection.plan"
     runbook: str | None = word(RUNBOOK)
     offline: bool = word("Resolve only; ask no host anything.", False)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Diff(Aimed):
+    """Show what would ship: commits and files.
+
+    Between the release that runs and the working copy, or what --ref names.
+
+    Example: invoke diff --target prod
+
+    Exit codes: 0 shown; 2 a mistake in the words or files.
+    """
+
+    name = "diff"
+    writes = False
+    room = "backout.commands.inspections:Inspection.diff"
+    ref: str | None = word("To this tag, branch or commit.")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -461,8 +479,9 @@ class ScheduleShow(Options):
 
 
 VERBS: tuple[type[Options], ...] = (
-    *(Plan, Deploy, Run, Rollback, Resume, Abort, Verify, Status, History, Show, Lint, Doctor),
-    *(Unlock, Watch, Init, Demo, ExampleGigz, AlertAck, AlertList, AlertSilence),
+    *(Plan, Diff, Deploy, Run, Rollback, Resume, Abort),
+    *(Verify, Status, History, Show, Lint, Doctor, Unlock),
+    *(Watch, Init, Demo, ExampleGigz, AlertAck, AlertList, AlertSilence),
     *(ScheduleInstall, ScheduleRemove, ScheduleShow),
 )
 """Every verb; a new one is a class here and a method where it is done."""

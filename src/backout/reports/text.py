@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 
 from backout.errors import BackoutError, Mistakes
 from backout.model import duration
+from backout.reports.ships_text import ships_lines
 
 Report = Mapping[str, Any]
 
@@ -505,6 +506,7 @@ def plan_text(plan: Report) -> str:
     return _page(
         _summary(plan, bool(refused)),
         [f"refused: {_line(words)}" for words in refused],
+        ships_lines(plan.get("ships") or {}),
         _group("Before any change, reads only", plan.get("preflight") or (), ways),
         *[part for stage in plan["stages"] for part in _stage(stage, ways)],
         _group("At the end, whatever happens", plan.get("finally") or (), ways),

@@ -199,7 +199,9 @@ class Engine:
         if not (plan.target.protected or plan.irreversible):
             return
         typed = plan.target.name if plan.target.protected else ""
-        question = f"{plan.verb} release {self.worker.release.number} to {plan.target.name}?"
+        now = f"release {plan.previous}" if plan.previous else "no known release"
+        where = f"{plan.target.name} ({', '.join(plan.hosts) or 'this machine'}; now: {now})"
+        question = f"{plan.verb} release {self.worker.release} to {where}?"
         if not self.parts.operator.confirm(question, typed=typed):
             raise Refused("not confirmed", next=self._again())
         self._not_stopped()

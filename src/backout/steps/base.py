@@ -18,6 +18,7 @@ class Kind:
     shell: ClassVar[bool] = True
     brings: ClassVar[bool] = False
     acts_here: ClassVar[bool] = False
+    publishes: ClassVar[bool] = False
 
     def describe(self, work: Work) -> str:
         """What would run; pure."""

@@ -27,6 +27,7 @@ class WorkingCopy(Kind):
 
     undoes = True
     reaches = False
+    publishes = True
 
     def recall(self, work: Work, undo: Undo) -> Result | None:
         result = super().recall(_here(work), undo)

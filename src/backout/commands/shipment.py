@@ -1,0 +1,130 @@
+"""What would ship: the commits and files between what runs and what would run."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from backout.errors import Mistakes
+from backout.model import Command, Release, Target
+from backout.ports import Transport
+
+LOOK = 60.0
+"""Seconds that git may take for one answer."""
+MOST = 500
+"""Commits that are listed at most."""
+_FORMAT = "%H%x1f%an%x1f%s"
+
+
+@dataclass(frozen=True, slots=True)
+class Shipment:
+    """What lies between two commits of the working copy; `unknown` says why nobody can tell."""
+
+    start: str
+    end: str
+    commits: tuple[tuple[str, str, str], ...] = ()
+    """(commit, author, subject), newest first."""
+    withdrawn: tuple[tuple[str, str, str], ...] = ()
+    """Those that run now and would not any more."""
+    files: tuple[tuple[str, str], ...] = ()
+    """(status, path), as git words them: `M`, `A`, `D`, `R100` …"""
+    uncommitted: tuple[str, ...] = ()
+    """Files of the working copy that differ from its last commit."""
+    unknown: str = ""
+
+    def to_data(self) -> dict[str, Any]:
+        return {
+            "from": self.start or None,
+            "to": self.end or None,
+            "commits": [_commit(each) for each in self.commits],
+            "withdrawn": [_commit(each) for each in self.withdrawn],
+            "files": [{"status": status, "path": path} for status, path in self.files],
+            "uncommitted": list(self.uncommitted),
+            "unknown": self.unknown,
+        }
+
+
+def _commit(row: Sequence[str]) -> dict[str, str]:
+    return dict(zip(("commit", "author", "subject"), row, strict=True))
+
+
+def shipment(
+    target: Target, here: Transport, running: Release | None, ref: str | None = None
+) -> Shipment:
+    """From what runs to `ref`, or to what the working copy is at. Raises Mistakes for a `ref` that
+    names no commit."""
+    if target.source is None:
+        return Shipment("", "", unknown="the target has no source")
+    git = _Git(here, target.source.repository)
+    end = git.commit(ref) if ref else git.head()
+    start = running.commit if running else ""
+    uncommitted = () if ref else tuple(git.changed())
+    if not start or not end:
+        return Shipment(start, end, uncommitted=uncommitted, unknown=_nothing_known(start))
+    if not git.has(start):
+        lost = f"{start[:7]}, which runs now, is not in this working copy (git fetch)"
+        return Shipment(start, end, uncommitted=uncommitted, unknown=lost)
+    return Shipment(
+        start,
+        end,
+        tuple(git.log(start, end)),
+        tuple(git.log(end, start)),
+        tuple(git.files(start, end)),
+        uncommitted,
+    )
+
+
+def _nothing_known(start: str) -> str:
+    return "" if start else "nothing that runs now is known"
+
+
+class _Git:
+    """Questions to the working copy's git; it is changed by none."""
+
+    def __init__(self, here: Transport, repository: str) -> None:
+        self._here = here
+        self._where = repository
+
+    def head(self) -> str:
+        return next(iter(self.lines("rev-parse --verify -q HEAD")), "")
+
+    def commit(self, ref: str) -> str:
+        """The commit that a tag, a branch or a commit names; a branch of this working copy goes
+        before a tag of its name."""
+        for name in (f"refs/heads/{ref}", ref):
+            if found := self.lines(f"rev-parse --verify -q {shlex.quote(name + '^{commit}')}"):
+                return found[0]
+        raise Mistakes(
+            f"--ref {ref}: no tag, branch or commit of that name in {self._where}",
+            where="command line",
+            next="git fetch --tags, or name another",
+        )
+
+    def has(self, commit: str) -> bool:
+        return bool(self.lines(f"rev-parse --verify -q {shlex.quote(commit + '^{commit}')}"))
+
+    def log(self, start: str, end: str) -> Iterator[tuple[str, str, str]]:
+        between = shlex.quote(f"{start}..{end}")
+        for line in self.lines(
+            f"log --no-show-signature -n {MOST} --format={_FORMAT} {between} --"
+        ):
+            commit, author, subject = line.split("\x1f", 2)
+            yield commit, author, subject
+
+    def files(self, start: str, end: str) -> Iterator[tuple[str, str]]:
+        words = f"diff --no-ext-diff --name-status {shlex.quote(start)} {shlex.quote(end)} --"
+        for line in self.lines(f"-c core.quotePath=false {words}"):
+            status, _, path = line.partition("\t")
+            yield status, path.replace("\t", " -> ")
+
+    def changed(self) -> Iterator[str]:
+        status = "-c core.quotePath=false status --porcelain --untracked-files=no"
+        yield from (line[3:] for line in self.lines(status))
+
+    def lines(self, words: str) -> tuple[str, ...]:
+        where = shlex.quote(str(Path(self._where).expanduser()))
+        done = self._here.run(Command(f"git -C {where} {words}", timeout=LOOK))
+        return tuple(line for line in done.stdout.splitlines() if line) if done.ok else ()

@@ -1,0 +1,54 @@
+"""What would ship, as lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+SHOWN = 12
+"""Commits and files that are named; `diff --json` has them all."""
+
+Data = Mapping[str, Any]
+
+
+def diff_text(report: Data) -> str:
+    """`{"target", "from", "to", "commits", "withdrawn", "files", "uncommitted", "unknown"}`."""
+    lines = ships_lines(report, shown=500)
+    return "\n".join(lines or [f"{report['target']}: nothing would ship."])
+
+
+def ships_lines(ships: Data, shown: int = SHOWN) -> list[str]:
+    """The commits that would come and go, and the files that differ."""
+    if not ships:
+        return []
+    lines = _commits("Ships", ships["commits"], shown)
+    lines += _commits("Takes back", ships["withdrawn"], shown)
+    lines += _files("Files", [f"{f['status'][:1]} {f['path']}" for f in ships["files"]], shown)
+    lines += _files("Not committed yet", ships["uncommitted"], shown)
+    return lines + ([f"What ships is not known: {ships['unknown']}."] if ships["unknown"] else [])
+
+
+def _commits(title: str, commits: Sequence[Data], shown: int) -> list[str]:
+    if not commits:
+        return []
+    rows = [
+        f"  {each['commit'][:7]} {_line(each['subject'])} ({_line(each['author'])})"
+        for each in commits[:shown]
+    ]
+    many = "1 commit" if len(commits) == 1 else f"{len(commits)} commits"
+    return [f"{title} {many}:", *rows, *_more(len(commits) - shown)]
+
+
+def _files(title: str, names: Sequence[str], shown: int) -> list[str]:
+    if not names:
+        return []
+    rows = (f"  {_line(name)}" for name in names[:shown])
+    return [f"{title} ({len(names)}):", *rows, *_more(len(names) - shown)]
+
+
+def _more(count: int) -> list[str]:
+    return [f"  … and {count} more"] if count > 0 else []
+
+
+def _line(text: str) -> str:
+    return " ".join(str(text).split())
