@@ -95,6 +95,8 @@ class Examiner:
     """The host with the address behind its name, which may be an alias. May raise Unreachable."""
     known_good: Mapping[str, Any] = field(default_factory=dict)
     """The fact `snapshot` of each check at the last known-good release, by finding key."""
+    scopes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """The names that templates and expectations may use on each host, once they were asked for."""
     tell: Callable[[Finding], None] = lambda _: None
     """Hears of every finding as soon as it is there, from several threads."""
 
@@ -253,8 +255,15 @@ class Examiner:
         outside = {"saved": dict(saved)}
         if place.key in turn.before:
             outside["baseline"] = dict(turn.before[place.key])
-        own = scope.on(self.target, place.host)
+        own = self._own(place.host)
         return {**own, **turn.names, **templates.without_references(outside)}
+
+    def _own(self, host: Host | None) -> dict[str, Any]:
+        """The names of a host, or of none: the same at every look."""
+        name = host.name if host else ""
+        if name not in self.scopes:
+            self.scopes[name] = scope.on(self.target, host)
+        return self.scopes[name]
 
     def _observe(
         self, check: Check, host: Host | None, names: Mapping[str, Any], memory: dict[str, Any]
