@@ -14,7 +14,8 @@ from urllib.request import urlopen
 import pytest
 
 from backout.adapters import notify
-from backout.model import Delivery, Message, Verdict
+from backout.model import CheckKey, Delivery, Message, Verdict
+from backout.watch.watched import WatchedTarget
 from backout.watch.workers import Workers
 from support.loopback import Answer, Asked, Web
 from support.ports import free_port
@@ -286,15 +287,21 @@ def test_one_broken_inventory_stops_no_other_and_is_told_until_it_is_mended(
             over = "[eu] an inventory is broken, it is not watched: over"
             eventually(lambda: over in titles(receiver), within=20)
             assert "Traceback" not in process.output(100_000)
-    broken.write_text("hosts: [\n")
+        broken.write_text("hosts: [\n")
+        partly = project.say("watch", "--once")
+        assert partly.code == 2, "what was not looked at is not well"
+        assert "eu was not looked at: its inventory is broken" in partly.out
     (project.directory / "inventories" / "prod.yaml").unlink()
     said = project.say("watch", "--once")
     assert said.code == 2, "nothing at all can be watched"
     assert "inventories/eu.yaml:" in said.err
 
 
-def test_a_reload_while_a_message_is_in_flight_stops_nothing(project: Project) -> None:
-    """The first receiver is slow; while it has the message, the inventory names another one."""
+def test_a_reload_while_a_message_is_in_flight_and_a_new_name_stop_nothing(
+    project: Project,
+) -> None:
+    """The first receiver is slow; while it has the message, the inventory names another one.
+    Then the target gets another name."""
     sick = [False]
     held: list[Asked] = []
 
@@ -314,9 +321,26 @@ def test_a_reload_while_a_message_is_in_flight_stops_nothing(project: Project) -
             eventually(lambda: held, within=20)
             path.write_text(path.read_text().replace(str(first.port), str(second.port)))
             eventually(lambda: "[prod] alive fails" in titles(second), within=30)
+            path.rename(path.with_name("shop.yaml"))
+            gone = "[prod] alive is no longer watched"
+            eventually(lambda: gone in titles(second), within=30)
+            eventually(lambda: "[shop] alive fails" in titles(second), within=30)
             sick[0] = False
-            eventually(lambda: "[prod] alive is healthy again" in titles(second), within=30)
+            eventually(lambda: "[shop] alive is healthy again" in titles(second), within=30)
             assert "died" not in process.output(100_000)
+    assert titles(second).count("[prod] alive is no longer watched") == 1
+
+
+def test_a_host_that_is_taken_out_has_no_check_any_more() -> None:
+    hosts = {name: {"name": name, "groups": ["web"]} for name in ("web1", "web2")}
+    checks = (check("alive", on="web"), check("whole"))
+    both, one = target(*checks, hosts=hosts), target(*checks, hosts={"web1": hosts["web1"]})
+    before, after = (WatchedTarget(each, (), lambda *_: ()) for each in (both, one))
+    assert before.has(CheckKey("prod", "alive", "web2"))
+    assert not after.has(CheckKey("prod", "alive", "web2"))
+    assert after.has(CheckKey("prod", "alive", "web1"))
+    assert after.has(CheckKey("prod", "whole"))
+    assert not after.has(CheckKey("prod", "alive")), "it runs on hosts now"
 
 
 def test_a_thread_that_dies_is_told_and_started_again() -> None:
@@ -337,33 +361,6 @@ def test_a_thread_that_dies_is_told_and_started_again() -> None:
     eventually(lambda: len(lives) == 2, within=5)
     assert workers.troubles, "it is not well before it has proved itself"
     assert workers.mind() == []
-
-
-def test_a_target_that_is_renamed_closes_its_alert_at_the_receiver(project: Project) -> None:
-    with Web(Answer("{}", 500)) as web, Web() as receiver:
-        path = inventory(project, web, receiver)
-        with watching(project):
-            eventually(lambda: "[prod] alive fails" in titles(receiver), within=30)
-            path.rename(path.with_name("shop.yaml"))
-            gone = "[prod] alive is no longer watched"
-            eventually(lambda: gone in titles(receiver), within=30)
-            eventually(lambda: "[shop] alive fails" in titles(receiver), within=30)
-    assert titles(receiver).count("[prod] alive is no longer watched") == 1
-
-
-def test_once_tells_all_there_is_to_tell(project: Project) -> None:
-    with Web(Answer("{}", 500)) as web, Web() as receiver:
-        path = inventory(project, web, receiver)
-        path.write_text(
-            path.read_text().replace(
-                "checks:\n",
-                "checks:\n  second:\n"
-                f"    http: {web.url}/second\n    expect: [status == 200]\n"
-                "    alert: {after: 1}\n",
-            )
-        )
-        assert project.say("watch", "--once").code == 6
-    assert {"[prod] alive fails", "[prod] second fails"} <= set(titles(receiver))
 
 
 # --- what a message says, and to whom --------------------------------------------------------

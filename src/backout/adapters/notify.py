@@ -24,7 +24,7 @@ TIMEOUT = 30.0
 PING_TIMEOUT = 10.0
 HEADER = "Idempotency-Key"
 FIELD = "dedupe_key"
-LEAST_ROOM, MOST_ROOM = 140, 32_000
+LEAST_ROOM, MOST_ROOM = 140, 40_000
 UNFIT = frozenset({400, 406, 411, 413, 414, 415, 422, 431})
 """What these statuses find fault with is the message: it is refused for good."""
 CLOSED = frozenset({401, 403, 404, 405, 410})

@@ -13,7 +13,13 @@ Report = Mapping[str, Any]
 
 def watch_text(report: Report) -> str:
     """`{"targets": [{"target", "verdict", "checks"}]}` after one look; nothing after many."""
-    return "\n\n".join(_looked(each) for each in report.get("targets", ()))
+    broken = report.get("broken", {}).items()
+    return "\n\n".join(
+        [
+            *(_looked(each) for each in report.get("targets", ())),
+            *(f"{name} was not looked at: its inventory is broken.\n{why}" for name, why in broken),
+        ]
+    )
 
 
 def _looked(target: Report) -> str:

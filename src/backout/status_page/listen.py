@@ -61,10 +61,11 @@ class Listen:
     def begin(self, watcher: Watcher, run_page: Callable[[str], str | None]) -> None:
         """`run_page` makes the page of a run of which there is no file."""
         self._watcher, self._made = watcher, run_page
-        self._server.start()
+        self._worker = watcher.workers.start("web server", self._server.run)
 
     def end(self) -> None:
         self._server.stop()
+        self._worker.join(5)
 
     def update(
         self,

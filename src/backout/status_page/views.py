@@ -10,6 +10,7 @@ from backout.model import Incident, Verdict, duration
 from backout.status_page.curves import Curve, Strip, curve, strip
 from backout.status_page.facts import DAY, Deployed, History, Ran, Watched
 from backout.status_page.words import count, lower, milliseconds, plural, utc
+from backout.watch import alerts
 
 MANY = 200
 """When there are more checks than this, those that pass have no curve: the page stays light."""
@@ -67,6 +68,9 @@ class IncidentView:
     excerpt: str
     last_deploy: str
     next: str
+    asks: str = ""
+    doc: str = ""
+    acknowledge: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +226,9 @@ def _incident(one: Incident, watched: Watched, now: float) -> IncidentView:
         excerpt=str(seen.get("excerpt") or ""),
         last_deploy=deploy,
         next=str(seen.get("next") or command) if open_ else "",
+        asks=str(seen.get("asks") or ""),
+        doc=str(seen.get("doc") or ""),
+        acknowledge=alerts.acknowledging(spot) if open_ and not one.acked else "",
     )
 
 

@@ -206,8 +206,9 @@ class Process:
             targets.append({"target": watched.name, "verdict": str(verdict), "checks": rows})
             if watched.news.held:
                 targets[-1]["held"] = watched.news.held
-        worst = judging.verdict(_verdicts(targets))
-        return Answer("watch", {"verdict": str(worst), "targets": targets}, CODES[worst])
+        worst, broken = judging.verdict(_verdicts(targets)), dict(self.watcher.broken)
+        data = {"verdict": str(worst), "targets": targets, "broken": broken}
+        return Answer("watch", data, CODES[worst] or (2 if broken else 0))
 
     def _finish(self) -> None:
         """What is under way comes to its end, and is written."""

@@ -58,6 +58,13 @@ class WatchedTarget:
     def name(self) -> str:
         return self.target.name
 
+    def look_at(self, spot: CheckKey, deployed: Deployed | None) -> tuple[Finding, ...]:
+        """What a look finds; also when it breaks, for else it would never come back."""
+        try:
+            return self.look(spot, deployed) or (_broken(spot, "it found nothing"),)
+        except Exception as error:  # noqa: BLE001 - one broken check must not end the watcher
+            return (_broken(spot, f"{type(error).__name__}: {error}"),)
+
     def to(self, severity: Severity) -> frozenset[str]:
         """The destinations that hear of this severity."""
         least = self.severities
@@ -103,3 +110,9 @@ class WatchedTarget:
             blocked |= new
             ahead += new
         return frozenset(blocked)
+
+
+def _broken(spot: CheckKey, why: str) -> Finding:
+    return Finding(
+        spot.check, spot.host or None, Verdict.ERROR, reason=f"the check itself broke: {why}"
+    )

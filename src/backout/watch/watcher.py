@@ -10,9 +10,8 @@ from __future__ import annotations
 import queue
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from backout.errors import Unwritten
 from backout.model import CheckKey, Finding, Target, duration
@@ -21,6 +20,7 @@ from backout.watch import alerts, schedule, wellbeing
 from backout.watch.alerts import Streak
 from backout.watch.baking import Baking, Reverts
 from backout.watch.bookkeeping import Turn
+from backout.watch.companion import Companion
 from backout.watch.messages import REMIND_EVERY, Messages
 from backout.watch.schedule import Tick, Timetable
 from backout.watch.watched import Looked, TargetState, WatchedTarget
@@ -38,19 +38,6 @@ KEPT = 20_000
 """So many looks are kept in memory while they cannot be written."""
 STUCK = 60.0
 """When the watcher has not turned for so long, it is not well."""
-
-
-class Companion(Protocol):
-    """Something that lives beside the watcher, such as its web server."""
-
-    def begin(self, watcher: Watcher) -> None:
-        """The watcher is about to start; its store and `health` may be read from any thread."""
-
-    def ticked(self, now: datetime) -> None:
-        """New looks are written. From the watcher's own thread: be quick."""
-
-    def end(self) -> None:
-        """The watcher has stopped."""
 
 
 class Watcher:
@@ -288,7 +275,7 @@ class Watcher:
 
         def look() -> None:
             queued = (self.clock.monotonic() - due) * 1000
-            first, *rest = watched.look(tick.key, deployed)
+            first, *rest = watched.look_at(tick.key, deployed)
             findings = (replace(first, queued_ms=queued), *rest)
             at = self.clock.now().timestamp()
             looked = Looked(watched, tick.key, tick.due, at, findings)
@@ -410,5 +397,4 @@ class Watcher:
         return wellbeing.health(self)
 
     def say(self, text: str, *, warning: bool = False) -> None:
-        """A line on the screen."""
         self._said(text, warning)

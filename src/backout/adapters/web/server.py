@@ -181,11 +181,14 @@ class Server:
             limit_concurrency=10 * ROOM,
         )
         self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(
-            target=self._server.run, args=([self._socket],), name="web", daemon=True
-        )
+        self._thread = threading.Thread(target=self.run, name="web", daemon=True)
+
+    def run(self) -> None:
+        """Serve until it is stopped."""
+        self._server.run([self._socket])
 
     def start(self) -> None:
+        """Serve in a thread of its own."""
         self._thread.start()
 
     def stop(self) -> None:
