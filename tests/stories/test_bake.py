@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +156,33 @@ def test_nothing_is_reverted_across_an_irreversible_step_and_that_is_told(shop: 
             assert shop.version.read_text() == "2\n"
     (title,) = [title for title in shop.told if "NOT reverted" in title]
     assert "the rows are gone" in title
+
+
+def test_the_release_of_another_clone_is_not_reverted_and_that_is_told(
+    shop: Shop, tmp_path: Path
+) -> None:
+    other = copy(shop)
+    with Web(shop.answer) as web:
+        shop.set_up(web.url)
+        with (shop.project.directory / "inventories/shop.yaml").open("a") as inventory:
+            inventory.write(f"state: {tmp_path}/on-the-host\n")
+        shop.deploy(1)
+        shop.deploy(2)
+        elsewhere = tmp_path / "elsewhere"
+        shutil.copytree(
+            shop.project.directory, elsewhere, ignore=shutil.ignore_patterns(".backout")
+        )
+        other.project = Project(elsewhere)
+        other.deploy(3)
+        run = other.project.say("history", "--json").data["runs"][0]["run"]
+        with shop.watched() as watcher:
+            eventually(lambda: "bakes for" in watcher.output(), within=20)
+            shop.sick = {"3": Answer(status=500)}
+            eventually(lambda: any("NOT reverted" in title for title in shop.told), within=40)
+            assert shop.version.read_text() == "3\n"
+    (title,) = [title for title in shop.told if "NOT reverted" in title]
+    assert run in title
+    assert shop.rollbacks == ["refused"]
 
 
 def test_a_revert_is_never_tried_twice_whatever_became_of_the_first(shop: Shop) -> None:
