@@ -20,6 +20,7 @@ from support import sample_app
 from support.dockerd import DockerEngine, unique_name
 from support.ports import free_port
 from support.sample_app import Behaviour
+from support.tools import SYSTEM_PATH
 from support.transports import Shell
 from support.wait import eventually
 
@@ -121,6 +122,30 @@ def test_a_restart_does_not_hide_that_the_image_is_an_old_one(bed: Bed) -> None:
     restarter = bed.restarter()
     assert restarter.restart("run.restart").state is State.DONE
     assert "not the image that" in restarter.identity().detail
+
+
+def test_with_sudo_nothing_but_docker_and_ls_is_asked_for(
+    docker_engine: DockerEngine, tmp_path: Path
+) -> None:
+    """A rule for these is enough: no shell runs as root."""
+    bed = Bed(docker_engine, tmp_path, "command")
+    sudo, asked = tmp_path / "bin" / "sudo", tmp_path / "asked"
+    sudo.parent.mkdir()
+    sudo.write_text(f'#!/bin/sh\nshift; echo "$1" >> {asked}; exec "$@"\n')
+    sudo.chmod(0o755)
+    env = {**docker_engine.environment, "PATH": f"{sudo.parent}:/usr/local/bin:{SYSTEM_PATH}"}
+    options = DockerOptions(host=docker_engine.host, grace=1, sudo=True)
+    service = Service(name=bed.name, backend="docker", port=bed.port, options=options)
+    restarter = Docker(service, Shell(env=env, host=HOSTS["command"]))
+    try:
+        bed.start()
+        before = up(restarter)
+        assert restarter.restart("run.restart").state is State.DONE
+        assert up(restarter).value != before.value
+        restarter.logs(5)
+    finally:
+        docker_engine.docker("rm", "-f", bed.name, check=False)
+    assert set(asked.read_text().split()) == {"docker", "ls"}
 
 
 def test_an_unknown_container_is_not_known(bed: Bed) -> None:

@@ -166,7 +166,10 @@ def test_a_changed_section_is_taken_and_so_is_the_old_one_again(shop: Shop) -> N
         "on": "web",
     }
     shop.deploys(change)
-    assert shop.yard.deploy().code == 0
+    shop.yard.inventory(source={"directory": str(shop.directory / "elsewhere")})
+    said = shop.yard.deploy()
+    assert said.code == 0, said.out
+    assert f"nothing of that is in {shop.directory}/elsewhere" in said.err
     assert "MARK=2" in environment(shop)
 
     shop.deploys(

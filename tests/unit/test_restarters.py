@@ -177,6 +177,44 @@ def test_what_cannot_be_told_is_never_up(kind: str, broken: Result) -> None:
     assert identity.detail
 
 
+JSON_SAYING = {
+    "pm2": ["{said}", "=== daemon", "33", "=== paths", "=== end"],
+    "docker": ["{said}", "=== images", "=== here", "1795330810", "/srv", "=== end"],
+    "docker-compose": ["{said}", "=== images", "=== here", "1795330810", "/srv", "=== end"],
+    "heroku": ["{said}", "=== end"],
+}
+"""How the backends are told what another program says in JSON."""
+
+
+@pytest.mark.parametrize("kind", JSON_SAYING)
+@pytest.mark.parametrize(
+    "said",
+    [
+        "{}",
+        '{"pid": null, "status": "online", "State": null, "dynos": [{}], "release": null}',
+        '{"pid": "x", "State": [], "dynos": 7, "Config": "x"}',
+        '{"Name": "/gigz-api", "Mounts": [{}], "NetworkSettings": {"Ports": {"1": null}}}',
+        "{",
+    ],
+)
+def test_what_another_program_says_is_never_trusted_to_have_a_key(kind: str, said: str) -> None:
+    lines = [line.replace("{said}", said) for line in JSON_SAYING[kind]]
+    told = Result(State.DONE, 0, "\n".join(lines))
+    restarter = backend(kind, Told(host=Host(name="web1"), always=told))
+    assert not restarter.identity().up
+    for call in ("logs", "find", "restart", "stop"):
+        with suppress(Refused):
+            CALLS[call](restarter)
+
+
+def test_who_may_not_speak_to_the_engine_is_told_how() -> None:
+    denied = "permission denied while trying to connect to the Docker daemon socket"
+    for kind in ("docker", "docker-compose"):
+        identity = backend(kind, Told(Result(State.FAILED, 1, "", denied))).identity()
+        assert identity.runs is None
+        assert "`sudo: true`" in identity.obstacle
+
+
 @pytest.mark.parametrize("kind", BACKENDS)
 def test_looking_has_no_key_and_asking_twice_for_the_same_is_the_same(kind: str) -> None:
     for call in READING:

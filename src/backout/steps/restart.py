@@ -110,8 +110,11 @@ def _of_the_release(proved: Result, now: Identity, work: Work) -> Result:
     """A new process is not yet the new code."""
     try:
         old = whose.old(work, now)
+        elsewhere = "" if old or work.was_up is not None else whose.elsewhere(work, now)
     except Refused as error:
         return Result(State.FAILED, reason=f"restarted, but nobody can tell of what: {error.what}")
+    if elsewhere:
+        work.say(f"{_name(work)} {elsewhere}")
     return Result(State.FAILED, reason=f"restarted, but it {old}") if old else proved
 
 

@@ -13,7 +13,7 @@ from shlex import quote
 from backout.errors import BackoutError
 from backout.model import Identity
 from backout.ports import Work
-from backout.steps.script import read
+from backout.steps.script import read, some
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,21 @@ def old(work: Work, identity: Identity) -> str:
     others.pop(releases.live, None)
     paths = ", ".join(sorted(others.values()))
     return f"runs from {paths}, and {releases.live} is live" if others else ""
+
+
+def elsewhere(work: Work, identity: Identity) -> str:
+    """What to look at when nothing of it is from where the code goes; empty otherwise. It may be
+    built or installed from there, so this proves nothing."""
+    source = work.target.source
+    if source is None or source.strategy not in ("checkout", "releases") or not source.directory:
+        return ""
+    directory = source.directory.rstrip("/")
+    script = f'cd -- {quote(directory)} 2>/dev/null && echo "real=$(pwd -P)" || :'
+    real = read(work.transport, script, directory)["real"]
+    within = tuple(f"{place}/" for place in (directory, *real))
+    if not identity.paths or any(f"{path}/".startswith(within) for path in identity.paths):
+        return ""
+    return f"runs from {some(identity.paths)}: nothing of that is in {directory}"
 
 
 def in_use(work: Work) -> frozenset[str]:
