@@ -57,7 +57,7 @@ def test_notes_that_are_somebody_elses_links_are_never_followed(
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
-@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o757])
+@pytest.mark.parametrize("mode", [0o777, 0o757])
 def test_a_directory_that_others_may_write_is_refused_with_the_fix(
     fleet: Yard, site: Path, mode: int
 ) -> None:
@@ -69,6 +69,29 @@ def test_a_directory_that_others_may_write_is_refused_with_the_fix(
     assert said.data["error"]["next"] == f"on web1: chmod go-w {own}"
     own.chmod(0o700)
     assert fleet.deploy().code == 0
+
+
+def test_the_root_of_a_new_file_system_becomes_private(fleet: Yard, site: Path) -> None:
+    own = site / ".backout"
+    for directory in (own, fleet.project.state):
+        directory.mkdir()
+        directory.chmod(0o1777)
+    assert fleet.deploy().code == 0
+    for directory in (own, fleet.project.state):
+        assert directory.stat().st_mode & 0o7777 == 0o700
+
+
+def test_a_directory_for_everybody_is_nobodys_own_and_stays_as_it_is(
+    fleet: Yard, site: Path, tmp_path: Path
+) -> None:
+    shared = tmp_path / "tmp"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    fleet.inventory(state=str(shared))
+    assert fleet.deploy().code == 3
+    fleet.project.env["BACKOUT_STATE"] = str(shared)
+    assert fleet.deploy().code == 3
+    assert shared.stat().st_mode & 0o7777 == 0o1777
 
 
 def test_a_group_of_others_may_not_write_it_and_ones_own_may(fleet: Yard, site: Path) -> None:

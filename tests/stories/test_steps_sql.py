@@ -139,6 +139,7 @@ def test_a_statement_that_takes_too_long_is_ended(bench: Bench) -> None:
 
     assert result.state is State.FAILED
     assert result.reason.startswith("57014")
+    assert result.reason.endswith("its timeout is 0.2 s")
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from backout.errors import Refused
 
+OURS = ".backout"
 UNSAFE = 77
 """The exit code of `GUARD` when others may change the directory; its output says by which path,
 whose that is, and `mode` or `owner`."""
@@ -27,7 +28,10 @@ guard() {
     mode=$((0x$mode))
     if [ "$owner" != 0 ] && [ "$owner" != "$me" ]; then echo "$owner owner $name"; break; fi
     [ $((mode & 0xf000)) != $((0xa000)) ] || continue
-    [ $((mode & 0x200)) = 0 ] || [ "$name" = "$h" ] || continue
+    if [ $((mode & 0x200)) != 0 ] && [ "$name" != "$h" ]; then continue; fi
+    case $mode.$owner.$name in
+      $((0x43ff)).$me.*/.backout|$((0x43ff)).$me.*/.backout/*) chmod 700 -- "$name"; continue ;;
+    esac
     [ $((mode & 16)) = 0 ] || [ "$g" = "$group" ] || [ "$g" = 0 ] || mode=2
     if [ $((mode & 2)) != 0 ]; then echo "$owner mode $name"; break; fi
   done
@@ -38,7 +42,8 @@ real=$(cd -P -- "$h" 2>/dev/null && pwd) || real=
 [ -z "$unsafe" ] || { echo "$unsafe"; exit UNSAFE; }
 """.replace("UNSAFE", str(UNSAFE))
 """Shell text that ends with `UNSAFE` when somebody else than root and oneself may change `$h`, or
-put something in its place. Where `stat` is not GNU's or busybox's it says nothing."""
+put something in its place. One of the usual name to which everybody may add something (the root of
+a new file system) is made private. Where `stat` is not GNU's or busybox's nothing is said."""
 
 
 def refused(host: str, home: str, said: str) -> Refused:
@@ -54,9 +59,12 @@ def refused(host: str, home: str, said: str) -> Refused:
 
 def prepare(state: Path) -> None:
     """Make this machine's own directory, which git never takes up. Raises Refused when others
-    may write it."""
+    may write it, but makes one of the usual name private that is a new file system's root."""
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     about = state.stat()
+    if state.name == OURS and about.st_uid == os.geteuid() and about.st_mode & stat.S_ISVTX:
+        state.chmod(0o700)
+        about = state.stat()
     private = about.st_gid in (os.getegid(), 0)
     if about.st_mode & stat.S_IWOTH or (about.st_mode & stat.S_IWGRP and not private):
         raise Refused(f"others may write {state}", next=f"chmod go-w {state}")

@@ -127,34 +127,36 @@ class Engine:
         self._all_well(bring_their_own, self._way_back)
         self._all_well([*self.plan.actions, *self.plan.settling], self._ready)
 
-    def _look(self, action: Action) -> str:
+    def _look(self, action: Action) -> Refused | None:
         result = self.worker.do(action)
-        return "" if went_well(result) else trouble(action, result)
+        return None if went_well(result) else Refused(trouble(action, result))
 
-    def _way_back(self, action: Action) -> str:
+    def _way_back(self, action: Action) -> Refused | None:
         """Resolve the undo once before anything acts, only to learn whether it can be known."""
-        try:
-            self.worker.kind(action).before(self.worker.work(action))
-        except Mistakes:
-            return ""  # it names what only an earlier step will save
-        except BackoutError as error:
-            return f"{title(action)}: {error.what}"
-        return ""
+        worker = self.worker
+        return self._tried(action, lambda: worker.kind(action).before(worker.work(action)))
 
-    def _ready(self, action: Action) -> str:
+    def _ready(self, action: Action) -> Refused | None:
         """Whether it can succeed at all, as far as that can be seen before anything acts."""
-        try:
-            self.worker.ready(action)
-        except Mistakes:
-            return ""
-        except BackoutError as error:
-            return f"{title(action)}: {error.what}"
-        return ""
+        return self._tried(action, lambda: self.worker.ready(action))
 
-    def _all_well(self, actions: Sequence[Action], look: Callable[[Action], str]) -> None:
-        problems = dict.fromkeys(words for words in side_by_side(look, actions) if words)
+    def _tried(self, action: Action, look: Callable[[], object]) -> Refused | None:
+        try:
+            look()
+        except Mistakes:
+            return None  # it names what only an earlier step will save
+        except BackoutError as error:
+            return Refused(f"{title(action)}: {error.what}", next=error.next)
+        return None
+
+    def _all_well(
+        self, actions: Sequence[Action], look: Callable[[Action], Refused | None]
+    ) -> None:
+        problems = [problem for problem in side_by_side(look, actions) if problem]
         if problems:
-            raise Refused("\n".join(problems), next=self._again())
+            words = dict.fromkeys(problem.what for problem in problems)
+            fixes = dict.fromkeys(problem.next for problem in problems if problem.next)
+            raise Refused("\n".join(words), next="\n       ".join(fixes) or self._again())
         self._not_stopped()
 
     def _take_baseline(self) -> None:

@@ -158,7 +158,7 @@ def _committed(work: Work, connection: psycopg.Connection[Any], text: str) -> Re
         output = _execute(work, connection, text)
     except psycopg.Error as error:
         state = State.UNKNOWN if _COMMITS.search(text) and _lost(error) else State.FAILED
-        return Result(state, reason=words(error) + _partly(connection))
+        return Result(state, reason=words(error) + _limit(work, error) + _partly(connection))
     try:
         connection.commit()
     except psycopg.Error as error:
@@ -206,6 +206,10 @@ def _answer(work: Work, text: str) -> bool | None:
     if len(rows) != 1 or not isinstance(rows[0][0], bool):
         return None
     return rows[0][0]
+
+
+def _limit(work: Work, error: psycopg.Error) -> str:
+    return f"; its timeout is {work.step.timeout:g} s" if error.sqlstate == "57014" else ""
 
 
 def _partly(connection: psycopg.Connection[Any]) -> str:
