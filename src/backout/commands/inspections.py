@@ -163,8 +163,8 @@ class Inspection:
 
     def _brought_code(self, row: LedgerRow) -> bool:
         """Whether its run had an update: a run without one leaves the code that was there."""
-        steps = self.workplace.journal.run(row.run).plan["runbook"]["steps"]
-        return any(step["kind"] == "update" for step in steps)
+        runbook = self.workplace.journal.run(row.run).plan.get("runbook", {})
+        return any(step["kind"] == "update" for step in runbook.get("steps", ()))
 
     def _health(self, target: Target) -> list[dict[str, Any]]:
         """The last day of every check, when somebody watches here."""
