@@ -143,6 +143,20 @@ def test_a_key_on_record_without_a_port_will_do_as_it_does_for_openssh(
     assert going("h0") == openssh(config, "h0") != ""
 
 
+def test_records_that_are_kept_nowhere_let_nobody_in_and_the_cure_says_where_to_keep_them(
+    config: Path, common: str, going: Going
+) -> None:
+    config.write_text(
+        "Host h0\n  HostName 127.0.0.10\n  UserKnownHostsFile /dev/null\n"
+        f"  StrictHostKeyChecking no\n{common}"
+    )
+
+    with pytest.raises(HostKeyRefused, match="is unknown") as refused:
+        going("h0")
+
+    assert ">> known_hosts, and name that file as ssh.known_hosts" in refused.value.next
+
+
 @pytest.fixture
 def agent(bed: SshdBed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The socket of an agent that holds the bed's key, and that no variable names."""

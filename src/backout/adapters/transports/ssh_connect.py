@@ -164,7 +164,8 @@ class KnownHosts:
     patterns, are passed over, so that they let nobody in."""
 
     def __init__(self, files: Sequence[str]) -> None:
-        self.file = files[0] if files else "~/.ssh/known_hosts"
+        self.file = files[0] if files and files[0] != os.devnull else ""
+        """Where a new key would be put on record; none when the records are kept nowhere."""
         self._entries: list[HostKeyEntry] = []
         self._revoked: set[str] = set()
         for name in files:
@@ -220,11 +221,12 @@ class _Strict(paramiko.RejectPolicy):
         """Raise HostKeyRefused."""
         kind = key.get_name().removeprefix("ssh-").partition("-")[0]
         scan = f"ssh-keyscan -t {kind} -p {self._hop.port} {self._hop.host}{self._alias}"
+        record = self._file or "known_hosts, and name that file as ssh.known_hosts in the inventory"
         raise HostKeyRefused(
             f"the host key of {hostname} is unknown: it shows {key.get_name()} {key.fingerprint}",
             state="no command ran there",
             next=f"compare it with `ssh-keygen -lf /etc/ssh/ssh_host_{kind}_key.pub` on the"
-            f" machine's console; when they are the same: {scan} >> {self._file}",
+            f" machine's console; when they are the same: {scan} >> {record}",
         )
 
 
