@@ -126,7 +126,7 @@ def test_a_journal_that_git_tracks_is_refused_with_the_fix(yard: Yard) -> None:
     yard.runbook(yard.step("A"))
     yard.good_release()
     git(yard, "init", "-q")
-    git(yard, "add", "-A", "-f")
+    git(yard, "add", "-f", ".backout/journal.db")
     git(yard, "commit", "-qm", "everything")
     said = yard.deploy()
     assert said.code == 3, said.out + said.err
