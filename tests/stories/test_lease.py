@@ -24,6 +24,7 @@ from backout.errors import BackedOut, Held, Incomplete, Interrupted, Refused, Un
 from backout.model import Command, Host, Ssh, State
 from support.git_origin import GitOrigin
 from support.sshd import SshdBed
+from support.tools import program
 from support.wait import eventually
 
 
@@ -275,6 +276,21 @@ def test_a_living_holder_renews_its_lease(fleet: Fleet) -> None:
             return standing.lease.expires > first.expires
 
         eventually(renewed, saying="the renewal")
+
+
+def test_a_wall_clock_that_is_set_ahead_ends_no_lease(
+    fleet: Fleet, lock: LeaseLock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = tmp_path / "bin" / "date"
+    later.parent.mkdir()
+    later.write_text(f'#!/bin/sh\n{program("date")} -d "1 hour" "$@"\n')
+    later.chmod(0o755)
+    with lock.hold(fleet.transports("web1"), "run-7"):
+        monkeypatch.setenv("PATH", f"{later.parent}:{os.environ['PATH']}")
+        standing = one(standings(fleet.transports("web1")))
+        assert standing.lease is not None
+        assert (standing.lease.expires - standing.lease.since).total_seconds() > 3600
+        assert not standing.expired
 
 
 def test_a_lost_lease_is_said(fleet: Fleet) -> None:

@@ -59,14 +59,16 @@ def test_what_was_interrupted_on_a_host_without_its_notes_is_backed_out(
     assert one.effects() == {}
 
 
+@pytest.mark.parametrize(("how", "times"), [("check", 1), ("retry_safe", 2)])
 def test_its_check_can_still_tell_and_what_is_retry_safe_runs_again(
-    one: Yard, bed: SshdBed
+    one: Yard, bed: SshdBed, how: str, times: int
 ) -> None:
-    ended_unseen(one, check=f"test -e {one.place('Slow')}")
+    keys = {"check": f"test -e {one.place('Slow')}", "retry_safe": True}
+    ended_unseen(one, **{how: keys[how]})
     lose(bed, "the state")
     said = one.say("resume")
     assert said.code == 0, said.out + said.err
-    assert one.effects() == {"First-web1": 1, "Slow-web1": 1}
+    assert one.effects() == {"First-web1": 1, "Slow-web1": times}
 
 
 def test_what_never_began_is_still_said_to_where_the_run_finds_its_mark(
