@@ -1,0 +1,73 @@
+"""The words of every verb: one frozen class each.
+
+The Invoke task with its help is made from it, `lint` of the words and `backout.Project` use it, and
+a test holds docs/commands.md against it. A class's docstring is what `--help` says; a tuple is a
+word that may be said several times; a field without a default is said without its name.
+"""
+
+from __future__ import annotations
+
+from backout.commands.options.base import Aimed, Confirmed, Options, refuse_empty, word
+from backout.commands.options.beginning import Demo, ExampleGigz, Init
+from backout.commands.options.looking import Doctor, History, Lint, Show, Status, Unlock, Verify
+from backout.commands.options.shipping import (
+    Abort,
+    Deploy,
+    Diff,
+    Plan,
+    Resume,
+    Rollback,
+    Run,
+    Shipping,
+)
+from backout.commands.options.watching import (
+    AlertAck,
+    AlertList,
+    AlertSilence,
+    ScheduleInstall,
+    ScheduleRemove,
+    ScheduleShow,
+    Watch,
+)
+
+__all__ = [
+    "VERBS",
+    "Abort",
+    "Aimed",
+    "AlertAck",
+    "AlertList",
+    "AlertSilence",
+    "Confirmed",
+    "Demo",
+    "Deploy",
+    "Diff",
+    "Doctor",
+    "ExampleGigz",
+    "History",
+    "Init",
+    "Lint",
+    "Options",
+    "Plan",
+    "Resume",
+    "Rollback",
+    "Run",
+    "ScheduleInstall",
+    "ScheduleRemove",
+    "ScheduleShow",
+    "Shipping",
+    "Show",
+    "Status",
+    "Unlock",
+    "Verify",
+    "Watch",
+    "refuse_empty",
+    "word",
+]
+
+VERBS: tuple[type[Options], ...] = (
+    *(Plan, Diff, Deploy, Run, Rollback, Resume, Abort),
+    *(Verify, Status, History, Show, Lint, Doctor, Unlock),
+    *(Watch, Init, Demo, ExampleGigz, AlertAck, AlertList, AlertSilence),
+    *(ScheduleInstall, ScheduleRemove, ScheduleShow),
+)
+"""Every verb; a new one is a class here and a method where it is done."""

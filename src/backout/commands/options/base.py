@@ -1,0 +1,61 @@
+"""What the words of every verb are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar
+
+from backout.errors import Mistakes
+
+
+def word(help: str, default: Any = None) -> Any:
+    """A field with its line of help."""
+    return field(default=default, metadata={"help": help})
+
+
+TARGET = "A name in inventories/, or a path. Default: $BACKOUT_TARGET."
+RUNBOOK = "A name in runbooks/, or a path."
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Options:
+    """What every verb may be told."""
+
+    name: ClassVar[str]
+    """As it is typed: `deploy`, `alert.ack`."""
+    room: ClassVar[str]
+    """Who does it: `module:Class.method`, made with the project and the screen."""
+    writes: ClassVar[bool] = True
+    """False for verbs that leave no file behind, not even a journal."""
+    json: bool = word("Print one JSON object on stdout, and nothing else there.", False)
+
+
+MAY_BE_EMPTY = frozenset({"message"})
+
+
+def refuse_empty(options: Options) -> None:
+    """Raises Mistakes for a word that was said and is empty, as `--hosts "$HOSTS"` is when nobody
+    set it: it would mean all of them."""
+    for each in fields(options):
+        value = getattr(options, each.name)
+        told = isinstance(value, str) and value != each.default and each.name not in MAY_BE_EMPTY
+        if told and not value.strip(", "):
+            raise Mistakes(
+                f"--{each.name.strip('_').replace('_', '-')} is empty",
+                where="command line",
+                next=f"invoke --help {options.name}",
+            )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Aimed(Options):
+    """A verb about one target."""
+
+    target: str | None = word(TARGET)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Confirmed(Options):
+    """A verb that may ask."""
+
+    yes: bool = word("Answer every confirmation with yes.", False)

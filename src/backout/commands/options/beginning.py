@@ -1,0 +1,52 @@
+"""Words of the verbs for the first hour."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from backout.commands.options.base import Confirmed, Options, word
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Init(Options):
+    """Write a tasks.py, a runbook and an inventory.
+
+    Overwrites nothing. The branch, the remote and the restart backend are told
+    from what lies there; --backend says it otherwise.
+
+    Example: invoke init (or, where there is no tasks.py yet: backout init)
+
+    Exit codes: 0 written; 2 there is no such backend.
+    """
+
+    name = "init"
+    room = "backout.commands.beginnings:Beginning.init"
+    backend: str | None = word("How the service is restarted: systemd, pm2, docker-compose …")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Demo(Confirmed):
+    """Take a two-minute tour: deploy, break, come back.
+
+    All of it happens on this machine, in a directory of its own.
+
+    Example: backout demo
+    """
+
+    name = "demo"
+    room = "backout.commands.beginnings:Beginning.demo"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ExampleGigz(Options):
+    """Watch a note fail, and a runbook cure.
+
+    Starts a real PostgreSQL, Parse Server and PM2 in a directory of their own,
+    deploys the old code of examples/gigz-api, follows the note to the letter,
+    runs userconcert-fix, and rolls back.
+
+    Example: invoke example.gigz
+    """
+
+    name = "example.gigz"
+    room = "backout.commands.example:Example.gigz"
