@@ -17,7 +17,7 @@ import pytest
 from paramiko import ssh_exception
 
 from backout.adapters.lease import mark
-from backout.adapters.transports import noted_shell
+from backout.adapters.transports import captured
 from backout.adapters.transports.ssh import SshTransport, connect, open_all
 from backout.adapters.transports.ssh_connect import BROKEN, Dialer, translated
 from backout.adapters.vault import Vault
@@ -105,7 +105,7 @@ def test_ten_megabytes_keep_their_head_and_their_tail(web1: SshTransport, key: s
     text = web1.run(Command(script, key=key)).stdout
     assert text.startswith("HEAD\nxxx")
     assert text.endswith("xxxTAIL\n")
-    assert f"… {10_000_010 - 2 * noted_shell.KEPT} bytes left out …" in text
+    assert f"… {10_000_010 - 2 * captured.KEPT} bytes left out …" in text
 
 
 def test_a_secret_stands_in_no_argument_on_the_host(

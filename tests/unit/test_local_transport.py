@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from backout.adapters.lease import mark
-from backout.adapters.transports import noted_shell
+from backout.adapters.transports import captured
 from backout.adapters.transports.local import LocalTransport
 from backout.adapters.vault import Vault
 from backout.model import Command, Host, SecretSource, State
@@ -99,12 +99,12 @@ def test_a_long_output_keeps_its_head_and_its_tail(here: LocalTransport, key: st
     text = here.run(Command(script, key=key)).stdout
     assert text.startswith("HEAD\nxxx")
     assert text.endswith("xxx\ufffd\ufffdTAIL\n")
-    assert f"… {10_000_012 - 2 * noted_shell.KEPT} bytes left out …" in text
-    assert len(text) < 2 * noted_shell.KEPT + 100
+    assert f"… {10_000_012 - 2 * captured.KEPT} bytes left out …" in text
+    assert len(text) < 2 * captured.KEPT + 100
 
 
 def test_an_output_just_over_the_limit_is_whole(here: LocalTransport, key: str) -> None:
-    size = noted_shell.KEPT + 5000
+    size = captured.KEPT + 5000
     result = here.run(Command(f"head -c {size} /dev/zero | tr '\\0' x; echo .", key=key))
     assert result.stdout == "x" * size + ".\n"
 

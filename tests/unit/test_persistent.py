@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from backout.adapters.transports.noted_shell import Capture, Ran
+from backout.adapters.transports.captured import Capture, Ran
 from backout.adapters.transports.ssh_shell import PersistentShell
 
 MARK = "mark-0123"

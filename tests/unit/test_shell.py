@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backout.adapters.transports import noted_shell
+from backout.adapters.transports import captured, noted_shell
 from backout.errors import Refused
 from backout.model import Command
 from support.tools import program
@@ -19,12 +19,10 @@ SHELLS = {"dash": ["dash"], "bash": ["bash"], "busybox": ["busybox", "sh"]}
 TEXT = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=60)
 
 
-def speak(
-    text: str, shell_name: str = "dash"
-) -> tuple[noted_shell.Capture, noted_shell.Capture, int]:
+def speak(text: str, shell_name: str = "dash") -> tuple[captured.Capture, captured.Capture, int]:
     argv = [program(SHELLS[shell_name][0]), *SHELLS[shell_name][1:]]
     done = subprocess.run(argv, input=text.encode(), capture_output=True, check=False, timeout=20)
-    out, err = noted_shell.Capture(MARK), noted_shell.Capture(MARK)
+    out, err = captured.Capture(MARK), captured.Capture(MARK)
     out.feed(done.stdout)
     err.feed(done.stderr)
     return out, err, done.returncode
@@ -141,7 +139,7 @@ def test_a_path_starts_at_the_root_or_at_home(path: str, text: str) -> None:
 
 @given(chunks=st.lists(st.binary(max_size=50)), noise=st.binary(max_size=50))
 def test_a_capture_drops_what_came_before_the_mark(chunks: list[bytes], noise: bytes) -> None:
-    capture = noted_shell.Capture(MARK)
+    capture = captured.Capture(MARK)
     capture.feed(noise)
     capture.feed(f"{MARK} 12 ".encode())
     capture.feed(b"run\n")
@@ -152,15 +150,15 @@ def test_a_capture_drops_what_came_before_the_mark(chunks: list[bytes], noise: b
 
 
 def test_a_capture_keeps_head_and_tail_and_says_what_it_left_out() -> None:
-    capture = noted_shell.Capture(MARK)
+    capture = captured.Capture(MARK)
     capture.feed(f"{MARK} 1 run\n".encode())
     capture.feed(b"HEAD")
     for _ in range(100):
         capture.feed(b"x" * 50_000)
     capture.feed(b"TAIL")
     text = capture.text()
-    left = 5_000_008 - 2 * noted_shell.KEPT
+    left = 5_000_008 - 2 * captured.KEPT
     assert text.startswith("HEAD")
     assert text.endswith("TAIL")
     assert f"\n… {left} bytes left out …\n" in text
-    assert len(text) < 2 * noted_shell.KEPT + 100
+    assert len(text) < 2 * captured.KEPT + 100

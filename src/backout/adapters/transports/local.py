@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from backout.adapters.transports.noted_shell import GRACE, Capture, Ran, ShellTransport
+from backout.adapters.transports.captured import Capture, Ran
+from backout.adapters.transports.noted_shell import GRACE, ShellTransport
 from backout.errors import Unreachable
 from backout.model import Command, Host, Result
 from backout.ports import Vault

@@ -27,15 +27,14 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from backout.adapters.programs import program
+from backout.adapters.transports.captured import KEPT, Capture, Ran
 from backout.errors import Refused, Unreachable
 from backout.model import Command, Host, Result, State
 from backout.ports import Vault
 
-KEPT = 128 * 1024
-"""How many bytes of a stream's head, and how many of its tail, are kept."""
 GRACE = 2.0
 """How long a process group that was asked to end is waited for before it is killed."""
 PATIENT_TENTHS = round(GRACE * 10)
@@ -177,76 +176,6 @@ def _lease(fence: Fence, home: str, step: str) -> str:
     )
 
 
-# --- what comes back ---------------------------------------------------------------------
-
-
-class Capture:
-    """One stream: what follows the mark, its head and its tail."""
-
-    def __init__(self, mark: str) -> None:
-        self.words: tuple[str, ...] = ()
-        """What stood behind the mark; empty until it was seen."""
-        self.size = 0
-        self._mark = re.compile(rb"(?:^|.*?\n?)" + mark.encode() + rb" ([^\n]*)\n", re.DOTALL)
-        self._before = b""
-        self._head = bytearray()
-        self._tail = bytearray()
-
-    def begin(self) -> None:
-        """No mark is to be waited for: the next byte is the command's."""
-        self.words = ("begun",)
-
-    def feed(self, data: bytes) -> None:
-        """Take the next bytes."""
-        if not self.words:
-            data = self._begin(data)
-        self.size += len(data)
-        room = KEPT - len(self._head)
-        if room > 0:
-            self._head += data[:room]
-            data = data[room:]
-        self._tail += data
-        if len(self._tail) > 4 * KEPT:
-            del self._tail[:-KEPT]
-
-    def _begin(self, data: bytes) -> bytes:
-        self._before += data
-        found = self._mark.match(self._before)
-        if not found:
-            self._before = self._before[-4096:]
-            return b""
-        self.words = tuple(found[1].decode().split())
-        data, self._before = self._before[found.end() :], b""
-        return data
-
-    def replace_tail(self, size: int, tail: bytes) -> None:
-        """Put the true end of a stream of `size` bytes behind the head."""
-        self.size = size
-        self._tail = bytearray(tail[-(size - len(self._head)) :] if size > len(self._head) else b"")
-
-    def kept(self) -> bytes:
-        """The bytes that were kept, without a word about those that were not."""
-        return bytes(self._head + self._tail[-KEPT:])
-
-    @property
-    def preamble(self) -> str:
-        """What came instead of the mark."""
-        return self._before.decode(errors="replace").strip()
-
-    def text(self) -> str:
-        """The stream as text; it says how much is left out."""
-        tail = self._tail[-KEPT:]
-        left = self.size - len(self._head) - len(tail)
-        if left <= 0:
-            return _decoded(self._head + tail)
-        return f"{_decoded(self._head)}\n… {left} bytes left out …\n{_decoded(tail)}"
-
-
-def _decoded(data: bytes | bytearray) -> str:
-    """What a machine says is never a reference to a secret, whatever it looks like."""
-    return data.decode(errors="replace").translate(_NO_REFERENCE)
-
-
 STOPPED = "its note has a start and no end: the machine or its shell was stopped meanwhile"
 
 
@@ -255,64 +184,6 @@ def taken(host: str, by: str = "") -> str:
     if by:
         return f"another run has taken the lock of {host}: {by}"
     return f"the lease on {host} is gone: it was taken away, or removed with its directory"
-
-
-_NO_REFERENCE = {0xE000: 0xFFFD, 0xE001: 0xFFFD}
-
-
-@dataclass(slots=True)
-class Ran:
-    """What was seen of one shell on the machine."""
-
-    out: Capture
-    err: Capture
-    exit_code: int | None = None
-    """None when the end was not seen."""
-    cut: str = ""
-    """Why the end was not seen."""
-    timed_out: bool = False
-    began: float = field(default_factory=time.monotonic)
-
-    @property
-    def pid(self) -> int:
-        """The leader of its process group, 0 when it never spoke."""
-        return int(self.out.words[0]) if self.out.words else 0
-
-    @property
-    def word(self) -> str:
-        """What the shell said that it would do."""
-        return self.out.words[1] if len(self.out.words) > 1 else ""
-
-    @property
-    def about(self) -> str:
-        """What the word is about: a process group; for `fenced`, the run that holds the host."""
-        return self.out.words[2] if len(self.out.words) > 2 else ""
-
-    def unknown(self, why: str) -> Result:
-        """The result of a command whose end nobody saw."""
-        return self._result(State.UNKNOWN, None, why)
-
-    def not_started(self, why: str) -> Result:
-        """The result of a command that the machine refused to start."""
-        return self._result(State.FAILED, None, why)
-
-    def ended(self) -> Result:
-        """The result of a command whose exit status is known."""
-        if self.exit_code == 0:
-            return self._result(State.DONE, 0, "")
-        last = self.err.text().strip().rpartition("\n")[2][:200]
-        why = f"exited {self.exit_code}" + (f": {last}" if last else "")
-        return self._result(State.FAILED, self.exit_code, why)
-
-    def _result(self, state: State, exit_code: int | None, reason: str) -> Result:
-        return Result(
-            state=state,
-            exit_code=exit_code,
-            stdout=self.out.text(),
-            stderr=self.err.text(),
-            reason=reason,
-            seconds=time.monotonic() - self.began,
-        )
 
 
 class ShellTransport(ABC):

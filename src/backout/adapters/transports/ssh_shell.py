@@ -16,7 +16,8 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from backout.adapters.transports.noted_shell import LIBRARY, Capture, Ran, quote
+from backout.adapters.transports.captured import Capture, Ran
+from backout.adapters.transports.noted_shell import LIBRARY, quote
 from backout.adapters.transports.ssh_connect import BROKEN
 
 if TYPE_CHECKING:
