@@ -141,7 +141,6 @@ def test_an_application_is_made_anew_from_its_file_and_what_it_runs_from_stays(s
     process = subprocess.Popen(["sleep", "60"], cwd=beside)
     try:
         site.release("3")
-        (site.directory / "red").touch()
         site.deploys(
             {"name": "Fail", "run": "exit 3", "undo": "true", "on": "web"},
             ecosystem="ecosystem.config.js",
