@@ -21,7 +21,7 @@ from .tools import SYSTEM_PATH, MissingTool, node_modules
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "gigz-api"
 RUNBOOKS = ("deploy", "userconcert-fix", "userconcert-note", "userconcert-contract")
-TARGET = "bed"
+TARGET = "story"
 Code = Literal["old", "new"]
 KEYS = {
     "APP_ID": "app-id-of-the-bed",

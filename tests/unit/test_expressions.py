@@ -205,7 +205,16 @@ def test_any_text_is_an_expression_or_a_mistake(text: str) -> None:
         ("body.x.contain('a')", "no function 'contain'; did you mean 'contains'?"),
         ("matches(body.text, 'a')", "'matches' is a method: write text.matches(…)"),
         ("body.n.int() == 1", "'int' is a function: write int(…)"),
-        ("status = 200", "no CEL expression: Syntax error: token recognition error at: '= '"),
+        (
+            "status = 200",
+            "no CEL expression: Syntax error: token recognition error at: '= '; "
+            "write == to compare",
+        ),
+        (
+            "status == 200 and not (text == 'a = b or c')",
+            "no CEL expression: Syntax error: mismatched input 'and'; write && for `and`, "
+            "write ! for `not`",
+        ),
         ("status ==", "no CEL expression: Syntax error: mismatched input '<EOF>'"),
         ("(" * 99, "no CEL expression: the expression is too long or nested too deeply"),
         (

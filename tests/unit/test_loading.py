@@ -243,7 +243,7 @@ def test_words_of_yaml_1_1_are_text(project: Path) -> None:
 
 
 def test_a_number_where_text_is_wanted_is_the_text_as_written(project: Path) -> None:
-    made = runbook("steps: [{name: 1.10, run: 'true', readonly: yes, env: {A: 0x10, B: true}}]")
+    made = runbook("steps: [{name: 1.10, run: 'true', readonly: true, env: {A: 0x10, B: true}}]")
     assert (made.steps[0].name, made.steps[0].readonly) == ("1.10", True)
     assert made.steps[0].env == {"A": "0x10", "B": "true"}
 
@@ -295,7 +295,7 @@ def test_an_address_in_the_place_of_a_host_is_told_how_it_is_written(project: Pa
         ("address: 10.0.0.1, port: 22", "address: 10.0.0.1, port: 2222", False),
         ("address: 10.0.0.1, user: a", "address: '010.0.0.1', user: b, groups: [web]", False),
         ("address: 127.0.0.1", "address: '127.1'", True),
-        ("address: WEB.example.org", "address: web.example.org.", True),
+        ("address: WEB.shop.test", "address: web.shop.test.", True),
         ("address: 'fe80::1'", "address: 'FE80:0::1'", True),
         ("address: two", "", True),
         ("connection: local", "connection: local", True),
@@ -532,7 +532,7 @@ def test_a_secret_given_by_value_is_not_repeated(project: Path) -> None:
         ("? [a]\n: b", "1: not YAML: a key must be a word"),
         ("a: {<<: 1}", "1: not YAML: << takes a mapping, or a list of them"),
         ("a: [b", "2: not YAML: did not find expected ',' or ']'"),
-        ("\n\ta: 1", "2: not YAML: found character that cannot start any token"),
+        ("\n\ta: 1", "2: not YAML: a tab stands before the first word: indent with spaces"),
         ("a: \x01", "1: not YAML: control characters are not allowed"),
         ("\na: \ue000x\ue001", "2: holds a private-use character (U+E000 or U+E001)"),
         ("[" * 100_000, "1: not YAML: nested deeper than 40 levels"),
@@ -1035,3 +1035,73 @@ settle: [{restart: {soak: 1s}, on: web}, {verify: all}, {verify: a}]
     assert params == {"paths": ["a"]}
     frozen = json.loads(json.dumps(loading.dump(made, book)))
     assert loading.thaw(frozen, REAL) == (made, book)
+
+
+# --- what people bring along ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "steps:\n\t- run: x",
+            "2: not YAML: a tab stands before the first word: indent with spaces",
+        ),
+        ("steps:\n  - run: `x`", "2: not YAML: a value cannot begin with `: put it in quotes"),
+        (
+            "steps:\n  - run: {{ vars.x }} y",
+            '2: not YAML: a value begins with {{: put it in quotes, "{{ … }}"',
+        ),
+        (
+            "steps:\n  - name: Fix: it",
+            "2: not YAML: a colon and a space stand inside a value: put the value in quotes",
+        ),
+    ],
+)
+def test_a_slip_in_yaml_is_told_in_words_with_its_place_marked(text: str, said: str) -> None:
+    with pytest.raises(Mistakes) as error:
+        yaml_tree.parse(text, "x.yaml", [])
+    message, line, caret = str(error.value.mistakes[0]).split("\n")
+    assert message == f"x.yaml:{said}"
+    assert line.strip() == text.splitlines()[1].strip()
+    assert caret.strip() == "^"
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        ("shell: x", "unknown key 'shell'; write run: …"),
+        ("{run: x, undo: y, become: true}", "become"),
+        ("{run: x, readonly: yes}", "must be true or false"),
+        ("{run: x, readonly: 1}", "must be true or false"),
+        ("{run: x, readonly: 'true'}", "must be true or false"),
+    ],
+)
+def test_words_of_other_tools_and_other_truths_are_mistakes(
+    project: Path, words: str, hint: str
+) -> None:
+    (project / "runbooks" / "deploy.yaml").write_text(f"steps: [{words}]\n")
+    assert hint in "\n".join(said(lambda: pair()))
+
+
+def test_lint_holds_a_runbook_against_the_targets_there_are(project: Path) -> None:
+    book = project / "runbooks" / "deploy.yaml"
+    for name, group in (("one", "web"), ("two", "db")):
+        inventory = f"hosts: {{h: {{address: 10.0.0.1, groups: [{group}]}}}}\n"
+        (project / "inventories" / f"{name}.yaml").write_text(inventory)
+    (project / "inventories" / "prod.yaml").unlink()
+    book.write_text("steps: [{run: x, readonly: true, on: web}]\n")
+    assert loading.lint(project, TABLES) == (), "it fits one of them"
+    book.write_text("targets: [two]\nsteps: [{run: x, readonly: true, on: web}]\n")
+    assert [str(each.message) for each in loading.lint(project, TABLES)] == [
+        "two has no host and no group 'web'"
+    ]
+    book.write_text("steps: [{run: 'x {{ secrets.nope }}', readonly: true, on: webs}]\n")
+    told = [each.message for each in loading.lint(project, TABLES)]
+    assert "'secrets.nope' is not defined" in told
+    assert any("no group 'webs'" in each for each in told)
+
+
+def test_a_runbook_for_other_targets_is_refused_on_this_one(project: Path) -> None:
+    (project / "runbooks" / "deploy.yaml").write_text("targets: ['eu/*']\nsteps: []\n")
+    assert "1 targets: it is for eu/*, and not for prod" in said(lambda: pair())

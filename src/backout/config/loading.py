@@ -32,7 +32,7 @@ from backout.model import (
     Step,
     Target,
 )
-from backout.model.validation import as_text, did_you_mean, validated
+from backout.model.validation import as_text, did_you_mean, instead_of, validated
 from backout.registry import Tables
 
 __all__ = [
@@ -144,8 +144,8 @@ def load_pair(
     mistakes += [mistake for read in (a, b) if read for mistake in read.mistakes]
     made, book = a.noun if a else None, b.noun if b else None
     params = _attempt(lambda: load_params(book, words), mistakes) if book else {}
-    if a and b and made and book:
-        mistakes += rules.runbook(book, b.tree, tables, made, said=b.unread, of_target=a.unread)
+    if a and b:
+        mistakes += _held(b, a, tables)
     if nameless and len(mistakes) == 1:
         raise nameless[0]
     return _whole(made, mistakes), _whole(book, mistakes), _whole(params, mistakes)
@@ -177,16 +177,52 @@ def load_params(runbook: Runbook, words: Sequence[str]) -> dict[str, Any]:
 
 
 def lint(root: Path, tables: Tables) -> tuple[Mistake, ...]:
-    """Every mistake of every runbook and inventory under `root`. Each file is judged on its own;
-    an inventory that others extend need not be whole."""
+    """Every mistake of every runbook and inventory under `root`, each on its own, and each runbook
+    held against the targets; an inventory that others extend need not be whole."""
     mistakes: list[Mistake] = []
-    for path in files(root / "runbooks"):
-        _attempt(partial(load_runbook, path, tables, root), mistakes)
     folder = root / "inventories"
     bases = _bases(folder)
+    books = [
+        _attempt(partial(_read_runbook, path, tables, root), mistakes)
+        for path in files(root / "runbooks")
+    ]
+    targets = []
     for path in files(folder):
-        _attempt(partial(load_target, path, tables, root, base=path.resolve() in bases), mistakes)
+        base = path.resolve() in bases
+        read = _attempt(partial(_read_target, path, tables, root, base=base), mistakes)
+        mistakes += read.mistakes if read else ()
+        targets += [read] if read and not base else []
+    for book in books:
+        mistakes += book.mistakes or _nowhere(book, targets, tables) if book else ()
     return tuple(sorted(set(mistakes)))
+
+
+def _nowhere(
+    book: _Read[Runbook], targets: Sequence[_Read[Target]], tables: Tables
+) -> Sequence[Mistake]:
+    """What keeps a runbook from the targets that it is for, or, where it does not say, from the
+    one that it fits best, when it fits none."""
+    noun = book.noun
+    held = [
+        _held(book, target, tables)
+        for target in targets
+        if noun and target.noun and noun.is_for(target.noun.name)
+    ]
+    if noun and noun.targets:
+        return [mistake for mistakes in held for mistake in mistakes]
+    return min(held, key=len, default=())
+
+
+def _held(book: _Read[Runbook], target: _Read[Target], tables: Tables) -> Sequence[Mistake]:
+    """What is wrong with a runbook on a target, both of which are there."""
+    made, noun = target.noun, book.noun
+    if made is None or noun is None:
+        return ()
+    if not noun.is_for(made.name):
+        at = book.tree.find(("targets",))
+        meant = f"it is for {', '.join(noun.targets)}, and not for {made.name}"
+        return (Mistake(at.file, at.line, "targets", meant),)
+    return rules.runbook(noun, book.tree, tables, made, said=book.unread, of_target=target.unread)
 
 
 def targets(folder: Path) -> list[str]:
@@ -421,7 +457,7 @@ class _Reader:
             return kinds[0]
         unknown = [key for key in node.value if key not in table and key not in common]
         for key in unknown:
-            hint = did_you_mean(key, [*table, *common])
+            hint = instead_of(key, [*table, *common])
             self.mistake(node.value[key], (*path, key), f"unknown key {key!r}{hint}")
         if kinds:
             self.mistake(node, path, f"one {what} is one kind; this one is {' and '.join(kinds)}")

@@ -305,7 +305,7 @@ class _RunbookJudge(_Judge):
                 yield self.at(("params", name, "default"), f"must be {_OF_TYPE[param.type]}")
             if not name.isidentifier():
                 yield self.at(("params", name), "a parameter's name is letters, digits and '_'")
-        for key in ("summary", "document", "params"):
+        for key in ("summary", "document", "params", "targets"):
             yield from self.plain((key,)) if self.tree.get(key) else ()
         for trail, step in self.steps():
             if step.kind:

@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from backout.config.yaml_words import explained
 from backout.errors import Mistake, Mistakes
 
 LARGEST = 1 << 20
@@ -139,7 +140,8 @@ def parse(text: str, shown: str, mistakes: list[Mistake]) -> Node:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         message = error.problem or error.context or "cannot be read"
-        raise _one(shown, mark.line + 1 if mark else 0, f"not YAML: {message}") from None
+        words = explained(text, mark, message)
+        raise _one(shown, mark.line + 1 if mark else 0, words) from None
     except yaml.YAMLError as error:
         at = getattr(error, "position", None)
         line = text.count("\n", 0, at) + 1 if isinstance(at, int) else 0

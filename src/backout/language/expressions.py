@@ -78,7 +78,7 @@ def mistakes(
         node = parsed(expression)
     except CannotTell as error:
         said = "" if error.reason == TOO_DEEP else _syntax(expression)
-        return (f"no CEL expression: {said or error.reason}",)
+        return (f"no CEL expression: {said or error.reason}{_meant(expression)}",)
     wrong = tuple(dict.fromkeys(_misnamed(node, known, frozenset())))
     if wrong:
         return wrong
@@ -86,6 +86,23 @@ def mistakes(
     if wanted and whole and whole != wanted:
         return (f"it is {whole}, and {wanted} is wanted",)
     return tuple(dict.fromkeys(contradictions(node, kinds)))
+
+
+_TEXTS = re.compile(r"""'(?:[^'\\\\]|\\\\.)*'|"(?:[^"\\\\]|\\\\.)*\"""")
+_OTHER_WORDS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"(?<![=!<>])=(?![=~])"), "write == to compare"),
+    (re.compile(r"\band\b"), "write && for `and`"),
+    (re.compile(r"\bor\b"), "write || for `or`"),
+    (re.compile(r"\bnot\b"), "write ! for `not`"),
+    (re.compile(r"\b(True|False|None)\b"), "write true, false, null"),
+)
+"""What people bring along from other languages, and what it is here."""
+
+
+def _meant(expression: str) -> str:
+    bare = _TEXTS.sub("", expression)
+    hints = [hint for pattern, hint in _OTHER_WORDS if pattern.search(bare)]
+    return f"; {', '.join(hints)}" if hints else ""
 
 
 def _syntax(expression: str) -> str:

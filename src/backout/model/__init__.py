@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from typing import Annotated, Any, ClassVar, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -20,6 +21,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    Strict,
     ValidationInfo,
     WithJsonSchema,
     field_validator,
@@ -98,6 +100,8 @@ Batch = Annotated[
     WithJsonSchema({"type": ["integer", "string"], "pattern": r"^(?:[1-9]\d?|100)%$"}),
 ]
 TemplateText = Annotated[str, AfterValidator(_template)]
+Boolean = Annotated[bool, Strict()]
+"""`true` or `false`: `yes`, `on` and 1 are not what they seem in YAML."""
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 Words = tuple[str, ...]
 Severity = Literal["info", "warning", "critical"]
@@ -184,9 +188,9 @@ class Source(Noun):
     directory: Operand = ""
     keep: int = Field(default=5, ge=2)
     shared: Words = ()
-    submodules: bool | None = None
+    submodules: Boolean | None = None
     """True brings them, false leaves them out; unsaid, a commit that has some is refused."""
-    lfs: bool = True
+    lfs: Boolean = True
     """False: files in Git LFS may arrive as pointers."""
     image: Operand = ""
     app: Operand = ""
@@ -295,9 +299,9 @@ class Target(Noun):
 
     name: str
     file: str = ""
-    example: bool = False
+    example: Boolean = False
     """Its hosts are nobody's: it can be read and planned, and a deploy is refused."""
-    protected: bool = False
+    protected: Boolean = False
     hosts: Mapping[str, Host] = Field(default_factory=dict)
     ssh: Ssh = Ssh()
     service: Service | None = None
@@ -358,7 +362,7 @@ class Param(Noun):
 
     type: Literal["str", "int", "bool", "list"] = "str"
     default: Any = None
-    required: bool = False
+    required: Boolean = False
     help: str = ""
 
 
@@ -377,8 +381,8 @@ class Step(Noun):
     save: Mapping[str, str] = Field(default_factory=dict)
     undo: str | None = None
     check: str | None = None
-    readonly: bool = False
-    retry_safe: bool = False
+    readonly: Boolean = False
+    retry_safe: Boolean = False
     irreversible: str | None = None
 
 
@@ -396,6 +400,8 @@ class Runbook(Noun):
     file: str = ""
     summary: str = ""
     document: str = ""
+    targets: Words = ()
+    """The targets that it is for, by name or pattern (`eu/*`); without them, any."""
     baseline: Mapping[str, BaselinePolicy] = Field(default_factory=dict)
     """What the target's checks must say before this runbook changes anything, where it is not
     what the inventory says: `fails` is what the runbook is there to turn green."""
@@ -405,6 +411,10 @@ class Runbook(Noun):
     settle: tuple[Step, ...] = ()
     finally_: tuple[Step, ...] = Field(default=(), alias="finally")
     diagnose: tuple[Rule, ...] = ()
+
+    def is_for(self, target: str) -> bool:
+        """Whether it may be run on a target of that name."""
+        return not self.targets or any(fnmatchcase(target, pattern) for pattern in self.targets)
 
 
 # --- what Backout makes ------------------------------------------------------------------

@@ -59,6 +59,30 @@ def as_text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+FOREIGN = {
+    "shell": "write run: …",
+    "command": "write run: …",
+    "script": "write run: …",
+    "copy": "write upload: {from: …, to: …}",
+    "service": "write restart: {}",
+    "git": "write update: {}",
+    "become": "name the user in ssh.user, or write sudo in the command",
+    "become_user": "name the user in ssh.user, or write sudo in the command",
+    "register": "write save: {name: expression}",
+    "changed_when": "write check: …",
+    "delegate_to": "write on: …; without it a step runs on this machine",
+    "hosts": "each step says on: …; the hosts stand in an inventory",
+    "tasks": "write steps: …",
+    "handlers": "write settle: …",
+}
+"""Words of other tools, and what is written here instead."""
+
+
+def instead_of(key: str, words: Iterable[str]) -> str:
+    """What to write instead of an unknown key: what another tool's word is here, or a near one."""
+    return f"; {FOREIGN[key]}" if key in FOREIGN else did_you_mean(key, words)
+
+
 def did_you_mean(word: str, words: Iterable[str]) -> str:
     """`; did you mean …?`, or nothing when no word is near."""
     near = difflib.get_close_matches(word, sorted(words), n=1, cutoff=0.65)
@@ -127,7 +151,7 @@ def _message(model: type[BaseModel], detail: Any) -> str:
     kind: str = detail["type"]
     if kind == "extra_forbidden":
         key = str(detail["loc"][-1])
-        return f"unknown key {key!r}{did_you_mean(key, _fields(model, detail['loc'][:-1]))}"
+        return f"unknown key {key!r}{instead_of(key, _fields(model, detail['loc'][:-1]))}"
     if kind == "value_error":
         return str(detail["ctx"]["error"])
     if kind == "literal_error":

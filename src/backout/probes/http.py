@@ -14,7 +14,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 import pycurl
 from pydantic import Field
 
-from backout.model import Observation, Options, TemplateText, Words
+from backout.model import Boolean, Observation, Options, TemplateText, Words
 from backout.model.addresses import canonical
 from backout.ports import Look
 from backout.probes.base import EXCERPT, Kind, address_of, authorities, instead_of_any
@@ -38,7 +38,7 @@ class HttpOptions(Options):
     cert: str = ""
     key: str = ""
     ca: str = ""
-    insecure: bool = False
+    insecure: Boolean = False
     proxy: str = ""
     """None is used unless it is named here: a check through a proxy proves the proxy."""
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import ClassVar
 
-from backout.model import Observation, Options, Words
+from backout.model import Boolean, Observation, Options, Words
 from backout.ports import Look
 from backout.probes.base import EXCERPT, Kind, address_of, place
 from backout.probes.connect import connected
@@ -22,7 +22,7 @@ class TcpOptions(Options):
     short: ClassVar[str] = "address"
     address: str | int
     send: str = ""
-    banner: bool = False
+    banner: Boolean = False
     """Wait for what the server says first, or answers to `send`."""
 
 

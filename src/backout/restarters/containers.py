@@ -22,7 +22,7 @@ from pydantic import ConfigDict
 from pydantic.alias_generators import to_pascal
 
 from backout.errors import Refused
-from backout.model import Identity, Options, Result, State
+from backout.model import Boolean, Identity, Options, Result, State
 from backout.restarters.backend import (
     READING,
     Backend,
@@ -59,7 +59,7 @@ class EngineOptions(Options):
     stop before it is killed."""
 
     host: str = ""
-    sudo: bool = False
+    sudo: Boolean = False
     grace: int | None = None
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
-from backout.model import Identity, Options, Result
+from backout.model import Boolean, Identity, Options, Result
 from backout.restarters.backend import quote
 from backout.restarters.containers import Container, Containers, EngineOptions, Filters, Seen
 
@@ -38,7 +38,7 @@ class ComposeOptions(EngineOptions):
 
     project: str = ""
     files: tuple[str, ...] = ()
-    build: bool = False
+    build: Boolean = False
     command: str = ""
 
 

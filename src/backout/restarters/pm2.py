@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
-from backout.model import Identity, Options, Result, State
+from backout.model import Boolean, Identity, Options, Result, State
 from backout.model.operands import Operand
 from backout.restarters.backend import (
     PATHS_OF,
@@ -59,7 +59,7 @@ class Row(Foreign):
     uptime: float | None = None
     restart_time: int = 0
     exec_mode: str = ""
-    wait_ready: bool = False
+    wait_ready: Boolean = False
     pm_cwd: str = ""
     pm_exec_path: str = ""
     logs: tuple[str, ...] = ()

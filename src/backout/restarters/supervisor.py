@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
-from backout.model import Identity, Options, Result, State
+from backout.model import Boolean, Identity, Options, Result, State
 from backout.restarters.backend import (
     PATHS_OF,
     START_OF,
@@ -57,8 +57,8 @@ class SupervisorOptions(Options):
 
     config: str = ""
     command: str = "supervisorctl"
-    sudo: bool = False
-    start: bool = False
+    sudo: Boolean = False
+    start: Boolean = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar, Literal
 
-from backout.model import Identity, Options, Result, State
+from backout.model import Boolean, Identity, Options, Result, State
 from backout.restarters.backend import (
     PATHS_OF,
     Backend,
@@ -45,7 +45,7 @@ class SystemdOptions(Options):
     """`scope: user` is the connected user's own manager; `sudo` is `sudo -n` before it all."""
 
     scope: Literal["system", "user"] = "system"
-    sudo: bool = False
+    sudo: Boolean = False
 
 
 class Systemd(Backend):
