@@ -182,7 +182,7 @@ def test_killed_while_it_gets_its_place_it_leaves_nothing_beside_it(
     monkeypatch.setattr(
         step_upload,
         "_script",
-        lambda *given: script(*given).replace(die, "  kill -9 $$;"),
+        lambda *given: script(*given).replace(die, "  kill -9 0;"),
     )
     assert not trial.act().ok
     assert len(beside(to)) == 1

@@ -178,7 +178,9 @@ enter
 clear
 if [ -e "$kept" ] || [ -L "$kept" ]; then
   fill() {{ ln -P "$kept" "$new" 2>/dev/null || cp -pP "$kept" "$new"; }}
-  place
+  inode() {{ stat -c %d:%i -- "$1" 2>/dev/null || :; }}
+  same=$(inode "$kept")
+  [ -n "$same" ] && [ "$same" = "$(inode "$name")" ] || place # it may be there still
   rm -f "$kept"
 elif [ -e "$kept.none" ]; then
   rm -f "$name"
@@ -206,7 +208,9 @@ clear() {
   rm -f -- "$arrival"*
   for stage in "$stages"*; do
     new=.backout.${stage#"$stages"}
-    if (cd -P -- "$stage" && [ -O . ] && rm -f -- "$new") 2>/dev/null; then rmdir -- "$stage"; fi
+    if (cd -P -- "$stage" && [ -O . ] && rm -f -- "$new") 2>/dev/null; then
+      rmdir -- "$stage" 2>/dev/null || :
+    fi
   done
 }
 place() {
