@@ -162,6 +162,8 @@ class Sender:
         """Those that were never attempted, as many as the destination takes at once."""
         fresh = list(takewhile(lambda message: not message.attempts, messages))[:AT_ONCE]
         together = [each for each in fresh if each.target == messages[0].target]
+        if len(together) < alerts.DIGEST_FROM:
+            return together
         room = self.destinations.room(messages[0].destination)
         while len(together) > 1 and sum(map(len, alerts.digest(together))) > room:
             together.pop()
