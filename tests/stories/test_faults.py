@@ -157,7 +157,7 @@ def test_a_host_that_loses_power_in_mid_step_is_named_and_backed_out_when_it_is_
 ) -> None:
     fleet.runbook(fleet.step("First"), fleet.step("Second", after=fleet.hold()))
     process = fleet.start()
-    fleet.busy("Second-web1")
+    eventually(lambda: fleet.exists("Second-web1"), within=60)
     bed["web1"].power_cut()
     out, err = process.communicate(timeout=120)
     assert process.returncode == 5, out + err
