@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backout.adapters.programs import program as program_text
 from backout.adapters.transports import captured, noted_shell
 from backout.errors import Refused
 from backout.model import Command
 from support.tools import program
+from support.wait import eventually
 
 MARK = "backout-mark"
 SHELLS = {"dash": ["dash"], "bash": ["bash"], "busybox": ["busybox", "sh"]}
@@ -162,3 +164,46 @@ def test_a_capture_keeps_head_and_tail_and_says_what_it_left_out() -> None:
     assert text.endswith("TAIL")
     assert f"\n… {left} bytes left out …\n" in text
     assert len(text) < 2 * captured.KEPT + 100
+
+
+def lease(shell_name: str, home: Path, script: str, **values: str) -> tuple[str, int]:
+    """One of the programs about leases, in that shell."""
+    given = {"token": "t1", "run": "r1", "notes": "r1", "host": "web1", "name": "web1"}
+    given |= {"owner": "ann@laptop", "ttl": "60", "began": "", "spare": "9", "days": "9"}
+    given |= {"few": "9", "force": "", "only": "", "grace": "2", **values}
+    names = "".join(f"{name}={noted_shell.quote(value)}\n" for name, value in given.items())
+    text = f"home={home}\n{names}{noted_shell.LIBRARY}{program_text('lease')}{script}"
+    out, _, code = speak(noted_shell.plain(Command(text), (), MARK), shell_name)
+    return out.text(), code
+
+
+def test_a_lease_is_taken_shown_and_taken_away_in_every_shell(
+    shell_name: str, tmp_path: Path
+) -> None:
+    home = tmp_path / ".backout"
+    acquire, take = program_text("acquire"), program_text("end_group") + program_text("take")
+    assert lease(shell_name, home, acquire)[1] == 0
+    assert (home / "notes/r1/boot").read_text().strip()
+    assert lease(shell_name, home, acquire, token="t2", run="r2", notes="r2")[1] == 75
+    shown = dict(line.split("=", 1) for line in lease(shell_name, home, "show ''")[0].splitlines())
+    assert (shown["run"], shown["owner"], shown["token"]) == ("r1", "ann@laptop", "t1")
+    assert lease(shell_name, home, take, token="t9")[1] == 75
+    command = Command("sleep 60", key="r1/steps/0", title="Slow down")
+    text = noted_shell.noted(command, (), MARK, str(home), noted_shell.Fence("t1"))
+    argv = [program(SHELLS[shell_name][0]), *SHELLS[shell_name][1:]]
+    with subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True
+    ) as slow:
+        assert slow.stdin is not None
+        slow.stdin.write(text)
+        slow.stdin.close()
+        eventually(lambda: "alive=" in lease(shell_name, home, "show ''")[0])
+        alive, code = lease(shell_name, home, take)
+        assert (code, alive.split()[0], alive.split(" ", 2)[2]) == (
+            79,
+            f"alive={slow.pid}",
+            "r1 Slow down\n",
+        )
+        assert lease(shell_name, home, take, force="1")[1] == 0
+        slow.wait(10)
+    assert not (home / "lock").exists()

@@ -37,7 +37,19 @@ bo_alive() {
   [ -n "$bo_pid" ] && [ "$bo_pid_boot" = "$bo_boot" ] || return 1
   bo_started "$bo_pid"
   if [ -n "$bo_start" ]; then [ "$bo_start" = "$bo_pid_start" ]
-  else kill -0 "-$bo_pid" 2>/dev/null; fi
+  else kill -0 "-$bo_pid" 2>/dev/null && bo_peopled "$bo_pid"; fi
+}
+
+# Whether somebody in process group $1 still runs: the dead may wait there to be buried.
+bo_peopled() {
+  [ -e /proc/self/stat ] || return 0
+  bo_group=$1
+  for bo_file in /proc/[0-9]*/stat; do
+    bo_line=; { IFS= read -r bo_line <"$bo_file"; } 2>/dev/null || continue
+    set -- ${bo_line##*) }
+    case $3/$1 in "$bo_group"/[ZX]) ;; "$bo_group"/*) return 0 ;; esac
+  done
+  return 1
 }
 
 bo_ended() {
