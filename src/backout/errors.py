@@ -88,9 +88,11 @@ class Mistakes(BackoutError):
         mistakes: Sequence[Mistake] = (),
         where: str = "",
         state: str = "nothing was touched",
-        next: str = "invoke lint",
+        next: str = "",
     ) -> None:
+        """Where nothing better is known: lint shows what is wrong in files, and in them only."""
         self.mistakes = tuple(sorted(set(mistakes)))
+        next = next or ("invoke lint" if any(each.line for each in self.mistakes) else "")
         text = what or "\n".join(str(mistake) for mistake in self.mistakes)
         super().__init__(text, where=where, state=state, next=next)
 

@@ -50,6 +50,11 @@ class CommandLine:
     directory: Path
     name: str
 
+    @property
+    def typed(self) -> str:
+        """How a person types it who called it so."""
+        return self.argv[0] if self.name == "invoke" else "backout"
+
     def __call__(self, *words: str, env: Mapping[str, str] | None = None) -> Said:
         environment = {"PATH": "/usr/bin:/bin", "HOME": str(self.directory), **(env or {})}
         done = subprocess.run(
@@ -138,7 +143,7 @@ def test_with_json_a_mistaken_word_is_one_object_on_stdout(cli: CommandLine) -> 
     assert told["error"] == {
         "what": "deploy has no option --taget; did you mean --target?",
         "where": "command line",
-        "next": f"{cli.name} --help deploy",
+        "next": f"{cli.typed} --help deploy",
     }
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from supervisor.options import UnhosedConfigParser
 
 from backout.project.project import Workplace
 from backout.starter import sample
@@ -23,7 +25,9 @@ from support.project import Said
 from support.tools import venv_program
 
 ROOT = Path(__file__).parents[2]
-DEMONSTRATED = re.compile(r"All of it is in (\S+);")
+AWKWARD = "Größe; 100 #1 ist Maß's"
+"""A folder as people name them, with what begins a remark in supervisor's files."""
+DEMONSTRATED = re.compile(r"All of it is in (.+); remove")
 
 
 class Clone:
@@ -87,7 +91,9 @@ class Clone:
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Iterator[Clone]:
-    clone = Clone(tmp_path / "clone")
+    folder = tmp_path / AWKWARD
+    folder.mkdir()
+    clone = Clone(folder / "my clone")
     try:
         yield clone
     finally:
@@ -103,6 +109,15 @@ def test_the_first_deploy_makes_the_sample_deploys_it_and_proves_it(clone: Clone
     status = clone.invoke("status", "--target", "local", "--json")
     assert status.code == 0, status.out + status.err
     assert not git_changes(clone), "the clone itself stays clean"
+
+
+@pytest.mark.parametrize("folder", [AWKWARD, "plain", '100 % "double" $HOME `x` \\ #'])
+def test_supervisor_reads_the_interpreters_path_as_it_is(folder: str) -> None:
+    word = sample.quoted(f"/home/me/{folder}/python")
+    read = UnhosedConfigParser(inline_comment_prefixes=(";", "#"), strict=False)
+    read.read_string(f"[program:x]\ncommand={word} app.py\n")
+    command = read.saneget("program:x", "command", do_expand=True, expansions={})
+    assert shlex.split(command) == [f"/home/me/{folder}/python", "app.py"]
 
 
 def test_a_sample_whose_port_somebody_has_listens_elsewhere(clone: Clone) -> None:

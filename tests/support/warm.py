@@ -153,11 +153,9 @@ def _become(output: tuple[int, ...], words: list[str], cwd: str, env: dict[str, 
     sys.stdout = os.fdopen(1, "w", closefd=False)
     sys.stderr = os.fdopen(2, "w", 1, errors="backslashreplace", closefd=False)
     sys.path[0] = str(Path.cwd())
-    import backout
     from backout.tasks import main
 
-    program = Path(str(backout.__file__)).with_name("__main__.py")
-    sys.argv = [str(program), *words]
+    sys.argv = ["invoke", *words]  # as it is named in what is to be typed next
     main()
 
 

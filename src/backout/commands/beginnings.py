@@ -12,13 +12,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from backout.adapters import extras
 from backout.adapters.storage import turns
+from backout.commands import typed
 from backout.commands.deploy import Operation
 from backout.commands.inspections import Inspection
 from backout.commands.options import Demo, Deploy, Doctor, History, Init
 from backout.errors import BackoutError, Mistakes, Refused
-from backout.model import Command, Host, Service
+from backout.model import Command, Host, Service, Target
 from backout.ports import Screen
+from backout.project import needs
 from backout.project.project import Crew, Workplace, is_ours
 from backout.reports.answer import Answer
 from backout.reports.text import history_text, run_text
@@ -60,7 +63,7 @@ class Beginning:
     def doctor(self, options: Doctor) -> Answer:
         target = self.workplace.target(options.target)
         crew = self.workplace.crew(target)
-        findings = [*_here(crew), *_secrets(crew)]
+        findings = [*_here(crew), *_libraries(target), *_secrets(crew)]
         for rows in side_by_side(lambda host: list(_on(crew, host)), tuple(target.hosts.values())):
             findings += rows
         missing = any(row["ok"] is False for row in findings)
@@ -83,7 +86,7 @@ class Beginning:
         finally:
             place.close()
         sample.stop(directory / ".backout" / "sample")
-        self.screen.print(_AFTERWARDS.format(directory=directory))
+        self.screen.print(typed.spell(_AFTERWARDS.format(directory=directory)))
         told = codes == [0, 4, 0]
         return Answer("demo", {"directory": str(directory), "exit_codes": codes}, 0 if told else 1)
 
@@ -97,7 +100,7 @@ class Beginning:
             self.screen.print(history_text(answer.data))
         else:
             answer = Operation(place, self.screen).deploy(Deploy(target="local", message=words))
-            self.screen.print(run_text(answer.data))
+            self.screen.print(typed.page(run_text(typed.data(answer.data))))
         return answer.exit_code
 
 
@@ -167,6 +170,16 @@ def _here(crew: Crew) -> Iterator[dict[str, Any]]:
         remote.stdout.split("\t")[0][:7] if remote.returncode == 0 else " ".join(words[:1]),
         "" if remote.returncode == 0 else f"git -C {copy} ls-remote {source.remote}",
     )
+
+
+def _libraries(target: Target) -> Iterator[dict[str, Any]]:
+    """The extras that the inventory needs; what only a watcher needs is a hint."""
+    for needed, ok in ((needs.of_target(target), False), (needs.of_watching(target), None)):
+        for extra in dict.fromkeys(each for each in needed if each):
+            lacking = dict(extras.missing([extra])).get(extra)
+            detail = f"not installed: {', '.join(lacking)}" if lacking else "there"
+            fix = extras.hint(extra) if lacking else ""
+            yield _row(f"extra {extra}", ok if lacking else True, detail, fix)
 
 
 def _secrets(crew: Crew) -> Iterator[dict[str, Any]]:

@@ -25,6 +25,7 @@ from backout.config import loading
 from backout.errors import BackoutError, Held, Mistakes, Refused
 from backout.model import Event, Outcome, Release, Runbook, Target, Verdict
 from backout.ports import Screen
+from backout.project import needs
 from backout.project.project import TABLES, Workplace, freeze, thaw
 from backout.reports.answer import Answer
 from backout.reports.data import again, refused_report, run_report, stamp
@@ -79,6 +80,7 @@ class Operation:
     def _start(self, verb: str, runbook_name: str, options: Shipping) -> Answer:
         target, runbook, params = load_pair(self.workplace, options, runbook_name)
         refuse_example(target)
+        needs.refuse_missing((*needs.of_target(target), *needs.of_runbook(runbook)), target.name)
         target = self.workplace.ensure_sample(target)
         run = new_run()
         with self._mine(target.name, run):

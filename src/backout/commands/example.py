@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from backout.commands import typed
 from backout.commands.main import do
 from backout.commands.options import Deploy, ExampleGigz, History, Options, Rollback, Run
 from backout.errors import Refused
@@ -82,7 +83,7 @@ class Example:
                 codes = self._play(stage)
             finally:
                 stage.end()
-        self.screen.print(_AFTERWARDS.format(directory=directory))
+        self.screen.print(typed.spell(_AFTERWARDS.format(directory=directory)))
         told = codes == [code for *_, code in _ACTS]
         data = {"directory": str(directory), "exit_codes": codes}
         return Answer("gigz", data, 0 if told else 1)

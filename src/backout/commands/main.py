@@ -13,10 +13,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from backout.adapters import environment
+from backout.adapters import environment, extras
 from backout.adapters.terminal import ui
+from backout.commands import typed
 from backout.commands.options import Confirmed, Options, refuse_empty
-from backout.errors import BackoutError, Interrupted
+from backout.errors import BackoutError, Interrupted, Refused
 from backout.ports import Screen
 from backout.project.project import Workplace
 from backout.reports.answer import Answer
@@ -62,6 +63,7 @@ TEXTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
 def main(options: Options) -> int:
     """Do it and show what it answers. Returns the exit code; raises nothing."""
     environment.settle()
+    typed.program()
     yes = isinstance(options, Confirmed) and options.yes
     screen = Console(ui.choose(sys.stdout, options.json, os.environ), yes=yes)
     workplace = Workplace(Path.cwd())
@@ -71,10 +73,12 @@ def main(options: Options) -> int:
             answer = do(options, workplace, screen)
         return _show(answer, screen, workplace, json=options.json)
     except BackoutError as error:
-        return _tell(error, screen, workplace)
+        return _tell(typed.error(error, options.name), screen, workplace)
     except KeyboardInterrupt:
         return _tell(Interrupted("interrupted", state="nothing was changed"), screen, workplace)
-    except Exception:  # noqa: BLE001 - the last resort: a bug, told as one
+    except Exception as error:  # noqa: BLE001 - the last resort: a bug, told as one
+        if missing := _not_installed(error):
+            return _tell(typed.error(missing), screen, workplace)
         sys.stderr.write(ui.clean(workplace.redact(traceback.format_exc())))
         return 1
     finally:
@@ -121,13 +125,25 @@ def do(options: Options, workplace: Workplace, screen: Screen) -> Answer:
 
 
 def _show(answer: Answer, screen: Console, workplace: Workplace, *, json: bool) -> int:
+    data = typed.data(answer.data)
     if json:
-        screen.print(workplace.redact(json_text(answer.data)))
+        screen.print(workplace.redact(json_text(data)))
     elif answer.kind == "refused":
-        screen.ui.error(workplace.redact(_three_lines(answer.data["error"])))
+        screen.ui.error(workplace.redact(_three_lines(data["error"])))
     else:
-        screen.print(workplace.redact(TEXTS[answer.kind](answer.data)))
+        screen.print(workplace.redact(typed.page(TEXTS[answer.kind](data))))
     return answer.exit_code
+
+
+def _not_installed(error: Exception) -> BackoutError | None:
+    """What to say where a library of an extra is missing; None for any other error."""
+    name = error.name if isinstance(error, ModuleNotFoundError) else None
+    package = (name or "").partition(".")[0]
+    extra = extras.Installed.here().extra_of(package) if package else ""
+    if not extra:
+        return None
+    state = "what had begun, if anything, is in the journal"
+    return Refused(f"{package} is not installed", state=state, next=extras.hint(extra))
 
 
 def _three_lines(words: Mapping[str, str]) -> str:
@@ -160,7 +176,7 @@ class Console:
 
     def left(self, what: str, *, state: str, next: str) -> None:
         """Say, from a signal handler, that the process leaves now."""
-        _tell_at_once(Interrupted(what, state=state, next=next), self.ui)
+        _tell_at_once(typed.error(Interrupted(what, state=state, next=next)), self.ui)
 
 
 def _tell_at_once(error: BackoutError, screen: ui.Ui) -> None:

@@ -46,7 +46,9 @@ def translated(words: Sequence[str]) -> Iterator[None]:
 
 def mistaken(what: str, *, next: str, json: bool = False) -> Exit:
     """The exit for a mistake in the words: three lines on stderr, or one object on stdout."""
-    error = Mistakes(what, where="command line", next=next)
+    from backout.commands import typed
+
+    error = typed.error(Mistakes(what, where="command line", next=next))
     if not json:
         return Exit(str(error), code=error.exit_code)
     from backout.reports.text import error_json

@@ -81,11 +81,14 @@ def _known(folder: Path, name: str) -> Path | None:
 
 def _missing(name: str, folder: Path) -> Mistakes:
     if name.endswith(SUFFIXES) or not _NAME.fullmatch(name):
-        return Mistakes(f"no file {name}", next="invoke lint")
+        return Mistakes(
+            f"no file {name}", next=f"a file that is there, or a name in {folder.name}/"
+        )
     there = names(folder)
     listed = ", ".join(there) or "nothing"
     hint = did_you_mean(name, there)
-    return Mistakes(f"no {name!r} in {shown(folder)}/{hint} (it has: {listed})")
+    following = "the same command with one of these names" if there else "invoke init"
+    return Mistakes(f"no {name!r} in {shown(folder)}/{hint} (it has: {listed})", next=following)
 
 
 def _hidden(path: Path) -> bool:

@@ -135,6 +135,10 @@ class Options(Noun):
     secret_fields: ClassVar[tuple[str, ...]] = ()
     """Of a restart backend: the fields that a secret may stand in."""
 
+    def needs(self, connection: str) -> str:  # noqa: ARG002 - most need none, however reached
+        """The extra of Backout's that brings a library which this needs; empty for most."""
+        return ""
+
 
 class NoOptions(Options):
     """A kind that has nothing to say."""

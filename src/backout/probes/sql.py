@@ -19,6 +19,9 @@ class SqlOptions(Options):
     database: str
     query: str
 
+    def needs(self, connection: str) -> str:  # noqa: ARG002 - it always connects from here
+        return "postgres"
+
 
 class Sql(Kind):
     """Connects from this machine. An error of the server is an answer that proves nothing."""

@@ -62,6 +62,10 @@ class EngineOptions(Options):
     sudo: Boolean = False
     grace: int | None = None
 
+    def needs(self, connection: str) -> str:
+        """On this machine the Engine is asked through its SDK, elsewhere through its program."""
+        return "docker" if connection == "local" and not self.sudo else ""
+
 
 class _Named(Foreign):
     model_config = ConfigDict(alias_generator=to_pascal)

@@ -254,7 +254,11 @@ class Worker:
             names = {**self.scope(action.host), "now": self.parts.clock.now()}
             return not when or expressions.holds(when, names)
         except expressions.CannotTell as error:
-            raise Mistakes(f"cannot tell `when: {when}`: {error.reason}") from error
+            raise Mistakes(
+                f"cannot tell `when: {when}`: {error.reason}",
+                where=action.step.name,
+                next=f"mend `when` of it, then invoke plan --target {self.plan.target.name}",
+            ) from error
 
     def _keep(self, action: Action, result: Result) -> str:
         """What a step saves, later steps may use; the commit it makes is the release's. Returns

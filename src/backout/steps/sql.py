@@ -46,6 +46,9 @@ class SqlOptions(Options):
     script: str = ""
     file: str = ""
 
+    def needs(self, connection: str) -> str:  # noqa: ARG002 - it always connects from here
+        return "postgres"
+
     @model_validator(mode="after")
     def _one(self) -> SqlOptions:
         if bool(self.script) == bool(self.file):

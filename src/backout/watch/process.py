@@ -27,6 +27,7 @@ from backout.config import project_file
 from backout.errors import BackoutError, Damaged, Held, Mistakes, Refused
 from backout.model import CheckKey, Event, Finding, Verdict
 from backout.ports import Screen
+from backout.project import needs
 from backout.project.project import Workplace
 from backout.reports.answer import Answer
 from backout.reports.data import check_rows, stamp
@@ -76,6 +77,9 @@ class Process:
             fingerprint, loaded = self.loader.fingerprint(), self.loader.load()
             if not loaded.targets:
                 raise _nothing(loaded)
+            for target in loaded.targets.values():
+                wanted = (*needs.of_target(target), *needs.of_watching(target))
+                needs.refuse_missing(wanted, f"watching {target.name}")
             self.store = stack.enter_context(self._open_store())
             self.watcher = self._watcher()
             self.watcher.messages.page = project_file.load(self.workplace.root).page

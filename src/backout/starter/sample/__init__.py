@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -32,7 +33,7 @@ AUTHOR = ("-c", "user.name=Backout sample", "-c", "user.email=sample@localhost")
 def port(directory: Path) -> int | None:
     """Where the sample in `directory` listens; None when there is none."""
     try:
-        found = _PORT.search((directory / "supervisord.conf").read_text())
+        found = _PORT.search((directory / "supervisord.conf").read_text("utf-8"))
     except OSError:
         return None
     return int(found[1]) if found else None
@@ -71,7 +72,8 @@ def ensure(directory: Path, wanted: int) -> None:
     _git(work, "add", "--all")
     _git(work, *AUTHOR, "commit", "-q", "-m", "A service that answers")
     _git(work, "push", "-q", "-u", "origin", "main")
-    (directory / "supervisord.conf").write_text(_configuration(directory, free_port(wanted)))
+    configuration = _configuration(directory, free_port(wanted))
+    (directory / "supervisord.conf").write_text(configuration, encoding="utf-8")
     work.rename(directory / "work")
     building.rmdir()
 
@@ -95,13 +97,19 @@ def _git(where: Path, *words: str) -> None:
 
 
 def _configuration(directory: Path, port: int) -> str:
-    text = (HERE / "supervisord.conf.txt").read_text()
+    text = (HERE / "supervisord.conf.txt").read_text("utf-8")
     return text.format(
         socket=_socket(directory),
-        directory=directory.absolute(),
-        python=sys.executable,
+        python=quoted(sys.executable),
         port=port,
     )
+
+
+def quoted(path: str) -> str:
+    """One word of a supervisord's command: no shell's space ends it, no remark begins in it, and
+    `%` stands for itself."""
+    word = shlex.quote(path).replace(" #", " ''#").replace(" ;", " '';")
+    return word.replace("%", "%%")
 
 
 def _socket(directory: Path) -> Path:
