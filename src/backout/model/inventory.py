@@ -1,0 +1,238 @@
+"""The inventory: hosts, service, source, rollout, checks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
+
+from backout.model.operands import Branch, Operand, Reached, Remote
+from backout.model.units import (
+    BaselinePolicy,
+    Batch,
+    Boolean,
+    Duration,
+    Noun,
+    Severity,
+    TemplateText,
+    Words,
+    known_timezone,
+)
+
+
+class Service(Noun):
+    """What `restart` restarts. `options` is what the backend's own model made of the rest."""
+
+    name: Operand
+    backend: str
+    directory: Operand = ""
+    port: int | TemplateText | None = None
+    """When given, a restart is proved only if the new process owns this listening port."""
+    options: Any = None
+
+
+class Host(Noun):
+    """One machine. `connection: local` is this one, without SSH; plug-ins may bring others."""
+
+    name: str
+    address: Reached = ""
+    connection: str = "ssh"
+    groups: Words = ()
+    port: int | None = None
+    user: Reached | None = None
+    vars: Mapping[str, Any] = Field(default_factory=dict)
+    service: Service | None = None
+
+
+class Ssh(Noun):
+    """How SSH connections are made; `~/.ssh/config` is honoured under all of it."""
+
+    user: Reached | None = None
+    identity: str | None = None
+    known_hosts: str = ""
+    """Empty: what `ssh_config` says, else `~/.ssh/known_hosts`."""
+    config: str = "~/.ssh/config"
+    connect_timeout: Duration = 10.0
+
+
+class Source(Noun):
+    """What `commit`, `push` and `update` act on."""
+
+    repository: Operand = "."
+    remote: Remote = "origin"
+    branch: Branch = "main"
+    strategy: str = "checkout"
+    directory: Operand = ""
+    keep: int = Field(default=5, ge=2)
+    shared: Words = ()
+    submodules: Boolean | None = None
+    """True brings them, false leaves them out; unsaid, a commit that has some is refused."""
+    lfs: Boolean = True
+    """False: files in Git LFS may arrive as pointers."""
+    image: Operand = ""
+    app: Operand = ""
+
+
+class SecretSource(Noun):
+    """Where one secret is fetched when it is first needed: exactly one of the three."""
+
+    env: str | None = None
+    command: str | None = None
+    file: str | None = None
+
+
+class Rollout(Noun):
+    """Batches over the hosts, and how many of them may fail in all."""
+
+    batches: tuple[Batch, ...] = (1, "100%")
+    max_failures: int = Field(default=0, ge=0)
+    soak: Duration = 5.0
+
+
+class Retry(Noun):
+    """Try again `every` so often `for` so long."""
+
+    for_: Duration = Field(alias="for")
+    every: Duration = 2.0
+
+
+class Alert(Noun):
+    """How many bad results open an alert, how many good ones resolve it, and reminders.
+
+    `after: 3` means three in a row; with `of: 5` it means three of the last five.
+    """
+
+    after: int = Field(default=3, ge=1)
+    of: int | None = Field(default=None, ge=1, le=100)
+    recover: int = Field(default=2, ge=1)
+    remind: Duration | None = None
+
+    @field_validator("of")
+    @classmethod
+    def _wide_enough(cls, of: int | None, info: ValidationInfo) -> int | None:
+        if of is not None and of < info.data.get("after", 1):
+            raise ValueError(f"must be at least `after`, which is {info.data['after']}")
+        return of
+
+
+class Cleanup(Noun):
+    """What removes the traces of a check, whatever became of it."""
+
+    kind: str
+    options: Any
+
+
+class Check(Noun):
+    """One check. `options` is what the kind's own model made of `http: …` and its like."""
+
+    name: str
+    kind: str
+    options: Any
+    on: str | None = None
+    expect: Words = ()
+    save: Mapping[str, str] = Field(default_factory=dict)
+    then: Words = ()
+    cleanup: Cleanup | None = None
+    baseline: BaselinePolicy = "passes"
+    timeout: Duration = 10.0
+    retry: Retry | None = None
+    every: Duration | None = None
+    cron: str | None = None
+    alert: Alert = Alert()
+    doc: str = ""
+    """A link or a sentence for the person who is woken."""
+    severity: Severity = "critical"
+
+
+class Notify(Noun):
+    """One destination of alerts: an Apprise URL, and from which severity on it hears of them."""
+
+    url: str
+    severity: Severity = "info"
+
+
+class Maintenance(Noun):
+    """A window by schedule: nothing is told while it lasts, and what is wrong still at its end."""
+
+    cron: str
+    for_: Duration = Field(alias="for")
+    checks: Words = ()
+    """All of them when none is named."""
+
+
+def _as_notify(value: Any) -> Any:
+    return {"url": value} if isinstance(value, str) else value
+
+
+class Bake(Noun):
+    """After a deploy: watch harder for a while, and revert once if it goes bad."""
+
+    for_: Duration = Field(alias="for")
+    every: Duration = 15.0
+
+
+class Target(Noun):
+    """One inventory, whole."""
+
+    name: str
+    file: str = ""
+    example: Boolean = False
+    """Its hosts are nobody's: it can be read and planned, and a deploy is refused."""
+    protected: Boolean = False
+    hosts: Mapping[str, Host] = Field(default_factory=dict)
+    ssh: Ssh = Ssh()
+    service: Service | None = None
+    source: Source | None = None
+    sample: str = ""
+    state: str = ""
+    vars: Mapping[str, Any] = Field(default_factory=dict)
+    secrets: Mapping[str, SecretSource] = Field(default_factory=dict)
+    rollout: Rollout = Rollout()
+    checks: Mapping[str, Check] = Field(default_factory=dict)
+    bake: Bake | None = None
+    timezone: Annotated[str, AfterValidator(known_timezone)] = "UTC"
+    """In which `cron` schedules are meant."""
+    notify: tuple[Annotated[Notify, BeforeValidator(_as_notify)], ...] = ()
+    """Where alerts go."""
+    maintenance: tuple[Maintenance, ...] = ()
+    deadman: str = ""
+    """Asked while the schedule is kept, and with `/fail` when it is not: a dead-man's switch."""
+
+    def select(self, on: str) -> tuple[Host, ...]:
+        """The hosts that `on` names (`all`, a group or a host), in inventory order."""
+        return tuple(
+            host for host in self.hosts.values() if on in ("all", host.name) or on in host.groups
+        )
+
+    def service_on(self, host: Host | None) -> Service | None:
+        """The service of a host: its own, or the target's."""
+        return (host.service if host else None) or self.service
+
+    def home_on(self, host: Host) -> str:
+        """The directory on a host that holds Backout's lease, notes and release file."""
+        if self.state:
+            return self.state
+        directory = self.source.directory if self.source else ""
+        service = self.service_on(host)
+        directory = directory or (service.directory if service else "")
+        return f"{directory}/.backout" if directory else self._own_home
+
+    @property
+    def _own_home(self) -> str:
+        """Below the login home; one folder for each name. A file that lies outside of the project
+        may lie elsewhere for a colleague: of its name only the end counts."""
+        name = self.name.rpartition("/")[2] if self.name.startswith("/") else self.name
+        return f".backout/{name.removeprefix('./').replace('/', '+')}"
+
+    def renamed(self, name: str) -> Target:
+        """The same target under another name; what it keeps on its hosts stays where it is."""
+        homes = {self.home_on(host) for host in self.hosts.values()}
+        kept = self._own_home if homes == {self._own_home} else self.state
+        return self.model_copy(update={"name": name, "state": kept})

@@ -1,0 +1,129 @@
+"""Small types, and what every noun from a file is made of."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, ClassVar, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    WithJsonSchema,
+)
+
+_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)(ms|s|m|h|d))")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def seconds(value: object) -> float:
+    """A duration such as `500ms`, `5s`, `1m30s`, `2h` or a bare number of seconds.
+
+    Raises ValueError when the text is not a duration.
+    """
+    if isinstance(value, bool):
+        raise ValueError("not a duration; write 5s, 2m or 1h30m")
+    if isinstance(value, int | float):
+        if value < 0 or value != value or value == float("inf"):
+            raise ValueError("a duration cannot be negative or endless")
+        return float(value)
+    parts = _DURATION.findall(value) if isinstance(value, str) else []
+    if not parts or "".join(number + unit for number, unit in parts) != value:
+        raise ValueError(f"{value!r} is not a duration; write 5s, 2m or 1h30m")
+    return float(sum(float(number) * _SECONDS[unit] for number, unit in parts))
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person reads them: `12ms`, `0.4s`, `12s`, `1m12s`, `2h05m`."""
+    if seconds < 0.0995:
+        return f"{round(seconds * 1000)}ms"
+    if seconds < 9.95:
+        return f"{seconds:.1f}s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole}s" if whole < 60 else f"{whole // 60}m{whole % 60:02}s"
+    return f"{whole // 3600}h{whole % 3600 // 60:02}m"
+
+
+def _percent_or_count(value: object) -> object:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return value
+    if isinstance(value, str) and re.fullmatch(r"(?:[1-9]\d?|100)%", value):
+        return value
+    raise ValueError(f"{value!r} is not a batch; write a count of hosts (1) or a share (25%)")
+
+
+NO_TEMPLATE = "not a {{ template }}"
+
+
+def _template(value: str) -> str:
+    if "{{" not in value:
+        raise ValueError(NO_TEMPLATE)
+    return value
+
+
+def known_timezone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        raise ValueError(f"{value!r} is not a timezone; write Europe/Berlin, or UTC") from None
+    return value
+
+
+Duration = Annotated[
+    float,
+    BeforeValidator(seconds),
+    WithJsonSchema({"type": ["number", "string"], "description": "5s, 2m, 1h30m, or seconds"}),
+]
+Batch = Annotated[
+    int | str,
+    BeforeValidator(_percent_or_count),
+    WithJsonSchema({"type": ["integer", "string"], "pattern": r"^(?:[1-9]\d?|100)%$"}),
+]
+TemplateText = Annotated[str, AfterValidator(_template)]
+Boolean = Annotated[bool, Strict()]
+"""`true` or `false`: `yes`, `on` and 1 are not what they seem in YAML."""
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+Words = tuple[str, ...]
+Severity = Literal["info", "warning", "critical"]
+"""How much it matters."""
+SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
+"""The least first."""
+BaselinePolicy = Literal["passes", "fails", "any"]
+"""What a check must say before a change."""
+
+
+def frozen(value: Any) -> Any:
+    """A JSON-like value as plain data that nobody is expected to change."""
+    return value
+
+
+class Noun(BaseModel):
+    """A thing read from a file: frozen, and strict about names it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Options(Noun):
+    """The options of one kind of step, check or restart backend."""
+
+    short: ClassVar[str] = ""
+    """The field that a bare scalar or list fills: `run: "make"`."""
+    shell_fields: ClassVar[tuple[str, ...]] = ()
+    """Fields that are POSIX shell text: what `{{ … }}` puts into them is quoted."""
+    told_fields: ClassVar[tuple[str, ...]] = ()
+    """Fields that are shown or written down as they are, so that no secret may stand in them."""
+    secret_fields: ClassVar[tuple[str, ...]] = ()
+    """Of a restart backend: the fields that a secret may stand in."""
+
+    def needs(self, connection: str) -> str:  # noqa: ARG002 - most need none, however reached
+        """The extra of Backout's that brings a library which this needs; empty for most."""
+        return ""
+
+
+class NoOptions(Options):
+    """A kind that has nothing to say."""

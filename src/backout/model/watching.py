@@ -1,0 +1,101 @@
+"""What a watcher keeps: looks, incidents, messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from backout.model.results import Verdict
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class CheckKey:
+    """One check of one target, on one host or on none: what has a schedule and a history."""
+
+    target: str
+    check: str
+    host: str = ""
+
+    @property
+    def key(self) -> str:
+        return f"{self.check}@{self.host}" if self.host else self.check
+
+    def __str__(self) -> str:
+        return f"{self.target}/{self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One look at a spot, as history keeps it."""
+
+    spot: CheckKey
+    at: float
+    """Seconds since the epoch."""
+    verdict: Verdict
+    elapsed_ms: float
+    queued_ms: float = 0.0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """Something that is wrong from `since` until `resolved`."""
+
+    spot: CheckKey
+    kind: str
+    """`fail` when it is seen to be wrong, `unknown` when nobody can tell."""
+    since: float
+    opened: float
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    id: int = 0
+    told: float | None = None
+    """When it was last written to somebody; None while it is kept quiet."""
+    acked: str = ""
+    """Who knows about it."""
+    resolved: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What a receiver made of a message; delivered when there is no failure."""
+
+    failure: str = ""
+    unfit: bool = False
+    """The receiver will never take this message."""
+    closed: bool = False
+    """The destination will take nothing until a person mends it."""
+    wait: float = 0.0
+    """How many seconds the receiver asks for before the next attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reverted:
+    """A deploy that is, or was, taken back by itself."""
+
+    run: str
+    target: str
+    why: str
+    """The checks that went bad, by name."""
+    ended: float | None = None
+    """When somebody was told how it ended; None while it is under way, or broke off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message to one destination, until it is delivered."""
+
+    target: str
+    destination: str
+    kind: str
+    """`open`, `worse`, `remind`, `resolve`, `note` or `digest`."""
+    key: str
+    """The same for every attempt: a receiver that honours it sees the message once."""
+    title: str
+    body: str
+    created: float
+    incident: int = 0
+    id: int = 0
+    attempts: int = 0
+    retry_at: float = 0.0
+    failure: str = ""
