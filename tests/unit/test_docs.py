@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from backout import model, tasks
 from backout.config import loading
 from backout.errors import Mistakes
 from backout.project.project import TABLES
+from backout.reports import objects
 from backout.steps.update import STRATEGIES
 
 ROOT = Path(__file__).parents[2]
@@ -225,7 +226,8 @@ def test_the_table_of_commands_names_every_verb_with_all_its_words(verb: str) ->
     ]
     assert cells, f"docs/commands.md: no row for {verb}"
     told = set(re.findall(r"`--([a-z-]+)`", cells[0][-2]))
-    options = {name for name in OPTIONS[verb] if len(name) > 1} - {"json", "run"}
+    given = {each.name for each in tasks.ns[verb].get_arguments() if each.positional}
+    options = {name for name in OPTIONS[verb] if len(name) > 1} - {"json", *given}
     assert {name.replace("_", "-") for name in options} <= told
 
 
@@ -297,3 +299,21 @@ def test_every_name_that_an_expectation_may_use_is_explained(kind: str) -> None:
 
 def test_every_strategy_of_update_is_explained(words: set[str]) -> None:
     assert set(STRATEGIES) <= words
+
+
+# --- the objects ---------------------------------------------------------------------------
+
+OBJECTS = {
+    "targets": (objects.TargetList, objects.TargetLine, objects.LastRun),
+    "logs": (objects.Logs, objects.HostLog),
+    "exec": (objects.Looked, objects.HostOutput),
+}
+
+
+@pytest.mark.parametrize("verb", OBJECTS)
+def test_the_table_of_objects_names_every_field_of_their_types(verb: str) -> None:
+    text = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    rows = text.partition("\n## JSON\n")[2].splitlines()
+    row = next(row for row in rows if row.startswith(f"| `{verb}` "))
+    told = set(re.findall(r'"(\w+)"', row))
+    assert told == {each.name for noun in OBJECTS[verb] for each in fields(noun)}

@@ -81,7 +81,17 @@ class Operation:
         target, runbook, params = load_pair(self.workplace, options, runbook_name)
         refuse_example(target)
         needs.refuse_missing((*needs.of_target(target), *needs.of_runbook(runbook)), target.name)
-        target = self.workplace.ensure_sample(target)
+        return self.start(verb, self.workplace.ensure_sample(target), runbook, params, options)
+
+    def start(
+        self,
+        verb: str,
+        target: Target,
+        runbook: Runbook,
+        params: Mapping[str, Any],
+        options: Shipping,
+    ) -> Answer:
+        """A new run of that runbook, from its lock to its report."""
         run = new_run()
         with self._mine(target.name, run):
             self._nothing_open(target.name)
@@ -231,7 +241,7 @@ class Operation:
         """Named, or the one deployed last: then it is confirmed by name."""
         if name or os.environ.get("BACKOUT_TARGET"):
             return self.workplace.target(name)
-        last = next((r for r in self.workplace.journal.runs() if r.outcome == "succeeded"), None)
+        last = next((row for row in self.workplace.journal.runs() if _led_somewhere(row)), None)
         if last is None:
             raise Refused("nothing was deployed from here yet", next="invoke history")
         target = self.workplace.target(last.target)
@@ -283,6 +293,11 @@ class Operation:
         journal = self.workplace.journal_of(target)
         remark = same_code(journal.releases(target.name), to, target.name)
         return Return(run, plans, to, brought(journal, plans), remark)
+
+
+def _led_somewhere(row: RunRow) -> bool:
+    """Whether it brought a release, or came back to one."""
+    return row.outcome == "succeeded" and bool((row.report or {})["release"]["to"])
 
 
 def load_pair(

@@ -21,6 +21,7 @@ from backout.errors import BackoutError, Interrupted, Refused
 from backout.ports import Screen
 from backout.project.project import Workplace
 from backout.reports.answer import Answer
+from backout.reports.around_text import logs_text, looked_text, targets_text
 from backout.reports.ships_text import diff_text
 from backout.reports.text import (
     doctor_text,
@@ -55,7 +56,11 @@ TEXTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "alerts": alerts_text,
     "schedule": schedule_text,
     "init": init_text,
+    "targets": targets_text,
+    "logs": logs_text,
+    "looked": looked_text,
     "demo": lambda _: "",
+    "nothing": lambda _: "",
     "gigz": lambda _: "",
 }
 

@@ -31,6 +31,9 @@ def check(
     except ParseError as error:
         what, next = _diagnosis(core.unparsed, error.context, initial, contexts, binary)
         raise mistaken(what, next=next, json=json) from error
+    except ValueError as error:  # Invoke makes numbers with int()
+        what = _no_number(core.unparsed, initial, contexts)
+        raise mistaken(what, next=f"{binary} --help", json=json) from error
     for task in read[1:]:
         _look_for_eaten_options(task, parser, collection, binary, json)
 
@@ -106,10 +109,19 @@ def _offender(
     for count in range(len(words) - 1, 0, -1):
         try:
             parser.parse_argv(list(words[:count]))
-        except ParseError:
+        except (ParseError, ValueError):
             continue
         return words[count]
     return words[0]
+
+
+def _no_number(
+    words: Sequence[str], initial: ParserContext, contexts: Sequence[ParserContext]
+) -> str:
+    word = _offender(words, initial, contexts)
+    flag, _, value = word.rpartition("=") if word.startswith("-") else ("", "", word)
+    before = words[words.index(word) - 1]
+    return f"{flag or before} needs a whole number, and got {value!r}"
 
 
 def _names(contexts: Sequence[ParserContext]) -> list[str]:

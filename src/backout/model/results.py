@@ -195,6 +195,8 @@ class Outcome(StrEnum):
     BACKOUT_INCOMPLETE = "backout_incomplete"
     REFUSED = "refused"
     INTERRUPTED = "interrupted"
+    FAILED = "failed"
+    """Of a command that is said to change nothing: there is nothing to go back from."""
 
 
 class HostState(StrEnum):

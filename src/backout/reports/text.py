@@ -16,6 +16,9 @@ from xml.etree import ElementTree
 
 from backout.errors import BackoutError, Mistakes
 from backout.model import duration
+from backout.reports.lines import one_line as _line
+from backout.reports.lines import page as _page
+from backout.reports.lines import table as _table
 from backout.reports.ships_text import ships_lines
 
 Report = Mapping[str, Any]
@@ -106,6 +109,8 @@ def outcome_text(report: Report) -> str:
             return f"Refused{why}; nothing was changed on {target}."
         case "interrupted":
             return f"NOT FINISHED{why}; run {report['run']} on {target} is journaled."
+        case "failed":
+            return f"A command that is said to change nothing failed on {target}{why}."
         case other:
             return f"Run {report['run']} on {target}: {other or 'not finished'}."
 
@@ -118,6 +123,8 @@ def _achievement(report: Report) -> str:
             return f"Deployed {release} to {target}"
         case "rollback":
             return f"Rolled {target} back to {release}"
+        case "exec" if not report["release"].get("to"):
+            return f"Ran a command on {target} that is said to change nothing"
     return f"Ran {runbook} on {target} ({release})"
 
 
@@ -622,10 +629,6 @@ def init_text(report: Report) -> str:
 # --- lines -------------------------------------------------------------------------------
 
 
-def _page(*paragraphs: Sequence[str]) -> str:
-    return "\n\n".join("\n".join(lines) for lines in paragraphs if lines)
-
-
 def _next(report: Report, whole: str = "") -> list[str]:
     """The command to type; and where all of it can be read, unless that is the same."""
     following = str(report.get("next") or "").strip()
@@ -634,28 +637,11 @@ def _next(report: Report, whole: str = "") -> list[str]:
     return [f"all of it: {whole}", *told] if whole and whole not in following else told
 
 
-def _table(rows: Iterable[Sequence[Any]], indent: str = "  ") -> list[str]:
-    """Rows with their columns aligned."""
-    lined = [[_line(cell) for cell in row] for row in rows]
-    if not lined:
-        return []
-    widths = [max(map(len, column)) for column in zip(*lined, strict=True)]
-    return [
-        (indent + "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True))).rstrip()
-        for row in lined
-    ]
-
-
 def _block(title: str, text: str, indent: str) -> list[str]:
     """A title and a text of any number of lines, which stay under one another."""
     first, *rest = text.strip().splitlines() or [""]
     under = " " * len(title)
     return [f"{indent}{title}{first}", *(f"{indent}{under}{line}" for line in rest)]
-
-
-def _line(text: object) -> str:
-    """On one line, whatever it holds: a name cannot pretend to be a line of the report."""
-    return " ".join(str(text).split())
 
 
 def _count(number: int, noun: str) -> str:

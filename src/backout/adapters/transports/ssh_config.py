@@ -115,7 +115,7 @@ class SshConfig:
         port = ["-p", str(place.port)] if place.port else []
         try:
             done = subprocess.run(
-                [ssh, "-G", *self._which(), *user, *port, "--", place.name],
+                [ssh, "-G", *self.which(), *user, *port, "--", place.name],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
@@ -132,8 +132,9 @@ class SshConfig:
             raise _wrong(place, said or f"`ssh -G` exited {done.returncode}")
         return _words(done.stdout)
 
-    def _which(self) -> list[str]:
-        """ssh takes the home of the user database for `~`; everything here takes HOME."""
+    def which(self) -> list[str]:
+        """The words that name this configuration to ssh, which takes the home of the user database
+        for `~`; everything here takes HOME."""
         if self._file != USUAL:
             return ["-F", str(Path(self._file).expanduser())]
         if Path.home() == _home_on_record():

@@ -7,6 +7,7 @@ word that may be said several times; a field without a default is said without i
 
 from __future__ import annotations
 
+from backout.commands.options.around import Exec, Logs, Ssh, Targets
 from backout.commands.options.base import Aimed, Confirmed, Options, refuse_empty, word
 from backout.commands.options.beginning import Demo, ExampleGigz, Init
 from backout.commands.options.looking import Doctor, History, Lint, Show, Status, Unlock, Verify
@@ -43,9 +44,11 @@ __all__ = [
     "Diff",
     "Doctor",
     "ExampleGigz",
+    "Exec",
     "History",
     "Init",
     "Lint",
+    "Logs",
     "Options",
     "Plan",
     "Resume",
@@ -56,7 +59,9 @@ __all__ = [
     "ScheduleShow",
     "Shipping",
     "Show",
+    "Ssh",
     "Status",
+    "Targets",
     "Unlock",
     "Verify",
     "Watch",
@@ -67,6 +72,7 @@ __all__ = [
 VERBS: tuple[type[Options], ...] = (
     *(Plan, Diff, Deploy, Run, Rollback, Resume, Abort),
     *(Verify, Status, History, Show, Lint, Doctor, Unlock),
+    *(Targets, Logs, Exec, Ssh),
     *(Watch, Init, Demo, ExampleGigz, AlertAck, AlertList, AlertSilence),
     *(ScheduleInstall, ScheduleRemove, ScheduleShow),
 )

@@ -1,0 +1,100 @@
+"""The objects that verbs answer, as types: what `--json` prints is made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+Words = Mapping[str, Any]
+
+
+class Told:
+    """An object that can be told as JSON."""
+
+    __slots__ = ()
+
+    def to_data(self) -> dict[str, Any]:
+        """Its fields by name, and those of what it holds."""
+        return asdict(self)  # type: ignore[call-overload,no-any-return] # every heir is a dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class LastRun(Told):
+    """The newest run of a target."""
+
+    run: str
+    verb: str
+    runbook: str
+    outcome: str | None
+    exit_code: int | None
+    started_at: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class TargetLine(Told):
+    """One target: what its file and the journal say of it."""
+
+    target: str
+    file: str
+    hosts: tuple[str, ...] = ()
+    protected: bool = False
+    example: bool = False
+    release: Words | None = None
+    known_good: bool = False
+    checks: tuple[str, ...] = ()
+    last_run: LastRun | None = None
+    problem: str = ""
+    """Why its file cannot be read; empty when it can."""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetList(Told):
+    """`targets`."""
+
+    targets: tuple[TargetLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HostLog(Told):
+    """The last lines of one host's service."""
+
+    host: str
+    lines: tuple[str, ...] = ()
+    reason: str = ""
+    """Why they could not be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Logs(Told):
+    """`logs`."""
+
+    target: str
+    logs: tuple[HostLog, ...]
+    next: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HostOutput(Told):
+    """What a command said on one host."""
+
+    host: str
+    state: str
+    exit_code: int | None
+    seconds: float
+    stdout: str
+    stderr: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Looked(Told):
+    """`exec` of a command that is said to change nothing."""
+
+    run: str
+    target: str
+    command: str
+    exit_code: int
+    outputs: tuple[HostOutput, ...]
+    next: str = ""
