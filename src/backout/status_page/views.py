@@ -28,6 +28,7 @@ OUTCOMES = {
     "backout_incomplete": ("fail", "backing out is incomplete"),
     "refused": ("unknown", "refused"),
     "interrupted": ("unknown", "interrupted"),
+    "failed": ("unknown", "failed, and changed nothing"),
     None: ("running", "not finished"),
 }
 
