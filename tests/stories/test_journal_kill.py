@@ -8,7 +8,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from backout.adapters.storage.journal import Record, SqliteJournal
+from backout.adapters.storage.journal import SqliteJournal
+from backout.adapters.storage.journal_rows import Record
 
 TRIALS = 20
 HOSTS = 4

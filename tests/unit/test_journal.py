@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from backout.adapters.storage import journal as module
+from backout.adapters.storage import journal_file as module
 from backout.adapters.storage.journal import SqliteJournal
 from backout.errors import BackoutError, Held, Interrupted, Mistakes, Refused
 from backout.model import Release

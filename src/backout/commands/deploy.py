@@ -16,7 +16,7 @@ from typing import Any
 
 from backout.adapters.local_lock import LocalLock, owner
 from backout.adapters.own_directory import refuse_tracked
-from backout.adapters.storage.journal import RunRow
+from backout.adapters.storage.journal_rows import RunRow
 from backout.checks import judging
 from backout.commands.ledger import brought, same_code
 from backout.commands.options import Abort, Deploy, Resume, Rollback, Run, Shipping

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from backout.adapters.standings import standings
-from backout.adapters.storage.journal import LedgerRow, RunRow
+from backout.adapters.storage.journal_rows import LedgerRow, RunRow
 from backout.checks import judging
 from backout.commands import deploy
 from backout.commands.ledger import newest_on

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from backout.adapters.storage.journal import LedgerRow, SqliteJournal
+from backout.adapters.storage.journal import SqliteJournal
+from backout.adapters.storage.journal_rows import LedgerRow
 from backout.model import Release
 from backout.runs.claims import NOTE, Brought
 from backout.runs.plan import Plan

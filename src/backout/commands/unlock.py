@@ -8,7 +8,7 @@ from typing import Any
 
 from backout.adapters.local_lock import LocalLock, owner
 from backout.adapters.standings import Living, Standing, end_here, standings, take
-from backout.adapters.storage.journal import RunRow
+from backout.adapters.storage.journal_rows import RunRow
 from backout.commands.options import Unlock
 from backout.errors import Refused
 from backout.ports import Screen

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from backout.adapters.clock import SystemClock
 from backout.adapters.lease import LeaseLock
 from backout.adapters.own_directory import prepare
-from backout.adapters.storage.journal import RunRow, SqliteJournal
+from backout.adapters.storage.journal import SqliteJournal
+from backout.adapters.storage.journal_rows import RunRow
 from backout.adapters.transports import TRANSPORTS
 from backout.adapters.transports.local import LocalTransport
 from backout.adapters.transports.noted_shell import ShellTransport, run_name

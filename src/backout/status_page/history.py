@@ -7,7 +7,7 @@ from itertools import groupby
 from statistics import median
 from typing import Any
 
-from backout.adapters.storage.journal import LedgerRow, RunRow
+from backout.adapters.storage.journal_rows import LedgerRow, RunRow
 from backout.model import CheckKey, Sample
 from backout.ports import HealthStore
 from backout.reports.text import bare_release
