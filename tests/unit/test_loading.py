@@ -15,7 +15,7 @@ from pydantic import Field
 
 from backout import probes, restarters, steps
 from backout.adapters.transports import TRANSPORTS
-from backout.config import loading, yaml_tree
+from backout.config import loading, parameters, yaml_tree
 from backout.config.files import name_of
 from backout.errors import Mistake, Mistakes
 from backout.model import (
@@ -751,7 +751,7 @@ def test_a_misspelled_name_hides_no_mistake_of_the_other_file(project: Path) -> 
 
 def test_parameters_are_typed(project: Path) -> None:
     words = ['paths=["a,b"]', "paths=c", "count=-3", "force=off", "message=a=b"]
-    assert loading.load_params(runbook(), words) == {
+    assert parameters.load_params(runbook(), words) == {
         "paths": ["a,b", "c"],
         "count": -3,
         "force": False,
@@ -763,7 +763,7 @@ def test_wrong_parameters_are_all_said(project: Path) -> None:
     book = runbook(RUNBOOK.replace("type: list}", "type: list, required: true, help: Which}"))
     words = ["count=many", "force=maybe", "mesage=x", "word", "message=a", "message=b"]
     with pytest.raises(Mistakes) as caught:
-        loading.load_params(book, words)
+        parameters.load_params(book, words)
     assert caught.value.mistakes == (
         Mistake("--param", 0, "count", "must be a whole number, not 'many'"),
         Mistake("--param", 0, "force", "must be true or false, not 'maybe'"),

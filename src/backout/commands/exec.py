@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from backout.adapters.local_lock import owner
-from backout.adapters.storage.journal import RunRow
+from backout.adapters.storage.journal_rows import RunRow
 from backout.checks import evidence
 from backout.commands.chosen import chosen, hide_secrets
 from backout.commands.deploy import Operation, new_run, refuse_example

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from backout.adapters.storage.journal import RunRow
+from backout.adapters.storage.journal_rows import RunRow
 from backout.commands.options import Targets
 from backout.config import loading
 from backout.config.files import shown

@@ -140,18 +140,18 @@ class SqliteJournal:
     def look_back(self, row: RunRow, ends: Sequence[tuple[str, Body]]) -> None:
         """Durably: a look that is over, with what each host said. It was never open: it held
         nothing, and nothing is there to be taken back."""
-        at = _text(row.ended or self._now())
+        at = time_text(row.ended or self._now())
         values = (
             *(row.id, row.target, row.verb, row.runbook, self._json(row.plan)),
-            *(self._redact(row.owner), _text(row.started), self._json(row.options), at),
+            *(self._redact(row.owner), time_text(row.started), self._json(row.options), at),
             *(row.outcome, row.exit_code, self._json(row.report)),
         )
         records = [(None, row.id, "end", key, at, self._json(body)) for key, body in ends]
 
         def write(db: sqlite3.Connection) -> None:
-            _insert(db, "run", *values)
+            insert(db, "run", *values)
             for record in records:
-                _insert(db, "record", *record)
+                insert(db, "record", *record)
 
         self._append(write)
 

@@ -1,0 +1,168 @@
+"""What is wrong with a runbook, on its own or for a target."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from backout.config.judge import (
+    RESULT,
+    SERVICE,
+    WAYS,
+    Judge,
+    bare,
+    is_doubted,
+    names_known,
+    secret_holders,
+    unsure_checks,
+)
+from backout.config.yaml_tree import Node, Trail
+from backout.errors import Mistake
+from backout.language.templates import Known
+from backout.model import Param, Runbook, Step, Target
+from backout.model.operands import variable
+from backout.model.validation import did_you_mean
+from backout.registry import Tables
+
+
+class RunbookJudge(Judge):
+    def __init__(
+        self,
+        noun: Runbook,
+        tree: Node,
+        tables: Tables,
+        said: Sequence[Mistake],
+        target: Target | None,
+        of_target: Sequence[Mistake],
+    ) -> None:
+        super().__init__(tree, tables, said)
+        self.noun = noun
+        self.target = target
+        self.unsure = frozenset(unsure_checks(target, of_target) if target else ())
+        self.saved = self.saves_of(target) if target else None
+        self.hidden = secret_holders(target) if target else {}
+
+    def saves_of(self, target: Target) -> set[str] | None:
+        """The names that steps and checks save; None when that cannot be told."""
+        doubted = any(is_doubted(self.said, trail, "save") for trail, _step in self.steps())
+        if doubted or "saved" in self.unsure:
+            return None
+        steps = {name for _trail, step in self.steps() for name in step.save}
+        return steps | {name for check in target.checks.values() for name in check.save}
+
+    def known(self, step: Step) -> dict[str, Collection[str] | None]:
+        """What the templates of a step may use."""
+        known = names_known(self.target, step.on, self.saved, params=self.noun.params)
+        known |= {name: None for name in ("vars", "secrets") if name in self.unsure}
+        if "service" in self.unsure:
+            known["service"] = SERVICE
+        return known
+
+    def steps(self) -> Iterator[tuple[Trail, Step]]:
+        for phase in ("preflight", "steps", "settle", "finally"):
+            found: tuple[Step, ...] = getattr(
+                self.noun, "finally_" if phase == "finally" else phase
+            )
+            for index, step in enumerate(found):
+                yield (phase, index), step
+
+    def mistakes(self) -> Iterator[Mistake]:
+        if not any(step for _trail, step in self.steps()) and not self.said:
+            yield self.at((), "a runbook needs steps")
+        for name, param in self.noun.params.items():
+            if not _default_fits(param):
+                yield self.at(("params", name, "default"), f"must be {_OF_TYPE[param.type]}")
+            if not name.isidentifier():
+                yield self.at(("params", name), "a parameter's name is letters, digits and '_'")
+        for key in ("summary", "document", "params", "targets"):
+            yield from self.plain((key,)) if self.tree.get(key) else ()
+        for trail, step in self.steps():
+            if step.kind:
+                yield from self.step(trail, step)
+        yield from self.order()
+        if self.target is not None and "checks" not in self.unsure:
+            yield from self.expected(self.target)
+        for index, rule in enumerate(self.noun.diagnose):
+            trail = ("diagnose", index)
+            inner = (*trail, "when")
+            yield from self.expression(inner, rule.when, {"failure": None}, wanted="a boolean")
+            yield from self.plain(trail)
+
+    def step(self, trail: Trail, step: Step) -> Iterator[Mistake]:
+        kind = self.tables.steps[step.kind]
+        known = self.known(step)
+        if not is_doubted(self.said, trail, *WAYS):
+            yield from self.way_back(trail, step, kind)
+        yield from self.words(trail, step, kind, known)
+        for name in step.env:
+            if not variable(name):
+                wrong = f"{name!r} is not a variable's name: letters, digits and '_'"
+                yield self.at((*trail, "env", name), wrong)
+        if step.when is not None:
+            inner = (*trail, "when")
+            yield from self.expression(inner, step.when, bare(known), wanted="a boolean")
+        results = dict.fromkeys({*RESULT, *getattr(kind, "names", ())})
+        yield from self.saves((*trail, "save"), step.save, results)
+        if self.target is not None:
+            if "hosts" not in self.unsure:
+                yield from self.selects(trail, step.on, self.target)
+            if self.unsure.isdisjoint(("hosts", "service", "source")):
+                yield from self.needs(trail, step, kind, self.target)
+            if "checks" not in self.unsure:
+                yield from self.named_checks(trail, step, self.target)
+
+    def words(self, trail: Trail, step: Step, kind: Any, known: Known) -> Iterator[Mistake]:
+        for key, _node in self.tree.find(trail).items():
+            inner = (*trail, key)
+            if key == step.kind:
+                yield from self.options(inner, kind, known)
+            elif key in ("undo", "check"):
+                shell, told = getattr(kind, "shell", True), key in kind.Options.told_fields
+                yield from self.template(inner, known, in_shell=shell, told=told)
+            elif key in ("cwd", "env"):
+                yield from self.template(inner, known, told=key == "cwd")
+            else:
+                yield from self.plain(inner)
+
+    def order(self) -> Iterator[Mistake]:
+        """What must be done before a step of another kind stands before it."""
+        passed: set[str] = set()
+        for trail, step in self.steps():
+            later = getattr(self.tables.steps[step.kind], "precedes", "") if step.kind else ""
+            if later and (later in passed or trail[0] != "steps"):
+                yield self.at(trail, f"a {step.kind} step stands in `steps`, before {later}")
+            passed.add(step.kind)
+
+    def expected(self, target: Target) -> Iterator[Mistake]:
+        for name in self.noun.baseline:
+            if name not in target.checks:
+                hint = did_you_mean(name, target.checks)
+                yield self.at(("baseline", name), f"{target.name} has no check {name!r}{hint}")
+
+    def way_back(self, trail: Trail, step: Step, kind: Any) -> Iterator[Mistake]:
+        changes = kind.changes and not step.readonly
+        if trail[0] == "preflight" and changes:
+            yield self.at(trail, "preflight only reads: say readonly: true, or move the step")
+        known = kind.undoes or step.undo or step.irreversible
+        if trail[0] == "steps" and changes and not known:
+            told = "it changes something: give undo:, or readonly: true, or irreversible: why"
+            yield self.at(trail, f"step {step.name!r} has no way back; {told}")
+
+    def named_checks(self, trail: Trail, step: Step, target: Target) -> Iterator[Mistake]:
+        names = getattr(step.options, "checks", ())
+        for name in names if isinstance(names, tuple) else ():
+            if name not in target.checks and "{{" not in name:
+                hint = did_you_mean(name, target.checks)
+                yield self.at((*trail, step.kind), f"{target.name} has no check {name!r}{hint}")
+
+
+_OF_TYPE = {"str": "text", "int": "a whole number", "bool": "true or false", "list": "a list"}
+_TYPES: Mapping[str, Any] = {"str": str, "int": int, "bool": bool, "list": list}
+
+
+def _default_fits(param: Param) -> bool:
+    value = param.default
+    typed = isinstance(value, _TYPES[param.type]) and (
+        param.type == "bool" or not isinstance(value, bool)
+    )
+    return value is None or typed

@@ -1,0 +1,225 @@
+"""What is wrong with an inventory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from backout.config.judge import (
+    NOBODYS,
+    SOURCE,
+    Judge,
+    bare,
+    is_doubted,
+    names_known,
+    secret_holders,
+    unsure_checks,
+)
+from backout.config.yaml_tree import Node, Trail
+from backout.errors import Mistake
+from backout.language import templates
+from backout.language.templates import CannotRender, Known, SecretRef
+from backout.model import Check, Target
+from backout.model.addresses import canonical
+from backout.model.validation import did_you_mean
+from backout.registry import Tables
+
+
+class TargetJudge(Judge):
+    def __init__(self, noun: Target, tree: Node, tables: Tables, said: Sequence[Mistake]) -> None:
+        super().__init__(tree, tables, said)
+        self.noun = noun
+        self.unsure = frozenset(unsure_checks(noun, said))
+        self.hidden = secret_holders(noun)
+        self.saved = {name for check in noun.checks.values() for name in check.save}
+
+    def mistakes(self) -> Iterator[Mistake]:
+        yield from self.hosts()
+        yield from self.twins()
+        yield from self.variables()
+        for key, node in self.tree.items():
+            if key in ("hosts", "groups"):
+                for name, _inner in node.items():
+                    yield from self.place((key, name))
+            elif key == "service":
+                yield from self.service((key,), names_known(self.noun, None, ()))
+            elif key in ("notify", "deadman"):
+                yield from self.template((key,), names_known(self.noun, None, ()))
+            elif key == "source":
+                yield from self.source()
+            elif key not in ("vars", "checks"):
+                yield from self.plain((key,))
+        for number, window in enumerate(self.noun.maintenance):
+            if reason := _no_cron(window.cron):
+                yield self.at(("maintenance", number, "cron"), reason)
+            for place, name in enumerate(window.checks):
+                if name not in self.noun.checks:
+                    hint = did_you_mean(name, self.noun.checks)
+                    yield self.at(
+                        ("maintenance", number, "checks", place), f"no check {name!r}{hint}"
+                    )
+        for name, check in self.noun.checks.items():
+            if check.kind:
+                yield from self.check(("checks", name), check)
+        yield from self.circles()
+
+    def source(self) -> Iterator[Mistake]:
+        """Only the image's name is rendered: it may hold the release's commit."""
+        for name, _node in self.tree.find(("source",)).items():
+            if name == "image":
+                yield from self.template(
+                    ("source", name), names_known(self.noun, None, ()), told=True
+                )
+            else:
+                yield from self.plain(("source", name))
+
+    def hosts(self) -> Iterator[Mistake]:
+        for name, host in self.noun.hosts.items():
+            trail: Trail = ("hosts", name)
+            if host.port is not None and not 0 < host.port < 65536:
+                yield self.at((*trail, "port"), "must be a port, 1 to 65535")
+            if NOBODYS.search(host.address) and not self.noun.example:
+                wrong = f"{host.address} is a placeholder: write your host's own name or address"
+                yield self.at((*trail, "address"), wrong)
+            if "all" in (name, *host.groups):
+                yield self.at(trail, "'all' names every host; choose another name")
+            for group in host.groups:
+                if group in self.noun.hosts:
+                    yield self.at(trail, f"{group!r} is a host, it cannot be a group too")
+
+    def twins(self) -> Iterator[Mistake]:
+        """A host is a machine: two that share an address, or that both are this machine."""
+        seen: dict[tuple[str, int | None], str] = {}
+        for name, host in self.noun.hosts.items():
+            local = host.connection == "local"
+            if not local and host.connection != "ssh":
+                continue
+            place = ("", None) if local else (canonical(host.address or name), host.port)
+            if (other := seen.setdefault(place, name)) != name:
+                words = "both are this machine" if local else "both have the same address"
+                yield self.at(("hosts", name), f"{other} and {name} are one machine: {words}")
+
+    def place(self, trail: Trail) -> Iterator[Mistake]:
+        """A host's or a group's own words."""
+        known = names_known(self.noun, "all", ())
+        for key, _node in self.tree.find(trail).items():
+            if key == "service":
+                yield from self.service((*trail, key), known)
+            elif key != "vars":
+                yield from self.plain((*trail, key))
+
+    def service(self, trail: Trail, known: Known) -> Iterator[Mistake]:
+        backends = {host.service.backend for host in self.noun.hosts.values() if host.service}
+        backends |= {self.noun.service.backend} if self.noun.service else set()
+        kinds = [self.tables.backends[name] for name in backends if name in self.tables.backends]
+        secret = {field for kind in kinds for field in kind.Options.secret_fields}
+        for key, _node in self.tree.find(trail).items():
+            yield from self.template((*trail, key), known, told=key not in secret)
+
+    def variables(self) -> Iterator[Mistake]:
+        """Variables depend on nothing that is not in the file, so they are resolved here."""
+        scope = {
+            "secrets": {name: SecretRef(name) for name in self.noun.secrets},
+            "target": {"name": self.noun.name},
+            "source": dict.fromkeys(SOURCE, ""),
+        }
+        every = {*self.noun.vars, *(name for h in self.noun.hosts.values() for name in h.vars)}
+        known = {
+            "vars": every,
+            "secrets": self.noun.secrets,
+            "target": ("name",),
+            "source": SOURCE,
+        }
+        trails = [("vars",), *(("hosts", n, "vars") for n in self._keys("hosts"))]
+        trails += [("groups", name, "vars") for name in self._keys("groups")]
+        wrong = [
+            mistake
+            for trail in trails
+            if self._has(trail)
+            for mistake in self.template(trail, known)
+        ]
+        yield from wrong
+        told: set[str] = set()
+        for host in () if wrong else self.noun.hosts.values() or (None,):
+            try:
+                templates.resolve_vars({**self.noun.vars, **(host.vars if host else {})}, scope)
+            except CannotRender as error:
+                told.add(error.what)
+        yield from (self.at(("vars",), what) for what in told)
+
+    def _keys(self, key: str) -> list[str]:
+        node = self.tree.get(key)
+        return [name for name, _inner in node.items()] if node else []
+
+    def _has(self, trail: tuple[str, ...]) -> bool:
+        node: Node | None = self.tree
+        for key in trail:
+            node = node.get(key) if node else None
+        return node is not None
+
+    def check(self, trail: Trail, check: Check) -> Iterator[Mistake]:
+        kind = self.tables.probes[check.kind]
+        known = names_known(self.noun, check.on, self.saved, run=("id",))
+        facts = {**bare(known), **dict.fromkeys(("baseline", *kind.names))}
+        proves = check.expect or getattr(kind, "judges_itself", False)
+        if not proves and not is_doubted(self.said, trail, "expect"):
+            yield self.at(trail, "a check without expect proves nothing; add expect: […]")
+        listed = isinstance(self.tree.find((*trail, "expect")).value, list)
+        kinds = getattr(kind, "kinds", {})
+        for index, text in enumerate(check.expect):
+            inner = (*trail, "expect", index) if listed else (*trail, "expect")
+            yield from self.expression(inner, text, facts, kinds, wanted="a boolean")
+        yield from self.saves((*trail, "save"), check.save, facts)
+        yield from self.options((*trail, check.kind), kind, known)
+        if check.cleanup is not None:
+            cleaner = self.tables.probes[check.cleanup.kind]
+            yield from self.options((*trail, "cleanup", check.cleanup.kind), cleaner, known)
+        for key, _node in self.tree.find(trail).items():
+            if key not in (check.kind, "cleanup"):
+                yield from self.plain((*trail, key))
+        if "hosts" not in self.unsure:
+            yield from self.selects(trail, check.on, self.noun)
+        if self.unsure.isdisjoint(("hosts", "service", "source")):
+            yield from self.needs(trail, check, kind, self.noun)
+        yield from self.schedule(trail, check)
+        for name in check.then:
+            if name not in self.noun.checks:
+                hint = did_you_mean(name, self.noun.checks)
+                yield self.at((*trail, "then"), f"there is no check {name!r}{hint}")
+
+    def schedule(self, trail: Trail, check: Check) -> Iterator[Mistake]:
+        if check.every is not None and check.cron is not None:
+            yield self.at((*trail, "cron"), "every and cron are two schedules; keep one")
+        if check.every is not None and check.every <= 0:
+            yield self.at((*trail, "every"), "must be longer than nothing")
+        if check.cron is not None and (reason := _no_cron(check.cron)):
+            yield self.at((*trail, "cron"), reason)
+
+    def circles(self) -> Iterator[Mistake]:
+        """Checks that lead back to themselves."""
+        for name in self.noun.checks:
+            reached, ahead = [name], list(self.noun.checks[name].then)
+            while ahead:
+                following = ahead.pop()
+                if following == name:
+                    yield self.at(("checks", name, "then"), "leads back to itself")
+                    break
+                if following in self.noun.checks and following not in reached:
+                    reached.append(following)
+                    ahead += self.noun.checks[following].then
+
+
+def _no_cron(text: str) -> str:
+    """Why a text is no cron schedule, or nothing."""
+    if len(text.split()) != 5:
+        return "cron takes five fields: minute, hour, day of month, month, day of week"
+    try:
+        import cronsim
+    except ImportError:
+        return ""
+    from datetime import UTC, datetime
+
+    try:
+        cronsim.CronSim(text, datetime(2024, 1, 1, tzinfo=UTC))
+    except cronsim.CronSimError as error:
+        return f"no cron schedule: {error}"
+    return ""
