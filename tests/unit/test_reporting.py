@@ -435,3 +435,68 @@ def test_a_long_reason_is_cut_in_the_sentence_but_not_when_a_person_is_needed() 
     reason = "Prove it failed: " + "x" * 300
     assert len(outcome_text(backed_out(reason=reason))) < 200
     assert reason in outcome_text(backed_out(outcome="backout_incomplete", reason=reason))
+
+
+# --- many hosts, and a reason once ---------------------------------------------------------
+
+
+def forty(why: str = "disk full") -> dict[str, Any]:
+    names = [f"web{n}" for n in range(1, 41)]
+    state = f"NOT backed out: undo Update failed: {why}"
+    hosts = {name: {"release": None, "state": state} for name in names}
+    hosts["web7"] = {"release": "41 (aaaaaaa)", "state": "backed out"}
+    failures = [
+        {"name": "Update", "host": name, "phase": "undo", "reason": why, "output": ""}
+        for name in names
+        if name != "web7"
+    ]
+    told = {"outcome": "backout_incomplete", "exit_code": 5, "hosts": hosts}
+    return a_run(**told, failures=failures, reason=f"web1: Update failed: {why}; and so on")
+
+
+def test_forty_hosts_in_the_same_state_are_one_line_that_names_them_all() -> None:
+    lines = run_text(forty()).splitlines()
+    assert len(lines) < 15, "\n".join(lines)
+    (stuck,) = [n for n, line in enumerate(lines) if line.startswith("  39 hosts")]
+    assert "NOT backed out" in lines[stuck]
+    assert lines[stuck + 1].split() == [f"web{n}," for n in range(1, 40) if n != 7] + ["web40"]
+    assert any(line.split()[:2] == ["1", "host"] for line in lines)
+    assert "failed on web1, web2, web3 and 36 more while backing out: Update: disk full" in lines
+
+
+def test_a_reason_is_said_once() -> None:
+    assert run_text(forty("no space left")).count("no space left") == 1
+    why = "exited 7: no such table"
+    failure = {"name": "Migrate", "host": "db", "phase": "do", "reason": why}
+    told = run_text(
+        backed_out(
+            reason=f"db: Migrate failed: {why}",
+            failures=[{**failure, "output": "one\nno such table"}],
+        )
+    )
+    assert told.count("exited 7") == 1
+    assert "    one\n" in told
+    record = {**failure, "state": "failed", "exit_code": 7, "stderr": "no such table\n"}
+    told = show_text(backed_out(reason=f"db: Migrate failed: {why}"), [record])
+    assert told.count("no such table") == 1
+
+
+def test_hosts_that_differ_in_their_output_have_paragraphs_of_their_own() -> None:
+    failures = [
+        {"name": "Update", "host": f"web{n}", "phase": "do", "reason": "no", "output": f"{n}\nx"}
+        for n in (1, 2)
+    ]
+    told = run_text(backed_out(failures=failures))
+    assert "failed on web1: Update: no" in told
+    assert "failed on web2: Update: no" in told
+
+
+def test_the_outcome_says_how_long_all_of_it_took() -> None:
+    assert run_text(a_run()).splitlines()[0].endswith("2 checks pass. (1m12s)")
+
+
+def test_history_shows_what_each_release_was() -> None:
+    run = {"started_at": "x", "run": "r", "target": "prod", "runbook": "deploy", "outcome": "ok"}
+    told = history_text({"runs": [{**run, "subject": "Fix " + "the timeout " * 9}]})
+    assert "Fix the timeout" in told
+    assert told.splitlines()[1].endswith("…")

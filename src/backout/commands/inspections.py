@@ -17,6 +17,7 @@ from backout.commands.ledger import newest_on
 from backout.commands.options import Diff, History, Lint, Shipping, Show, Status, Unlock, Verify
 from backout.commands.options import Plan as PlanOptions
 from backout.commands.shipment import Shipment, shipment
+from backout.commands.subjects import commit_of, subjects
 from backout.commands.unlock import Unlocking, command_row
 from backout.config import loading
 from backout.errors import BackoutError, Mistakes, Refused
@@ -182,7 +183,9 @@ class Inspection:
         name = options.target
         target = self.workplace.target_name(name) if name else None
         rows = self.workplace.journal.runs(target, limit=50)
-        return Answer("history", {"runs": [_line(row) for row in rows]})
+        said = subjects(rows)
+        runs = [{**_line(row), "subject": said.get(commit_of(row), "")} for row in rows]
+        return Answer("history", {"runs": runs})
 
     def show(self, options: Show) -> Answer:
         journal = self.workplace.journal

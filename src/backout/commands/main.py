@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from backout.adapters import environment, extras
-from backout.adapters.terminal import ui
+from backout.adapters.terminal import ci, ui
 from backout.commands import typed
 from backout.commands.options import Confirmed, Options, refuse_empty
 from backout.errors import BackoutError, Interrupted, Refused
@@ -131,6 +131,8 @@ def do(options: Options, workplace: Workplace, screen: Screen) -> Answer:
 
 def _show(answer: Answer, screen: Console, workplace: Workplace, *, json: bool) -> int:
     data = typed.data(answer.data)
+    if ci.here() and (data.get("run") or "verdict" in data):
+        _tell_github(answer, data, screen, workplace)
     if json:
         screen.print(workplace.redact(json_text(data)))
     elif answer.kind == "refused":
@@ -151,11 +153,26 @@ def _not_installed(error: Exception) -> BackoutError | None:
     return Refused(f"{package} is not installed", state=state, next=extras.hint(extra))
 
 
+def _tell_github(
+    answer: Answer, data: Mapping[str, Any], screen: Console, workplace: Workplace
+) -> None:
+    """A run, or a look: its outputs and its summary; what went wrong at the top of the page."""
+    refused = answer.kind == "refused"
+    text = _three_lines(data["error"]) if refused else typed.page(TEXTS[answer.kind](data))
+    text = workplace.redact(text)
+    if answer.exit_code:
+        screen.ui.mark(ci.annotation(text.partition("\n")[0]))
+    ci.leave(data, text, ci.here())
+
+
 def _three_lines(words: Mapping[str, str]) -> str:
     return error_text(BackoutError(**words))
 
 
 def _tell(error: BackoutError, screen: Console, workplace: Workplace) -> int:
+    if ci.here():
+        for line in ci.notices(error, ci.here(), workplace.redact):
+            screen.ui.mark(line)
     if screen.ui.json:
         screen.ui.print(workplace.redact(error_json(error)))
     else:

@@ -11,11 +11,13 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from xml.etree import ElementTree
 
 from backout.errors import BackoutError, Mistakes
 from backout.model import duration
+from backout.model.alike import grouped, some
 from backout.reports.lines import one_line as _line
 from backout.reports.lines import page as _page
 from backout.reports.lines import table as _table
@@ -29,8 +31,12 @@ UNKNOWN = "no known release"
 FORMAT = 1
 """Of every JSON object; it grows when a reader of the last one could be misled."""
 HERE = "this machine"
+MANY = 12
+"""Hosts that are in the same state have lines of their own up to this number."""
 REASON = 80
 """How many characters of a reason fit into the outcome's sentence; the rest stands below."""
+SUBJECT = 50
+"""How many characters of a commit's subject `history` shows."""
 EVIDENCE = 20
 """How many lines of a failed step's output are shown; `show` has all of them."""
 _WELL = ("done", "skipped", "pass", "running")
@@ -76,10 +82,11 @@ def run_text(report: Report) -> str:
     """How a run ended."""
     failures = _failures(report)
     red = [check for check in report["checks"] if check["verdict"] != "pass"]
+    brief = _without_whys(report)
     return _page(
-        [outcome_text(report)],
-        _hosts(report["hosts"]),
-        *(_failure(each) for each in failures),
+        [f"{outcome_text(brief)}{_took(report)}"],
+        _hosts(brief["hosts"]),
+        *_failed(failures),
         *(_log(host, text) for host, text in report.get("logs", {}).items()),
         _titled("Checks that do not pass", _checks(red)),
         _notes(report),
@@ -159,6 +166,29 @@ def _why(report: Report, *, whole: bool = False) -> str:
     return f": {host}{_line(first['name'])}{'' if host else ' failed'}{reason}{more}"
 
 
+def _took(report: Report) -> str:
+    """How long all of it was."""
+    if not report.get("started_at") or not report.get("ended_at"):
+        return ""
+    began, ended = (datetime.fromisoformat(report[each]) for each in ("started_at", "ended_at"))
+    return f" ({duration((ended - began).total_seconds())})"
+
+
+def _without_whys(report: Report) -> Report:
+    """The report, whose sentences leave out the reasons that are told below them."""
+    told = [*_failures(report), *(c for c in report["checks"] if c["verdict"] != "pass")]
+    reasons = sorted({_line(each.get("reason") or "") for each in told} - {""}, key=len)
+
+    def brief(text: object) -> str:
+        words = _line(text or "")
+        for reason in reversed(reasons):
+            words = words.replace(f": {reason}", "")
+        return words
+
+    hosts = {name: {**row, "state": brief(row["state"])} for name, row in report["hosts"].items()}
+    return {**report, "reason": brief(report.get("reason")), "hosts": hosts}
+
+
 def _failures(report: Report) -> Sequence[Report]:
     """As the report tells them; else the steps that did not end well."""
     if "failures" in report:
@@ -167,8 +197,18 @@ def _failures(report: Report) -> Sequence[Report]:
     return [step for step in report["steps"] if step["state"] not in _WELL]
 
 
-def _failure(failure: Report) -> list[str]:
-    place = f" on {_line(failure['host'])}" if failure.get("host") else ""
+def _failed(failures: Sequence[Report]) -> list[list[str]]:
+    """Each failure with its evidence; those that differ in the host alone are one."""
+    known = ("name", "phase", "state", "reason", "output")
+    same = grouped(
+        (tuple(each.get(name) or "" for name in known), _line(each.get("host") or ""))
+        for each in failures
+    )
+    return [_failure(dict(zip(known, key, strict=True)), hosts) for key, hosts in same.items()]
+
+
+def _failure(failure: Report, hosts: Sequence[str]) -> list[str]:
+    place = f" on {some(hosts)}" if any(hosts) else ""
     phase = failure.get("phase") or "do"
     when = {
         "do": "",
@@ -178,7 +218,9 @@ def _failure(failure: Report) -> list[str]:
     }
     reason = _line(failure.get("reason") or failure.get("state") or "")
     head = f"failed{place}{when.get(phase, f' in {phase}')}: {_line(failure['name'])}: {reason}"
-    return [head.rstrip(": "), *_evidence(failure.get("output") or "")]
+    output = failure.get("output") or ""
+    told = reason.endswith(_line(output))  # all that was said is in the reason already
+    return [head.rstrip(": "), *([] if told else _evidence(output))]
 
 
 def _evidence(output: str) -> list[str]:
@@ -211,9 +253,17 @@ def _state(report: Report) -> str:
 
 
 def _hosts(hosts: Report) -> list[str]:
-    return _table(
-        (name, release_text(host.get("release")), _host_state(host)) for name, host in hosts.items()
-    )
+    """A line for each host; where there are many, one for all that are in the same state."""
+    told = [
+        ((release_text(host.get("release")), _line(_host_state(host))), _line(name))
+        for name, host in hosts.items()
+    ]
+    if len(hosts) <= MANY:
+        return _table((name, *state) for state, name in told)
+    same = grouped(told)
+    rows = _table((_count(len(names), "host"), *state) for state, names in same.items())
+    named = (f"      {', '.join(names)}" for names in same.values())
+    return [line for pair in zip(rows, named, strict=True) for line in pair]
 
 
 def _host_state(host: Report) -> str:
@@ -246,7 +296,7 @@ def history_text(report: Report) -> str:
     runs = report["runs"]
     if not runs:
         return "No run yet."
-    rows = [("started", "took", "run", "target", "what", "release", "outcome")]
+    rows = [("started", "took", "run", "target", "what", "release", "outcome", "commit")]
     for run in runs:
         release = bare_release((run.get("release") or {}).get("to"))
         ended = run["outcome"] or "not finished"
@@ -254,8 +304,13 @@ def history_text(report: Report) -> str:
         known = "" if release == UNKNOWN else release
         verb = run.get("verb") or "run"
         runbook = f"run {run['runbook']}" if verb == "run" else verb
-        rows.append((run["started_at"], took, run["run"], run["target"], runbook, known, ended))
+        shown = (run["started_at"], took, run["run"], run["target"], runbook, known, ended)
+        rows.append((*shown, _cut(_line(run.get("subject") or ""), SUBJECT)))
     return "\n".join(_table(rows, indent=""))
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def show_text(report: Report, outputs: Iterable[Report]) -> str:
@@ -271,7 +326,7 @@ def show_text(report: Report, outputs: Iterable[Report]) -> str:
         ("release", f"{_bare(report, 'from')} -> {_bare(report, 'to')}"),
     ]
     return _page(
-        [outcome_text(report)],
+        [outcome_text(_without_whys({**report, "failures": records}))],
         _table(row for row in head if row[1]),
         _hosts(report["hosts"]),
         [line for each in records for line in _record(each, ways)],
@@ -294,8 +349,10 @@ def _record(record: Report, ways: WaysBack) -> list[str]:
     name = f"{record.get('phase') or 'do'}: {_line(record['name'])}"
     where = _line(record.get("host") or HERE)
     lines = [f"{record.get('at', '')} {where}  {name} … {record['state']}{exited}{took}".strip()]
-    if record.get("reason"):
-        lines.append(f"    {_line(record['reason'])}")
+    said = [_line(record.get(stream) or "") for stream in ("stdout", "stderr", "output")]
+    reason = _line(record.get("reason") or "")
+    if reason and reason.removeprefix(f"exited {code}: ") not in said:
+        lines.append(f"    {reason}")
     if record.get("undo"):
         lines += ways.told(record["name"], record["undo"], record.get("undo_summary", ""))
     for stream in ("stdout", "stderr", "output"):

@@ -23,6 +23,7 @@ from backout.model import (
     Release,
     Target,
     Verdict,
+    alike,
 )
 from backout.runs import standing
 from backout.runs.backward import Backward
@@ -297,7 +298,7 @@ class Engine:
             self.claims.went_back()
             return Ended(Outcome.BACKED_OUT, 4, why, ends, self.plan.previous, findings, advice)
         self.parts.lock.keep()
-        left = (*stuck.values(), *(f"check {f.key} is red: {f.reason}" for f in red))
+        left = (*alike.told(stuck), *alike.red(red, "it passed before"))
         reason = f"{why}; and backing out is incomplete: {'; '.join(left)}"
         outcome = Outcome.BACKOUT_INCOMPLETE
         return Ended(outcome, 5, reason, ends, self.plan.previous, findings, advice)

@@ -13,7 +13,17 @@ from typing import Any
 
 from backout.checks import judging
 from backout.errors import Refused
-from backout.model import Finding, HostEnd, HostState, Outcome, Release, Step, Target, Verdict
+from backout.model import (
+    Finding,
+    HostEnd,
+    HostState,
+    Outcome,
+    Release,
+    Step,
+    Target,
+    Verdict,
+    alike,
+)
 from backout.runs.backward import AFTERWARDS, Backward
 from backout.runs.claims import Brought, Claims
 from backout.runs.decisions import Decisions, note_red, turn_of
@@ -172,7 +182,7 @@ class Rollback:
         if red and not stuck:
             note_red(self.decisions, red)
         self.parts.lock.keep()
-        words = "; ".join((*stuck.values(), *(f"check {f.key} is red: {f.reason}" for f in red)))
+        words = "; ".join((*alike.told(stuck), *alike.red(red)))
         return self._ended(Outcome.BACKOUT_INCOMPLETE, 5, words, stuck)
 
     def _decide(self) -> Mapping[str, Any]:

@@ -1,0 +1,52 @@
+"""The subjects of the commits that past runs shipped."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from backout.adapters.storage.journal import RunRow
+
+_HASH = re.compile(r"[0-9a-f]{7,64}")
+PATIENCE = 20.0
+"""Seconds that git may take."""
+
+
+def commit_of(row: RunRow) -> str:
+    """The commit that a run's release is; empty where it has none."""
+    release = ((row.report or {}).get("release") or {}).get("to") or {}
+    commit = str(release.get("commit") or "") if isinstance(release, Mapping) else ""
+    return commit if _HASH.fullmatch(commit) else ""
+
+
+def subjects(rows: Iterable[RunRow]) -> dict[str, str]:
+    """By commit, as far as the working copies of the runs' targets still know it."""
+    asked: dict[str, set[str]] = {}
+    for row in rows:
+        source = (row.plan.get("target") or {}).get("source") or {}
+        if (commit := commit_of(row)) and source.get("repository"):
+            asked.setdefault(source["repository"], set()).add(commit)
+    found: dict[str, str] = {}
+    for repository, commits in asked.items():
+        found |= _log(Path(repository).expanduser(), commits)
+    return found
+
+
+def _log(repository: Path, commits: Iterable[str]) -> dict[str, str]:
+    log = ["git", "-C", str(repository), "log", "--no-walk", "--ignore-missing"]
+    try:
+        done = subprocess.run(
+            [*log, "--format=%H%x09%s", *sorted(commits), "--"],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=PATIENCE,
+            stdin=subprocess.DEVNULL,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return {}
+    lines = (line.partition("\t") for line in done.stdout.splitlines())
+    return {commit: subject for commit, _, subject in lines}
