@@ -17,7 +17,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from backout.adapters.vault import Vault, redact_data
+from backout.adapters.redactor import redact_data
+from backout.adapters.vault import Vault
 from backout.errors import Refused
 from backout.model import SecretSource
 

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 from backout.adapters.clock import SystemClock
 from backout.adapters.lease import LeaseLock
 from backout.adapters.own_directory import prepare
+from backout.adapters.redactor import redact_data
 from backout.adapters.storage.journal import SqliteJournal
 from backout.adapters.storage.journal_rows import RunRow
 from backout.adapters.transports import TRANSPORTS
 from backout.adapters.transports.local import LocalTransport
 from backout.adapters.transports.noted_shell import ShellTransport, run_name
-from backout.adapters.vault import Vault, redact_data
+from backout.adapters.vault import Vault
 from backout.checks.examiner import Examiner
 from backout.config import loading
 from backout.config.files import SUFFIXES, name_of

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from backout.adapters.vault import redact_data
+from backout.adapters.redactor import redact_data
 from backout.adapters.web.html import Pages, Site
 from backout.commands.inspections import Inspection
 from backout.commands.options import Show

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from backout.adapters import notify
-from backout.adapters.vault import CLOSE, OPEN, Vault
+from backout.adapters.redactor import CLOSE, OPEN
+from backout.adapters.vault import Vault
 from backout.errors import BackoutError
 from backout.language import scope, templates
 from backout.model import SEVERITIES, Delivery, Message, Severity, Target

@@ -22,6 +22,7 @@ from threading import Lock, Thread
 from types import TracebackType
 from typing import Any
 
+from backout.adapters.redactor import redact_data
 from backout.adapters.storage.journal_file import (
     BUSY,
     connect_to,
@@ -47,7 +48,6 @@ from backout.adapters.storage.journal_rows import (
     time_text,
 )
 from backout.adapters.storage.turns import turn
-from backout.adapters.vault import redact_data
 from backout.errors import BackoutError, Interrupted, Mistakes, Refused
 from backout.model import Release
 
