@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backout.language.jinja import CannotRender, SecretRef
+from backout.language.template_names import mistakes
 from backout.language.templates import (
-    CannotRender,
-    SecretRef,
-    mistakes,
     references,
     render,
     render_check,

@@ -9,8 +9,8 @@ from typing import Any
 
 from backout.config.yaml_tree import Node, Trail, shown_path
 from backout.errors import Mistake
-from backout.language import expressions, templates
-from backout.language.templates import CannotRender, Known
+from backout.language import expressions, template_names, templates
+from backout.language.jinja import CannotRender, Known
 from backout.model import Check, Host, Step, Target
 from backout.model.validation import did_you_mean
 from backout.registry import Tables
@@ -146,7 +146,7 @@ class Judge:
         for inner, node in self.tree.find(trail).scalars(trail):
             if not isinstance(node.value, str):
                 continue
-            wrong = templates.mistakes(node.value, known, in_shell=in_shell)
+            wrong = template_names.mistakes(node.value, known, in_shell=in_shell)
             for line, message in wrong:
                 yield Mistake(node.file, node.first + line - 1, shown_path(inner), message)
             if told and not wrong:

@@ -18,7 +18,7 @@ from backout.config.judge import (
 )
 from backout.config.yaml_tree import Node, Trail
 from backout.errors import Mistake
-from backout.language.templates import Known
+from backout.language.jinja import Known
 from backout.model import Param, Runbook, Step, Target
 from backout.model.operands import variable
 from backout.model.validation import did_you_mean

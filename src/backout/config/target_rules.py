@@ -17,7 +17,7 @@ from backout.config.judge import (
 from backout.config.yaml_tree import Node, Trail
 from backout.errors import Mistake
 from backout.language import templates
-from backout.language.templates import CannotRender, Known, SecretRef
+from backout.language.jinja import CannotRender, Known, SecretRef
 from backout.model import Check, Target
 from backout.model.addresses import canonical
 from backout.model.validation import did_you_mean

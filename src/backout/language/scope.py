@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from backout.language.templates import SecretRef, resolve_vars
+from backout.language.jinja import SecretRef
+from backout.language.templates import resolve_vars
 from backout.model import Host, Release, Target
 
 
