@@ -306,6 +306,7 @@ def test_every_strategy_of_update_is_explained(words: set[str]) -> None:
 OBJECTS = {
     "targets": (objects.TargetList, objects.TargetLine, objects.LastRun),
     "logs": (objects.Logs, objects.HostLog),
+    "completion": (objects.Script,),
     "exec": (objects.Looked, objects.HostOutput),
 }
 

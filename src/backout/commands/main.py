@@ -59,6 +59,7 @@ TEXTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "targets": targets_text,
     "logs": logs_text,
     "looked": looked_text,
+    "completion": lambda data: str(data["script"]),
     "demo": lambda _: "",
     "nothing": lambda _: "",
     "gigz": lambda _: "",

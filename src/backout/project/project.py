@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -31,6 +30,8 @@ from backout.language import scope, templates
 from backout.model import Event, Finding, Host, Release, SecretSource, Target
 from backout.ports import Listener, Operator, Restarter, Transport
 from backout.probes import KINDS as PROBES
+from backout.project import completing
+from backout.project.completing import root_of
 from backout.registry import Tables
 from backout.restarters import BACKENDS
 from backout.runs.decisions import Stop
@@ -44,26 +45,16 @@ if TYPE_CHECKING:
     from backout.adapters.transports.ssh_connect import Dialer
 
 TABLES = Tables(STEPS, BACKENDS, PROBES, TRANSPORTS)
-MARKS = ("inventories", "runbooks", "backout.yaml")
-_OURS = re.compile(r"^\s*(from|import)\s+backout\b", re.MULTILINE)
 
 
 def find_root(start: Path) -> Path:
-    """The project's directory: the nearest one at or above `start` that has inventories, runbooks
-    or a tasks.py that is Backout's; `start` when there is none. Other programs have a tasks.py
-    too."""
-    for directory in (start, *start.parents):
-        if any((directory / mark).exists() for mark in MARKS) or is_ours(directory / "tasks.py"):
-            return directory
-    return start
+    """The project's directory: the nearest one at or above `start`; see `completing.root_of`."""
+    return Path(root_of(str(start)))
 
 
 def is_ours(tasks: Path) -> bool:
     """Whether a tasks.py is, or contains, Backout's."""
-    try:
-        return bool(_OURS.search(tasks.read_text(encoding="utf-8", errors="replace")))
-    except OSError:
-        return False
+    return completing.is_ours(str(tasks))
 
 
 class Workplace:

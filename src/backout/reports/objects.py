@@ -98,3 +98,11 @@ class Looked(Told):
     exit_code: int
     outputs: tuple[HostOutput, ...]
     next: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Script(Told):
+    """`completion`."""
+
+    shell: str
+    script: str

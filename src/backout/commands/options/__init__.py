@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from backout.commands.options.around import Exec, Logs, Ssh, Targets
 from backout.commands.options.base import Aimed, Confirmed, Options, refuse_empty, word
-from backout.commands.options.beginning import Demo, ExampleGigz, Init
+from backout.commands.options.beginning import Completion, Demo, ExampleGigz, Init
 from backout.commands.options.looking import Doctor, History, Lint, Show, Status, Unlock, Verify
 from backout.commands.options.shipping import (
     Abort,
@@ -38,6 +38,7 @@ __all__ = [
     "AlertAck",
     "AlertList",
     "AlertSilence",
+    "Completion",
     "Confirmed",
     "Demo",
     "Deploy",
@@ -72,7 +73,7 @@ __all__ = [
 VERBS: tuple[type[Options], ...] = (
     *(Plan, Diff, Deploy, Run, Rollback, Resume, Abort),
     *(Verify, Status, History, Show, Lint, Doctor, Unlock),
-    *(Targets, Logs, Exec, Ssh),
+    *(Targets, Logs, Exec, Ssh, Completion),
     *(Watch, Init, Demo, ExampleGigz, AlertAck, AlertList, AlertSilence),
     *(ScheduleInstall, ScheduleRemove, ScheduleShow),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from backout.commands.options.base import Confirmed, Options, word
 
@@ -50,3 +50,21 @@ class ExampleGigz(Options):
 
     name = "example.gigz"
     room = "backout.commands.example:Example.gigz"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Completion(Options):
+    """Print what completes words in your shell.
+
+    Verbs, options, targets, runbooks, runs, releases, checks and hosts, for
+    backout, and for invoke where its tasks are Backout's.
+
+    Example: eval "$(backout completion bash)" (in ~/.bashrc)
+
+    Exit codes: 0 printed; 2 there is none for that shell.
+    """
+
+    name = "completion"
+    writes = False
+    room = "backout.commands.completion:Completing.completion"
+    shell: str = field(metadata={"help": "bash, zsh or fish."})
