@@ -95,7 +95,7 @@ def examiner(directory: Path, url: str, count: int) -> Examiner:
         yaml.safe_dump({"vars": {"api": url}, "checks": checks})
     )
     workplace = Workplace(directory)
-    return workplace.crew(workplace.target("bench")).examiner({"run": {"id": "bench"}})
+    return workplace.machines(workplace.target("bench")).examiner({"run": {"id": "bench"}})
 
 
 def percentile(values: list[float], share: float) -> float:

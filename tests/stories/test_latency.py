@@ -33,7 +33,7 @@ def test_a_check_that_waits_for_a_worker_does_not_call_that_latency(tmp_path: Pa
         }
         project.inventory("prod", {"checks": checks})
         workplace = Workplace(tmp_path)
-        look = workplace.crew(workplace.target("prod")).examiner({})
+        look = workplace.machines(workplace.target("prod")).examiner({})
         looking = threading.Thread(target=lambda: findings.extend(look.examine()))
         looking.start()
         eventually(lambda: len(asked) == WORKERS, saying="every worker asks")
@@ -59,7 +59,7 @@ def test_an_expectation_is_compiled_once_for_all_looks(tmp_path: Path) -> None:
         checks = {f"check-{n}": {"http": service.url, "expect": expect} for n in range(10)}
         project.inventory("prod", {"checks": checks})
         workplace = Workplace(tmp_path)
-        look = workplace.crew(workplace.target("prod")).examiner({})
+        look = workplace.machines(workplace.target("prod")).examiner({})
         before = compiled.cache_info().misses
         for _ in range(3):
             assert all(finding.verdict == "pass" for finding in look.examine())

@@ -22,7 +22,8 @@ from backout.errors import BackoutError, Mistakes, Refused
 from backout.model import Command, Host, Service, Target
 from backout.ports import Screen
 from backout.project import needs
-from backout.project.project import Crew, Workplace, is_ours
+from backout.project.machines import Machines
+from backout.project.project import Workplace, is_ours
 from backout.reports.answer import Answer
 from backout.reports.text import history_text, run_text
 from backout.restarters import BACKENDS
@@ -62,9 +63,11 @@ class Beginning:
 
     def doctor(self, options: Doctor) -> Answer:
         target = self.workplace.target(options.target)
-        crew = self.workplace.crew(target)
-        findings = [*_here(crew), *_libraries(target), *_secrets(crew)]
-        for rows in side_by_side(lambda host: list(_on(crew, host)), tuple(target.hosts.values())):
+        machines = self.workplace.machines(target)
+        findings = [*_here(machines), *_libraries(target), *_secrets(machines)]
+        for rows in side_by_side(
+            lambda host: list(_on(machines, host)), tuple(target.hosts.values())
+        ):
             findings += rows
         missing = any(row["ok"] is False for row in findings)
         data = {
@@ -139,7 +142,7 @@ def _row(name: str, ok: bool | None, detail: str, fix: str = "", host: str = "")
     return {"name": name, "host": host or None, "ok": ok, "detail": detail, "fix": fix}
 
 
-def _here(crew: Crew) -> Iterator[dict[str, Any]]:
+def _here(machines: Machines) -> Iterator[dict[str, Any]]:
     yield _row("Python", True, platform.python_version())
     yield _row("SQLite", True, turns.version())
     git = shutil.which("git")
@@ -148,11 +151,11 @@ def _here(crew: Crew) -> Iterator[dict[str, Any]]:
         return
     version = subprocess.run([git, "--version"], capture_output=True, text=True, check=False)
     yield _row("git", True, version.stdout.strip().removeprefix("git version "))
-    source = crew.target.source
+    source = machines.target.source
     if source is None:
         return
     copy = Path(source.repository).expanduser()
-    if not copy.exists() and crew.target.sample:
+    if not copy.exists() and machines.target.sample:
         yield _row("working copy", None, f"{copy} is made by the first deploy")
         return
     remote = subprocess.run(
@@ -182,55 +185,55 @@ def _libraries(target: Target) -> Iterator[dict[str, Any]]:
             yield _row(f"extra {extra}", ok if lacking else True, detail, fix)
 
 
-def _secrets(crew: Crew) -> Iterator[dict[str, Any]]:
-    for name in crew.target.secrets:
+def _secrets(machines: Machines) -> Iterator[dict[str, Any]]:
+    for name in machines.target.secrets:
         try:
-            crew.vault.fetch([name])
+            machines.vault.fetch([name])
         except BackoutError as error:
             yield _row(f"secret {name}", False, error.what, error.next)
         else:
             yield _row(f"secret {name}", True, "there")
 
 
-def _on(crew: Crew, host: Host) -> Iterator[dict[str, Any]]:
+def _on(machines: Machines, host: Host) -> Iterator[dict[str, Any]]:
     try:
-        transport = crew.reach(host.name)
+        transport = machines.reach(host.name)
         system = transport.run(Command("uname -sr; git --version 2>&1 || true", timeout=30.0))
     except BackoutError as error:
         yield _row("reachable", False, error.what, error.next, host.name)
         return
     lines = system.stdout.strip().splitlines()
     yield _row("reachable", True, lines[0] if lines else "", host=host.name)
-    if crew.target.source and crew.target.source.strategy in ("checkout", "releases"):
+    if machines.target.source and machines.target.source.strategy in ("checkout", "releases"):
         git = next((line for line in lines if line.startswith("git version ")), "")
         fix = "" if git else "apt-get install git, on that host"
         yield _row(
             "git", bool(git), git.removeprefix("git version ") or "not found", fix, host.name
         )
-    yield from _service(crew, host)
+    yield from _service(machines, host)
 
 
-def _service(crew: Crew, host: Host) -> Iterator[dict[str, Any]]:
-    service = crew.target.service_on(host)
+def _service(machines: Machines, host: Host) -> Iterator[dict[str, Any]]:
+    service = machines.target.service_on(host)
     if service is None:
         return
-    identity = crew.restarter(host.name).identity()
+    identity = machines.restarter(host.name).identity()
     name = f"{service.backend} {service.name}"
     if identity.known:
         yield _row(name, True, identity.detail, host=host.name)
         return
-    found = list(_found(crew, host, service))
+    found = list(_found(machines, host, service))
     fix = "; ".join(found) or f"{service.backend} on {host.name} knows no {service.name}"
-    first = None if crew.target.sample else False
+    first = None if machines.target.sample else False
     yield _row(name, first, identity.detail or "not known there", fix, host.name)
 
 
-def _found(crew: Crew, host: Host, service: Service) -> Iterator[str]:
+def _found(machines: Machines, host: Host, service: Service) -> Iterator[str]:
     """Whichever backend does serve an application of this name, as inventory lines."""
     for backend, kind in BACKENDS.items():
         other = Service(name=service.name, backend=backend, options=kind.Options())
         try:
-            rows = kind(other, crew.reach(host.name)).find()
+            rows = kind(other, machines.reach(host.name)).find()
         except (BackoutError, Refused):
             continue
         for row in rows:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import getpass
 import os
-import secrets
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -20,18 +16,20 @@ from backout.adapters.storage.journal_rows import RunRow
 from backout.checks import judging
 from backout.commands.ledger import brought, same_code
 from backout.commands.options import Abort, Deploy, Resume, Rollback, Run, Shipping
+from backout.commands.planning import build, load_pair, new_run, refuse_example
 from backout.commands.shipment import shipment
+from backout.commands.signals import interruptible
 from backout.config import loading
 from backout.errors import BackoutError, Held, Mistakes, Refused
 from backout.model import Event, Outcome, Release, Runbook, Target, Verdict
 from backout.ports import Screen
 from backout.project import needs
-from backout.project.project import TABLES, Workplace, freeze, thaw
+from backout.project.freezing import freeze, thaw
+from backout.project.project import Workplace
 from backout.reports.answer import Answer
-from backout.reports.data import again, refused_report, run_report, stamp
+from backout.reports.data import again, refused_report, run_report
 from backout.reports.ships_text import ships_lines
-from backout.runs import plan, rollback
-from backout.runs.applying import refuse_idle
+from backout.runs import rollback
 from backout.runs.decisions import Stop
 from backout.runs.engine import Ended, Engine
 from backout.runs.plan import Plan
@@ -102,7 +100,7 @@ class Operation:
             return self._engaged(row, made, Engine.deploy)
 
     def _say_what_ships(self, made: Plan, ref: str | None) -> None:
-        here = self.workplace.crew(made.target).reach("")
+        here = self.workplace.machines(made.target).reach("")
         ships = shipment(made.target, here, made.previous, ref)
         for line in ships_lines({**ships.to_data(), "unknown": ""}):
             self.screen.listen(Event(datetime.now(UTC), "note", line))
@@ -298,121 +296,6 @@ class Operation:
 def _led_somewhere(row: RunRow) -> bool:
     """Whether it brought a release, or came back to one."""
     return row.outcome == "succeeded" and bool((row.report or {})["release"]["to"])
-
-
-def load_pair(
-    workplace: Workplace, options: Shipping, runbook_name: str
-) -> tuple[Target, Runbook, Mapping[str, Any]]:
-    """Target, runbook and parameters, checked against each other. Raises Mistakes."""
-    given = list(options.param)
-    if options.message is not None:
-        given.append(f"message={options.message}")
-    return loading.load_pair(
-        lambda: workplace.target_file(options.target),
-        lambda: workplace.runbook_file(runbook_name),
-        given,
-        TABLES,
-        workplace.root,
-    )
-
-
-def refuse_example(target: Target) -> None:
-    """Raise Refused for a target whose hosts are nobody's."""
-    if target.example:
-        raise Refused(
-            f"{target.name} is an example: its hosts are nobody's machines",
-            where=target.file,
-            next=f"write your own hosts into {target.file}, and take `example: true` out",
-        )
-
-
-def build(
-    workplace: Workplace,
-    options: Shipping,
-    verb: str,
-    target: Target,
-    runbook: Runbook,
-    params: Mapping[str, Any],
-    number: int,
-    run: str,
-) -> Plan:
-    """The plan of a new run. Raises Mistakes, also when it would do nothing."""
-    current = workplace.journal.current(target.name)
-    good = workplace.journal.known_good(target.name)
-    previous = current or good
-    if options.ref:
-        runbook = as_it_is(runbook)
-    made = plan.build(
-        run=run,
-        verb=verb,
-        target=target,
-        runbook=runbook,
-        params=params,
-        release=Release(number, commit_of(workplace, target, options.ref)),
-        previous=previous.release if previous else None,
-        hosts=[name for name in (options.hosts or "").split(",") if name],
-        accept_red=options.accept_red,
-        first=good is None,
-        user=getpass.getuser(),
-        started=stamp(datetime.now(UTC)),
-    )
-    refuse_idle(made)
-    return made
-
-
-def as_it_is(runbook: Runbook) -> Runbook:
-    """Without the steps that commit and publish: what is there is shipped."""
-    kept = tuple(step for step in runbook.steps if not TABLES.steps[step.kind].publishes)
-    return runbook.model_copy(update={"steps": kept})
-
-
-def commit_of(workplace: Workplace, target: Target, ref: str | None) -> str:
-    """The commit that `ref` names, or that the working copy is at; empty without one. Raises
-    Mistakes."""
-    return shipment(target, workplace.crew(target).reach(""), None, ref).end
-
-
-def new_run() -> str:
-    """A run's name: when it began, and 64 random bits. Two machines that begin in one second must
-    not share one: each would take the other's notes on the hosts for its own."""
-    return datetime.now(UTC).strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(8)
-
-
-@contextmanager
-def interruptible(stop: Stop, screen: Screen, target: str) -> Iterator[None]:
-    """The first signal stops the run, which backs out; the second leaves at once. Beside the
-    main thread, signals are another's."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def handle(number: int, _frame: object) -> None:
-        name = {signal.SIGINT: "Ctrl-C"}.get(signal.Signals(number), signal.Signals(number).name)
-        if stop.reason:
-            stop.leave()
-            leave(screen, target)
-        stop(f"interrupted by {name}")
-        if screen.operator.asking:
-            raise Refused(f"not confirmed: interrupted by {name}")
-        screen.interrupted()
-
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = [(number, signal.signal(number, handle)) for number in signals]
-    try:
-        yield
-    finally:
-        for number, handler in before:
-            signal.signal(number, handler)
-
-
-def leave(screen: Screen, target: str) -> None:
-    """At once, with the journal as it is."""
-    screen.left(
-        "interrupted twice: left at once",
-        state="the run is journaled; commands that had started may still be running",
-        next=f"invoke resume --target {target}, or invoke abort --target {target}",
-    )
-    os._exit(8)
 
 
 def _named(workplace: Workplace, target: str | None) -> str:

@@ -13,8 +13,9 @@ from backout.adapters.local_lock import owner
 from backout.adapters.storage.journal_rows import RunRow
 from backout.checks import evidence
 from backout.commands.chosen import chosen, hide_secrets
-from backout.commands.deploy import Operation, new_run, refuse_example
+from backout.commands.deploy import Operation
 from backout.commands.options import Exec, Run
+from backout.commands.planning import new_run, refuse_example
 from backout.errors import BackoutError, ExitCode, Interrupted, Mistakes
 from backout.model import (
     Command,
@@ -30,7 +31,8 @@ from backout.model import (
     seconds,
 )
 from backout.ports import Screen
-from backout.project.project import TABLES, Crew, Workplace
+from backout.project.machines import Machines
+from backout.project.project import TABLES, Workplace
 from backout.reports.answer import Answer
 from backout.reports.data import run_report
 from backout.reports.objects import HostOutput, Looked
@@ -108,9 +110,9 @@ class _Look:
         self.results: dict[str, Result] = {}
 
     def on(self, hosts: Sequence[Host]) -> Answer:
-        crew = self.workplace.crew(self.target)
+        machines = self.workplace.machines(self.target)
         try:
-            side_by_side(partial(self._ask, crew), hosts)
+            side_by_side(partial(self._ask, machines), hosts)
         except KeyboardInterrupt:
             self._journal(Outcome.INTERRUPTED, Interrupted.exit_code)
             raise
@@ -121,10 +123,10 @@ class _Look:
         told = Looked(self.run, self.target.name, self.command, code, tuple(outputs), following)
         return Answer("looked", told.to_data(), code)
 
-    def _ask(self, crew: Crew, host: Host) -> None:
+    def _ask(self, machines: Machines, host: Host) -> None:
         try:
             command = Command(self.command, timeout=self.limit, title=STEP)
-            result = crew.reach(host.name).run(command)
+            result = machines.reach(host.name).run(command)
         except BackoutError as error:
             result = Result(State.UNREACHABLE, reason=error.what)
         redact = self.workplace.vault(self.target).redact

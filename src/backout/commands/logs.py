@@ -12,7 +12,8 @@ from backout.commands.options import Logs
 from backout.errors import BackoutError, Mistakes, Refused
 from backout.model import Host, Target
 from backout.ports import Screen
-from backout.project.project import Crew, Workplace
+from backout.project.machines import Machines
+from backout.project.project import Workplace
 from backout.reports import objects
 from backout.reports.answer import Answer
 from backout.reports.around_text import labelled
@@ -40,21 +41,21 @@ class Reading:
         if not hosts:
             raise Refused(f"{target.name} has no service on these hosts", where=target.file)
         hide_secrets(self.workplace, target, self.screen)
-        crew = self.workplace.crew(target)
+        machines = self.workplace.machines(target)
         if options.follow:
-            return self._follow(crew, hosts, options.lines)
-        told = tuple(side_by_side(partial(self._tail, crew, options.lines), hosts))
+            return self._follow(machines, hosts, options.lines)
+        told = tuple(side_by_side(partial(self._tail, machines, options.lines), hosts))
         unread = [each.host for each in told if each.reason]
         following = f"invoke doctor --target {target.name}" if unread else ""
         data = objects.Logs(target.name, told, following).to_data()
         return Answer("logs", data, 3 if unread else 0)
 
-    def _tail(self, crew: Crew, lines: int, host: Host) -> objects.HostLog:
+    def _tail(self, machines: Machines, lines: int, host: Host) -> objects.HostLog:
         try:
-            text = crew.restarter(host.name).logs(lines)
+            text = machines.restarter(host.name).logs(lines)
         except BackoutError as error:
             return objects.HostLog(host.name, reason=error.what)
-        return objects.HostLog(host.name, self._shown(text, crew.target)[-lines:])
+        return objects.HostLog(host.name, self._shown(text, machines.target)[-lines:])
 
     def _shown(self, text: str, target: Target) -> tuple[str, ...]:
         redact = self.workplace.vault(target).redact
@@ -62,13 +63,13 @@ class Reading:
 
     # --- following -----------------------------------------------------------------------
 
-    def _follow(self, crew: Crew, hosts: Sequence[Host], lines: int) -> Answer:
+    def _follow(self, machines: Machines, hosts: Sequence[Host], lines: int) -> Answer:
         """Until Ctrl-C, which is how it is meant to end."""
         seen: list[Mapping[str, Sequence[str]]] = [{} for _ in hosts]
         first = True
         try:
             while True:
-                now = side_by_side(partial(self._streams, crew), hosts)
+                now = side_by_side(partial(self._streams, machines), hosts)
                 for host, before, after in zip(hosts, seen, now, strict=True):
                     for stream, written in after.items():
                         news = added(before.get(stream, ()), written)
@@ -79,14 +80,14 @@ class Reading:
         except KeyboardInterrupt:
             return Answer("nothing", {})
 
-    def _streams(self, crew: Crew, host: Host) -> Mapping[str, Sequence[str]]:
+    def _streams(self, machines: Machines, host: Host) -> Mapping[str, Sequence[str]]:
         try:
-            found = crew.restarter(host.name).streams(WINDOW)
+            found = machines.restarter(host.name).streams(WINDOW)
         except BackoutError as error:
             if error.exit_code != Refused.exit_code:
                 raise
             return {}
-        return {name: self._shown(text, crew.target) for name, text in found.items()}
+        return {name: self._shown(text, machines.target) for name, text in found.items()}
 
     def _print(self, host: Host, lines: Sequence[str], several: bool) -> None:
         if lines:

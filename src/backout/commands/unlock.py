@@ -35,11 +35,11 @@ class Unlocking:
         self.force = options.force
         self.unfinished = unfinished
         self.target = workplace.target(options.target)
-        self.crew = workplace.crew(self.target)
+        self.machines = workplace.machines(self.target)
         self.open_run = workplace.journal.open_run_of(self.target.name)
 
     def answer(self) -> Answer:
-        transports = side_by_side(self.crew.reach, tuple(self.target.hosts))
+        transports = side_by_side(self.machines.reach, tuple(self.target.hosts))
         held = [standing for standing in standings(transports) if not standing.free]
         alive = LocalLock(self.workplace.state, self.target.name).holder() is not None
         reason = _why_not(held, alive, self.open_run, force=self.force)
@@ -67,7 +67,7 @@ class Unlocking:
         words = f" This ends {'; '.join(ends)}." if ends else ""
         if not self.screen.operator.confirm(f"free the lock of {name}?{words}"):
             raise Refused("not confirmed", next=f"invoke unlock --target {name}")
-        reach = [self.crew.reach(standing.host) for standing in held]
+        reach = [self.machines.reach(standing.host) for standing in held]
         ended = take(reach, name, force=self.force)
         return [{"host": host, **command_row(each)} for host, each in ended]
 
@@ -77,7 +77,7 @@ class Unlocking:
         question = f"give run {row.id} up as it is? It can be neither resumed nor aborted then."
         if not self.screen.operator.confirm(question):
             raise Refused("not confirmed", next=f"invoke show {row.id}")
-        ended = end_here(self.crew.reach(""), row.id, self.target.name)
+        ended = end_here(self.machines.reach(""), row.id, self.target.name)
         report = {**self.unfinished(row), "outcome": "backout_incomplete", "exit_code": 5}
         report["reason"] = f"given up by {owner()}; a person put things right"
         now = datetime.now(UTC)

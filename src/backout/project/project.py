@@ -3,46 +3,34 @@
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from backout.adapters.clock import SystemClock
 from backout.adapters.lease import LeaseLock
 from backout.adapters.own_directory import prepare
-from backout.adapters.redactor import redact_data
 from backout.adapters.storage.journal import SqliteJournal
-from backout.adapters.storage.journal_rows import RunRow
 from backout.adapters.transports import TRANSPORTS
-from backout.adapters.transports.local import LocalTransport
-from backout.adapters.transports.noted_shell import ShellTransport, run_name
+from backout.adapters.transports.noted_shell import run_name
 from backout.adapters.vault import Vault
-from backout.checks.examiner import Examiner
 from backout.config import loading
 from backout.config.files import SUFFIXES, name_of
 from backout.errors import Mistakes, Refused
-from backout.language import scope, templates
-from backout.model import Event, Finding, Host, Release, SecretSource, Target
-from backout.ports import Listener, Operator, Restarter, Transport
+from backout.model import Event, SecretSource, Target
+from backout.ports import Listener, Operator
 from backout.probes import KINDS as PROBES
 from backout.project import completing
 from backout.project.completing import root_of
+from backout.project.machines import Machines, redacted
 from backout.registry import Tables
 from backout.restarters import BACKENDS
 from backout.runs.decisions import Stop
-from backout.runs.plan import Plan
 from backout.runs.worker import Parts
 from backout.starter import sample
 from backout.steps import KINDS as STEPS
-
-if TYPE_CHECKING:
-    from backout.adapters.transports.ssh_config import SshConfig
-    from backout.adapters.transports.ssh_connect import Dialer
 
 TABLES = Tables(STEPS, BACKENDS, PROBES, TRANSPORTS)
 
@@ -132,7 +120,7 @@ class Workplace:
         of others are hidden."""
         vault = self.vault(target)
         return self.journal.through(
-            lambda text: self._hide(vault.refer(text), but=vault), _revealing(vault)
+            lambda text: self._hide(vault.refer(text), but=vault), revealing(vault)
         )
 
     def forget_output(self, run: str) -> None:
@@ -192,31 +180,31 @@ class Workplace:
         self, target: Target, run: str, emit: Listener, operator: Operator, stop: Stop
     ) -> Parts:
         """Everything that a run of `target` is put together from."""
-        crew = self.crew(target)
-        emit = redacted(emit, crew.vault)
+        machines = self.machines(target)
+        emit = redacted(emit, machines.vault)
 
         def warn(text: str) -> None:
-            emit(Event(crew.clock.now(), "warning", text))
+            emit(Event(machines.clock.now(), "warning", text))
 
         return Parts(
             journal=self.journal_of(target),
             lock=LeaseLock(target.name, warn=warn),
-            clock=crew.clock,
-            vault=crew.vault,
+            clock=machines.clock,
+            vault=machines.vault,
             operator=operator,
             emit=emit,
             steps=STEPS,
-            reach=crew.reach,
-            restarter=crew.restarter,
-            examine=crew.examine(run, emit),
+            reach=machines.reach,
+            restarter=machines.restarter,
+            examine=machines.examine(run, emit),
             stop=stop,
         )
 
-    def crew(self, target: Target) -> Crew:
+    def machines(self, target: Target) -> Machines:
         known_good = cache(lambda: self._snapshots(target))
-        crew = Crew(target, self.vault(target), self.state / "here", known_good)
-        self.close_later(crew.close)
-        return crew
+        machines = Machines(target, self.vault(target), self.state / "here", known_good)
+        self.close_later(machines.close)
+        return machines
 
     def _snapshots(self, target: Target) -> Mapping[str, Any]:
         """What the checks saw when the last known-good release had proved itself."""
@@ -228,200 +216,13 @@ class Workplace:
         return found
 
 
-class Crew:
-    """A target's machines: reached once, kept until closed."""
-
-    def __init__(
-        self,
-        target: Target,
-        vault: Vault,
-        home: Path,
-        known_good: Callable[[], Mapping[str, Any]] = dict,
-    ) -> None:
-        self.target = target
-        self.known_good = known_good
-        self.vault = vault
-        self.clock = SystemClock()
-        self._home = home
-        self._transports: dict[str, Transport] = {}
-        self._guards: dict[str, threading.Lock] = {}
-        self._guard = threading.Lock()
-
-    def reach(self, name: str) -> Transport:
-        """The transport of a host by name; this machine for an empty name. Raises Unreachable."""
-        with self._guard:
-            guard = self._guards.setdefault(name, threading.Lock())
-        with guard:
-            if name not in self._transports:
-                self._transports[name] = self._connect(name)
-            return self._transports[name]
-
-    def _connect(self, name: str) -> Transport:
-        if not name:
-            here = Host(name="here", connection="local")
-            return LocalTransport(here, str(self._home), self.vault)
-        host = self.target.hosts[name]
-        home = self.target.home_on(host)
-        if host.connection == "ssh":
-            transport: Transport = self._connect_by_ssh(host, home)
-        else:
-            transport = TRANSPORTS[host.connection](host, home, self.vault)
-        if isinstance(transport, ShellTransport):
-            transport.needs_lease = True
-        return transport
-
-    def _connect_by_ssh(self, host: Host, home: str) -> Transport:
-        from backout.adapters.transports.ssh import SshTransport
-
-        transport = SshTransport(host, self.target.ssh, home, self.vault, self._dialer)
-        transport.open()
-        return transport
-
-    @cached_property
-    def _dialer(self) -> Dialer:
-        """One for all hosts: it reads the SSH configuration once."""
-        from backout.adapters.transports.ssh_connect import Dialer
-
-        return Dialer(self.target.ssh, self._ssh_config)
-
-    @cached_property
-    def _ssh_config(self) -> SshConfig:
-        from backout.adapters.transports.ssh_config import SshConfig
-
-        return SshConfig(self.target.ssh)
-
-    def locate(self, host: Host) -> Host:
-        """The host with the address that its name is an alias of. Raises Unreachable."""
-        if host.connection == "local":
-            return host
-        return host.model_copy(update={"address": self._ssh_config.of(host).host})
-
-    def restarter(self, name: str) -> Restarter:
-        """The restart backend of a host's service. Raises Refused where there is none."""
-        host = self.target.hosts.get(name)
-        service = self.target.service_on(host)
-        if service is None:
-            raise Refused(f"{self.target.name} has no service to restart", where=self.target.file)
-        ready = templates.render_service(
-            service, scope.on(self.target, host), where=self.target.file
-        )
-        restarter: Restarter = BACKENDS[service.backend](ready, self.reach(name))
-        return restarter
-
-    def examine(self, run: str, emit: Listener) -> Callable[..., tuple[Finding, ...]]:
-        """How a run has its checks run; see `worker.Parts`."""
-
-        def look(
-            names: Sequence[str],
-            hosts: Sequence[str],
-            baseline: Sequence[Finding],
-            release: Release,
-            *,
-            patient: bool = False,
-        ) -> tuple[Finding, ...]:
-            examiner = self.examiner(
-                {"run": {"id": run}, "release": scope.release_names(release, None)}, emit
-            )
-            return examiner.examine(names, hosts, baseline, patient=patient)
-
-        return look
-
-    def examiner(self, names: Mapping[str, Any], emit: Listener | None = None) -> Examiner:
-        return Examiner(
-            target=self.target,
-            kinds=PROBES,
-            reach=lambda host: self.reach(host.name if host else ""),
-            restarter_for=lambda host: self.restarter(host.name if host else ""),
-            locate=self.locate,
-            vault=self.vault,
-            clock=self.clock,
-            names={**scope.base(self.target), **names},
-            known_good=self.known_good(),
-            tell=_teller(redacted(emit, self.vault), self.clock) if emit else lambda _: None,
-        )
-
-    def close(self) -> None:
-        for transport in self._transports.values():
-            transport.close()
-
-
 def _wanted_port(target: Target) -> int:
     """The sample's port as the inventory has it."""
     given = target.vars.get("port", target.service.port if target.service else 0)
     return int(given or 0)
 
 
-def redacted(emit: Listener, vault: Vault) -> Listener:
-    """Whoever listens hears no secret: not what a command printed, nor why it failed."""
-
-    def tell(event: Event) -> None:
-        emit(replace(event, text=vault.redact(event.text), detail=vault.redact(event.detail)))
-
-    return tell
-
-
-def _teller(emit: Listener, clock: SystemClock) -> Callable[[Finding], None]:
-    def tell(finding: Finding) -> None:
-        emit(
-            Event(
-                clock.now(),
-                "check",
-                finding.check,
-                host=finding.host or "",
-                state=str(finding.verdict),
-                seconds=finding.elapsed_ms / 1000,
-                detail=finding.reason,
-            )
-        )
-
-    return tell
-
-
-def freeze(plan: Plan) -> dict[str, Any]:
-    """The plan as the journal keeps it: a runbook edited after a crash changes nothing."""
-    return {
-        **loading.dump(plan.target, plan.runbook),
-        "params": dict(plan.params),
-        "hosts": list(plan.hosts) if plan.selected else [],
-        "accept_red": list(plan.accept_red),
-        "first": plan.first,
-        "release": _release(plan.release),
-        "previous": _release(plan.previous) if plan.previous else None,
-        "user": plan.user,
-        "started": plan.started,
-    }
-
-
-def thaw(workplace: Workplace, row: RunRow) -> Plan:
-    """The plan of a run again, with the vault of its target in force."""
-    from backout.runs.plan import build
-
-    owner = _owner(loading.thaw(row.plan, TABLES)[0], row)
-    frozen = redact_data(row.plan, _revealing(workplace.vault(owner)))
-    target, runbook = loading.thaw(frozen, TABLES)
-    previous = frozen["previous"]
-    return build(
-        run=row.id,
-        verb=row.verb,
-        target=_owner(target, row),
-        runbook=runbook,
-        params=frozen["params"],
-        release=Release(**frozen["release"]),
-        previous=Release(**previous) if previous else None,
-        hosts=frozen["hosts"],
-        accept_red=frozen["accept_red"],
-        first=frozen.get("first", previous is None),
-        user=frozen["user"],
-        started=frozen["started"],
-    )
-
-
-def _owner(target: Target, row: RunRow) -> Target:
-    """The target of a run: one that had another name when the run began has the run's."""
-    return target if target.name == row.target else target.renamed(row.target)
-
-
-def _revealing(vault: Vault) -> Callable[[str], str]:
+def revealing(vault: Vault) -> Callable[[str], str]:
     """For a run that goes on: a path in which a secret's value happened to stand is that path
     again. A secret that can no longer be fetched stays a reference."""
 
@@ -432,7 +233,3 @@ def _revealing(vault: Vault) -> Callable[[str], str]:
             return text
 
     return reveal
-
-
-def _release(release: Release) -> dict[str, Any]:
-    return {"number": release.number, "commit": release.commit}

@@ -20,7 +20,8 @@ from backout.config.files import files
 from backout.errors import BackoutError, Mistakes
 from backout.language import scope, templates
 from backout.model import CheckKey, Finding, Release, Target, Verdict
-from backout.project.project import Crew, Workplace
+from backout.project.machines import Machines
+from backout.project.project import Workplace
 from backout.runs.baseline import Baseline
 from backout.watch.addresses import Addresses
 from backout.watch.bake import Deployed
@@ -57,7 +58,7 @@ class Targets:
     _news: dict[str, tuple[object, TargetState]] = field(default_factory=dict)
     _leases: dict[str, str] = field(default_factory=dict)
     _asked: dict[str, float] = field(default_factory=dict)
-    _crews: dict[str, Crew] = field(default_factory=dict)
+    _crews: dict[str, Machines] = field(default_factory=dict)
 
     # --- files ---------------------------------------------------------------------------
 
@@ -93,10 +94,10 @@ class Targets:
         """A target with its machines, ready to be looked at."""
         vault = self.workplace.vault(target, anew=True)
         vault.follow(SECRETS_WITHIN)
-        crew = Crew(target, vault, self.workplace.state / "here")
-        self._vaults[target.name], self._crews[target.name] = crew.vault, crew
+        machines = Machines(target, vault, self.workplace.state / "here")
+        self._vaults[target.name], self._crews[target.name] = machines.vault, machines
         names = {"run": {"id": "watch"}, "release": scope.release_names(Release(0), None)}
-        examiner = crew.examiner(names)
+        examiner = machines.examiner(names)
         for spot, (_, memory, _) in store.streaks().items():
             if spot.target == target.name and memory:
                 examiner.memory[spot.key] = dict(memory)
@@ -106,11 +107,11 @@ class Targets:
                 CheckKey(target.name, check, host or "") for check, host in examiner.roots()
             ),
             look=_looker(examiner),
-            destinations=self.addresses.learn(target, crew.vault),
+            destinations=self.addresses.learn(target, machines.vault),
             severities=self.addresses.severities(target),
             asks=lambda spot: _asks(target, spot),
             memory=lambda key: examiner.memory.get(key, {}),
-            close=crew.close,
+            close=machines.close,
         )
 
     def switch(self, watched: WatchedTarget) -> str:
@@ -148,18 +149,21 @@ class Targets:
 
     def _held_elsewhere(self, target: Target) -> str:
         """Somebody else's lease on one of its hosts, as of some seconds ago."""
-        crew = self._crews.get(target.name)
+        machines = self._crews.get(target.name)
         now = monotonic()
-        if crew is not None and now - self._asked.get(target.name, -LEASES_EVERY) >= LEASES_EVERY:
+        if (
+            machines is not None
+            and now - self._asked.get(target.name, -LEASES_EVERY) >= LEASES_EVERY
+        ):
             self._asked[target.name] = now
-            self.pool.submit(self._ask, crew)
+            self.pool.submit(self._ask, machines)
         return self._leases.get(target.name, "")
 
-    def _ask(self, crew: Crew) -> None:
-        name = crew.target.name
-        for host in crew.target.hosts:
+    def _ask(self, machines: Machines) -> None:
+        name = machines.target.name
+        for host in machines.target.hosts:
             try:
-                (standing,) = standings([crew.reach(host)])
+                (standing,) = standings([machines.reach(host)])
             except BackoutError:
                 continue  # its checks will tell
             lease = standing.lease

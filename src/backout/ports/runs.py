@@ -1,38 +1,27 @@
-"""The seams, on one page.
-
-A seam is a Protocol that the core talks to and that a plug-in or an adapter fills. Whatever
-fills one raises only what its docstring names, and translates every upstream exception there.
-"""
+"""The seams of a run: machines, steps, the journal, the lock, the person."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Protocol
 
 from backout.model import (
-    Check,
     CheckKey,
     Command,
     Event,
     Finding,
     Host,
     Identity,
-    Incident,
-    Message,
-    Observation,
     Options,
     Release,
     Result,
-    Reverted,
-    Sample,
     Service,
     Step,
     Target,
     Undo,
-    Words,
 )
 
 
@@ -128,43 +117,6 @@ class RestartBackend(Protocol):
     Options: ClassVar[type[Options]]
 
     def __call__(self, service: Service, transport: Transport) -> Restarter: ...
-
-
-class Probe(Protocol):
-    """A row of the table `probes.KINDS`."""
-
-    Options: ClassVar[type[Options]]
-    names: ClassVar[Mapping[str, str]]
-    """What `expect` may use beside what is always in scope: name -> what it is."""
-    expects: ClassVar[Words]
-    """What holds when all is well: judges a cleanup, and a check of a kind that judges itself."""
-    judges_itself: ClassVar[bool]
-    """True when a check of this kind may do without `expect`."""
-
-    def observe(self, look: Look) -> Observation:
-        """Look once. Never raises for illness."""
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """All that a probe may use: one check, rendered, on one host or on none."""
-
-    check: Check
-    options: Any
-    host: Host | None
-    timeout: float
-    transport: Transport
-    """The host's, or this machine's when the check has no host."""
-    restarter: Callable[[], Restarter]
-    """The service's restart backend on that host; Refused when the target has no service."""
-    vault: Vault
-    target: Target
-    env: tuple[tuple[str, str], ...] = ()
-    """What the secrets in the options' shell texts need."""
-    memory: dict[str, Any] = field(default_factory=dict)
-    """What the probe wants to find again at its next look (a log's position); JSON data."""
-    known_good: Any = None
-    """The fact `snapshot` of this check when the last known-good release had proved itself."""
 
 
 class Operator(Protocol):
@@ -355,95 +307,3 @@ class Lock(Protocol):
 
 Bodies = tuple[tuple[CheckKey, int, bytes], ...]
 """Rolled-up hours or days: of which check, from when, and what was folded."""
-
-
-class HealthChange(Protocol):
-    """One transaction of a `HealthStore`. What is written is redacted first."""
-
-    def look(
-        self,
-        sample: Sample,
-        streak: Mapping[str, Any],
-        *,
-        memory: Mapping[str, Any] | None = None,
-        tick: float | None = None,
-    ) -> None:
-        """One look, with the counters as they are after it."""
-
-    def streak(self, spot: CheckKey, streak: Mapping[str, Any]) -> None: ...
-    def snapshot(self, spot: CheckKey, release: int, at: float, body: Any) -> None: ...
-    def incident(self, spot: CheckKey) -> Incident | None:
-        """The one that is open there."""
-
-    def incidents(self) -> tuple[Incident, ...]:
-        """All that are open."""
-
-    def open(self, incident: Incident) -> int: ...
-    def worsen(self, incident: int, kind: str, evidence: Mapping[str, Any]) -> None: ...
-    def told(self, incident: int, at: float) -> None: ...
-    def resolve(self, incident: int, at: float) -> None: ...
-    def silenced(self, spot: CheckKey, now: float) -> bool: ...
-    def post(self, message: Message) -> int:
-        """A message that is to be delivered, once for its key and destination."""
-
-    def in_hand(self, incident: int, destination: str) -> bool:
-        """Whether a message about it is still on its way there."""
-
-    def told_at(self, incident: int) -> frozenset[str]:
-        """The destinations that were told of it, or will be by what waits for them."""
-
-    def move(self, message: int, destinations: Sequence[str]) -> None:
-        """To other destinations, as if it had been written to them."""
-
-    def bundle(self, messages: Sequence[Message], digest: Message) -> int: ...
-    def attempt(self, message: int, retry_at: float) -> None: ...
-    def failed(self, message: int, retry_at: float, failure: str) -> None: ...
-    def delivered(self, message: int, at: float, outcome: str = "delivered") -> None: ...
-
-
-class HealthHistory(Protocol):
-    """What checks said, when, and what was made of it. Raises Refused when it cannot be read."""
-
-    redact: Callable[[str], str]
-
-    def spots(self, target: str | None = None) -> tuple[CheckKey, ...]: ...
-    def looks(self, spot: CheckKey, since: float = 0.0, limit: int = -1) -> tuple[Sample, ...]: ...
-    def looks_after(self, seq: int, limit: int = 100_000) -> tuple[tuple[int, Sample], ...]: ...
-    def rolled_up(self, days: float, hours: float) -> tuple[int, Bodies, Bodies]: ...
-    def hours(self, spot: CheckKey, since: float = 0.0) -> dict[int, bytes]:
-        """Tallies by the beginning of their hour; see `rollups.decode`."""
-
-    def days(self, spot: CheckKey, since: float = 0.0) -> dict[int, bytes]: ...
-    def incidents(
-        self, target: str | None = None, *, open: bool = False, since: float = 0.0, limit: int = -1
-    ) -> tuple[Incident, ...]:
-        """Newest first; all that were open at some time after `since`."""
-
-    def silences(self, now: float) -> tuple[tuple[str, str, float, str], ...]: ...
-    def snapshot(self, spot: CheckKey) -> tuple[int, Any] | None: ...
-
-
-class HealthStore(HealthHistory, Protocol):
-    """The same, to be written by one watcher."""
-
-    name: str
-    """Tells the messages of this store from those of others."""
-
-    def write(self) -> AbstractContextManager[HealthChange]:
-        """One transaction: all of it is durable at its end, or none. Raises Unwritten."""
-
-    def roll_up(self, now: float) -> int: ...
-    def streaks(
-        self,
-    ) -> Mapping[CheckKey, tuple[Mapping[str, Any], Mapping[str, Any], float | None]]:
-        """Counters, probe memory and last tick of every spot."""
-
-    def waiting(self, destination: str | None = None) -> tuple[Message, ...]:
-        """Letters that are not delivered yet, in order."""
-
-    def reverts(self) -> tuple[Reverted, ...]:
-        """The runs that were reverted by themselves, the oldest first."""
-
-
-Listener = Callable[[Event], None]
-"""Whoever wants to hear what happens: the screen, the log."""

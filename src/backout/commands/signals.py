@@ -1,0 +1,50 @@
+"""The first signal stops a run, the second leaves at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from backout.errors import Refused
+from backout.ports import Screen
+from backout.runs.decisions import Stop
+
+
+@contextmanager
+def interruptible(stop: Stop, screen: Screen, target: str) -> Iterator[None]:
+    """The first signal stops the run, which backs out; the second leaves at once. Beside the
+    main thread, signals are another's."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(number: int, _frame: object) -> None:
+        name = {signal.SIGINT: "Ctrl-C"}.get(signal.Signals(number), signal.Signals(number).name)
+        if stop.reason:
+            stop.leave()
+            leave(screen, target)
+        stop(f"interrupted by {name}")
+        if screen.operator.asking:
+            raise Refused(f"not confirmed: interrupted by {name}")
+        screen.interrupted()
+
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [(number, signal.signal(number, handle)) for number in signals]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
+
+
+def leave(screen: Screen, target: str) -> None:
+    """At once, with the journal as it is."""
+    screen.left(
+        "interrupted twice: left at once",
+        state="the run is journaled; commands that had started may still be running",
+        next=f"invoke resume --target {target}, or invoke abort --target {target}",
+    )
+    os._exit(8)

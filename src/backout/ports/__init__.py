@@ -1,0 +1,53 @@
+"""The seams: of a run, of a check, of a watcher.
+
+A seam is a Protocol that the core talks to and that a plug-in or an adapter fills. Whatever
+fills one raises only what its docstring names, and translates every upstream exception there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from backout.model import Event
+from backout.ports.checks import Look, Probe
+from backout.ports.runs import (
+    Bodies,
+    Clock,
+    Journal,
+    Lock,
+    Operator,
+    Record,
+    RestartBackend,
+    Restarter,
+    Screen,
+    StepKind,
+    Transport,
+    Vault,
+    Work,
+)
+from backout.ports.watch import HealthChange, HealthHistory, HealthStore
+
+Listener = Callable[[Event], None]
+"""Whoever wants to hear what happens: the screen, the log."""
+
+__all__ = [
+    "Bodies",
+    "Clock",
+    "HealthChange",
+    "HealthHistory",
+    "HealthStore",
+    "Journal",
+    "Listener",
+    "Lock",
+    "Look",
+    "Operator",
+    "Probe",
+    "Record",
+    "RestartBackend",
+    "Restarter",
+    "Screen",
+    "StepKind",
+    "Transport",
+    "Vault",
+    "Work",
+]

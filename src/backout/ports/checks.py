@@ -1,0 +1,54 @@
+"""The seams of a check."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
+
+from backout.model import (
+    Check,
+    Host,
+    Observation,
+    Options,
+    Target,
+    Words,
+)
+from backout.ports.runs import Restarter, Transport, Vault
+
+
+class Probe(Protocol):
+    """A row of the table `probes.KINDS`."""
+
+    Options: ClassVar[type[Options]]
+    names: ClassVar[Mapping[str, str]]
+    """What `expect` may use beside what is always in scope: name -> what it is."""
+    expects: ClassVar[Words]
+    """What holds when all is well: judges a cleanup, and a check of a kind that judges itself."""
+    judges_itself: ClassVar[bool]
+    """True when a check of this kind may do without `expect`."""
+
+    def observe(self, look: Look) -> Observation:
+        """Look once. Never raises for illness."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """All that a probe may use: one check, rendered, on one host or on none."""
+
+    check: Check
+    options: Any
+    host: Host | None
+    timeout: float
+    transport: Transport
+    """The host's, or this machine's when the check has no host."""
+    restarter: Callable[[], Restarter]
+    """The service's restart backend on that host; Refused when the target has no service."""
+    vault: Vault
+    target: Target
+    env: tuple[tuple[str, str], ...] = ()
+    """What the secrets in the options' shell texts need."""
+    memory: dict[str, Any] = field(default_factory=dict)
+    """What the probe wants to find again at its next look (a log's position); JSON data."""
+    known_good: Any = None
+    """The fact `snapshot` of this check when the last known-good release had proved itself."""

@@ -1,0 +1,104 @@
+"""The seams of a watcher: what checks said, and what was told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from backout.model import (
+    CheckKey,
+    Incident,
+    Message,
+    Reverted,
+    Sample,
+)
+from backout.ports.runs import Bodies
+
+
+class HealthChange(Protocol):
+    """One transaction of a `HealthStore`. What is written is redacted first."""
+
+    def look(
+        self,
+        sample: Sample,
+        streak: Mapping[str, Any],
+        *,
+        memory: Mapping[str, Any] | None = None,
+        tick: float | None = None,
+    ) -> None:
+        """One look, with the counters as they are after it."""
+
+    def streak(self, spot: CheckKey, streak: Mapping[str, Any]) -> None: ...
+    def snapshot(self, spot: CheckKey, release: int, at: float, body: Any) -> None: ...
+    def incident(self, spot: CheckKey) -> Incident | None:
+        """The one that is open there."""
+
+    def incidents(self) -> tuple[Incident, ...]:
+        """All that are open."""
+
+    def open(self, incident: Incident) -> int: ...
+    def worsen(self, incident: int, kind: str, evidence: Mapping[str, Any]) -> None: ...
+    def told(self, incident: int, at: float) -> None: ...
+    def resolve(self, incident: int, at: float) -> None: ...
+    def silenced(self, spot: CheckKey, now: float) -> bool: ...
+    def post(self, message: Message) -> int:
+        """A message that is to be delivered, once for its key and destination."""
+
+    def in_hand(self, incident: int, destination: str) -> bool:
+        """Whether a message about it is still on its way there."""
+
+    def told_at(self, incident: int) -> frozenset[str]:
+        """The destinations that were told of it, or will be by what waits for them."""
+
+    def move(self, message: int, destinations: Sequence[str]) -> None:
+        """To other destinations, as if it had been written to them."""
+
+    def bundle(self, messages: Sequence[Message], digest: Message) -> int: ...
+    def attempt(self, message: int, retry_at: float) -> None: ...
+    def failed(self, message: int, retry_at: float, failure: str) -> None: ...
+    def delivered(self, message: int, at: float, outcome: str = "delivered") -> None: ...
+
+
+class HealthHistory(Protocol):
+    """What checks said, when, and what was made of it. Raises Refused when it cannot be read."""
+
+    redact: Callable[[str], str]
+
+    def spots(self, target: str | None = None) -> tuple[CheckKey, ...]: ...
+    def looks(self, spot: CheckKey, since: float = 0.0, limit: int = -1) -> tuple[Sample, ...]: ...
+    def looks_after(self, seq: int, limit: int = 100_000) -> tuple[tuple[int, Sample], ...]: ...
+    def rolled_up(self, days: float, hours: float) -> tuple[int, Bodies, Bodies]: ...
+    def hours(self, spot: CheckKey, since: float = 0.0) -> dict[int, bytes]:
+        """Tallies by the beginning of their hour; see `rollups.decode`."""
+
+    def days(self, spot: CheckKey, since: float = 0.0) -> dict[int, bytes]: ...
+    def incidents(
+        self, target: str | None = None, *, open: bool = False, since: float = 0.0, limit: int = -1
+    ) -> tuple[Incident, ...]:
+        """Newest first; all that were open at some time after `since`."""
+
+    def silences(self, now: float) -> tuple[tuple[str, str, float, str], ...]: ...
+    def snapshot(self, spot: CheckKey) -> tuple[int, Any] | None: ...
+
+
+class HealthStore(HealthHistory, Protocol):
+    """The same, to be written by one watcher."""
+
+    name: str
+    """Tells the messages of this store from those of others."""
+
+    def write(self) -> AbstractContextManager[HealthChange]:
+        """One transaction: all of it is durable at its end, or none. Raises Unwritten."""
+
+    def roll_up(self, now: float) -> int: ...
+    def streaks(
+        self,
+    ) -> Mapping[CheckKey, tuple[Mapping[str, Any], Mapping[str, Any], float | None]]:
+        """Counters, probe memory and last tick of every spot."""
+
+    def waiting(self, destination: str | None = None) -> tuple[Message, ...]:
+        """Letters that are not delivered yet, in order."""
+
+    def reverts(self) -> tuple[Reverted, ...]:
+        """The runs that were reverted by themselves, the oldest first."""

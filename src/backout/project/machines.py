@@ -1,0 +1,170 @@
+"""A target's machines: reached once, kept until closed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from backout.adapters.clock import SystemClock
+from backout.adapters.transports import TRANSPORTS
+from backout.adapters.transports.local import LocalTransport
+from backout.adapters.transports.noted_shell import ShellTransport
+from backout.adapters.vault import Vault
+from backout.checks.examiner import Examiner
+from backout.errors import Refused
+from backout.language import scope, templates
+from backout.model import Event, Finding, Host, Release, Target
+from backout.ports import Listener, Restarter, Transport
+from backout.probes import KINDS as PROBES
+from backout.restarters import BACKENDS
+
+if TYPE_CHECKING:
+    from backout.adapters.transports.ssh_config import SshConfig
+    from backout.adapters.transports.ssh_connect import Dialer
+
+
+class Machines:
+    """A target's machines: reached once, kept until closed."""
+
+    def __init__(
+        self,
+        target: Target,
+        vault: Vault,
+        home: Path,
+        known_good: Callable[[], Mapping[str, Any]] = dict,
+    ) -> None:
+        self.target = target
+        self.known_good = known_good
+        self.vault = vault
+        self.clock = SystemClock()
+        self._home = home
+        self._transports: dict[str, Transport] = {}
+        self._guards: dict[str, threading.Lock] = {}
+        self._guard = threading.Lock()
+
+    def reach(self, name: str) -> Transport:
+        """The transport of a host by name; this machine for an empty name. Raises Unreachable."""
+        with self._guard:
+            guard = self._guards.setdefault(name, threading.Lock())
+        with guard:
+            if name not in self._transports:
+                self._transports[name] = self._connect(name)
+            return self._transports[name]
+
+    def _connect(self, name: str) -> Transport:
+        if not name:
+            here = Host(name="here", connection="local")
+            return LocalTransport(here, str(self._home), self.vault)
+        host = self.target.hosts[name]
+        home = self.target.home_on(host)
+        if host.connection == "ssh":
+            transport: Transport = self._connect_by_ssh(host, home)
+        else:
+            transport = TRANSPORTS[host.connection](host, home, self.vault)
+        if isinstance(transport, ShellTransport):
+            transport.needs_lease = True
+        return transport
+
+    def _connect_by_ssh(self, host: Host, home: str) -> Transport:
+        from backout.adapters.transports.ssh import SshTransport
+
+        transport = SshTransport(host, self.target.ssh, home, self.vault, self._dialer)
+        transport.open()
+        return transport
+
+    @cached_property
+    def _dialer(self) -> Dialer:
+        """One for all hosts: it reads the SSH configuration once."""
+        from backout.adapters.transports.ssh_connect import Dialer
+
+        return Dialer(self.target.ssh, self._ssh_config)
+
+    @cached_property
+    def _ssh_config(self) -> SshConfig:
+        from backout.adapters.transports.ssh_config import SshConfig
+
+        return SshConfig(self.target.ssh)
+
+    def locate(self, host: Host) -> Host:
+        """The host with the address that its name is an alias of. Raises Unreachable."""
+        if host.connection == "local":
+            return host
+        return host.model_copy(update={"address": self._ssh_config.of(host).host})
+
+    def restarter(self, name: str) -> Restarter:
+        """The restart backend of a host's service. Raises Refused where there is none."""
+        host = self.target.hosts.get(name)
+        service = self.target.service_on(host)
+        if service is None:
+            raise Refused(f"{self.target.name} has no service to restart", where=self.target.file)
+        ready = templates.render_service(
+            service, scope.on(self.target, host), where=self.target.file
+        )
+        restarter: Restarter = BACKENDS[service.backend](ready, self.reach(name))
+        return restarter
+
+    def examine(self, run: str, emit: Listener) -> Callable[..., tuple[Finding, ...]]:
+        """How a run has its checks run; see `worker.Parts`."""
+
+        def look(
+            names: Sequence[str],
+            hosts: Sequence[str],
+            baseline: Sequence[Finding],
+            release: Release,
+            *,
+            patient: bool = False,
+        ) -> tuple[Finding, ...]:
+            examiner = self.examiner(
+                {"run": {"id": run}, "release": scope.release_names(release, None)}, emit
+            )
+            return examiner.examine(names, hosts, baseline, patient=patient)
+
+        return look
+
+    def examiner(self, names: Mapping[str, Any], emit: Listener | None = None) -> Examiner:
+        return Examiner(
+            target=self.target,
+            kinds=PROBES,
+            reach=lambda host: self.reach(host.name if host else ""),
+            restarter_for=lambda host: self.restarter(host.name if host else ""),
+            locate=self.locate,
+            vault=self.vault,
+            clock=self.clock,
+            names={**scope.base(self.target), **names},
+            known_good=self.known_good(),
+            tell=_teller(redacted(emit, self.vault), self.clock) if emit else lambda _: None,
+        )
+
+    def close(self) -> None:
+        for transport in self._transports.values():
+            transport.close()
+
+
+def redacted(emit: Listener, vault: Vault) -> Listener:
+    """Whoever listens hears no secret: not what a command printed, nor why it failed."""
+
+    def tell(event: Event) -> None:
+        emit(replace(event, text=vault.redact(event.text), detail=vault.redact(event.detail)))
+
+    return tell
+
+
+def _teller(emit: Listener, clock: SystemClock) -> Callable[[Finding], None]:
+    def tell(finding: Finding) -> None:
+        emit(
+            Event(
+                clock.now(),
+                "check",
+                finding.check,
+                host=finding.host or "",
+                state=str(finding.verdict),
+                seconds=finding.elapsed_ms / 1000,
+                detail=finding.reason,
+            )
+        )
+
+    return tell
