@@ -17,8 +17,9 @@ ALLOWED: dict[str, set[str]] = {
     "tasks": {"commands"},
     "commands": {
         *("status_page", "watch", "project", "reports", "runs", "checks", "config", "starter"),
-        *("restarters", "adapters", *NOUNS),
+        *("restarters", "adapters", "documents", *NOUNS),
     },
+    "documents": {"config", *NOUNS},
     "status_page": {"watch", "project", "reports", "adapters", "commands", *NOUNS},
     "watch": {
         *("project", "reports", "runs", "checks", "config", "language", "adapters"),

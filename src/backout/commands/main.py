@@ -22,6 +22,7 @@ from backout.ports import Screen
 from backout.project.project import Workplace
 from backout.reports.answer import Answer
 from backout.reports.around_text import logs_text, looked_text, targets_text
+from backout.reports.document_text import import_text
 from backout.reports.ships_text import diff_text
 from backout.reports.text import (
     doctor_text,
@@ -60,6 +61,7 @@ TEXTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "logs": logs_text,
     "looked": looked_text,
     "completion": lambda data: str(data["script"]),
+    "import": import_text,
     "demo": lambda _: "",
     "nothing": lambda _: "",
     "gigz": lambda _: "",

@@ -6,13 +6,13 @@ A file is read in three turns: its text becomes a tree (`documents`), the tree b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from backout.config import rules, yaml_tree
+from backout.config import following, rules, yaml_tree
 from backout.config.files import files, name_of, names, resolve, shown, twin
 from backout.config.frozen import dump, thaw
 from backout.config.parameters import load_params
@@ -145,7 +145,21 @@ def lint(root: Path, tables: Tables) -> tuple[Mistake, ...]:
         targets += [read] if read and not base else []
     for book in books:
         mistakes += book.mistakes or _nowhere(book, targets, tables) if book else ()
+    mistakes += _drifted(root, books, targets)
     return tuple(sorted(set(mistakes)))
+
+
+def _drifted(
+    root: Path, books: Sequence[_Read[Runbook] | None], targets: Sequence[_Read[Target]]
+) -> Iterator[Mistake]:
+    """What no longer follows the note that it was made from."""
+    lines = following.notes(root)
+    for book in books:
+        if book and book.noun:
+            yield from following.of_runbook(book.noun, book.tree, lines)
+    for target in targets:
+        if target.noun:
+            yield from following.of_target(target.noun, target.tree, lines)
 
 
 def _nowhere(

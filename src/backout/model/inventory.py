@@ -122,6 +122,23 @@ class Alert(Noun):
         return of
 
 
+class Follows(Noun):
+    """Which lines of a note something was made from, and what they said then."""
+
+    lines: Annotated[str, Field(pattern=r"^[1-9]\d*(?:-[1-9]\d*)?$")]
+    """`41`, or `41-43`."""
+    sha256: str
+    said: str = ""
+    """The first of them, for whoever is told that they changed."""
+    document: str = ""
+    """The note; a step's is the runbook's `document`."""
+
+    @field_validator("lines", mode="before")
+    @classmethod
+    def _one_line(cls, value: object) -> object:
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 class Cleanup(Noun):
     """What removes the traces of a check, whatever became of it."""
 
@@ -149,6 +166,7 @@ class Check(Noun):
     doc: str = ""
     """A link or a sentence for the person who is woken."""
     severity: Severity = "critical"
+    follows: Follows | None = None
 
 
 class Notify(Noun):

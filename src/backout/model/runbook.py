@@ -10,7 +10,7 @@ from pydantic import (
     Field,
 )
 
-from backout.model.inventory import Retry
+from backout.model.inventory import Follows, Retry
 from backout.model.units import BaselinePolicy, Boolean, Duration, Noun, Words
 
 
@@ -41,6 +41,7 @@ class Step(Noun):
     readonly: Boolean = False
     retry_safe: Boolean = False
     irreversible: str | None = None
+    follows: Follows | None = None
 
 
 class Rule(Noun):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from backout.commands.options.around import Exec, Logs, Ssh, Targets
 from backout.commands.options.base import Aimed, Confirmed, Options, refuse_empty, word
 from backout.commands.options.beginning import Completion, Demo, ExampleGigz, Init
+from backout.commands.options.documents import DocumentImport
 from backout.commands.options.looking import Doctor, History, Lint, Show, Status, Unlock, Verify
 from backout.commands.options.shipping import (
     Abort,
@@ -44,6 +45,7 @@ __all__ = [
     "Deploy",
     "Diff",
     "Doctor",
+    "DocumentImport",
     "ExampleGigz",
     "Exec",
     "History",
@@ -76,5 +78,6 @@ VERBS: tuple[type[Options], ...] = (
     *(Targets, Logs, Exec, Ssh, Completion),
     *(Watch, Init, Demo, ExampleGigz, AlertAck, AlertList, AlertSilence),
     *(ScheduleInstall, ScheduleRemove, ScheduleShow),
+    DocumentImport,
 )
 """Every verb; a new one is a class here and a method where it is done."""

@@ -1,0 +1,89 @@
+"""The verbs between notes and runbooks: document.import."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from backout.commands.options import DocumentImport
+from backout.documents.building import Built, build
+from backout.documents.files import dumped, sound
+from backout.documents.reading import read
+from backout.documents.report import data
+from backout.errors import Mistakes
+from backout.ports import Screen
+from backout.project.project import TABLES, Workplace
+from backout.reports.answer import Answer
+
+LARGEST = 2_000_000
+"""Bytes of a note."""
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*(?:/[A-Za-z0-9][A-Za-z0-9_.-]*)*")
+
+
+class Document:
+    """One verb about a note. The note itself is only ever read."""
+
+    def __init__(self, workplace: Workplace, screen: Screen) -> None:
+        self.workplace = workplace
+        self.screen = screen
+
+    def import_(self, options: DocumentImport) -> Answer:
+        """Raises Mistakes when there is no such note."""
+        path = self.workplace.started_in / Path(options.file).expanduser()
+        name = _named(
+            options.as_ or re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-") or "note"
+        )
+        built = sound(build(read(_text(path, options.file), self._source(path))), TABLES)
+        written, kept = self._write(name, built)
+        report = data(built)
+        following = f"invoke plan --runbook {name} --target {name}"
+        answer = f"answer what is open in runbooks/{name}.yaml, then: invoke lint, and {following}"
+        report |= {
+            "written": written,
+            "kept": kept,
+            "next": answer if report["questions"] else following,
+        }
+        return Answer("import", report)
+
+    def _source(self, path: Path) -> str:
+        """As the project calls the note: by its path below the root, where it lies there."""
+        whole, root = path.resolve(), self.workplace.root.resolve()
+        return str(whole.relative_to(root)) if whole.is_relative_to(root) else str(whole)
+
+    def _write(self, name: str, built: Built) -> tuple[list[str], list[str]]:
+        written, kept = list[str](), list[str]()
+        head = f"# Made from {built.reading.source}, line by line: invoke document.import\n"
+        for folder, content in (("runbooks", built.runbook), ("inventories", built.inventory)):
+            path = self.workplace.root / folder / f"{name}.yaml"
+            shown = f"{folder}/{name}.yaml"
+            text = head + dumped(content)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with path.open("x", encoding="utf-8") as file:
+                    file.write(text)
+                written.append(shown)
+            except FileExistsError:
+                kept.append(shown)
+        return written, kept
+
+
+def _named(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        what = f"{name!r} is no name: letters, digits, '.', '_', '-' and '/'"
+        raise Mistakes(what, where="--as", next="invoke --help document.import")
+    return name
+
+
+def _text(path: Path, said: str) -> str:
+    """A note's text. Raises Mistakes."""
+    try:
+        if not path.is_file():
+            raise FileNotFoundError
+        with path.open("rb") as stream:
+            content = stream.read(LARGEST + 1)
+    except OSError as error:
+        what = f"the note cannot be read: {error.strerror or 'no such file'}"
+        raise Mistakes(what, where=said, next="invoke --help document.import") from None
+    if len(content) > LARGEST:
+        raise Mistakes("the note is larger than 2 MB", where=said, next="split it")
+    return content.decode("utf-8", "replace").removeprefix("\ufeff")

@@ -1,0 +1,26 @@
+"""Words of the verbs between notes and runbooks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from backout.commands.options.base import Options, word
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DocumentImport(Options):
+    """Turn a Markdown note into a runbook, line by line.
+
+    Writes runbooks/NAME.yaml and inventories/NAME.yaml, and overwrites nothing.
+    Both lint. What the note leaves open is asked, and refuses the run until it
+    is decided. The note stays as it is, and nothing in it is run.
+
+    Example: invoke document.import docs/release.md
+
+    Exit codes: 0 imported, also with open questions; 2 no such note.
+    """
+
+    name = "document.import"
+    room = "backout.commands.document:Document.import_"
+    file: str = field(metadata={"help": "The note, a Markdown file."})
+    as_: str | None = word("The name of the runbook and inventory. Default: the note's own.")

@@ -1,0 +1,81 @@
+"""What the blanks of a note are bound to: params, secrets, variables, and what a run records."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from backout.documents.naming import escaped, literal
+from backout.documents.nouns import Found, Question, Reading
+from backout.documents.placeholders import Placeholder, found
+
+Data = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Bindings:
+    """Binds blank after blank, and keeps what must be given and what must be asked."""
+
+    reading: Reading
+    params: Data = field(default_factory=dict)
+    variables: Data = field(default_factory=dict)
+    secrets: Data = field(default_factory=dict)
+    questions: list[Question] = field(default_factory=list)
+
+    def filled(self, each: Found, *, check: bool = False) -> tuple[str, Data]:
+        """The script with templates for its blanks, and the environment for its variables."""
+        env: Data = {}
+        for blank in self._blanks(each.text, each.line):
+            if blank.text.startswith("$"):
+                variable = blank.text.strip("${}")
+                if re.fullmatch(r"\w+", variable):
+                    env[variable] = self.reference(blank, check=check)
+        return self.bound(each.text, each, check=check), env
+
+    def bound(self, text: str, each: Found, *, check: bool = False, undo: bool = False) -> str:
+        """A shell text with its blanks bound, and nothing else in it that a template reads."""
+        pieces, at = list[str](), 0
+        for blank in self._blanks(text, each.line):
+            if blank.text.startswith("$"):
+                continue
+            start = text.index(blank.text, at)
+            value = (
+                "{{ release.previous }}"
+                if undo and blank.recorded
+                else self.reference(blank, check=check)
+            )
+            pieces += [literal(text[at:start], text[:at]), value]
+            at = start + len(blank.text)
+        return "".join((*pieces, literal(text[at:], text[:at])))
+
+    def checked(self, text: str, each: Found) -> str:
+        pieces, at = list[str](), 0
+        for blank in self._blanks(text, each.line):
+            start = text.index(blank.text, at)
+            pieces += [escaped(text[at:start]), self.reference(blank, check=True)]
+            at = start + len(blank.text)
+        return "".join((*pieces, escaped(text[at:])))
+
+    def _blanks(self, text: str, line: int) -> Sequence[Placeholder]:
+        return tuple(found(text, line, defined=self.reading.defined))
+
+    def reference(self, blank: Placeholder, *, check: bool) -> str:
+        """A param of the runbook, a secret, or for a check a variable of the inventory."""
+        if blank.secret:
+            self.secrets[blank.name] = {"env": blank.name.upper()}
+            return f"{{{{ secrets.{blank.name} }}}}"
+        if check:
+            if blank.name not in self.variables:
+                self.variables[blank.name] = escaped(blank.text)
+                self.questions.append(
+                    Question(blank.line, f"what is {blank.text}? (vars.{blank.name})")
+                )
+            return f"{{{{ vars.{blank.name} }}}}"
+        help = escaped(f"{self.reading.source}:{blank.line}: {blank.text}")
+        self.params.setdefault(blank.name, {"required": True, "help": help})
+        return f"{{{{ params.{blank.name} }}}}"
+
+    def ask(self, each: Found, ask: str) -> None:
+        self.questions.append(Question(each.line, ask))

@@ -1,0 +1,93 @@
+"""What is read of a note: commands, refusals, questions, blanks; each with its line."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from backout.documents import classify
+from backout.documents.phases import Phase
+from backout.documents.placeholders import Placeholder
+from backout.documents.requests import Request
+from backout.documents.words import Simple
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One command of a note."""
+
+    line: int
+    last: int
+    text: str
+    phase: Phase
+    flags: tuple[str, ...] = ()
+    alternative: str | None = None
+    into: str | None = None
+    comment: str = ""
+    trail: tuple[str, ...] = ()
+    lead: str = ""
+    commands: tuple[Simple, ...] = ()
+    requests: tuple[Request, ...] = ()
+    backend: str = ""
+    cwd: str = ""
+    host: str = ""
+    label: str = ""
+    name: str = ""
+    """What the note itself calls it, where its form has names."""
+
+    @property
+    def place(self) -> str:
+        return str(self.line) if self.last == self.line else f"{self.line}-{self.last}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A line of code that is no command, and why."""
+
+    line: int
+    text: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the note does not say."""
+
+    line: int
+    ask: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """All of a note, accounted for."""
+
+    source: str
+    lines: tuple[str, ...]
+    title: str = ""
+    found: tuple[Found, ...] = ()
+    placeholders: tuple[Placeholder, ...] = ()
+    rejected: tuple[Rejected, ...] = ()
+    questions: tuple[Question, ...] = ()
+    way_back: tuple[Rejected, ...] = ()
+    """What the note says of the way back in words alone."""
+    defined: frozenset[str] = frozenset()
+
+    @property
+    def backends(self) -> tuple[str, ...]:
+        seen = {each.backend for each in self.found if each.backend}
+        return tuple(name for name in classify.backends() if name in seen)
+
+    @property
+    def probes(self) -> tuple[tuple[Found, Request], ...]:
+        return tuple((f, r) for f in self.found if is_probe(f) for r in f.requests)
+
+
+def is_probe(found: Found) -> bool:
+    """Whether its requests look at something: one that merely notifies or fetches does not."""
+    if found.phase == "notify" or re.search(
+        r"\|\s*(?:sudo\s+(?:-\S+\s+)*)?(?:ba|z|da)?sh\b|\|\s*tar\b|\|"
+        r"\s*(?:sudo\s+)?(?:apt-key|gpg|tee)\b",
+        found.text,
+    ):
+        return False
+    return any(not request.file for request in found.requests)

@@ -1,0 +1,132 @@
+"""Which part of a deploy a command belongs to: from the command, its headings and what is said."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from typing import Literal
+
+from backout.documents import vocabulary
+from backout.documents.words import Simple
+
+Phase = Literal[
+    "setup",
+    "build",
+    "commit",
+    "push",
+    "update",
+    "restart",
+    "verify",
+    "rollback",
+    "diagnose",
+    "notify",
+]
+PHASES: tuple[Phase, ...] = (
+    *("setup", "build", "commit", "push", "update"),
+    *("restart", "verify", "rollback", "diagnose", "notify"),
+)
+_NOT_BACK = re.compile(
+    r"(?:no|without|before|avoid\w*|instead of|not|never) (?:a |any |"
+    r"the )?(?:roll(?:ing)?[ -]?back|revert)|(?:deploy\w*|releases?|rollout|restart|"
+    r"test\w*|verif\w*) ?(?:,|&|/|and|und|et|y|e|or) ?(?:the )?(?:roll(?:ing)?[ -]?back|"
+    r"revert\w*)|roll(?:ing)?[ -]?back ?(?:&|/|and) ?(?:deploy|restart)|"
+    r"revert(?:ing)? the (?:fix|hack|revert)"
+)
+
+_SPOKEN: tuple[Phase, ...] = (
+    *("rollback", "diagnose", "notify", "verify", "setup"),
+    *("build", "commit", "push", "restart", "update"),
+)
+"""The phases as sentences are asked for them: the first counts most."""
+_ASKED: tuple[Phase, ...] = (
+    *("rollback", "notify", "commit", "push", "restart"),
+    *("verify", "diagnose", "build", "update", "setup"),
+)
+"""The phases as commands are asked for them: the first that fits counts."""
+_WEIGHT: tuple[Phase, ...] = (
+    *("rollback", "notify", "restart", "push", "commit"),
+    *("update", "build", "verify", "diagnose", "setup"),
+)
+"""Of the parts of a chain the weightiest speaks for it."""
+_STRONG: frozenset[Phase] = frozenset(("commit", "push", "restart", "update"))
+
+
+def folded(text: str) -> str:
+    """Lower case, without accents."""
+    apart = unicodedata.normalize("NFKD", text.casefold().replace("ß", "ss"))
+    return "".join(sign for sign in apart if not unicodedata.combining(sign))
+
+
+def said(text: str) -> tuple[Phase, ...]:
+    """The phases that a heading or a sentence speaks of; `rollback` alone where it does."""
+    plain = folded(text)
+    forms = vocabulary.forms("headings")
+    hits = tuple(phase for phase in _SPOKEN if forms[phase].search(plain))
+    if "rollback" in hits:
+        if not _NOT_BACK.search(plain):
+            return ("rollback",)
+        hits = tuple(phase for phase in hits if phase != "rollback")
+    return hits
+
+
+def of_command(commands: Sequence[Simple], text: str) -> Phase | None:
+    """What a command does by itself: the phase of the weightiest part of a chain."""
+    own = [phase for each in commands if (phase := _one(each.text))]
+    if not own:
+        return None
+    if len(set(own)) > 1 and "|" in text.replace("||", "") and "&&" not in text:
+        return own[0]
+    return min(own, key=_WEIGHT.index)
+
+
+def _one(command: str) -> Phase | None:
+    forms = vocabulary.forms("commands", re.IGNORECASE)
+    return next((phase for phase in _ASKED if forms[phase].search(command)), None)
+
+
+def decide(
+    own: Phase | None, trail: Sequence[str], lead: str, comment: str, before: Phase | None
+) -> Phase:
+    """The phase of a command: `own` is what it says by itself, `before` that of the last one."""
+    if back(trail, lead, comment):
+        return "rollback"
+    context = _context(trail, lead, comment)
+    if own in ("rollback", "notify"):
+        return own
+    if context in ("diagnose", "notify"):
+        return _amid(context, own)
+    if context == "verify":
+        return own if own in _STRONG else "verify"
+    if context == "setup":
+        return own if own in ("commit", "push", "restart", "verify") else "setup"
+    if own and own != "setup":
+        return own
+    return context or before or own or "setup"
+
+
+def back(trail: Sequence[str], lead: str, comment: str) -> bool:
+    """Whether the note is on its way back here."""
+    inner = trail[1:] if len(trail) > 1 else trail
+    return any("rollback" in said(each) for each in (*inner, lead, comment))
+
+
+def _amid(context: Phase, own: Phase | None) -> Phase:
+    if context == "notify":
+        return "notify" if own in (None, "setup", "update") else own
+    return "diagnose"
+
+
+def _context(trail: Sequence[str], lead: str, comment: str) -> Phase | None:
+    """What is spoken of, the nearest first; where it is several things at once, none."""
+    for each in (comment, *reversed(trail[1:] or trail)):
+        hits = tuple(phase for phase in said(each) if phase != "rollback")
+        if each is comment and any(hit in ("setup", "diagnose") for hit in hits):
+            continue
+        specific: list[Phase] = [hit for hit in hits if hit != "update"] or [*hits]
+        if len(specific) == 1:
+            return specific[0]
+        if specific:
+            return next((hit for hit in specific if hit in ("diagnose", "verify")), None)
+    spoken = said(lead)
+    return spoken[0] if len(spoken) == 1 and spoken[0] in ("verify", "notify", "setup") else None

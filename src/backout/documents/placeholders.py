@@ -1,0 +1,210 @@
+"""Blanks that a note leaves to its reader: found, named, and masked before a shell's rules apply.
+
+`./deploy <sha> --dry-run` is a redirection to a shell. Masked, it is a command with a blank.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_WORD = r"[A-Za-z][A-Za-z0-9_./|:-]*(?:[ ][A-Za-z0-9_./-]+){0,5}"
+_ANGLE = re.compile(rf"<(?![<(&])(?P<name>{_WORD})>")
+_SQUARE = re.compile(
+    r"(?<![\w$\]])\[(?P<name>(?:your|YOUR|the|insert)[A-Za-z0-9_ -]*|"
+    r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)\]"
+)
+_MUSTACHE = re.compile(r"\{\{\s*(?P<name>[A-Za-z_][A-Za-z0-9_.-]*)\s*\}\}")
+_CURLY = re.compile(r"(?<![${%@\\=])\{(?P<name>[A-Za-z][A-Za-z0-9_-]*)\}(?!\})")
+_YOUR = re.compile(
+    r"(?<![\w$<{-])(?P<name>(?:[A-Za-z0-9]+[_-])*(?:YOUR|your|MY|DEIN|VOTRE|TU)[_-][A-Za-z0-9]+"
+    r"(?:[_-][A-Za-z0-9]+)*)(?![\w(=])"
+)
+_PATH = re.compile(r"(?P<name>/?(?<![\w.-])path/to(?:/[\w.-]+)+)")
+_HYPHENED = re.compile(
+    r"(?<![\w/.$-])(?P<name>(?:previous|last|prior|old|new|current|target|good|bad|known)"
+    r"(?:-(?:known|good|working|stable|bad|release|deployed))*"
+    r"-(?:commit|release|tag|version|image|sha|revision)(?:-(?:hash|sha|id|number|tag))?)(?![\w-])"
+)
+_NAMED = re.compile(
+    r"(?<![\w$<{/.-])(?P<name>(?:[A-Z][A-Z0-9]*_)+(?:ID|IDS|TOKEN|KEY|SECRET|PASSWORD|"
+    r"NAME|HASH|SHA|TAG|URL|HOST|PORT"
+    r"|VERSION|COMMIT|REVISION|USER|APP|IP|ADDRESS|DOMAIN|NUMBER|REGION|ENV|BRANCH)"
+    r"|COMMIT_?(?:SHA|HASH|ID)|SHA1?|HASH|COMMIT)(?![\w=(.])"
+)
+_DOTS = re.compile(r"(?<![\w.])(?P<name>x{3,}|X{3,}|x\.x\.x|X\.Y\.Z|\.\.\.|…)(?![\w.])")
+_VARIABLE = re.compile(r"\$\{?(?P<name>[A-Za-z_][A-Za-z0-9_]{1,})(?:[:#%?+=-][^}]*)?\}?")
+FORMS = (_MUSTACHE, _ANGLE, _SQUARE, _CURLY, _PATH, _YOUR, _HYPHENED, _NAMED, _DOTS)
+KNOWN = frozenset(
+    [
+        "HOME",
+        "PATH",
+        "PWD",
+        "OLDPWD",
+        "USER",
+        "SHELL",
+        "HOSTNAME",
+        "LOGNAME",
+        "TMPDIR",
+        "RANDOM",
+        "SECONDS",
+        "LANG",
+        "UID",
+        "EUID",
+        "PPID",
+        "IFS",
+        "BASH_SOURCE",
+        "LINENO",
+        "PIPESTATUS",
+        "REPLY",
+        "EDITOR",
+    ]
+)
+_SECRET = re.compile(
+    r"(?i)(?:token|secret|passw|password|_key|key_|apikey|api[-_ ]?key|app[-_]?id|"
+    r"credential|session|webhook)"
+)
+HTML = frozenset(
+    [
+        "a",
+        "b",
+        "br",
+        "p",
+        "ul",
+        "li",
+        "ol",
+        "div",
+        "span",
+        "table",
+        "tr",
+        "td",
+        "th",
+        "summary",
+        "details",
+        "code",
+        "pre",
+        "img",
+        "h1",
+        "h2",
+        "h3",
+        "em",
+        "strong",
+        "i",
+        "u",
+    ]
+)
+_ASSIGNED = re.compile(
+    r"(?:^|[;&|(\s])(?:export\s+|local\s+|read\s+(?:-\w+\s+)*)?([A-Za-z_]\w*)=|"
+    r"\bfor\s+(\w+)\s+in\b|\bread\s+(?:-\w+\s+)*(\w+)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Placeholder:
+    """A blank: where it stands, as written, and the name that it gets."""
+
+    line: int
+    text: str
+    name: str
+
+    @property
+    def secret(self) -> bool:
+        return bool(_SECRET.search(self.name))
+
+    @property
+    def recorded(self) -> bool:
+        """Whether a run's own records fill it: the commit or release before it."""
+        return bool(
+            re.search(
+                r"(?:previous|prior|last|old|good|stable).*(?:commit|release|sha|tag|"
+                r"version|revision|image|hash)",
+                self.name,
+            )
+        ) or self.name in ("previous", "last_good")
+
+
+@dataclass(frozen=True, slots=True)
+class Masked:
+    """A text whose blanks are plain words: each `mask` stands for one `text`."""
+
+    text: str
+    blanks: tuple[tuple[str, str], ...] = ()
+
+    def restored(self, text: str) -> str:
+        """The blanks as written, in a piece of the masked text."""
+        for word, blank in self.blanks:
+            text = text.replace(word, blank)
+        return text
+
+
+def name_of(text: str) -> str:
+    """`<previous commit>` -> `previous_commit`."""
+    bare = text.strip("<>[]{}$ ").partition("|")[0]
+    name = re.sub(r"[^A-Za-z0-9]+", "_", bare).strip("_").lower()
+    name = re.sub(r"^(?:your|my|the|insert|dein|votre|tu)_", "", name) or "blank"
+    return name if name[0].isalpha() else f"blank_{name}"
+
+
+def masked(text: str) -> Masked:
+    """The same text, as long in lines, with a word for each blank in angle brackets and braces."""
+    blanks: list[tuple[str, str]] = []
+
+    def word(found: re.Match[str]) -> str:
+        if found["name"].lower() in HTML or "\n" in found.group():
+            return found.group()
+        blanks.append((f"\ue010{len(blanks)}\ue011", found.group()))
+        return blanks[-1][0]
+
+    for form in (_MUSTACHE, _ANGLE, _SQUARE):
+        text = form.sub(word, text)
+    return Masked(text, tuple(blanks))
+
+
+def found(text: str, line: int, *, defined: frozenset[str] = frozenset()) -> Iterator[Placeholder]:
+    """The blanks of one command that begins on `line`; variables that it or the note sets are
+    none."""
+    taken: list[tuple[int, int]] = []
+    hits: list[tuple[int, str]] = []
+    quiet = _without_heredoc_marks(text)
+    for form in FORMS:
+        for match in form.finditer(quiet):
+            if any(match.start() < end and start < match.end() for start, end in taken):
+                continue
+            if match["name"].lower() in HTML and form is _ANGLE:
+                continue
+            taken.append(match.span())
+            hits.append((match.start(), match.group()))
+    hits += [(start, shown) for start, shown in _variables(text, taken, defined)]
+    for start, shown in sorted(hits):
+        yield Placeholder(line + text.count("\n", 0, start), shown, name_of(shown))
+
+
+def _without_heredoc_marks(text: str) -> str:
+    return re.sub(r"<<-?\s*['\"]?\w+['\"]?", lambda m: " " * len(m.group()), text)
+
+
+def _variables(
+    text: str, taken: list[tuple[int, int]], defined: frozenset[str]
+) -> Iterator[tuple[int, str]]:
+    own = defined | assigned(text) | KNOWN
+    for match in _VARIABLE.finditer(text):
+        inside = any(start <= match.start() < end for start, end in taken)
+        if match["name"] not in own and not inside and "'" not in open_quote(text, match.start()):
+            yield match.start(), match.group()
+
+
+def open_quote(text: str, place: int) -> str:
+    """The quote that is open at a place, if any."""
+    opened = ""
+    for sign in text[:place]:
+        if sign == opened:
+            opened = ""
+        elif not opened and sign in "'\"":
+            opened = sign
+    return opened
+
+
+def assigned(text: str) -> frozenset[str]:
+    """The variables that a command sets."""
+    return frozenset(name for match in _ASSIGNED.finditer(text) for name in match.groups() if name)

@@ -1,0 +1,244 @@
+"""Lines of shell -> whole statements. Nothing is evaluated, and no input raises.
+
+A statement goes on while a quote, a bracket, a here-document, a loop or a branch is open, or its
+line ends in a backslash or an operator. What never closes is taken line by line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from backout.documents import placeholders
+
+LONGEST = 400
+"""Lines that one statement may have."""
+_PROMPT = re.compile(
+    r"^\s*(?:\([\w.-]+\)\s*)?(?:(?:\[?[\w.-]+@[\w.-]+[:\s]?[^\]$#%>]*\]?)\s*[$#%>]|"
+    r"[\w./~-]{0,30}[$%❯➜]|PS [^>]*>)\s+(?=\S)"
+)
+_ROOT = re.compile(r"^\s*#\s+(?=\S)")
+_MORE = re.compile(r"^\s*>\s?")
+_HEREDOC = re.compile(r"<<(?P<dash>-?)\s*(?P<quote>['\"\\]?)(?P<word>[A-Za-z_]\w*)['\"]?")
+_WORDS = re.compile(r"(?:^|[;&|(){\s])(if|for|while|until|case|select|fi|done|esac)(?=$|[\s;&|)])")
+_OPENS, _CLOSES = (
+    frozenset(["if", "for", "while", "until", "case", "select"]),
+    frozenset(("fi", "done", "esac")),
+)
+_GOES_ON = re.compile(r"(?:&&|\|\|?|\|&)\s*$")
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One whole command. `text` is as written, without its prompt and its trailing comment."""
+
+    line: int
+    text: str
+    comment: str = ""
+    """The comment before it, and the one behind it."""
+    last: int = 0
+    prompted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """A line of comment."""
+
+    line: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A line that a session printed."""
+
+    line: int
+    text: str
+
+
+Piece = Statement | Remark | Output
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    line: int
+    text: str
+    prompted: bool
+
+
+def segment(lines: Sequence[str], first: int, *, console: bool = False) -> tuple[Piece, ...]:
+    """The statements, comments and outputs of a block whose first line has the number `first`."""
+    rows, printed = _rows(lines, first, console)
+    return tuple(sorted((*_statements(rows), *printed), key=lambda piece: piece.line))
+
+
+def _rows(lines: Sequence[str], first: int, console: bool) -> tuple[list[_Row], list[Piece]]:
+    """Without prompts. Where there are some, other lines are what the machine said."""
+    session = any(_PROMPT.match(line) for line in lines)
+    root = console and not session and any(_ROOT.match(line) for line in lines)
+    sign = _ROOT if root else _PROMPT
+    rows: list[_Row] = []
+    printed: list[Piece] = []
+    going_on = False
+    for number, line in enumerate(lines, first):
+        found = sign.match(line) if session or root else None
+        if found:
+            rows.append(_Row(number, line[found.end() :], True))
+        elif not (session or root) or going_on or line.lstrip().startswith("#"):
+            text = _MORE.sub("", line) if going_on and line.lstrip().startswith(">") else line
+            rows.append(_Row(number, text, False))
+        elif line.strip():
+            printed.append(Output(number, line.strip()))
+            continue
+        going_on = bool(rows) and (session or root) and _open(rows)
+    return rows, printed
+
+
+def _open(rows: Sequence[_Row]) -> bool:
+    """Whether the statement that the last prompted row began still goes on."""
+    begun = [i for i, row in enumerate(rows) if row.prompted]
+    return bool(begun) and not _whole([row.text for row in rows[begun[-1] :]])
+
+
+def _statements(rows: Sequence[_Row]) -> Iterator[Piece]:
+    at, remark = 0, ""
+    while at < len(rows):
+        row = rows[at]
+        bare = row.text.strip()
+        if not bare:
+            at += 1
+            continue
+        if bare.startswith("#"):
+            yield Remark(row.line, bare)
+            remark, at = bare.lstrip("#! ").strip(), at + 1
+            continue
+        size = _size([each.text for each in rows[at : at + LONGEST]])
+        yield _statement(rows[at : at + size], remark)
+        at += size
+
+
+def _statement(rows: Sequence[_Row], remark: str) -> Statement:
+    texts = [row.text.rstrip() for row in rows]
+    margin = len(texts[0]) - len(texts[0].lstrip())
+    text = "\n".join([texts[0].strip(), *(_dedented(each, margin) for each in texts[1:])])
+    behind = ""
+    if _HEREDOC.search(text) is None:
+        text, behind = _without_comment(text)
+    said = " ".join(each for each in (remark, behind) if each)
+    return Statement(rows[0].line, text, said, rows[-1].line, rows[0].prompted)
+
+
+def _dedented(line: str, margin: int) -> str:
+    return line[margin:] if not line[:margin].strip() else line
+
+
+def _size(lines: Sequence[str]) -> int:
+    """How many lines the statement at the front has; one where it never closes."""
+    for size in range(1, len(lines) + 1):
+        if (
+            size > 1
+            and not _HEREDOC.search("\n".join(lines[: size - 1]))
+            and lines[size - 1].lstrip().startswith("```")
+        ):
+            break
+        if _whole(lines[:size]):
+            return size
+    return _unclosed(lines)
+
+
+def _unclosed(lines: Sequence[str]) -> int:
+    """Of a statement that never closes: the lines that its backslashes join."""
+    size = 1
+    while size < len(lines) and lines[size - 1].rstrip().endswith("\\"):
+        size += 1
+    return size
+
+
+def _whole(lines: Sequence[str]) -> bool:
+    text = "\n".join(lines)
+    if document := _heredoc(lines):
+        return document == "closed"
+    masked = placeholders.masked(text).text
+    state = _scan(masked)
+    last = _without_comment(masked)[0].rstrip()
+    if last.endswith("\\") and not last.endswith("\\\\"):
+        return False
+    if state.quote or state.depth > 0 or _GOES_ON.search(last):
+        return False
+    return _balance(state.bare) <= 0
+
+
+def _heredoc(lines: Sequence[str]) -> str:
+    """`open` or `closed` where there is a here-document, else nothing."""
+    for number, line in enumerate(lines):
+        found = _HEREDOC.search(line)
+        if found and "<<<" not in line and not _scan(line[: found.start()]).quote:
+            ends = (
+                each.strip() if found["dash"] else each.rstrip() for each in lines[number + 1 :]
+            )
+            there = any(each.strip() == found["word"] for each in ends)
+            return "closed" if there else "open"
+    return ""
+
+
+def _balance(bare: str) -> int:
+    words = _WORDS.findall(bare)
+    return sum(word in _OPENS for word in words) - sum(word in _CLOSES for word in words)
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    quote: str
+    depth: int
+    bare: str
+    """The text without what is quoted or commented."""
+
+
+def _scan(text: str) -> _State:
+    quote, depth, bare = "", 0, list[str]()
+    at = 0
+    while at < len(text):
+        sign = text[at]
+        if sign == "\\" and quote != "'":
+            at += 2
+            bare.append("_")
+            continue
+        if quote:
+            quote = "" if sign == quote else quote
+        elif sign in "'\"`":
+            quote = sign
+        elif sign == "#" and (at == 0 or text[at - 1] in " \t\n;"):
+            at = text.find("\n", at)
+            if at < 0:
+                break
+            continue
+        else:
+            depth += (sign in "({") - (sign in ")}" and not _pattern(bare))
+            bare.append(sign)
+        at += 1
+    return _State(quote, depth, "".join(bare))
+
+
+def _pattern(bare: list[str]) -> bool:
+    """Whether a bracket closes a pattern of `case`, which none opened."""
+    text = "".join(bare)
+    return text.count("(") + text.count("{") <= text.count(")") + text.count("}")
+
+
+def _without_comment(text: str) -> tuple[str, str]:
+    """A text and the comment behind its last line."""
+    quote, at = "", 0
+    while at < len(text):
+        sign = text[at]
+        if sign == "\\" and quote != "'":
+            at += 2
+            continue
+        if quote:
+            quote = "" if sign == quote else quote
+        elif sign in "'\"`":
+            quote = sign
+        elif sign == "#" and at and text[at - 1] in " \t" and "\n" not in text[at:]:
+            return text[:at].rstrip(), text[at:].lstrip("# ").strip()
+        at += 1
+    return text.rstrip(), ""

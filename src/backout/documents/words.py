@@ -1,0 +1,144 @@
+"""A command's text -> the simple commands in it, as words, and the machine that they are for."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from backout.documents import placeholders
+
+_BETWEEN = frozenset(("&&", "||", "|", ";", "&", ";;", "|&", "(", ")"))
+_ASSIGNMENT = re.compile(r"^[A-Za-z_]\w*\+?=")
+_PREFIXES = frozenset(
+    [
+        "sudo",
+        "time",
+        "nohup",
+        "exec",
+        "command",
+        "env",
+        "then",
+        "do",
+        "else",
+        "elif",
+        "if",
+        "while",
+        "until",
+        "!",
+        "{",
+        "nice",
+        "doas",
+    ]
+)
+_SUDO_VALUE = frozenset(("-u", "-g", "-U", "-H", "--user", "--group"))
+_SSH_VALUE = frozenset(
+    [
+        "-i",
+        "-p",
+        "-l",
+        "-o",
+        "-F",
+        "-J",
+        "-L",
+        "-R",
+        "-D",
+        "-b",
+        "-c",
+        "-e",
+        "-m",
+        "-W",
+        "-w",
+        "-S",
+        "-E",
+        "-B",
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Simple:
+    """One simple command. `host` is where `ssh` takes it, `user` whom `sudo` makes it."""
+
+    words: tuple[str, ...]
+    host: str = ""
+    user: str = ""
+    sudo: bool = False
+    assigned: bool = False
+    """Variables are set before it, or it is nothing but that."""
+
+    @property
+    def head(self) -> str:
+        return self.words[0].rpartition("/")[2] if self.words else ""
+
+    @property
+    def text(self) -> str:
+        return " ".join((self.head, *self.words[1:])).strip()
+
+
+def tokens(text: str) -> list[str]:
+    """The words and operators of a shell text, quotes removed; broken ones are cut at blanks."""
+    plain = placeholders.masked(text)
+    flat = re.sub(r"\\\r?\n\s*", " ", plain.text)
+    if "<<" in flat and "\n" in flat:
+        flat = flat.partition("\n")[0]
+    lexer = shlex.shlex(flat, posix=True, punctuation_chars="();<>|&\n")
+    lexer.whitespace, lexer.whitespace_split, lexer.commenters = " \t\r", True, ""
+    try:
+        found = list(lexer)
+    except ValueError:
+        found = flat.split()
+    return [plain.restored(word) for word in found]
+
+
+def simple(text: str) -> tuple[Simple, ...]:
+    """Every simple command of a statement, those behind `ssh HOST` too, in order."""
+    return tuple(_simple(tokens(text), 0))
+
+
+def _simple(words: Sequence[str], depth: int) -> Iterator[Simple]:
+    part: list[str] = []
+    for word in (*words, ";"):
+        if word not in _BETWEEN and not set(word) <= set("();&|\n"):
+            part.append(word)
+            continue
+        if part:
+            yield from _peeled(part, depth)
+        part = []
+
+
+def _peeled(words: list[str], depth: int) -> Iterator[Simple]:
+    user, sudo, assigned = "", False, False
+    while words and (words[0] in _PREFIXES or _ASSIGNMENT.match(words[0])):
+        first = words.pop(0)
+        assigned = assigned or bool(_ASSIGNMENT.match(first))
+        sudo = sudo or first == "sudo"
+        while first in ("sudo", "env", "nice", "doas") and words and words[0].startswith("-"):
+            option = words.pop(0)
+            if option in _SUDO_VALUE - {"-H"} and words:
+                value = words.pop(0)
+                user = value if option in ("-u", "--user") else user
+            elif option in ("-i", "-s", "-"):
+                words = words or ["su"]
+    if words and words[0].rpartition("/")[2] == "ssh" and depth < 3:
+        yield from _ssh(words, depth)
+        return
+    yield Simple(tuple(words), user=user, sudo=sudo, assigned=assigned)
+
+
+def _ssh(words: list[str], depth: int) -> Iterator[Simple]:
+    rest, host = words[1:], ""
+    while rest:
+        word = rest.pop(0)
+        if word in _SSH_VALUE and rest:
+            rest.pop(0)
+        elif not word.startswith("-"):
+            host = word
+            break
+    if not rest:
+        yield Simple(tuple(words), host=host)
+        return
+    inner = tokens(" ".join(rest)) if len(rest) == 1 else rest
+    for each in _simple(inner, depth + 1):
+        yield Simple(each.words, host or each.host, each.user, each.sudo, each.assigned)

@@ -1,0 +1,154 @@
+"""A note that people follow by hand becomes a runbook that lints, line by line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from backout.documents.building import OPEN, Built, build
+from backout.documents.files import dumped, sound
+from backout.documents.reading import read
+from backout.documents.report import data
+from backout.project.project import TABLES
+
+NOTE = (Path(__file__).parent / "notes" / "incident.md").read_text()
+
+
+def imported(text: str) -> Built:
+    return sound(build(read(text, "docs/note.md")), TABLES)
+
+
+@pytest.fixture(scope="module")
+def incident() -> Built:
+    return imported(NOTE)
+
+
+def test_every_command_of_the_note_is_found_in_its_phase(incident: Built) -> None:
+    assert [(f.phase, f.text.partition("\n")[0]) for f in incident.reading.found] == [
+        ("commit", "git add src/bookings.js test/bookings.test.js"),
+        ("commit", 'git commit -m "Save bookings through the ORM"'),
+        ("push", "git push origin main"),
+        ("restart", "docker compose restart"),
+        ("restart", "heroku restart"),
+        ("restart", "pm2 restart seats-api"),
+        ("restart", "sudo systemctl restart seats-api"),
+        ("verify", "bun run dev"),
+        ("verify", "bun run check-booking.ts"),
+        ("verify", "curl -X POST http://your-api-host/v1/bookings \\"),
+        ("rollback", "git revert"),
+    ]
+
+
+def test_restarts_that_stand_for_each_other_become_one_and_a_question(incident: Built) -> None:
+    assert incident.reading.backends == ("docker-compose", "pm2", "systemd", "heroku")
+    assert [step["name"] for step in incident.runbook["settle"]] == ["Restart", "Prove it"]
+    assert any("which of these" in question.ask for question in incident.reading.questions)
+    assert incident.inventory["service"] == {"name": "seats-api", "backend": "docker-compose"}
+
+
+def test_commit_and_push_keep_their_own_way_back(incident: Built) -> None:
+    commit, push, by_hand = incident.runbook["steps"]
+    assert commit["commit"]["paths"] == ["src/bookings.js", "test/bookings.test.js"]
+    assert commit["commit"]["message"] == "Save bookings through the ORM"
+    assert push["push"] == {}
+    assert "bun run dev" in by_hand["manual"]
+
+
+def test_a_request_becomes_a_check_whose_blanks_are_bound(incident: Built) -> None:
+    check = incident.inventory["checks"]["bookings"]
+    assert check["http"]["method"] == "POST"
+    assert check["http"]["headers"] == {
+        "X-App-Id": "{{ secrets.app_id }}",
+        "X-Session": "{{ secrets.user_session_token }}",
+    }
+    assert check["http"]["json"]["seat"] == "{{ vars.seat_id }}"
+    assert incident.inventory["secrets"]["app_id"] == {"env": "APP_ID"}
+    [(_, probe)] = incident.reading.probes
+    assert (probe.method, probe.told, bool(probe.body)) == ("POST", 3, True)
+
+
+def test_what_is_no_command_is_refused_with_its_reason(incident: Built) -> None:
+    reasons = {r.line: r.reason for r in incident.reading.rejected}
+    assert reasons[8] == "sql, not a shell command"
+    assert reasons[15] == "javascript, not a shell command"
+
+
+def test_a_revert_without_a_commit_is_a_question(incident: Built) -> None:
+    assert any("of which commit" in question.ask for question in incident.reading.questions)
+
+
+def test_what_is_open_refuses_the_run(incident: Built) -> None:
+    first = incident.runbook["preflight"][0]
+    assert first["name"] == OPEN
+    assert first["run"].endswith("exit 1\n")
+    assert "docs/note.md:" in first["run"]
+
+
+def test_every_line_goes_somewhere_or_nowhere_and_says_so(incident: Built) -> None:
+    places = {row["text"].partition("\n")[0]: row["into"] for row in data(incident)["found"]}
+    assert places["git push origin main"] == "steps[1]"
+    assert places["docker compose restart"] == "settle[0]"
+    assert places["heroku restart"] is None
+    assert places["bun run check-booking.ts"] == "checks.bun-run-check"
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("rm -rf /srv/app/cache", "approve"),
+        ("nano config/app.yaml", "manual"),
+        ("npm run dev", "manual"),
+        ("npm run migrate", "undecided"),
+        ("./deploy <sha> --now", "{{ params.sha }}"),
+        ("docker inspect -f '{{.State.Status}}' app", "'{''{.State"),
+    ],
+)
+def test_what_must_not_run_unattended_is_not_run(line: str, told: str) -> None:
+    made = imported(f"# Deploy\n\n```sh\n{line}\n```\n")
+    assert told in dumped(made.runbook) + dumped(made.inventory)
+
+
+def test_the_rollbacks_command_becomes_the_undo_of_its_step() -> None:
+    made = imported(
+        "# Deploy\n```sh\nnpm run migrate\n```\n## Rollback\n```sh\nnpm run migrate:undo\n"
+        "git checkout <previous-commit>\n```\n"
+    )
+    [step] = [s for s in made.runbook["steps"] if s.get("run") == "npm run migrate"]
+    assert step["undo"] == "npm run migrate:undo"
+    assert "{{ release.previous }}" in dumped(made.runbook)
+
+
+def test_a_note_is_imported_linted_planned_and_followed(tmp_path: Path) -> None:
+    note = tmp_path / "docs" / "fix.md"
+    note.parent.mkdir()
+    note.write_text(NOTE)
+    (tmp_path / "tasks.py").write_text("from backout.tasks import ns\n")
+
+    def typed(*words: str) -> subprocess.CompletedProcess[str]:
+        argv = [sys.executable, "-m", "backout", *words]
+        return subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    done = typed("document.import", "docs/fix.md")
+    assert done.returncode == 0, done.stderr
+    assert "git push origin main" in done.stdout
+    assert note.read_text() == NOTE
+    assert typed("lint").returncode == 0
+    planned = typed("plan", "--runbook", "fix", "--target", "fix", "--offline")
+    assert planned.returncode == 0, planned.stdout + planned.stderr
+    assert "What the note leaves open is decided" in planned.stdout
+
+    note.write_text(NOTE.replace("docker compose restart", "docker compose up -d"))
+    drifted = typed("lint")
+    assert drifted.returncode == 2
+    assert "docs/fix.md:32 said 'docker compose restart'" in drifted.stderr
+    assert "now says 'docker compose up -d': step 'Restart' no longer follows" in drifted.stderr
+
+
+def test_a_note_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "backout", "document.import", "none.md"]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "the note cannot be read" in done.stderr
