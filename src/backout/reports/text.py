@@ -691,7 +691,11 @@ def _next(report: Report, whole: str = "") -> list[str]:
     following = str(report.get("next") or "").strip()
     lines = [_line(each) for each in following.splitlines() if each.strip()]
     told = [f"{'next:  ' if n == 0 else '       '}{line}" for n, line in enumerate(lines)]
-    return [f"all of it: {whole}", *told] if whole and whole not in following else told
+    return (
+        [f"all of it: {whole}", *told]
+        if whole and whole.partition(" ")[2] not in following
+        else told
+    )
 
 
 def _block(title: str, text: str, indent: str) -> list[str]:
