@@ -146,3 +146,15 @@ def test_no_module_names_a_path_of_one_machine() -> None:
         and "/sample/work/" not in (root / name).read_text(errors="replace")
     ]
     assert not guilty
+
+
+def test_the_document_of_the_architecture_names_every_room() -> None:
+    told = (SOURCE.parent.parent / "docs" / "architecture.md").read_text()
+    rooms = {path.name for path in SOURCE.iterdir() if (path / "__init__.py").exists()}
+    modules = {path.stem for path in SOURCE.glob("*.py") if not path.stem.startswith("__")}
+    assert {room for room in rooms if f"`{room}/`" not in told} == set()
+    assert {name for name in modules if f"`{name}`" not in told} == set()
+
+
+def test_the_root_of_the_package_holds_at_most_ten_files() -> None:
+    assert len(list(SOURCE.glob("*.py"))) <= 10
