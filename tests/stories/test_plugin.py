@@ -1,9 +1,10 @@
-"""A package of its own adds a step kind, a check kind and a restart backend."""
+"""A package of its own adds a step kind, a check kind, a restart backend and a transport."""
 
 from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from support.plugin import install
 from support.project import Project
+from support.tools import program
 
 START = """#!/bin/sh
 cd "$(dirname "$0")"
@@ -52,7 +54,8 @@ class Place:
                 }
             },
         }
-        self.project.inventory("prod", {**inventory, **changes})
+        whole = {**inventory, **changes}
+        self.project.inventory("prod", {k: v for k, v in whole.items() if v is not None})
 
     def runbook(self, *more: dict[str, Any]) -> None:
         flag = {"name": "new-prices", "directory": str(self.service)}
@@ -90,6 +93,29 @@ def test_kinds_of_another_package_are_deployed_proved_and_taken_back(place: Plac
     assert failed.code == 4, failed.out + failed.err
     assert place.flag() == "beta\n"
     assert place.pid() != before, "it was settled again after the undo"
+
+
+@pytest.fixture
+def namespace() -> Iterator[str]:
+    name = f"plugin-{os.getpid()}"
+    subprocess.run([program("ip"), "netns", "add", name], check=True)
+    yield name
+    subprocess.run([program("ip"), "netns", "delete", name], check=True)
+
+
+def test_a_transport_of_another_package_reaches_its_hosts(place: Place, namespace: str) -> None:
+    place.inventory(hosts={"blue": {"connection": "netns", "address": namespace}}, service=None)
+    there = place.service / "where"
+    step = {"name": "Say where", "run": f"ip netns identify $$ > {there}", "on": "all"}
+    place.project.runbook("deploy", {"steps": [{**step, "undo": f"rm -f {there}"}]})
+    (place.service / "beat").touch()
+    said = place.project.say("deploy", "--target", "prod", "--json", "--yes")
+    assert said.code == 0, said.out + said.err
+    assert there.read_text().strip() == namespace
+    assert said.data["hosts"]["blue"]["state"] == "deployed"
+    place.inventory(hosts={"blue": {"connection": "netnz", "address": namespace}}, service=None)
+    wrong = place.project.say("lint")
+    assert "must be one of: local, ssh, netns; did you mean 'netns'?" in wrong.err
 
 
 def test_lint_knows_the_fields_of_a_kind_of_another_package(place: Place) -> None:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,6 +55,10 @@ class LocalTransport(ShellTransport):
             where = f"{path} on {self.host.name}"
             raise OSError(error.errno, f"{error.strerror}; nothing was replaced", where) from error
 
+    def shell(self) -> Sequence[str]:
+        """The shell that commands are fed to; a plug-in may reach one somewhere else."""
+        return ("/bin/sh",)
+
     def close(self) -> None:
         """Nothing is held."""
 
@@ -69,7 +73,7 @@ class LocalTransport(ShellTransport):
         ran = Ran(Capture(self._mark), Capture(self._mark))
         try:
             process = subprocess.Popen(
-                ["/bin/sh"],
+                self.shell(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
