@@ -90,16 +90,29 @@ def refuse_dry(options: Options) -> None:
     raise mistaken(what, next=following, json=options.json)
 
 
+class Family(Collection):
+    """Verbs with a common name, which may be a verb by itself: `history`, `history.export`."""
+
+    head: Verb | None = None
+
+    def task_with_config(self, name: str | None) -> tuple[Any, dict[str, Any]]:
+        """Invoke asks for no name when the common one is typed."""
+        if not name and self.head:
+            return self.head, self.configuration()
+        return super().task_with_config(name)
+
+
 def _collection() -> Collection:
     """Every verb; those with a dot under their common name."""
     top = Collection("backout")
-    families: dict[str, Collection] = {}
+    families: dict[str, Family] = {}
     for options in VERBS:
         common, _, name = options.name.rpartition(".")
-        home = families.setdefault(common, Collection(common)) if common else top
+        home = families.setdefault(common, Family(common)) if common else top
         home.add_task(Verb(options), name=name)
-    for family in families.values():
-        top.add_collection(family)
+    for name, family in families.items():
+        family.head = top.tasks.get(name)
+        top.collections[name] = family
     return top
 
 

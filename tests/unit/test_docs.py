@@ -311,6 +311,8 @@ OBJECTS = {
     "targets": (objects.TargetList, objects.TargetLine, objects.LastRun),
     "logs": (objects.Logs, objects.HostLog),
     "completion": (objects.Script,),
+    "history.export": (objects.Moved,),
+    "prune": (objects.Pruned,),
     "exec": (objects.Looked, objects.HostOutput),
 }
 
@@ -319,6 +321,6 @@ OBJECTS = {
 def test_the_table_of_objects_names_every_field_of_their_types(verb: str) -> None:
     text = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
     rows = text.partition("\n## JSON\n")[2].splitlines()
-    row = next(row for row in rows if row.startswith(f"| `{verb}` "))
+    row = next(row for row in rows if row.startswith(f"| `{verb}`"))
     told = set(re.findall(r'"(\w+)"', row))
     assert told == {each.name for noun in OBJECTS[verb] for each in fields(noun)}

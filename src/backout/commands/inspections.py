@@ -189,6 +189,8 @@ class Inspection:
         report = dict(row.report) if row.report else self._unfinished(row)
         report["by"] = row.owner
         report["records"] = outputs(records)
+        if row.outcome and report["steps"] and not report["records"]:
+            report["notes"] = ["its records were pruned: what it printed is gone"]
         return Answer("show", report)
 
     def _unfinished(self, row: RunRow) -> dict[str, Any]:

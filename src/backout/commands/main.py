@@ -23,6 +23,7 @@ from backout.project.project import Workplace
 from backout.reports.answer import Answer
 from backout.reports.around_text import logs_text, looked_text, targets_text
 from backout.reports.document_text import import_text
+from backout.reports.keeping_text import moved_text, pruned_text
 from backout.reports.ships_text import diff_text
 from backout.reports.text import (
     doctor_text,
@@ -60,6 +61,8 @@ TEXTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "targets": targets_text,
     "logs": logs_text,
     "looked": looked_text,
+    "moved": moved_text,
+    "pruned": pruned_text,
     "completion": lambda data: str(data["script"]),
     "import": import_text,
     "demo": lambda _: "",

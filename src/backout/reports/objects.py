@@ -106,3 +106,27 @@ class Script(Told):
 
     shell: str
     script: str
+
+
+@dataclass(frozen=True, slots=True)
+class Moved(Told):
+    """`history.export` and `history.import`."""
+
+    file: str
+    targets: tuple[str, ...]
+    runs: int
+    """How many were written, or taken up."""
+    next: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned(Told):
+    """`prune`."""
+
+    before: str
+    runs: tuple[str, ...]
+    """Those whose records are gone."""
+    outputs: int
+    """How many steps of other runs have lost what they printed."""
+    bytes: int
+    """By how much the journal became smaller."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from copy import copy
 from datetime import UTC, datetime
 from pathlib import Path
@@ -346,6 +346,25 @@ class SqliteJournal:
             return runs_since(db, target, number)
 
     # --- reading and writing ---------------------------------------------------------------
+
+    def change(self, write: Write[T]) -> T:
+        """Durably: one transaction of somebody who knows the tables."""
+        return self._append(write)
+
+    def look(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        """What somebody reads who knows the tables."""
+        with self._read() as db:
+            return read(db)
+
+    def compact(self) -> None:
+        """Give back the room of what was taken out, unless somebody is reading just now."""
+        with (
+            suppress(sqlite3.OperationalError),
+            turn(self.path.parent, BUSY),
+            closing(sqlite3.connect(self.path, isolation_level=None)) as db,
+        ):
+            db.execute("VACUUM")
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     @contextmanager
     def _read(self) -> Iterator[sqlite3.Connection]:

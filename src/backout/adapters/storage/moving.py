@@ -1,0 +1,172 @@
+"""A journal, or one target's part of it, in a file that another machine's journal takes up.
+
+One JSON value a line: a heading, then a row of a table each. Rows are as the journal has them:
+secrets by reference, outputs redacted.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from backout.adapters.storage.journal_file import MIGRATIONS
+from backout.errors import Held, Mistakes, Refused
+
+KIND = "backout history"
+FORMAT = 1
+TABLES = {
+    "run": "target IN ({})",
+    "record": "run IN (SELECT id FROM run WHERE target IN ({}))",
+    "number": "target IN ({})",
+    "ledger": "target IN ({})",
+    "restored": "target IN ({})",
+    "undone": "run IN (SELECT id FROM run WHERE target IN ({}))",
+}
+"""What belongs to some targets, in the order in which one table needs another."""
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """The contents of such a file."""
+
+    targets: tuple[str, ...]
+    rows: Mapping[str, tuple[Row, ...]]
+
+    def lines(self) -> Iterator[str]:
+        counts = {table: len(rows) for table, rows in self.rows.items()}
+        heading = {"format": FORMAT, "kind": KIND, "schema": len(MIGRATIONS)}
+        yield json.dumps({**heading, "targets": list(self.targets), "counts": counts})
+        for table, rows in self.rows.items():
+            yield from (json.dumps([table, row]) for row in rows)
+
+
+def pack(db: sqlite3.Connection, target: str | None) -> Packed:
+    """All that the journal has of a target, or of all. Raises Held while a run of them is open."""
+    known = [row[0] for row in db.execute("SELECT DISTINCT target FROM run ORDER BY target")]
+    targets = [name for name in known if target in (None, name)]
+    held = _open(db, targets)
+    if held:
+        run, name = held
+        raise Held(
+            f"run {run} of {name} is unfinished: it can be finished on one machine only, this one",
+            where=name,
+            state="nothing was written",
+            next=f"invoke resume --target {name}, or invoke abort --target {name}",
+        )
+    places = ", ".join("?" * len(targets))
+    rows = {
+        table: tuple(_rows(db, f"SELECT * FROM {table} WHERE {which.format(places)}", targets))  # noqa: S608 - our own words
+        for table, which in TABLES.items()
+    }
+    return Packed(tuple(targets), rows)
+
+
+def _open(db: sqlite3.Connection, targets: Iterable[str]) -> tuple[str, str] | None:
+    open_runs = db.execute("SELECT id, target FROM run WHERE outcome IS NULL").fetchall()
+    return next(((run, name) for run, name in open_runs if name in set(targets)), None)
+
+
+def _rows(db: sqlite3.Connection, query: str, values: Sequence[Any]) -> Iterator[Row]:
+    found = db.execute(f"{query} ORDER BY rowid", values)
+    names = [column[0] for column in found.description]
+    return (dict(zip(names, row, strict=True)) for row in found.fetchall())
+
+
+def unpack(lines: Iterable[str], file: str) -> Packed:
+    """Read it whole. Raises Mistakes for what is no such file or not all of one, Refused for one
+    of another Backout."""
+    try:
+        heading, *rest = (json.loads(line) for line in lines)
+        known = heading["kind"] == KIND and heading["format"] == FORMAT
+        rows: dict[str, list[Row]] = {table: [] for table in TABLES}
+        for table, row in rest:
+            rows[table].append(row)
+        whole = {table: len(found) for table, found in rows.items()} == heading["counts"]
+        targets, schema = tuple(heading["targets"]), heading["schema"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise _not_one(file, "") from error
+    if not (known and whole):
+        raise _not_one(file, "" if known else ", or a newer Backout wrote it")
+    if schema != len(MIGRATIONS):
+        raise Refused(
+            f"{file} comes from a journal of version {schema}, this one is {len(MIGRATIONS)}",
+            next="the same Backout on both machines, then export and import again",
+        )
+    return Packed(targets, {table: tuple(found) for table, found in rows.items()})
+
+
+def _not_one(file: str, more: str) -> Mistakes:
+    return Mistakes(
+        f"{file} is not a whole export of a journal{more}",
+        where="command line",
+        next="invoke history.export FILE, on the machine that it is from",
+    )
+
+
+def take_up(db: sqlite3.Connection, packed: Packed) -> tuple[str, ...]:
+    """Put the runs into this journal that it does not have. Gives them. Raises Refused where the
+    two have gone different ways, and Held; nothing is written then."""
+    new: dict[str, None] = {}
+    for target in packed.targets:
+        theirs = {row["id"]: row for row in packed.rows["run"] if row["target"] == target}
+        new |= dict.fromkeys(_unknown(db, target, theirs))
+    _refuse_numbers(db, packed, new)
+    for table, column in (("run", "id"), ("record", "run"), ("ledger", "run"), ("restored", "run")):
+        for row in packed.rows[table]:
+            if row[column] in new:
+                _put(db, table, row)
+    for row in packed.rows["undone"]:
+        if row["by"] in new:
+            _put(db, "undone", row)
+    for row in packed.rows["number"]:
+        db.execute(
+            "INSERT INTO number VALUES (:target, :last)"
+            " ON CONFLICT (target) DO UPDATE SET last = max(last, excluded.last)",
+            row,
+        )
+    return tuple(new)
+
+
+def _unknown(db: sqlite3.Connection, target: str, theirs: Mapping[str, Row]) -> Sequence[str]:
+    """Their runs that come after all of ours."""
+    ours = {row["id"]: row for row in _rows(db, "SELECT * FROM run WHERE target = ?", [target])}
+    for id in ours.keys() & theirs.keys():
+        if ours[id] != theirs[id]:
+            raise _clash(target, f"run {id} is another one here")
+    both = [id for id in theirs if id in ours]
+    after = [*theirs][[*theirs].index(both[-1]) + 1 :] if both else [*theirs]
+    own = [*ours][[*ours].index(both[-1]) + 1 :] if both else [*ours]
+    if after and own:
+        raise _clash(target, f"run {own[0]} here and run {after[0]} there do not know each other")
+    return after
+
+
+def _refuse_numbers(db: sqlite3.Connection, packed: Packed, new: Mapping[str, None]) -> None:
+    for row in packed.rows["ledger"]:
+        taken = db.execute(
+            "SELECT run FROM ledger WHERE target = :target AND number = :number", row
+        ).fetchone()
+        if row["run"] in new and taken:
+            number, run = row["number"], taken[0]
+            raise _clash(row["target"], f"release {number} is of run {run} here")
+
+
+def _clash(target: str, why: str) -> Refused:
+    return Refused(
+        f"the two journals of {target} have gone different ways: {why}",
+        where=target,
+        next=f"go on with one of them: invoke history --target {target} shows this one",
+    )
+
+
+def _put(db: sqlite3.Connection, table: str, row: Row) -> None:
+    """`seq` is given anew: only the order within a run counts."""
+    given = {name: value for name, value in row.items() if name != "seq"}
+    names = ", ".join(f'"{name}"' for name in given)
+    places = ", ".join("?" * len(given))
+    db.execute(f"INSERT INTO {table} ({names}) VALUES ({places})", tuple(given.values()))  # noqa: S608 - our own words

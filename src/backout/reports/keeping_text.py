@@ -1,0 +1,27 @@
+"""What the verbs that move a journal and clear up answer, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from backout.reports.lines import one_line
+
+Report = Mapping[str, Any]
+
+
+def moved_text(report: Report) -> str:
+    """`objects.Moved`."""
+    runs, names = report["runs"], ", ".join(map(one_line, report["targets"]))
+    what = f"{runs} run{'' if runs == 1 else 's'} of {names}"
+    told = what if runs else f"nothing new of {names}"
+    return f"{one_line(report['file'])}: {told}.\nnext:  {report['next']}"
+
+
+def pruned_text(report: Report) -> str:
+    """`objects.Pruned`."""
+    runs, outputs = len(report["runs"]), report["outputs"]
+    if not (runs or outputs):
+        return f"Nothing from before {report['before'][:10]} can go."
+    kib = report["bytes"] // 1024
+    return f"Forgot the records of {runs} runs and the output of {outputs} steps ({kib} KiB)."

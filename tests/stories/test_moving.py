@@ -1,0 +1,148 @@
+"""A journal goes to another machine, and forgets what nothing needs."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+
+from support.yard import Yard
+
+
+@pytest.fixture
+def shipped(yard: Yard) -> Yard:
+    """Two good releases of a target, and one that was backed out."""
+    yard.inventory(state=str(yard.files.parent / "there"))
+    yard.runbook(yard.step("one"))
+    yard.good_release()
+    yard.runbook(yard.step("two"))
+    yard.good_release()
+    yard.runbook(yard.step("three", after="false"))
+    assert yard.deploy().code == 4
+    return yard
+
+
+def history(yard: Yard) -> list[str]:
+    return [row["run"] for row in yard.project.say("history", "--json").data["runs"]]
+
+
+def exported(yard: Yard, name: str, *words: str) -> Path:
+    path = yard.files.parent / name
+    said = yard.project.say("history.export", str(path), *words, "--json")
+    assert said.code == 0, said.out + said.err
+    return path
+
+
+# --- moving --------------------------------------------------------------------------------
+
+
+def test_what_was_deployed_from_one_machine_is_rolled_back_from_another(shipped: Yard) -> None:
+    file = exported(shipped, "prod.history", "--target", "prod")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    other = shipped.elsewhere()
+    first = other.project.say("history.import", str(file), "--json")
+    assert (first.code, first.data["runs"], first.data["targets"]) == (0, 3, ["prod"])
+    assert history(other) == history(shipped)
+    again = other.project.say("history.import", str(file), "--json")
+    assert (again.code, again.data["runs"]) == (0, 0)
+    assert other.project.say("show", history(other)[1]).code == 0
+    back = other.say("rollback", "--yes")
+    assert back.code == 0, back.out + back.err
+    assert other.effects() == {"one-here": 1}
+    assert back.releases["to"] == 1
+    # The old machine hears of it.
+    newer = exported(other, "back.history")
+    heard = shipped.project.say("history.import", str(newer), "--json")
+    assert (heard.code, heard.data["runs"]) == (0, 1)
+    shipped.runbook(shipped.step("four"))
+    assert shipped.good_release().releases["to"] == 4
+
+
+def test_journals_that_went_different_ways_are_not_mixed(shipped: Yard) -> None:
+    file = exported(shipped, "prod.history")
+    other = shipped.elsewhere()
+    assert other.project.say("history.import", str(file)).code == 0
+    for yard in (shipped, other):
+        yard.runbook(yard.step("four"))
+        yard.deploy("--yes")
+    before = history(other)
+    clash = other.project.say("history.import", str(exported(shipped, "later.history")))
+    assert clash.code == 3
+    assert "have gone different ways" in clash.err
+    assert history(other) == before
+    assert other.project.say("history.import", str(file), "--json").data["runs"] == 0
+
+
+def test_an_unfinished_run_is_not_moved_and_no_file_is_overwritten(shipped: Yard) -> None:
+    file = exported(shipped, "prod.history")
+    assert shipped.project.say("history.export", str(file)).code == 3
+    unknown = shipped.project.say("history.export", "x", "--target", "staging")
+    assert (unknown.code, "no run of staging" in unknown.err) == (3, True)
+    shipped.runbook(shipped.step("stuck", undo="false", after="false"))
+    assert shipped.deploy().code == 5
+    held = shipped.project.say("history.export", "held.history")
+    assert (held.code, (shipped.project.directory / "held.history").exists()) == (7, False)
+
+
+@pytest.mark.parametrize("harm", ["cut", "empty", "other", "missing"])
+def test_what_is_no_whole_export_is_a_mistake_and_changes_nothing(yard: Yard, harm: str) -> None:
+    yard.runbook(yard.step("one"))
+    yard.good_release()
+    file = exported(yard, "x.history")
+    lines = file.read_text().splitlines(keepends=True)
+    texts = {"cut": "".join(lines[:-1]), "empty": "", "other": '{"kind": "x"}\n'}
+    file.unlink()
+    if harm in texts:
+        file.write_text(texts[harm])
+    other = yard.elsewhere()
+    said = other.project.say("history.import", str(file))
+    assert (said.code, said.out) == (2, "")
+    assert history(other) == []
+
+
+# --- pruning -------------------------------------------------------------------------------
+
+
+def bodies(yard: Yard, run: str) -> list[str]:
+    with sqlite3.connect(yard.project.state / "journal.db") as db:
+        return [row[0] for row in db.execute("SELECT body FROM record WHERE run = ?", (run,))]
+
+
+def test_prune_forgets_what_nothing_needs_and_every_rollback_goes_on(shipped: Yard) -> None:
+    shipped.runbook(shipped.step("three", after="echo a long story"))
+    shipped.good_release()
+    runs = history(shipped)
+    assert any("a long story" in body for body in bodies(shipped, runs[0]))
+    assert shipped.project.say("prune", "--older", "1h", "--json").data["runs"] == []
+    refused = shipped.project.say("prune", "--older", "0s")
+    assert (refused.code, bool(bodies(shipped, runs[1]))) == (3, True)
+
+    said = shipped.project.say("prune", "--older", "0s", "--yes", "--json")
+    assert said.code == 0, said.out + said.err
+    assert said.data["runs"] == [runs[1]]  # the one that was backed out
+    assert bodies(shipped, runs[1]) == []
+    assert bodies(shipped, runs[0])
+    assert not any("a long story" in body for body in bodies(shipped, runs[0]))
+    assert history(shipped) == runs
+    shown = shipped.project.say("show", runs[1])
+    assert (shown.code, "its records were pruned" in shown.out) == (0, True)
+    with (
+        sqlite3.connect(shipped.project.state / "journal.db") as db,
+        pytest.raises(sqlite3.IntegrityError, match="append-only"),
+    ):
+        db.execute("DELETE FROM record")
+
+    back = shipped.say("rollback", "--to", "1")
+    assert back.code == 0, back.out + back.err
+    assert shipped.effects() == {"one-here": 1}
+    again = shipped.project.say("prune", "--older", "0s", "--yes", "--json")
+    assert set(again.data["runs"]) == {runs[0], runs[2]}  # undone by now
+    assert shipped.project.say("status", "--target", "prod").code == 0
+
+
+@pytest.mark.parametrize("words", [(), ("--older", "soon"), ("--older", "")])
+def test_prune_needs_an_age(yard: Yard, words: tuple[str, ...]) -> None:
+    said = yard.project.say("prune", *words)
+    assert (said.code, said.out) == (2, "")
