@@ -33,9 +33,10 @@ KINDS = {
     "page": "files",
     "shell": "|".join(SHELLS),
     "backend": "|".join(BACKENDS),
-    "as_": "service|timer|crontab",
+    "schedule.install as_": "service|timer|crontab",
+    "schedule.remove as_": "service|timer|crontab",
 }
-"""What a word is a name of, for every verb that has it."""
+"""What a word is a name of, for every verb that has it, or for that verb alone."""
 
 
 class Completing:
@@ -69,7 +70,7 @@ def table() -> str:
 
 def _words(verb: type[Options]) -> Iterator[str]:
     for each in fields(verb):
-        kind = KINDS.get(each.name, "")
+        kind = KINDS.get(f"{verb.name} {each.name}") or KINDS.get(each.name, "")
         if each.default is MISSING:
             yield f"{completing.POSITIONAL}={kind}"
         else:
