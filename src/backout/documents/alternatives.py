@@ -96,7 +96,7 @@ def _restarts(found: list[Found], places: Sequence[int]) -> None:
 
 
 _OPTION = re.compile(
-    r"^(?:option|variante?|method|methode|alternative|opcion|opcao|way|path|"
+    r"^(?:option|variante?|method|methode|alternative|opcion|opcao|"
     r"approach)\b\s*(?:#?\w{1,2}\b)?",
     re.IGNORECASE,
 )

@@ -109,7 +109,8 @@ class _Reader:
         self.depth = depth
         self.headings: list[tuple[int, str]] = []
         self.lead: list[tuple[int, str]] = []
-        self.level = 0
+        self.row: list[int] | None = None
+        """The lines of the row of a table that was last yielded, whole."""
 
     @property
     def trail(self) -> tuple[str, ...]:
@@ -136,6 +137,10 @@ class _Reader:
         if bold and token.level <= 1:
             self._heading(7, _plain(bold["title"]))
             return
+        if opening.type in ("td_open", "th_open"):
+            if token.map == self.row:
+                return
+            self.row = token.map
         level = token.level
         self.lead = [each for each in self.lead if each[0] < level]
         self.lead.append((level, _plain(title)))

@@ -49,6 +49,12 @@ _WEIGHT: tuple[Phase, ...] = (
     *("update", "build", "verify", "diagnose", "setup"),
 )
 """Of the parts of a chain the weightiest speaks for it."""
+_RUNNER = re.compile(
+    r"^(?:bundle exec|npx|bunx|poetry run|uv run|pipenv run|pnpm exec|yarn dlx|dotenvx? run --)\s+"
+)
+"""What only starts another program."""
+SHORT = 80
+"""Characters of a sentence that says what is done, and does not tell a story."""
 _STRONG: frozenset[Phase] = frozenset(("commit", "push", "restart", "update"))
 
 
@@ -72,7 +78,7 @@ def said(text: str) -> tuple[Phase, ...]:
 
 def of_command(commands: Sequence[Simple], text: str) -> Phase | None:
     """What a command does by itself: the phase of the weightiest part of a chain."""
-    own = [phase for each in commands if (phase := _one(each.text))]
+    own = [phase for each in commands if (phase := _one(_RUNNER.sub("", each.text)))]
     if not own:
         return None
     if len(set(own)) > 1 and "|" in text.replace("||", "") and "&&" not in text:
@@ -102,7 +108,7 @@ def decide(
         return own if own in ("commit", "push", "restart", "verify") else "setup"
     if own and own != "setup":
         return own
-    return context or before or own or "setup"
+    return context or own or before or "setup"
 
 
 def back(trail: Sequence[str], lead: str, comment: str) -> bool:
@@ -119,9 +125,10 @@ def _amid(context: Phase, own: Phase | None) -> Phase:
 
 def _context(trail: Sequence[str], lead: str, comment: str) -> Phase | None:
     """What is spoken of, the nearest first; where it is several things at once, none."""
-    for each in (comment, *reversed(trail[1:] or trail)):
+    near = lead if len(lead) < SHORT else ""
+    for each in (comment, near, *reversed(trail[1:] or trail)):
         hits = tuple(phase for phase in said(each) if phase != "rollback")
-        if each is comment and any(hit in ("setup", "diagnose") for hit in hits):
+        if each == comment and any(hit in ("setup", "diagnose") for hit in hits):
             continue
         specific: list[Phase] = [hit for hit in hits if hit != "update"] or [*hits]
         if len(specific) == 1:

@@ -33,8 +33,13 @@ _NAMED = re.compile(
     r"|VERSION|COMMIT|REVISION|USER|APP|IP|ADDRESS|DOMAIN|NUMBER|REGION|ENV|BRANCH)"
     r"|COMMIT_?(?:SHA|HASH|ID)|SHA1?|HASH|COMMIT)(?![\w=(.])"
 )
-_DOTS = re.compile(r"(?<![\w.])(?P<name>x{3,}|X{3,}|x\.x\.x|X\.Y\.Z|\.\.\.|…)(?![\w.])")
-_VARIABLE = re.compile(r"\$\{?(?P<name>[A-Za-z_][A-Za-z0-9_]{1,})(?:[:#%?+=-][^}]*)?\}?")
+_DOTS = re.compile(
+    r"(?<![\w.])(?P<name>x{3,}|X{3,}|YYYY(?:-?MM(?:-?DD)?)?|x\.x\.x|X\.Y\.Z"
+    r"|\.\.\.|…)(?![\w.])"
+)
+_VARIABLE = re.compile(
+    r"\$(?:\{(?P<braced>[A-Za-z_]\w+)(?:[:#%?+=/^,-][^}]*)?\}|(?P<name>[A-Za-z_]\w+))"
+)
 FORMS = (_MUSTACHE, _ANGLE, _SQUARE, _CURLY, _PATH, _YOUR, _HYPHENED, _NAMED, _DOTS)
 KNOWN = frozenset(
     [
@@ -117,7 +122,7 @@ class Placeholder:
         """Whether a run's own records fill it: the commit or release before it."""
         return bool(
             re.search(
-                r"(?:previous|prior|last|old|good|stable).*(?:commit|release|sha|tag|"
+                r"(?:previous|prior|last|old|good|stable|vorherig|anterior|precedent).*(?:commit|release|sha|tag|"
                 r"version|revision|image|hash)",
                 self.name,
             )
@@ -190,7 +195,8 @@ def _variables(
     own = defined | assigned(text) | KNOWN
     for match in _VARIABLE.finditer(text):
         inside = any(start <= match.start() < end for start, end in taken)
-        if match["name"] not in own and not inside and "'" not in open_quote(text, match.start()):
+        name = match["name"] or match["braced"]
+        if name not in own and not inside and "'" not in open_quote(text, match.start()):
             yield match.start(), match.group()
 
 

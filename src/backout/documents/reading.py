@@ -46,7 +46,7 @@ _LABEL = re.compile(
     r"→|–|—)\s+)?(?P<text>\S.*)$"
 )
 _ORDER = re.compile(
-    r"\b(?:run|execute|type|issue|use|with|then|via|call|do|using|enter|invoke|try|start|"
+    r"\b(?:run|first|execute|type|issue|use|with|then|via|call|do|using|enter|invoke|try|start|"
     r"by|fire|hit|and|need|apply|restart|deploy|revert|rollback|roll back|check|verify|"
     r"redeploy|(?:fuhre?n?|gib|tippe|starte|nutze|mit|dann|per|rufe?)|(?:execut\w*|"
     r"lanc\w*|tap\w*|avec|puis|ejecut\w*|corr\w*|con|usa\w*|rod\w*|execut\w*|com|entao|"
@@ -58,6 +58,10 @@ _NEVER = re.compile(
     r"no ejecut\w*|nunca|nao|não|used to|was|were|equivalent (?:of|to)|same as|like|means|"
     r"because|what|output of|from|after|before|when|since)\b[^,;.:]{0,40}$",
     re.IGNORECASE,
+)
+_TELLS = re.compile(
+    r"\s*(?:tells|shows|prints|gives|lists|will|should|must|does it|brings|zeigt|montre|affiche"
+    r"|muestra|mostra)\b"
 )
 _SPAN = re.compile(r"(?<!`)(`+)(?!`)(?P<code>.+?)(?<!`)\1(?!`)")
 _PARENS = re.compile(
@@ -116,7 +120,12 @@ class _Reader:
 
     def _code(self, block: Block) -> None:
         told = block.language in SHELLS
-        pieces = shell.segment(block.lines, block.first, console=block.language in CONSOLES)
+        pieces = shell.segment(
+            block.lines,
+            block.first,
+            console=block.language in CONSOLES,
+            loose=block.language in UNSAID,
+        )
         statements = [piece for piece in pieces if isinstance(piece, shell.Statement)]
         environment = bool(statements) and all(
             re.match(r"^[A-Za-z_]\w*=", s.text) and classify.not_a_command(s.text, told=False)
@@ -131,9 +140,8 @@ class _Reader:
             if isinstance(piece, shell.Output):
                 self.rejected.append(Rejected(piece.line, piece.text, "output, not a command"))
             elif isinstance(piece, shell.Remark):
-                remark = piece.text.lstrip("#! ").strip() or remark
-                if told or mostly:
-                    self._remark(piece, block, remark)
+                if not ((told or mostly) and self._remark(piece, block, remark)):
+                    remark = piece.text.lstrip("#! ").strip() or remark
             else:
                 trusted = (told or piece.prompted or mostly) and not environment
                 reason = classify.not_a_command(piece.text, told=trusted)
@@ -148,21 +156,20 @@ class _Reader:
             if line.strip():
                 self.rejected.append(Rejected(number, line.strip(), reason))
 
-    def _remark(self, piece: shell.Remark, block: Block, before: str) -> None:
-        """A command that stands in a comment: `# - Heroku: heroku restart`."""
+    def _remark(self, piece: shell.Remark, block: Block, before: str) -> bool:
+        """A command that stands in a comment, if one does: `# - Heroku: heroku restart`."""
         match = _LABEL.match(piece.text)
         if not match or hides(piece.text):
-            return
+            return False
         label, text = match["label"] or "", match["text"].strip("`")
         if label and classify.known(label) and " " in label and not classify.known(text):
             label, text = "", piece.text.lstrip("# ").strip()
         if not _commented(text, labelled=bool(label)):
-            return
+            return False
         text = text.rstrip(".") if label else text
-        commented = f"{label} {before}" if label else before
-        self._add(
-            piece.line, piece.line, text, block, commented if label else "", ("commented",), label
-        )
+        said = f"{label} {before}".strip()
+        self._add(piece.line, piece.line, text, block, said, ("commented",), label)
+        return True
 
     def _prose(self, block: Block) -> None:
         before = len(self.found)
@@ -171,7 +178,8 @@ class _Reader:
                 text = match["code"].strip()
                 if re.match(r"^\$\s+", text):
                     text = text[2:].strip()
-                if self._ordered(line[: match.start()], text, parens=match.re is _PARENS):
+                around = line[: match.start()], line[match.end() :]
+                if self._ordered(*around, text, parens=match.re is _PARENS):
                     self._add(
                         number, number, text, replace(block, lead=_bare(line)), "", ("inline",)
                     )
@@ -180,7 +188,7 @@ class _Reader:
             text = re.sub(r"^(?:[-*+]|\d+[.)])\s+(?:\[[ xX]\]\s*)?", "", text)
             self.way_back.append(Rejected(block.first, _bare(text), ""))
 
-    def _ordered(self, before: str, text: str, *, parens: bool) -> bool:
+    def _ordered(self, before: str, after: str, text: str, *, parens: bool) -> bool:
         """Whether the sentence tells to run it."""
         words = text.split()
         bare = phases.folded(re.sub(r"`[^`]*`", "x", before))
@@ -203,7 +211,15 @@ class _Reader:
             r"–—-]+\s*\**)?\s*$",
             before,
         )
-        return parens or bool(led) or bool(_ORDER.search(bare))
+        clause = re.search(r"(?:[,:;→]|^(?:\s*[-*]|\s*\d+[.)])\s+\w+)\s+$", before)
+        told = _TELLS.match(after) or (before.endswith("(") and after.startswith(")"))
+        return (
+            parens
+            or bool(led)
+            or bool(told)
+            or (bool(clause) and re.match(r"^\W*$", after) is not None)
+            or bool(_ORDER.search(bare))
+        )
 
     def _add(
         self, line: int, last: int, text: str, block: Block, comment: str = "",
@@ -223,16 +239,11 @@ class _Reader:
             )
         if commands and commands[0].head == "ssh" and "interactive" in flags:
             self.host = host
-        if "commented" in flags and comment == "" and phases.back((), "", self._said_before(line)):
-            phase = "rollback"
         found = Found(
             line, last, text, phase, flags, None, None, comment, block.trail, block.lead, commands,
             requests(text), classify.backend_of(commands), self.cwd, host or self.host, label,
         )  # fmt: skip
         self.found.append(found)
-
-    def _said_before(self, line: int) -> str:
-        return next((f.comment for f in reversed(self.found) if f.line == line - 1), "")
 
 
 def hides(text: str) -> bool:

@@ -67,15 +67,22 @@ class _Row:
     prompted: bool
 
 
-def segment(lines: Sequence[str], first: int, *, console: bool = False) -> tuple[Piece, ...]:
-    """The statements, comments and outputs of a block whose first line has the number `first`."""
-    rows, printed = _rows(lines, first, console)
+def segment(
+    lines: Sequence[str], first: int, *, console: bool = False, loose: bool = False
+) -> tuple[Piece, ...]:
+    """The statements, comments and outputs of a block whose first line has the number `first`.
+    A `console` is a session; a `loose` block may begin with other words before its first prompt."""
+    rows, printed = _rows(lines, first, console, loose)
     return tuple(sorted((*_statements(rows), *printed), key=lambda piece: piece.line))
 
 
-def _rows(lines: Sequence[str], first: int, console: bool) -> tuple[list[_Row], list[Piece]]:
+def _rows(
+    lines: Sequence[str], first: int, console: bool, loose: bool
+) -> tuple[list[_Row], list[Piece]]:
     """Without prompts. Where there are some, other lines are what the machine said."""
-    session = any(_PROMPT.match(line) for line in lines)
+    said = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    asked = said if console or loose else said[:1]
+    session = any(_PROMPT.match(line) for line in asked)
     root = console and not session and any(_ROOT.match(line) for line in lines)
     sign = _ROOT if root else _PROMPT
     rows: list[_Row] = []
