@@ -352,3 +352,81 @@ def test_a_plan_says_what_will_prove_it(yard: Yard) -> None:
     yard.inventory(checks={})
     (note,) = yard.say("plan").data["notes"]
     assert "nothing will prove it" in note
+
+
+# --- what settles on this machine, and what only settles after an undo here ---------------
+
+
+def starts_from_here(yard: Yard, before: str = "", **keys: Any) -> list[dict[str, Any]]:
+    """Settling from this machine: what runs on every host is the code that it has now."""
+    lines = [f"cat {place(yard, 'code', host)} > {place(yard, 'runs', host)}" for host in NAMES]
+    restart = {"name": "Restart", "run": "\n".join((before, *lines)), "undo": "true", **keys}
+    return [restart, {"name": "Prove", "verify": "all"}]
+
+
+def test_what_settles_from_here_settles_again_after_an_undo_here(fleet: Yard) -> None:
+    write(fleet, "code", "v1")
+    good = {"command": f"! grep -q bad {place(fleet, 'code')}", "expect": ["exit_code == 0"]}
+    fleet.inventory(checks={"well": {**good, "on": "all"}})
+    for text, undo, code in (("v2", "v1", 0), ("bad", "v2", 4), ("v3", "v2", 0)):
+        fleet.runbook(ships(fleet, text, undo), settle=starts_from_here(fleet))
+        said = fleet.deploy()
+        assert said.code == code, left(said)
+        assert read(fleet, "runs") == read(fleet, "code")
+    said = fleet.say("rollback")
+    assert said.code == 0, left(said)
+    assert read(fleet, "runs") == read(fleet, "code") == dict.fromkeys(NAMES, "v2")
+
+
+@pytest.mark.parametrize("settle", [starts, starts_from_here], ids=["on the hosts", "from here"])
+def test_what_cannot_start_with_the_code_shipped_from_here_is_no_reason_to_leave_that_code(
+    fleet: Yard, settle: Any
+) -> None:
+    write(fleet, "code", "v1")
+    write(fleet, "runs", "v1")
+    fleet.inventory(checks={"well": says(place(fleet, "runs"), "v1")})
+    refuses = f"! grep -q bad {place(fleet, 'code', 'web1')} || exit 3"
+    for text, code in (("v1", 0), ("bad", 4)):
+        fleet.runbook(ships(fleet, text, "v1"), settle=settle(fleet, refuses))
+        said = fleet.deploy()
+        assert said.code == code, left(said)
+    assert read(fleet, "runs") == read(fleet, "code") == dict.fromkeys(NAMES, "v1")
+
+
+def test_hosts_of_one_batch_that_go_back_one_after_another_are_each_settled_from_here(
+    fleet: Yard,
+) -> None:
+    write(fleet, "code", "v1")
+    fleet.inventory(
+        rollout={"batches": ["100%"], "max_failures": 2},
+        checks={"f": {**says(place(fleet, "f"), "bad"), "expect": ["exit_code != 0"]}},
+    )
+    fleet.runbook(
+        puts(fleet, "code", "v2", "v1"),
+        puts(fleet, "f", on_one("web3", "bad", "well"), "well"),
+        {**fleet.step("Fail", on="all"), "run": "test {{ host.name }} != web2"},
+        settle=starts_from_here(fleet),
+    )
+    said = fleet.deploy()
+    assert said.code == 0, left(said)
+    assert {name: host["state"][:9] for name, host in said.data["hosts"].items()} == {
+        "web1": "deployed",
+        "web2": "withdrawn",
+        "web3": "withdrawn",
+    }
+    assert read(fleet, "runs") == read(fleet, "code") == {"web1": "v2", "web2": "v1", "web3": "v1"}
+
+
+@pytest.mark.parametrize("key", ["when", "run"])
+def test_settling_that_names_what_a_failed_step_would_have_saved_never_ran_and_is_left_out(
+    fleet: Yard, key: str
+) -> None:
+    write(fleet, "code", "v1")
+    settle = starts(fleet)
+    text = {"when": "saved.changed == 'yes'", "run": "echo {{ saved.changed }}"}[key]
+    settle[0] |= {key: text}
+    fails = {"name": "Tell", "run": "exit 1", "undo": "true", "save": {"changed": "stdout"}}
+    fleet.runbook(puts(fleet, "code", "v2", "v1"), fails, settle=settle)
+    said = fleet.deploy()
+    assert said.code == 4, left(said)
+    assert read(fleet, "code") == dict.fromkeys(NAMES, "v1")

@@ -7,13 +7,13 @@ on disk and the new process running. So restarts live in `settle`, which runs af
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from backout.checks import judging
-from backout.model import Finding, Verdict
-from backout.runs.plan import Action, settle_back
+from backout.model import Finding, State, Verdict
+from backout.runs.plan import Action, BatchPlan, settle_back
 from backout.runs.saga import Entry, Saga
 from backout.runs.worker import Worker, side_by_side, title, trouble, went_well
 
@@ -32,6 +32,8 @@ class Backward:
         """The saga whose actions are taken back: this run's, or an earlier run's."""
         self.of = of
         """Which earlier run, as the beginning of the keys."""
+        self.ill: set[str] = set()
+        """Where settling again was tried, and failed."""
 
     def run(self, turn: str = "", settled: Collection[str] = ()) -> dict[str, str]:
         """Back out everything. Returns what is stuck: host (empty: this machine) -> why. While a
@@ -39,18 +41,21 @@ class Backward:
         Hosts that are `settled` went back before and need no restart of their own."""
         if not self.plan.hosts:
             return self.here_back() | self.settle_here(turn)
-        touched = self.touched()
-        stuck = self.hosts_back(touched, turn, settled) or self.here_back()
-        if not stuck and self.reached_from_here():
-            return self.settle_again(touched, turn + AFTERWARDS)
+        stuck = self.hosts_back(self.settling(), turn, settled)
+        if in_the_way(stuck, (self,)):
+            return stuck
+        if here := self.here_back():
+            return stuck | here
+        if self.reached_from_here():
+            return self.settle_again(self.settling(), turn + AFTERWARDS)
         return stuck
 
     def hosts_back(
         self, hosts: Sequence[str], turn: str = "", settled: Collection[str] = ()
     ) -> dict[str, str]:
         """Undo on these hosts and settle them again. Returns the stuck ones and why."""
-        if hosts:
-            self.worker.phase("backing out", hosts)
+        if names := [host for host in hosts if host]:
+            self.worker.phase("backing out", names)
         stuck = self.undo_on(hosts)
         left = [host for host in hosts if host not in stuck and host not in settled]
         return stuck | self.settle_again(left, turn)
@@ -60,6 +65,12 @@ class Backward:
         reached = {action.host for action in self._engaged()}
         return tuple(host for host in self.plan.hosts if host in reached)
 
+    def settling(self) -> tuple[str, ...]:
+        """What is settled again: the touched hosts, and this machine (the empty name) where a
+        step of `settle` acted on it."""
+        here = any(not a.host and self.past.entry(a.key).touched for a in self.plan.settling)
+        return (*self.touched(), *([""] if here else []))
+
     def _engaged(self) -> list[Action]:
         """Every action that may have acted, settling included."""
         actions = (*self.plan.actions, *self.plan.settling)
@@ -67,10 +78,18 @@ class Backward:
 
     def reached_from_here(self) -> bool:
         """Whether an undo on this machine may have changed what a host's service runs."""
+        return any(self.worker.saga.entry(self._key(a)).done for a in self.reaching())
+
+    def reaching(self) -> list[Action]:
+        """What this machine did, and can take back, that may have changed what a host's service
+        runs."""
         in_place = self._in_place()
-        here = (action for action in self.plan.actions if not action.host)
-        reaching = (a for a in here if in_place or self.worker.kind(a).reaches)
-        return any(self.worker.saga.entry(self._key(action)).done for action in reaching)
+        here = (a for a in self.plan.actions if not a.host and self._undoable(a))
+        return [a for a in here if in_place or self.worker.kind(a).reaches]
+
+    def _undoable(self, action: Action) -> bool:
+        entry = self.past.entry(action.key)
+        return self._changed(action, entry) and not entry.undo.irreversible
 
     def _in_place(self) -> bool:
         """Whether a service may run from the working copy itself."""
@@ -117,7 +136,7 @@ class Backward:
         return ""
 
     def _undo(self, action: Action, entry: Entry) -> str:
-        if not entry.touched or not self.worker.kind(action).changes or action.step.readonly:
+        if not self._changed(action, entry):
             return ""
         if entry.undo.irreversible:
             words = f"{title(action)} was irreversible: {entry.undo.irreversible}"
@@ -126,6 +145,9 @@ class Backward:
         back = replace(action, key=self._key(action), phase="undo")
         result = self.worker.undo(back, entry)
         return "" if went_well(result) else trouble(back, result)
+
+    def _changed(self, action: Action, entry: Entry) -> bool:
+        return entry.touched and self.worker.kind(action).changes and not action.step.readonly
 
     def _key(self, action: Action) -> str:
         return f"undo/{self.of}{action.key}"
@@ -136,29 +158,52 @@ class Backward:
         """Batch by batch in reverse, so that not every host restarts at once."""
         stuck: dict[str, str] = {}
         for batch in reversed(self.plan.batches):
-            for row in settle_back(self.plan, batch, self.of + turn):
-                actions = [a for a in row if a.host in hosts and a.host not in stuck]
-                if not row[0].host and set(batch.hosts) & set(hosts):
-                    actions = [*row]
-                stuck |= self._settle_row(actions)
+            near = bool(set(batch.hosts) & set(hosts))
+            for row in self._rows(batch, turn):
+                mine = [pair for pair in row if pair[1].host in hosts and pair[1].host not in stuck]
+                if not row[0][1].host:
+                    mine = row if near or self._acted(row[0][0], hosts) else []
+                stuck |= self._settle_row(mine)
         return stuck
 
     def settle_here(self, turn: str = "") -> dict[str, str]:
         """Where there are no hosts, settling is done from this machine."""
         if not self._engaged():
             return {}
-        batches, of = self.plan.batches, self.of + turn
         stuck: dict[str, str] = {}
-        for row in (row for batch in batches for row in settle_back(self.plan, batch, of)):
+        for row in (row for batch in self.plan.batches for row in self._rows(batch, turn)):
             stuck |= self._settle_row(row)
         return stuck
 
-    def _settle_row(self, actions: Sequence[Action]) -> dict[str, str]:
-        """`verify` waits for the proof at the very end, which is stricter."""
-        doing = [action for action in actions if action.step.kind != "verify"]
-        results = side_by_side(self.worker.do, doing)
-        return {
-            action.host: trouble(action, result)
-            for action, result in zip(doing, results, strict=True)
-            if not went_well(result)
-        }
+    def _rows(self, batch: BatchPlan, turn: str) -> list[list[tuple[Action, Action]]]:
+        """Row by row what settled the batch, and what settles it again."""
+        again = settle_back(self.plan, batch, self.of + turn)
+        return [list(zip(*rows, strict=True)) for rows in zip(batch.settle, again, strict=True)]
+
+    def _acted(self, was: Action, hosts: Sequence[str]) -> bool:
+        return was.host in hosts and self.past.entry(was.key).touched
+
+    def _settle_row(self, row: Sequence[tuple[Action, Action]]) -> dict[str, str]:
+        """`verify` waits for the proof at the very end, which is stricter. What could not even
+        be told on the way forward, since a step that failed was to save it, has nothing to
+        repeat."""
+        doing = [
+            action
+            for was, action in row
+            if action.step.kind != "verify"
+            and (self.past.entry(was.key).touched or self.worker.can_tell(action))
+        ]
+        stuck: dict[str, str] = {}
+        for action, result in zip(doing, side_by_side(self.worker.do, doing), strict=True):
+            if not went_well(result):
+                stuck[action.host] = trouble(action, result)
+            if result.state is State.FAILED:
+                self.ill.add(action.host)
+        return stuck
+
+
+def in_the_way(stuck: Mapping[str, str], ways: Sequence[Backward]) -> bool:
+    """Whether what is stuck keeps that which was done here as it is. Not where hosts only would
+    not settle: what was done here may be the very reason."""
+    ill = {host for way in ways for host in way.ill}
+    return bool(stuck) and not (stuck.keys() <= ill and any(way.reaching() for way in ways))

@@ -19,7 +19,7 @@ from backout.runs.plan import Action, BatchPlan, Stage
 from backout.runs.worker import PROOF, Must, Worker, side_by_side, trouble, went_well
 
 ALONE = "alone/"
-"""Marks the settling of hosts that go back while the others go on."""
+"""Marks the settling of hosts that go back while the others go on, each time anew."""
 
 
 class Forward:
@@ -176,7 +176,8 @@ class Forward:
         hosts = [host for host in among if host in self.lost and host not in self.withdrawn]
         if not hosts:
             return ""
-        stuck = Backward(self.worker).hosts_back(hosts, ALONE)
+        turn = f"{ALONE}{len(self.withdrawn)}/" if self.withdrawn else ALONE
+        stuck = Backward(self.worker).hosts_back(hosts, turn)
         self.withdrawn |= {host: self._end(host, stuck.get(host)) for host in hosts}
         self.worker.note("withdrawn", record_of(self.withdrawn))
         self.failed = tuple(f for f in self.failed if f.host not in self.withdrawn)

@@ -24,7 +24,7 @@ from backout.model import (
     Verdict,
     alike,
 )
-from backout.runs.backward import AFTERWARDS, Backward
+from backout.runs.backward import AFTERWARDS, Backward, in_the_way
 from backout.runs.claims import Brought, Claims
 from backout.runs.decisions import Decisions, note_red, turn_of
 from backout.runs.engine import Ended, told_of
@@ -119,8 +119,12 @@ class Rollback:
         stuck: dict[str, str] = {}
         for way in self.ways:
             stuck |= way.undo_on([host for host in way.touched() if host not in stuck])
-        stuck = self._settle(stuck, turn) or self._here()
-        if not stuck and any(way.reached_from_here() for way in self.ways):
+        stuck = self._settle(stuck, turn)
+        if in_the_way(stuck, self.ways):
+            return stuck
+        if here := self._here():
+            return stuck | here
+        if any(way.reached_from_here() for way in self.ways):
             return self._settle({}, turn + AFTERWARDS)
         return stuck
 
@@ -129,7 +133,7 @@ class Rollback:
         settled: list[tuple[Sequence[Step], str]] = []
         for way in self.ways:
             steps = way.plan.runbook.settle
-            hosts = [h for h in way.touched() if h not in stuck and (steps, h) not in settled]
+            hosts = [h for h in way.settling() if h not in stuck and (steps, h) not in settled]
             stuck |= way.settle_again(hosts, turn)
             settled += [(steps, host) for host in hosts]
         return stuck

@@ -159,6 +159,15 @@ class Worker:
         made = any(self.parts.steps[kind].brings for kind in kinds)
         self.kind(action).ready(self.work(action), made=made)
 
+    def can_tell(self, action: Action) -> bool:
+        """Whether every name that it uses is there."""
+        try:
+            return not self._wanted(action) or bool(self.work(action))
+        except Mistakes:
+            return False
+        except BackoutError:
+            return True
+
     def undo(self, action: Action, entry: Entry) -> Result:
         """Take back what `entry` did; `action.key` names the undo."""
         self.tell(action, "running")
