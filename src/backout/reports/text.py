@@ -154,6 +154,7 @@ def _why(report: Report, *, whole: bool = False) -> str:
     """The run's own reason, short unless all of it is wanted; else its first failure."""
     if report.get("reason"):
         reason = _line(report["reason"])
+        reason = reason.replace("; and backing out is incomplete: ", "; still wrong: ")
         cut = len(reason) > REASON and not whole
         return f": {reason[:REASON].rstrip()}…" if cut else f": {reason}"
     failures = _failures(report)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from textwrap import wrap
 from typing import TextIO
 
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -139,6 +140,26 @@ class Section:
 _RANK = {"running": 1, "done": 2, "pass": 2, "skipped": 2, "note": 3}
 
 
+def fitted(text: str, width: int) -> str:
+    """Sentences and tables broken between words. What is to be copied as it is (a command to
+    type, what a host said) the terminal itself breaks, so that it is copied whole."""
+    return "\n".join(part for line in text.split("\n") for part in _broken(line, width))
+
+
+def _broken(line: str, width: int) -> list[str]:
+    indent = len(line) - len(line.lstrip())
+    if len(line) <= width or width < 2 * NARROW or line.startswith(_COPIED) or indent == 4:
+        return [line]
+    under = " " * (indent + (0 if indent == 6 else 4))
+    return wrap(
+        line, width, subsequent_indent=under, break_long_words=False, break_on_hyphens=False
+    )
+
+
+NARROW = 20
+_COPIED = ("next:", "       ", "all of it:")
+
+
 class Screen(Ui):
     """A live tree of the phase at hand. Phases that have ended are ordinary text above it."""
 
@@ -264,7 +285,8 @@ class Screen(Ui):
     def print(self, text: str) -> None:
         with self.lock:
             self.finish()
-            self._console.print(self._styled(text), soft_wrap=True)
+            width = self._console.size.width
+            self._console.print(self._styled(fitted(clean(text), width)), soft_wrap=True)
 
     def error(self, text: str) -> None:
         with self.lock:
@@ -278,7 +300,7 @@ class Screen(Ui):
             console.print(told, soft_wrap=True)
 
     def _styled(self, text: str) -> Text:
-        styled = Text(clean(text))
+        styled = Text(text)
         styled.highlight_regex(_ALARMS, "bold red")
         styled.highlight_regex(r"(?m)^(?:failed|refused|differs|unfinished)\b", "bold red")
         styled.highlight_regex(r"(?m)^  (?:fail|error|inconclusive)\b", "bold red")
