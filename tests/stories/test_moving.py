@@ -1,4 +1,4 @@
-"""A journal goes to another machine, and forgets what nothing needs."""
+"""A journal goes to another machine, forgets what nothing needs, and is taken away."""
 
 from __future__ import annotations
 
@@ -146,3 +146,42 @@ def test_prune_forgets_what_nothing_needs_and_every_rollback_goes_on(shipped: Ya
 def test_prune_needs_an_age(yard: Yard, words: tuple[str, ...]) -> None:
     said = yard.project.say("prune", *words)
     assert (said.code, said.out) == (2, "")
+
+
+# --- uninstalling --------------------------------------------------------------------------
+
+
+def test_uninstall_takes_away_what_is_backouts_and_leaves_the_rest(fleet: Yard) -> None:
+    assert fleet.bed is not None
+    homes = [host.home / ".backout" / "prod" for host in fleet.bed]
+    fleet.runbook(fleet.step("one"))
+    fleet.good_release()
+    (homes[1] / "mine").write_text("not Backout's")
+    asked = fleet.project.say("uninstall", "--target", "prod")
+    assert (asked.code, [home.is_dir() for home in homes]) == (3, [True] * 3)
+    assert "web1: " in asked.out + asked.err
+
+    fleet.bed["web3"].stop()
+    try:
+        unreached = fleet.say("uninstall", "--yes")
+    finally:
+        fleet.bed["web3"].start()
+    assert (unreached.code, [home.is_dir() for home in homes]) == (3, [True] * 3)
+
+    said = fleet.say("uninstall", "--yes")
+    assert said.code == 0, said.out + said.err
+    assert [home.exists() for home in homes] == [False, True, False]
+    assert [path.name for path in homes[1].iterdir()] == ["mine"]
+    assert said.data["hosts"][1]["left"] == ["mine"]
+    assert fleet.effects() == {"one-web1": 1, "one-web2": 1, "one-web3": 1}
+    assert (history(fleet), said.data["runs"]) == ([], 1)
+    again = fleet.good_release()
+    assert again.releases == {"from": None, "to": 2}
+
+
+def test_uninstall_is_refused_while_a_run_is_unfinished(yard: Yard) -> None:
+    yard.runbook(yard.step("stuck", undo="false", after="false"))
+    assert yard.deploy().code == 5
+    said = yard.say("uninstall", "--yes")
+    assert said.code == 7
+    assert history(yard) != []

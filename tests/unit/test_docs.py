@@ -313,6 +313,7 @@ OBJECTS = {
     "completion": (objects.Script,),
     "history.export": (objects.Moved,),
     "prune": (objects.Pruned,),
+    "uninstall": (objects.Uninstalled, objects.LeftHost),
     "exec": (objects.Looked, objects.HostOutput),
 }
 

@@ -23,7 +23,7 @@ from backout.project.project import Workplace
 from backout.reports.answer import Answer
 from backout.reports.around_text import logs_text, looked_text, targets_text
 from backout.reports.document_text import import_text
-from backout.reports.keeping_text import moved_text, pruned_text
+from backout.reports.keeping_text import moved_text, pruned_text, uninstalled_text
 from backout.reports.ships_text import diff_text
 from backout.reports.text import (
     doctor_text,
@@ -63,6 +63,7 @@ TEXTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "looked": looked_text,
     "moved": moved_text,
     "pruned": pruned_text,
+    "uninstalled": uninstalled_text,
     "completion": lambda data: str(data["script"]),
     "import": import_text,
     "demo": lambda _: "",

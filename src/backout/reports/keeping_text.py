@@ -25,3 +25,16 @@ def pruned_text(report: Report) -> str:
         return f"Nothing from before {report['before'][:10]} can go."
     kib = report["bytes"] // 1024
     return f"Forgot the records of {runs} runs and the output of {outputs} steps ({kib} KiB)."
+
+
+def uninstalled_text(report: Report) -> str:
+    """`objects.Uninstalled`."""
+    gone = [row for row in report["hosts"] if row["kib"] is not None]
+    head = f"Took Backout away from {len(gone)} of {len(report['hosts'])} hosts of"
+    lines = [f"{head} {one_line(report['target'])}, with {report['runs']} runs here."]
+    lines += [
+        f"{row['host']}: {row['directory']} stays, it has more: {one_line(', '.join(row['left']))}"
+        for row in gone
+        if row["left"]
+    ]
+    return "\n".join([*lines, f"next:  {report['next']}"])

@@ -130,3 +130,26 @@ class Pruned(Told):
     """How many steps of other runs have lost what they printed."""
     bytes: int
     """By how much the journal became smaller."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftHost(Told):
+    """What was taken away on one host."""
+
+    host: str
+    directory: str
+    kib: int | None
+    """How much it was; None where nothing was."""
+    left: tuple[str, ...]
+    """What lies there and is not Backout's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Uninstalled(Told):
+    """`uninstall`."""
+
+    target: str
+    hosts: tuple[LeftHost, ...]
+    runs: int
+    """How many the journal had."""
+    next: str

@@ -11,7 +11,7 @@ from backout.commands.options.around import Exec, Logs, Ssh, Targets
 from backout.commands.options.base import Aimed, Confirmed, Options, refuse_empty, word
 from backout.commands.options.beginning import Completion, Demo, ExampleGigz, Init
 from backout.commands.options.documents import DocumentImport
-from backout.commands.options.keeping import HistoryExport, HistoryImport, Prune
+from backout.commands.options.keeping import HistoryExport, HistoryImport, Prune, Uninstall
 from backout.commands.options.looking import Doctor, History, Lint, Show, Status, Unlock, Verify
 from backout.commands.options.shipping import (
     Abort,
@@ -69,6 +69,7 @@ __all__ = [
     "Ssh",
     "Status",
     "Targets",
+    "Uninstall",
     "Unlock",
     "Verify",
     "Watch",
@@ -80,7 +81,7 @@ VERBS: tuple[type[Options], ...] = (
     *(Plan, Diff, Deploy, Run, Rollback, Resume, Abort),
     *(Verify, Status, History, Show, Lint, Doctor, Unlock),
     *(Targets, Logs, Exec, Ssh, Completion),
-    *(HistoryExport, HistoryImport, Prune),
+    *(HistoryExport, HistoryImport, Prune, Uninstall),
     *(Watch, Init, Demo, ExampleGigz, AlertAck, AlertList, AlertSilence),
     *(ScheduleInstall, ScheduleRemove, ScheduleShow),
     DocumentImport,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from backout.commands.options.base import Confirmed, Options, word
+from backout.commands.options.base import Aimed, Confirmed, Options, word
 
 ONE = "Only this target's runs."
 
@@ -62,3 +62,21 @@ class Prune(Confirmed):
     room = "backout.commands.moving:Moving.prune"
     older: str | None = word("How old: 90d, 12h.")
     target: str | None = word(ONE)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Uninstall(Aimed, Confirmed):
+    """Take away what Backout left on hosts, and here.
+
+    Its own directory on every host (notes, lease, release file, kept files) and
+    the target's runs in the journal: listed first, and confirmed. What was
+    deployed stays as it is, and runs on.
+
+    Example: invoke uninstall --target old
+
+    Exit codes: 0 taken away; 3 not confirmed, or a host cannot be reached;
+    7 a run is unfinished, or holds a host.
+    """
+
+    name = "uninstall"
+    room = "backout.commands.uninstall:Uninstalling.uninstall"
