@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from backout.adapters.local_lock import LocalLock
 from backout.adapters.storage.journal_rows import LedgerRow, RunRow
 from backout.checks import judging
 from backout.commands import planning
@@ -146,15 +147,16 @@ class Inspection:
                 name, row, newest_on(releases, name), newest_on(code, name), open_run
             )
         ]
+        alive = LocalLock(self.workplace.state, target.name).holder() is not None
         return {
             "target": target.name,
             "release": current.release.to_data() if current else None,
             "known_good": bool(current and current.known_good),
             "hosts": hosts,
             "differs": differs,
-            "unfinished": f"run {open_run.id} ({open_run.verb})" if open_run else None,
+            "unfinished": _unfinished(open_run, alive) if open_run else None,
             "health": self._health(target),
-            "next": _after_status(target.name, bool(open_run), bool(differs)),
+            "next": "" if alive else _after_status(target.name, bool(open_run), bool(differs)),
         }
 
     def _brought_code(self, row: LedgerRow) -> bool:
@@ -247,6 +249,10 @@ def _line(row: RunRow) -> dict[str, Any]:
 
 def _after_verify(target: str, verdict: Verdict) -> str:
     return "" if verdict is Verdict.PASS else f"invoke status --target {target}"
+
+
+def _unfinished(row: RunRow, alive: bool) -> str:
+    return f"run {row.id} ({row.verb}){', at work on this machine now' if alive else ''}"
 
 
 def _after_status(target: str, unfinished: bool, differs: bool) -> str:
