@@ -266,9 +266,9 @@ def test_a_living_run_cannot_be_resumed_beside_itself(yard: Yard) -> None:
     for verb in ("resume", "abort", "deploy"):
         said = yard.say(verb)
         assert said.code == 7, said.out + said.err
-    told = yard.say("status").data
-    assert told["unfinished"].endswith("(deploy), at work on this machine now")
-    assert told["next"] == "", "there is nothing to finish or to back out"
+    seen = yard.say("status").data
+    assert seen["unfinished"].endswith("(deploy), at work on this machine now")
+    assert seen["next"] == "", "there is nothing to finish or to back out"
     yard.let_go()
     code, told = ended(process)
     assert code == 0, told
