@@ -86,13 +86,20 @@ def test_an_unfinished_run_is_not_moved_and_no_file_is_overwritten(shipped: Yard
     assert (held.code, (shipped.project.directory / "held.history").exists()) == (7, False)
 
 
-@pytest.mark.parametrize("harm", ["cut", "empty", "other", "missing"])
+@pytest.mark.parametrize("harm", ["cut", "empty", "other", "missing", "words", "value"])
 def test_what_is_no_whole_export_is_a_mistake_and_changes_nothing(yard: Yard, harm: str) -> None:
     yard.runbook(yard.step("one"))
     yard.good_release()
     file = exported(yard, "x.history")
     lines = file.read_text().splitlines(keepends=True)
-    texts = {"cut": "".join(lines[:-1]), "empty": "", "other": '{"kind": "x"}\n'}
+    whole = "".join(lines)
+    texts = {
+        "words": whole.replace('"runbook":', '"runbook\\") SELECT 1 --":', 1),
+        "value": whole.replace('"deploy"', "[1]", 1),
+        "cut": "".join(lines[:-1]),
+        "empty": "",
+        "other": '{"kind": "x"}\n',
+    }
     file.unlink()
     if harm in texts:
         file.write_text(texts[harm])

@@ -85,9 +85,9 @@ def unpack(lines: Iterable[str], file: str) -> Packed:
         known = heading["kind"] == KIND and heading["format"] == FORMAT
         rows: dict[str, list[Row]] = {table: [] for table in TABLES}
         for table, row in rest:
-            rows[table].append(row)
+            rows[table].append(dict(row))
         whole = {table: len(found) for table, found in rows.items()} == heading["counts"]
-        targets, schema = tuple(heading["targets"]), heading["schema"]
+        targets, schema = tuple(map(str, heading["targets"])), heading["schema"]
     except (ValueError, KeyError, TypeError) as error:
         raise _not_one(file, "") from error
     if not (known and whole):
@@ -110,7 +110,9 @@ def _not_one(file: str, more: str) -> Mistakes:
 
 def take_up(db: sqlite3.Connection, packed: Packed) -> tuple[str, ...]:
     """Put the runs into this journal that it does not have. Gives them. Raises Refused where the
-    two have gone different ways, and Held; nothing is written then."""
+    two have gone different ways, and Mistakes for rows that are no rows of a journal; nothing is
+    written then."""
+    _refuse_strange_rows(db, packed)
     new: dict[str, None] = {}
     for target in packed.targets:
         theirs = {row["id"]: row for row in packed.rows["run"] if row["target"] == target}
@@ -130,6 +132,16 @@ def take_up(db: sqlite3.Connection, packed: Packed) -> tuple[str, ...]:
             row,
         )
     return tuple(new)
+
+
+def _refuse_strange_rows(db: sqlite3.Connection, packed: Packed) -> None:
+    """Names from a file become words of SQL: they must be this journal's own."""
+    for table, rows in packed.rows.items():
+        known = {row[1] for row in db.execute(f"PRAGMA table_info({table})")}
+        plain = str | int | float | None
+        for row in rows:
+            if row.keys() != known or not all(isinstance(each, plain) for each in row.values()):
+                raise _not_one("the file", f": a row of {table} is no such row")
 
 
 def _unknown(db: sqlite3.Connection, target: str, theirs: Mapping[str, Row]) -> Sequence[str]:
