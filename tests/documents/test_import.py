@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from backout.documents.building import OPEN, Built, build
+from backout.documents.building import Built, build
 from backout.documents.files import dumped, sound
+from backout.documents.pieces import OPEN
 from backout.documents.reading import read
 from backout.documents.report import data
 from backout.project.project import TABLES

@@ -1,14 +1,17 @@
-"""The verbs between notes and runbooks: document.import."""
+"""The verbs between notes and runbooks: document.import, document.render."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-from backout.commands.options import DocumentImport
+from backout.commands.options import DocumentImport, DocumentRender
+from backout.config import loading, yaml_tree
 from backout.documents.building import Built, build
-from backout.documents.files import dumped, sound
+from backout.documents.files import alone, dumped, sound
 from backout.documents.reading import read
+from backout.documents.rendered import taken
+from backout.documents.rendering import render
 from backout.documents.report import data
 from backout.errors import Mistakes
 from backout.ports import Screen
@@ -33,10 +36,11 @@ class Document:
         name = _named(
             options.as_ or re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-") or "note"
         )
-        built = sound(build(read(_text(path, options.file), self._source(path))), TABLES)
+        built = self._built(_text(path, options.file), self._source(path))
         written, kept = self._write(name, built)
         report = data(built)
-        following = f"invoke plan --runbook {name} --target {name}"
+        target = name if built.inventory else "TARGET"
+        following = f"invoke plan --runbook {name} --target {target}"
         answer = f"answer what is open in runbooks/{name}.yaml, then: invoke lint, and {following}"
         report |= {
             "written": written,
@@ -44,6 +48,13 @@ class Document:
             "next": answer if report["questions"] else following,
         }
         return Answer("import", report)
+
+    def _built(self, text: str, source: str) -> Built:
+        reading = read(text, source)
+        if again := taken(text, reading):
+            alone(again.runbook, TABLES)
+            return again
+        return sound(build(reading), TABLES)
 
     def _source(self, path: Path) -> str:
         """As the project calls the note: by its path below the root, where it lies there."""
@@ -54,6 +65,8 @@ class Document:
         written, kept = list[str](), list[str]()
         head = f"# Made from {built.reading.source}, line by line: invoke document.import\n"
         for folder, content in (("runbooks", built.runbook), ("inventories", built.inventory)):
+            if not content:
+                continue
             path = self.workplace.root / folder / f"{name}.yaml"
             shown = f"{folder}/{name}.yaml"
             text = head + dumped(content)
@@ -65,6 +78,14 @@ class Document:
             except FileExistsError:
                 kept.append(shown)
         return written, kept
+
+    def render(self, options: DocumentRender) -> Answer:
+        """Raises Mistakes, with every mistake of the files."""
+        path = self.workplace.runbook_file(options.runbook)
+        loading.load_runbook(path, TABLES, self.workplace.root)
+        target = self.workplace.target(options.target) if options.target else None
+        data = yaml_tree.read(path, str(path), []).data()
+        return Answer("render", {"runbook": options.runbook, "text": render(data, target)})
 
 
 def _named(name: str) -> str:

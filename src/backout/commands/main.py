@@ -66,6 +66,7 @@ TEXTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "uninstalled": uninstalled_text,
     "completion": lambda data: str(data["script"]),
     "import": import_text,
+    "render": lambda data: str(data["text"]).rstrip("\n"),
     "demo": lambda _: "",
     "nothing": lambda _: "",
     "gigz": lambda _: "",

@@ -7,10 +7,8 @@ runbook refuses: a command whose way back nobody has named is in it, and never r
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 
 from backout.documents import classify, phases
 from backout.documents.bindings import Bindings, Data
@@ -19,20 +17,15 @@ from backout.documents.naming import (
     akin,
     check_name,
     escaped,
-    expected,
-    fingerprint,
     inverse,
-    literal,
-    mapped,
     name,
     service_name,
     shown,
 )
 from backout.documents.nouns import Found, Question, Reading, is_probe
+from backout.documents.pieces import follows, http_check, into_commit, refusal
 from backout.documents.placeholders import found
-from backout.documents.requests import Request
 
-OPEN = "What the note leaves open is decided"
 UNDECIDED = "undecided"
 """How the reason of a step begins whose way back nobody has named yet."""
 _SERVICES = frozenset(("docker-compose", "docker", "pm2", "systemd", "supervisor", "heroku"))
@@ -53,17 +46,6 @@ def build(reading: Reading) -> Built:
     for at, each in enumerate(reading.found):
         maker.take(at, each)
     return maker.built()
-
-
-def follows(reading: Reading, first: int, last: int) -> Data:
-    """Which lines of the note something follows, and what they say."""
-    said = reading.lines[first - 1 : last]
-    lines = str(first) if first == last else f"{first}-{last}"
-    return {
-        "lines": lines,
-        "sha256": fingerprint(said),
-        "said": shown(said[0], 80).replace("{{", "{ {"),
-    }
 
 
 @dataclass(slots=True)
@@ -210,7 +192,7 @@ class _Maker:
             step = self.steps[-1]
         else:
             return None
-        _into_commit(step["commit"], each, self)
+        into_commit(step["commit"], each, self.blanks)
         step["follows"] = follows(
             self.reading, int(step["follows"]["lines"].partition("-")[0]), each.last
         )
@@ -275,7 +257,7 @@ class _Maker:
         name = check_name(each, self.checks)
         if is_probe(each):
             request = next(r for r in each.requests if not r.file)
-            self.checks[name] = self._http(each, request)
+            self.checks[name] = http_check(self.blanks, each, request)
         else:
             script, env = self.blanks.filled(each, check=True)
             body = {"run": script, **({"env": env} if env else {})}
@@ -289,36 +271,6 @@ class _Maker:
             **follows(self.reading, each.line, each.last),
         }
         return f"checks.{name}"
-
-    def _http(self, each: Found, request: Request) -> Data:
-        def put(text: str) -> str:
-            return self.blanks.checked(text, each)
-
-        url = request.url if "://" in request.url else f"http://{request.url}"
-        http: Data = {"url": put(url)}
-        if request.method != "GET":
-            http["method"] = request.method
-        body = request.json()
-        headers = {
-            put(k): put(v)
-            for k, v in request.headers
-            if not (body is not None and k.lower() == "content-type")
-        }
-        if headers:
-            http["headers"] = headers
-        if body is not None:
-            http["json"] = mapped(body, put)
-        elif request.body:
-            http["body"] = put(request.body)
-        if request.insecure:
-            http["insecure"] = True
-        if request.follow:
-            http["follow"] = 5
-        if request.creates:
-            self.blanks.ask(
-                each, "this request creates something: how is it cleaned up? (cleanup:)"
-            )
-        return {"http": http, "expect": [expected(each)]}
 
     # --- the way back --------------------------------------------------------------------
 
@@ -445,7 +397,7 @@ class _Maker:
         questions = tuple(dict.fromkeys(sorted(self.blanks.questions, key=lambda q: q.line)))
         shift = 0
         if questions:
-            self.preflight.insert(0, _open(self.reading.source, questions))
+            self.preflight.insert(0, refusal(self.reading.source, questions))
             shift = 1
         offset = 1 if self.back else 0
         reading = replace(self.reading, questions=questions, found=tuple(
@@ -511,41 +463,9 @@ class _Maker:
         return {key: value for key, value in parts.items() if value}
 
 
-def _open(source: str, questions: Sequence[Question]) -> Data:
-    """The step that refuses until a person has decided."""
-    told = [shlex.quote(shown(f"{source}:{q.line}: {q.ask}", 300)) for q in questions]
-    script = " \\\n  ".join(("printf '%s\\n' >&2", *told)) + "\nexit 1\n"
-    return {"name": OPEN, "run": literal(script), "readonly": True}
-
-
 def _moved(into: str | None, shift: int, offset: int) -> str | None:
     if into == "steps[back]":
         return "steps[0]"
     if into and (match := re.fullmatch(r"(preflight|steps)\[(\d+)\]", into)):
         return f"{match[1]}[{int(match[2]) + (shift if match[1] == 'preflight' else offset)}]"
     return into
-
-
-def _into_commit(options: Data, each: Found, maker: _Maker) -> None:
-    for command in each.commands:
-        words = list(command.words[1:])
-        if words[:1] in (["add"], ["stage"], ["rm"]):
-            paths = [w for w in words[1:] if not w.startswith("-") and w not in (".", "*", ":/")]
-            options["paths"] = [
-                *options.get("paths", []),
-                *(
-                    maker.blanks.checked(p, each)
-                    if not list(found(p, 1))
-                    else maker.blanks.bound(p, each)
-                    for p in paths
-                ),
-            ]
-            if not options["paths"]:
-                del options["paths"]
-        elif words[:1] == ["commit"]:
-            message = next(
-                (b for a, b in pairwise(words) if re.fullmatch(r"-a?m|--message", a)),
-                "",
-            )
-            if message:
-                options["message"] = maker.blanks.bound(message, each)

@@ -54,6 +54,14 @@ def sound(built: Built, tables: Tables) -> Built:
     raise Mistakes(mistakes=mistakes)
 
 
+def alone(runbook: Data, tables: Tables) -> None:
+    """Raises Mistakes where `lint` would refuse the runbook on its own."""
+    with TemporaryDirectory() as name:
+        path = Path(name) / "note.yaml"
+        path.write_text(dumped(runbook), encoding="utf-8")
+        loading.load_runbook(path, tables)
+
+
 def _mistakes(built: Built, tables: Tables) -> Iterator[Mistake]:
     with TemporaryDirectory() as name:
         root = Path(name)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from backout.commands.options.around import Exec, Logs, Ssh, Targets
 from backout.commands.options.base import Aimed, Confirmed, Options, refuse_empty, word
 from backout.commands.options.beginning import Completion, Demo, ExampleGigz, Init
-from backout.commands.options.documents import DocumentImport
+from backout.commands.options.documents import DocumentImport, DocumentRender
 from backout.commands.options.keeping import HistoryExport, HistoryImport, Prune, Uninstall
 from backout.commands.options.looking import Doctor, History, Lint, Show, Status, Unlock, Verify
 from backout.commands.options.shipping import (
@@ -47,6 +47,7 @@ __all__ = [
     "Diff",
     "Doctor",
     "DocumentImport",
+    "DocumentRender",
     "ExampleGigz",
     "Exec",
     "History",
@@ -84,6 +85,6 @@ VERBS: tuple[type[Options], ...] = (
     *(HistoryExport, HistoryImport, Prune, Uninstall),
     *(Watch, Init, Demo, ExampleGigz, AlertAck, AlertList, AlertSilence),
     *(ScheduleInstall, ScheduleRemove, ScheduleShow),
-    DocumentImport,
+    *(DocumentImport, DocumentRender),
 )
 """Every verb; a new one is a class here and a method where it is done."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from backout.commands.options.base import Options, word
+from backout.commands.options.base import RUNBOOK, Options, word
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -24,3 +24,22 @@ class DocumentImport(Options):
     room = "backout.commands.document:Document.import_"
     file: str = field(metadata={"help": "The note, a Markdown file."})
     as_: str | None = word("The name of the runbook and inventory. Default: the note's own.")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DocumentRender(Options):
+    """Write a runbook as a note to follow by hand.
+
+    With the preconditions, the steps, the checks as curl lines where --target
+    names an inventory, the way back in order, and what to do when it fails.
+
+    Example: invoke document.render deploy --target prod
+
+    Exit codes: 0 written to stdout; 2 a mistake in the words or files.
+    """
+
+    name = "document.render"
+    writes = False
+    room = "backout.commands.document:Document.render"
+    runbook: str = field(metadata={"help": RUNBOOK})
+    target: str | None = word("The inventory that the checks and hosts come from.")
