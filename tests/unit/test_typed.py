@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from backout.adapters import extras
 from backout.adapters.extras import Installed
 from backout.commands import typed
 from backout.commands.options import VERBS
 from backout.commands.typed import Program
 from backout.errors import Mistake, Mistakes, Refused
+from backout.project import needs
 
 
 @pytest.fixture
@@ -156,9 +158,28 @@ def test_what_is_missing_of_an_extra_is_told_by_its_own_metadata(tmp_path: Path)
 
 
 def test_this_installation_brings_every_extra_that_the_sources_name() -> None:
+    here = Installed.here()
+    assert here
     for extra in ("docker", "postgres", "watch", "web"):
-        assert Installed.here().requirements(extra), extra
-        assert Installed.here().lacks(extra) == []
+        assert here.requirements(extra), extra
+        assert here.lacks(extra) == []
     told = Refused("no", next="pip install 'backout[docker]'")
     assert "[docker]" in typed.error(told).next
     assert typed.error(told).next != "pip install 'backout[docker]'"
+
+
+def test_what_is_missing_is_refused_with_the_line_that_brings_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = installed(tmp_path)
+    monkeypatch.setattr(Installed, "here", classmethod(lambda _: made))
+    needs.refuse_missing(("", "docker"), "prod")
+    with pytest.raises(Refused, match="prod needs what is not installed: no-such-thing") as said:
+        needs.refuse_missing(("docker", "watch", "watch"), "prod")
+    assert typed.error(said.value).next == f"{PIP} 'backout[watch]'"
+
+
+def test_sources_that_nobody_installed_know_of_no_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Installed, "here", classmethod(lambda _: None))
+    needs.refuse_missing(("docker",), "prod")
+    assert typed.error(Refused("no", next=extras.hint("web"))).next == "pip install 'backout[web]'"

@@ -33,10 +33,14 @@ class Installed:
     has_pip: bool = True
 
     @classmethod
-    def here(cls) -> Installed:
-        """The one that runs."""
+    def here(cls) -> Installed | None:
+        """The one that runs; None where its sources run that nobody installed."""
+        try:
+            about = distribution("backout")
+        except PackageNotFoundError:
+            return None
         has_pip = find_spec("pip") is not None
-        return cls(distribution("backout"), Path(sys.prefix), sys.executable, has_pip)
+        return cls(about, Path(sys.prefix), sys.executable, has_pip)
 
     def requirements(self, extra: str) -> list[str]:
         """What an extra brings, as pip words it."""
@@ -97,8 +101,9 @@ def _is_there(package: str) -> bool:
 
 def missing(extras: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
     """Each of the extras that is not whole here, with the packages that it lacks."""
-    for extra in dict.fromkeys(each for each in extras if each):
-        if lacking := Installed.here().lacks(extra):
+    here = Installed.here()
+    for extra in dict.fromkeys(each for each in extras if each and here):
+        if here and (lacking := here.lacks(extra)):
             yield extra, lacking
 
 
@@ -109,4 +114,11 @@ def hint(extra: str) -> str:
 
 def spelled(text: str) -> str:
     """`text` with every `hint` as the command that works here."""
-    return _HINT.sub(lambda found: Installed.here().getting(found[1]), text)
+    here = Installed.here() if _HINT.search(text) else None
+    return _HINT.sub(lambda found: here.getting(found[1]), text) if here else text
+
+
+def extra_of(module: str) -> str:
+    """The extra that brings a module; empty when none does, or nobody can tell."""
+    here = Installed.here()
+    return here.extra_of(module) if here else ""

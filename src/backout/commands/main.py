@@ -154,7 +154,7 @@ def _not_installed(error: Exception) -> BackoutError | None:
     """What to say where a library of an extra is missing; None for any other error."""
     name = error.name if isinstance(error, ModuleNotFoundError) else None
     package = (name or "").partition(".")[0]
-    extra = extras.Installed.here().extra_of(package) if package else ""
+    extra = extras.extra_of(package) if package else ""
     if not extra:
         return None
     state = "what had begun, if anything, is in the journal"
