@@ -12,21 +12,11 @@ from hypothesis import strategies as st
 
 from backout.errors import Mistake, Mistakes, Refused
 from backout.model import duration
-from backout.reports.text import (
-    doctor_text,
-    error_json,
-    history_text,
-    json_text,
-    outcome_text,
-    plan_text,
-    refused_text,
-    run_text,
-    show_text,
-    status_text,
-    unlock_text,
-    verify_junit,
-    verify_text,
-)
+from backout.reports.checks_text import verify_junit, verify_text
+from backout.reports.errors_text import error_json, json_text
+from backout.reports.plan_text import plan_text
+from backout.reports.targets_text import doctor_text, status_text, unlock_text
+from backout.reports.text import history_text, outcome_text, refused_text, run_text, show_text
 
 
 def a_run(**changes: Any) -> dict[str, Any]:

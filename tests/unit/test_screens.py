@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from backout.reports.text import history_text, plan_text, run_text
+from backout.reports.plan_text import plan_text
+from backout.reports.text import history_text, run_text
 from support.terminal import on_a_terminal
 from support.wait import eventually
 

@@ -109,7 +109,7 @@ class Inspection:
         return Answer("verify", data, CODES[verdict])
 
     def _write_junit(self, path: Path, data: Words) -> None:
-        from backout.reports.text import verify_junit
+        from backout.reports.checks_text import verify_junit
 
         try:
             path.write_text(self.workplace.redact(verify_junit(data)), encoding="utf-8")

@@ -22,24 +22,14 @@ from backout.ports import Screen
 from backout.project.project import Workplace
 from backout.reports.answer import Answer
 from backout.reports.around_text import logs_text, looked_text, targets_text
+from backout.reports.checks_text import verify_text
 from backout.reports.document_text import import_text
+from backout.reports.errors_text import error_json, error_text, json_text
 from backout.reports.keeping_text import moved_text, pruned_text, uninstalled_text
+from backout.reports.plan_text import plan_text
 from backout.reports.ships_text import diff_text
-from backout.reports.text import (
-    doctor_text,
-    error_json,
-    error_text,
-    history_text,
-    init_text,
-    json_text,
-    lint_text,
-    plan_text,
-    run_text,
-    show_text,
-    status_text,
-    unlock_text,
-    verify_text,
-)
+from backout.reports.targets_text import doctor_text, status_text, unlock_text
+from backout.reports.text import history_text, init_text, lint_text, run_text, show_text
 from backout.reports.watch_text import alert_text, alerts_text, schedule_text, watch_text
 
 TEXTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {

@@ -11,7 +11,7 @@ from backout.commands.unlock import command_row
 from backout.errors import BackoutError
 from backout.model import Host
 from backout.project.machines import Machines
-from backout.reports.text import release_text
+from backout.reports.parts import release_text
 from backout.runs import release_file, standing
 from backout.runs.release_file import HostRecord
 

@@ -54,7 +54,7 @@ def mistaken(what: str, *, next: str, json: bool = False) -> Exit:
     error = typed.error(Mistakes(what, where="command line", next=next))
     if not json:
         return Exit(str(error), code=error.exit_code)
-    from backout.reports.text import error_json
+    from backout.reports.errors_text import error_json
 
     print(error_json(error))  # noqa: T201 - there is no screen yet
     return Exit(code=error.exit_code)

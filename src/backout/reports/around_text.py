@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from backout.reports.lines import one_line, page, table
-from backout.reports.text import bare_release
+from backout.reports.parts import bare_release
 
 Report = Mapping[str, Any]
 

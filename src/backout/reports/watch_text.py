@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from backout.model import duration
-from backout.reports.text import verify_text
+from backout.reports.checks_text import verify_text
 
 Report = Mapping[str, Any]
 

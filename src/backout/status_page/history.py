@@ -10,7 +10,7 @@ from typing import Any
 from backout.adapters.storage.journal_rows import LedgerRow, RunRow
 from backout.model import CheckKey, Sample
 from backout.ports import HealthStore
-from backout.reports.text import bare_release
+from backout.reports.parts import bare_release
 from backout.status_page.curves import DAYS
 from backout.status_page.facts import DAY, HOUR, Deployed, Latency, Ran
 from backout.watch import rollups

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from backout.model import duration
-from backout.reports.text import bare_release, release_text
+from backout.reports.parts import bare_release, release_text
 from backout.status_page.facts import Fact
 from backout.status_page.views import OUTCOMES
 from backout.status_page.words import clock, utc

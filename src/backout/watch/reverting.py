@@ -12,7 +12,7 @@ from backout.model import CheckKey, Finding, Verdict
 from backout.ports import Operator, Screen
 from backout.project.project import Workplace
 from backout.reports.answer import Answer
-from backout.reports.text import release_text
+from backout.reports.parts import release_text
 from backout.watch.bake import Deployed
 from backout.watch.watched import WatchedTarget
 

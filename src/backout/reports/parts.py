@@ -1,0 +1,101 @@
+"""Paragraphs that several texts share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from backout.model import duration
+from backout.model.alike import grouped
+from backout.reports.lines import Report, one_line, table
+
+EVIDENCE = 20
+"""How many lines of a failed step's output are shown; `show` has all of them."""
+UNKNOWN = "no known release"
+
+
+HERE = "this machine"
+MANY = 12
+"""Hosts that are in the same state have lines of their own up to this number."""
+
+
+def host_lines(hosts: Report) -> list[str]:
+    """A line for each host; where there are many, one for all that are in the same state."""
+    told = [
+        ((release_text(host.get("release")), one_line(_host_state(host))), one_line(name))
+        for name, host in hosts.items()
+    ]
+    if len(hosts) <= MANY:
+        return table((name, *state) for state, name in told)
+    same = grouped(told)
+    rows = table((count_of(len(names), "host"), *state) for state, names in same.items())
+    named = (f"      {', '.join(names)}" for names in same.values())
+    return [line for pair in zip(rows, named, strict=True) for line in pair]
+
+
+def _host_state(host: Report) -> str:
+    uptime = f"up {duration(host['uptime'])}" if host.get("uptime") else ""
+    return str(host["state"]) or uptime
+
+
+def note_lines(report: Report) -> list[str]:
+    advice = [f"advice: {one_line(report['advice'])}"] if report.get("advice") else []
+    return advice + [f"note: {one_line(note)}" for note in report.get("notes", ())]
+
+
+def release_text(release: Report | str | None) -> str:
+    """`release 42 (3f9c2e1)`; runs of before have it in words."""
+    if not release:
+        return UNKNOWN
+    if isinstance(release, str):
+        return f"release {one_line(release)}"
+    commit = str(release.get("commit") or "")[:7]
+    return f"release {release['number']}" + (f" ({one_line(commit)})" if commit else "")
+
+
+def bare_release(release: Report | str | None) -> str:
+    """`42 (3f9c2e1)`."""
+    return release_text(release).removeprefix("release ")
+
+
+def titled(title: str, lines: list[str]) -> list[str]:
+    return [f"{title}:", *lines] if lines else []
+
+
+def next_lines(report: Report, whole: str = "") -> list[str]:
+    """The command to type; and where all of it can be read, unless that is the same."""
+    following = str(report.get("next") or "").strip()
+    lines = [one_line(each) for each in following.splitlines() if each.strip()]
+    told = [f"{'next:  ' if n == 0 else '       '}{line}" for n, line in enumerate(lines)]
+    return (
+        [f"all of it: {whole}", *told]
+        if whole and whole.partition(" ")[2] not in following
+        else told
+    )
+
+
+def block(title: str, text: str, indent: str) -> list[str]:
+    """A title and a text of any number of lines, which stay under one another."""
+    first, *rest = text.strip().splitlines() or [""]
+    under = " " * len(title)
+    return [f"{indent}{title}{first}", *(f"{indent}{under}{line}" for line in rest)]
+
+
+def count_of(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def evidence_lines(output: str) -> list[str]:
+    lines = output.rstrip().splitlines()
+    left_out = len(lines) - EVIDENCE
+    head = [f"    … {left_out} lines before"] if left_out > 0 else []
+    return head + [f"    {line}" for line in lines[-EVIDENCE:]]
+
+
+def proof_words(hosts: Report, checks: Sequence[Report]) -> str:
+    parts = [count_of(len(hosts), "host")] if hosts else []
+    passed = sum(check["verdict"] == "pass" for check in checks)
+    if checks and passed == len(checks):
+        parts.append(f"{count_of(passed, 'check')} {'passes' if passed == 1 else 'pass'}")
+    elif checks:
+        parts.append(f"{passed} of {count_of(len(checks), 'check')} pass")
+    return ", ".join(parts)
