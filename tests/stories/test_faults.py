@@ -90,6 +90,7 @@ def test_a_host_that_cannot_be_withdrawn_is_told_and_not_called_back(fleet: Yard
     assert said.code == 0, said.out + said.err
     assert "NOT backed out" in web2["state"]
     assert web2["release"] is None
+    assert said.data["next"].startswith("put web2 right, which did not go back; then invoke")
 
 
 def test_a_red_check_of_one_host_is_that_hosts_failure_alone(fleet: Yard) -> None:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from backout.adapters.lease import mark
 from backout.adapters.transports import captured
 from backout.adapters.transports.local import LocalTransport
 from backout.adapters.vault import Vault
+from backout.errors import Unreachable
 from backout.model import Command, Host, SecretSource, State
 from support.disk import small_disk
 from support.tools import program
@@ -225,6 +227,7 @@ _DEPLOYER = """
 import sys
 from backout.adapters.transports.local import LocalTransport
 from backout.adapters.vault import Vault
+from backout.errors import Unreachable
 from backout.model import Command, Host
 home, script = sys.argv[1:]
 here = LocalTransport(Host(name="here", connection="local"), home, Vault({}))
@@ -313,3 +316,20 @@ def _runs(pid: int) -> bool:
         [program("ps"), "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
     )
     return bool(shown.stdout.strip()) and not shown.stdout.startswith("Z")
+
+
+def test_a_command_that_ended_is_not_called_unreachable_when_its_long_output_is_out_of_reach(
+    tmp_path: Path,
+) -> None:
+    class Torn(LocalTransport):
+        def _execute(self, text: str, timeout: float, **keys: Any) -> captured.Ran:
+            if "tail -c" in text and "head -c" not in text:
+                raise Unreachable("the link is gone")
+            return super()._execute(text, timeout, **keys)
+
+    torn = Torn(HERE, str(tmp_path / ".backout"), one_secret())
+    result = torn.run(Command("yes | head -c 400000; exit 3", key="run-1/step"))
+    assert (result.state, result.exit_code) == (State.FAILED, 3)
+    recalled = torn.recall("run-1/step", 1.0)
+    assert recalled is not None
+    assert recalled.exit_code == 3

@@ -336,11 +336,15 @@ class ShellTransport(ABC):
         return f"the notes on {self.host.name} are lost, or of another boot: nobody can tell"
 
     def _complete(self, key: str, stream: str, capture: Capture) -> None:
-        """Fetch the true end of a noted stream that is too long to be shown whole."""
+        """Fetch the true end of a noted stream that is too long to be shown whole. Where that
+        cannot be had, what was shown has to do: the command has ended, however it is told."""
         if capture.size <= KEPT:
             return
         text = plain(Command(rest(key, stream, self.home)), (), self._mark)
-        ran = self._execute(text, LOOK, brief=True)
+        try:
+            ran = self._execute(text, LOOK, brief=True)
+        except Unreachable:
+            return
         size, _, tail = ran.out.kept().partition(b"\n")
         if ran.exit_code == 0:
             capture.replace_tail(int(size), tail)
