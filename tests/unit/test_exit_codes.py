@@ -33,6 +33,7 @@ CONTRACT = {
     "Unreachable": 3,
     "HostKeyRefused": 3,
     "Unwritten": 3,
+    "Damaged": 3,
     "BackedOut": 4,
     "Incomplete": 5,
     "Unhealthy": 6,

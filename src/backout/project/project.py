@@ -74,11 +74,11 @@ class Workplace:
         Mistakes."""
         name = name or os.environ.get("BACKOUT_TARGET")
         if not name:
-            known = ", ".join(loading.names(self.root / "inventories")) or "none"
+            known = ", ".join(loading.names(self.root / "inventories"))
             raise Mistakes(
-                f"which target? inventories/ has: {known}",
+                f"which target? inventories/ has: {known or 'none'}",
                 where="command line",
-                next="name one with --target, or set BACKOUT_TARGET",
+                next="name one with --target, or set BACKOUT_TARGET" if known else "invoke init",
             )
         return self._path(name, "inventories")
 
