@@ -122,7 +122,7 @@ def test_supervisor_reads_the_interpreters_path_as_it_is(folder: str) -> None:
 
 def test_a_sample_whose_port_somebody_has_listens_elsewhere(clone: Clone) -> None:
     with socket.create_server(("127.0.0.1", clone.port)):
-        said = clone.invoke("plan", "--target", "local", "--json")
+        said = clone.invoke("deploy", "--target", "local", "--json")
     assert said.code == 0, said.out + said.err
     port = sample.port(clone.directory / ".backout" / "sample")
     assert port not in (None, clone.port)
@@ -130,8 +130,7 @@ def test_a_sample_whose_port_somebody_has_listens_elsewhere(clone: Clone) -> Non
 
 
 def test_a_first_deploy_that_fails_leaves_nothing_running(clone: Clone) -> None:
-    planned = clone.invoke("plan", "--target", "local", "--json")
-    assert planned.code == 0, planned.out + planned.err
+    sample.ensure(clone.directory / ".backout" / "sample", clone.port)
     clone.change('STATUS = "ok"', 'STATUS = "degraded"')
     said = clone.invoke("deploy", "--target", "local", "--json")
     assert said.code == 4, said.out + said.err
