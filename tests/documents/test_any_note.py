@@ -53,3 +53,9 @@ def test_a_template_in_a_note_reads_no_secret() -> None:
     [step] = made.runbook["preflight"]
     assert "{{ 1" not in step["run"]
     assert "{{x" not in step["run"]
+
+
+def test_a_note_in_which_nothing_ever_closes_is_read_all_the_same() -> None:
+    for line in ("echo $(x", "echo 'it", "cat <<EOF", "if true; then"):
+        reading = read(f"```sh\n{chr(10).join([line] * 400)}\n```\n", "x")
+        assert reading.found

@@ -77,5 +77,5 @@ def _held(
     yield Mistake(
         *place,
         f"{note}:{first} {said} and now {says}: {who} no longer follows it;"
-        f" invoke document.import {note} --update",
+        f" mend it, and take up what `document.import {note} --as NEW-NAME` now says it follows",
     )

@@ -53,6 +53,8 @@ _RUNNER = re.compile(
     r"^(?:bundle exec|npx|bunx|poetry run|uv run|pipenv run|pnpm exec|yarn dlx|dotenvx? run --)\s+"
 )
 """What only starts another program."""
+LONGEST = 400
+"""Characters of a sentence that are looked at."""
 SHORT = 80
 """Characters of a sentence that says what is done, and does not tell a story."""
 _STRONG: frozenset[Phase] = frozenset(("commit", "push", "restart", "update"))
@@ -66,7 +68,7 @@ def folded(text: str) -> str:
 
 def said(text: str) -> tuple[Phase, ...]:
     """The phases that a heading or a sentence speaks of; `rollback` alone where it does."""
-    plain = folded(text)
+    plain = folded(text[:LONGEST])
     forms = vocabulary.forms("headings")
     hits = tuple(phase for phase in _SPOKEN if forms[phase].search(plain))
     if "rollback" in hits:

@@ -63,6 +63,8 @@ _TELLS = re.compile(
     r"\s*(?:tells|shows|prints|gives|lists|will|should|must|does it|brings|zeigt|montre|affiche"
     r"|muestra|mostra)\b"
 )
+NEAR = 200
+"""Characters around a command in a sentence that say whether it is to be run."""
 _SPAN = re.compile(r"(?<!`)(`+)(?!`)(?P<code>.+?)(?<!`)\1(?!`)")
 _PARENS = re.compile(
     r"\((?P<code>(?:git|npm|pm2|docker|systemctl|heroku|kubectl|sudo|"
@@ -178,10 +180,15 @@ class _Reader:
                 text = match["code"].strip()
                 if re.match(r"^\$\s+", text):
                     text = text[2:].strip()
-                around = line[: match.start()], line[match.end() :]
+                around = line[: match.start()][-NEAR:], line[match.end() :][:NEAR]
                 if self._ordered(*around, text, parens=match.re is _PARENS):
                     self._add(
-                        number, number, text, replace(block, lead=_bare(line)), "", ("inline",)
+                        number,
+                        number,
+                        text,
+                        replace(block, lead=_bare(line[: 2 * NEAR])),
+                        "",
+                        ("inline",),
                     )
         if len(self.found) == before and phases.back(block.trail, "", ""):
             text = " ".join(line.strip() for line in block.lines)

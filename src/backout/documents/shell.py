@@ -12,8 +12,10 @@ from dataclasses import dataclass
 
 from backout.documents import placeholders
 
-LONGEST = 400
+LONGEST = 200
 """Lines that one statement may have."""
+BRIEF = 4
+"""Lines that are looked at where one statement after the other never closes."""
 _PROMPT = re.compile(
     r"^\s*(?:\([\w.-]+\)\s*)?(?:(?:\[?[\w.-]+@[\w.-]+[:\s]?[^\]$#%>]*\]?)\s*[$#%>]|"
     r"[\w./~-]{0,30}[$%❯➜]|PS [^>]*>)\s+(?=\S)"
@@ -109,7 +111,7 @@ def _open(rows: Sequence[_Row]) -> bool:
 
 
 def _statements(rows: Sequence[_Row]) -> Iterator[Piece]:
-    at, remark = 0, ""
+    at, remark, window = 0, "", LONGEST
     while at < len(rows):
         row = rows[at]
         bare = row.text.strip()
@@ -120,7 +122,9 @@ def _statements(rows: Sequence[_Row]) -> Iterator[Piece]:
             yield Remark(row.line, bare)
             remark, at = bare.lstrip("#! ").strip(), at + 1
             continue
-        size = _size([each.text for each in rows[at : at + LONGEST]])
+        size = _size([each.text for each in rows[at : at + window]])
+        if size == 0:  # what never closes is looked at ever more briefly
+            size, window = _unclosed([row.text for row in rows[at:]]), max(BRIEF, window // 2)
         yield _statement(rows[at : at + size], remark)
         at += size
 
@@ -141,7 +145,7 @@ def _dedented(line: str, margin: int) -> str:
 
 
 def _size(lines: Sequence[str]) -> int:
-    """How many lines the statement at the front has; one where it never closes."""
+    """How many lines the statement at the front has; none where it never closes."""
     for size in range(1, len(lines) + 1):
         if (
             size > 1
@@ -151,7 +155,7 @@ def _size(lines: Sequence[str]) -> int:
             break
         if _whole(lines[:size]):
             return size
-    return _unclosed(lines)
+    return 0
 
 
 def _unclosed(lines: Sequence[str]) -> int:

@@ -18,7 +18,10 @@ def import_text(report: Report) -> str:
         "\n".join(
             (
                 *(f"wrote {path}" for path in report["written"]),
-                *(f"kept  {path}, which was there (--update merges)" for path in report["kept"]),
+                *(
+                    f"kept  {path}, which was there (--as NAME writes another)"
+                    for path in report["kept"]
+                ),
             )
         ),
         f"next:  {report['next']}",
