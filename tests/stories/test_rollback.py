@@ -237,6 +237,22 @@ def test_ctrl_c_does_not_stop_a_rollback_half_way(yard: Yard) -> None:
     assert yard.effects() == {"One-here": 1}
 
 
+def test_an_unfinished_rollback_names_the_one_way_that_it_has(yard: Yard) -> None:
+    deployed(yard, "One")
+    yard.runbook(yard.step("Before"), slow_undo(yard, "Two"))
+    yard.good_release()
+    process = yard.start("rollback")
+    yard.busy("Two-here-undo")
+    process.kill()
+    process.communicate(timeout=60)
+    yard.let_go()
+    run = yard.project.say("history", "--json").data["runs"][0]["run"]
+    for said in (yard.say("status"), yard.project.say("show", run, "--json")):
+        assert said.data["next"] == "invoke resume --target prod"
+    assert yard.deploy().data["error"]["next"] == "invoke resume --target prod"
+    assert yard.say("resume").code == 0
+
+
 # --- afterwards ----------------------------------------------------------------------------
 
 

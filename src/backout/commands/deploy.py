@@ -152,7 +152,7 @@ class Operation:
             raise Held(
                 f"run {row.id} ({row.verb}) of {target} is unfinished",
                 state="it is journaled, and holds the target until it is finished or backed out",
-                next=f"invoke resume --target {target}, or invoke abort --target {target}",
+                next=row.going_on,
             )
 
     # --- running -------------------------------------------------------------------------
@@ -162,7 +162,7 @@ class Operation:
             made.target, row.id, self.screen.listen, self.screen.operator, self.stop
         )
         engine = Engine(made, parts)
-        with interruptible(self.stop, self.screen, made.target.name):
+        with interruptible(self.stop, self.screen, row.going_on):
             try:
                 ended = go(engine)
             except (Refused, Held) as error:
@@ -179,7 +179,7 @@ class Operation:
         )
         if back.remark:
             self.screen.listen(Event(datetime.now(UTC), "warning", back.remark))
-        with interruptible(self.stop, self.screen, target.name):
+        with interruptible(self.stop, self.screen, row.going_on):
             try:
                 ended = rollback.Rollback(back, parts).run()
             except (Refused, Held) as error:

@@ -156,7 +156,7 @@ class Inspection:
             "differs": differs,
             "unfinished": _unfinished(open_run, alive) if open_run else None,
             "health": self._health(target),
-            "next": "" if alive else _after_status(target.name, bool(open_run), bool(differs)),
+            "next": "" if alive else _after_status(target.name, open_run, bool(differs)),
         }
 
     def _brought_code(self, row: LedgerRow) -> bool:
@@ -209,7 +209,7 @@ class Inspection:
             made=Release(**release) if release else None,
             outcome=Ended(Outcome.INTERRUPTED, 8, "it is not finished"),
             records=self.workplace.journal.recall(row.id),
-            next=f"invoke resume --target {row.target}, or invoke abort --target {row.target}",
+            next=row.going_on,
         )
 
     # --- files ---------------------------------------------------------------------------
@@ -255,7 +255,7 @@ def _unfinished(row: RunRow, alive: bool) -> str:
     return f"run {row.id} ({row.verb}){', at work on this machine now' if alive else ''}"
 
 
-def _after_status(target: str, unfinished: bool, differs: bool) -> str:
+def _after_status(target: str, unfinished: RunRow | None, differs: bool) -> str:
     if unfinished:
-        return f"invoke resume --target {target}, or invoke abort --target {target}"
+        return unfinished.going_on
     return f"invoke deploy --target {target}" if differs else ""

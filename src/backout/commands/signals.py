@@ -14,9 +14,9 @@ from backout.runs.decisions import Stop
 
 
 @contextmanager
-def interruptible(stop: Stop, screen: Screen, target: str) -> Iterator[None]:
-    """The first signal stops the run, which backs out; the second leaves at once. Beside the
-    main thread, signals are another's."""
+def interruptible(stop: Stop, screen: Screen, going_on: str) -> Iterator[None]:
+    """The first signal stops the run, which backs out; the second leaves at once, and says what
+    is `going_on` with it. Beside the main thread, signals are another's."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -25,7 +25,7 @@ def interruptible(stop: Stop, screen: Screen, target: str) -> Iterator[None]:
         name = {signal.SIGINT: "Ctrl-C"}.get(signal.Signals(number), signal.Signals(number).name)
         if stop.reason:
             stop.leave()
-            leave(screen, target)
+            leave(screen, going_on)
         stop(f"interrupted by {name}")
         if screen.operator.asking:
             raise Refused(f"not confirmed: interrupted by {name}")
@@ -40,11 +40,11 @@ def interruptible(stop: Stop, screen: Screen, target: str) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def leave(screen: Screen, target: str) -> None:
+def leave(screen: Screen, going_on: str) -> None:
     """At once, with the journal as it is."""
     screen.left(
         "interrupted twice: left at once",
         state="the run is journaled; commands that had started may still be running",
-        next=f"invoke resume --target {target}, or invoke abort --target {target}",
+        next=going_on,
     )
     os._exit(8)

@@ -72,8 +72,7 @@ class Uninstalling:
             raise Held(
                 f"run {row.id} ({row.verb}) of {target.name} is unfinished",
                 state="nothing was removed: its way back is in what would be",
-                next=f"invoke resume --target {target.name},"
-                f" or invoke abort --target {target.name}",
+                next=row.going_on,
             )
 
     def _refuse_busy(self, target: Target, hosts: Sequence[Transport]) -> None:

@@ -87,7 +87,7 @@ class Unlocking:
     def _next(self, reason: str) -> str:
         name = self.target.name
         if self.open_run is not None:
-            return f"invoke resume --target {name}, or invoke abort --target {name}"
+            return self.open_run.going_on
         return f"invoke unlock --target {name} --force" if reason else ""
 
 

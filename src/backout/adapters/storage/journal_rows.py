@@ -36,6 +36,13 @@ class RunRow:
     def open(self) -> bool:
         return self.outcome is None
 
+    @property
+    def going_on(self) -> str:
+        """What to type while it is unfinished. A rollback has one way only."""
+        resume = f"invoke resume --target {self.target}"
+        back = f", or invoke abort --target {self.target}"
+        return resume if self.verb == "rollback" else f"{resume}{back}"
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
