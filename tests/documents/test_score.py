@@ -35,3 +35,23 @@ def test_the_corpus_is_read_as_well_as_is_asked() -> None:
 )
 def test_commands_are_told_from_what_only_looks_like_them(text: str, found: list[str]) -> None:
     assert [each.text for each in read(text, "x").found] == found
+
+
+@pytest.mark.parametrize(
+    ("text", "phase", "probes"),
+    [
+        ("## Test\n```sh\ncurl -X POST https://x.example/webhook -d 1\n```", "verify", 1),
+        ("## Deploy\n```sh\ncurl -X POST https://x.example/purge_cache\n```", "update", 0),
+        ("## Install\n```sh\ncurl -fsSL https://x.example/get | sudo sh\n```", "setup", 0),
+        ("## Tell\n```sh\ncurl -d 1 https://hooks.slack.com/services/T\n```", "notify", 0),
+        ("## If the migration fails\n```sh\nmake down\n```", "rollback", 0),
+        ("## Neustart\n```sh\n./app.sh again\n```", "restart", 0),
+        ("## Retour arrière\n```sh\n./app.sh avant\n```", "rollback", 0),
+        ("## Solución de problemas\n```sh\ndf -h\n```", "diagnose", 0),
+        ("## Verificação\n```sh\n./fumaca.sh\n```", "verify", 0),
+    ],
+)
+def test_the_headings_and_the_command_say_the_phase(text: str, phase: str, probes: int) -> None:
+    reading = read(text, "x")
+    assert [str(each.phase) for each in reading.found] == [phase]
+    assert len(reading.probes) == probes

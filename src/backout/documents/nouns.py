@@ -84,7 +84,7 @@ class Reading:
 
 def is_probe(found: Found) -> bool:
     """Whether its requests look at something: one that merely notifies or fetches does not."""
-    if found.phase == "notify" or re.search(
+    if found.phase in ("notify", "update", "setup", "push") or re.search(
         r"\|\s*(?:sudo\s+(?:-\S+\s+)*)?(?:ba|z|da)?sh\b|\|\s*tar\b|\|"
         r"\s*(?:sudo\s+)?(?:apt-key|gpg|tee)\b",
         found.text,

@@ -80,6 +80,8 @@ def said(text: str) -> tuple[Phase, ...]:
 
 def of_command(commands: Sequence[Simple], text: str) -> Phase | None:
     """What a command does by itself: the phase of the weightiest part of a chain."""
+    if _FETCHES.search(text) and "-O-" not in text and "-qO" not in text:
+        return "setup"
     own = [phase for each in commands if (phase := _one(_RUNNER.sub("", each.text)))]
     if not own:
         return None
@@ -88,7 +90,19 @@ def of_command(commands: Sequence[Simple], text: str) -> Phase | None:
     return min(own, key=_WEIGHT.index)
 
 
+_ACTS = re.compile(
+    r"^curl\b.*(?:purge|invalidat|/deploy|/trigger|/restart|/reload|/dispatches)", re.I
+)
+"""Requests that do something, and prove nothing."""
+_FETCHES = re.compile(
+    r"\b(?:curl|wget)\b.*(?:\|\s*(?:sudo\s+(?:-\S+\s+)*)?(?:ba|z|da)?sh\b"
+    r"|\s-\w*o\s+(?!/dev/null|-\s)|\s-\w*O\b)"
+)
+
+
 def _one(command: str) -> Phase | None:
+    if _ACTS.search(command):
+        return "update"
     forms = vocabulary.forms("commands", re.IGNORECASE)
     return next((phase for phase in _ASKED if forms[phase].search(command)), None)
 
@@ -100,6 +114,8 @@ def decide(
     if back(trail, lead, comment):
         return "rollback"
     context = _context(trail, lead, comment)
+    if own in (None, "setup") and "setup" in said(trail[-1] if trail else ""):
+        context = "setup"
     if own in ("rollback", "notify"):
         return own
     if context in ("diagnose", "notify"):

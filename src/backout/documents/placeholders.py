@@ -34,13 +34,14 @@ _NAMED = re.compile(
     r"|COMMIT_?(?:SHA|HASH|ID)|SHA1?|HASH|COMMIT)(?![\w=(.])"
 )
 _DOTS = re.compile(
-    r"(?<![\w.])(?P<name>x{3,}|X{3,}|YYYY(?:-?MM(?:-?DD)?)?|x\.x\.x|X\.Y\.Z"
+    r"(?<![\w.])(?P<name>x{3,}|X{3,}|x\.x\.x|X\.Y\.Z"
     r"|\.\.\.|…)(?![\w.])"
 )
+_DATE = re.compile(r"(?<![A-Za-z0-9])(?P<name>YYYY(?:-?MM(?:-?DD)?)?)(?![A-Za-z0-9])")
 _VARIABLE = re.compile(
     r"\$(?:\{(?P<braced>[A-Za-z_]\w+)(?:[:#%?+=/^,-][^}]*)?\}|(?P<name>[A-Za-z_]\w+))"
 )
-FORMS = (_MUSTACHE, _ANGLE, _SQUARE, _CURLY, _PATH, _YOUR, _HYPHENED, _NAMED, _DOTS)
+FORMS = (_MUSTACHE, _ANGLE, _SQUARE, _CURLY, _PATH, _YOUR, _HYPHENED, _NAMED, _DATE, _DOTS)
 KNOWN = frozenset(
     [
         "HOME",

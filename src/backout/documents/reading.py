@@ -186,7 +186,7 @@ class _Reader:
                         number,
                         number,
                         text,
-                        replace(block, lead=_bare(line[: 2 * NEAR])),
+                        replace(block, lead=_bare(re.sub(r"`[^`]*`", " ", line[: 2 * NEAR]))),
                         "",
                         ("inline",),
                     )
