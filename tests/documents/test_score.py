@@ -42,7 +42,7 @@ def test_commands_are_told_from_what_only_looks_like_them(text: str, found: list
     [
         ("## Test\n```sh\ncurl -X POST https://x.example/webhook -d 1\n```", "verify", 1),
         ("## Deploy\n```sh\ncurl -X POST https://x.example/purge_cache\n```", "update", 0),
-        ("## Install\n```sh\ncurl -fsSL https://x.example/get | sudo sh\n```", "setup", 0),
+        ("## The agent\n```sh\ncurl -fsSL https://x.example/get | sudo sh\n```", "setup", 0),
         ("## Tell\n```sh\ncurl -d 1 https://hooks.slack.com/services/T\n```", "notify", 0),
         ("## If the migration fails\n```sh\nmake down\n```", "rollback", 0),
         ("## Neustart\n```sh\n./app.sh again\n```", "restart", 0),
