@@ -172,3 +172,13 @@ def test_a_rollback_that_was_confirmed_is_not_asked_about_again(yard: Yard) -> N
     said = yard.say("resume")
     assert said.code == 0, left(said)
     assert yard.effects() == {"First-here": 1}
+
+
+def test_what_had_succeeded_is_finished_by_abort_and_it_is_said(yard: Yard) -> None:
+    closing = yard.step("Close", on=None, before=yard.hold(), retry_safe=True)
+    yard.runbook(yard.step("One"), **{"finally": [{**closing, "undo": None}]})
+    killed(yard, at="Close")
+    said = yard.say("abort")
+    assert said.code == 0, left(said)
+    assert "it had succeeded, and is not backed out: invoke rollback --target prod" in said.err
+    assert yard.effects() == {"One-here": 1, "Close": 1}

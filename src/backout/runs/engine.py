@@ -93,6 +93,8 @@ class Engine:
         with self._leased(patient=True):
             self.claims.learn(patient=True)
             if self.worker.noted("decided") is not None:
+                back = f"invoke rollback --target {self.plan.target.name}"
+                self.worker.say("warning", f"it had succeeded, and is not backed out: {back}")
                 return self._succeed()
             return self._back_out("aborted")
 
