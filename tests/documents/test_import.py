@@ -122,6 +122,12 @@ def test_the_rollbacks_command_becomes_the_undo_of_its_step() -> None:
     assert "{{ release.previous }}" in dumped(made.runbook)
 
 
+def test_what_makes_something_is_no_check_wherever_it_stands() -> None:
+    made = imported("# X\n## Test\n```sh\nnpm ci\nnpm test\n```\n")
+    assert list(made.inventory["checks"]) == ["npm-test"]
+    assert [step["run"] for step in made.runbook["steps"]] == ["npm ci"]
+
+
 def test_a_note_is_imported_linted_planned_and_followed(tmp_path: Path) -> None:
     note = tmp_path / "docs" / "fix.md"
     note.parent.mkdir()

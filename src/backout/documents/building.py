@@ -117,7 +117,7 @@ class _Maker:
             and "destructive" not in each.flags
         ):
             return self._restart(each)
-        if each.phase == "verify" and "destructive" not in each.flags:
+        if each.phase == "verify" and "destructive" not in each.flags and not _makes(each):
             return self._check(each)
         if each.phase == "update" and self._brings_code(each):
             return self._update(each)
@@ -461,6 +461,11 @@ class _Maker:
             "checks": self.checks,
         }
         return {key: value for key, value in parts.items() if value}
+
+
+def _makes(each: Found) -> bool:
+    """Whether a command under "Verify" makes something: a check may run at any time."""
+    return phases.of_command(each.commands, each.text) == "build"
 
 
 def _moved(into: str | None, shift: int, offset: int) -> str | None:
