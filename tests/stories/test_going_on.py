@@ -176,7 +176,8 @@ def test_a_rollback_that_was_confirmed_is_not_asked_about_again(yard: Yard) -> N
 
 def test_what_had_succeeded_is_finished_by_abort_and_it_is_said(yard: Yard) -> None:
     closing = yard.step("Close", on=None, before=yard.hold(), retry_safe=True)
-    yard.runbook(yard.step("One"), **{"finally": [{**closing, "undo": None}]})
+    at_the_end: dict[str, Any] = {"finally": [{**closing, "undo": None}]}
+    yard.runbook(yard.step("One"), **at_the_end)
     killed(yard, at="Close")
     said = yard.say("abort")
     assert said.code == 0, left(said)
