@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from backout.documents.building import build
+from backout.documents.files import sound
 from backout.documents.reading import read
+from backout.project.project import TABLES
 
 ROOT = Path(__file__).parents[2]
 
@@ -55,3 +58,15 @@ def test_the_headings_and_the_command_say_the_phase(text: str, phase: str, probe
     reading = read(text, "x")
     assert [str(each.phase) for each in reading.found] == [phase]
     assert len(reading.probes) == probes
+
+
+CORPUS = sorted((ROOT / "bench" / "documents").glob("*.md"))
+
+
+@pytest.mark.parametrize("note", CORPUS, ids=lambda note: note.stem)
+def test_every_note_of_the_corpus_becomes_files_that_lint(note: Path) -> None:
+    """With every command that runs in it either somewhere, or left to a choice or a question."""
+    made = sound(build(read(note.read_bytes().decode(), note.name)), TABLES)
+    assert made.runbook.keys() & {"steps", "settle"}
+    nowhere = [f.text for f in made.reading.found if not f.into and f.phase in ("push", "update")]
+    assert not [text for text in nowhere if not text.startswith(("ssh ", "cd ", "sudo -u"))]

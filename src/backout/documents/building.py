@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from backout.config.judge import NOBODYS
 from backout.documents import classify, phases
 from backout.documents.bindings import Bindings, Data
 from backout.documents.naming import (
@@ -362,7 +363,8 @@ class _Maker:
 
     def _host(self, each: Found) -> None:
         address = each.host.rpartition("@")[2]
-        if re.fullmatch(r"[A-Za-z0-9][\w.-]*", address) and not list(found(address, 1)):
+        named = re.fullmatch(r"[A-Za-z0-9][\w.-]*", address) and not NOBODYS.search(address)
+        if named and not list(found(address, 1)):
             user = each.host.rpartition("@")[0]
             name = address if re.fullmatch(r"[A-Za-z0-9][\w.-]*", address) else "host"
             self.hosts[name] = {
