@@ -18,6 +18,7 @@ import pytest
 from backout.commands.completion import SHELLS, script
 from backout.project.completing import groups_of, keys_of
 from support.project import Project
+from support.tools import program
 from support.yard import Yard
 
 PROGRAMS = Path(sys.executable).parent
@@ -74,7 +75,9 @@ def bash(project: Project, line: str, env: dict[str, str]) -> set[str]:
 
 def fish(project: Project, line: str, env: dict[str, str]) -> set[str]:
     return ran(
-        ["fish", "--no-config", "-c", f"source script.fish; complete -C {line!r}"], project, env
+        [program("fish"), "--no-config", "-c", f"source script.fish; complete -C {line!r}"],
+        project,
+        env,
     )
 
 
@@ -111,16 +114,14 @@ def test_every_option_of_a_verb_and_every_run_is_offered(
     assert newest(project) in bash(project, "backout show ", env)
 
 
-@pytest.mark.skipif(not shutil.which("fish"), reason="fish is not installed")
 def test_fish_completes(project: Project, env: dict[str, str]) -> None:
     for line, offered in ASKED:
         stem = line.rpartition(" ")[2].partition("=")[0] + "=" if "=" in line else ""
         assert fish(project, line, env) == {f"{stem}{each}" for each in offered}, line
 
 
-@pytest.mark.skipif(not shutil.which("zsh"), reason="zsh is not installed")
 def test_zsh_completes_at_its_prompt(project: Project, env: dict[str, str]) -> None:
-    with Terminal(["zsh", "-f", "-i"], project.directory, env) as zsh:
+    with Terminal([program("zsh"), "-f", "-i"], project.directory, env) as zsh:
         zsh.type("PS1=ready; source script.zsh; print lo''aded\n")
         zsh.wait("loaded")
         zsh.type("print -- --; backout deploy --target=eu\t")

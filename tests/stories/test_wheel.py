@@ -34,21 +34,7 @@ def run(*argv: object, cwd: Path, env: dict[str, str] | None = None) -> str:
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, made from the source distribution as pip does it, and that distribution."""
     folder = tmp_path_factory.mktemp("dist")
-    tools = folder / "tools"
-    quiet = ("-q", "--disable-pip-version-check", "--no-input")
-    got = subprocess.run(
-        [sys.executable, "-m", "pip", "install", *quiet, "--target", tools, "hatchling>=1.25"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if got.returncode:
-        pytest.skip(f"hatchling cannot be had here: {got.stderr[-200:]}")
-    run(
-        *(sys.executable, "-m", "hatchling", "build", "-d", folder),
-        cwd=ROOT,
-        env={"PYTHONPATH": str(tools)},
-    )
+    run(*(sys.executable, "-m", "hatchling", "build", "-d", folder), cwd=ROOT)
     return folder
 
 

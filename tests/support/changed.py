@@ -60,8 +60,16 @@ def _imports(path: Path, modules: Mapping[str, Path]) -> Iterator[Path]:
             name = name.rpartition(".")[0]
 
 
+def _nodes(tree: ast.AST) -> Iterator[ast.AST]:
+    """Everything in it but what is there for type checkers alone."""
+    for node in ast.iter_child_nodes(tree):
+        if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)):
+            yield node
+            yield from _nodes(node)
+
+
 def _names(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in _nodes(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

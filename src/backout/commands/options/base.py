@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
-from backout.errors import Mistakes
-
 
 def word(help: str, default: Any = None) -> Any:
     """A field with its line of help."""
@@ -36,6 +34,8 @@ MAY_BE_EMPTY = frozenset({"message"})
 def refuse_empty(options: Options) -> None:
     """Raises Mistakes for a word that was said and is empty, as `--hosts "$HOSTS"` is when nobody
     set it: it would mean all of them."""
+    from backout.errors import Mistakes  # late: listing the verbs needs no error
+
     for each in fields(options):
         value = getattr(options, each.name)
         told = isinstance(value, str) and value != each.default and each.name not in MAY_BE_EMPTY
