@@ -7,9 +7,10 @@ import gzip
 import json
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ CUT = gzipped(b'{"ok": true}\n' + b"all is well\n" * 20 + b"PANIC: disk full\n",
 WHOLE = gzipped(b'{"ok": true}')
 ODD = Answer('{"ok": true}', headers=[JSON, ("Content-Encoding", "UTF-8")])
 
-HTTP: dict[str, tuple[Answer | str, str, str]] = {
+HTTP: dict[str, tuple[Answer | str | Callable[[], str], str, str]] = {
     "a ratio above": ('{"used": 95, "total": 100}', "body.used / body.total < 0.9", "fail"),
     "a ratio below": ('{"used": 80, "total": 100}', "body.used / body.total < 0.9", "pass"),
     "a whole load": ('{"load": 2}', "body.load / 2.0 < 4.0", "pass"),
@@ -105,8 +106,8 @@ HTTP: dict[str, tuple[Answer | str, str, str]] = {
         "body.ok == true && text.startsWith('{')",
         "pass",
     ),
-    "fresh": (ago(minutes=1), "now - timestamp(body.at) < duration('5m')", "pass"),
-    "stale": (ago(minutes=6), "now - timestamp(body.at) < duration('5m')", "fail"),
+    "fresh": (partial(ago, minutes=1), "now - timestamp(body.at) < duration('5m')", "pass"),
+    "stale": (partial(ago, minutes=6), "now - timestamp(body.at) < duration('5m')", "fail"),
     "without its zone": ('{"at": "2099-01-01T00:00:00"}', "timestamp(body.at) > now", "error"),
 }
 
@@ -117,6 +118,7 @@ def of_http(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
     def respond(asked: Asked) -> Answer:
         answer = answers[asked.path]
+        answer = answer() if callable(answer) else answer  # a time is one of this moment
         return Answer(answer.encode()) if isinstance(answer, str) else answer
 
     with Web(respond) as web:
