@@ -72,6 +72,7 @@ def shop(bed_directory: Path, yard: Yard) -> Iterator[Shop]:
     shop = Shop(bed_directory, yard)
     with shop.supervisord:
         sample_app.wait_healthy("127.0.0.1", shop.port)
+        eventually(lambda: shop.supervisord.state("api") == "RUNNING", saying="it has started")
         yield shop
 
 
