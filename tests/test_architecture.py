@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -61,9 +62,14 @@ def name_of(path: Path) -> str:
     return ".".join(part for part in parts if part != "__init__")
 
 
+@cache
+def _parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def imports(path: Path, *, late: bool = True) -> Iterator[str]:
     """What a module imports; without `late` only what importing it imports at once."""
-    tree = ast.parse(path.read_text())
+    tree = _parsed(path)
     nodes = ast.walk(tree) if late else _at_once(tree)
     for node in nodes:
         if isinstance(node, ast.Import):
@@ -114,6 +120,7 @@ def test_the_table_of_rooms_has_no_circle() -> None:
         waiting = {room: others for room, others in waiting.items() if room not in free}
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_no_two_modules_import_each_other_at_once() -> None:
     graph = {name_of(path): ours(path, late=False) for path in modules()}
     cycles = {

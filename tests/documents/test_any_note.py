@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -23,6 +24,7 @@ NOTES = st.lists(st.one_of(PIECES, st.text(max_size=8)), max_size=40).map("".joi
 RELAXED = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
+@pytest.mark.usefixtures("unhurried")
 @RELAXED
 @given(NOTES)
 def test_any_text_is_imported_and_lints(text: str) -> None:
@@ -55,6 +57,7 @@ def test_a_template_in_a_note_reads_no_secret() -> None:
     assert "{{x" not in step["run"]
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_a_note_in_which_nothing_ever_closes_is_read_all_the_same() -> None:
     for line in ("echo $(x", "echo 'it", "cat <<EOF", "if true; then"):
         reading = read(f"```sh\n{chr(10).join([line] * 400)}\n```\n", "x")

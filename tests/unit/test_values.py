@@ -32,6 +32,7 @@ ANYTHING = st.recursive(
 )
 
 
+@pytest.mark.usefixtures("unhurried")
 @given(ANYTHING)
 def test_whatever_came_can_be_written_as_json_and_read_again(value: Any) -> None:
     held = plain(value)
@@ -39,6 +40,7 @@ def test_whatever_came_can_be_written_as_json_and_read_again(value: Any) -> None
     assert restored(json.loads(text.encode())) == held
 
 
+@pytest.mark.usefixtures("unhurried")
 @given(ANYTHING)
 def test_whatever_came_can_be_shown_and_ends_no_judgement(value: Any) -> None:
     check = Check(name="any", kind="http", options=None, expect=("status == 200", "x != 'down'"))
