@@ -69,9 +69,7 @@ class Project:
             words.Deploy(
                 target=target,
                 message=message,
-                hosts=",".join(hosts) or None,
-                param=_params(params),
-                accept_red=tuple(accept_red),
+                **_chosen(hosts, params, accept_red),
                 yes=yes,
             )
         )
@@ -91,9 +89,7 @@ class Project:
             words.Run(
                 runbook=runbook,
                 target=target,
-                hosts=",".join(hosts) or None,
-                param=_params(params),
-                accept_red=tuple(accept_red),
+                **_chosen(hosts, params, accept_red),
                 yes=yes,
             )
         )
@@ -236,8 +232,15 @@ class _Quiet:
         """Signals are the caller's."""
 
 
-def _params(params: Mapping[str, object] | None) -> tuple[str, ...]:
-    return tuple(f"{name}={value}" for name, value in (params or {}).items())
+def _chosen(
+    hosts: Sequence[str], params: Mapping[str, object] | None, accept_red: Sequence[str]
+) -> dict[str, Any]:
+    """What a run is made with, as the command line words it."""
+    return {
+        "hosts": ",".join(hosts) or None,
+        "param": tuple(f"{name}={value}" for name, value in (params or {}).items()),
+        "accept_red": tuple(accept_red),
+    }
 
 
 def _redacted(data: Any, workplace: Workplace) -> Any:
