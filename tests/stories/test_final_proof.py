@@ -354,6 +354,59 @@ def test_a_plan_says_what_will_prove_it(yard: Yard) -> None:
     assert "nothing will prove it" in note
 
 
+# --- hosts that only settling names ----------------------------------------------------------
+
+
+def with_database(fleet: Yard, bed: SshdBed, **keys: Any) -> None:
+    """web1 is the database's host; what the others run is the code that they have."""
+    hosts = bed.inventory_hosts()
+    hosts["web1"]["groups"] = ["db"]
+    write(fleet, "code", "v1")
+    write(fleet, "runs", "v1", "web2", "web3")
+    ill = f"! grep -q ill {place(fleet, 'runs')}"
+    well = {"command": ill, "on": "web", "expect": ["exit_code == 0"]}
+    fleet.inventory(hosts=hosts, checks={"well": well}, **keys)
+
+
+def restarts(fleet: Yard) -> list[dict[str, Any]]:
+    start, prove = starts(fleet)
+    return [{**start, "on": "web"}, prove]
+
+
+def test_hosts_that_only_settling_names_are_settled_there_and_back(
+    fleet: Yard, bed: SshdBed
+) -> None:
+    with_database(fleet, bed)
+    migrate = fleet.step("Migrate", on="db")
+    for text, undo, code in (("v2", "v1", 0), ("ill", "v2", 4), ("v3", "v2", 0)):
+        fleet.runbook(ships(fleet, text, undo), migrate, settle=restarts(fleet))
+        said = fleet.deploy()
+        assert said.code == code, left(said)
+        stands = text if code == 0 else undo
+        assert read(fleet, "runs") == {"web2": stands, "web3": stands}, said.data["steps"]
+        assert read(fleet, "code") == dict.fromkeys(NAMES, stands)
+    said = fleet.say("rollback")
+    assert said.code == 0, left(said)
+    assert read(fleet, "runs") == {"web2": "v2", "web3": "v2"}
+
+
+def test_hosts_that_only_settling_names_stay_as_they_are_when_nothing_moved(
+    fleet: Yard, bed: SshdBed
+) -> None:
+    with_database(fleet, bed)
+    ship = {**ships(fleet, "v2", "v1"), "when": "params.ship == 'yes'"}
+    look = {"name": "Look", "run": "true", "readonly": True, "on": "db"}
+    fleet.runbook(
+        ship, look, settle=restarts(fleet), params={"ship": {"default": "no", "help": "or yes"}}
+    )
+    write(fleet, "code", "v2")
+    assert fleet.deploy().code == 0
+    assert read(fleet, "runs") == {"web2": "v1", "web3": "v1"}
+    said = fleet.deploy("--param", "ship=yes", "--hosts", "web3")
+    assert said.code == 0, left(said)
+    assert read(fleet, "runs") == {"web2": "v1", "web3": "v2"}, "and a part settles its part"
+
+
 # --- what settles on this machine, and what only settles after an undo here ---------------
 
 

@@ -18,6 +18,17 @@ def step(name: str, on: str | None = None, **keys: Any) -> Step:
     return Step(name=name, kind="run", options=None, on=on, **keys)
 
 
+class Git:
+    """A kind that leaves alone what a service runs."""
+
+    changes = True
+    reaches = False
+
+
+def git(kind: str) -> Step:
+    return Step(name=kind, kind=kind, options=None)
+
+
 def fleet(groups: dict[str, tuple[str, ...]], batches: Sequence[int | str] = (1, "100%")) -> Target:
     hosts = {name: Host(name=name, address=name, groups=of) for name, of in groups.items()}
     return Target(name="prod", hosts=hosts, rollout=Rollout(batches=tuple(batches)))
@@ -34,6 +45,7 @@ def plan(
     preflight: Sequence[Step] = (),
     finals: Sequence[Step] = (),
     hosts: Sequence[str] = (),
+    kinds: Any = None,
 ) -> Plan:
     last: dict[str, Any] = {"finally": tuple(finals)}
     runbook = Runbook(
@@ -51,6 +63,7 @@ def plan(
         params={},
         release=Release(1),
         hosts=hosts,
+        kinds=kinds or {},
     )
 
 
@@ -185,6 +198,49 @@ def test_each_batch_settles_its_own_hosts_and_what_is_for_this_machine() -> None
         [["settle/0.1/0@web1"], ["settle/0.1/1"]],
         [["settle/0.2/0@web2", "settle/0.2/0@web3"], ["settle/0.2/1"]],
     ]
+
+
+@pytest.mark.parametrize(
+    ("before", "settled"),
+    [
+        ([step("Ship"), step("Migrate", "db")], [("web1",), ("web2",)]),
+        ([step("Migrate", "db")], [("web1",), ("web2",)]),
+        ([step("Ship"), step("Warm", "canary")], [("web1",), ("web2",)]),
+        ([step("Look", readonly=True), step("Look there", "db", readonly=True)], []),
+        ([git("commit"), git("push"), step("Look there", "db", readonly=True)], []),
+        ([step("Ship"), step("Update", "web2")], []),
+    ],
+)
+def test_hosts_that_only_settling_names_settle_after_the_last_step_that_may_concern_them(
+    before: list[Step], settled: list[tuple[str, ...]]
+) -> None:
+    target = fleet({"db1": ("db",), "web1": ("web",), "web2": ("web",), "canary": ()})
+    settle = [step("Restart", "web"), step("Prove it")]
+    made = plan(target, *before, settle=settle, kinds={"push": Git, "commit": Git})
+    last = [b for b in made.batches if b.actions == ()]
+    assert [batch.hosts for batch in last] == settled
+    assert [bool(stage.if_moved) for stage in made.stages[:-1]] == [False] * (len(made.stages) - 1)
+    assert made.stages[-1].if_moved == bool(settled)
+    if settled:
+        assert made.last_gate is None
+        assert [a.key for row in last[0].settle for a in row] == [
+            "settle/all.1/0@web1",
+            "settle/all.1/1",
+        ]
+
+
+def test_what_settles_everywhere_follows_the_steps_and_a_part_of_the_target_settles_its_part() -> (
+    None
+):
+    target = fleet({"db1": ("db",), "web1": ("web",), "web2": ("web",)})
+    migrate = step("Migrate", "db")
+    made = plan(target, step("Ship"), migrate, settle=[step("Restart", "all")])
+    assert shape(made) == [["Ship"], [("db1",)]]
+    settle = [step("Restart", "web")]
+    made = plan(target, step("Ship"), migrate, settle=settle, hosts=["web2"])
+    assert shape(made) == [["Ship"], [("web2",)]]
+    made = plan(target, step("Ship"), migrate, settle=settle, hosts=["db1"])
+    assert shape(made) == [["Ship"], [("db1",)]]
 
 
 # --- choosing ------------------------------------------------------------------------------

@@ -75,6 +75,7 @@ def build(
         first=good is None,
         user=getpass.getuser(),
         started=stamp(datetime.now(UTC)),
+        kinds=TABLES.steps,
     )
     refuse_idle(made)
     return made

@@ -52,6 +52,7 @@ def thaw(workplace: Workplace, row: RunRow) -> Plan:
         first=frozen.get("first", previous is None),
         user=frozen["user"],
         started=frozen["started"],
+        kinds=TABLES.steps,
     )
 
 

@@ -53,6 +53,8 @@ class Forward:
         return ""
 
     def _batches(self, stage: Stage) -> str:
+        if stage.if_moved and not any(self.worker.moved(a) for a in self.plan.actions):
+            return ""
         for batch in stage.batches:
             words = self.worker.stopped or self._over_budget() or self._batch(batch)
             if words:

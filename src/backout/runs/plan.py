@@ -3,7 +3,9 @@
 Consecutive steps on this machine form one stage. Consecutive steps on hosts form one stage as
 long as their hosts overlap: those steps travel together, host by host and batch by batch. A step
 for entirely other hosts begins a stage of its own, so that a migration on the database host is
-done before the first web host is touched. `settle` belongs to each batch.
+done before the first web host is touched. `settle` belongs to each batch. Hosts that only a step
+of `settle` names have no batch of their own: they settle after the last step, in a stage that is
+skipped when nothing of the run changed what a service runs.
 """
 
 from __future__ import annotations
@@ -11,10 +13,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from backout.errors import Mistakes
 from backout.model import Batch, Host, Release, Runbook, Step, Target
+from backout.ports import StepKind
+
+Kinds = Mapping[str, type[StepKind]]
+"""The kinds of step, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,9 @@ class Stage:
 
     here: tuple[Action, ...] = ()
     batches: tuple[BatchPlan, ...] = ()
+    if_moved: bool = False
+    """True for hosts that only `settle` names: they settle when an earlier step changed anything
+    that a service may run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +136,10 @@ def build(
     first: bool = False,
     user: str = "",
     started: str = "",
+    kinds: Kinds = MappingProxyType({}),
 ) -> Plan:
-    """Raises Mistakes when the selection leaves no host for a step."""
+    """`kinds` tell which steps leave alone what a service runs. Raises Mistakes when the selection
+    leaves no host for a step."""
     target = _expecting(target, runbook)
     chosen = _chosen(target, hosts)
     names = tuple(host.name for host in chosen)
@@ -140,7 +152,7 @@ def build(
         hosts=names,
         release=release,
         previous=previous,
-        stages=tuple(_stages(target, runbook, names)),
+        stages=(*_stages(target, runbook, names), *_afterwards(target, runbook, names, kinds)),
         preflight=tuple(_spread("preflight", runbook.preflight, target, names, "preflight")),
         finals=tuple(_spread("finally", runbook.finally_, target, names, "finally")),
         accept_red=tuple(accept_red),
@@ -219,6 +231,26 @@ def _stages(target: Target, runbook: Runbook, names: Sequence[str]) -> Iterator[
     yield from arrive()
     if not any(step.on for step in runbook.steps) and runbook.settle:
         yield Stage(batches=tuple(_batches(target, runbook, names, ())))
+
+
+def _afterwards(
+    target: Target, runbook: Runbook, names: Sequence[str], kinds: Kinds
+) -> Iterator[Stage]:
+    """What settles on hosts that no batch reaches: whatever a run changed is settled."""
+    if not any(step.on for step in runbook.steps):
+        return
+    applying = [step for step in runbook.steps if not step.on or _on(step, target, names)]
+    reached = {name for step in applying if step.on for name in _on(step, target, names)}
+    apart = [on for step in runbook.settle if step.on and (on := set(_on(step, target, names)))]
+    alone = {name for on in apart if not on & reached for name in on}
+    if alone and any(moves(step, kinds.get(step.kind)) for step in applying):
+        hosts = [name for name in names if name in alone]
+        yield Stage(batches=tuple(_batches(target, runbook, hosts, ())), if_moved=True)
+
+
+def moves(step: Step, kind: type[StepKind] | None) -> bool:
+    """Whether a step may change what a service runs, on whatever host."""
+    return not step.readonly and (kind is None or (kind.changes and kind.reaches))
 
 
 def _batches(

@@ -31,7 +31,7 @@ from backout.ports import (
 )
 from backout.runs.baseline import Baseline
 from backout.runs.decisions import Decisions, Stop
-from backout.runs.plan import Action, Plan
+from backout.runs.plan import Action, Plan, moves
 from backout.runs.saga import Entry, Saga, note_key
 
 WIDTH = 64
@@ -247,6 +247,10 @@ class Worker:
 
     def host(self, name: str) -> Host | None:
         return self.plan.target.hosts[name] if name else None
+
+    def moved(self, action: Action) -> bool:
+        """Whether it acted, and may have changed what a service runs."""
+        return moves(action.step, type(self.kind(action))) and self.saga.entry(action.key).touched
 
     def _fenced(self, action: Action) -> str:
         """Why nothing may be changed from this machine any more. What changes something on a
