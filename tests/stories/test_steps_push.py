@@ -113,6 +113,7 @@ def test_what_is_reverted_is_taken_up_again_by_the_command_that_is_said(
 
     assert (git_origin.copy / "RELEASE").read_text() == edited
     assert git_origin.git("diff", "HEAD", "--name-only").split() == ["RELEASE", "app.py"]
+    assert bench.step("commit").act().ok, "no revert is left unfinished"
 
 
 def test_two_pushes_of_one_run_are_both_taken_back(bench: Bench, git_origin: GitOrigin) -> None:

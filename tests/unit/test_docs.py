@@ -315,6 +315,7 @@ OBJECTS = {
     "prune": (objects.Pruned,),
     "uninstall": (objects.Uninstalled, objects.LeftHost),
     "exec": (objects.Looked, objects.HostOutput),
+    "rehearse": (objects.Rehearsed, objects.Returned),
 }
 
 

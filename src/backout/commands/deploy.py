@@ -76,10 +76,16 @@ class Operation:
     # --- starting ------------------------------------------------------------------------
 
     def _start(self, verb: str, runbook_name: str, options: Shipping) -> Answer:
+        return self.start(verb, *self.ready(options, runbook_name), options)
+
+    def ready(
+        self, options: Shipping, runbook_name: str
+    ) -> tuple[Target, Runbook, Mapping[str, Any]]:
+        """What a run is started with. Raises Mistakes, and Refused for what can not be run."""
         target, runbook, params = load_pair(self.workplace, options, runbook_name)
         refuse_example(target)
         needs.refuse_missing((*needs.of_target(target), *needs.of_runbook(runbook)), target.name)
-        return self.start(verb, self.workplace.ensure_sample(target), runbook, params, options)
+        return self.workplace.ensure_sample(target), runbook, params
 
     def start(
         self,

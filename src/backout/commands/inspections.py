@@ -11,7 +11,7 @@ from typing import Any
 from backout.adapters.local_lock import LocalLock
 from backout.adapters.storage.journal_rows import LedgerRow, RunRow
 from backout.checks import judging
-from backout.commands import planning
+from backout.commands import planning, rehearsals
 from backout.commands.ledger import newest_on
 from backout.commands.options import Diff, History, Lint, Show, Status, Unlock, Verify
 from backout.commands.options import Plan as PlanOptions
@@ -71,6 +71,9 @@ class Inspection:
         data = Preview(made, parts, offline=offline).data()
         data["ships"] = self._ships(target, options.ref).to_data()
         data["notes"] += [NO_SAMPLE] if lacks_sample else []
+        found = rehearsals.newest(self.workplace.journal, runbook, datetime.now(UTC))
+        data["rehearsed"] = found
+        data["notes"] += [rehearsals.words(found)] if found else []
         again = (
             f"mend what is refused above, then {command_line('plan', name, options, target.name)}"
         )

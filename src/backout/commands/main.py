@@ -27,6 +27,7 @@ from backout.reports.document_text import import_text
 from backout.reports.errors_text import error_json, error_text, json_text
 from backout.reports.keeping_text import moved_text, pruned_text, uninstalled_text
 from backout.reports.plan_text import plan_text
+from backout.reports.rehearsal_text import rehearsed_text
 from backout.reports.ships_text import diff_text
 from backout.reports.targets_text import doctor_text, status_text, unlock_text
 from backout.reports.text import history_text, init_text, lint_text, run_text, show_text
@@ -36,6 +37,7 @@ TEXTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "run": run_text,
     "plan": plan_text,
     "diff": diff_text,
+    "rehearsed": rehearsed_text,
     "verify": verify_text,
     "status": status_text,
     "history": history_text,

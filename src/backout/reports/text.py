@@ -78,6 +78,8 @@ def outcome_text(report: Report) -> str:
             return f"Refused{why}; nothing was changed on {target}."
         case "interrupted":
             return f"NOT FINISHED{why}; run {report['run']} on {target} is journaled."
+        case "failed" if report.get("verb") == "rehearsed":
+            return f"Rehearsed a part of {one_line(report['runbook'])} on {target}{why}."
         case "failed":
             return f"A command that is said to change nothing failed on {target}{why}."
         case other:
@@ -92,6 +94,8 @@ def _achievement(report: Report) -> str:
             return f"Deployed {release} to {target}"
         case "rollback":
             return f"Rolled {target} back to {release}"
+        case "rehearsed":
+            return f"Rehearsed the way back of {runbook} on {target}"
         case "exec" if not report["release"].get("to"):
             return f"Ran a command on {target} that is said to change nothing"
     return f"Ran {runbook} on {target} ({release})"
@@ -210,7 +214,8 @@ def history_text(report: Report) -> str:
         took = duration(run["seconds"]) if run.get("seconds") is not None else ""
         known = "" if release == UNKNOWN else release
         verb = run.get("verb") or "run"
-        runbook = f"run {run['runbook']}" if verb == "run" else verb
+        named = verb in ("run", "rehearse", "rehearsed")
+        runbook = f"{verb} {run['runbook']}" if named else verb
         shown = (run["started_at"], took, run["run"], run["target"], runbook, known, ended)
         rows.append((*shown, _cut(one_line(run.get("subject") or ""), SUBJECT)))
     return "\n".join(table(rows, indent=""))

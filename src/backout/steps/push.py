@@ -134,9 +134,10 @@ def _forward(where: Source) -> str:
     in the history alone: say how it is taken up again."""
     g, ref = git(where.repository), quote(f"refs/heads/{where.branch}")
     needed = f"{where.remote}/{where.branch} is reverted; here, git pull is needed"
+    over = f"&& {g} revert --quit"  # else the next commit finds a revert that is unfinished
     return f"""\
 if [ "$({g} symbolic-ref -q HEAD)" = {ref} ]; then {g} merge -q --ff-only "$commit" >/dev/null 2>&1
 else {g} fetch -q . "$commit":{ref} >/dev/null 2>&1; fi || {{ echo {quote(needed)}; exit 0; }}
 [ "$commit" = "$head" ] && [ -z "$(already)" ] ||
-  echo {quote(f"{AGAIN} {g} revert --no-commit")} "$({g} rev-parse --short "$commit")"
+  echo {quote(f"{AGAIN} {g} revert --no-commit")} "$({g} rev-parse --short "$commit")" {quote(over)}
 """

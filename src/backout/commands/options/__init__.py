@@ -18,6 +18,7 @@ from backout.commands.options.shipping import (
     Deploy,
     Diff,
     Plan,
+    Rehearse,
     Resume,
     Rollback,
     Run,
@@ -59,6 +60,7 @@ __all__ = [
     "Options",
     "Plan",
     "Prune",
+    "Rehearse",
     "Resume",
     "Rollback",
     "Run",
@@ -79,7 +81,7 @@ __all__ = [
 ]
 
 VERBS: tuple[type[Options], ...] = (
-    *(Plan, Diff, Deploy, Run, Rollback, Resume, Abort),
+    *(Plan, Diff, Deploy, Run, Rehearse, Rollback, Resume, Abort),
     *(Verify, Status, History, Show, Lint, Doctor, Unlock),
     *(Targets, Logs, Exec, Ssh, Completion),
     *(HistoryExport, HistoryImport, Prune, Uninstall),

@@ -88,6 +88,27 @@ class Run(Shipping, Confirmed):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Rehearse(Shipping, Confirmed):
+    """Prove the way back: fail on purpose after each step.
+
+    Deploys until after each step, fails there, and shows that the target is back
+    on the release it had, and healthy. What was reverted is taken up again in the
+    working copy. `plan` says how old the rehearsal is.
+
+    Example: invoke rehearse --target staging
+
+    Exit codes: 0 it returned from every step; 2 a mistake, nothing was touched;
+    3 refused before any change; 4 the runbook failed by itself, backed out and
+    healthy; 5 backing out is incomplete, a person is needed; 7 another run holds
+    the target; 9 not every step could be proved.
+    """
+
+    name = "rehearse"
+    room = "backout.commands.rehearse:Rehearsing.rehearse"
+    runbook: str | None = word(RUNBOOK)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Rollback(Aimed, Confirmed):
     """Go back to the last known-good release, and prove it.
 

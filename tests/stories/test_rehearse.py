@@ -1,0 +1,126 @@
+"""A rehearsal walks the way back after every step, and says what it saw."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from support.git_origin import GitOrigin
+from support.project import Said
+from support.sshd import SshdBed
+from support.yard import HERE, Yard
+
+NOWHERE = {"name": "Mark", "run": "true", "undo": "false"}
+FINAL = {"name": "Drop", "run": "true", "irreversible": "it drops the table"}
+
+
+def returned(said: Said) -> dict[str, bool | None]:
+    return {row["name"]: row["returned"] for row in said.data["steps"]}
+
+
+def test_every_step_is_failed_after_and_the_target_comes_back(bed: SshdBed, fleet: Yard) -> None:
+    fleet.runbook(fleet.step("migrate", on=None), fleet.step("switch"))
+    release = fleet.good_release().data["release"]["to"]
+    assert fleet.effects()
+
+    said = fleet.say("rehearse")
+
+    assert said.code == 0, said.out + said.err
+    whole = "the whole run, settled"
+    assert returned(said) == {"migrate": True, "switch": True, whole: True}
+    assert {row["release"]["number"] for row in said.data["steps"]} == {release["number"]}
+    assert all(row["proof"] == ["there"] for row in said.data["steps"])
+    assert fleet.effects() == {}, "their undos ran"
+    assert fleet.say("status").data["release"] == release
+
+    runs = fleet.project.say("history", "--json").data["runs"]
+    assert [(run["verb"], run["outcome"]) for run in runs[:4]] == [
+        ("rehearsed", "succeeded"), *[("rehearse", "backed_out")] * 3,
+    ]  # fmt: skip
+    steps = fleet.project.say("show", runs[1]["run"], "--json").data["steps"]
+    everywhere = {host.name for host in bed}
+    assert {s["host"] for s in steps if s["name"] == "switch"} == everywhere
+
+
+def test_plan_says_how_old_it_is_and_whether_the_runbook_has_changed(yard: Yard) -> None:
+    yard.runbook(yard.step("migrate", on=None))
+    assert yard.say("plan").data["rehearsed"] is None
+    said = yard.say("rehearse")
+    assert said.code == 0, said.out + said.err
+    told = yard.project.say("show", said.data["rehearsal"])
+    assert "after migrate: returned" in told.out
+    planned = yard.say("plan").data["rehearsed"]
+    assert (planned["run"], planned["target"]) == (said.data["rehearsal"], "prod")
+    assert (planned["outcome"], planned["changed"]) == ("succeeded", False)
+    shown = " ".join(yard.project.say("plan", "--target", "prod").out.split())
+    assert "its way back was rehearsed: on prod," in shown
+    yard.runbook(yard.step("migrate", on=None, timeout="5s"))
+    assert yard.say("plan").data["rehearsed"]["changed"] is True
+
+
+def test_a_way_back_that_leads_nowhere_is_found_where_it_is(yard: Yard) -> None:
+    yard.runbook(yard.step("one", on=None), NOWHERE, yard.step("two", on=None))
+    said = yard.say("rehearse")
+    assert said.code == 5
+    assert returned(said) == {"one": True, "Mark": False, "two": None}
+    assert "invoke resume --target prod" in said.data["next"].replace("backout", "invoke")
+    assert yard.deploy().code == 7, "a person is needed first"
+
+
+def test_a_runbook_that_fails_by_itself_is_told_apart(yard: Yard) -> None:
+    broken = {"name": "Break", "run": "false", "undo": "true"}
+    yard.runbook(yard.step("one", on=None), broken, yard.step("two", on=None))
+    said = yard.say("rehearse")
+    assert said.code == 4
+    assert returned(said) == {"one": True, "Break": None, "two": None}
+    assert said.data["reason"].startswith("Break failed")
+    assert yard.effects() == {}
+
+
+def test_past_a_point_of_no_return_nothing_is_rehearsed_and_nothing_is_claimed(yard: Yard) -> None:
+    yard.runbook(yard.step("one", on=None), FINAL, yard.step("two", on=None))
+    said = yard.say("rehearse")
+    assert said.code == 9
+    assert returned(said) == {"one": True, "Drop": None, "two": None}
+    assert yard.say("plan").data["rehearsed"]["outcome"] == "failed"
+    yard.runbook(FINAL)
+    assert yard.say("rehearse").code == 3
+
+
+def test_it_is_refused_where_nothing_would_prove_it_or_nobody_said_yes(yard: Yard) -> None:
+    yard.runbook(yard.step("one", on=None))
+    yard.inventory(protected=True)
+    assert yard.say("rehearse").code == 3
+    assert yard.effects() == {}
+    said = yard.say("rehearse", "--yes")
+    assert said.code == 0, said.out + said.err
+    yard.inventory(protected=False, checks={})
+    none = yard.say("rehearse")
+    assert none.code == 3
+    assert "no check" in none.data["error"]["what"]
+
+
+def test_what_is_committed_and_pushed_is_reverted_and_taken_up_again(
+    tmp_path: Path, git_origin: GitOrigin
+) -> None:
+    served = {
+        "repository": str(git_origin.copy),
+        "directory": str(git_origin.clone(tmp_path / "at")),
+    }
+    with Yard(tmp_path / "yard", hosts=HERE, source=served) as yard:
+        yard.runbook(
+            {"name": "Commit", "commit": {}},
+            {"name": "Push", "push": {}},
+            {"name": "Update", "update": {}, "on": "all"},
+        )
+        before = git_origin.head()
+        git_origin.good_change()
+
+        said = yard.say("rehearse")
+
+        assert said.code == 0, said.out + said.err
+        assert list(returned(said)) == ["Commit", "Push", "Update", "the whole run, settled"]
+        assert git_origin.git("diff", before, git_origin.published()) == ""
+        assert (git_origin.copy / "RELEASE").read_text() == "2\n"
+        assert git_origin.git("log", "--format=%s", f"{before}..HEAD").count("Revert") == 3
+        assert yard.deploy().code == 0
+        assert (tmp_path / "at" / "RELEASE").read_text() == "2\n"
