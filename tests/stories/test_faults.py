@@ -6,6 +6,8 @@ import signal
 import sqlite3
 from typing import Any
 
+import pytest
+
 from support.disk import small_disk
 from support.proxy import Proxy
 from support.sshd import SshdBed
@@ -81,16 +83,38 @@ def test_a_rollout_that_reaches_no_host_at_all_is_not_a_success(yard: Yard) -> N
     assert yard.effects() == {}
 
 
-def test_a_host_that_cannot_be_withdrawn_is_told_and_not_called_back(fleet: Yard) -> None:
-    fleet.inventory(rollout={"batches": ["100%"], "max_failures": 1})
-    stuck = {**fleet.step("First"), "undo": FAILS_ON_WEB2}
-    fleet.runbook(stuck, fleet.step("Second", before=FAILS_ON_WEB2))
-    said = fleet.deploy()
-    web2 = said.data["hosts"]["web2"]
-    assert said.code == 0, said.out + said.err
-    assert "NOT backed out" in web2["state"]
-    assert web2["release"] is None
-    assert said.data["next"].startswith("put web2 right, which did not go back; then invoke")
+@pytest.mark.parametrize(("verb", "code"), [("resume", 0), ("abort", 4)])
+def test_a_host_that_cannot_be_withdrawn_is_no_success_and_whoever_goes_on_takes_it_back(
+    fleet: Yard, verb: str, code: int
+) -> None:
+    fleet.inventory(
+        rollout={"batches": [1, "100%"], "max_failures": 1},
+        checks={"each": {"command": "true", "on": "web", "expect": ["exit_code == 0"]}},
+    )
+    mended, first = fleet.files.parent / "mended", fleet.step("First")
+    first["undo"] = f"test -e {mended} || {FAILS_ON_WEB2}\n{first['undo']}"
+    settles = {"name": "Settle", "run": f"echo again >> {fleet.files.parent}/settled"}
+    fleet.runbook(
+        first,
+        fleet.step("Second", before=FAILS_ON_WEB2),
+        settle=[settles, {"name": "Prove", "verify": "all"}],
+    )
+    for each in ("deploy", "resume"):
+        said = fleet.say(each)
+        assert said.code == 5, said.out + said.err
+        assert "NOT backed out" in said.data["hosts"]["web2"]["state"]
+        assert said.data["reason"].startswith("web2: First failed")
+        assert "web1, web3: deployed and proved" in said.data["reason"]
+        assert said.data["next"].startswith("put right what is named above, then invoke resume")
+    assert fleet.deploy().code == 7, "nobody deploys on top"
+    mended.touch()
+    settled = len((fleet.files.parent / "settled").read_text().splitlines())
+    said = fleet.say(verb)
+    assert said.code == code, said.out + said.err
+    assert len((fleet.files.parent / "settled").read_text().splitlines()) > settled
+    kept = ("web1", "web3") if code == 0 else ()
+    assert fleet.effects() == {f"{step}-{h}": 1 for step in ("First", "Second") for h in kept}
+    assert said.data["hosts"]["web2"]["state"].startswith("withdrawn" if kept else "backed out")
 
 
 def test_a_red_check_of_one_host_is_that_hosts_failure_alone(fleet: Yard) -> None:

@@ -21,7 +21,7 @@ from backout.commands.shipment import shipment
 from backout.commands.signals import interruptible
 from backout.config import loading
 from backout.errors import BackoutError, Held, Mistakes, Refused
-from backout.model import Event, HostState, Outcome, Release, Runbook, Target, Verdict
+from backout.model import Event, Outcome, Release, Runbook, Target, Verdict
 from backout.ports import Screen
 from backout.project import needs
 from backout.project.freezing import freeze, thaw
@@ -330,9 +330,7 @@ def _advice(runbook: Runbook, ended: Ended) -> str:
 
 def _next(row: RunRow, target: str, ended: Ended, again: str = "") -> str:
     if ended.exit_code == 0:
-        stuck = ", ".join(h for h, end in ended.hosts.items() if end.state is HostState.STUCK)
-        right = f"put {stuck} right, which did not go back; then " if stuck else ""
-        return f"{right}invoke status --target {target}"
+        return f"invoke status --target {target}"
     if ended.exit_code == 4:
         taken = f"\nto take your change up again, which is reverted: {again}" if again else ""
         return f"invoke show {row.id}{taken}"

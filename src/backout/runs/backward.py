@@ -53,11 +53,13 @@ class Backward:
     def hosts_back(
         self, hosts: Sequence[str], turn: str = "", settled: Collection[str] = ()
     ) -> dict[str, str]:
-        """Undo on these hosts and settle them again. Returns the stuck ones and why."""
+        """Undo on these hosts and settle those again that anything reached. Returns the stuck ones
+        and why."""
         if names := [host for host in hosts if host]:
             self.worker.phase("backing out", names)
         stuck = self.undo_on(hosts)
-        left = [host for host in hosts if host not in stuck and host not in settled]
+        reached = {"", *self.touched()} - stuck.keys() - set(settled)
+        left = [host for host in hosts if host in reached]
         return stuck | self.settle_again(left, turn)
 
     def touched(self) -> tuple[str, ...]:

@@ -21,7 +21,6 @@ from backout.model import (
     Identity,
     Outcome,
     Release,
-    Target,
     Verdict,
     alike,
 )
@@ -220,9 +219,10 @@ class Engine:
     def _succeed(self) -> Ended:
         decided = self.worker.noted("decided")
         if decided is None:
-            deployed = [host for host in self.plan.hosts if host not in self.forward.withdrawn]
-            if lost := self.parts.lock.lost(deployed):
+            if lost := self.parts.lock.lost(self._arrived()):
                 return self._overtaken(lost)
+            if self.forward.stuck:
+                return self._doubtful(self.forward.stuck)
             decided = self._decide()
         marked = self.claims.arrived(decided["hosts"], self.worker.release)
         if not marked and (lost := self.parts.lock.lost()):
@@ -235,7 +235,7 @@ class Engine:
     def _decide(self) -> Mapping[str, Any]:
         """The outcome and the ledger's row. What nothing proves is never known good."""
         release, withdrawn = self.worker.release, self.forward.withdrawn
-        deployed = [host for host in self.plan.hosts if host not in withdrawn]
+        deployed = self._arrived()
         proof = self.worker.findings
         proved = any(finding.verdict is Verdict.PASS for finding in proof)
         record = {
@@ -256,6 +256,22 @@ class Engine:
         self.worker.decisions.took("decided", record)
         return record
 
+    def _arrived(self) -> list[str]:
+        return [host for host in self.plan.hosts if host not in self.forward.withdrawn]
+
+    def _doubtful(self, stuck: Mapping[str, str]) -> Ended:
+        """Hosts within the budget could be neither finished nor taken back: no success, whatever
+        the others are. The run stays open; whoever resumes it takes those back, or tries to."""
+        self.parts.lock.keep()
+        self._finally()
+        open_ = HostEnd(HostState.DEPLOYED, why="on record there when the run has ended")
+        ends = dict.fromkeys(self._arrived(), open_) | self._told(self.forward.withdrawn)
+        words = "; ".join(alike.told(stuck))
+        if rest := self._arrived():
+            words += f"; {alike.some(rest)}: deployed and proved, within max_failures"
+        outcome = Outcome.BACKOUT_INCOMPLETE
+        return Ended(outcome, 5, words, ends, self.worker.release, self.worker.findings)
+
     def _deployed(
         self, done: Sequence[str], withdrawn: Mapping[str, HostEnd]
     ) -> dict[str, HostEnd]:
@@ -265,7 +281,7 @@ class Engine:
 
     def _told(self, ends: Mapping[str, HostEnd]) -> dict[str, HostEnd]:
         """What is said of a host is asked of that host."""
-        return told_of(ends, self.plan.target, self.parts)
+        return standing.all_told(ends, self.plan.target, self.parts.reach)
 
     def _finally(self) -> None:
         for action in self.plan.finals:
@@ -379,12 +395,3 @@ def secrets_of(plan: Plan) -> frozenset[str]:
     """The secrets that the plan's texts refer to: all are fetched before the first change."""
     texts = (plan.runbook.model_dump(), plan.target.model_dump(exclude={"secrets"}))
     return frozenset(name for text in texts for name in templates.uses(text, "secrets"))
-
-
-def told_of(ends: Mapping[str, HostEnd], target: Target, parts: Parts) -> dict[str, HostEnd]:
-    """The ends of a run's hosts, each with what that host says of itself."""
-
-    def ask(name: str) -> HostEnd:
-        return standing.told(ends[name], target.hosts[name], target, parts.reach)
-
-    return dict(zip(ends, side_by_side(ask, tuple(ends)), strict=True))

@@ -28,11 +28,13 @@ class Forward:
     def __init__(self, worker: Worker) -> None:
         self.worker = worker
         self.plan = worker.plan
-        lost, withdrawn = worker.noted("lost"), worker.noted("withdrawn")
+        lost, back = worker.noted("lost"), worker.noted("withdrawn")
         self.lost: dict[str, str] = {} if lost is None else dict(lost)
         """Hosts that failed, could not be reached, or whose state is unknown, and why."""
-        self.withdrawn = {} if withdrawn is None else ends_of(withdrawn)
-        """Those that went back alone, while the others go on."""
+        ends = {} if back is None else ends_of(back["hosts"])
+        self.withdrawn = {h: end for h, end in ends.items() if end.state is not HostState.STUCK}
+        """Those that went back alone, while the others go on. What was stuck is tried again."""
+        self._turns = 0 if back is None else int(back["times"])
         self.failed: tuple[Finding, ...] = ()
         """The red findings that stand in the way."""
         self._guard = threading.Lock()
@@ -43,7 +45,14 @@ class Forward:
             words = self._here(stage) or self._batches(stage)
             if words:
                 return words
-        return self.worker.stopped or self._prove() or self.worker.stopped
+        words = self.worker.stopped or self._withdraw(self.plan.hosts)
+        return words or self._prove() or self.worker.stopped
+
+    @property
+    def stuck(self) -> dict[str, str]:
+        """The hosts that could be neither finished nor taken back, and why."""
+        ends = self.withdrawn.items()
+        return {host: end.why for host, end in ends if end.state is HostState.STUCK}
 
     def _here(self, stage: Stage) -> str:
         for action in stage.here:
@@ -129,9 +138,9 @@ class Forward:
 
     def _proved(self, findings: Sequence[Finding]) -> Collection[str]:
         """What must have turned green is green on every host that was deployed, and what was
-        green before on those that were withdrawn."""
+        green before on those that were withdrawn. Nothing can be asked of those that are stuck."""
         before = judging.after_backing_out(self.worker.baseline.findings)
-        back = [f for f in findings if f.host in self.withdrawn]
+        back = [f for f in findings if f.host in self.withdrawn.keys() - self.stuck.keys()]
         deployed = [f for f in findings if f.host not in self.withdrawn]
         return {*self.worker.required(deployed), *(f.key for f in back if f.key in before)}
 
@@ -178,10 +187,11 @@ class Forward:
         hosts = [host for host in among if host in self.lost and host not in self.withdrawn]
         if not hosts:
             return ""
-        turn = f"{ALONE}{len(self.withdrawn)}/" if self.withdrawn else ALONE
+        turn = f"{ALONE}{self._turns}/" if self._turns else ALONE
         stuck = Backward(self.worker).hosts_back(hosts, turn)
         self.withdrawn |= {host: self._end(host, stuck.get(host)) for host in hosts}
-        self.worker.note("withdrawn", record_of(self.withdrawn))
+        self._turns += 1
+        self.worker.note("withdrawn", {"times": self._turns, "hosts": record_of(self.withdrawn)})
         self.failed = tuple(f for f in self.failed if f.host not in self.withdrawn)
         return stuck.get("", "")
 

@@ -24,10 +24,11 @@ from backout.model import (
     Verdict,
     alike,
 )
+from backout.runs import standing
 from backout.runs.backward import AFTERWARDS, Backward, in_the_way
 from backout.runs.claims import Brought, Claims
 from backout.runs.decisions import Decisions, note_red, turn_of
-from backout.runs.engine import Ended, told_of
+from backout.runs.engine import Ended
 from backout.runs.leasing import leased
 from backout.runs.plan import Action, Plan
 from backout.runs.saga import Entry, Saga
@@ -212,7 +213,7 @@ class Rollback:
     def _ended(self, outcome: Outcome, code: int, reason: str, stuck: Mapping[str, str]) -> Ended:
         ends = dict.fromkeys(self.back.hosts, HostEnd(HostState.ROLLED_BACK))
         ends |= {h: HostEnd(HostState.STUCK, why=why) for h, why in stuck.items() if h}
-        hosts = told_of(ends, self.target, self.parts)
+        hosts = standing.all_told(ends, self.target, self.parts.reach)
         return Ended(outcome, code, reason, hosts, self.back.to, self.findings)
 
     # --- before anything is undone -------------------------------------------------------

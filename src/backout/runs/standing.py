@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from backout.errors import BackoutError
 from backout.model import Command, Host, HostEnd, HostState, Release, Target
 from backout.ports import Transport
 from backout.runs import release_file
+from backout.runs.worker import side_by_side
 
 Reach = Callable[[str], Transport]
 
@@ -29,6 +30,15 @@ def told(end: HostEnd, host: Host, target: Target, reach: Reach) -> HostEnd:
     if differs:
         return replace(end, release=None, why=end.why or differs)
     return replace(end, release=release)
+
+
+def all_told(ends: Mapping[str, HostEnd], target: Target, reach: Reach) -> dict[str, HostEnd]:
+    """The ends of a run's hosts, each with what that host says of itself."""
+
+    def ask(name: str) -> HostEnd:
+        return told(ends[name], target.hosts[name], target, reach)
+
+    return dict(zip(ends, side_by_side(ask, tuple(ends)), strict=True))
 
 
 LIVE = {
