@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from backout.documents.building import Built, build
+from backout.documents.building import build
+from backout.documents.draft import Built
 from backout.documents.files import dumped, sound
 from backout.documents.pieces import OPEN
 from backout.documents.reading import read

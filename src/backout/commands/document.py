@@ -7,7 +7,8 @@ from pathlib import Path
 
 from backout.commands.options import DocumentImport, DocumentRender
 from backout.config import loading, yaml_tree
-from backout.documents.building import Built, build
+from backout.documents.building import build
+from backout.documents.draft import Built
 from backout.documents.files import alone, dumped, sound
 from backout.documents.reading import read
 from backout.documents.rendered import taken

@@ -13,7 +13,7 @@ import yaml
 
 from backout.config import loading
 from backout.documents.bindings import Data
-from backout.documents.building import Built
+from backout.documents.draft import Built
 from backout.errors import Mistake, Mistakes
 from backout.registry import Tables
 

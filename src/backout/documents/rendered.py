@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 from backout.documents.bindings import Data
-from backout.documents.building import Built
+from backout.documents.draft import Built
 from backout.documents.markdown import Block, blocks
 from backout.documents.nouns import Reading
 from backout.documents.rendering import ASIDE, PHASES, TEXTS, by_hand, kind_of

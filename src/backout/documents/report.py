@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from backout.documents.building import Built
+from backout.documents.draft import Built
 
 REPORTED = ("cwd", "inline", "commented", "interactive", "follows", "blocking", "destructive")
 

@@ -5,33 +5,19 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 from backout.documents.words import simple
 
-_VALUED = frozenset(
-    """
-    -o --output -w --write-out -m --max-time --connect-timeout -A --user-agent -b --cookie
-    -c --cookie-jar -e --referer --cacert --cert -E --key --resolve --retry --retry-delay
-    --retry-max-time -x --proxy -K --config -T --upload-file -C -r --range --limit-rate
-    --interface --unix-socket -D --dump-header --connect-to --cert-type --ciphers
-    --dns-servers --max-redirs -z --time-cond --pass --tls-max --oauth2-bearer --aws-sigv4 -y -Y
+_IDLE = """
+    -w --write-out -m --max-time --connect-timeout -A --user-agent -b --cookie -c --cookie-jar
+    -e --referer --cacert --cert -E --key --resolve --retry --retry-delay --retry-max-time -x
+    --proxy -K --config -T --upload-file -C -r --range --limit-rate --interface --unix-socket -D
+    --dump-header --connect-to --cert-type --ciphers --dns-servers --max-redirs -z --time-cond
+    --pass --tls-max --oauth2-bearer --aws-sigv4 -y -Y
     """.split()  # noqa: SIM905 - options, as a list of words
-)
-_DATA = frozenset(
-    [
-        "-d",
-        "--data",
-        "--data-raw",
-        "--data-binary",
-        "--data-ascii",
-        "--data-urlencode",
-        "--json",
-        "-F",
-        "--form",
-    ]
-)
+"""curl's options whose value does not change what is asked."""
 _LETTERS = frozenset("oAbcecmwxKTrDXHdFuUzEC")
 
 
@@ -88,74 +74,140 @@ def _calls(text: str) -> Iterator[_Call]:
 
 
 def _request(words: list[str]) -> Request | None:
-    program, rest = words[0], words[1:]
-    method, url, data, headers, output = "", "", list[str](), list[tuple[str, str]](), ""
-    told = 0
-    get = head = insecure = follow = form = False
+    said = _Said()
+    read = _read_wget if words[0] == "wget" else _read_curl
+    read(said, words[1:])
+    is_download = words[0] == "wget" and said.output not in _NOWHERE
+    return said.request() if said.url and not is_download else None
+
+
+_NOWHERE = ("", "-", "/dev/null")
+"""Outputs that keep no file."""
+
+
+@dataclass(slots=True)
+class _Said:
+    """What the options of a call have said so far."""
+
+    method: str = ""
+    url: str = ""
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    data: list[str] = field(default_factory=list)
+    output: str = ""
+    told: int = 0
+    get: bool = False
+    head: bool = False
+    insecure: bool = False
+    follow: bool = False
+    form: bool = False
+
+    def request(self) -> Request:
+        sent = "GET" if self.get or not self.data else "POST"
+        return Request(
+            method=(self.method or ("HEAD" if self.head else sent)).upper(),
+            url=self.url,
+            headers=tuple(self.headers),
+            body="" if self.get else "&".join(self.data),
+            file="" if self.output in _NOWHERE else self.output,
+            insecure=self.insecure,
+            follow=self.follow,
+            form=self.form,
+            told=self.told,
+        )
+
+    def named(self, text: str) -> None:
+        """A header that the note names."""
+        self.sent(text)
+        self.told += 1
+
+    def sent(self, text: str) -> None:
+        self.headers += _header(text)
+
+    def posted(self, text: str) -> None:
+        self.data.append(text)
+
+    def sent_json(self, text: str) -> None:
+        self.data.append(text)
+        self.headers.append(("Content-Type", "application/json"))
+
+    def sent_form(self, text: str) -> None:
+        self.data.append(text)
+        self.form = True
+
+    def authorized(self, user: str) -> None:
+        pair = base64.b64encode(user.encode("utf-8", "replace")).decode()
+        self.headers.append(("Authorization", f"Basic {pair}"))
+
+    def asked_by(self, method: str) -> None:
+        self.method = method
+
+    def located(self, url: str) -> None:
+        self.url = url
+
+    def written_to(self, file: str) -> None:
+        self.output = file
+
+    def ignored(self, value: str) -> None:
+        """A value that changes nothing of what is asked."""
+
+
+_CURL: dict[str, Callable[[_Said, str], None]] = {
+    **dict.fromkeys(_IDLE, _Said.ignored),
+    **dict.fromkeys(("-X", "--request"), _Said.asked_by),
+    **dict.fromkeys(("-H", "--header"), _Said.named),
+    **dict.fromkeys(("-d", "--data", "--data-raw", "--data-binary"), _Said.posted),
+    **dict.fromkeys(("--data-ascii", "--data-urlencode"), _Said.posted),
+    **dict.fromkeys(("-F", "--form"), _Said.sent_form),
+    **dict.fromkeys(("-u", "--user"), _Said.authorized),
+    **dict.fromkeys(("-o", "--output"), _Said.written_to),
+    "--json": _Said.sent_json,
+    "--url": _Said.located,
+}
+"""curl's options that take a value."""
+_CURL_FLAGS = {
+    **dict.fromkeys(("-G", "--get"), "get"),
+    **dict.fromkeys(("-I", "--head"), "head"),
+    **dict.fromkeys(("-k", "--insecure"), "insecure"),
+    **dict.fromkeys(("-L", "--location"), "follow"),
+}
+"""curl's options without a value that change what is asked."""
+_WGET: dict[str, Callable[[_Said, str], None]] = {
+    "--header": _Said.sent,
+    "--post-data": _Said.posted,
+}
+"""wget's options that are worded `--option=value`."""
+
+
+def _read_curl(said: _Said, rest: list[str]) -> None:
     while rest:
         word = rest.pop(0)
-        if word.startswith("--") and "=" in word and program == "curl":
+        if word.startswith("--") and "=" in word:
             word, _, value = word.partition("=")
             rest.insert(0, value)
-        if re.match(r"^-[A-Za-z]{2,}", word) and not word.startswith("--") and program == "curl":
+        if re.match(r"^-[A-Za-z]{2,}", word):
             word, rest = _apart(word, rest)
-        if program == "wget":
-            if word in ("-O", "--output-document") and rest:
-                output = rest.pop(0)
-            elif word.startswith(("-qO", "-O")):
-                output = word.partition("O")[2] or (rest.pop(0) if rest else "")
-            elif word.startswith("--header="):
-                headers += _header(word.partition("=")[2])
-            elif word.startswith("--post-data="):
-                data.append(word.partition("=")[2])
-            elif not word.startswith("-"):
-                url = url or word
-        elif word in ("-X", "--request") and rest:
-            method = rest.pop(0)
-        elif word in ("-H", "--header") and rest:
-            headers += _header(rest.pop(0))
-            told += 1
-        elif word in _DATA and rest:
-            data.append(rest.pop(0))
-            form = form or word in ("-F", "--form")
-            if word == "--json":
-                headers.append(("Content-Type", "application/json"))
-        elif word in ("-u", "--user") and rest:
-            pair = base64.b64encode(rest.pop(0).encode("utf-8", "replace")).decode()
-            headers.append(("Authorization", f"Basic {pair}"))
-        elif word == "--url" and rest:
-            url = rest.pop(0)
-        elif word in ("-o", "--output") and rest:
-            output = rest.pop(0)
-        elif word in _VALUED and rest:
-            rest.pop(0)
+        if word in _CURL and rest:
+            _CURL[word](said, rest.pop(0))
         elif word in ("-O", "--remote-name"):
-            output = "download"
-        elif word in ("-G", "--get"):
-            get = True
-        elif word in ("-I", "--head"):
-            head = True
-        elif word in ("-k", "--insecure"):
-            insecure = True
-        elif word in ("-L", "--location"):
-            follow = True
-        elif not word.startswith("-") and not word.startswith((">", "<")) and not word.isdigit():
-            url = url or word
-    if not url or (program == "wget" and output not in ("-", "/dev/null") and output != ""):
-        return None
-    said = method or ("HEAD" if head else "GET" if get or not data else "POST")
-    body = "" if get else "&".join(data)
-    return Request(
-        said.upper(),
-        url,
-        tuple(headers),
-        body,
-        "" if output in ("/dev/null", "-") else output,
-        insecure,
-        follow,
-        form,
-        told,
-    )
+            said.output = "download"
+        elif word in _CURL_FLAGS:
+            setattr(said, _CURL_FLAGS[word], True)
+        elif not word.startswith(("-", ">", "<")) and not word.isdigit():
+            said.url = said.url or word
+
+
+def _read_wget(said: _Said, rest: list[str]) -> None:
+    while rest:
+        word = rest.pop(0)
+        option, equals, value = word.partition("=")
+        if word == "--output-document" and rest:
+            said.output = rest.pop(0)
+        elif word.startswith(("-qO", "-O")):
+            said.output = word.partition("O")[2] or (rest.pop(0) if rest else "")
+        elif option in _WGET and equals:
+            _WGET[option](said, value)
+        elif not word.startswith("-"):
+            said.url = said.url or word
 
 
 def _apart(word: str, rest: list[str]) -> tuple[str, list[str]]:

@@ -1,0 +1,177 @@
+"""A runbook and the lines of an inventory while they are written, command after command."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+
+from backout.config.judge import NOBODYS
+from backout.documents import classify
+from backout.documents.bindings import Bindings, Data
+from backout.documents.naming import escaped, name, shown
+from backout.documents.nouns import Found, Question, Reading
+from backout.documents.pieces import follows, refusal
+from backout.documents.placeholders import found
+
+BACK = "steps[back]"
+"""Where a line of the note's way back goes, until it is known whether a step holds them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A runbook, inventory lines, and the reading with each line's new place."""
+
+    reading: Reading
+    runbook: Data
+    inventory: Data
+
+
+@dataclass(slots=True)
+class Draft:
+    """What has been written down so far."""
+
+    reading: Reading
+    blanks: Bindings
+    steps: list[Data] = field(default_factory=list)
+    preflight: list[Data] = field(default_factory=list)
+    settle: list[Data] = field(default_factory=list)
+    after: list[Data] = field(default_factory=list)
+    diagnose: list[str] = field(default_factory=list)
+    checks: Data = field(default_factory=dict)
+    service: Data = field(default_factory=dict)
+    source: Data = field(default_factory=dict)
+    hosts: Data = field(default_factory=dict)
+    back: list[str] = field(default_factory=list)
+    back_on: str = ""
+
+    def step(self, each: Found, body: Data, phase: str = "steps", *, title: str = "") -> str:
+        """Append a step to a phase; its place in the runbook."""
+        steps: list[Data] = {
+            "steps": self.steps,
+            "settle": self.settle,
+            "preflight": self.preflight,
+            "finally": self.after,
+        }[phase]
+        step = {"name": self._unique(title or name(each)), **body}
+        step["follows"] = follows(self.reading, each.line, each.last)
+        steps.append(step)
+        return f"{phase}[{len(steps) - 1}]"
+
+    def _unique(self, name: str) -> str:
+        taken = {step["name"] for step in (*self.steps, *self.settle, *self.preflight, *self.after)}
+        count, wanted = 2, name
+        while name in taken:
+            name, count = f"{wanted} ({count})", count + 1
+        return name
+
+    def step_with(self, *kinds: str) -> int | None:
+        """The first step of one of these kinds."""
+        return next((at for at, step in enumerate(self.steps) if {*kinds} & {*step}), None)
+
+    def to_look_at(self, each: Found) -> str:
+        """A command for whoever looks into a failure."""
+        self.diagnose.append(classify.safe_form(each.text) or each.text)
+        return "diagnose[0]"
+
+    def host(self, each: Found) -> None:
+        """The machine that a command goes to, as the inventory's; asked for when it is none."""
+        address = each.host.rpartition("@")[2]
+        named = re.fullmatch(r"[A-Za-z0-9][\w.-]*", address) and not NOBODYS.search(address)
+        if not named or list(found(address, 1)):
+            self.blanks.ask(each, f"which machine is {shown(each.host or each.text)}?")
+            return
+        user = each.host.rpartition("@")[0]
+        known = {"user": user} if re.fullmatch(r"[a-z_][\w-]*", user) else {}
+        self.hosts[address] = {"address": address, **known}
+
+    def directory(self, each: Found) -> None:
+        """The directory that a command runs in, as that of the source."""
+        if not each.cwd.startswith("/"):
+            return
+        if re.fullmatch(r"[\w./-]+", each.cwd) and not list(found(each.cwd, 1)):
+            self.source.setdefault("directory", each.cwd)
+        else:
+            self.blanks.ask(each, f"which directory is {shown(each.cwd)}?")
+
+    def finished(self, into: dict[int, str]) -> Built:
+        """The whole; `into` has the place of each command that went into it."""
+        self._keep_the_way_back()
+        self._prove()
+        questions = tuple(dict.fromkeys(sorted(self.blanks.questions, key=lambda q: q.line)))
+        if questions:
+            self.preflight.insert(0, refusal(self.reading.source, questions))
+        before = {"preflight": 1 if questions else 0, "steps": 1 if self.back else 0}
+        reading = replace(self.reading, questions=questions, found=tuple(
+            replace(each, into=_moved(into.get(at), before))
+            for at, each in enumerate(self.reading.found)
+        ))  # fmt: skip
+        return Built(reading, self._runbook(), self._inventory())
+
+    def _keep_the_way_back(self) -> None:
+        """The note's own way back as a step's undo; where it is told in words, as a person's."""
+        lines = [each for each in self.reading.found if each.phase == "rollback"]
+        if self.back:
+            self.steps.insert(0, {
+                "name": "Keep the note's way back",
+                "run": ":",
+                "undo": "\n".join(self.back),
+                "follows": follows(self.reading, lines[0].line, lines[-1].last),
+                **({"on": self.back_on} if self.back_on else {}),
+            })  # fmt: skip
+        elif self.reading.way_back and not lines:
+            said = " ".join(each.text for each in self.reading.way_back[:12])
+            first = self.reading.way_back[0].line
+            self._ask("the way back is told in words: which commands are it?", first)
+            self.steps.append({
+                "name": "Know the way back",
+                "manual": escaped(f"read the way back: {said}"),
+                "undo": escaped(said),
+                "follows": follows(self.reading, first, first),
+            })  # fmt: skip
+
+    def _prove(self) -> None:
+        if not self.hosts and any("on" in step for step in (*self.steps, *self.settle)):
+            self._ask("on which machines does it run? (hosts of the inventory)")
+        if self.checks:
+            self.settle.append({"name": "Prove it", "verify": "all"})
+        elif self.steps:
+            self._ask("how is it proved? The note has no check")
+
+    def _ask(self, ask: str, line: int = 1) -> None:
+        self.blanks.questions.append(Question(line, ask))
+
+    def _runbook(self) -> Data:
+        looks = " · ".join(dict.fromkeys(self.diagnose))
+        parts: Data = {
+            "summary": escaped(shown(self.reading.title or f"What {self.reading.source} says.")),
+            "document": self.reading.source,
+            "params": self.blanks.params,
+            "preflight": self.preflight,
+            "steps": self.steps,
+            "settle": self.settle,
+            "finally": self.after,
+            "diagnose": [{"when": "true", "say": shown(f"Look at: {looks}", 1000)}]
+            if looks
+            else [],
+        }
+        return {key: value for key, value in parts.items() if value}
+
+    def _inventory(self) -> Data:
+        parts: Data = {
+            "hosts": self.hosts or {"here": {"connection": "local"}},
+            "service": self.service,
+            "source": self.source,
+            "vars": self.blanks.variables,
+            "secrets": self.blanks.secrets,
+            "checks": self.checks,
+        }
+        return {key: value for key, value in parts.items() if value}
+
+
+def _moved(into: str | None, before: dict[str, int]) -> str | None:
+    """A place, behind the steps that were put before it."""
+    if into == BACK:
+        return "steps[0]"
+    if into and (match := re.fullmatch(r"(preflight|steps)\[(\d+)\]", into)):
+        return f"{match[1]}[{int(match[2]) + before[match[1]]}]"
+    return into

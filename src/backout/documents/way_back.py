@@ -1,0 +1,80 @@
+"""A command of a note's way back -> a step's undo, or the place where a run goes back anyway."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from backout.documents import phases
+from backout.documents.bindings import Data
+from backout.documents.draft import BACK, Draft
+from backout.documents.naming import akin, escaped, shown
+from backout.documents.nouns import Found, is_probe
+from backout.documents.steps import SERVICES, UNDECIDED
+
+
+def way_back(draft: Draft, each: Found, check: Callable[[Draft, Found], str]) -> str | None:
+    """Where it goes; None for what is there already. `check` makes a check of a look."""
+    if re.search(r"(?:^|&& |sudo )git(?: -C \S+)? revert\b", each.text):
+        return _reverts(draft, each)
+    if {"follows", "blocking"} & {*each.flags}:
+        return draft.to_look_at(each)
+    if _restarts(each) and draft.settle:
+        return "settle[0]"
+    if each.requests and is_probe(each):
+        return None if _is_checked(draft, each) else check(draft, each)
+    if place := _undoes_a_step(draft, each):
+        return place
+    if {"interactive", "destructive"} & {*each.flags}:
+        draft.blanks.ask(each, f"the way back needs a person: {shown(each.text)}")
+        told = f"look at the way back, which a person does: {escaped(each.text)}"
+        return draft.step(each, {"manual": told, "undo": escaped(each.text)})
+    draft.back.append(draft.blanks.bound(each.text, each, undo=True))
+    draft.back_on = draft.back_on or ("all" if each.host else "")
+    return BACK
+
+
+def _restarts(each: Found) -> bool:
+    return each.backend in SERVICES and phases.of_command(each.commands, each.text) == "restart"
+
+
+def _is_checked(draft: Draft, each: Found) -> bool:
+    """Whether a check asks for the same already."""
+    asked = each.requests[0].url.rpartition("//")[2]
+    https = (check["http"] for check in draft.checks.values() if "http" in check)
+    return any(http["url"].endswith(asked) for http in https)
+
+
+def _undoes_a_step(draft: Draft, each: Found) -> str | None:
+    git = re.search(r"\bgit(?: -C \S+)? (?:checkout|reset|pull|push|fetch|switch)\b", each.text)
+    for at, step in enumerate(draft.steps):
+        if git and ("update" in step or "push" in step):
+            return f"steps[{at}]"
+        if UNDECIDED in str(step.get("irreversible")) and akin(str(step["run"]), each.text):
+            _take_back(draft, step, each)
+            return f"steps[{at}]"
+    return None
+
+
+def _take_back(draft: Draft, step: Data, each: Found) -> None:
+    """This is how the step is undone; it need not be asked any more."""
+    step["undo"] = draft.blanks.bound(each.text, each, undo=True)
+    del step["irreversible"]
+    line = int(step["follows"]["lines"].partition("-")[0])
+    draft.blanks.questions = [
+        q for q in draft.blanks.questions if q.line != line or "taken back" not in q.ask
+    ]
+
+
+def _reverts(draft: Draft, each: Found) -> str | None:
+    """`git revert`: a run that pushed reverts by itself what it pushed."""
+    commit = r"revert\b.*\S*(?:[0-9a-f]{7}|HEAD|<|\$|commit|COMMIT|hash|sha|\{)"
+    if not re.search(commit, each.text):
+        which = "of which commit? The run itself reverts what it pushed"
+        draft.blanks.ask(each, f"{shown(each.text)}: {which}")
+    at = draft.step_with("push", "commit")
+    if at is not None:
+        return f"steps[{at}]"
+    if not draft.steps:
+        draft.blanks.ask(each, "nothing in the note commits or pushes what is reverted here")
+    return None
