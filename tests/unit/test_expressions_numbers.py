@@ -174,6 +174,7 @@ KINDS = {"status": "a number", "text": "text", "rows": "a list", "now": "a time"
         ("text.exists(x, x == 'a')", "text is text and has no exists(…)"),
         ("status.contains('2')", "status is a number, no text for contains"),
         ("text.matches('(')", "'(' is no regular expression of RE2"),
+        ("text.matches('([a-z]{1,100}){1,50}')", "is too large a regular expression"),
         ("now - timestamp(body.at) < 300", "they cannot be compared"),
         ("now - timestamp(body.at) < duration('5 minutes')", "'5 minutes' is no duration"),
         ("now > timestamp('yesterday')", "'yesterday' is no RFC 3339 time"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -706,20 +707,46 @@ def test_waiting_for_a_worker_is_told_apart_from_the_answer() -> None:
     assert max(finding.queued_ms for finding in findings) >= 4500
 
 
+TOO_LONG = "it came to no end within 1 s"
+TEXT = "the quick brown fox " * 50_000
+NUMBERS = list(range(3000))
+
+
 @pytest.mark.parametrize(
-    "expression",
+    ("expression", "reason"),
     [
-        "body.all(a, body.exists(b, a == b) || true)",
-        "body.all(a, body.all(b, body.all(c, a + b + c >= 0)))",
-        "size(body.map(a, body.filter(b, b < a))) == 3000",
+        ("body.all(a, body.exists(b, a == b) || true)", TOO_LONG),
+        ("body.all(a, body.all(b, body.all(c, a + b + c >= 0)))", TOO_LONG),
+        ("size(body.map(a, text + text)) == 3000", "it builds more than 64 MiB"),
+        (
+            "size(body.map(a, body.map(b, a))) == 3000",
+            "it (builds more|came to no end)",
+        ),
+        ("!text.matches('(?i)([a-z]{1,40}){1,9}!')", "may take longer than 1 s"),
+        (r"!text.matches('([\\w ]{1,40}x?){20}!')", "may take longer than 1 s"),
+        ("!text.matches('([a-z]{1,100}){1,50}!')", "is too large a regular expression"),
     ],
 )
-def test_an_expression_takes_no_longer_than_its_check_may(expression: str) -> None:
+def test_an_expression_takes_no_more_than_its_check_may(expression: str, reason: str) -> None:
     check = Check(name="slow", kind="http", options=None, expect=(expression,), timeout=0.2)
     began = time.monotonic()
 
-    finding = judging.judge(check, Observation({"body": list(range(3000))}), {})
+    finding = judging.judge(check, Observation({"body": NUMBERS, "text": TEXT}), {})
 
     assert time.monotonic() - began < 10
     assert finding.verdict is Verdict.ERROR
-    assert "it came to no end within 1 s" in finding.reason
+    assert re.search(reason, finding.reason)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "text.matches('(?i)QUICK\\\\s+brown')",
+        "!text.matches('(PANIC|FATAL|Traceback)')",
+        "body.map(a, string(a)).all(a, a.matches('^[0-9]{1,4}$'))",
+    ],
+)
+def test_what_is_usual_is_not_held_up(expression: str) -> None:
+    check = Check(name="usual", kind="http", options=None, expect=(expression,), timeout=5)
+    seen = Observation({"body": NUMBERS, "text": TEXT})
+    assert judging.judge(check, seen, {}).verdict is Verdict.PASS

@@ -24,9 +24,10 @@ from collections.abc import Collection, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from backout.language.cel.evaluator import Scope, compiled, within
+from backout.language.cel.evaluator import Scope, compiled
 from backout.language.cel.functions import FUNCTIONS, METHODS, cel
 from backout.language.cel.kinds import Kinds, contradictions, kind
+from backout.language.cel.limits import within
 from backout.language.cel.nodes import Call, Macro, Name, Node, Select, inner
 from backout.language.cel.parser import MACROS, TOO_DEEP, parsed
 from backout.language.cel.values import CannotTell, kind_of, outward

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import operator
-import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
 
 from backout.language.cel import values
 from backout.language.cel.functions import FUNCTIONS, METHODS
+from backout.language.cel.limits import limit
 from backout.language.cel.nodes import (
     Call,
     Index,
@@ -29,21 +27,8 @@ from backout.language.cel.values import UNDEFINED, CannotTell, had, kind_of
 
 Scope = Mapping[str, Any]
 Code = Callable[[Scope], Any]
-
-
-_LIMIT: ContextVar[tuple[float, float] | None] = ContextVar("limit", default=None)
-"""When an evaluation has to be over, and how many seconds it had."""
-
-
-@contextmanager
-def within(seconds: float) -> Iterator[None]:
-    """Whatever is evaluated herein takes no longer, all in all; the outermost limit counts."""
-    outer = _LIMIT.get()
-    token = _LIMIT.set(outer or (time.monotonic() + seconds, seconds))
-    try:
-        yield
-    finally:
-        _LIMIT.reset(token)
+AN_ITEM = 64
+"""About so many octets an item of a list is."""
 
 
 @lru_cache(maxsize=2048)
@@ -65,7 +50,7 @@ def code(node: Node) -> Code:
             return _index(code(of), code(key))
         case Items(items):
             parts = tuple(map(code, items))
-            return lambda scope: [part(scope) for part in parts]
+            return lambda scope: [_kept(part(scope)) for part in parts]
         case Pairs(pairs):
             return _pairs(tuple((code(key), code(value)) for key, value in pairs))
         case Operation("==" | "!=" as sign, operands) if Literal(None) in operands:
@@ -197,6 +182,13 @@ def _is_null(one: Code, two: Code, *, wanted: bool) -> Code:
     return lambda scope: (one(scope) is two(scope) is None) is wanted
 
 
+def _added(one: Any, two: Any) -> Any:
+    whole = values.added(one, two)
+    if isinstance(whole, str | bytes | list):
+        limit().builds(len(whole) * (AN_ITEM if isinstance(whole, list) else 1))
+    return whole
+
+
 _BINARY: Mapping[str, Callable[[Any, Any], Any]] = {
     "==": values.same,
     "!=": lambda one, two: not values.same(one, two),
@@ -205,7 +197,7 @@ _BINARY: Mapping[str, Callable[[Any, Any], Any]] = {
     "<=": _order(operator.le),
     ">": _order(operator.gt),
     ">=": _order(operator.ge),
-    "+": values.added,
+    "+": _added,
     "-": values.subtracted,
     "*": values.multiplied,
     "/": values.divided,
@@ -237,10 +229,8 @@ def _loop(over: Code, variable: str) -> Loop:
         whole, inner = over(scope), dict(scope)
         if not isinstance(whole, list | tuple | Mapping):
             raise CannotTell(f"{UNDEFINED}: {kind_of(whole)} has no items")
-        limit, seconds = _LIMIT.get() or (float("inf"), 0.0)
         for item in whole:
-            if time.monotonic() > limit:
-                raise CannotTell(f"it came to no end within {seconds:g} s")
+            limit().goes_on()
             inner[variable] = item
             yield item, inner
 
@@ -260,14 +250,21 @@ def _exists_one(loop: Loop, body: Code) -> Code:
 
 
 def _filter(loop: Loop, body: Code) -> Code:
-    return lambda scope: [item for item, inner in loop(scope) if _truth(body(inner))]
+    return lambda scope: [_kept(item) for item, inner in loop(scope) if _truth(body(inner))]
 
 
 def _map(loop: Loop, *bodies: Code) -> Code:
     *tests, body = bodies
     return lambda scope: [
-        body(inner) for _item, inner in loop(scope) if all(_truth(test(inner)) for test in tests)
+        _kept(body(inner))
+        for _item, inner in loop(scope)
+        if all(_truth(test(inner)) for test in tests)
     ]
+
+
+def _kept(item: Any) -> Any:
+    limit().builds(AN_ITEM)
+    return item
 
 
 _MACROS: Mapping[str, Callable[..., Code]] = {

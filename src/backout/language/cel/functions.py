@@ -12,6 +12,7 @@ from math import trunc
 from types import ModuleType
 from typing import Any
 
+from backout.language.cel.patterns import bounded
 from backout.language.cel.values import (
     UNDEFINED,
     CannotTell,
@@ -189,9 +190,10 @@ _OF_DURATION = {
 
 
 def matches(value: Any, pattern: Any) -> bool:
-    """Whether a part of the text matches, in time that grows with the text alone."""
+    """Whether a part of the text matches. Raises CannotTell where that may take too long."""
     library = cel()
     scope = {"value": _text(value), "pattern": _text(pattern)}
+    bounded(**scope)
     try:
         return bool(_matching().execute(library.Context(variables=scope)))
     except (ValueError, RuntimeError, TypeError):
