@@ -214,6 +214,8 @@ class _Nobody:
 class _Quiet:
     """`ports.Screen` without a screen."""
 
+    live = False
+
     def __init__(self, listen: Callable[[Event], None], *, yes: bool) -> None:
         self.listen = listen
         self._operator = _Nobody(yes=yes)

@@ -45,6 +45,8 @@ class Operation:
         self.workplace = workplace
         self.screen = screen
         self.stop = Stop()
+        self.whole = False
+        """Whether all that commands write is told while they run."""
 
     # --- the verbs -----------------------------------------------------------------------
 
@@ -58,13 +60,16 @@ class Operation:
         return self._start("run", options.runbook, options)
 
     def resume(self, options: Resume) -> Answer:
+        self.whole = options.follow
         return self._again("resume", options.target)
 
     def abort(self, options: Abort) -> Answer:
+        self.whole = options.follow
         return self._again("abort", options.target)
 
     def rollback(self, options: Rollback, *, only: str = "") -> Answer:
         """With `only`, that run and no other is taken back, or nothing is."""
+        self.whole = options.follow
         target = self._rollback_target(options.target)
         run = new_run()
         with self._mine(target.name, run):
@@ -75,7 +80,8 @@ class Operation:
 
     # --- starting ------------------------------------------------------------------------
 
-    def _start(self, verb: str, runbook_name: str, options: Shipping) -> Answer:
+    def _start(self, verb: str, runbook_name: str, options: Deploy | Run) -> Answer:
+        self.whole = options.follow
         return self.start(verb, *self.ready(options, runbook_name), options)
 
     def ready(
@@ -163,9 +169,14 @@ class Operation:
 
     # --- running -------------------------------------------------------------------------
 
+    @property
+    def _follow(self) -> str:
+        """What is told of a command while it runs; see `Workplace.parts`."""
+        return "whole" if self.whole else "last" if self.screen.live else ""
+
     def _engaged(self, row: RunRow, made: Plan, go: Callable[[Engine], Ended]) -> Answer:
         parts = self.workplace.parts(
-            made.target, row.id, self.screen.listen, self.screen.operator, self.stop
+            made.target, row.id, self.screen.listen, self.screen.operator, self.stop, self._follow
         )
         engine = Engine(made, parts)
         with interruptible(self.stop, self.screen, row.going_on):
@@ -181,7 +192,7 @@ class Operation:
     def _rolled(self, row: RunRow, back: Return) -> Answer:
         target = back.target
         parts = self.workplace.parts(
-            target, row.id, self.screen.listen, self.screen.operator, self.stop
+            target, row.id, self.screen.listen, self.screen.operator, self.stop, self._follow
         )
         if back.remark:
             self.screen.listen(Event(datetime.now(UTC), "warning", back.remark))

@@ -186,6 +186,7 @@ class Console:
     def __init__(self, screen: ui.Ui, *, yes: bool) -> None:
         self.ui = screen
         self.operator = ui.TerminalOperator(screen, sys.stdin, yes=yes)
+        self.live = screen.live
         self.listen = screen.listen
         self.print = screen.print
 

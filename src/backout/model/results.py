@@ -244,7 +244,8 @@ class Event:
     at: datetime
     kind: str
     """`phase`, `batch`, `step`, `check`, `note` or `warning`; `state` is how a check of `host`
-    stands now, for a screen that shows it: it is no news."""
+    stands now, for a screen that shows it: it is no news. `output` is a line that a command
+    wrote, and `saying` the last one so far: of a step that runs on `host`."""
     text: str
     step: str = ""
     host: str = ""

@@ -137,6 +137,11 @@ class Screen(Protocol):
     @property
     def operator(self) -> Operator: ...
 
+    @property
+    def live(self) -> bool:
+        """Whether somebody looks at what happens while it happens."""
+        ...
+
     def print(self, text: str) -> None:
         """An answer, or a part of it."""
 

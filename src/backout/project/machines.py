@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from backout.probes import KINDS as PROBES
 from backout.restarters import BACKENDS
 
 if TYPE_CHECKING:
+    from backout.adapters.transports.following import Follower
     from backout.adapters.transports.ssh_config import SshConfig
     from backout.adapters.transports.ssh_connect import Dialer
 
@@ -38,6 +39,8 @@ class Machines:
         known_good: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
         self.target = target
+        self.follower: Follower | None = None
+        """Who tells what commands say while they run, where somebody looks."""
         self.known_good = known_good
         self.vault = vault
         self.clock = SystemClock()
@@ -52,7 +55,7 @@ class Machines:
             guard = self._guards.setdefault(name, threading.Lock())
         with guard:
             if name not in self._transports:
-                self._transports[name] = self._connect(name)
+                self._transports[name] = self._followed(name, self._connect(name))
             return self._transports[name]
 
     def _connect(self, name: str) -> Transport:
@@ -67,6 +70,11 @@ class Machines:
             transport = TRANSPORTS[host.connection](host, home, self.vault)
         if isinstance(transport, ShellTransport):
             transport.needs_lease = True
+        return transport
+
+    def _followed(self, name: str, transport: Transport) -> Transport:
+        if self.follower and isinstance(transport, ShellTransport):
+            transport.followed = partial(self.follower.follow, name, transport)
         return transport
 
     def _connect_by_ssh(self, host: Host, home: str) -> Transport:

@@ -14,6 +14,7 @@ from backout.adapters.lease import LeaseLock
 from backout.adapters.own_directory import prepare
 from backout.adapters.storage.journal import SqliteJournal
 from backout.adapters.transports import TRANSPORTS
+from backout.adapters.transports.following import Follower
 from backout.adapters.transports.noted_shell import run_name
 from backout.adapters.vault import Vault
 from backout.config import loading
@@ -177,11 +178,20 @@ class Workplace:
         return target.model_copy(update={"vars": {**target.vars, "port": port}})
 
     def parts(
-        self, target: Target, run: str, emit: Listener, operator: Operator, stop: Stop
+        self,
+        target: Target,
+        run: str,
+        emit: Listener,
+        operator: Operator,
+        stop: Stop,
+        follow: str = "",
     ) -> Parts:
-        """Everything that a run of `target` is put together from."""
+        """Everything that a run of `target` is put together from. `follow` is what is told of a
+        command while it runs: nothing, its last line so far (`last`), or all of it (`whole`)."""
         machines = self.machines(target)
         emit = redacted(emit, machines.vault)
+        if follow:
+            machines.follower = Follower(emit, machines.vault, whole=follow == "whole")
 
         def warn(text: str) -> None:
             emit(Event(machines.clock.now(), "warning", text))

@@ -39,6 +39,7 @@ class _Aside:
     told by a message."""
 
     operator: Operator = _Consent()
+    live = False
 
     def __init__(self, screen: Screen) -> None:
         self.listen = screen.listen

@@ -45,8 +45,14 @@ class Row:
     seconds: float = 0.0
     since: float = 0.0
     detail: str = ""
+    last: str = ""
+    """What its command said last, while it runs."""
     key: tuple[str, ...] = ()
     spinner: Spinner = field(default_factory=lambda: Spinner("dots", style="cyan"))
+
+    @property
+    def said(self) -> str:
+        return self.last if self.state == "running" else ""
 
     def mark(self, console: Console) -> Text:
         if self.state == "running":
@@ -54,6 +60,10 @@ class Row:
             return frame if isinstance(frame, Text) else Text("…")
         sign, style = _MARKS.get(self.state, _UNCLEAR)
         return Text(sign, style=style)
+
+    def height(self) -> int:
+        below = self.said or self.detail
+        return 1 + (1 + below.count("\n") if below else 0)
 
     def tail(self, now: float) -> Text:
         """How it ended, and how long it took or has been taking."""
@@ -72,7 +82,10 @@ class Fitted:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         mark, tail = self.row.mark(console), self.row.tail(self.now)
-        title = Text.assemble((f"{self.host}  " if self.host else "", "bold"), self.row.title)
+        said = f": {self.row.said}" if self.host and self.row.said else ""
+        title = Text.assemble(
+            (f"{self.host}  " if self.host else "", "bold"), self.row.title, (said, "dim")
+        )
         room = options.max_width - mark.cell_len - tail.cell_len - 1
         title.truncate(max(room, 1), overflow="ellipsis")
         line = Text.assemble(mark, " ", title, tail, no_wrap=True)
@@ -109,7 +122,9 @@ class Section:
             branch = tree.add(Text(host, style="bold", no_wrap=True)) if host else tree
             for row in rows:
                 leaf = branch.add(Fitted(row, now))
-                if row.detail:
+                if row.said:
+                    leaf.add(Text(row.said, style="dim", no_wrap=True, overflow="ellipsis"))
+                elif row.detail:
                     leaf.add(Text(row.detail, style="" if row.state in _WELL else "red"))
         return tree
 
@@ -130,7 +145,7 @@ class Section:
         return min(rows, key=lambda row: _RANK.get(row.state, 0)) if self.rows_by_key else rows[-1]
 
     def height(self) -> int:
-        return 1 + len(self.by_host()) + sum(1 + row.detail.count("\n") for row in self.rows)
+        return 1 + len(self.by_host()) + sum(map(Row.height, self.rows))
 
     def _head(self, now: float, ended: bool) -> Text:
         took = "" if ended else f" {duration(now - self.since)}"
@@ -185,6 +200,12 @@ class Screen(Ui):
         if event.kind == "state":
             self._stand(event)
             return
+        if event.kind == "saying":
+            self._say(event)
+            return
+        if event.kind == "output":
+            self._console.print(Text("\n".join(lines_of(event)), style="dim"), soft_wrap=True)
+            return
         if self._section and self._section.place == WATCH:
             self._console.print(Text("\n".join(lines_of(event))), soft_wrap=True)
             return
@@ -197,6 +218,13 @@ class Screen(Ui):
         row.state = event.state or event.kind
         row.seconds = event.seconds
         row.detail = clean(event.detail).strip()
+
+    def _say(self, event: Event) -> None:
+        """What the command that runs on that host said last."""
+        rows = reversed(self._section.rows if self._section else ())
+        at_work = (row for row in rows if row.state == "running" and row.host == event.host)
+        if row := next(at_work, None):
+            row.last = one_line(event.text)
 
     def _stand(self, event: Event) -> None:
         """How a check stands now: its line is always the same one."""

@@ -161,11 +161,17 @@ class Ui:
         return self.err if self.json else self.out
 
     def hear(self, event: Event) -> None:
+        if event.kind in ("output", "saying"):
+            self._write_lines(event)
+            return
         key = (event.host, event.step or event.text, event.phase)
         if event.kind == "step" and event.state == "running":
             self._waiting[key] = _Waiting(event, self.monotonic())
             return
         self._waiting.pop(key, None)
+        self._write_lines(event)
+
+    def _write_lines(self, event: Event) -> None:
         for line in lines_of(event):
             self.write(self.progress, line)
 
@@ -211,8 +217,10 @@ def lines_of(event: Event) -> list[str]:
     """An event as plain, timestamped lines."""
     at, place, title = _clock(event.at), _place(event), title_of(event)
     match event.kind:
-        case "state":
+        case "state" | "saying":
             return []
+        case "output":
+            return [f"{at} {place}| {clean(event.text).rstrip()}"]
         case "phase" | "batch":
             return [f"{at} == {title}"]
         case "warning":

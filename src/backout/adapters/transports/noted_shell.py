@@ -25,8 +25,8 @@ import shlex
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 from backout.adapters.programs import program
@@ -155,6 +155,19 @@ def rest(key: str, stream: str, home: str) -> str:
     return f"wc -c <{file}; tail -c {KEPT} {file}"
 
 
+def since(key: str, out: int, err: int, home: str) -> str:
+    """What a noted command has written on either stream beyond that many bytes; of each no more
+    than `KEPT`. A negative count is that many bytes before the end."""
+    directory, name = note_names(key)
+    note = path(f"{home}/notes/{directory}/{name}")
+
+    def read(stream: str, at: int) -> str:
+        begin = f"+{at + 1}" if at >= 0 else str(at)
+        return f"tail -c {begin} -- {note}.{stream} 2>/dev/null | head -c {KEPT}"
+
+    return f"{read('out', out)}; {read('err', err)} >&2"
+
+
 def end_group(pid: int) -> str:
     """End a process group: asked first, killed after a grace."""
     return f"{program('end_group')}bo_end_group {pid} {PATIENT_TENTHS}\n"
@@ -186,8 +199,15 @@ def taken(host: str, by: str = "") -> str:
     return f"the lease on {host} is gone: it was taken away, or removed with its directory"
 
 
+def _unfollowed(key: str, title: str) -> AbstractContextManager[None]:  # noqa: ARG001
+    return nullcontext()
+
+
 class ShellTransport(ABC):
     """Commands and their notes on one machine; how its shell is reached is left open."""
+
+    followed: Callable[[str, str], AbstractContextManager[None]] = staticmethod(_unfollowed)
+    """Held while the command of a key, under a title, is at work; see `following`."""
 
     def __init__(self, host: Host, home: str, vault: Vault) -> None:
         self.host = host
@@ -212,7 +232,7 @@ class ShellTransport(ABC):
             return Result(State.FAILED, reason=f"{name} was not there when the lock was taken")
         env = tuple((name, self._vault.reveal(value)) for name, value in command.env)
         if command.key:
-            with self._counted():
+            with self._counted(), self.followed(command.key, command.title):
                 return self._run(command, env, self._noted(command, env))
         fence = self.fence if command.fenced else None
         return self._run(command, env, plain(command, env, self._mark, self.home, fence))
@@ -239,7 +259,8 @@ class ShellTransport(ABC):
 
     def recall(self, key: str, wait: float) -> Result | None:
         """What became of the command that ran under `key`; see `ports.Transport`."""
-        ran = self._watch(key, wait)
+        with self.followed(key, ""):
+            ran = self._watch(key, wait)
         why = self._lost(ran)
         if ran.word == "running":
             self._end(int(ran.about))
@@ -261,6 +282,13 @@ class ShellTransport(ABC):
         names = (line.removesuffix(".start") for line in listed.stdout.splitlines())
         return [name for name in names if name not in known]
 
+    def written(self, key: str, out: int, err: int) -> tuple[bytes, bytes] | None:
+        """What the command of a key has written beyond so many bytes of either stream, as
+        `since` says; None where that cannot be seen now. It never disturbs the command."""
+        text = plain(Command(since(key, out, err, self.home)), (), self._mark)
+        ran = self._glance(text)
+        return (ran.out.kept(), ran.err.kept()) if ran and ran.exit_code == 0 else None
+
     @abstractmethod
     def put(self, content: bytes, path: str, mode: int = 0o644) -> None:
         """Write a file on the machine; see `ports.Transport`."""
@@ -276,6 +304,14 @@ class ShellTransport(ABC):
         """Run a shell text and gather what it says; `private` text stands in no argv, a `brief`
         one leaves no process behind. At the timeout its process group is ended. Raises
         Unreachable when it certainly never began."""
+
+    def _glance(self, text: str) -> Ran | None:
+        """Run a text that only reads, beside what is at work; None where that is not to be had.
+        Raises nothing."""
+        try:
+            return self._execute(text, LOOK, brief=True)
+        except Unreachable:
+            return None
 
     @abstractmethod
     def _end(self, pid: int) -> None:

@@ -7,7 +7,6 @@ another there, or brings a secret, has a channel of its own.
 
 from __future__ import annotations
 
-import select
 import socket
 import threading
 import time
@@ -30,6 +29,7 @@ from backout.adapters.transports import receiving
 from backout.adapters.transports.captured import Capture, Ran
 from backout.adapters.transports.noted_shell import LOOK, ShellTransport, end_group, plain
 from backout.adapters.transports.ssh_agent import Forwarding
+from backout.adapters.transports.ssh_channels import Answer, gather, pieces
 from backout.adapters.transports.ssh_connect import BROKEN, Dialer, hang_up, hops, translated
 from backout.adapters.transports.ssh_shell import PersistentShell
 from backout.errors import Unreachable
@@ -39,9 +39,6 @@ from backout.ports import Vault
 SHELL = "exec /bin/sh"
 LONG = 60_000
 """A longer text does not fit into one variable of a process everywhere."""
-PIECE = 128 * 1024
-QUIET = 0.3
-"""How long a finished command's output may stay open, held by a child it left behind."""
 PATIENCE = 3
 """So many connect timeouts without an answer to what was sent, and the link counts as lost."""
 AT_ONCE = 16
@@ -132,7 +129,7 @@ class SshTransport(ShellTransport):
             try:
                 with self._turn:  # Paramiko mixes up the failures of openings that overlap
                     channel = link.open_session(timeout=self._patience)
-                channel.event = _Answer(self._patience)
+                channel.event = Answer(self._patience)
                 return channel
             except paramiko.ChannelException as error:
                 if time.monotonic() > deadline:
@@ -273,12 +270,34 @@ class SshTransport(ShellTransport):
             try:
                 channel.exec_command(SHELL)
                 channel.settimeout(self._patience)
-                for piece in _pieces(text.encode()):
+                for piece in pieces(text.encode()):
                     channel.sendall(piece)
             except BROKEN as error:
                 if not channel.exit_status_ready():  # the shell never sees the end of the text
                     raise self._unreachable(error) from error
             self._listen(channel, ran, ran.began + timeout)
+        return ran
+
+    def _glance(self, text: str) -> Ran | None:
+        """On a channel of its own. A link in trouble is left to those who need it: nothing is
+        opened anew for a glance, nothing dropped, and nobody waits for it."""
+        connection = self._connection
+        if connection is None or not connection.is_connected or not self._turn.acquire(False):
+            return None
+        ran = Ran(Capture(self._mark), Capture(self._mark))
+        try:
+            try:
+                channel = connection.transport.open_session(timeout=self._patience)
+            finally:
+                self._turn.release()
+            with closing(channel):
+                channel.event = Answer(self._patience)
+                channel.exec_command(SHELL)
+                channel.settimeout(self._patience)
+                channel.sendall(text.encode())
+                self._listen(channel, ran, ran.began + self._patience)
+        except BROKEN:
+            return None
         return ran
 
     def _agent(self, channel: paramiko.Channel) -> AbstractContextManager[object]:
@@ -290,7 +309,7 @@ class SshTransport(ShellTransport):
     def _listen(self, channel: paramiko.Channel, ran: Ran, deadline: float) -> None:
         """Gather what a command says, to its end or to the deadline."""
         try:
-            ran.timed_out = not _gather(channel, ran, deadline)
+            ran.timed_out = not gather(channel, ran, deadline)
         except BROKEN:  # Paramiko acknowledges what it read, over a link that is lost
             ran.cut = self._link_lost()
             return
@@ -328,45 +347,6 @@ def open_all(transports: Sequence[SshTransport]) -> dict[str, Unreachable]:
     with ThreadPoolExecutor(AT_ONCE) as pool:
         errors = pool.map(attempt, transports)
         return {t.host.name: error for t, error in zip(transports, errors, strict=True) if error}
-
-
-def _gather(channel: paramiko.Channel, ran: Ran, deadline: float) -> bool:
-    """Read both streams until the command has ended; False when the deadline came first."""
-    poll = select.poll()
-    poll.register(channel.fileno(), select.POLLIN)
-    while True:
-        over = channel.eof_received or channel.closed
-        while channel.recv_ready():
-            ran.out.feed(channel.recv(65536))
-        while channel.recv_stderr_ready():
-            ran.err.feed(channel.recv_stderr(65536))
-        left = deadline - time.monotonic()
-        if over:
-            return channel.status_event.wait(max(0.0, left))
-        if left <= 0:
-            return False
-        if not poll.poll(min(left, QUIET) * 1000) and channel.exit_status_ready():
-            return True
-
-
-class _Answer(threading.Event):
-    """Paramiko waits for the answer to a request without end. Here the wait has one, after
-    which Paramiko finds that there is no answer and raises."""
-
-    def __init__(self, patience: float) -> None:
-        super().__init__()
-        self._patience = patience
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait, but not for ever."""
-        if not super().wait(timeout or self._patience):
-            self.set()
-        return True
-
-
-def _pieces(data: bytes) -> Iterator[bytes]:
-    """Paramiko copies all that is left for every packet that it sends."""
-    return (data[at : at + PIECE] for at in range(0, len(data), PIECE))
 
 
 def _watch_over(link: paramiko.Transport, timeout: float) -> None:

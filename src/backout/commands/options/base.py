@@ -55,6 +55,13 @@ class Aimed(Options):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Followed(Options):
+    """A verb whose commands may take long."""
+
+    follow: bool = word("Show every line that commands write, while they run.", False)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Confirmed(Options):
     """A verb that may ask."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from backout.commands.options.base import RUNBOOK, Aimed, Confirmed, word
+from backout.commands.options.base import RUNBOOK, Aimed, Confirmed, Followed, word
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,7 +58,7 @@ class Diff(Aimed):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Deploy(Shipping, Confirmed):
+class Deploy(Shipping, Followed, Confirmed):
     """Run runbooks/deploy.yaml: ship, prove, or back out.
 
     Example: invoke deploy --target prod --message "Fix the timeout"
@@ -74,7 +74,7 @@ class Deploy(Shipping, Confirmed):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Run(Shipping, Confirmed):
+class Run(Shipping, Followed, Confirmed):
     """Run any runbook: do it, prove it, or back it out.
 
     Example: invoke run --runbook userconcert-fix --target prod --param ticket=142
@@ -109,7 +109,7 @@ class Rehearse(Shipping, Confirmed):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Rollback(Aimed, Confirmed):
+class Rollback(Aimed, Followed, Confirmed):
     """Go back to the last known-good release, and prove it.
 
     Or to the release that --to names. Without --target: the target deployed
@@ -128,7 +128,7 @@ class Rollback(Aimed, Confirmed):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Resume(Aimed, Confirmed):
+class Resume(Aimed, Followed, Confirmed):
     """Finish an unfinished run.
 
     Continues where the journal ends, with the plan of that run. What may have
@@ -144,7 +144,7 @@ class Resume(Aimed, Confirmed):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Abort(Aimed, Confirmed):
+class Abort(Aimed, Followed, Confirmed):
     """Back an unfinished run out.
 
     Example: invoke abort --target prod
