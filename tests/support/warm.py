@@ -8,6 +8,7 @@ and output, as a shell would start it. What a test interrupts or kills is starte
 from __future__ import annotations
 
 import atexit
+import gc
 import importlib
 import json
 import os
@@ -18,6 +19,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -122,6 +124,8 @@ def _read_everything() -> None:
     for module in pkgutil.walk_packages(backout.__path__, "backout."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
+    gc.collect()
+    gc.freeze()  # else each child would look through all of it again, and once more at its end
 
 
 def _mind(link: socket.socket) -> None:
@@ -156,7 +160,22 @@ def _become(output: tuple[int, ...], words: list[str], cwd: str, env: dict[str, 
     from backout.tasks import main
 
     sys.argv = ["invoke", *words]  # as it is named in what is to be typed next
-    main()
+    try:
+        main()
+    except SystemExit as left:
+        if not isinstance(left.code, int):
+            raise
+        _leave(left.code)
+    _leave(0)
+
+
+def _leave(code: int) -> None:
+    """As Python does, but for taking apart every module that was read."""
+    threading._shutdown()  # type: ignore[attr-defined] # what Python calls at its end
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":
