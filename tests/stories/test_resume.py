@@ -344,6 +344,37 @@ def test_a_run_whose_lease_was_taken_cannot_go_on_over_the_new_one(
     assert fleet.exists("New-web1")
 
 
+def test_while_a_host_is_down_unlock_names_it_and_frees_the_others_by_force(
+    fleet: Yard, bed: SshdBed
+) -> None:
+    fleet.runbook(fleet.step("Slow", before=fleet.hold()))
+    killed(fleet)
+    fleet.let_go()
+    eventually(lambda: fleet.exists("Slow-web1"))
+    other = fleet.elsewhere()
+    bed["web2"].stop()
+    try:
+        said = other.say("unlock", "--yes")
+        assert (said.code, said.data["freed"]) == (7, False), said.out + said.err
+        assert list(said.data["unreachable"]) == ["web2"]
+        assert {row["host"] for row in said.data["held"]} == {"web1", "web3"}
+        mine = fleet.say("unlock", "--yes", "--force")
+        assert (mine.code, mine.data["freed"]) == (7, True), mine.out + mine.err
+        assert mine.data["given_up"]
+        assert mine.data["next"] == "when web2 can be reached: invoke unlock --target prod"
+        said = other.say("unlock", "--yes", "--force")
+        assert (said.code, said.data["held"]) == (7, [])
+        shown = other.project.say("unlock", "--target", "prod").out
+        assert "prod is not locked where it can be reached" in shown
+        assert "web2 was not asked" in shown
+    finally:
+        bed["web2"].start()
+    said = other.say("unlock", "--yes", "--force")
+    assert said.code == 0, said.out + said.err
+    assert [row["host"] for row in said.data["held"]] == ["web2"]
+    assert other.deploy().code == 0
+
+
 def expire(bed: SshdBed) -> None:
     for host in bed:
         (host.home / ".backout" / "prod" / "lock" / "expires").write_text("1\n")

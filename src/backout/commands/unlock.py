@@ -10,7 +10,7 @@ from backout.adapters.local_lock import LocalLock, owner
 from backout.adapters.standings import Living, Standing, end_here, standings, take
 from backout.adapters.storage.journal_rows import RunRow
 from backout.commands.options import Unlock
-from backout.errors import Refused
+from backout.errors import Refused, Unreachable
 from backout.ports import Screen
 from backout.project.project import Workplace
 from backout.reports.answer import Answer
@@ -39,10 +39,12 @@ class Unlocking:
         self.open_run = workplace.journal.open_run_of(self.target.name)
 
     def answer(self) -> Answer:
-        transports = side_by_side(self.machines.reach, tuple(self.target.hosts))
-        held = [standing for standing in standings(transports) if not standing.free]
+        known, away = self._asked()
+        held = [standing for standing in known if not standing.free]
         alive = LocalLock(self.workplace.state, self.target.name).holder() is not None
         reason = _why_not(held, alive, self.open_run, force=self.force)
+        if away and not (reason or self.force):
+            reason = f"{', '.join(away)} cannot be reached, and may be held"
         freed, ended, given_up = bool(held) and not reason, list[Row](), ""
         if freed:
             ended = self._free(held)
@@ -57,9 +59,28 @@ class Unlocking:
             "freed": freed,
             "reason": reason,
             "given_up": given_up,
-            "next": self._next(reason),
+            "unreachable": away,
+            "next": self._next(reason, tuple(away)),
         }
-        return Answer("unlock", data, 7 if reason else 0)
+        return Answer("unlock", data, 7 if reason or away else 0)
+
+    def _asked(self) -> tuple[list[Standing], dict[str, str]]:
+        """The lease of each host that can be asked, and why the others cannot. Raises Unreachable
+        when that is none of them."""
+
+        def ask(name: str) -> Standing | Unreachable:
+            try:
+                return standings([self.machines.reach(name)])[0]
+            except Unreachable as error:
+                return error
+
+        names = tuple(self.target.hosts)
+        found = dict(zip(names, side_by_side(ask, names), strict=True))
+        away = {host: why for host, why in found.items() if isinstance(why, Unreachable)}
+        if away and len(away) == len(found):
+            raise next(iter(away.values()))
+        known = [each for each in found.values() if isinstance(each, Standing)]
+        return known, {host: why.what for host, why in away.items()}
 
     def _free(self, held: Sequence[Standing]) -> list[Row]:
         name = self.target.name
@@ -84,11 +105,14 @@ class Unlocking:
         self.workplace.journal.close_run(row.id, "backout_incomplete", 5, report, now)
         return [{"host": None, **command_row(each)} for each in ended]
 
-    def _next(self, reason: str) -> str:
-        name = self.target.name
+    def _next(self, reason: str, away: Sequence[str]) -> str:
+        unlock = f"invoke unlock --target {self.target.name}"
         if self.open_run is not None:
             return self.open_run.going_on
-        return f"invoke unlock --target {name} --force" if reason else ""
+        if away:
+            later = f"when {', '.join(away)} can be reached: {unlock}"
+            return f"{later}; or now, for the others: {unlock} --force" if reason else later
+        return f"{unlock} --force" if reason else ""
 
 
 def command_row(living: Living) -> Row:

@@ -67,14 +67,15 @@ def doctor_text(report: Report) -> str:
 
 def unlock_text(report: Report) -> str:
     """`{"target", "held": [{"host", "owner", "run", "since", "expires", "step", "alive",
-    "at_work"}], "ended": [command], "freed", "reason"}`."""
-    target, held = report["target"], report["held"]
-    first = f"{target} is not locked."
+    "at_work"}], "ended": [command], "freed", "reason", "unreachable": {host: why}}`."""
+    target, held, away = report["target"], report["held"], report.get("unreachable") or {}
+    where = " where it can be reached" if away else ""
+    first = f"{target} is not locked{where}."
     if held:
         names = (each["owner"] or f"run {each['run']}" for each in held)
         owners = ", ".join(dict.fromkeys(one_line(name) for name in names))
         verb = "was held by" if report["freed"] else "is held by"
-        after = ", and is free now" if report["freed"] else ""
+        after = f", and is free now{where}" if report["freed"] else ""
         first = f"{target} {verb} {owners}{after}."
     alive = {True: "alive", False: "gone", None: "may be alive"}
     rows = [("host", "owner", "run", "since", "expires", "at step", "holder")]
@@ -96,7 +97,8 @@ def unlock_text(report: Report) -> str:
     ended = [f"ended: {_command(each)}" for each in report.get("ended", ())]
     work = [words for each in held for words in _at_work(each, each.get("host") or HERE)]
     shown = table(rows) if held else []
-    return page([first], shown, ended or work, reason, told, next_lines(report))
+    gone = [f"{one_line(host)} was not asked: {one_line(why)}" for host, why in away.items()]
+    return page([first], shown, ended or work, gone, reason, told, next_lines(report))
 
 
 def _at_work(host: Report, name: str) -> list[str]:

@@ -103,7 +103,8 @@ class Unlock(Aimed, Confirmed):
     Example: invoke unlock --target prod
 
     Exit codes: 0 it is free now; 3 not confirmed; 7 its holder may be alive
-    (--force takes it all the same).
+    (--force takes it all the same), or a host cannot be reached (--force frees
+    the others).
     """
 
     name = "unlock"
