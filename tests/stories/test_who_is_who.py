@@ -207,6 +207,16 @@ def test_a_journal_from_a_backup_undoes_nothing_and_gives_no_number_twice(fleet:
     refused(fleet.say("rollback"), back)
 
 
+def test_a_part_of_the_target_takes_no_number_that_the_rest_has_seen(fleet: Yard) -> None:
+    fleet.runbook(fleet.step("A"))
+    for _ in range(2):
+        said = fleet.deploy("--hosts", "web1")
+    assert said.releases["to"] == 2, said.out
+    said = fleet.elsewhere().deploy("--hosts", "web2")
+    assert said.code == 0, said.out + said.err
+    assert said.releases["to"] == 3
+
+
 @pytest.mark.parametrize("ending", ["backed out", "deployed", "incomplete", "killed"])
 @pytest.mark.parametrize("verb", ["resume", "abort"])
 def test_a_run_from_a_backup_goes_nowhere_once_it_went_on_without_it(

@@ -81,6 +81,7 @@ class Claims:
         self.homes = homes
         self.run = saga.run
         self.records = dict.fromkeys(homes, HostRecord())
+        self._elsewhere = 0
 
     # --- asking --------------------------------------------------------------------------
 
@@ -112,10 +113,25 @@ class Claims:
             for note in transport.unexplained(self.run, self.saga.keys())[:1]:
                 yield f"run {self.run} has done {note} on {where}, and {OLD}"
 
+    def look_around(self, homes: Mapping[str, str]) -> None:
+        """The numbers that other hosts of the target have seen, those that can be asked."""
+
+        def ask(host: str) -> int:
+            if host in self.homes:
+                return 0
+            try:
+                record = release_file.read(self.parts.reach(host), homes[host])
+            except Unreachable:
+                return 0
+            return record.highest if record else 0
+
+        self._elsewhere = max(side_by_side(ask, tuple(homes)), default=0)
+
     @property
     def highest(self) -> int:
         """The highest release number that any of the hosts has seen."""
-        return max((record.highest for record in self.records.values()), default=0)
+        seen = (record.highest for record in self.records.values())
+        return max((self._elsewhere, *seen))
 
     @property
     def before(self) -> dict[str, str]:

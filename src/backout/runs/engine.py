@@ -6,7 +6,7 @@ an interrupted run goes on where they end, forward, or back once that was decide
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -61,16 +61,14 @@ class Engine:
         self.plan = plan
         self.parts = parts
         self.worker = Worker(plan, parts)
-        homes = {name: plan.target.home_on(plan.target.hosts[name]) for name in plan.hosts}
-        self.claims = Claims(
-            parts, self.worker.saga, self.worker.decisions, plan.target.name, homes
-        )
+        saga, decisions = self.worker.saga, self.worker.decisions
+        self.claims = Claims(parts, saga, decisions, plan.target.name, self._homes(plan.hosts))
         self.forward = Forward(self.worker)
 
     def deploy(self) -> Ended:
         """From the first look to the end. Raises Refused before any change, and Held."""
-        with self._leased():
-            self._meet()
+        with self._leased() as held:
+            self._meet(held)
             self._preflight()
             self._take_baseline()
             self._confirm()
@@ -109,9 +107,14 @@ class Engine:
 
     # --- before the first change ---------------------------------------------------------
 
-    def _meet(self) -> None:
-        """Somebody else may have been there: their numbers are not taken again, and it is said."""
+    def _homes(self, names: Iterable[str]) -> dict[str, str]:
+        target = self.plan.target
+        return {name: target.home_on(target.hosts[name]) for name in names}
+
+    def _meet(self, held: Sequence[str]) -> None:
+        """Others may have been there, or on the target's other hosts: their numbers are taken."""
         self.claims.learn()
+        self.claims.look_around(self._homes(set(held) & self.plan.target.hosts.keys()))
         if self.claims.highest >= self.worker.release.number:
             self.worker.renumber(self.claims.highest + 1)
         for run in sorted({run for run in self.claims.before.values() if run}):
@@ -370,7 +373,7 @@ class Engine:
 
     # --- the fleet -----------------------------------------------------------------------
 
-    def _leased(self, *, patient: bool = False) -> AbstractContextManager[None]:
+    def _leased(self, *, patient: bool = False) -> AbstractContextManager[Sequence[str]]:
         plan = self.plan
         return leased(self.parts, plan.target, plan.run, plan.hosts, patient=patient)
 

@@ -17,16 +17,17 @@ LEASED = "leased"
 @contextmanager
 def leased(
     parts: Parts, target: Target, run: str, hosts: Sequence[str], *, patient: bool = False
-) -> Iterator[None]:
+) -> Iterator[Sequence[str]]:
     """Hold the hosts of the run, all or none, and the target's other hosts that can be reached,
     so that two runs on different hosts of one target meet. `patient` goes on with those of the
-    run's hosts that can be reached. Raises Held, Refused, Unreachable."""
+    run's hosts that can be reached. Gives the names of what is held. Raises Held, Refused,
+    Unreachable."""
     transports = fleet(parts, hosts, patient=patient)
     others = _others(parts, [name for name in target.hosts if name not in hosts])
     began = _began(parts, run)
     with parts.lock.hold(transports, run, others=others, here=parts.reach(""), began=began) as held:
         parts.journal.note(run, LEASED, {"hosts": sorted({*began, *held})})
-        yield
+        yield held
 
 
 def _began(parts: Parts, run: str) -> frozenset[str]:
