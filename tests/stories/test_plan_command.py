@@ -110,7 +110,10 @@ def test_a_way_back_is_one_line_where_the_step_stands_and_in_full_below(project:
     step = {"name": "Put", "upload": {"from": "from.txt", "to": str(to)}, "on": "all"}
     project.runbook("deploy", {"steps": [step]})
     line = f"    undo: put {to} back as it was [1]"
-    plan = project.say("plan", "--target", "here").out.splitlines()
+    outline = project.say("plan", "--target", "here").out
+    assert line.removesuffix(" [1]") in outline.splitlines()
+    assert "folder=" not in outline, "the undo's text"
+    plan = project.say("plan", "--target", "here", "--verbose").out.splitlines()
     assert line in plan
     assert any(each.startswith("    folder=") for each in plan[plan.index("[1] undo of Put:") :])
     done = project.say("deploy", "--target", "here", "--json")

@@ -393,7 +393,7 @@ def test_durations_read_as_people_say_them(seconds: float, told: str) -> None:
 def test_a_long_undo_stands_in_full_below_and_only_once() -> None:
     undo = "\n".join(f"undo line {n}" for n in range(9))
     steps = [an_action("Commit", undo=undo), an_action("Push", undo="git push")]
-    text = plan_text(a_plan(stages=[{"here": steps}]))
+    text = plan_text(a_plan(stages=[{"here": steps}]), whole=True)
     assert "    undo: 9 lines, in full below: [1]" in text.splitlines()
     assert "    undo: git push" in text.splitlines()
     assert text.count("undo line 8") == 1
@@ -407,11 +407,32 @@ def test_an_undo_with_a_summary_shows_that_and_its_text_below() -> None:
         an_action("Put", undo="mv old new", undo_summary="put it back"),
         an_action("Restart", undo="restart again", undo_summary="restart again"),
     ]
-    lines = plan_text(a_plan(stages=[{"here": steps}])).splitlines()
+    lines = plan_text(a_plan(stages=[{"here": steps}]), whole=True).splitlines()
     assert "    undo: git: take the commit back [1]" in lines
     assert "[1] undo of Commit:" in lines
     assert lines[lines.index("    undo: put it back") + 1] == "          mv old new"
     assert lines.count("    undo: restart again") == 1
+
+
+def test_a_plan_has_a_line_for_each_step_and_one_for_its_way_back() -> None:
+    script = "git fetch\ngit checkout --detach 3f9c2e1d\necho done"
+    steps = [
+        an_action("Update", does=script, undo="git checkout --detach aaaaaaa1"),
+        an_action("Put", does="put it", undo="cd /srv\nmv old new", undo_summary="put it back"),
+        an_action("Link", does="x" * 200, undo="rm -f link\nexit"),
+    ]
+    lines = plan_text(a_plan(stages=[{"here": steps}])).splitlines()
+    at = lines.index("On this machine:")
+    assert lines[at + 1 : at + 7] == [
+        "  Update: git fetch … (3 lines)",
+        "    undo: git checkout --detach aaaaaaa1",
+        "  Put: put it",
+        "    undo: put it back",
+        f"  Link: {'x' * 100} …",
+        "    undo: rm -f link … (2 lines)",
+    ]
+    assert "note: --verbose shows every command and every undo whole" in lines
+    assert "--verbose" not in plan_text(a_plan()), "where nothing is left out nothing is said"
 
 
 def test_show_has_the_summary_of_a_long_undo() -> None:

@@ -79,7 +79,8 @@ class Inspection:
         )
         verb = "deploy" if name == "deploy" else "run"
         data["next"] = again if data["refused"] else command_line(verb, name, options, target.name)
-        return Answer("plan", data, 3 if data["refused"] else 0)
+        kind = "plan whole" if options.verbose else "plan"
+        return Answer(kind, data, 3 if data["refused"] else 0)
 
     # --- health --------------------------------------------------------------------------
 

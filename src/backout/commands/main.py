@@ -36,6 +36,7 @@ from backout.reports.watch_text import alert_text, alerts_text, schedule_text, w
 TEXTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "run": run_text,
     "plan": plan_text,
+    "plan whole": lambda data: plan_text(data, whole=True),
     "diff": diff_text,
     "rehearsed": rehearsed_text,
     "verify": verify_text,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from backout.reports.checks_text import check_lines
 from backout.reports.lines import Report, one_line, page
@@ -12,10 +12,14 @@ from backout.reports.ships_text import ships_lines
 
 SHORT = 3
 """Lines of an undo that are shown where the step stands."""
+WIDTH = 100
+"""Characters of a text that stands for all of it."""
+CUT = "--verbose shows every command and every undo whole"
 
 
-def plan_text(plan: Report) -> str:
-    """What would run where, with every undo and every point of no return.
+def plan_text(plan: Report, *, whole: bool = False) -> str:
+    """What would run where, with every undo and every point of no return: a line for each step
+    and one for its way back, or the `whole` of both.
 
     `{"verb", "target", "runbook", "release": {"from", "to"}, "hosts": […], "preflight": [action],
     "stages": [{"here": [action]} | {"batches": [{"number", "hosts", "actions": [action],
@@ -23,7 +27,7 @@ def plan_text(plan: Report) -> str:
     action is `{"name", "host", "does", "undo", "undo_summary", "irreversible", "readonly",
     "when"}`.
     """
-    refused, ways = plan.get("refused") or (), WaysBack()
+    refused, ways = plan.get("refused") or (), WaysBack() if whole else Outline()
     return page(
         _summary(plan, bool(refused)),
         [f"refused: {one_line(words)}" for words in refused],
@@ -33,7 +37,7 @@ def plan_text(plan: Report) -> str:
         _group("At the end, whatever happens", plan.get("finally") or (), ways),
         titled("What the checks say now", check_lines(plan.get("checks") or ())),
         *ways.paragraphs(),
-        note_lines(plan),
+        note_lines({**plan, "notes": [*(plan.get("notes") or ()), *ways.notes()]}),
         next_lines(plan),
     )
 
@@ -61,7 +65,7 @@ def _actions(plan: Report) -> Iterable[Report]:
             yield from batch.get("settle") or ()
 
 
-def _stage(stage: Report, ways: WaysBack) -> Iterable[list[str]]:
+def _stage(stage: Report, ways: Detail) -> Iterable[list[str]]:
     yield _group("On this machine", stage.get("here") or (), ways)
     batches = stage.get("batches") or ()
     for batch in batches:
@@ -70,7 +74,7 @@ def _stage(stage: Report, ways: WaysBack) -> Iterable[list[str]]:
         yield _group(f"Batch {batch['number']}, settle", batch.get("settle") or (), ways)
 
 
-def _group(title: str, actions: Sequence[Report], ways: WaysBack) -> list[str]:
+def _group(title: str, actions: Sequence[Report], ways: Detail) -> list[str]:
     """Actions under a title; one that is the same on several hosts stands there once."""
     merged: dict[tuple[Any, ...], list[str]] = {}
     for each in actions:
@@ -80,8 +84,7 @@ def _group(title: str, actions: Sequence[Report], ways: WaysBack) -> list[str]:
     lines: list[str] = []
     for (name, does, undo, summary, irreversible, readonly, when), hosts in merged.items():
         places = ", ".join(one_line(host) for host in hosts if host)
-        lines.append(f"  {one_line(name)}{f'  (on {places})' if places else ''}")
-        lines += block("does: ", does, "    ") if does else []
+        lines += ways.step(f"  {one_line(name)}{f'  (on {places})' if places else ''}", does)
         lines += block("only when: ", when, "    ") if when else []
         if irreversible:
             lines.append(f"    POINT OF NO RETURN: {one_line(irreversible)}")
@@ -92,11 +95,61 @@ def _group(title: str, actions: Sequence[Report], ways: WaysBack) -> list[str]:
     return titled(title, lines)
 
 
+class Detail(Protocol):
+    """How much of a step and of its way back is shown."""
+
+    def step(self, title: str, does: str) -> list[str]:
+        """A step under its title."""
+
+    def told(self, name: str, undo: str, summary: str = "") -> list[str]:
+        """Its way back."""
+
+    def paragraphs(self) -> Iterable[list[str]]:
+        """What stands below all steps."""
+
+    def notes(self) -> Sequence[str]:
+        """What is to be known of it."""
+
+
+class Outline:
+    """A line for what a step does, and one for its way back."""
+
+    def __init__(self) -> None:
+        self._cut = False
+
+    def step(self, title: str, does: str) -> list[str]:
+        return [f"{title}: {self._short(does)}" if does else title]
+
+    def told(self, name: str, undo: str, summary: str = "") -> list[str]:  # noqa: ARG002
+        self._cut |= bool(summary.strip()) and summary.strip() != undo.strip()
+        return [f"    undo: {self._short(summary.strip() or undo)}"]
+
+    def paragraphs(self) -> Iterable[list[str]]:
+        return ()
+
+    def notes(self) -> Sequence[str]:
+        return [CUT] if self._cut else ()
+
+    def _short(self, text: str) -> str:
+        first, *more = text.strip().splitlines()
+        line = one_line(first)
+        if not more and len(line) <= WIDTH:
+            return line
+        self._cut = True
+        return f"{line[:WIDTH].rstrip()} …" + (f" ({len(more) + 1} lines)" if more else "")
+
+
 class WaysBack:
     """Undos: short ones where they belong, long ones in full at the end."""
 
     def __init__(self) -> None:
         self.long: dict[str, str] = {}
+
+    def step(self, title: str, does: str) -> list[str]:
+        return [title, *(block("does: ", does, "    ") if does else [])]
+
+    def notes(self) -> Sequence[str]:
+        return ()
 
     def told(self, name: str, undo: str, summary: str = "") -> list[str]:
         lines, summary = undo.strip().splitlines(), one_line(summary)

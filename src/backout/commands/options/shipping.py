@@ -25,7 +25,8 @@ class Plan(Shipping):
     """Show what would run where, and every undo.
 
     Probes the target read-only (not at all with --offline) and names every
-    point of no return. The runbook is `deploy` unless --runbook says otherwise.
+    point of no return. A line tells what a step does, and one its way back;
+    with --verbose both are shown whole. The runbook is `deploy` unless --runbook says otherwise.
 
     Example: invoke plan --target prod
 
@@ -38,6 +39,7 @@ class Plan(Shipping):
     room = "backout.commands.inspections:Inspection.plan"
     runbook: str | None = word(RUNBOOK)
     offline: bool = word("Resolve only; ask no host anything.", False)
+    verbose: bool = word("Show each command and each undo whole.", False)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
