@@ -247,8 +247,8 @@ class Operation:
 
     def _rolled_from(self, newest: Plan) -> Release:
         """The release that the newest run made which a rollback undoes."""
-        made = self.workplace.journal.releases(newest.target.name)
-        return next((row.release for row in made if row.run == newest.run), newest.release)
+        made = self.workplace.journal.release_of(newest.target.name, newest.run)
+        return made.release if made else newest.release
 
     # --- rolling back --------------------------------------------------------------------
 
@@ -306,7 +306,7 @@ class Operation:
         plans = tuple(thaw(self.workplace, row) for row in runs)
         target = plans[0].target
         journal = self.workplace.journal_of(target)
-        remark = same_code(journal.releases(target.name), to, target.name)
+        remark = same_code(journal, to, target.name)
         return Return(run, plans, to, brought(journal, plans), remark)
 
 

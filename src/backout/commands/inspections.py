@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from backout.adapters.local_lock import LocalLock
-from backout.adapters.storage.journal_rows import LedgerRow, RunRow
+from backout.adapters.storage.journal_rows import RunRow
 from backout.checks import judging
 from backout.commands import planning, rehearsals
-from backout.commands.ledger import newest_on
 from backout.commands.options import Diff, History, Lint, Show, Status, Unlock, Verify
 from backout.commands.options import Plan as PlanOptions
 from backout.commands.preview import Preview, Unasked, command_line
@@ -131,9 +130,7 @@ class Inspection:
 
     def _deployed(self) -> list[str]:
         """Every target that has a run here, or the one that BACKOUT_TARGET names."""
-        runs = self.workplace.journal.runs(limit=1000)
-        names = list(dict.fromkeys(run.target for run in runs))
-        return names or [self.workplace.target(None).name]
+        return list(self.workplace.journal.targets()) or [self.workplace.target(None).name]
 
     def _status(self, target: Target) -> dict[str, Any]:
         journal = self.workplace.journal
@@ -142,14 +139,13 @@ class Inspection:
         seen = side_by_side(lambda host: look_at(machines, host), tuple(target.hosts.values()))
         hosts = dict(zip(target.hosts, seen, strict=True))
         open_run = journal.open_run_of(target.name)
-        releases = journal.releases(target.name)
-        code = [row for row in releases if self._brought_code(row)]
+        known = journal.newest_on(target.name, hosts)
+        told = [name for name, row in hosts.items() if row.get("commit")]
+        code = journal.newest_on(target.name, told, code=True)
         differs = [
             words
             for name, row in hosts.items()
-            for words in differences(
-                name, row, newest_on(releases, name), newest_on(code, name), open_run
-            )
+            for words in differences(name, row, known.get(name), code.get(name), open_run)
         ]
         alive = LocalLock(self.workplace.state, target.name).holder() is not None
         return {
@@ -162,11 +158,6 @@ class Inspection:
             "health": self._health(target),
             "next": "" if alive else _after_status(target.name, open_run, bool(differs)),
         }
-
-    def _brought_code(self, row: LedgerRow) -> bool:
-        """Whether its run had an update: a run without one leaves the code that was there."""
-        runbook = self.workplace.journal.run(row.run).plan.get("runbook", {})
-        return any(step["kind"] == "update" for step in runbook.get("steps", ()))
 
     def _health(self, target: Target) -> list[dict[str, Any]]:
         """The last day of every check, when somebody watches here."""

@@ -5,49 +5,49 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from backout.adapters.storage.journal import SqliteJournal
-from backout.adapters.storage.journal_rows import LedgerRow
+from backout.adapters.storage.ledger import LedgerRow
 from backout.model import Release
 from backout.runs.claims import NOTE, Brought
 from backout.runs.plan import Plan
 
 
 def brought(journal: SqliteJournal, undoing: Sequence[Plan]) -> tuple[Brought, ...]:
-    """The runs that are to be undone, newest first, and the releases in force below them."""
+    """The runs that are to be undone, newest first, and below them, for each of their hosts, the
+    newest release in force: what came before it on a host is not asked for."""
     target = undoing[0].target
-    rows = {row.run: row for row in journal.releases(target.name)}
-    over = {plan.run for plan in undoing}
-    below = (row for row in rows.values() if not row.undone_by and row.run not in over)
+    hosts = tuple(dict.fromkeys((*target.hosts, *(h for plan in undoing for h in plan.hosts))))
 
-    def known(run: str, at_work: Sequence[str] = ()) -> Brought:
-        row = rows.get(run)
-        sure = (row.covers or tuple(target.hosts)) if row else ()
-        notes = (record.body for record in journal.recall(run) if record.kind == NOTE)
+    def known(plan: Plan) -> Brought:
+        row = journal.release_of(target.name, plan.run)
+        sure = (row.covers or hosts) if row else ()
+        notes = (record.body for record in journal.recall(plan.run) if record.kind == NOTE)
         return Brought(
-            runs=frozenset((run, *(row.restored if row else ()))),
-            hosts=frozenset((*at_work, *sure)),
+            runs=frozenset((plan.run, *(row.restored if row else ()))),
+            hosts=frozenset((*plan.hosts, *sure)),
             sure=frozenset(sure),
             found=next(notes, {}),
         )
 
-    undone = (known(plan.run, plan.hosts) for plan in undoing)
-    return (*undone, *(known(row.run) for row in below))
+    below = journal.newest_on(target.name, hosts, without=[plan.run for plan in undoing])
+    rows = {row.number: row for row in below.values()}
+    return (*map(known, undoing), *(_below(rows[n], hosts) for n in sorted(rows, reverse=True)))
 
 
-def newest_on(releases: Sequence[LedgerRow], host: str) -> LedgerRow | None:
-    """The newest release in force that was brought to the host."""
-    there = (row for row in releases if not row.undone_by and host in (row.covers or (host,)))
-    return next(there, None)
+def _below(row: LedgerRow, hosts: Sequence[str]) -> Brought:
+    sure = frozenset(row.covers or hosts)
+    return Brought(runs=frozenset((row.run, *row.restored)), hosts=sure, sure=sure)
 
 
-def same_code(releases: Sequence[LedgerRow], to: Release, target: str) -> str:
+def same_code(journal: SqliteJournal, to: Release, target: str) -> str:
     """What is to be said of going back to a release of the very commit that runs: the code stays.
     Nothing where it is another commit."""
-    runs = next((row.release for row in releases if row.current), to)
+    current = journal.current(target)
+    runs = current.release if current else to
     if not to.commit or runs.commit != to.commit or runs.number == to.number:
         return ""
-    others = (row.release for row in releases if row.known_good and not row.undone_by)
-    other = next((r for r in others if r.number < to.number and r.commit != to.commit), None)
-    there = f"; the newest good one of another commit is release {other}: " if other else ""
-    typed = f"invoke rollback --target {target} --to {other.number}" if other else ""
-    none = "" if other else "; there is no good one of another commit before it"
-    return f"release {to} is of the very commit that runs, so the code stays{there}{typed}{none}"
+    other = journal.known_good(target, before=to.number, unlike=to.commit)
+    there = "there is no good one of another commit before it"
+    if other:
+        typed = f"invoke rollback --target {target} --to {other.number}"
+        there = f"the newest good one of another commit is release {other.release}: {typed}"
+    return f"release {to} is of the very commit that runs, so the code stays; {there}"

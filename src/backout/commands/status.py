@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from backout.adapters.standings import standings
-from backout.adapters.storage.journal_rows import LedgerRow, RunRow
+from backout.adapters.storage.journal_rows import RunRow
+from backout.adapters.storage.ledger import LedgerRow
 from backout.commands.unlock import command_row
 from backout.errors import BackoutError
 from backout.model import Host

@@ -7,7 +7,8 @@ from itertools import groupby
 from statistics import median
 from typing import Any
 
-from backout.adapters.storage.journal_rows import LedgerRow, RunRow
+from backout.adapters.storage.journal_rows import RunRow
+from backout.adapters.storage.ledger import LedgerRow
 from backout.model import CheckKey, Sample
 from backout.ports import HealthStore
 from backout.reports.parts import bare_release
@@ -121,7 +122,7 @@ class Ledger:
 
     @classmethod
     def of(cls, journal: Any, target: str) -> Ledger:
-        rows = journal.releases(target)[:RELEASES]
+        rows = journal.releases(target, limit=RELEASES)
         releases = tuple(
             Deployed(
                 number=row.number,

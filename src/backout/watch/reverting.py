@@ -177,8 +177,8 @@ def _named(watched: WatchedTarget, names: str) -> list[CheckKey]:
 
 
 def _release_of(workplace: Workplace, target: str, run: str) -> str:
-    rows = workplace.journal.releases(target)
-    return next((f"release {row.release}" for row in rows if row.run == run), f"run {run}")
+    row = workplace.journal.release_of(target, run)
+    return f"release {row.release}" if row else f"run {run}"
 
 
 def _rollback_of(workplace: Workplace, target: str, run: str) -> RunRow | None:

@@ -34,25 +34,26 @@ from backout.adapters.storage.journal_file import (
 )
 from backout.adapters.storage.journal_queue import Append, Body, Closed, Queue, T, Write
 from backout.adapters.storage.journal_rows import (
-    LedgerRow,
     Record,
     RunRow,
     held_by,
     insert,
-    ledger_rows,
     one_run,
     plain,
     run_rows,
+    runs_named,
     runs_since,
     target_of,
+    targets_of,
     time_text,
 )
+from backout.adapters.storage.ledger import Ledger
 from backout.adapters.storage.turns import turn
 from backout.errors import BackoutError, Interrupted, Mistakes, Refused
 from backout.model import Release
 
 
-class SqliteJournal:
+class SqliteJournal(Ledger):
     """The runs of one working copy. Every text passes `redact` before it is written, and
     `reveal` when a run's records are recalled."""
 
@@ -179,20 +180,24 @@ class SqliteJournal:
     def run(self, id: str) -> RunRow:
         """A run by its id or the beginning of it. Raises Mistakes when it names none or many."""
         with self._read() as db:
-            rows = run_rows(db, "substr(id, 1, ?) = ?", (len(id), id))
-        exact = [row for row in rows if row.id == id] or rows
-        if len(exact) == 1 and id:
-            return exact[0]
-        known = ", ".join(row.id for row in exact[:5])
+            count, rows = runs_named(db, id)
+        if count == 1 and id:
+            return rows[0]
+        known = ", ".join(row.id for row in rows)
         raise Mistakes(
-            f"{id!r} names {len(exact)} runs: {known}" if known else f"there is no run {id!r}",
+            f"{id!r} names {count} runs: {known}" if known else f"there is no run {id!r}",
             next="invoke history",
         )
 
     def runs(self, target: str | None = None, limit: int = 20) -> tuple[RunRow, ...]:
         """Runs of one target or of all, newest first."""
         with self._read() as db:
-            return run_rows(db, "? IN (target, '')", (target or "",), limit)
+            return run_rows(db, "target = ?" if target else "TRUE", (target,) * bool(target), limit)
+
+    def targets(self) -> tuple[str, ...]:
+        """Every target that has a run, the one of the newest run first."""
+        with self._read() as db:
+            return targets_of(db)
 
     def outcomes(self) -> tuple[tuple[str, str, str, int], ...]:
         """How many runs of each verb ended how on each target."""
@@ -303,47 +308,6 @@ class SqliteJournal:
         with self._read() as db:
             row = db.execute("SELECT last FROM number WHERE target = ?", (target,)).fetchone()
         return 1 + (row[0] if row else 0)
-
-    def releases(self, target: str) -> tuple[LedgerRow, ...]:
-        """Every release of the target, newest first."""
-        with self._read() as db:
-            return ledger_rows(db, target)
-
-    def release(self, target: str, name: str) -> LedgerRow:
-        """A release by its number or the beginning of its commit; releases in force go before
-        undone ones. Raises Mistakes when it names none or several."""
-        rows = self.releases(target)
-        named = [row for row in rows if name == str(row.number)]
-        named = named or [row for row in rows if name and row.commit.startswith(name.lower())]
-        named = [row for row in named if not row.undone_by] or named
-        if len(named) == 1:
-            return named[0]
-        wrong = f"{target} has no release {name!r}"
-        if named:
-            releases = ", ".join(str(row.release) for row in named)
-            wrong = f"{name!r} is ambiguous on {target}, say the number: release {releases}"
-        raise Mistakes(wrong, next=f"invoke history --target {target}")
-
-    def current(self, target: str) -> LedgerRow | None:
-        """The newest release in force."""
-        return next((row for row in self.releases(target) if row.current), None)
-
-    def known_good(self, target: str, before: int | None = None) -> LedgerRow | None:
-        """The newest known-good release in force, or the newest one before release `before`."""
-        return next(
-            (
-                row
-                for row in self.releases(target)
-                if row.known_good and not row.undone_by and (before is None or row.number < before)
-            ),
-            None,
-        )
-
-    def since(self, target: str, number: int) -> tuple[RunRow, ...]:
-        """The closed runs after that release which changed something and were not undone,
-        newest first: what a rollback to it has to undo."""
-        with self._read() as db:
-            return runs_since(db, target, number)
 
     # --- reading and writing ---------------------------------------------------------------
 

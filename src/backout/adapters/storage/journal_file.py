@@ -49,6 +49,14 @@ MIGRATIONS: tuple[tuple[Change, ...], ...] = (
         *_APPEND_ONLY,
     ),
     (renaming.by_path,),
+    (
+        "CREATE INDEX run_of_target ON run (target)",
+        "CREATE INDEX ledger_of_run ON ledger (run)",
+        "CREATE INDEX restored_release ON restored (target, number)",
+        # Without it, `status` would read the plan of every run that brought no code.
+        """CREATE INDEX run_with_update ON run (id)
+            WHERE instr(plan, '"kind": "update"') > 0""",
+    ),
 )
 """What leads from each schema version to the next: statements, and what no statement can do."""
 

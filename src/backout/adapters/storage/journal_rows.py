@@ -1,4 +1,4 @@
-"""What the journal keeps, as rows: runs, records, the ledger."""
+"""What the journal keeps, as rows: runs and records."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from typing import Any
 
 from backout.adapters.storage.journal_queue import Body
 from backout.errors import BackoutError, Held
-from backout.model import Release
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,31 +54,6 @@ class Record:
     body: Body
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerRow:
-    """One release of a target."""
-
-    target: str
-    number: int
-    commit: str
-    run: str
-    at: datetime
-    known_good: bool
-    covers: tuple[str, ...]
-    """The hosts that it was brought to; empty means all of them."""
-    current: bool
-    restored_by: str
-    """The last rollback that came back to it; empty when none did."""
-    undone_by: str
-    """The run that undid it; empty while it is in force."""
-    restored: tuple[str, ...] = ()
-    """Every rollback that came back to it, in order."""
-
-    @property
-    def release(self) -> Release:
-        return Release(self.number, self.commit)
-
-
 def time_text(at: datetime) -> str:
     return at.astimezone(UTC).isoformat()
 
@@ -101,6 +75,10 @@ def insert(db: sqlite3.Connection, table: str, *row: Any) -> None:
     db.execute(f"INSERT INTO {table} VALUES ({places})", row)  # noqa: S608 - table names are ours
 
 
+LAST = "\U0010ffff"
+"""No character of an id comes after it."""
+NAMED = 5
+"""So many runs of an ambiguous id are named."""
 _RUN = "id, target, verb, runbook, plan, owner, started, options, ended, outcome, exit_code, report"
 
 
@@ -148,12 +126,41 @@ def one_run(db: sqlite3.Connection, where: str, *values: Any) -> RunRow | None:
     return next(iter(run_rows(db, where, values, 1)), None)
 
 
+def runs_named(db: sqlite3.Connection, id: str) -> tuple[int, tuple[RunRow, ...]]:
+    """How many runs have an id that begins so, and the newest of them."""
+    begins = "id >= ? AND id < ?"
+    values = (id, id + LAST)
+    count = db.execute(f"SELECT count(*) FROM run WHERE {begins}", values).fetchone()[0]  # noqa: S608 - our own words
+    exact = run_rows(db, "id = ?", (id,))
+    newest = f"rowid IN (SELECT rowid FROM run WHERE {begins} ORDER BY rowid DESC LIMIT {NAMED})"  # noqa: S608 - our own words
+    return (1, exact) if exact else (count, run_rows(db, newest, values))
+
+
+def targets_of(db: sqlite3.Connection) -> tuple[str, ...]:
+    """Every target that has a run, the one of the newest run first. From one name to the next by
+    the index, past all the runs of each."""
+    rows = db.execute(
+        "WITH RECURSIVE known (name) AS (SELECT min(target) FROM run UNION ALL"
+        " SELECT (SELECT min(target) FROM run WHERE target > name) FROM known"
+        "  WHERE name IS NOT NULL)"
+        " SELECT name FROM known WHERE name IS NOT NULL"
+        " ORDER BY (SELECT max(rowid) FROM run WHERE target = name) DESC"
+    )
+    return tuple(name for (name,) in rows)
+
+
 def target_of(db: sqlite3.Connection, run: str) -> str:
     row = db.execute("SELECT target FROM run WHERE id = ?", (run,)).fetchone()
     if row is None:
         raise BackoutError(f"there is no run {run} in the journal")
     target: str = row[0]
     return target
+
+
+def plan_of(db: sqlite3.Connection, run: str) -> Body:
+    """The frozen plan of a run that there is."""
+    plan: Body = json.loads(db.execute("SELECT plan FROM run WHERE id = ?", (run,)).fetchone()[0])
+    return plan
 
 
 def held_by(run: RunRow) -> Held:
@@ -166,44 +173,13 @@ def held_by(run: RunRow) -> Held:
     )
 
 
-def ledger_rows(db: sqlite3.Connection, target: str) -> tuple[LedgerRow, ...]:
-    rows = db.execute(
-        'SELECT number, "commit", run, at, known_good, covers,'
-        " coalesce((SELECT restored.run FROM restored WHERE restored.target = ledger.target"
-        "  AND restored.number = ledger.number ORDER BY restored.rowid DESC LIMIT 1), ''),"
-        " coalesce((SELECT by FROM undone WHERE undone.run = ledger.run), '')"
-        " FROM ledger WHERE target = ? ORDER BY number DESC",
-        (target,),
-    ).fetchall()
-    current = next((number for number, *_, undone_by in rows if not undone_by), None)
-    restored = db.execute(
-        "SELECT number, run FROM restored WHERE target = ? ORDER BY rowid", (target,)
-    ).fetchall()
-    return tuple(
-        LedgerRow(
-            target=target,
-            number=number,
-            commit=commit,
-            run=run,
-            at=datetime.fromisoformat(at),
-            known_good=bool(known_good),
-            covers=tuple(json.loads(covers)),
-            current=number == current,
-            restored_by=restored_by,
-            undone_by=undone_by,
-            restored=tuple(run for restored_to, run in restored if restored_to == number),
-        )
-        for number, commit, run, at, known_good, covers, restored_by, undone_by in rows
-    )
-
-
 def runs_since(db: sqlite3.Connection, target: str, number: int) -> tuple[RunRow, ...]:
     return run_rows(
         db,
         "target = ? AND rowid > (SELECT run.rowid FROM ledger JOIN run ON run.id = ledger.run"
         "  WHERE ledger.target = ? AND number = ?)"
         " AND outcome NOT IN ('refused', 'backed_out') AND verb <> 'rollback'"
-        " AND id IN (SELECT run FROM record WHERE kind = 'begin')"
-        " AND id NOT IN (SELECT run FROM undone)",
+        " AND EXISTS (SELECT 1 FROM record WHERE record.run = run.id AND kind = 'begin')"
+        " AND NOT EXISTS (SELECT 1 FROM undone WHERE undone.run = run.id)",
         (target, target, number),
     )
