@@ -363,6 +363,44 @@ def test_a_thread_that_dies_is_told_and_started_again() -> None:
     assert workers.mind() == []
 
 
+PLUGIN = """\
+import pathlib
+from apprise.decorators import notify
+
+@notify(on="pager")
+def page(body, title, notify_type, *args, **kwargs):
+    asked = pathlib.Path("asked")
+    if not asked.exists():
+        asked.touch()
+        raise SystemExit("the pager's own library gives up")
+    pathlib.Path("arrived").open("a").write(title + "\\n")
+"""
+"""A way to tell people that takes the thread which uses it along, the first time."""
+
+
+def test_a_plugin_that_takes_the_senders_thread_along_holds_up_no_alert(project: Project) -> None:
+    (project.directory / "sitecustomize.py").write_text(PLUGIN)
+    project.env["PYTHONPATH"] = str(project.directory)
+    arrived = project.directory / "arrived"
+    port = free_port()
+    with Web(Answer("{}", 500)) as web, Web() as receiver:
+        path = inventory(project, web, receiver)
+        path.write_text(path.read_text().replace(f"json://127.0.0.1:{receiver.port}", "pager://"))
+        with watching(project, "--listen", f"127.0.0.1:{port}") as process:
+            url = f"http://127.0.0.1:{port}"
+            eventually(lambda: got(f"{url}/health")[0] == 503, within=20)
+            reasons = json.loads(got(f"{url}/health")[1])["reasons"]
+            assert any("sender of messages died" in each for each in reasons)
+            metrics = got(f"{url}/metrics")[1]
+            assert 'backout_worker_deaths_total{worker="sender of messages"} 1.0' in metrics
+            eventually(arrived.exists, within=20)
+            eventually(
+                lambda: 'up{worker="sender of messages"} 1.0' in got(f"{url}/metrics")[1], within=10
+            )
+            assert "the sender of messages died, and was started again" in process.output(100_000)
+    assert arrived.read_text().splitlines() == ["[prod] alive fails"]
+
+
 # --- what a message says, and to whom --------------------------------------------------------
 
 

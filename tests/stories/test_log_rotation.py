@@ -6,6 +6,7 @@ import gzip
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,11 @@ from backout.restarters.supervisor import Supervisor, SupervisorOptions
 from support.looks import observe
 from support.pm2 import Pm2 as Pm2Bed
 from support.supervisord import Program, Supervisord
-from support.tools import system_python
+from support.tools import system_python, venv_program
 from support.transports import Shell
 from support.wait import eventually
 
+HERE = Shell()
 CALM = "!lines.exists(line, line.contains('PANIC'))"
 REPEATS = """\
 import sys, time
@@ -147,24 +149,57 @@ def test_more_lines_than_are_looked_at_are_a_gap(pm2: Callable[[str], Watched]) 
     assert watched.look(last=10).verdict is Verdict.INCONCLUSIVE
 
 
-def test_supervisor_rotates_and_the_gap_is_told(tmp_path: Path) -> None:
-    (tmp_path / "repeats.py").write_text(REPEATS)
-    said = tmp_path / "said"
-    said.touch()
-    log = {"stdout_logfile_maxbytes": "200", "stdout_logfile_backups": "1"}
-    command = [system_python(), str(tmp_path / "repeats.py"), str(said)]
-    program = Program("api", command, {"PYTHONUNBUFFERED": "1"}, log)
-    with Supervisord(tmp_path / "supervisor", [program]) as bed:
-        bed.wait_state("api", "RUNNING")
-        options = SupervisorOptions(config=str(bed.config))
-        service = Service(name="api", backend="supervisor", options=options)
-        watched = Watched(Supervisor(service, Shell()), said, bed.directory / "api.log")
-        watched.says("well", "well")
-        assert watched.look().verdict is Verdict.PASS
-        with said.open("a") as more:
-            more.write("PANIC " + "x" * 300 + "\n")
-        eventually(lambda: (bed.directory / "api.log.1").exists(), saying="it is rotated")
-        assert watched.look().verdict is Verdict.INCONCLUSIVE
-        assert watched.look().verdict is Verdict.PASS
-        watched.says("on")
-        assert watched.look().facts["lines"] == ["3 on"]
+@pytest.fixture(scope="module")
+def supervisor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Watched]]:
+    directory = tmp_path_factory.mktemp("supervisor")
+    (directory / "repeats.py").write_text(REPEATS)
+    with ExitStack() as stack:
+
+        def service(name: str, **common: Any) -> Watched:
+            said = directory / name
+            said.touch()
+            log = {"stdout_logfile_maxbytes": "200", "stdout_logfile_backups": "2"}
+            command = [system_python(), str(directory / "repeats.py"), str(said)]
+            program = Program(name, command, {"PYTHONUNBUFFERED": "1"}, log)
+            bed = stack.enter_context(Supervisord(directory / f"of-{name}", [program]))
+            bed.wait_state(name, "RUNNING")
+            options = SupervisorOptions(config=str(bed.config), **common)
+            restarter = Supervisor(Service(name=name, backend="supervisor", options=options), HERE)
+            return Watched(restarter, said, bed.directory / f"{name}.log")
+
+        yield service
+
+
+def a_panic_and_a_rotation(watched: Watched) -> str:
+    """What was said before the log was rotated."""
+    watched.says("well", "well")
+    assert watched.look().verdict is Verdict.PASS
+    panic = "PANIC " + "x" * 300
+    watched.says(panic)
+    eventually(lambda: Path(f"{watched.log}.1").exists(), saying="it is rotated")
+    return f"3 {panic}"
+
+
+def test_what_supervisor_rotated_away_is_read_from_its_files(
+    supervisor: Callable[..., Watched],
+) -> None:
+    watched = supervisor("api")
+    panic = a_panic_and_a_rotation(watched)
+    found = watched.look()
+    assert found.verdict is Verdict.FAIL
+    assert found.facts["lines"] == [panic]
+    assert (watched.look().verdict, watched.look().facts["lines"]) == (Verdict.PASS, [])
+    watched.says("on")
+    assert watched.look().facts["lines"] == ["4 on"]
+
+
+def test_where_supervisor_does_not_tell_its_files_the_gap_is_told(
+    supervisor: Callable[..., Watched],
+) -> None:
+    """Behind a command that is none of supervisor's own, nobody knows where they are."""
+    watched = supervisor("far", command=f"env {venv_program('supervisorctl')}")
+    a_panic_and_a_rotation(watched)
+    assert watched.look().verdict is Verdict.INCONCLUSIVE
+    assert watched.look().verdict is Verdict.PASS
+    watched.says("on")
+    assert watched.look().facts["lines"] == ["4 on"]

@@ -22,6 +22,7 @@ from backout.restarters.backend import (
     section,
 )
 from backout.restarters.listeners import judge, scan
+from backout.restarters.rotated import TAIL
 
 _ROW = re.compile(r"(?P<name>\S+) +(?P<state>[A-Z]+)(?: +(?P<words>.*))?")
 _RUNNING = re.compile(r"pid (\d+), uptime (?:(\d+) days?, )?(\d+):(\d\d):(\d\d)")
@@ -49,6 +50,21 @@ log() {
 }"""
 """Shell text: a stream that has no file is empty. One with control characters in it (colours)
 supervisord cannot put into its XML, but streams as it is. All else that goes wrong is no log."""
+
+
+_FILES = """\
+import sys
+from supervisor.options import ClientOptions
+options = ClientOptions()
+options.realize(["-c", sys.argv[1]] if sys.argv[1] else [])
+for each in options.getServerProxy().supervisor.getAllProcessInfo():
+    name = each["group"] + ":" + each["name"]
+    for called in (name, each["name"]):
+        for channel in ("stdout", "stderr"):
+            print(called + " " + channel + "\\t" + (each[channel + "_logfile"] or ""))
+"""
+"""supervisorctl does not tell where the files are; the library that it is made of does."""
+_NONE = "\0"
 
 
 class SupervisorOptions(Options):
@@ -153,9 +169,34 @@ class Supervisor(Backend):
         return self._read(self._tails(lines).values(), lines)
 
     def streams(self, lines: int) -> Mapping[str, str]:
-        """What stands in a file that supervisord rotated away is not among them: it tells no
-        one where its files are."""
-        return {stream: self._read((tail,), lines) for stream, tail in self._tails(lines).items()}
+        """From the files, on from those that were rotated away; of a file that cannot be read
+        here, what supervisord has of it."""
+        files = self._files()
+
+        def text(stream: str, tail: str) -> str:
+            file = quote(files.get(stream, ""))
+            return (
+                f"if [ -f {file} ] && [ -r {file} ]; then tail_of {file} {lines}; else {tail}; fi"
+            )
+
+        return {
+            stream: self._read((TAIL, text(stream, tail)), lines)
+            for stream, tail in self._tails(lines).items()
+            if files.get(stream) != _NONE
+        }
+
+    def _files(self) -> Mapping[str, str]:
+        """Where supervisord writes its programs' streams, as far as it tells; _NONE for a stream
+        that it writes nowhere."""
+        options = self.service.options
+        told = self.read(
+            self._path(),
+            f"program=$(command -v {quote(options.command)}) || exit 0",
+            "python=$(sed -n '1{/python/s/^#! *//p;}' \"$program\")",
+            f'[ -z "$python" ] || $python -c {quote(_FILES, options.config)} 2>/dev/null || :',
+        )
+        rows = (line.partition("\t") for line in told.stdout.splitlines())
+        return {stream: file or _NONE for stream, tab, file in rows if tab}
 
     def _read(self, tails: Iterable[str], lines: int) -> str:
         follow = f'follow() {{ timeout {_FOLLOWED} {self._ctl("tail", "-f")} "$@" 2>&1 || :; }}'
