@@ -34,6 +34,26 @@ def test_the_corpus_is_read_as_well_as_is_asked() -> None:
         ('```\n{\n  "a": 1\n}\n```', []),
         ("- x\n  ```sh\n  make\n  ```", ["make"]),
         ("> ~~~bash\n> make\n> ~~~", ["make"]),
+        ("1. ssh deploy@web1\n2. git pull\n3. tell the team", ["ssh deploy@web1", "git pull"]),
+        (
+            "Pull and build\ngit pull origin main\npnpm build",
+            ["git pull origin main", "pnpm build"],
+        ),
+        ("- ssh access to web1\n- node 18 or later\n- docker engine\n- make sure that it runs", []),
+        ("It runs\n`npm ci` on every push, and\n`deploy.sh` is called by it.", []),
+        ("Back it up:\n`git push origin main` before anything else.", ["git push origin main"]),
+        ("```\ngit push → webhook → deploy.sh → restart\n```", []),
+        ("```\n/srv/app/current\n  what runs\n/srv/app/releases/\n```", []),
+        ("```console\n - alertname = Down\n...\n```", []),
+        ('=== "Docker"\n\n    ```sh\n    docker compose up -d\n    ```', ["docker compose up -d"]),
+        ("<pre><code>\ngit pull &amp;&amp; make\n</code></pre>", ["git pull && make"]),
+        ("{% highlight bash %}\ngit pull\n{% endhighlight %}", ["git pull"]),
+        ("== Deploy\n\n[source,bash]\n----\ngit pull\n----", ["git pull"]),
+        ("Deploy::\n\n.. code-block:: bash\n\n   git pull\n   make", ["git pull", "make"]),
+        ('<TabItem value="pm2">\n\n```sh\npm2 reload api\n```\n\n</TabItem>', ["pm2 reload api"]),
+        ("```\n~/app (main)$ bin/deploy\nDone.\n```", ["bin/deploy"]),
+        ("```\nC:\\app> npm ci\nadded 3 packages\n```", ["npm ci"]),
+        ("```bash=\ngit pull\n```", ["git pull"]),
     ],
 )
 def test_commands_are_told_from_what_only_looks_like_them(text: str, found: list[str]) -> None:
@@ -52,12 +72,46 @@ def test_commands_are_told_from_what_only_looks_like_them(text: str, found: list
         ("## Retour arrière\n```sh\n./app.sh avant\n```", "rollback", 0),
         ("## Solución de problemas\n```sh\ndf -h\n```", "diagnose", 0),
         ("## Verificação\n```sh\n./fumaca.sh\n```", "verify", 0),
+        ("# Rollback guide\n## Steps\n```sh\ngit checkout v1\n```", "rollback", 0),
+        ("# Rollback guide\n## Check\n```sh\ndocker ps\n```", "verify", 0),
+        ("# X\n## Troubleshooting\n### Deploy fails\n```sh\n./deploy.sh\n```", "diagnose", 0),
+        ("# X\n## Deploy\n```sh\napt-get install nginx\n```", "setup", 0),
+        ("## Run\n```sh\ndocker compose run --rm web alembic upgrade head\n```", "update", 0),
+        ("## Run\n```sh\nbash scripts/despliegue.sh\n```", "update", 0),
     ],
 )
 def test_the_headings_and_the_command_say_the_phase(text: str, phase: str, probes: int) -> None:
     reading = read(text, "x")
     assert [str(each.phase) for each in reading.found] == [phase]
     assert len(reading.probes) == probes
+
+
+@pytest.mark.parametrize(
+    ("line", "flags"),
+    [
+        ("npx pm2 logs api", {"follows"}),
+        ("docker compose exec web sh", {"interactive"}),
+        ("gunzip -c d.gz | docker exec -i db psql app", set()),
+        ("curl -fsSL https://x.example/get | sudo bash", set()),
+        ("$EDITOR .env", {"interactive"}),
+        ("docker compose run --rm web alembic upgrade head", set()),
+        ("npm run start", {"blocking"}),
+        ("bundle exec rails server", {"blocking"}),
+        ("docker network prune -f", {"destructive"}),
+    ],
+)
+def test_what_never_ends_or_asks_is_known_wherever_it_runs(line: str, flags: set[str]) -> None:
+    [found] = read(f"```sh\n{line}\n```", "x").found
+    assert {*found.flags} == flags
+
+
+def test_what_a_note_warns_against_is_never_a_step() -> None:
+    good = "## Deploy\n```sh\nmake ship\n```\n"
+    bad = "## Never use\n```sh\nrsync -a . web:/srv\n```\n"
+    note = f"# X\n{good}{bad}"
+    made = sound(build(read(note, "x")), TABLES)
+    assert "rsync" not in str(made.runbook)
+    assert [r.reason for r in made.reading.rejected] == ["the note warns against it"]
 
 
 CORPUS = sorted((ROOT / "bench" / "documents").glob("*.md"))

@@ -23,6 +23,8 @@ def build(reading: Reading) -> Built:
     chosen: dict[str, str] = {}
     into: dict[int, str] = {}
     for at, each in enumerate(reading.found):
+        if "warned" in each.flags:
+            continue  # nowhere, and refused with that reason
         if each.host and "interactive" in each.flags and each.commands[-1].head == "ssh":
             draft.host(each)
         elif "cwd" in each.flags:

@@ -14,6 +14,8 @@ _PATHLIKE = re.compile(
     r"deploy|tools|vendor|node_modules|\.venv|venv)/)\S*$"
 )
 _SCRIPT = re.compile(r"^[\w./-]+\.(?:sh|py|rb|js|ts|pl|php|bash)$")
+_PLACE = re.compile(r"^(?:.*/$|.*://|/(?!.*\bs?bin/)[^.]*(?:\.[a-z]{2,3})?$)")
+_ARROW = re.compile(r"\s(?:→|⇒|⟶|==?>|──?>|-->)\s")
 _ENVIRONMENT = re.compile(r"^[A-Za-z_][A-Za-z0-9_.]*=(?:\"[^\"]*\"|'[^']*'|[^\s;&|]*)$")
 _PROSE = re.compile(r"^[A-ZÀ-Ü][\w'’,À-ü-]*(?:\s+[\w'’,()À-ü-]+){2,}[.:!?]?$|^[A-ZÀ-Ü][\wÀ-ü ]+:$")
 _YAML = re.compile(r"^(?:- )?[A-Za-z_][\w.-]*:(?:\s|$)")
@@ -24,6 +26,7 @@ _BATCH = re.compile(
     r"\s(?:-\w*[cfelq]\w*\b|--command|--file|--eval|--execute|--list)|\.sql\b|<|\.js\b|"
     r"\b(?:PING|ping|GET|SET|DEL|FLUSHALL|FLUSHDB|INFO|info|KEYS|flushall|flushdb)\b|\""
 )
+_SHELLS = frozenset(("bash", "sh", "zsh", "ash"))
 
 
 def backends() -> tuple[str, ...]:
@@ -59,20 +62,19 @@ def backend_of(commands: Sequence[Simple]) -> str:
 
 def flags_of(text: str, commands: Sequence[Simple]) -> tuple[str, ...]:
     """`cwd`, `interactive`, `follows`, `blocking`, `destructive`, as far as they hold."""
+    told = [*commands, *(inner for each in commands if (inner := each.inner))]
     return tuple(
         name
         for name, holds in (
             ("cwd", bool(commands) and all(c.head in ("cd", "pushd", "popd") for c in commands)),
-            ("interactive", any(map(_asks, commands)) and not _piped(text)),
+            ("interactive", any(map(_asks, told)) and not _piped(text)),
             (
                 "follows",
-                any(
-                    _behaves("follows").search(c.text) or _PM2_LOGS.search(c.text) for c in commands
-                ),
+                any(_behaves("follows").search(c.bare) or _PM2_LOGS.search(c.bare) for c in told),
             ),
             (
                 "blocking",
-                any(_behaves("blocking").search(c.text) for c in commands) and not _behind(text),
+                any(_behaves("blocking").search(c.bare) for c in told) and not _behind(text),
             ),
             ("destructive", bool(_behaves("destructive").search(text))),
         )
@@ -85,7 +87,9 @@ def _asks(command: Simple) -> bool:
         return "-N" not in command.words and "-T" not in command.words
     if _DATABASE.search(command.text):
         return not _BATCH.search(" " + " ".join(_quoted(command.words[1:])))
-    return bool(_behaves("interactive").search(command.text))
+    if command.head in _SHELLS and command.words[1:] in ((), ("-l",), ("-i",)):
+        return True
+    return bool(_behaves("interactive").search(command.bare))
 
 
 def _quoted(words: Sequence[str]) -> list[str]:
@@ -95,7 +99,11 @@ def _quoted(words: Sequence[str]) -> list[str]:
 def _piped(text: str) -> bool:
     """Fed by something else, or by a here-document."""
     return "<<" in text or bool(
-        re.search(r"\|\s*(?:psql|mysql|mariadb|mongo|mongosh|redis-cli|sqlite3|ssh)\b", text)
+        re.search(
+            r"\|\s*\\?\s*(?:sudo\s+(?:-\S+\s+)*)?(?:psql|mysql|mariadb|mongo|mongosh|redis-cli|sqlite3|"
+            r"ssh|docker|podman|docker-compose|kubectl|(?:ba|z|da)?sh)\b",
+            text,
+        )
     )
 
 
@@ -106,7 +114,7 @@ def _behind(text: str) -> bool:
 def safe_form(text: str) -> str:
     """The same look without an end that never comes; empty where there is none."""
     for form, by in (
-        (r"^((?:sudo )?pm2 logs?\b(?!.*--nostream).*)$", r"\1 --nostream --lines 100"),
+        (r"^((?:sudo |npx )?pm2 logs?\b(?!.*--nostream).*)$", r"\1 --nostream --lines 100"),
         (r"^((?:sudo )?journalctl\b.*?)\s+(?:-f|--follow)\b(.*)$", r"\1\2 -n 100 --no-pager"),
         (r"^((?:sudo )?journalctl\b.*?)\s-(\w*)f(\w*)\b(.*)$", r"\1 -\2\3\4 -n 100 --no-pager"),
         (r"^((?:sudo )?tail\b.*?)\s-[fF]\b(.*)$", r"\1 -n 100\2"),
@@ -132,6 +140,8 @@ def known(text: str) -> bool:
     if not first.words:
         return first.assigned
     word = first.words[0]
+    if len(first.words) == len(commands) == 1 and _PLACE.match(word):
+        return False  # a folder, an address
     return (
         first.head in _programs()
         or word in _programs()
@@ -156,6 +166,10 @@ def not_a_command(text: str, *, told: bool) -> str:
         known(text) and not re.match(r"^[A-Z]", first)
     ):
         return "output, not a command"
+    if re.match(r"^\w+://\S+$", first):
+        return "an address, not a command"
+    if _ARROW.search(re.sub(r"(['\"]).*?\1", "", first)):
+        return "a drawing, not a command"
     if known(text):
         return _spoken(first)
     if _PROSE.match(first) and "--" not in first:

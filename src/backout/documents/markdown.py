@@ -14,6 +14,8 @@ from functools import cache
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from backout.documents import dialects
+
 LARGEST = 2_000_000
 """Characters of a note; what is longer is no note that a person follows."""
 NESTED = 3
@@ -55,6 +57,7 @@ def blocks(text: str) -> tuple[Block, ...]:
     if front := _FRONT.match(text):
         blank = "\n" * front.group().count("\n")
         text = blank + text[front.end() :]
+    text = "\n".join(dialects.plain(text.split("\n")))
     return tuple(_blocks(text, 0, (), NESTED))
 
 
@@ -169,7 +172,7 @@ class _Reader:
         first += 1 if token.type == "fence" else 0
         language, _, attributes = token.info.strip().partition(" ")
         language, brace, more = language.partition("{")
-        name = language.lower().strip(".")
+        name = re.split(r"[^a-z0-9+#-]", language.lower().strip("."))[0]
         if name in ("markdown", "md") and self.depth:
             yield from _blocks(token.content, self.start + first, self.trail, self.depth - 1)
             return

@@ -49,10 +49,6 @@ _WEIGHT: tuple[Phase, ...] = (
     *("update", "build", "verify", "diagnose", "setup"),
 )
 """Of the parts of a chain the weightiest speaks for it."""
-_RUNNER = re.compile(
-    r"^(?:bundle exec|npx|bunx|poetry run|uv run|pipenv run|pnpm exec|yarn dlx|dotenvx? run --)\s+"
-)
-"""What only starts another program."""
 LONGEST = 400
 """Characters of a sentence that are looked at."""
 SHORT = 80
@@ -82,7 +78,7 @@ def of_command(commands: Sequence[Simple], text: str) -> Phase | None:
     """What a command does by itself: the phase of the weightiest part of a chain."""
     if _FETCHES.search(text) and "-O-" not in text and "-qO" not in text:
         return "setup"
-    own = [phase for each in commands if (phase := _one(_RUNNER.sub("", each.text)))]
+    own = [phase for each in commands if (phase := _of(each))]
     if not own:
         return None
     if len(set(own)) > 1 and "|" in text.replace("||", "") and "&&" not in text:
@@ -100,6 +96,19 @@ _FETCHES = re.compile(
 )
 
 
+def _of(command: Simple) -> Phase | None:
+    """What runs in a container counts, where it says something."""
+    inner = command.inner
+    return (inner and _one(inner.bare)) or _one(command.bare)
+
+
+def prepares(commands: Sequence[Simple]) -> bool:
+    """Whether a command prepares a machine or an account, whatever is spoken of around it."""
+    form = vocabulary.forms("commands", re.IGNORECASE)["prepare"]
+    told = [each.inner or each for each in commands]
+    return bool(told) and all(form.search(each.bare) or each.head in ("cd", "") for each in told)
+
+
 def _one(command: str) -> Phase | None:
     if _ACTS.search(command):
         return "update"
@@ -108,12 +117,21 @@ def _one(command: str) -> Phase | None:
 
 
 def decide(
-    own: Phase | None, trail: Sequence[str], lead: str, comment: str, before: Phase | None
+    own: Phase | None,
+    trail: Sequence[str],
+    lead: str,
+    comment: str,
+    before: Phase | None,
+    *,
+    firm: bool = False,
 ) -> Phase:
-    """The phase of a command: `own` is what it says by itself, `before` that of the last one."""
+    """The phase of a command: `own` is what it says by itself, `before` that of the last one.
+    `firm`: it prepares the machine, whatever the note speaks of."""
     if back(trail, lead, comment):
         return "rollback"
-    context = _context(trail, lead, comment)
+    context = "diagnose" if _in_trouble(trail) else _context(trail, lead, comment)
+    if firm and context not in ("verify", "diagnose", "notify"):
+        return "setup"
     if own in (None, "setup") and "setup" in said(trail[-1] if trail else ""):
         context = "setup"
     if own in ("rollback", "notify"):
@@ -121,7 +139,7 @@ def decide(
     if context in ("diagnose", "notify"):
         return _amid(context, own)
     if context == "verify":
-        return own if own in _STRONG else "verify"
+        return own if own in _STRONG or own == "build" else "verify"
     if context == "setup":
         return own if own in ("commit", "push", "restart", "verify") else "setup"
     if own and own != "setup":
@@ -129,10 +147,37 @@ def decide(
     return context or own or before or "setup"
 
 
+def _form(name: str) -> re.Pattern[str]:
+    return vocabulary.forms("headings")[name]
+
+
 def back(trail: Sequence[str], lead: str, comment: str) -> bool:
     """Whether the note is on its way back here."""
     inner = trail[1:] if len(trail) > 1 else trail
-    return any("rollback" in said(each) for each in (*inner, lead, comment))
+    if any("rollback" in said(each) for each in (*inner, lead, comment)):
+        return True
+    if not trail or not _all_back(trail[0]) or {*said(trail[-1])} & {*_ASIDE}:
+        return False
+    return not re.match(r"[\W\d]*(?:deploy|despl|deploi|implant|bereit)", folded(trail[-1]))
+
+
+def warned(trail: Sequence[str], lead: str, comment: str) -> bool:
+    """Whether the note says that this is never to be done."""
+    near = (trail[-1] if trail else "", lead if len(lead) < SHORT else "", comment)
+    return any(_form("warned").search(folded(each)) for each in near)
+
+
+def _in_trouble(trail: Sequence[str]) -> bool:
+    """Whether this stands, however deep, under what is done about trouble."""
+    return any(_form("trouble").search(folded(title)) for title in (trail[1:] or trail))
+
+
+_ASIDE: tuple[Phase, ...] = ("verify", "diagnose", "setup", "notify")
+"""What a note that is all about the way back tells besides."""
+
+
+def _all_back(title: str) -> bool:
+    return "rollback" in said(title) and bool(_form("all-back").search(folded(title)))
 
 
 def _amid(context: Phase, own: Phase | None) -> Phase:

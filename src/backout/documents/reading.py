@@ -56,12 +56,16 @@ _ORDER = re.compile(
 _NEVER = re.compile(
     r"\b(?:do not|don[’']t|never|instead of|not|avoid|without|nicht|niemals|ne pas|jamais|"
     r"no ejecut\w*|nunca|nao|não|used to|was|were|equivalent (?:of|to)|same as|like|means|"
-    r"because|what|output of|from|after|before|when|since)\b[^,;.:]{0,40}$",
+    r"because|what|output of|from|after|before|when|since|"
+    r"(?:is|are) \w+(?:ed|t|en|un) (?:with|by|via|using)|wird durch|wird mit)\b[^,;.:]{0,40}$",
     re.IGNORECASE,
 )
 _TELLS = re.compile(
     r"\s*(?:tells|shows|prints|gives|lists|will|should|must|does it|brings|zeigt|montre|affiche"
     r"|muestra|mostra)\b"
+)
+_SPOKEN_OF = re.compile(
+    r"\s+(?:is|are|was|were|works|errors|fails|ist|wird|est|es|e|esta|foi)\b(?! (?:enough|done))"
 )
 NEAR = 200
 """Characters around a command in a sentence that say whether it is to be run."""
@@ -129,10 +133,11 @@ class _Reader:
             loose=block.language in UNSAID,
         )
         statements = [piece for piece in pieces if isinstance(piece, shell.Statement)]
+        variable = re.compile(r"[A-Z_][A-Z0-9_]*=" if told else r"[A-Za-z_]\w*=")
         environment = bool(statements) and all(
-            re.match(r"^[A-Za-z_]\w*=", s.text) and classify.not_a_command(s.text, told=False)
+            variable.match(s.text) and classify.not_a_command(s.text, told=False)
             for s in statements
-        )  # fmt: skip
+        )
         mostly = sum(
             classify.known(s.text) and not classify.not_a_command(s.text, told=True)
             for s in statements
@@ -174,31 +179,38 @@ class _Reader:
         return True
 
     def _prose(self, block: Block) -> None:
-        before = len(self.found)
+        count = len(self.found)
+        before = ""
         for number, line in enumerate(block.lines, block.first):
             for match in (*_SPAN.finditer(line), *_PARENS.finditer(line)):
-                text = match["code"].strip()
-                if re.match(r"^\$\s+", text):
-                    text = text[2:].strip()
-                around = line[: match.start()][-NEAR:], line[match.end() :][:NEAR]
-                if self._ordered(*around, text, parens=match.re is _PARENS):
-                    self._add(
-                        number,
-                        number,
-                        text,
-                        replace(block, lead=_bare(re.sub(r"`[^`]*`", " ", line[: 2 * NEAR]))),
-                        "",
-                        ("inline",),
-                    )
-        if len(self.found) == before and phases.back(block.trail, "", ""):
+                text = re.sub(r"^\$\s+", "", match["code"].strip())
+                ahead = f"{before}{line[: match.start()]}"[-NEAR:]
+                behind = line[match.end() :][:NEAR]
+                if self._ordered(ahead, behind, text, parens=match.re is _PARENS):
+                    lead = _bare(re.sub(r"`[^`]*`", " ", line[: 2 * NEAR]))
+                    self._add(number, number, text, replace(block, lead=lead), "", ("inline",))
+            before = f"{before}{line} "[-NEAR:]
+        if len(self.found) == count:
+            self._bare_lines(block)
+        if len(self.found) == count and phases.back(block.trail, "", ""):
             text = " ".join(line.strip() for line in block.lines)
             text = re.sub(r"^(?:[-*+]|\d+[.)])\s+(?:\[[ xX]\]\s*)?", "", text)
             self.way_back.append(Rejected(block.first, _bare(text), ""))
+
+    def _bare_lines(self, block: Block) -> None:
+        """Commands that stand in a paragraph as they are, without a fence or a quote."""
+        lines = [(number, _unlisted(line)) for number, line in enumerate(block.lines, block.first)]
+        typed = [(number, text) for number, text in lines if _typed(text)]
+        if 2 * len(typed) >= len(lines):
+            for number, text in typed:
+                self._add(number, number, text, block, "", ("inline",))
 
     def _ordered(self, before: str, after: str, text: str, *, parens: bool) -> bool:
         """Whether the sentence tells to run it."""
         words = text.split()
         bare = phases.folded(re.sub(r"`[^`]*`", "x", before))
+        if text.endswith(("...", "…")) or (parens and "/" in "".join(words[1:2])):
+            return False
         if hides(text) or (len(words) < 2 and not re.match(r"^\./\S+$|^\S+\.sh$", text)):
             return False
         if (
@@ -211,7 +223,7 @@ class _Reader:
             bare
         ):
             return False
-        if _NEVER.search(bare):
+        if _NEVER.search(bare) or _SPOKEN_OF.match(phases.folded(after)):
             return False
         led = re.match(
             r"^\s*(?:[-*+|]|\d+[.)])?\s*(?:\[[ xX]\]\s*)?(?:\**[\w /.()-]{1,30}\**\s*[:|"
@@ -219,7 +231,10 @@ class _Reader:
             before,
         )
         clause = re.search(r"(?:[,:;→]|^(?:\s*[-*]|\s*\d+[.)])\s+\w+)\s+$", before)
-        told = _TELLS.match(after) or (before.endswith("(") and after.startswith(")"))
+        named = re.search(r"[:—–→][*_]*\s+$", before)
+        told = named or _TELLS.match(after) or (before.endswith("(") and after.startswith(")"))
+        if len(words) < 2 and not text.startswith("./"):
+            return bool(led and re.match(r"^[\s.|]*$", after)) or bool(_ORDER.search(bare))
         return (
             parens
             or bool(led)
@@ -237,8 +252,12 @@ class _Reader:
         last_phase = (
             self.found[-1].phase if self.found and self.found[-1].trail == block.trail else None
         )
-        phase = phases.decide(own, block.trail, block.lead, comment, last_phase)
+        firm = phases.prepares(commands)
+        phase = phases.decide(own, block.trail, block.lead, comment, last_phase, firm=firm)
         flags = (*flags, *classify.flags_of(text, commands))
+        if phases.warned(block.trail, block.lead, comment):
+            flags = (*flags, "warned")
+            self.rejected.append(Rejected(line, text, "the note warns against it"))
         host = next((c.host for c in commands if c.host), "")
         if "cwd" in flags:
             self.cwd = next(
@@ -278,6 +297,43 @@ def _commented(text: str, *, labelled: bool) -> bool:
         or len(words) <= 4
     )
     return labelled or (strict and words[0] not in _SPOKEN)
+
+
+_LIST = re.compile(r"^\s*(?:>\s?)*(?:[-*+]|\d+[.)])?\s*(?:\[[ xX]\]\s*)?")
+
+
+def _unlisted(line: str) -> str:
+    return _LIST.sub("", line, count=1).removeprefix("$ ").strip()
+
+
+_LINKING = re.compile(
+    r"\s(?:and|or|to|with|on|in|into|for|from|via|as|und|oder|mit|et|ou|y|con|com|avec|no|na)\s"
+)
+
+
+def _typed(text: str) -> bool:
+    """Whether a line of prose is nothing but a command, as one types it."""
+    words = text.split()
+    if hides(text) or text.endswith((".", ",", ";", ")")) or not _commented(text, labelled=False):
+        return False
+    if words[1][0].isdigit() or _LINKING.search(re.sub(r"(['\"]).*?\1", "", text)):
+        return False
+    commands = simple(text)
+    head = commands[0].head if commands else ""
+    if head in ("ssh", "curl", "wget"):
+        return bool(re.search(r"[@/.]", text))
+    marked = any(word.startswith(("-", "/", "./", "~", "$", "<")) for word in words[1:])
+    if head == "export":
+        return "=" in text
+    return (
+        marked
+        or head == "cd"
+        or phases.of_command(commands, text)
+        not in (
+            None,
+            "setup",
+        )
+    )
 
 
 _SPOKEN = frozenset(

@@ -18,7 +18,8 @@ BRIEF = 4
 """Lines that are looked at where one statement after the other never closes."""
 _PROMPT = re.compile(
     r"^\s*(?:\([\w.-]+\)\s*)?(?:(?:\[?[\w.-]+@[\w.-]+[:\s]?[^\]$#%>]*\]?)\s*[$#%>]|"
-    r"[\w./~-]{0,30}[$%❯➜]|PS [^>]*>)\s+(?=\S)"
+    r"[\w./~-]{0,60}(?: \([\w./-]+\))?\s?[$%❯]|➜\s+(?:[\w.~-]+\s+git:\([^)]*\)\s*[✗✔]?)?|"
+    r"PS [^>]*>|[A-Za-z]:\\[^>]*>)\s+(?=\S)"
 )
 _ROOT = re.compile(r"^\s*#\s+(?=\S)")
 _MORE = re.compile(r"^\s*>\s?")

@@ -55,6 +55,16 @@ _SSH_VALUE = frozenset(
         "-B",
     ]
 )
+_RUN_VALUE = frozenset(
+    """
+    -e --env -u --user -w --workdir -p --publish -v --volume --network --name --entrypoint
+    --env-file --index -a --app -r --remote -l --label -h --hostname --mount -m --memory
+    """.split()  # noqa: SIM905 - options, as a list of words
+)
+_RUNNER = re.compile(
+    r"^(?:bundle exec|npx(?: --?y(?:es)?)?|bunx|poetry run|uv run|pipenv run|pnpm (?:exec|dlx)|"
+    r"yarn dlx|dotenvx? run --|(?:bash|sh|zsh)(?: -[a-z]+)*(?= \S*[/.]\S))\s+"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +85,36 @@ class Simple:
     @property
     def text(self) -> str:
         return " ".join((self.head, *self.words[1:])).strip()
+
+    @property
+    def bare(self) -> str:
+        """Without what only starts another program: `npx`, `bundle exec`, `bash` before a file."""
+        return _RUNNER.sub("", self.text)
+
+    @property
+    def inner(self) -> Simple | None:
+        """What it runs in a container, a pod or a dyno, where it runs something there."""
+        words = self._inside()
+        head = words[0] if words else ""
+        return Simple(words, self.host) if head and not head.startswith("-") else None
+
+    def _inside(self) -> tuple[str, ...]:
+        words = self.words
+        if self.head in ("kubectl", "oc"):
+            return words[words.index("--") + 1 :] if "exec" in words and "--" in words else ()
+        if self.head == "heroku":
+            return _behind_options(words[2:]) if words[1:2] in (("run",), ("run:detached",)) else ()
+        if self.head not in ("docker", "podman", "docker-compose", "podman-compose"):
+            return ()
+        verb = next((at for at, word in enumerate(words) if word in ("exec", "run")), 0)
+        return _behind_options(words[verb + 1 :])[1:] if verb else ()
+
+
+def _behind_options(words: tuple[str, ...]) -> tuple[str, ...]:
+    at = 0
+    while at < len(words) and words[at].startswith("-"):
+        at += 2 if words[at] in _RUN_VALUE else 1
+    return words[at:]
 
 
 def tokens(text: str) -> list[str]:
