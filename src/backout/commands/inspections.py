@@ -204,7 +204,7 @@ class Inspection:
             made=Release(**release) if release else None,
             outcome=Ended(Outcome.INTERRUPTED, 8, "it is not finished"),
             records=self.workplace.journal.recall(row.id),
-            next=row.going_on,
+            next=self.workplace.going_on(row),
         )
 
     # --- files ---------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from pathlib import Path
 from backout.adapters.storage import moving, pruning
 from backout.adapters.transports.noted_shell import run_name
 from backout.commands.options import HistoryExport, HistoryImport, Prune
-from backout.errors import Mistakes, Refused
+from backout.errors import Held, Mistakes, Refused
 from backout.model import seconds
 from backout.ports import Screen
 from backout.project.project import Workplace
@@ -27,7 +27,7 @@ class Moving:
 
     def export(self, options: HistoryExport) -> Answer:
         name = self.workplace.target_name(options.target) if options.target else None
-        packed = self.workplace.journal.look(lambda db: moving.pack(db, name))
+        packed = self._packed(name)
         if not packed.targets:
             raise Refused(
                 f"there is no run {f'of {name} ' if name else ''}to export", next="invoke history"
@@ -35,6 +35,15 @@ class Moving:
         path = self._path(options.file)
         _write(path, "".join(f"{line}\n" for line in packed.lines()))
         return self._moved(path, packed.targets, len(packed.rows["run"]))
+
+    def _packed(self, name: str | None) -> moving.Packed:
+        journal = self.workplace.journal
+        try:
+            return journal.look(lambda db: moving.pack(db, name))
+        except Held as error:
+            if row := journal.open_run_of(error.where):
+                error.next = self.workplace.going_on(row)
+            raise
 
     def import_(self, options: HistoryImport) -> Answer:
         path = self._path(options.file)

@@ -108,7 +108,7 @@ class Unlocking:
     def _next(self, reason: str, away: Sequence[str]) -> str:
         unlock = f"invoke unlock --target {self.target.name}"
         if self.open_run is not None:
-            return self.open_run.going_on
+            return self.workplace.going_on(self.open_run)
         if away:
             later = f"when {', '.join(away)} can be reached: {unlock}"
             return f"{later}; or now, for the others: {unlock} --force" if reason else later
@@ -128,7 +128,7 @@ def _why_not(held: Sequence[Standing], alive: bool, open_run: RunRow | None, *, 
     if force:
         return ""
     if open_run is not None:
-        return f"run {open_run.id} is unfinished: resume or abort it instead"
+        return f"run {open_run.id} ({open_run.verb}) is unfinished: finish it instead"
     at_work = [f"{each} on {standing.host}" for standing in held for each in standing.living]
     if at_work:
         return f"still at work: {'; '.join(at_work)}. Wait for its end, or --force ends it"

@@ -11,8 +11,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from backout.adapters.lease import LeaseLock
+from backout.adapters.local_lock import LocalLock
 from backout.adapters.own_directory import prepare
 from backout.adapters.storage.journal import SqliteJournal
+from backout.adapters.storage.journal_rows import RunRow
 from backout.adapters.transports import TRANSPORTS
 from backout.adapters.transports.following import Follower
 from backout.adapters.transports.noted_shell import run_name
@@ -156,6 +158,13 @@ class Workplace:
     @property
     def _vaults(self) -> list[Vault]:
         return [vault for _, vault in self._owners]
+
+    def going_on(self, row: RunRow) -> str:
+        """What to type about a run that is unfinished: while its process lives, nothing but a
+        look."""
+        if LocalLock(self.state, row.target).holder() is None:
+            return row.going_on
+        return f"wait for its end, or look: invoke status --target {row.target}"
 
     # --- a target at work ----------------------------------------------------------------
 

@@ -169,7 +169,7 @@ def held_by(run: RunRow) -> Held:
         f" started {run.started:%Y-%m-%d %H:%M:%S} UTC by {run.owner}",
         where=run.target,
         state="this run changed nothing; that one is as it was",
-        next=f"invoke resume --target {run.target}, or: invoke abort --target {run.target}",
+        next=run.going_on,
     )
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backout.adapters.storage.journal_file import MIGRATIONS
+from backout.adapters.storage.journal_rows import run_rows
 from backout.errors import Held, Mistakes, Refused
 
 KIND = "backout history"
@@ -49,14 +50,14 @@ def pack(db: sqlite3.Connection, target: str | None) -> Packed:
     """All that the journal has of a target, or of all. Raises Held while a run of them is open."""
     known = [row[0] for row in db.execute("SELECT DISTINCT target FROM run ORDER BY target")]
     targets = [name for name in known if target in (None, name)]
-    held = _open(db, targets)
-    if held:
-        run, name = held
+    still = run_rows(db, "outcome IS NULL", ())
+    if held := next((run for run in still if run.target in targets), None):
         raise Held(
-            f"run {run} of {name} is unfinished: it can be finished on one machine only, this one",
-            where=name,
+            f"run {held.id} of {held.target} is unfinished: it can be finished on one machine"
+            " only, this one",
+            where=held.target,
             state="nothing was written",
-            next=f"invoke resume --target {name}, or invoke abort --target {name}",
+            next=held.going_on,
         )
     places = ", ".join("?" * len(targets))
     rows = {
@@ -64,11 +65,6 @@ def pack(db: sqlite3.Connection, target: str | None) -> Packed:
         for table, which in TABLES.items()
     }
     return Packed(tuple(targets), rows)
-
-
-def _open(db: sqlite3.Connection, targets: Iterable[str]) -> tuple[str, str] | None:
-    open_runs = db.execute("SELECT id, target FROM run WHERE outcome IS NULL").fetchall()
-    return next(((run, name) for run, name in open_runs if name in set(targets)), None)
 
 
 def _rows(db: sqlite3.Connection, query: str, values: Sequence[Any]) -> Iterator[Row]:
