@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 from backout.adapters.storage.journal import SqliteJournal
-from backout.adapters.storage.journal_rows import Record
+from backout.model import Record
 
 TRIALS = 20
 HOSTS = 4

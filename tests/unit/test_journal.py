@@ -99,7 +99,7 @@ def test_each_run_of_an_older_journal_finds_the_target_of_its_own_file(
         kept = journal._db.execute("SELECT count(*) FROM sqlite_master WHERE type = 'trigger'")
         assert kept.fetchone()[0] == 9
         with pytest.raises(BackoutError, match="append-only"):
-            journal._append(lambda db: db.execute("UPDATE ledger SET number = 9"))
+            journal.append(lambda db: db.execute("UPDATE ledger SET number = 9"))
 
     assert targets == {
         "s1": "staging/api",

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
 from backout.errors import Unreachable
-from backout.model import Finding, HostEnd, HostState, Outcome, Release, Verdict
+from backout.model import Finding, HostEnd, HostState, Outcome, Record, Release, Verdict
 from backout.reports.data import (
     TAIL,
     check_rows,
@@ -28,14 +27,9 @@ NOW = datetime(2024, 1, 30, 20, 0, 0, 123456, tzinfo=UTC)
 OLD, NEW = Release(41, "aaaaaaa1"), Release(42, "bbbbbbb2")
 
 
-@dataclass(frozen=True)
-class Row:
+def row(kind: str, key: str, body: dict[str, Any] | None = None) -> Record:
     """A record of the journal."""
-
-    kind: str
-    key: str
-    body: dict[str, Any] = field(default_factory=dict)
-    at: datetime = NOW
+    return Record(0, kind, key, NOW, body or {})
 
 
 def about(key: str, phase: str = "do") -> dict[str, Any]:
@@ -43,18 +37,18 @@ def about(key: str, phase: str = "do") -> dict[str, Any]:
     return {"step": name, "kind": "run", "host": host, "phase": phase}
 
 
-def begin(key: str, phase: str = "do", undo: str = "") -> Row:
+def begin(key: str, phase: str = "do", undo: str = "") -> Record:
     body = {**about(key, phase), "attempt": 1, "run": "r1", "undo": {"text": undo, "data": {}}}
-    return Row("begin", key, body)
+    return row("begin", key, body)
 
 
-def end(key: str, state: str = "done", phase: str = "do", **keys: Any) -> Row:
+def end(key: str, state: str = "done", phase: str = "do", **keys: Any) -> Record:
     code = {"done": 0, "failed": 1}.get(state)
     said = {"exit_code": code, "stdout": "", "stderr": "", "reason": "", "seconds": 0.5}
-    return Row("end", key, {**about(key, phase), **said, "saved": {}, "state": state, **keys})
+    return row("end", key, {**about(key, phase), **said, "saved": {}, "state": state, **keys})
 
 
-def report(outcome: Ended, rows: Sequence[Row] = (), **keys: Any) -> dict[str, Any]:
+def report(outcome: Ended, rows: Sequence[Record] = (), **keys: Any) -> dict[str, Any]:
     words: dict[str, Any] = {
         "run": "r1",
         "verb": "deploy",
@@ -180,7 +174,7 @@ def test_a_phase_is_one_of_the_contracts_three(phase: str, told: str) -> None:
 
 
 def test_decisions_are_no_steps() -> None:
-    assert step_rows([Row("ready", ""), Row("baseline", "", {"findings": []})]) == []
+    assert step_rows([row("ready", ""), row("baseline", "", {"findings": []})]) == []
 
 
 # --- checks --------------------------------------------------------------------------------

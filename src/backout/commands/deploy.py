@@ -12,7 +12,6 @@ from typing import Any
 
 from backout.adapters.local_lock import LocalLock, owner
 from backout.adapters.own_directory import refuse_tracked
-from backout.adapters.storage.journal_rows import RunRow
 from backout.checks import judging
 from backout.commands.ledger import brought, same_code
 from backout.commands.options import Abort, Deploy, Resume, Rollback, Run, Shipping
@@ -21,7 +20,7 @@ from backout.commands.shipment import shipment
 from backout.commands.signals import interruptible
 from backout.config import loading
 from backout.errors import BackoutError, Held, Mistakes, Refused
-from backout.model import Event, Outcome, Release, Runbook, Target, Verdict
+from backout.model import Event, Outcome, Release, Runbook, RunRow, Target, Verdict
 from backout.ports import Screen
 from backout.project import needs
 from backout.project.freezing import freeze, thaw

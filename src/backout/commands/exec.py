@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 from backout.adapters.local_lock import owner
-from backout.adapters.storage.journal_rows import RunRow
 from backout.checks import evidence
 from backout.commands.chosen import chosen, hide_secrets
 from backout.commands.deploy import Operation
@@ -25,6 +24,7 @@ from backout.model import (
     Param,
     Result,
     Runbook,
+    RunRow,
     State,
     Step,
     Target,

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from backout.adapters.local_lock import LocalLock
-from backout.adapters.storage.journal_rows import RunRow
 from backout.checks import judging
 from backout.commands import planning, rehearsals
 from backout.commands.options import Diff, History, Lint, Show, Status, Unlock, Verify
@@ -21,13 +20,13 @@ from backout.commands.subjects import commit_of, subjects
 from backout.commands.unlock import Unlocking
 from backout.config import loading
 from backout.errors import Mistakes
-from backout.model import Outcome, Release, Target, Verdict
+from backout.model import Release, RunRow, Target, Verdict
 from backout.ports import Screen
 from backout.project.project import TABLES, Workplace
 from backout.reports.answer import Answer
-from backout.reports.data import check_rows, outputs, run_report, stamp
+from backout.reports.data import check_rows, stamp
+from backout.reports.story import story
 from backout.runs.decisions import Stop
-from backout.runs.engine import Ended
 from backout.runs.worker import side_by_side
 
 Words = Mapping[str, Any]
@@ -182,30 +181,8 @@ class Inspection:
     def show(self, options: Show) -> Answer:
         journal = self.workplace.journal
         row = journal.run(options.run)
-        records = journal.recall(row.id)
-        report = dict(row.report) if row.report else self._unfinished(row)
-        report["by"] = row.owner
-        report["records"] = outputs(records)
-        if row.outcome and report["steps"] and not report["records"]:
-            report["notes"] = ["its records were pruned: what it printed is gone"]
-        return Answer("show", report)
-
-    def _unfinished(self, row: RunRow) -> dict[str, Any]:
-        release = row.plan.get("release") or row.plan.get("to")
-        previous = row.plan.get("previous")
-        return run_report(
-            run=row.id,
-            verb=row.verb,
-            target=row.target,
-            runbook=row.runbook,
-            started=row.started,
-            ended=None,
-            previous=Release(**previous) if previous else None,
-            made=Release(**release) if release else None,
-            outcome=Ended(Outcome.INTERRUPTED, 8, "it is not finished"),
-            records=self.workplace.journal.recall(row.id),
-            next=self.workplace.going_on(row),
-        )
+        going_on = self.workplace.going_on(row)
+        return Answer("show", story(row, journal.recall(row.id), going_on))
 
     # --- files ---------------------------------------------------------------------------
 
@@ -222,7 +199,7 @@ class Inspection:
     # --- the lock ------------------------------------------------------------------------
 
     def unlock(self, options: Unlock) -> Answer:
-        return Unlocking(self.workplace, self.screen, options, self._unfinished).answer()
+        return Unlocking(self.workplace, self.screen, options).answer()
 
 
 def _line(row: RunRow) -> dict[str, Any]:

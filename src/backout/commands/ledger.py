@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from backout.adapters.storage.journal import SqliteJournal
-from backout.adapters.storage.ledger import LedgerRow
-from backout.model import Release
+from backout.model import LedgerRow, Release
 from backout.runs.claims import NOTE, Brought
 from backout.runs.plan import Plan
 

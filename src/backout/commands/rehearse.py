@@ -10,13 +10,12 @@ from typing import Any
 
 from backout import __version__
 from backout.adapters.local_lock import owner
-from backout.adapters.storage.journal_rows import RunRow
 from backout.commands.deploy import Operation
 from backout.commands.options import Rehearse
 from backout.commands.planning import as_it_is, new_run
 from backout.commands.rehearsals import CERTIFICATE, digest
 from backout.errors import BackoutError, ExitCode, Refused
-from backout.model import Command, Event, HostEnd, HostState, Outcome, Runbook, Target
+from backout.model import Command, Event, HostEnd, HostState, Outcome, Runbook, RunRow, Target
 from backout.ports import Screen
 from backout.project.machines import Machines
 from backout.project.project import TABLES, Workplace

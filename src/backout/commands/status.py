@@ -6,11 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from backout.adapters.standings import standings
-from backout.adapters.storage.journal_rows import RunRow
-from backout.adapters.storage.ledger import LedgerRow
 from backout.commands.unlock import command_row
 from backout.errors import BackoutError
-from backout.model import Host
+from backout.model import Host, LedgerRow, RunRow
 from backout.project.machines import Machines
 from backout.reports.parts import release_text
 from backout.runs import release_file, standing

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from backout.adapters.storage.journal_rows import RunRow
+from backout.model import RunRow
 
 _HASH = re.compile(r"[0-9a-f]{7,64}")
 PATIENCE = 20.0

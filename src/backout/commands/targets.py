@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from backout.adapters.storage.journal_rows import RunRow
 from backout.commands.options import Targets
 from backout.config import loading
 from backout.config.files import shown
 from backout.errors import Mistakes
+from backout.model import RunRow
 from backout.ports import Screen
 from backout.project.project import TABLES, Workplace
 from backout.reports.answer import Answer

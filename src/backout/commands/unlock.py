@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from backout.adapters.local_lock import LocalLock, owner
 from backout.adapters.standings import Living, Standing, end_here, standings, take
-from backout.adapters.storage.journal_rows import RunRow
 from backout.commands.options import Unlock
 from backout.errors import Refused, Unreachable
+from backout.model import RunRow
 from backout.ports import Screen
 from backout.project.project import Workplace
 from backout.reports.answer import Answer
 from backout.reports.data import stamp
+from backout.reports.story import unfinished
 from backout.runs.worker import side_by_side
 
 Row = dict[str, Any]
@@ -23,17 +24,10 @@ Row = dict[str, Any]
 class Unlocking:
     """One look at the locks of a target, and what follows from it."""
 
-    def __init__(
-        self,
-        workplace: Workplace,
-        screen: Screen,
-        options: Unlock,
-        unfinished: Callable[[RunRow], Row],
-    ) -> None:
+    def __init__(self, workplace: Workplace, screen: Screen, options: Unlock) -> None:
         self.workplace = workplace
         self.screen = screen
         self.force = options.force
-        self.unfinished = unfinished
         self.target = workplace.target(options.target)
         self.machines = workplace.machines(self.target)
         self.open_run = workplace.journal.open_run_of(self.target.name)
@@ -99,7 +93,8 @@ class Unlocking:
         if not self.screen.operator.confirm(question):
             raise Refused("not confirmed", next=f"invoke show {row.id}")
         ended = end_here(self.machines.reach(""), row.id, self.target.name)
-        report = {**self.unfinished(row), "outcome": "backout_incomplete", "exit_code": 5}
+        known = unfinished(row, self.workplace.journal.recall(row.id))
+        report = {**known, "outcome": "backout_incomplete", "exit_code": 5}
         report["reason"] = f"given up by {owner()}; a person put things right"
         now = datetime.now(UTC)
         self.workplace.journal.close_run(row.id, "backout_incomplete", 5, report, now)

@@ -23,6 +23,7 @@ from backout.model.inventory import (
     Ssh,
     Target,
 )
+from backout.model.journaled import LedgerRow, Record, RunRow
 from backout.model.results import (
     RED,
     Command,
@@ -85,6 +86,7 @@ __all__ = [
     "Identity",
     "Incident",
     "Lease",
+    "LedgerRow",
     "Maintenance",
     "Message",
     "Name",
@@ -95,12 +97,14 @@ __all__ = [
     "Options",
     "Outcome",
     "Param",
+    "Record",
     "Release",
     "Result",
     "Retry",
     "Reverted",
     "Rollout",
     "Rule",
+    "RunRow",
     "Runbook",
     "Sample",
     "SecretSource",

@@ -16,6 +16,7 @@ from backout.model import (
     Host,
     Identity,
     Options,
+    Record,
     Release,
     Result,
     Service,
@@ -238,17 +239,6 @@ class Work:
     tell, and on the way forward."""
     was_well: bool = True
     """False when it ran before the run, and was not up."""
-
-
-class Record(Protocol):
-    """One durable fact of a run: `begin` and `end` of a key, or a decision by its own name."""
-
-    @property
-    def kind(self) -> str: ...
-    @property
-    def key(self) -> str: ...
-    @property
-    def body(self) -> Mapping[str, Any]: ...
 
 
 class Journal(Protocol):

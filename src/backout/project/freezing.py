@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from backout.adapters.redactor import redact_data
-from backout.adapters.storage.journal_rows import RunRow
 from backout.config import loading
-from backout.model import Release, Target
+from backout.model import Release, RunRow, Target
 from backout.runs.plan import Plan
 
 if TYPE_CHECKING:

@@ -14,7 +14,6 @@ from backout.adapters.lease import LeaseLock
 from backout.adapters.local_lock import LocalLock
 from backout.adapters.own_directory import prepare
 from backout.adapters.storage.journal import SqliteJournal
-from backout.adapters.storage.journal_rows import RunRow
 from backout.adapters.transports import TRANSPORTS
 from backout.adapters.transports.following import Follower
 from backout.adapters.transports.noted_shell import run_name
@@ -22,7 +21,7 @@ from backout.adapters.vault import Vault
 from backout.config import loading
 from backout.config.files import SUFFIXES, name_of
 from backout.errors import Mistakes, Refused
-from backout.model import Event, SecretSource, Target
+from backout.model import Event, RunRow, SecretSource, Target
 from backout.ports import Listener, Operator
 from backout.probes import KINDS as PROBES
 from backout.project import completing

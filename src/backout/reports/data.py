@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from backout.errors import BackoutError
-from backout.model import Finding, Release, State
-from backout.ports import Record
+from backout.model import Finding, Record, Release, State
 from backout.runs.engine import Ended
 
 PHASES = {"undo": "undo", "settle": "settle", "back": "settle", "proof": "settle"}
@@ -144,7 +143,7 @@ def outputs(records: Iterable[Record]) -> list[dict[str, Any]]:
     return [
         {
             **_step(record, record.body["state"]),
-            "at": stamp(record.at),  # type: ignore[attr-defined] # the journal's own record
+            "at": stamp(record.at),
             "undo": ways.get(record.key, {}).get("text", ""),
             "undo_summary": ways.get(record.key, {}).get("summary", ""),
             "stdout": record.body["stdout"],

@@ -13,8 +13,8 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from backout.errors import BackoutError, Interrupted, Unreachable
-from backout.model import Result, State, Step, Undo
-from backout.ports import Clock, Journal, Record, StepKind, Work
+from backout.model import Record, Result, State, Step, Undo
+from backout.ports import Clock, Journal, StepKind, Work
 from backout.runs.plan import Action
 
 ATTEMPTS = 3

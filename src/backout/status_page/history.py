@@ -7,9 +7,7 @@ from itertools import groupby
 from statistics import median
 from typing import Any
 
-from backout.adapters.storage.journal_rows import RunRow
-from backout.adapters.storage.ledger import LedgerRow
-from backout.model import CheckKey, Sample
+from backout.model import CheckKey, LedgerRow, RunRow, Sample
 from backout.ports import HealthStore
 from backout.reports.parts import bare_release
 from backout.status_page.curves import DAYS

@@ -17,12 +17,11 @@ from pathlib import Path
 
 from backout.adapters.redactor import redact_data
 from backout.adapters.web.html import Pages, Site
-from backout.commands.inspections import Inspection
-from backout.commands.options import Show
 from backout.errors import BackoutError
 from backout.model import CheckKey, Event, Target, duration
 from backout.ports import Screen
 from backout.project.project import Workplace
+from backout.reports.story import story
 from backout.reports.text import outcome_text
 from backout.status_page import feeds, views
 from backout.status_page.facts import Fact, History, Ran, Watched
@@ -207,11 +206,10 @@ class Publisher:
             return None
 
     def _run_view(self, ran: Ran, now: float) -> RunView:
-        report = Inspection(self.workplace, self.screen).show(Show(run=ran.run)).data
-        facts = tuple(
-            Fact(record.kind, record.key, record.at.timestamp(), record.body)
-            for record in self.journal.recall(ran.run)
-        )
+        records = self.journal.recall(ran.run)
+        row = self.journal.run(ran.run)
+        report = story(row, records, self.workplace.going_on(row))
+        facts = tuple(Fact(r.kind, r.key, r.at.timestamp(), r.body) for r in records)
         sentence = outcome_text(report)
         if ran.outcome is None:
             sentence = f"{ran.verb.capitalize()} of {report['target']} has not ended."

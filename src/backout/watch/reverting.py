@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from backout.adapters.storage.journal_rows import RunRow
 from backout.errors import BackoutError, Held, Unwritten
-from backout.model import CheckKey, Finding, Verdict
+from backout.model import CheckKey, Finding, RunRow, Verdict
 from backout.ports import Operator, Screen
 from backout.project.project import Workplace
 from backout.reports.answer import Answer

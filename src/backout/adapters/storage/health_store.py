@@ -15,9 +15,9 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import groupby
 from pathlib import Path
 from threading import RLock
-from types import TracebackType
 from typing import Any
 
+from backout.adapters.storage.closing import Closing
 from backout.adapters.storage.health_change import (
     DAY,
     HOUR,
@@ -46,7 +46,7 @@ FOLDED = 50_000
 """So many looks are rolled up at a time."""
 
 
-class HealthStore:
+class HealthStore(Closing):
     """The health of all targets of one working copy."""
 
     def __init__(self, path: Path | str, redact: Callable[[str], str], fold: Fold) -> None:
@@ -88,17 +88,6 @@ class HealthStore:
         with self._writing, self._reading, suppress(sqlite3.Error), self._turn():
             self._reader.close()
             self._db.close()
-
-    def __enter__(self) -> HealthStore:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     # --- writing -------------------------------------------------------------------------
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from threading import Condition
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-Body = Mapping[str, Any]
 Write = Callable[[sqlite3.Connection], T]
 
 

@@ -5,53 +5,13 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from backout.adapters.storage.journal_queue import Body
 from backout.errors import BackoutError, Held
-
-
-@dataclass(frozen=True, slots=True)
-class RunRow:
-    """One run, as it was opened; `outcome` and what follows when it is closed."""
-
-    id: str
-    target: str
-    verb: str
-    runbook: str
-    plan: Body
-    owner: str
-    started: datetime
-    options: Body
-    ended: datetime | None = None
-    outcome: str | None = None
-    exit_code: int | None = None
-    report: Body | None = None
-
-    @property
-    def open(self) -> bool:
-        return self.outcome is None
-
-    @property
-    def going_on(self) -> str:
-        """What to type while it is unfinished. A rollback has one way only."""
-        resume = f"invoke resume --target {self.target}"
-        back = f", or invoke abort --target {self.target}"
-        return resume if self.verb == "rollback" else f"{resume}{back}"
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One durable fact of a run: `begin`, `end`, or the kind that `note` was given."""
-
-    seq: int
-    kind: str
-    key: str
-    at: datetime
-    body: Body
+from backout.model import RunRow
+from backout.model.journaled import Body
 
 
 def time_text(at: datetime) -> str:

@@ -8,48 +8,16 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
-from backout.adapters.storage.journal_queue import Body
-from backout.adapters.storage.journal_rows import RunRow, plan_of, runs_since
+from backout.adapters.storage.journal_rows import plan_of, runs_since
+from backout.adapters.storage.journal_store import JournalStore
 from backout.errors import Mistakes
-from backout.model import Release
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerRow:
-    """One release of a target."""
-
-    target: str
-    number: int
-    commit: str
-    run: str
-    at: datetime
-    known_good: bool
-    covers: tuple[str, ...]
-    """The hosts that it was brought to; empty means all of them."""
-    current: bool
-    restored: tuple[str, ...]
-    """Every rollback that came back to it, in order."""
-    undone_by: str
-    """The run that undid it; empty while it is in force."""
-
-    @property
-    def release(self) -> Release:
-        return Release(self.number, self.commit)
-
-    @property
-    def restored_by(self) -> str:
-        """The last rollback that came back to it; empty when none did."""
-        return self.restored[-1] if self.restored else ""
-
+from backout.model import LedgerRow, RunRow
+from backout.model.journaled import Body
 
 IN_FORCE = "NOT EXISTS (SELECT 1 FROM undone WHERE undone.run = ledger.run)"
 GOOD = f"known_good AND {IN_FORCE}"
@@ -121,12 +89,8 @@ def brings_code(plan: Body) -> bool:
     return any(step["kind"] == "update" for step in runbook.get("steps", ()))
 
 
-class Ledger(ABC):
+class Ledger(JournalStore):
     """The journal's view of its releases."""
-
-    @abstractmethod
-    def look(self, read: Callable[[sqlite3.Connection], T]) -> T:
-        """What somebody reads who knows the tables."""
 
     def releases(self, target: str, limit: int = -1) -> tuple[LedgerRow, ...]:
         """The releases of the target, newest first."""
