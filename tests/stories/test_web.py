@@ -9,7 +9,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from http.client import HTTPConnection, HTTPResponse
@@ -26,7 +26,7 @@ from backout.adapters.web.html import Site as Files
 from backout.adapters.web.metrics import Metrics, Reading
 from backout.adapters.web.server import Server, Site
 from backout.errors import Mistakes, Refused
-from backout.model import CheckKey
+from backout.model import CheckKey, WatcherHealth
 from backout.status_page.views import status_view
 from support import health_facts as known
 from support.loopback import Answer, Asked, Web
@@ -64,13 +64,14 @@ class Asking:
 
 @contextmanager
 def serving(
-    directory: Path, health: Mapping[str, Any] | None = None, **how: Any
+    directory: Path,
+    health: Callable[[], WatcherHealth] = lambda: WatcherHealth("ok"),
+    **how: Any,
 ) -> Iterator[tuple[Asking, Metrics]]:
     """The server over a directory of pages."""
-    said = {"status": "ok", "reasons": []} if health is None else health
-    metrics = Metrics(lambda text: text.replace(SECRET, "[secret]"), lambda: said)
+    metrics = Metrics(lambda text: text.replace(SECRET, "[secret]"), health)
     address = Address.of("127.0.0.1:0", **how)
-    server = Server(Site(directory, address, lambda: said, metrics, stale_after=60))
+    server = Server(Site(directory, address, health, metrics, stale_after=60))
     server.start()
     try:
         asking = Asking(server.port)
@@ -221,12 +222,12 @@ def test_a_port_that_is_taken_is_refused_before_anything_begins(site: Files) -> 
 
 
 def test_health_is_red_while_a_check_is_overdue(tmp_path: Path) -> None:
-    said = {"status": "overdue", "reasons": ["prod: alive is overdue since …"]}
-    with serving(tmp_path, said) as (ask, _):
+    said = [WatcherHealth("overdue", ("prod: alive is overdue since …",))]
+    with serving(tmp_path, lambda: said[-1]) as (ask, _):
         answer, body = ask("/health")
         assert answer.status == 503
-        assert json.loads(body) == said
-        said["status"] = "ok"
+        assert json.loads(body) == said[0].to_data()
+        said.append(WatcherHealth("ok"))
         assert ask.status("/health") == 200
 
 

@@ -13,6 +13,7 @@ from backout.model import Check, CheckKey, Delivery, Finding, Message, Target, V
 from backout.watch import rollups
 from backout.watch.messages import REMIND_EVERY
 from backout.watch.outbox import Sender
+from backout.watch.surroundings import Surroundings
 from backout.watch.watched import TargetState, WatchedTarget
 from backout.watch.watcher import LONGEST_WAIT, Watcher
 
@@ -101,9 +102,7 @@ class Simulation:
         self.sender = Sender(self.store, self._post, self.clock, self.places, said=self.said.append)
 
     def _watcher(self) -> Watcher:
-        return Watcher(
-            self.store,
-            self.clock,
+        around = Surroundings(
             submit=lambda do: do(),
             news=lambda target: self.news.get(target.name, TargetState()),
             said=lambda text, _warning: self.said.append(text),
@@ -111,6 +110,7 @@ class Simulation:
             reverts=self,
             wake=self._wake,
         )
+        return Watcher(self.store, self.clock, around)
 
     def watch(self, watched: Target) -> None:
         self.watcher.watch(

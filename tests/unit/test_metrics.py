@@ -12,16 +12,17 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from backout import __version__
 from backout.adapters.web.metrics import Metrics, Reading
+from backout.model import WatcherHealth, WorkerHealth
 from support import health_facts as known
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "monitoring"
 PROMTOOL = "/usr/bin/promtool"
-HEALTH = {
-    "status": "ok",
-    "targets": ["prod"],
-    "broken": ["eu"],
-    "workers": {"sender of messages": {"alive": True, "deaths": 1}},
-}
+HEALTH = WatcherHealth(
+    "ok",
+    targets=("prod",),
+    broken=("eu",),
+    workers=(WorkerHealth("sender of messages", alive=True, deaths=1),),
+)
 
 
 @pytest.fixture(scope="module")

@@ -60,7 +60,16 @@ from backout.model.units import (
     frozen,
     seconds,
 )
-from backout.model.watching import CheckKey, Delivery, Incident, Message, Reverted, Sample
+from backout.model.watching import (
+    CheckKey,
+    Delivery,
+    Incident,
+    Message,
+    Reverted,
+    Sample,
+    WatcherHealth,
+    WorkerHealth,
+)
 
 __all__ = [
     "NO_TEMPLATE",
@@ -118,7 +127,9 @@ __all__ = [
     "TemplateText",
     "Undo",
     "Verdict",
+    "WatcherHealth",
     "Words",
+    "WorkerHealth",
     "duration",
     "frozen",
     "seconds",

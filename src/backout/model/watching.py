@@ -99,3 +99,44 @@ class Message:
     attempts: int = 0
     retry_at: float = 0.0
     failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerHealth:
+    """One thread that is to run as long as the watcher does."""
+
+    name: str
+    alive: bool
+    deaths: int
+
+
+@dataclass(frozen=True, slots=True)
+class WatcherHealth:
+    """Whether the watching itself is well."""
+
+    status: str
+    """`ok`, `overdue`, or `starting`."""
+    reasons: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+    checks: int = 0
+    held: tuple[tuple[str, str], ...] = ()
+    """Targets that a run holds, each with that run."""
+    broken: tuple[str, ...] = ()
+    """Targets whose inventory cannot be read."""
+    workers: tuple[WorkerHealth, ...] = ()
+
+    @property
+    def well(self) -> bool:
+        return self.status == "ok"
+
+    def to_data(self) -> dict[str, Any]:
+        """What `/health` answers."""
+        return {
+            "status": self.status,
+            "reasons": list(self.reasons),
+            "targets": list(self.targets),
+            "checks": self.checks,
+            "held": dict(self.held),
+            "broken": list(self.broken),
+            "workers": {w.name: {"alive": w.alive, "deaths": w.deaths} for w in self.workers},
+        }

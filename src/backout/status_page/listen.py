@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from backout.model import Sample
+from backout.model import Sample, WatcherHealth
 from backout.status_page.facts import Watched
 from backout.watch.watcher import Watcher
 
@@ -45,12 +44,12 @@ class Listen:
     def url(self) -> str:
         return replace(self.address, port=self._server.port).url
 
-    def health(self) -> Mapping[str, Any]:
+    def health(self) -> WatcherHealth:
         """The watcher's own health, redacted; from any thread."""
         if self._watcher is None:
-            return {"status": "starting", "reasons": ["the watcher has not begun"]}
+            return WatcherHealth("starting", ("the watcher has not begun",))
         health = self._watcher.health()
-        return {**health, "reasons": [self._redact(each) for each in health["reasons"]]}
+        return replace(health, reasons=tuple(map(self._redact, health.reasons)))
 
     def _redact(self, text: str) -> str:
         return self._watcher.store.redact(text) if self._watcher else ""
@@ -84,5 +83,5 @@ class Listen:
             targets=[each.name for each in known],
             runs=list(runs),
             written=now,
-            certificates=dict(self._watcher.certificates) if self._watcher else {},
+            certificates=(self._watcher.snapshot.certificates or {}) if self._watcher else {},
         )

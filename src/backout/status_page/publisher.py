@@ -31,8 +31,8 @@ from backout.status_page.run_view import RunView, run_view
 from backout.status_page.views import StatusView
 from backout.status_page.words import utc
 from backout.watch.schedule import EVERY
-from backout.watch.watched import WatchedTarget
 from backout.watch.watcher import Watcher
+from backout.watch.wellbeing import SeenTarget
 
 HEARTBEAT = 20.0
 """It is written anew this often even when nothing was looked at."""
@@ -115,7 +115,7 @@ class Publisher:
     def publish(self, now: float) -> None:
         """Write everything as it is. Raises BackoutError when it cannot be written."""
         fresh = self.histories.refresh(now)
-        watched = [self._watched(watched, now) for watched in list(self.watcher.targets.values())]
+        watched = [self._watched(each, now) for each in self.watcher.snapshot.targets]
         unwell = self.watcher.unwell(now)
         if not self.watcher.stuck:
             words = [f"{name}: {each}" for name in unwell for each in unwell[name]]
@@ -138,30 +138,31 @@ class Publisher:
             **{name: _legible(self.redact(text)) for name, text in badges.items()},
         }
 
-    def _watched(self, watched: WatchedTarget, now: float) -> Watched:
-        store, ledger = self.watcher.store, self._ledger(watched.name)
+    def _watched(self, seen: SeenTarget, now: float) -> Watched:
+        name = seen.target.name
+        store, ledger = self.watcher.store, self._ledger(name)
         silences = [
             f"{check or 'all of it'} until {utc(until)} by {by}"
             for target, check, until, by in store.silences(now)
-            if target == watched.name
+            if target == name
         ]
         return Watched(
-            name=watched.name,
-            histories=tuple(self._history(watched.target, spot) for spot in self._spots(watched)),
+            name=name,
+            histories=tuple(self._history(seen.target, spot) for spot in self._spots(seen)),
             incidents=(
-                *store.incidents(watched.name, open=True),
-                *resolved_lately(store, watched.name, now),
+                *store.incidents(name, open=True),
+                *resolved_lately(store, name, now),
             ),
             releases=ledger.releases,
             runs=ledger.runs,
             silenced="; ".join(silences),
         )
 
-    def _spots(self, watched: WatchedTarget) -> list[CheckKey]:
+    def _spots(self, seen: SeenTarget) -> list[CheckKey]:
         """In the inventory's order: what is looked at, and what was seen to follow from that."""
-        checks, hosts = list(watched.target.checks), ["", *watched.target.hosts]
-        known = {spot for spot in self.histories.last if spot.target == watched.name}
-        found = [s for s in known | set(watched.roots) if s.check in checks and s.host in hosts]
+        checks, hosts = list(seen.target.checks), ["", *seen.target.hosts]
+        known = {spot for spot in self.histories.last if spot.target == seen.target.name}
+        found = [s for s in known | set(seen.roots) if s.check in checks and s.host in hosts]
         return sorted(found, key=lambda s: (checks.index(s.check), hosts.index(s.host)))
 
     def _history(self, target: Target, spot: CheckKey) -> History:

@@ -35,6 +35,7 @@ from backout.watch import rollups
 from backout.watch.inventories import Inventories
 from backout.watch.outbox import Sender
 from backout.watch.reverting import Reverting, TakeBack
+from backout.watch.surroundings import Surroundings
 from backout.watch.targets import Loaded, Targets
 from backout.watch.watched import WatchedTarget
 from backout.watch.watcher import Watcher
@@ -84,7 +85,6 @@ class Process:
             self.watcher = self._watcher()
             self.watcher.messages.page = project_file.load(self.workplace.root).page
             self.sender = self._sender()
-            self.watcher.also = self._troubles
             self.inventories = Inventories(
                 self.loader, self.store, self.watcher, submit=self.pool.submit, say=self.say
             )
@@ -109,9 +109,7 @@ class Process:
             return open_store(self.workplace, self.loader.redact)
 
     def _watcher(self) -> Watcher:
-        return Watcher(
-            self.store,
-            self.clock,
+        around = Surroundings(
             submit=self.pool.submit,
             news=self.loader.news,
             said=self.say,
@@ -119,7 +117,9 @@ class Process:
             reverts=Reverting(self, self._take_back),
             wake=self._mail.set,
             shown=self._show,
+            troubles=self._troubles,
         )
+        return Watcher(self.store, self.clock, around)
 
     def _close_targets(self) -> None:
         for watched in self.watcher.targets.values():
@@ -167,6 +167,7 @@ class Process:
 
     @contextmanager
     def _accompanied(self) -> Iterator[None]:
+        self.watcher.show()
         for companion in self.watcher.companions:
             companion.begin(self.watcher)
         try:

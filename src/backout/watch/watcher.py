@@ -14,16 +14,18 @@ from functools import partial
 from typing import Any
 
 from backout.errors import Unwritten
-from backout.model import CheckKey, Finding, Target, duration
+from backout.model import CheckKey, Finding, WatcherHealth, duration
 from backout.ports import Clock, HealthStore
 from backout.watch import alerts, schedule, wellbeing
 from backout.watch.alerts import Streak
-from backout.watch.baking import Baking, Reverts
+from backout.watch.baking import Baking
 from backout.watch.bookkeeping import Turn
 from backout.watch.companion import Companion
 from backout.watch.messages import REMIND_EVERY, Messages
 from backout.watch.schedule import Tick, Timetable
-from backout.watch.watched import Looked, TargetState, WatchedTarget
+from backout.watch.surroundings import Surroundings
+from backout.watch.watched import Looked, WatchedTarget
+from backout.watch.wellbeing import Snapshot
 from backout.watch.words import count
 from backout.watch.workers import Workers
 
@@ -36,31 +38,17 @@ PING_EVERY = 60.0
 LONGEST_WAIT = 1.0
 KEPT = 20_000
 """So many looks are kept in memory while they cannot be written."""
-STUCK = 60.0
-"""When the watcher has not turned for so long, it is not well."""
+SHOW_EVERY = 1.0
+"""What other threads see of it is at most so old, while it turns."""
 
 
 class Watcher:
     """Watches some targets; see `turn`."""
 
-    def __init__(
-        self,
-        store: HealthStore,
-        clock: Clock,
-        *,
-        submit: Callable[[Callable[[], None]], object],
-        news: Callable[[Target], TargetState] = lambda _: TargetState(),
-        said: Callable[[str, bool], None] = lambda _text, _warning: None,
-        ping: Callable[[WatchedTarget, str], None] = lambda _ward, _failed: None,
-        reverts: Reverts | None = None,
-        wake: Callable[[], None] = lambda: None,
-        shown: Callable[[CheckKey, Finding | None], None] = lambda _spot, _finding: None,
-    ) -> None:
-        """`submit` has something done elsewhere; `ping` tells a target's dead-man's switch;
-        `reverts` takes deploys back; `wake` wakes the sender;
-        `shown` shows how a check stands, or that it is gone."""
+    def __init__(self, store: HealthStore, clock: Clock, around: Surroundings) -> None:
         self.store = store
         self.clock = clock
+        self.around = around
         self.targets: dict[str, WatchedTarget] = {}
         self.timetable: Timetable[CheckKey] = Timetable()
         self.streaks: dict[CheckKey, Streak] = {}
@@ -73,29 +61,20 @@ class Watcher:
         """The inventories that cannot be read, and why."""
         self.absent: Callable[[str], bool] = lambda name: name not in self.targets
         """Whether there is no such target any more; from the watcher's own thread."""
-        self.also: Callable[[], list[str]] = list
-        """What else is wrong with the watching; from any thread."""
-        self._submit = submit
-        self._news = news
-        self._said = said
-        self._ping = ping
+        self.certificates: Mapping[CheckKey, float] = {}
+        """When the first certificate of the chain that was seen ends."""
         self._back: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._unwritten: list[Looked] = []
         self._memory: dict[CheckKey, Mapping[str, Any]] = {}
         self._latest: dict[CheckKey, Finding] = {}
-        self.certificates: dict[CheckKey, float] = {}
-        """When the first certificate of the chain that was seen ends."""
         self._overlapping: set[CheckKey] = set()
         self._turns: dict[str, float] = {}
-        now, elapsed = clock.now().timestamp(), clock.monotonic()
-        self._clock_read = (now, elapsed)
-        self._began = now
-        self._turned = elapsed
-        self._hour = int(now // 3600)
-        self.messages = Messages(self, wake)
-        self.baking = Baking(self, reverts)
-        self._wake = wake
-        self._shown = shown
+        self._began, self.turned = clock.now().timestamp(), clock.monotonic()
+        self._clock_read = (self._began, self.turned)
+        self._hour = int(self._began // 3600)
+        self._snapshot = Snapshot(self.turned)
+        self.messages = Messages(self, around.wake)
+        self.baking = Baking(self, around.reverts)
         self._recall()
 
     def _recall(self) -> None:
@@ -128,7 +107,7 @@ class Watcher:
         """What is not looked at any more is not shown any more."""
         for spot in [spot for spot in self._latest if gone(spot)]:
             del self._latest[spot]
-            self._shown(spot, None)
+            self.around.shown(spot, None)
 
     def remembered(self, spot: CheckKey) -> Mapping[str, Any]:
         """What a probe left to be found again."""
@@ -150,6 +129,32 @@ class Watcher:
                 soon = min(rhythm.every, SOON) * schedule.share(spot)
                 self.timetable.hasten(spot, now + soon)
 
+    # --- what other threads may see ------------------------------------------------------
+
+    def show(self) -> None:
+        """Show how all stands now; from the watcher's own thread."""
+        self._turns["show"] = self.clock.monotonic()
+        self._snapshot = wellbeing.snapshot(self)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """How all stood a moment ago; from any thread."""
+        return self._snapshot
+
+    @property
+    def stuck(self) -> str:
+        """Why nothing goes on at all; empty while it does. From any thread."""
+        return self._snapshot.stuck(self.clock.monotonic())
+
+    def unwell(self, now: float) -> dict[str, list[str]]:
+        """What is wrong with the watching itself, by target; what concerns all under ''. From
+        any thread."""
+        return self._snapshot.unwell(now, self.clock.monotonic())
+
+    def health(self) -> WatcherHealth:
+        """The watcher's own health, for `/health`; from any thread."""
+        return self._snapshot.health(self.clock.now().timestamp(), self.clock.monotonic())
+
     # --- turning -------------------------------------------------------------------------
 
     def call(self, do: Callable[[], None]) -> None:
@@ -166,7 +171,7 @@ class Watcher:
 
     def turn(self) -> float:
         """Do all that is to be done now; returns in how many seconds there is more."""
-        now, self._turned = self.clock.now().timestamp(), self.clock.monotonic()
+        now, self.turned = self.clock.now().timestamp(), self.clock.monotonic()
         self._mind_the_clock(now)
         if self._is_time("news", NEWS_EVERY):
             self._read_news(now)
@@ -180,6 +185,8 @@ class Watcher:
             self.say(words, warning=True)
         if self._is_time("ping", PING_EVERY):
             self._tell_switches(now)
+        if self._is_time("show", SHOW_EVERY):
+            self.show()
         return self._pause()
 
     def look_once(self, spots: Sequence[CheckKey] | None = None) -> None:
@@ -281,7 +288,7 @@ class Watcher:
             looked = Looked(watched, tick.key, tick.due, at, findings)
             self.call(lambda: self._came_back(looked))
 
-        self._submit(look)
+        self.around.submit(look)
 
     def _came_back(self, looked: Looked) -> None:
         looked.watched.running -= 1
@@ -322,13 +329,13 @@ class Watcher:
         self.streaks.update(turn.streaks)
         self._memory.update(turn.memory)
         self._latest.update(turn.latest)
-        self.certificates.update(turn.certificates)
+        self.certificates = {**self.certificates, **turn.certificates}
         for spot, finding in turn.latest.items():
-            self._shown(spot, finding)
+            self.around.shown(spot, finding)
         for text, warning in turn.said:
             self.say(text, warning=warning)
         if turn.posted:
-            self._wake()
+            self.around.wake()
         for spot, policy, rhythm in turn.doubtful:
             if alerts.in_doubt(self.streaks[spot], policy):
                 self.timetable.hasten(spot, self.done[spot] + rhythm.quick())
@@ -348,7 +355,7 @@ class Watcher:
 
     def _read_news(self, now: float) -> None:
         for watched in self.targets.values():
-            before, watched.news = watched.news, self._news(watched.target)
+            before, watched.news = watched.news, self.around.news(watched.target)
             self._say_held(watched, before.held)
             if self.baking.mind(watched, now):
                 self._plan()
@@ -371,30 +378,14 @@ class Watcher:
 
     def _tell_switches(self, now: float) -> None:
         switched = [watched for watched in self.targets.values() if watched.target.deadman]
-        unwell = self.unwell(now) if switched else {}
+        unwell = wellbeing.snapshot(self).unwell(now, self.turned) if switched else {}
         for watched in switched:
             words = "; ".join([*unwell.get("", ()), *unwell.get(watched.name, ())])
-            self._submit(partial(self._ping, watched, words))
-
-    @property
-    def stuck(self) -> str:
-        """Why nothing goes on at all; empty while it does. From any thread."""
-        if self.trouble:
-            return f"nothing can be written: {self.trouble}"
-        since = self.clock.monotonic() - self._turned
-        return f"the watcher has not turned for {duration(since)}" if since > STUCK else ""
+            self.around.submit(partial(self.around.ping, watched, words))
 
     def last_look(self, spot: CheckKey) -> float:
         """When it was looked at last, or the watcher began."""
         return max(self.done.get(spot, 0.0), self._began)
 
-    def unwell(self, now: float) -> dict[str, list[str]]:
-        """What is wrong with the watching itself, by target; what concerns all under ''."""
-        return wellbeing.unwell(self, now)
-
-    def health(self) -> dict[str, Any]:
-        """The watcher's own health, for `/health`; from any thread."""
-        return wellbeing.health(self)
-
     def say(self, text: str, *, warning: bool = False) -> None:
-        self._said(text, warning)
+        self.around.said(text, warning)

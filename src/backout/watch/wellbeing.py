@@ -1,52 +1,132 @@
-"""Whether the watching itself is well: for `/health`, the metrics and the dead-man's switches."""
+"""Whether the watching itself is well: for `/health`, the metrics and the dead-man's switches.
+
+The watcher's own thread makes a `Snapshot` of itself; every other thread reads that one alone, and
+holds it against its own time: so it can tell that the watcher does not turn any more.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from backout.model import CheckKey, Target, WatcherHealth, WorkerHealth, duration
 from backout.watch import schedule
+from backout.watch.schedule import Rhythm
 from backout.watch.words import utc
 
 if TYPE_CHECKING:
     from backout.watch.watcher import Watcher
 
+STUCK = 60.0
+"""When the watcher has not turned for so long, it is not well."""
 
-def unwell(watcher: Watcher, now: float) -> dict[str, list[str]]:
-    """What is wrong, by target; what concerns all of them under ''."""
-    everywhere = [watcher.stuck, *watcher.workers.troubles, *watcher.also()]
-    everywhere += [] if watcher.targets else ["nothing is watched"]
-    found = {"": [words for words in everywhere if words]}
-    for name, why in watcher.broken.items():
-        state = "the old one stays in force" if name in watcher.targets else "it is not watched"
-        found.setdefault(name, []).append(f"its inventory is broken, {state}: {why}")
-    for spot, entry in list(watcher.timetable.entries.items()):
+
+@dataclass(frozen=True, slots=True)
+class SeenTarget:
+    """A target that is watched."""
+
+    target: Target
+    roots: tuple[CheckKey, ...]
+    held: str
+    """Which run holds it; empty while it is free."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """A check that is looked at by itself, and when that was done last."""
+
+    spot: CheckKey
+    rhythm: Rhythm
+    last: float
+    allowance: float
+
+    def overdue(self, now: float) -> bool:
+        return schedule.overdue(self.rhythm, self.last, now, self.allowance)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a watcher shows to other threads. It never changes: there is a new one instead."""
+
+    turned: float
+    """When, by the clock that never goes back."""
+    trouble: str = ""
+    """Why nothing can be written; empty when all is well."""
+    targets: tuple[SeenTarget, ...] = ()
+    expected: tuple[Expected, ...] = ()
+    """Those of the targets that are free."""
+    checks: int = 0
+    broken: tuple[tuple[str, str], ...] = ()
+    """The inventories that cannot be read, each with the reason."""
+    troubles: tuple[str, ...] = ()
+    """What else is wrong."""
+    workers: tuple[WorkerHealth, ...] = ()
+    certificates: Mapping[CheckKey, float] | None = None
+    """When the first certificate of the chain that was seen ends; nobody changes this mapping."""
+
+    def stuck(self, elapsed: float) -> str:
+        """Why nothing goes on at all; empty while it does."""
+        if self.trouble:
+            return f"nothing can be written: {self.trouble}"
+        since = elapsed - self.turned
+        return f"the watcher has not turned for {duration(since)}" if since > STUCK else ""
+
+    def unwell(self, now: float, elapsed: float) -> dict[str, list[str]]:
+        """What is wrong, by target; what concerns all of them under ''."""
+        everywhere = [self.stuck(elapsed), *self.troubles]
+        everywhere += [] if self.targets else ["nothing is watched"]
+        found = {"": [words for words in everywhere if words]}
+        watched = {each.target.name for each in self.targets}
+        for name, why in self.broken:
+            state = "the old one stays in force" if name in watched else "it is not watched"
+            found.setdefault(name, []).append(f"its inventory is broken, {state}: {why}")
+        for each in self.expected:
+            if each.overdue(now):
+                words = f"{each.spot.key} is overdue since {utc(each.last)}"
+                found.setdefault(each.spot.target, []).append(words)
+        return {name: words for name, words in found.items() if words}
+
+    def health(self, now: float, elapsed: float) -> WatcherHealth:
+        """All of it as one value."""
+        reasons = tuple(
+            f"{name}: {words}" if name else words
+            for name, several in self.unwell(now, elapsed).items()
+            for words in several
+        )
+        return WatcherHealth(
+            status="overdue" if reasons else "ok",
+            reasons=reasons,
+            targets=tuple(sorted(each.target.name for each in self.targets)),
+            checks=self.checks,
+            held=tuple((each.target.name, each.held) for each in self.targets if each.held),
+            broken=tuple(sorted(name for name, _ in self.broken)),
+            workers=self.workers,
+        )
+
+
+def _expected(watcher: Watcher) -> Iterator[Expected]:
+    for spot, entry in watcher.timetable.entries.items():
         watched = watcher.targets.get(spot.target)
         check = watched.target.checks.get(spot.check) if watched else None
-        if watched is None or check is None or watched.news.held:
-            continue
-        last, allowance = watcher.last_look(spot), schedule.LATE + check.timeout
-        if schedule.overdue(entry.rhythm, last, now, allowance):
-            found.setdefault(spot.target, []).append(f"{spot.key} is overdue since {utc(last)}")
-    return {name: words for name, words in found.items() if words}
+        if watched is not None and check is not None and not watched.news.held:
+            allowance = schedule.LATE + check.timeout
+            yield Expected(spot, entry.rhythm, watcher.last_look(spot), allowance)
 
 
-def health(watcher: Watcher) -> dict[str, Any]:
-    """All of it as one object."""
-    reasons = [
-        f"{name}: {words}" if name else words
-        for name, several in unwell(watcher, watcher.clock.now().timestamp()).items()
-        for words in several
-    ]
-    targets = list(watcher.targets.values())
-    return {
-        "status": "overdue" if reasons else "ok",
-        "reasons": reasons,
-        "targets": sorted(each.name for each in targets),
-        "checks": len(watcher.timetable.entries),
-        "held": {each.name: each.news.held for each in targets if each.news.held},
-        "broken": sorted(watcher.broken),
-        "workers": {
-            each.name: {"alive": each.alive, "deaths": each.deaths}
-            for each in list(watcher.workers.each)
-        },
-    }
+def snapshot(watcher: Watcher) -> Snapshot:
+    """Of the watcher as it is; from its own thread alone."""
+    workers = watcher.workers.each
+    return Snapshot(
+        turned=watcher.turned,
+        trouble=watcher.trouble,
+        targets=tuple(
+            SeenTarget(each.target, each.roots, each.news.held) for each in watcher.targets.values()
+        ),
+        expected=tuple(_expected(watcher)),
+        checks=len(watcher.timetable.entries),
+        broken=tuple(watcher.broken.items()),
+        troubles=(*watcher.workers.troubles, *watcher.around.troubles()),
+        workers=tuple(WorkerHealth(each.name, each.alive, each.deaths) for each in workers),
+        certificates=watcher.certificates,
+    )

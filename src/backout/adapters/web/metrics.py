@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from backout import __version__
-from backout.model import CheckKey, Incident, Sample, Verdict
+from backout.model import CheckKey, Incident, Sample, Verdict, WatcherHealth
 
 if TYPE_CHECKING:
     from prometheus_client.registry import CollectorRegistry
@@ -37,7 +37,7 @@ class Metrics:
     def __init__(
         self,
         redact: Callable[[str], str],
-        health: Callable[[], Mapping[str, Any]],
+        health: Callable[[], WatcherHealth],
     ) -> None:
         from prometheus_client import CollectorRegistry, Histogram, disable_created_metrics
         from prometheus_client import Counter as Count
@@ -111,34 +111,34 @@ class Metrics:
             "backout_build_info", "Which Backout this is", ("version",), [((__version__,), 1.0)]
         )
 
-    def _watching(self, health: Mapping[str, Any]) -> Iterator[Any]:
+    def _watching(self, health: WatcherHealth) -> Iterator[Any]:
         """The watcher's own health."""
         yield self._gauge(
             "backout_watcher_well",
             "1 while all is watched as it should be",
             (),
-            [((), health.get("status") == "ok")],
+            [((), health.well)],
         )
-        broken, workers = health.get("broken", ()), health.get("workers", {})
+        known = sorted({*health.targets, *health.broken})
         yield self._gauge(
             "backout_inventory_broken",
             "1 while the inventory of a target cannot be read",
             ("target",),
-            [((name,), name in broken) for name in sorted({*health.get("targets", ()), *broken})],
+            [((name,), name in health.broken) for name in known],
         )
         yield self._gauge(
             "backout_worker_up",
             "1 while a thread of the watcher is alive",
             ("worker",),
-            [((name,), each["alive"]) for name, each in workers.items()],
+            [((each.name,), each.alive) for each in health.workers],
         )
         from prometheus_client.core import CounterMetricFamily
 
         deaths = CounterMetricFamily(
             "backout_worker_deaths", "How often a thread died", labels=("worker",)
         )
-        for name, each in workers.items():
-            deaths.add_metric([name], each["deaths"])
+        for each in health.workers:
+            deaths.add_metric([each.name], each.deaths)
         yield deaths
 
     def _checks(self, reading: Reading) -> Any:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
@@ -20,6 +20,7 @@ from backout.adapters.web.address import Address
 from backout.adapters.web.html import RUN
 from backout.adapters.web.metrics import Metrics
 from backout.errors import Refused
+from backout.model import WatcherHealth
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -50,7 +51,7 @@ class Site:
 
     directory: Path
     address: Address
-    health: Callable[[], Mapping[str, Any]]
+    health: Callable[[], WatcherHealth]
     metrics: Metrics
     stale_after: float
     run_page: Callable[[str], str | None] = lambda _: None
@@ -109,7 +110,7 @@ class Site:
         from starlette.responses import JSONResponse
 
         health = self.health()
-        return JSONResponse(dict(health), 200 if health.get("status") == "ok" else 503)
+        return JSONResponse(health.to_data(), 200 if health.well else 503)
 
     def _metrics(self, _: Request) -> Response:
         from starlette.responses import Response
