@@ -15,7 +15,8 @@ from backout.checks import judging
 from backout.model import Finding, State, Verdict
 from backout.runs.plan import Action, BatchPlan, settle_back
 from backout.runs.saga import Entry, Saga
-from backout.runs.worker import Worker, side_by_side, title, trouble, went_well
+from backout.runs.wording import title, trouble, went_well
+from backout.runs.worker import Worker, side_by_side
 
 AFTERWARDS = "here/"
 """Marks the settling after the undos on this machine."""

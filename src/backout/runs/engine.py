@@ -32,7 +32,8 @@ from backout.runs.decisions import note_red, turn_of
 from backout.runs.forward import Forward, ends_of, record_of
 from backout.runs.leasing import leased
 from backout.runs.plan import Action, Plan
-from backout.runs.worker import Parts, Worker, side_by_side, title, trouble, went_well
+from backout.runs.wording import title, trouble, went_well
+from backout.runs.worker import Parts, Worker, side_by_side
 
 DOUBT = 2.0
 """Seconds that a restart backend may be unable to tell who serves, before that is its answer."""

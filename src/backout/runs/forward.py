@@ -16,7 +16,8 @@ from backout.checks import judging
 from backout.model import RED, Finding, HostEnd, HostState, Result, Step
 from backout.runs.backward import Backward
 from backout.runs.plan import Action, BatchPlan, Stage
-from backout.runs.worker import PROOF, Must, Worker, side_by_side, trouble, went_well
+from backout.runs.wording import trouble, went_well
+from backout.runs.worker import PROOF, Must, Worker, side_by_side
 
 ALONE = "alone/"
 """Marks the settling of hosts that go back while the others go on, each time anew."""

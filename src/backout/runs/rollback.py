@@ -32,7 +32,8 @@ from backout.runs.engine import Ended
 from backout.runs.leasing import leased
 from backout.runs.plan import Action, Plan
 from backout.runs.saga import Entry, Saga
-from backout.runs.worker import Parts, Worker, side_by_side, title
+from backout.runs.wording import title
+from backout.runs.worker import Parts, Worker, side_by_side
 
 
 @dataclass(frozen=True, slots=True)

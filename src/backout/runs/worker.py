@@ -33,6 +33,7 @@ from backout.runs.baseline import Baseline
 from backout.runs.decisions import Decisions, Stop
 from backout.runs.plan import Action, Plan, moves
 from backout.runs.saga import Entry, Saga, note_key
+from backout.runs.wording import words_of
 
 WIDTH = 64
 """Hosts that are worked on side by side, at most."""
@@ -384,31 +385,3 @@ def _looks(action: Action) -> bool:
     """What an earlier process saw before it changed anything is no proof of what is true now. A
     gate that was passed stays passed: the last proof is never remembered."""
     return action.phase in ("preflight", PROOF)
-
-
-def went_well(result: Result) -> bool:
-    return result.state in (State.DONE, State.SKIPPED)
-
-
-def title(action: Action) -> str:
-    """`web1: Restart`, or the step's name alone on this machine."""
-    return f"{action.host}: {action.step.name}" if action.host else action.step.name
-
-
-def words_of(result: Result) -> str:
-    """Why a result is not what it should be, in one line."""
-    words = result.reason or _last_line(result.stderr) or _last_line(result.stdout)
-    if not words and result.exit_code is not None:
-        return f"exit code {result.exit_code}"
-    return words
-
-
-def trouble(action: Action, result: Result) -> str:
-    """`web1: Restart failed: …`."""
-    words = words_of(result)
-    state = f"{title(action)} {'is ' if result.state is State.UNKNOWN else ''}{result.state}"
-    return f"{state}: {words}" if words else state
-
-
-def _last_line(text: str) -> str:
-    return text.strip().rsplit("\n", 1)[-1].strip()
