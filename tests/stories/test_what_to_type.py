@@ -60,8 +60,8 @@ def test_each_command_that_is_offered_works_while_a_run_is_unfinished(
         assert words <= ways | LOOKS | after, name
     seen: set[str] = set().union(*told.values(), offered(said))
     for look in seen & LOOKS:
-        words = (said.data["run"],) if look == "show" else ("--target", "prod")
-        assert yard.project.say(look, *words).code in (0, 6), look
+        about = [said.data["run"]] if look == "show" else ["--target", "prod"]
+        assert yard.project.say(look, *about).code in (0, 6), look
     mended.touch()
     assert yard.say("resume").code == code
 
