@@ -12,6 +12,7 @@ import pytest
 
 from support.sshd import SshdBed
 from support.wait import eventually
+from support.warm import Started
 from support.yard import Yard
 
 
@@ -33,9 +34,9 @@ def waiting(yard: Yard, name: str = "go") -> None:
     eventually((yard.files.parent / f"waiting-{name}").exists, within=60, saying="the wait")
 
 
-def ended(process: subprocess.Popen[str]) -> tuple[int, dict[str, Any]]:
+def ended(process: Started) -> tuple[int, dict[str, Any]]:
     out, err = process.communicate(timeout=90)
-    return process.returncode, json.loads(out) if out else {"err": err}
+    return process.wait(), json.loads(out) if out else {"err": err}
 
 
 def record(bed: SshdBed) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from support.project import Project
 from support.sshd import SshdBed
 from support.terminal import on_a_terminal
 from support.wait import eventually
+from support.warm import Started
 from support.yard import Yard
 
 SECRET = "hunter2-of-the-night"
@@ -43,7 +43,7 @@ def talks(yard: Yard, wait: str, on: str | None, lines: int = 300) -> None:
 
 
 @contextmanager
-def begun(fleet: Yard, verb: str, *words: str) -> Iterator[subprocess.Popen[str]]:
+def begun(fleet: Yard, verb: str, *words: str) -> Iterator[Started]:
     """A verb at work, whose progress is read as it comes; it has 30 seconds."""
     process = fleet.start(verb, "--follow", *words)
     late = threading.Timer(30, process.kill)
@@ -56,7 +56,7 @@ def begun(fleet: Yard, verb: str, *words: str) -> Iterator[subprocess.Popen[str]
         process.communicate()
 
 
-def progress(process: subprocess.Popen[str]) -> Iterator[str]:
+def progress(process: Started) -> Iterator[str]:
     assert process.stderr is not None
     yield from process.stderr
 

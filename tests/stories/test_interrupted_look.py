@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 
 import pytest
 
 from support.wait import eventually
+from support.warm import Started
 from support.yard import Yard
 
 
 @pytest.fixture
-def looking(yard: Yard, request: pytest.FixtureRequest) -> subprocess.Popen[str]:
+def looking(yard: Yard, request: pytest.FixtureRequest) -> Started:
     """`verify`, in the middle of a look that lasts as long as `hold` does."""
     words = f"touch {yard.files}/begun; {yard.hold()}"
     yard.inventory(checks={"slow": {"command": words, "expect": ["true"], "timeout": "60s"}})
@@ -22,7 +22,7 @@ def looking(yard: Yard, request: pytest.FixtureRequest) -> subprocess.Popen[str]
     return process
 
 
-def test_once_what_has_begun_is_awaited(yard: Yard, looking: subprocess.Popen[str]) -> None:
+def test_once_what_has_begun_is_awaited(yard: Yard, looking: Started) -> None:
     looking.send_signal(signal.SIGINT)
     assert looking.stderr is not None
     assert looking.stderr.readline().startswith("Stopping: what has begun is awaited")
@@ -32,7 +32,7 @@ def test_once_what_has_begun_is_awaited(yard: Yard, looking: subprocess.Popen[st
 
 
 @pytest.mark.parametrize("looking", [[], ["--json"]], indirect=True)
-def test_twice_it_leaves_at_once_and_says_so(looking: subprocess.Popen[str]) -> None:
+def test_twice_it_leaves_at_once_and_says_so(looking: Started) -> None:
     looking.send_signal(signal.SIGINT)
     assert looking.stderr is not None
     assert looking.stderr.readline().startswith("Stopping")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shutil
 import signal
-import subprocess
 
 import pytest
 
 from support.proxy import Proxy
 from support.sshd import SshdBed
 from support.wait import eventually, throughout
+from support.warm import Started
 from support.yard import Yard
 
 NAMES = ("web1", "web2", "web3")
@@ -26,9 +26,9 @@ def killed(yard: Yard, *at: str) -> None:
     assert process.returncode == -signal.SIGKILL
 
 
-def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+def ended(process: Started) -> tuple[int, str]:
     out, err = process.communicate(timeout=90)
-    return process.returncode, out + err
+    return process.wait(), out + err
 
 
 def all_of(*names: str) -> dict[str, int]:

@@ -7,7 +7,6 @@ Each story begins from a known-good release.
 from __future__ import annotations
 
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from support.pgbouncer import pooled
 from support.postgres import Postgres
 from support.proxy import Proxy
 from support.wait import eventually
+from support.warm import Started
 from support.yard import Yard
 
 TABLES = """
@@ -78,7 +78,7 @@ class Site:
         """A deploy whose process is killed while its COMMIT runs."""
         self.kill(self.yard.start())
 
-    def kill(self, process: subprocess.Popen[str]) -> None:
+    def kill(self, process: Started) -> None:
         eventually(self.committing, within=30, saying="COMMIT")
         process.send_signal(signal.SIGKILL)
         process.communicate()

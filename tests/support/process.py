@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from .guard import guard
+from .warm import BACKOUT, Started, start
 
 
 class Process:
@@ -27,15 +28,7 @@ class Process:
     ) -> None:
         self.log = log
         with log.open("ab") as sink:
-            self._popen = subprocess.Popen(
-                list(argv),
-                stdin=subprocess.DEVNULL,
-                stdout=sink,
-                stderr=sink,
-                env=None if env is None else dict(env),
-                cwd=cwd,
-                start_new_session=True,
-            )
+            self._popen = _begin(argv, sink.fileno(), env, cwd)
         self._token = guard.add(["kill", "-KILL", "--", f"-{self.pid}"])
 
     @property
@@ -88,3 +81,20 @@ class Process:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
+
+
+def _begin(
+    argv: Sequence[str], sink: int, env: Mapping[str, str] | None, cwd: Path | None
+) -> subprocess.Popen[bytes] | Started:
+    size = len(BACKOUT)
+    if tuple(argv[:size]) == BACKOUT and env is not None and cwd is not None:
+        return start(argv[size:], cwd, env, (sink, sink), session=True)
+    return subprocess.Popen(
+        list(argv),
+        stdin=subprocess.DEVNULL,
+        stdout=sink,
+        stderr=sink,
+        env=None if env is None else dict(env),
+        cwd=cwd,
+        start_new_session=True,
+    )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +12,9 @@ from typing import Any
 import yaml
 
 from . import warm
+from .warm import BACKOUT, Started
 
-BACKOUT = (sys.executable, "-m", "backout")
+__all__ = ["BACKOUT", "Project", "Said", "number"]
 
 
 @dataclass(frozen=True)
@@ -79,17 +78,9 @@ class Project:
         directory = self.directory / within
         return Said(*warm.run(words, directory, {**self.env, **(env or {})}, timeout))
 
-    def start(self, *words: str) -> subprocess.Popen[str]:
+    def start(self, *words: str) -> Started:
         """Begin `backout WORDS`, for a test that interrupts it."""
-        return subprocess.Popen(
-            [*BACKOUT, *words],
-            cwd=self.directory,
-            env=self.env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        return warm.talking(words, self.directory, self.env)
 
     def _write(self, folder: str, name: str, data: Mapping[str, Any]) -> Path:
         path = self.directory / folder / f"{name}.yaml"

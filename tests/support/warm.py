@@ -2,7 +2,8 @@
 
 Four fifths of what a short command costs is Python reading Backout and its libraries. Here one
 process has read them all and forks another for each command: with its own directory, environment
-and output, as a shell would start it. What a test interrupts or kills is started in earnest.
+and output, as a shell would start it. It is a process like any other: it can be interrupted and
+killed.
 """
 
 from __future__ import annotations
@@ -21,12 +22,17 @@ import sys
 import tempfile
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import IO
 
 ABOUT_PYTHON = ("PYTHON", "LC_", "LANG")
 """What begins so is read when Python starts."""
+BACKOUT = (sys.executable, "-m", "backout")
 
 
 def run(
@@ -35,46 +41,159 @@ def run(
     """Run `backout WORDS` to its end: how it left, and what it said on both streams. Raises
     TimeoutExpired, and it is killed."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        if _about_python(env) == _about_python(os.environ):
-            code = _forked(words, cwd, env, timeout, (out.fileno(), err.fileno()))
-        else:
-            argv = [sys.executable, "-m", "backout", *words]
-            code = subprocess.run(
-                argv,
-                cwd=cwd,
-                env=env,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-                timeout=timeout,
-            ).returncode
+        begun = start(words, cwd, env, (out.fileno(), err.fileno()))
+        try:
+            code = begun.wait(timeout)
+        except subprocess.TimeoutExpired:
+            begun.kill()
+            raise
         for file in (out, err):
             file.seek(0)
         return code, out.read().decode(), err.read().decode()
+
+
+def talking(words: Sequence[str], cwd: Path, env: Mapping[str, str]) -> Started:
+    """Begin `backout WORDS`; what it says can be read from `stdout` and `stderr`."""
+    (out, says), (err, complains) = os.pipe(), os.pipe()
+    try:
+        begun = start(words, cwd, env, (says, complains))
+    finally:
+        os.close(says)
+        os.close(complains)
+    begun.stdout, begun.stderr = os.fdopen(out), os.fdopen(err)
+    return begun
+
+
+def start(
+    words: Sequence[str],
+    cwd: Path,
+    env: Mapping[str, str],
+    output: tuple[int, int],
+    *,
+    session: bool = False,
+) -> Started:
+    """Begin `backout WORDS`, which says what it has to say to two files; in a session of its own
+    if told so."""
+    if _about_python(env) != _about_python(os.environ):
+        return Cold(words, cwd, env, output, session=session)
+    link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    link.connect(_server())
+    request = {"words": list(words), "cwd": str(cwd), "env": dict(env), "session": session}
+    socket.send_fds(link, [json.dumps(request).encode()], output)
+    return Warm(words, link)
 
 
 def _about_python(env: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in env.items() if name.startswith(ABOUT_PYTHON)}
 
 
-def _forked(
-    words: Sequence[str],
-    cwd: Path,
-    env: Mapping[str, str],
-    timeout: float,
-    output: tuple[int, int],
-) -> int:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as link:
-        link.connect(_server())
-        request = json.dumps({"words": words, "cwd": str(cwd), "env": dict(env)})
-        socket.send_fds(link, [request.encode()], output)
-        pid = int(link.recv(64))
-        link.settimeout(timeout)
+class Started(ABC):
+    """A command at work in a process of its own: what `subprocess.Popen` says of one."""
+
+    pid: int
+    stdout: IO[str] | None = None
+    stderr: IO[str] | None = None
+    returncode: int | None = None
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self.args = tuple(words)
+
+    @abstractmethod
+    def _ended(self, timeout: float | None) -> int | None:
+        """How it left, or None when it is still at work by then."""
+
+    def poll(self) -> int | None:
+        if self.returncode is None:
+            self.returncode = self._ended(0.0)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        if self.returncode is None:
+            self.returncode = self._ended(timeout)
+        if self.returncode is None:
+            raise subprocess.TimeoutExpired(self.args, timeout or 0.0)
+        return self.returncode
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        """What it says from now on, and its end. Raises TimeoutExpired."""
+        assert self.stdout is not None
+        assert self.stderr is not None
+        with ThreadPoolExecutor(2) as pool:
+            said = pool.submit(_rest, self.stdout), pool.submit(_rest, self.stderr)
+            late = wait(said, timeout).not_done
+            if late:
+                self.kill()
+                raise subprocess.TimeoutExpired(self.args, timeout or 0.0)
+        self.wait(timeout)
+        return said[0].result(), said[1].result()
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+def _rest(stream: IO[str]) -> str:
+    if stream.closed:
+        return ""
+    with stream:
+        return stream.read()
+
+
+class Warm(Started):
+    """One that was forked; the link tells how it ended."""
+
+    def __init__(self, words: Sequence[str], link: socket.socket) -> None:
+        super().__init__(words)
+        self._link = link
+        self.pid = int(link.recv(64))
+
+    def __del__(self) -> None:
+        self._link.close()
+
+    def _ended(self, timeout: float | None) -> int | None:
+        self._link.settimeout(timeout)
         try:
-            return int(link.recv(64))
-        except TimeoutError:
-            os.kill(pid, signal.SIGKILL)
-            raise subprocess.TimeoutExpired(list(words), timeout) from None
+            code = int(self._link.recv(64))
+        except (TimeoutError, BlockingIOError):
+            return None
+        self._link.close()
+        return code
+
+
+class Cold(Started):
+    """One that Python was started for, with settings of its own."""
+
+    def __init__(
+        self,
+        words: Sequence[str],
+        cwd: Path,
+        env: Mapping[str, str],
+        output: tuple[int, int],
+        *,
+        session: bool,
+    ) -> None:
+        super().__init__(words)
+        self._popen = subprocess.Popen(
+            [*BACKOUT, *words],
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=output[0],
+            stderr=output[1],
+            start_new_session=session,
+        )
+        self.pid = self._popen.pid
+
+    def _ended(self, timeout: float | None) -> int | None:
+        with suppress(subprocess.TimeoutExpired):
+            return self._popen.wait(timeout)
+        return None
 
 
 @cache
@@ -143,7 +262,11 @@ def _mind(link: socket.socket) -> None:
     os._exit(0)
 
 
-def _become(output: tuple[int, ...], words: list[str], cwd: str, env: dict[str, str]) -> None:
+def _become(
+    output: tuple[int, ...], words: list[str], cwd: str, env: dict[str, str], session: bool
+) -> None:
+    if session:
+        os.setsid()
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-import subprocess
 from copy import copy
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from .project import Project, Said
 from .sshd import SshdBed
 from .wait import eventually
+from .warm import Started
 
 HERE = {"here": {"connection": "local", "groups": ["web"]}}
 
@@ -29,7 +29,7 @@ class Yard:
             for host in bed:
                 shutil.rmtree(host.home / ".backout", ignore_errors=True)
         self.changes = inventory
-        self._started: list[subprocess.Popen[str]] = []
+        self._started: list[Started] = []
         self._gates = {"go"}
         self.inventory()
 
@@ -117,7 +117,7 @@ class Yard:
     def say(self, verb: str, *words: str) -> Said:
         return self.project.say(verb, "--target", "prod", "--json", *words)
 
-    def start(self, verb: str = "deploy", *words: str) -> subprocess.Popen[str]:
+    def start(self, verb: str = "deploy", *words: str) -> Started:
         process = self.project.start(verb, "--target", "prod", "--json", *words)
         self._started.append(process)
         return process
