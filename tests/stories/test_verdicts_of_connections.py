@@ -13,6 +13,7 @@ import pytest
 
 from backout.model import Host
 from backout.probes.http import Http
+from backout.probes.sql import Sql
 from backout.probes.tcp import Tcp
 from backout.probes.tls import Tls
 from support.looks import observe
@@ -72,6 +73,22 @@ def test_when_every_address_refuses_that_is_told(monkeypatch: pytest.MonkeyPatch
     port = free_port()
     resolving(monkeypatch, "127.0.0.7", "127.0.0.8")
     assert observe(Tcp, f"shop.test:{port}").error == f"connection refused by shop.test:{port}"
+
+
+@pytest.mark.parametrize("hosts", ["db.test", "far.test,db.test"])
+def test_a_database_is_found_behind_whichever_of_its_addresses_answers(
+    postgres: Postgres, monkeypatch: pytest.MonkeyPatch, hosts: str
+) -> None:
+    at = {"database": f"host={hosts} port={postgres.port} user=postgres", "query": "SELECT 1 AS n"}
+    with black_hole(postgres.port) as hole:
+        resolving(monkeypatch, hole, hole, hole, "127.0.0.1")
+        seen = observe(Sql, at, timeout=3.0)
+        resolving(monkeypatch, hole, hole)
+        lost = observe(Sql, at, timeout=0.7)
+    assert (seen.error, seen.facts.get("rows")) == ("", [{"n": 1}])
+    assert seen.elapsed_ms < 2500
+    assert lost.error == "no answer within 0.7 s"
+    assert lost.elapsed_ms < 1500
 
 
 def test_a_banner_without_a_line_break_is_what_came() -> None:

@@ -27,7 +27,7 @@ def connected(name: str, port: int, timeout: float) -> socket.socket:
     """The first connection that comes about. Raises TimeoutError, gaierror, or the OSError of the
     last address that said no."""
     deadline = time.monotonic() + timeout
-    race = _Race(_addresses(name, port, timeout), deadline)
+    race = _Race(addresses(name, port, timeout), deadline)
     try:
         link = race.won()
     finally:
@@ -37,8 +37,9 @@ def connected(name: str, port: int, timeout: float) -> socket.socket:
     return link
 
 
-def _addresses(name: str, port: int, timeout: float) -> Sequence[Address]:
-    """Asked aside, for the system's resolver knows no timeout."""
+def addresses(name: str, port: int, timeout: float) -> Sequence[Address]:
+    """All that a name has, in the order in which they are to be tried. Asked aside, for the
+    system's resolver knows no timeout. Raises TimeoutError and gaierror."""
     pool = ThreadPoolExecutor(1, "resolve")
     try:
         asked = pool.submit(socket.getaddrinfo, name, port, type=socket.SOCK_STREAM)

@@ -7,16 +7,18 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from backout.errors import Refused
 from backout.ports import Look
+from backout.probes.connect import addresses, connected
 
 if TYPE_CHECKING:
     import psycopg
 
+Parameters = Mapping[str, Any]
 QUIET = {"keepalives_idle": 5, "keepalives_interval": 2, "client_encoding": "UTF8"}
 """The connection string may say otherwise."""
 _AS_TEXT = "; ".join(
@@ -80,10 +82,13 @@ def words(error: psycopg.Error) -> str:
 def _connected(driver: Any, look: Look) -> Iterator[psycopg.Connection[Any]]:
     from psycopg.conninfo import conninfo_to_dict
 
-    given: Mapping[str, Any] = conninfo_to_dict(look.vault.reveal(look.options.database))
+    started = time.monotonic()
+    given = _reached(conninfo_to_dict(look.vault.reveal(look.options.database)), look.timeout)
+    left = look.timeout - (time.monotonic() - started)
+    servers = str(given.get("host", "")).count(",") + 1
     limit = {
         "tcp_user_timeout": max(1, int(look.timeout * 1000)),
-        "connect_timeout": max(1, math.ceil(look.timeout)),
+        "connect_timeout": max(1, math.ceil(left / servers)),
         "application_name": "backout",
     }
     # A pooler may give the next transaction to another server, which knows no statement of ours.
@@ -92,6 +97,52 @@ def _connected(driver: Any, look: Look) -> Iterator[psycopg.Connection[Any]]:
         yield connection
     finally:
         connection.close()
+
+
+def _reached(given: Parameters, timeout: float) -> Parameters:
+    """The same with the addresses that take a connection: the driver gives each its whole
+    timeout, one after the other. Raises Unanswered when there is none."""
+    names = str(given.get("host") or "").split(",")
+    ports = str(given.get("port") or os.environ.get("PGPORT") or "5432").split(",")
+    places = list(zip(names, ports * len(names) if len(ports) == 1 else ports, strict=False))
+    usual = all(name and name[0] not in "/@" and _is_port(port) for name, port in places)
+    if given.get("hostaddr") or not usual or len(places) < len(names):
+        return given
+    try:
+        if len(places) == 1 and len(addresses(names[0], int(places[0][1]), timeout)) < 2:
+            return given
+        found = list(_taking(places, timeout))
+    except OSError as error:
+        raise Unanswered(_unreached(error, given, timeout)) from None
+    hosts, answering, at = (",".join(each) for each in zip(*found, strict=True))
+    return {**given, "host": hosts, "hostaddr": answering, "port": at}
+
+
+def _taking(places: Sequence[tuple[str, str]], timeout: float) -> Iterator[tuple[str, str, str]]:
+    """The name, address and port of each that takes a connection within its share of the time.
+    Raises the OSError of the last one when none does."""
+    trouble, any_of_them = OSError(), False
+    for name, port in places:
+        try:
+            with connected(name, int(port), timeout / len(places)) as link:
+                any_of_them = True
+                yield name, str(link.getpeername()[0]), port
+        except OSError as error:
+            trouble = error
+    if not any_of_them:
+        raise trouble
+
+
+def _is_port(text: str) -> bool:
+    return text.isdecimal() and 0 < int(text) < 65536
+
+
+def _unreached(error: OSError, given: Parameters, timeout: float) -> str:
+    if isinstance(error, TimeoutError):
+        return f"no answer within {timeout:g} s"
+    if isinstance(error, socket.gaierror):
+        return f"could not resolve {given['host']}"
+    return f"{(error.strerror or str(error)).lower()} by {given['host']}"
 
 
 @contextmanager
