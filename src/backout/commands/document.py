@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
+from backout.commands.imported import Imported, place
 from backout.commands.options import DocumentImport, DocumentRender
-from backout.config import loading, yaml_tree
+from backout.config import following, loading, yaml_tree
 from backout.documents.building import build
 from backout.documents.draft import Built
-from backout.documents.files import alone, dumped, sound
+from backout.documents.files import alone, sound
 from backout.documents.reading import read
 from backout.documents.rendered import taken
 from backout.documents.rendering import render
@@ -34,21 +36,29 @@ class Document:
     def import_(self, options: DocumentImport) -> Answer:
         """Raises Mistakes when there is no such note."""
         path = self.workplace.started_in / Path(options.file).expanduser()
-        name = _named(
-            options.as_ or re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-") or "note"
-        )
+        name = _named(options.as_ or following.imported_as(options.file))
         built = self._built(_text(path, options.file), self._source(path))
-        written, kept = self._write(name, built)
-        report = data(built)
-        target = name if built.inventory else "TARGET"
-        following = f"invoke plan --runbook {name} --target {target}"
-        answer = f"answer what is open in runbooks/{name}.yaml, then: invoke lint, and {following}"
+        files = Imported(self.workplace.root, name)
+        if options.update:
+            return self._update(files, built)
+        written, kept = files.write(built)
+        report = data(built) | {"written": written, "kept": kept}
+        return Answer("import", report | {"next": _next(name, built, report["questions"])})
+
+    def _update(self, files: Imported, built: Built) -> Answer:
+        update = files.update(built)
+        report = data(update.built) | {"runbook": update.runbook, "inventory": update.inventory}
         report |= {
-            "written": written,
-            "kept": kept,
-            "next": answer if report["questions"] else following,
+            "questions": [{"line": q.line, "ask": q.ask} for q in update.questions],
+            "found": [
+                {**row, "into": place(row["into"], update.built.runbook, update.runbook)}
+                for row in report["found"]
+            ],
+            "updated": {"taken": update.merge.taken, "kept": update.merge.kept},
+            "written": files.write_update(update),
+            "kept": [],
         }
-        return Answer("import", report)
+        return Answer("import", report | {"next": _next(files.name, built, update.questions)})
 
     def _built(self, text: str, source: str) -> Built:
         reading = read(text, source)
@@ -62,24 +72,6 @@ class Document:
         whole, root = path.resolve(), self.workplace.root.resolve()
         return str(whole.relative_to(root)) if whole.is_relative_to(root) else str(whole)
 
-    def _write(self, name: str, built: Built) -> tuple[list[str], list[str]]:
-        written, kept = list[str](), list[str]()
-        head = f"# Made from {built.reading.source}, line by line: invoke document.import\n"
-        for folder, content in (("runbooks", built.runbook), ("inventories", built.inventory)):
-            if not content:
-                continue
-            path = self.workplace.root / folder / f"{name}.yaml"
-            shown = f"{folder}/{name}.yaml"
-            text = head + dumped(content)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with path.open("x", encoding="utf-8") as file:
-                    file.write(text)
-                written.append(shown)
-            except FileExistsError:
-                kept.append(shown)
-        return written, kept
-
     def render(self, options: DocumentRender) -> Answer:
         """Raises Mistakes, with every mistake of the files."""
         path = self.workplace.runbook_file(options.runbook)
@@ -87,6 +79,13 @@ class Document:
         target = self.workplace.target(options.target) if options.target else None
         data = yaml_tree.read(path, str(path), []).data()
         return Answer("render", {"runbook": options.runbook, "text": render(data, target)})
+
+
+def _next(name: str, built: Built, questions: Sequence[object]) -> str:
+    target = name if built.inventory else "TARGET"
+    following = f"invoke plan --runbook {name} --target {target}"
+    answer = f"answer what is open in runbooks/{name}.yaml, then: invoke lint, and {following}"
+    return answer if questions else following
 
 
 def _named(name: str) -> str:

@@ -46,7 +46,9 @@ def of_runbook(runbook: Runbook, tree: Node, lines: Lines) -> Iterator[Mistake]:
             if step.follows:
                 trail = (phase, at, "follows")
                 note = step.follows.document or runbook.document
-                yield from _held(step.follows, note, f"step {step.name!r}", tree, trail, lines)
+                yield from _held(
+                    step.follows, note, f"step {step.name!r}", tree, trail, lines, runbook.name
+                )
 
 
 def of_target(target: Target, tree: Node, lines: Lines) -> Iterator[Mistake]:
@@ -55,11 +57,20 @@ def of_target(target: Target, tree: Node, lines: Lines) -> Iterator[Mistake]:
         if check.follows:
             trail = ("checks", name, "follows")
             note = check.follows.document
-            yield from _held(check.follows, note, f"check {name}", tree, trail, lines)
+            yield from _held(check.follows, note, f"check {name}", tree, trail, lines, target.name)
+
+
+def imported_as(note: str) -> str:
+    """What the runbook of a note is called where nobody says otherwise."""
+    return re.sub(r"[^a-z0-9]+", "-", Path(note).stem.lower()).strip("-") or "note"
+
+
+def _as(note: str, name: str) -> str:
+    return "" if name == imported_as(note) else f" --as {name}"
 
 
 def _held(
-    follows: Follows, note: str, who: str, tree: Node, trail: Trail, lines: Lines
+    follows: Follows, note: str, who: str, tree: Node, trail: Trail, lines: Lines, name: str
 ) -> Iterator[Mistake]:
     node = tree.find(trail)
     place = node.file, node.line, shown_path(trail)
@@ -77,5 +88,5 @@ def _held(
     yield Mistake(
         *place,
         f"{note}:{first} {said} and now {says}: {who} no longer follows it;"
-        f" mend it, and take up what `document.import {note} --as NEW-NAME` now says it follows",
+        f" merge the note in: invoke document.import {note} --update{_as(note, name)}",
     )

@@ -38,9 +38,9 @@ def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _text)
 
 
-def dumped(data: Mapping[str, Any]) -> str:
+def dumped(data: Mapping[str, Any] | list[Any]) -> str:
     """YAML text of plain data, in its order."""
-    return yaml.dump(dict(data), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
 def sound(built: Built, tables: Tables) -> Built:

@@ -13,6 +13,8 @@ def import_text(report: Report) -> str:
     """`document.import`: the note, what is open, the files, what to type next."""
     parts = [
         "\n".join(_rows(report)) or "no command was found in this note",
+        _listed("Taken from the note", iter(report.get("updated", {}).get("taken", ()))),
+        _listed("Kept as it is by hand", iter(report.get("updated", {}).get("kept", ()))),
         _listed("Blanks", (f"{_at(p)} {p['text']} -> {p['name']}" for p in report["placeholders"])),
         _listed("Open", (f"{_at(q)} {q['ask']}" for q in report["questions"])),
         "\n".join(

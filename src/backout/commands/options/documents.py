@@ -13,17 +13,20 @@ class DocumentImport(Options):
 
     Writes runbooks/NAME.yaml and inventories/NAME.yaml, and overwrites nothing.
     Both lint. What the note leaves open is asked, and refuses the run until it
-    is decided. The note stays as it is, and nothing in it is run.
+    is decided. The note stays as it is, and nothing in it is run. With --update
+    an edited note is merged in, and what people changed by hand stays.
 
     Example: invoke document.import docs/release.md
 
-    Exit codes: 0 imported, also with open questions; 2 no such note.
+    Exit codes: 0 imported, also with open questions; 2 no such note, or nothing
+    to update.
     """
 
     name = "document.import"
     room = "backout.commands.document:Document.import_"
     file: str = field(metadata={"help": "The note, a Markdown file."})
     as_: str | None = word("The name of the runbook and inventory. Default: the note's own.")
+    update: bool = word("Merge the note, as it is now, into the runbook that is there.", False)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
