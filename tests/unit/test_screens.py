@@ -13,8 +13,13 @@ from typing import Any
 
 import pytest
 
+from backout.errors import Mistake, Mistakes
+from backout.reports.around_text import targets_text
+from backout.reports.checks_text import verify_text
+from backout.reports.errors_text import error_text
 from backout.reports.plan_text import plan_text
-from backout.reports.text import history_text, run_text
+from backout.reports.targets_text import doctor_text, status_text, unlock_text
+from backout.reports.text import history_text, run_text, show_text
 from support.terminal import on_a_terminal
 from support.wait import eventually
 
@@ -22,6 +27,7 @@ SCREENS = Path(__file__).parents[1] / "screens"
 SIZES = ((80, 24), (200, 50))
 MANY = [f"web{n:02}" for n in range(1, 41)]
 OLD, NEW = {"number": 41, "commit": "aaaaaaa1"}, {"number": 42, "commit": "3f9c2e1d"}
+LONG = "20261122-073403-f1f32fae8defd3e7"
 RUN = {
     "run": "20261122-073403-4f1a",
     "verb": "deploy",
@@ -88,12 +94,95 @@ def planned() -> str:
 
 def past() -> str:
     outcomes = ("succeeded", "backed_out", "succeeded")
+    subject = "Retry when the venue is closed, and say so to whoever asked"
     rows = [
-        {**RUN, "outcome": outcome, "seconds": 72, "subject": "Retry when the venue is closed"}
+        {**RUN, "run": LONG, "outcome": outcome, "seconds": 72, "subject": subject}
         for outcome in outcomes
     ]
     return history_text({"runs": rows})
 
+
+def differing() -> str:
+    hosts = {
+        "web1": {"release": NEW, "state": "up", "uptime": 7500},
+        "web2": {"release": OLD, "state": "up", "uptime": 86400},
+    }
+    at_work = {"step": "Migrate", "run": LONG, "pid": 4711, "since": "2026-11-22T07:34:10Z"}
+    hosts["web2"]["at_work"] = [at_work]
+    differs = ["web2: it is on release 41 (aaaaaaa), and release 42 (3f9c2e1) is what is recorded"]
+    open_run = {"target": "prod", "release": NEW, "hosts": hosts, "differs": differs}
+    return status_text({**open_run, "next": "backout rollback --target prod"})
+
+
+def there_is() -> str:
+    last = {"started_at": "2026-11-22T07:34:03Z", "verb": "run", "runbook": "userconcert-fix"}
+    row = {"target": "eu/api", "hosts": ["web1", "web2"], "release": NEW, "known_good": False,
+           "checks": ["alive", "signed"], "last_run": {**last, "outcome": "backed_out"},
+           "protected": True, "example": False, "problem": ""}  # fmt: skip
+    broken = {**row, "target": "staging", "hosts": [], "checks": [], "release": None,
+              "last_run": None, "problem": "inventories/staging.yaml:3: port: 0"}  # fmt: skip
+    return targets_text({"targets": [row, broken]})
+
+
+def missing() -> str:
+    rows = [
+        (True, None, "Python", "3.11.7", ""),
+        (True, "web1", "reachable", "Linux 6.1.0-28-amd64, Debian GNU/Linux 12 (bookworm)", ""),
+        (False, "web2", "git", "git: not found", "apt-get install git"),
+        (None, "web1", "supervisor sample", "unix:///run/supervisor.sock no such file", ""),
+    ]
+    keys = ("ok", "host", "name", "detail", "fix")
+    findings = [dict(zip(keys, row, strict=True)) for row in rows]
+    return doctor_text({"target": "prod", "findings": findings, "next": ""})
+
+
+def held() -> str:
+    row = {"host": "web1", "owner": "ann@laptop", "run": LONG, "step": "Update the code",
+           "since": "2026-11-22T07:34Z", "expires": "2026-11-22T07:35Z", "alive": None}  # fmt: skip
+    why = "the lease may be renewed until 2026-11-22T07:35:03Z: wait for its end"
+    return unlock_text({"target": "prod", "held": [row], "freed": False, "reason": why,
+                        "next": "backout unlock --target prod"})  # fmt: skip
+
+
+def unhealthy() -> str:
+    failed = ["status == 200 (status is 502)", "body.status == 'ok' (body is not JSON: <html>)"]
+    red = {**ALIVE, "name": "read-back", "host": "web2", "verdict": "fail", "failed": failed,
+           "reason": "; ".join(failed) + " (tried 30 times in 1m00s)"}  # fmt: skip
+    return verify_text({"target": "prod", "verdict": "fail", "checks": [ALIVE, red],
+                        "next": "backout status --target prod"})  # fmt: skip
+
+
+def whole() -> str:
+    records = [
+        {"at": "2026-11-22T07:34:10.000Z", "host": "web1", "name": "Update the code",
+         "state": "failed", "exit_code": 128, "seconds": 2.4, "undo": "git checkout aaaaaaa1",
+         "stdout": "", "stderr": "fatal: unable to access 'https://git.example.org/app.git/'",
+         "reason": ""},
+    ]  # fmt: skip
+    hosts = {"web1": {"release": OLD, "state": "backed out"}}
+    told = {"outcome": "backed_out", "exit_code": 4, "reason": "web1: Update the code failed"}
+    report = {**RUN, **told, "run": LONG, "by": "ann@laptop", "hosts": hosts, "checks": [ALIVE]}
+    return show_text({**report, "records": records, "next": ""}, records)
+
+
+def mistaken() -> str:
+    told = [
+        ("inventories/prod.yaml", 12, "checks.alive.expect[0]", "`status = 200`: did you mean ==?"),
+        ("runbooks/deploy.yaml", 3, "steps[2].on", "no host or group is called webs; is it web?"),
+    ]  # fmt: skip
+    return error_text(Mistakes(mistakes=[Mistake(*each) for each in told]))
+
+
+FOLLOWED = """
+with screen:
+    tell("phase", "batch 1 of 2: web1, web2")
+    for name in ("web1", "web2"):
+        step("Build it", "running", name)
+    tell("output", "added 214 packages in 3s", host="web1")
+    tell("saying", "[3/7] " + "compiling the assets of the shop " * 4, host="web1")
+    tell("saying", "waiting for the lock of npm", host="web2")
+    go_on()
+"""
 
 AT_WORK = f"""
 with screen:
@@ -117,7 +206,20 @@ PROGRAMS = {
     "incomplete": shown(incomplete()),
     "plan": shown(planned()),
     "history": shown(past()),
+    "status": shown(differing()),
+    "targets": shown(there_is()),
+    "doctor": shown(missing()),
+    "unlock": shown(held()),
+    "verify": shown(unhealthy()),
+    "show": shown(whole()),
+    "lint": shown(mistaken()),
+    "followed": FOLLOWED,
 }
+
+
+DRAWN = {"at-work": "web33", "followed": "waiting"}
+"""What is live, and by what it is known to be drawn."""
+LINES = {"at-work": 21, "followed": 8}
 
 
 def folded(lines: list[str], columns: int) -> Iterator[str]:
@@ -129,16 +231,17 @@ def folded(lines: list[str], columns: int) -> Iterator[str]:
 def still(lines: list[str]) -> list[str]:
     """Without what moves: the spinner's dots, and the seconds so far."""
     moved = (re.sub(r"[⠀-⣿]", "*", line) for line in lines)
-    return [re.sub(r"(\*.*|hosts) [\d.]+m?s$", r"\1 0s", line) for line in moved]
+    moved = (re.sub(r"^\d\d:\d\d:\d\dZ", "12:00:00Z", line) for line in moved)
+    return [re.sub(r"(\*.*|hosts|web2) [\d.]+m?s$", r"\1 0s", line) for line in moved]
 
 
 @pytest.mark.parametrize(("columns", "rows"), SIZES, ids=lambda size: str(size))
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_screen_is_as_it_was_found_good(name: str, columns: int, rows: int) -> None:
     with on_a_terminal(PROGRAMS[name], columns, rows=rows, NO_COLOR="1") as session:
-        if name == "at-work":
-            eventually(lambda: "web33" in session.screen.seen, saying="it is drawn")
-            lines = eventually(lambda: _whole(session.screen.lines), saying="a whole frame")
+        if name in DRAWN:
+            eventually(lambda: DRAWN[name] in session.screen.seen, saying="it is drawn")
+            lines = eventually(lambda: _whole(name, session.screen.lines), saying="a whole frame")
             session.type("\n")
             session.end()
         else:
@@ -152,9 +255,10 @@ def test_a_screen_is_as_it_was_found_good(name: str, columns: int, rows: int) ->
     assert all(len(line) <= columns for line in text.splitlines())
 
 
-def _whole(lines: list[str]) -> list[str]:
-    """A frame, when it is not being drawn at this moment: the host in trouble is in it."""
+def _whole(name: str, lines: list[str]) -> list[str]:
+    """A frame, when it is not being drawn at this moment: all that is awaited is in it."""
     seen = [line.rstrip() for line in lines]
     told = [line for line in seen if line]
-    whole = len(told) > 20 and told[-1].startswith("└──")
-    return seen if whole and any("✗ web33" in line for line in told) else []
+    whole = len(told) >= LINES[name] and told[-1].lstrip().startswith("└──")
+    awaited = {"at-work": "✗ web33", "followed": "waiting"}[name]
+    return seen if whole and awaited in "\n".join(told) else []

@@ -16,8 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backout.adapters.terminal import ui
+from backout.adapters.terminal.fitting import fitted
 from backout.errors import Refused
 from backout.model import Event
+from backout.reports.lines import table
 from support.terminal import on_a_terminal
 from support.wait import eventually, throughout
 
@@ -479,3 +481,33 @@ def test_a_terminal_shows_how_each_check_stands_in_place() -> None:
 
 def test_how_a_check_stands_is_no_line_where_lines_are_kept() -> None:
     assert told(plain(), an_event("state", "alive", host="prod", state="pass")) == []
+
+
+ROWS = [
+    ("started", "took", "target", "what", "outcome", "run", "commit"),
+    ("2026-11-28 21:37Z", "41s", "eu/api", "deploy", "backed_out", "2026-f1f32fae8defd3", "Fix it"),
+    ("2026-11-28 21:37Z", "1m1s", "local", "run fix", "succeeded", "2026-e29658d49cc4c8", "x" * 30),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [40, 60, 72, 80, 100])
+def test_a_table_that_is_too_wide_breaks_between_the_same_columns_in_every_row(width: int) -> None:
+    head, *rows = (fitted(line, width).split("\n") for line in table(ROWS, indent=""))
+    for row, cells in zip(rows, ROWS[1:], strict=True):
+        assert all(len(line) <= width for line in row)
+        assert "  ".join(" ".join(row).split()) == "  ".join(" ".join(cells).split())
+        for above, line in zip(head, row, strict=False):
+            assert {at for at in _starts(above) if at < len(line)} <= _starts(line)
+
+
+def _starts(line: str) -> set[int]:
+    """Where its columns begin."""
+    return {found.start() for found in re.finditer(r"(?:(?<=  )|^)\S", line)}
+
+
+@given(st.text(alphabet="abc  -", max_size=300), st.integers(40, 120))
+def test_broken_lines_keep_every_word_and_fit(text: str, width: int) -> None:
+    rows = fitted(text, width).split("\n")
+    assert " ".join(rows).split() == text.split()
+    if max(map(len, text.split()), default=0) < width // 2 and not text.startswith("    "):
+        assert all(len(row) <= max(width, 0) for row in rows)

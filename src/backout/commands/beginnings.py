@@ -128,8 +128,8 @@ _ACTS: tuple[tuple[str, tuple[str, str] | None, str], ...] = (
     ("What happened", None, "history"),
 )
 _AFTERWARDS = """
-The bad release was live for as long as the proof took; then the old one was back, and had to
-prove itself too. The published history was not rewritten: the bad commit was reverted.
+The bad release was live for as long as the proof took; then the old one was back, \
+and had to prove itself too. The published history was not rewritten: the bad commit was reverted.
 
 All of it is in {directory}; remove it when you have seen enough.
 next:  cd into your own repository and type: backout init"""

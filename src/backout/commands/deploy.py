@@ -113,8 +113,10 @@ class Operation:
     def _say_what_ships(self, made: Plan, ref: str | None) -> None:
         here = self.workplace.machines(made.target).reach("")
         ships = shipment(made.target, here, made.previous, ref)
-        for line in ships_lines({**ships.to_data(), "unknown": ""}):
-            self.screen.listen(Event(datetime.now(UTC), "note", line))
+        lines = ships_lines({**ships.to_data(), "unknown": ""})
+        told = [("phase", "what ships"), *(("note", line) for line in lines)] if lines else []
+        for kind, text in told:
+            self.screen.listen(Event(datetime.now(UTC), kind, text))
 
     def _again(self, verb: str, target: str | None) -> Answer:
         target_name = _named(self.workplace, target)
@@ -342,7 +344,7 @@ def _next(row: RunRow, target: str, ended: Ended, again: str = "") -> str:
     if ended.exit_code == 0:
         return f"invoke status --target {target}"
     if ended.exit_code == 4:
-        taken = f"\nto take your change up again, which is reverted: {again}" if again else ""
+        taken = f"\nto take your change up again, which is reverted:\n{again}" if again else ""
         return f"invoke show {row.id}{taken}"
     forward = f"; or {_as_it_is(target)}" if row.verb == "rollback" else ""
     return (

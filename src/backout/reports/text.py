@@ -33,7 +33,7 @@ from backout.reports.plan_text import WaysBack
 
 REASON = 80
 """How many characters of a reason fit into the outcome's sentence; the rest stands below."""
-SUBJECT = 50
+SUBJECT = 40
 """How many characters of a commit's subject `history` shows."""
 _WELL = ("done", "skipped", "pass", "running")
 
@@ -207,7 +207,7 @@ def history_text(report: Report) -> str:
     runs = report["runs"]
     if not runs:
         return "No run yet."
-    rows = [("started", "took", "run", "target", "what", "release", "outcome", "commit")]
+    rows = [("started", "took", "target", "what", "release", "outcome", "run", "commit")]
     for run in runs:
         release = bare_release((run.get("release") or {}).get("to"))
         ended = run["outcome"] or "not finished"
@@ -216,9 +216,14 @@ def history_text(report: Report) -> str:
         verb = run.get("verb") or "run"
         named = verb in ("run", "rehearse", "rehearsed")
         runbook = f"{verb} {run['runbook']}" if named else verb
-        shown = (run["started_at"], took, run["run"], run["target"], runbook, known, ended)
-        rows.append((*shown, _cut(one_line(run.get("subject") or ""), SUBJECT)))
+        shown = (_minute(run["started_at"]), took, run["target"], runbook, known, ended)
+        rows.append((*shown, run["run"], _cut(one_line(run.get("subject") or ""), SUBJECT)))
     return "\n".join(table(rows, indent=""))
+
+
+def _minute(stamp: str) -> str:
+    """`2026-11-22 07:34Z`."""
+    return f"{stamp[:10]} {stamp[11:16]}Z"
 
 
 def _cut(text: str, longest: int) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from textwrap import wrap
 from typing import TextIO
 
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -12,6 +11,7 @@ from rich.spinner import Spinner
 from rich.text import Text
 from rich.tree import Tree
 
+from backout.adapters.terminal.fitting import fitted
 from backout.adapters.terminal.ui import Ui, clean, lines_of, one_line, title_of
 from backout.model import Event, duration
 
@@ -155,26 +155,6 @@ class Section:
 _RANK = {"running": 1, "done": 2, "pass": 2, "skipped": 2, "note": 3}
 
 
-def fitted(text: str, width: int) -> str:
-    """Sentences and tables broken between words. What is to be copied as it is (a command to
-    type, what a host said) the terminal itself breaks, so that it is copied whole."""
-    return "\n".join(part for line in text.split("\n") for part in _broken(line, width))
-
-
-def _broken(line: str, width: int) -> list[str]:
-    indent = len(line) - len(line.lstrip())
-    if len(line) <= width or width < 2 * NARROW or line.startswith(_COPIED) or indent == 4:
-        return [line]
-    under = " " * (indent + (0 if indent == 6 else 4))
-    return wrap(
-        line, width, subsequent_indent=under, break_long_words=False, break_on_hyphens=False
-    )
-
-
-NARROW = 20
-_COPIED = ("next:", "       ", "all of it:")
-
-
 class Screen(Ui):
     """A live tree of the phase at hand. Phases that have ended are ordinary text above it."""
 
@@ -249,7 +229,8 @@ class Screen(Ui):
             place = "here"
         titles = {"here": "on this machine", "finally": "at the end"}
         if self._section is None or (place and self._section.place != place):
-            return self._begin(titles.get(place, "running"), place)
+            title = "checks" if event.kind == "check" else titles.get(place, "running")
+            return self._begin(title, place)
         return self._section
 
     def _begin(self, title: str, place: str = "") -> Section:
