@@ -30,7 +30,7 @@ class Shop:
         self.supervisord = Supervisord(directory / "supervisor", [self.program("1")])
         self.ctl = directory / "ctl"
         self.ctl.write_text(
-            f"#!/bin/sh\n[ ! -e {directory}/dark ] || "
+            f"#!/bin/sh\necho $3 >>{directory}/asked\n[ ! -e {directory}/dark ] || "
             "{ echo 'unix:///run/supervisor.sock timed out'; exit 4; }\n"
             f'exec {self.supervisord.supervisorctl} "$@"\n'
         )
@@ -48,6 +48,12 @@ class Shop:
             service={**words, "port": port or self.port, "command": str(self.ctl), **service}
         )
         self.yard.runbook(*steps, settle=[RESTART, PROVE])
+
+    @property
+    def asked(self) -> list[str]:
+        """What supervisorctl was asked so far, each time a program that has to start."""
+        file = self.directory / "asked"
+        return file.read_text().split() if file.exists() else []
 
     def write(self, release: str, behaviour: sample_app.Behaviour = "healthy") -> dict[str, Any]:
         """A step that brings another version of the code."""
@@ -183,3 +189,23 @@ def test_a_changed_section_is_taken_and_so_is_the_old_one_again(shop: Shop) -> N
 
 def environment(shop: Shop) -> str:
     return Path(f"/proc/{shop.pid()}/environ").read_text().replace("\0", "\n")
+
+
+def test_a_deploy_asks_supervisorctl_no_more_than_it_must(shop: Shop) -> None:
+    """Who served before is seen once, and that the same processes live is asked of the kernel."""
+    shop.deploys(shop.write("2"))
+    shop.yard.inventory(rollout={"soak": "0s"})
+    assert shop.yard.deploy().code == 0
+    assert shop.asked == ["status", "reread", "restart", "status"]
+    assert shop.runs("2")
+
+
+def test_who_served_is_asked_anew_where_another_process_came_meanwhile(shop: Shop) -> None:
+    again = {
+        "name": "Restart by hand",
+        "run": f"{shop.ctl} -c {shop.supervisord.config} restart api",
+    }
+    shop.deploys({**again, "undo": "true", "on": "web"}, shop.write("2"))
+    assert shop.yard.deploy().code == 0
+    assert shop.asked.count("status") > 2
+    assert shop.runs("2")

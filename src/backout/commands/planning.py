@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from backout.commands.options import Shipping
-from backout.commands.shipment import shipment
+from backout.commands.shipment import end_of
 from backout.config import loading
 from backout.errors import Refused
 from backout.model import Release, Runbook, Target
@@ -90,7 +90,7 @@ def as_it_is(runbook: Runbook) -> Runbook:
 def commit_of(workplace: Workplace, target: Target, ref: str | None) -> str:
     """The commit that `ref` names, or that the working copy is at; empty without one. Raises
     Mistakes."""
-    return shipment(target, workplace.machines(target).reach(""), None, ref).end
+    return end_of(target, workplace.machines(target).reach(""), ref)
 
 
 def new_run() -> str:

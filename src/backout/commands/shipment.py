@@ -51,6 +51,15 @@ def _commit(row: Sequence[str]) -> dict[str, str]:
     return dict(zip(("commit", "author", "subject"), row, strict=True))
 
 
+def end_of(target: Target, here: Transport, ref: str | None = None) -> str:
+    """The commit that `ref` names, or that the working copy is at; empty without one. Raises
+    Mistakes for a `ref` that names no commit."""
+    if target.source is None:
+        return ""
+    git = _Git(here, target.source.repository)
+    return git.commit(ref) if ref else git.head()
+
+
 def shipment(
     target: Target, here: Transport, running: Release | None, ref: str | None = None
 ) -> Shipment:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from backout.model import (
     CheckKey,
@@ -110,6 +110,15 @@ class Restarter(Protocol):
 
     def find(self) -> Sequence[Mapping[str, str]]:
         """Services by this name that this backend knows here, as inventory lines; for doctor."""
+
+
+@runtime_checkable
+class Lasting(Protocol):
+    """A restart backend that can tell cheaply that nobody else serves by now."""
+
+    def still(self, seen: Identity) -> bool:
+        """Whether the very processes live on that were seen; False when that cannot be told."""
+        ...
 
 
 class RestartBackend(Protocol):
@@ -234,6 +243,9 @@ class Work:
     render: Callable[[str], str]
     """A template text (a file's content), rendered with this step's names, without quoting.
     Raises Mistakes."""
+    served: Callable[[], Identity | None] = lambda: None
+    """Who served on this host when a step last looked, where it is certain that the same
+    processes do so now."""
     was_up: bool | None = None
     """Whether the service ran on this host before the run, well or not; None when nobody could
     tell, and on the way forward."""

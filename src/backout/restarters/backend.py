@@ -63,6 +63,16 @@ class Backend:
             return replace(result, state=State.UNKNOWN, reason="the answer was cut short")
         return found if result.ok else result
 
+    def lives(self, seen: Identity) -> bool:
+        """Whether all the processes of an identity, which are words `PID.START`, live on."""
+        words = seen.value.split()
+        parts = [word.partition(".") for word in words]
+        if not words or not all(start for _, _, start in parts):
+            return False
+        pids = [int(pid) for pid, _, _ in parts]
+        result = self.read(START_OF, *(f'echo "{pid}.$(start_of {pid})"' for pid in pids))
+        return result.ok and result.stdout.split() == words
+
     def change(self, key: str, *lines: str) -> Result:
         """Run text that changes something, under the caller's key."""
         return self._run(

@@ -140,6 +140,10 @@ class Supervisor(Backend):
             return replace(nobody, absent=True)
         return nobody
 
+    def still(self, seen: Identity) -> bool:
+        """Asked of the kernel, at once: each supervisorctl is a Python that has to start."""
+        return self.lives(seen)
+
     def restart(self, key: str) -> Result:
         """A section that changed, or is new, is taken first: `restart` alone would start the
         command that supervisord read long ago. Only this program's group is concerned."""

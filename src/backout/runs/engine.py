@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 from backout.checks import judging
@@ -35,8 +36,6 @@ from backout.runs.plan import Action, Plan
 from backout.runs.wording import title, trouble, went_well
 from backout.runs.worker import Parts, Worker, side_by_side
 
-DOUBT = 2.0
-"""Seconds that a restart backend may be unable to tell who serves, before that is its answer."""
 LOG_LINES = 20
 """The service's own last lines that a failed check brings along."""
 
@@ -128,10 +127,11 @@ class Engine:
         self.parts.vault.fetch(secrets_of(self.plan))
         for words in self.parts.vault.warnings:
             self.worker.say("warning", words)
-        self._all_well(self.plan.preflight, self._look)
-        bring_their_own = [a for a in self.plan.actions if self.worker.kind(a).undoes]
-        self._all_well(bring_their_own, self._way_back)
-        self._all_well([*self.plan.actions, *self.plan.settling], self._ready)
+        self._all_well([partial(self._look, each) for each in self.plan.preflight])
+        actions = self.plan.actions
+        back = [partial(self._way_back, a) for a in actions if self.worker.kind(a).undoes]
+        ready = [partial(self._ready, a) for a in (*actions, *self.plan.settling)]
+        self._all_well([*back, *ready])
 
     def _look(self, action: Action) -> Refused | None:
         result = self.worker.do(action)
@@ -155,10 +155,8 @@ class Engine:
             return Refused(f"{title(action)}: {error.what}", next=error.next)
         return None
 
-    def _all_well(
-        self, actions: Sequence[Action], look: Callable[[Action], Refused | None]
-    ) -> None:
-        problems = [problem for problem in side_by_side(look, actions) if problem]
+    def _all_well(self, looks: Sequence[Callable[[], Refused | None]]) -> None:
+        problems = [problem for problem in side_by_side(lambda look: look(), looks) if problem]
         if problems:
             words = dict.fromkeys(problem.what for problem in problems)
             fixes = dict.fromkeys(problem.next for problem in problems if problem.next)
@@ -184,20 +182,14 @@ class Engine:
             raise Refused(words, next=self._again())
 
     def _served(self, host: str) -> Identity:
-        """Who serves there. A moment in which nobody can tell is given time to pass."""
+        """Who serves there, as a step has just seen, or asked for. A moment in which nobody can
+        tell is given time to pass."""
         nobody = Identity(up=False, known=False)
+        if (seen := self.worker.served.get(host, nobody)).runs is not None:
+            return seen
         if self.plan.target.service_on(self.worker.host(host)) is None:
             return nobody
-        clock = self.parts.clock
-        limit = clock.monotonic() + DOUBT
-        while True:
-            try:
-                seen = self.parts.restarter(host).identity()
-            except BackoutError:
-                return nobody
-            if seen.runs is not None or clock.monotonic() >= limit:
-                return seen
-            clock.sleep(DOUBT / 8)
+        return standing.serving(lambda: self.parts.restarter(host), self.parts.clock) or nobody
 
     def _confirm(self) -> None:
         self._not_stopped()

@@ -10,16 +10,17 @@ import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 from backout.checks import evidence, judging
 from backout.errors import BackoutError, Mistakes, Unreachable
 from backout.language import expressions, scope, templates
-from backout.model import Event, Finding, Host, Release, Result, State, Verdict
+from backout.model import Event, Finding, Host, Identity, Release, Result, State, Verdict
 from backout.ports import (
     Clock,
     Journal,
+    Lasting,
     Listener,
     Lock,
     Operator,
@@ -87,6 +88,8 @@ class Worker:
         self.decisions = Decisions(plan.run, parts.journal)
         if (given := self.decisions.noted("number")) is not None:
             self.release = replace(self.release, number=given["number"])
+        self.served: dict[str, Identity] = {}
+        """Who served on each host when a step last looked."""
         self._guard = threading.Lock()
         self._unchanging: dict[str, dict[str, Any]] = {}
         self._remember(self.saga if past is None else past)
@@ -217,6 +220,7 @@ class Worker:
             transport=self.parts.reach(action.host),
             here=self.parts.reach(""),
             restarter=lambda: self.restarter(action.host),
+            served=lambda: self._still(action.host),
             vault=self.parts.vault,
             clock=self.parts.clock,
             operator=self.parts.operator,
@@ -244,7 +248,14 @@ class Worker:
 
     def restarter(self, host: str) -> Restarter:
         """The restart backend on a host. Raises Refused."""
-        return _Discreet(self.parts.restarter(host), self.parts.vault)
+        restarter = self.parts.restarter(host)
+        return _Discreet(restarter, self.parts.vault, partial(self.served.__setitem__, host))
+
+    def _still(self, host: str) -> Identity | None:
+        last, restarter = self.served.get(host), self.parts.restarter(host)
+        if last is None or not last.up or not isinstance(restarter, Lasting):
+            return None
+        return last if restarter.still(last) else None
 
     def host(self, name: str) -> Host | None:
         return self.plan.target.hosts[name] if name else None
@@ -361,13 +372,22 @@ class Worker:
 
 
 class _Discreet:
-    """A restart backend whose log is shown without what looks like a credential."""
+    """A restart backend whose log is shown without what looks like a credential; it notes whom it
+    saw."""
 
-    def __init__(self, restarter: Restarter, vault: Vault) -> None:
-        self.identity, self.restart = restarter.identity, restarter.restart
+    def __init__(
+        self, restarter: Restarter, vault: Vault, note: Callable[[Identity], None]
+    ) -> None:
+        self.restart = restarter.restart
         self.stop, self.find = restarter.stop, restarter.find
         self.streams = restarter.streams
         self._logs, self._redact = restarter.logs, vault.redact
+        self._look, self._note = restarter.identity, note
+
+    def identity(self) -> Identity:
+        seen = self._look()
+        self._note(seen)
+        return seen
 
     def logs(self, lines: int) -> str:
         return evidence.cleared(self._logs(lines), self._redact)

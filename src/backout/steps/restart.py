@@ -59,8 +59,12 @@ class Restart(Kind):
         if stays:
             raise Refused(f"{name}: {stays}")
 
+    def __init__(self) -> None:
+        self._seen: Identity | None = None
+        """Who served when the way back was resolved, a record ago; good for one attempt."""
+
     def before(self, work: Work) -> Undo:
-        identity = work.restarter().identity()
+        identity = self._seen = work.served() or work.restarter().identity()
         words = "restart again, after the undos"
         data = {"identity": identity.value, "told": identity.runs is not None}
         return Undo(text=words, data=data, summary=words)
@@ -69,7 +73,8 @@ class Restart(Kind):
         restarter = work.restarter()
         if work.was_up is False:
             return _stopped(restarter, work)
-        fresh = _fresh(restarter.identity(), work)
+        seen, self._seen = self._seen, None
+        fresh = _fresh(seen or restarter.identity(), work)
         asked = restarter.restart(work.key)
         if asked.state is State.UNREACHABLE:
             return asked
@@ -181,21 +186,25 @@ def _not_new(now: Identity, within: float) -> Result:
 
 
 def _soaked(look: Callable[[], Identity], first: Identity, soak: float, work: Work) -> Result:
-    end = work.clock.monotonic() + soak
+    """Whether it stays: by the look that found it, and every one after that until the soak ends."""
+    now, end = first, work.clock.monotonic() + soak
     while True:
+        if now.runs is not None or work.clock.monotonic() >= end + BEGINNING:
+            if fallen := _fallen(now, first, soak):
+                return Result(State.FAILED, reason=fallen)
+            if work.clock.monotonic() >= end:
+                return Result(State.DONE, saved={"identity": now.value})
+        work.clock.sleep(min(POLL, soak) if now.runs is not None else POLL)
         now = look()
-        if now.runs is None and work.clock.monotonic() < end + BEGINNING:
-            work.clock.sleep(POLL)
-            continue
-        if now.value != first.value or not now.up:
-            return Result(State.FAILED, reason=f"did not stay up for {soak:g} s: {_change(now)}")
-        if now.restarts is not None and now.restarts != first.restarts:
-            return Result(State.FAILED, reason=f"restarted by itself {now.restarts} times")
-        if now.outdated:
-            return Result(State.FAILED, reason=f"restarted, but {now.outdated}")
-        if work.clock.monotonic() >= end:
-            return Result(State.DONE, saved={"identity": now.value})
-        work.clock.sleep(min(POLL, soak))
+
+
+def _fallen(now: Identity, first: Identity, soak: float) -> str:
+    """Why what came up does not count, or nothing."""
+    if now.value != first.value or not now.up:
+        return f"did not stay up for {soak:g} s: {_change(now)}"
+    if now.restarts is not None and now.restarts != first.restarts:
+        return f"restarted by itself {now.restarts} times"
+    return f"restarted, but {now.outdated}" if now.outdated else ""
 
 
 def _change(now: Identity) -> str:
