@@ -260,6 +260,16 @@ def test_every_verb_finds_the_keys_where_ssh_config_says(aliases: Yard) -> None:
     assert rolled.code == 0, rolled.out
     assert aliases.say("status").code == 0
 
+    for verb, code in (("abort", 4), ("resume", 0)):
+        aliases.runbook(aliases.step("Slow", before=aliases.hold(verb)))
+        process = aliases.start()
+        aliases.busy("Slow-h0")
+        process.kill()
+        process.communicate()
+        aliases.let_go(verb)
+        said = aliases.say(verb)
+        assert said.code == code, said.out + said.err
+
 
 def test_a_check_on_an_alias_goes_to_the_host_behind_it(aliases: Yard, bed: SshdBed) -> None:
     """Nothing resolves `app.example.invalid` or `h0`; the port is a banner of sshd."""
