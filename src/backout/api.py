@@ -205,6 +205,11 @@ class _Nobody:
     def __init__(self, *, yes: bool) -> None:
         self._yes = yes
 
+    present = False
+
+    def ask(self, question: str) -> str | None:  # noqa: ARG002 - nobody is asked here
+        return None
+
     def confirm(self, question: str, *, typed: str = "") -> bool:  # noqa: ARG002 - the seam's form
         if not self._yes:
             raise Refused(f"nobody can be asked: {question}", next="yes=True, when it is meant")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from backout.commands.imported import Imported, place
+from backout.commands.interview import Interview
 from backout.commands.options import DocumentImport, DocumentRender
 from backout.config import following, loading, yaml_tree
 from backout.documents.building import build
@@ -37,35 +39,58 @@ class Document:
         """Raises Mistakes when there is no such note."""
         path = self.workplace.started_in / Path(options.file).expanduser()
         name = _named(options.as_ or following.imported_as(options.file))
-        built = self._built(_text(path, options.file), self._source(path))
+        text, source = _text(path, options.file), self._source(path)
+        interview = Interview(self.screen.operator, TABLES) if options.interactive else None
         files = Imported(self.workplace.root, name)
+        if interview and not options.update and files.path("runbook").exists():
+            raise Mistakes(
+                f"{files.shown('runbook')} is there already",
+                where="--interactive",
+                next="with --update too, the answers go into it; or --as NAME, for another one",
+            )
+        decided = files.decided if options.update else {}
+        built = self._built(text, source, decided)
+        if interview and (said := interview.choices(built.reading, built.reading.questions)):
+            decided = {**decided, **said}
+            built = self._built(text, source, decided)
         if options.update:
-            return self._update(files, built)
-        written, kept = files.write(built)
-        report = data(built) | {"written": written, "kept": kept}
-        return Answer("import", report | {"next": _next(name, built, report["questions"])})
+            return self._update(files, built, decided, interview)
+        told = interview.rest(built) if interview else built
+        written, kept = files.write(told, built, decided)
+        report = data(told) | {"written": written, "kept": kept}
+        return Answer("import", report | {"next": _next(name, told, report["questions"])})
 
-    def _update(self, files: Imported, built: Built) -> Answer:
-        update = files.update(built)
-        report = data(update.built) | {"runbook": update.runbook, "inventory": update.inventory}
+    def _update(
+        self,
+        files: Imported,
+        built: Built,
+        decided: Mapping[str, str],
+        interview: Interview | None,
+    ) -> Answer:
+        update = files.update(built, decided)
+        merged = Built(
+            replace(update.built.reading, questions=update.questions),
+            update.runbook,
+            update.inventory,
+        )
+        merged = interview.rest(merged) if interview else merged
+        written = files.write_update(update, merged)
+        report = data(merged) | {"written": written, "kept": []}
         report |= {
-            "questions": [{"line": q.line, "ask": q.ask} for q in update.questions],
             "found": [
-                {**row, "into": place(row["into"], update.built.runbook, update.runbook)}
+                {**row, "into": place(row["into"], update.built.runbook, merged.runbook)}
                 for row in report["found"]
             ],
             "updated": {"taken": update.merge.taken, "kept": update.merge.kept},
-            "written": files.write_update(update),
-            "kept": [],
         }
-        return Answer("import", report | {"next": _next(files.name, built, update.questions)})
+        return Answer("import", report | {"next": _next(files.name, built, report["questions"])})
 
-    def _built(self, text: str, source: str) -> Built:
+    def _built(self, text: str, source: str, decided: Mapping[str, str]) -> Built:
         reading = read(text, source)
         if again := taken(text, reading):
             alone(again.runbook, TABLES)
             return again
-        return sound(build(reading), TABLES)
+        return sound(build(reading, decided), TABLES)
 
     def _source(self, path: Path) -> str:
         """As the project calls the note: by its path below the root, where it lies there."""

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from backout.config import yaml_edit, yaml_tree
+from backout.documents.answering import refusing
 from backout.documents.bindings import Data
 from backout.documents.draft import Built
 from backout.documents.files import dumped
 from backout.documents.merging import Merge, assumed, called, open_now, same_names
 from backout.documents.nouns import Question
 from backout.documents.pairing import same_step
-from backout.documents.pieces import OPEN, refusal
 from backout.documents.rendering import PHASES
 from backout.errors import Mistakes
 
@@ -35,6 +35,8 @@ class Update:
     merge: Merge
     questions: tuple[Question, ...]
     """What is open."""
+    decided: Mapping[str, str]
+    """Which of alternatives are meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,25 +58,36 @@ class Imported:
 
     # --- writing -------------------------------------------------------------------------
 
-    def write(self, built: Built) -> tuple[list[str], list[str]]:
-        """What was written, and what was there and is kept."""
+    def write(
+        self, built: Built, pristine: Built, decided: Mapping[str, str]
+    ) -> tuple[list[str], list[str]]:
+        """What was written, and what was there and is kept. `pristine` is what the note alone
+        gives, of which a record is kept, with what was `decided` of its alternatives. Whoever
+        interrupts this finds nothing of it."""
         head = f"# Made from {built.reading.source}, line by line: invoke document.import\n"
         parts = {"runbook": built.runbook, "inventory": built.inventory}
-        made: Data = {}
+        made = list[str]()
         kept = list[str]()
-        for part, content in parts.items():
-            if content and _put(self.path(part), head + dumped(content), anew=True):
-                made[part] = content
-            elif content:
-                kept.append(self.shown(part))
-        written = [self.shown(part) for part in made]
-        if "runbook" in made and "sha256: " in dumped(made["runbook"]):
-            written += self._keep(built, made)
+        try:
+            for part, content in parts.items():
+                if content and _put(self.path(part), head + dumped(content), anew=True):
+                    made.append(part)
+                elif content:
+                    kept.append(self.shown(part))
+            written = [self.shown(part) for part in made]
+            if "runbook" in made and "sha256: " in dumped(built.runbook):
+                written += self._keep(pristine, made, decided)
+        except BaseException:
+            for part in made:
+                self.path(part).unlink(missing_ok=True)
+            raise
         return written, kept
 
-    def _keep(self, built: Built, made: Mapping[str, Any]) -> list[str]:
+    def _keep(self, built: Built, parts: Sequence[str], decided: Mapping[str, str]) -> list[str]:
         asks = [each.ask for each in built.reading.questions]
-        data = {"format": 1, "note": built.reading.source, "questions": asks, **made}
+        data: Data = {"format": 1, "note": built.reading.source, "questions": asks}
+        data |= {"decided": dict(decided)}
+        data |= {part: getattr(built, part) for part in parts}
         text = json.dumps(data, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
         return [self._record_name()] if _put(self.record, text) else []
 
@@ -83,7 +96,7 @@ class Imported:
 
     # --- updating ------------------------------------------------------------------------
 
-    def update(self, built: Built) -> Update:
+    def update(self, built: Built, decided: Mapping[str, str]) -> Update:
         """What the note gives now, merged into what is there. Nothing is written. Raises
         Mistakes."""
         merge = Merge(built.reading.source)
@@ -99,13 +112,23 @@ class Imported:
             inventory = merge.mapping("", then, beside, built.inventory)
         asks = base.get("questions", [q.ask for q in built.reading.questions])
         questions = open_now(built.reading.source, asks, ours, built.reading.questions, merge)
-        runbook = _refusing(runbook, built.reading.source, questions)
-        return Update(built, runbook, inventory, merge, questions)
+        runbook = refusing(runbook, built.reading.source, questions)
+        return Update(built, runbook, inventory, merge, questions, decided)
 
-    def write_update(self, update: Update) -> list[str]:
-        """The files that have changed."""
+    def write_update(self, update: Update, merged: Built) -> list[str]:
+        """The files that have changed, for what was `merged`, with its answers. Whoever interrupts
+        this finds the files as they were."""
+        before = {p: p.read_bytes() for p in map(self.path, FOLDERS) if p.is_file()}
+        try:
+            return self._write_update(update, merged)
+        except BaseException:
+            for path, content in before.items():
+                path.write_bytes(content)
+            raise
+
+    def _write_update(self, update: Update, merged: Built) -> list[str]:
         written = list[str]()
-        for part, wanted in (("runbook", update.runbook), ("inventory", update.inventory)):
+        for part, wanted in (("runbook", merged.runbook), ("inventory", merged.inventory)):
             path = self.path(part)
             if not wanted:
                 continue
@@ -113,8 +136,7 @@ class Imported:
             edited = yaml_edit.edited(text, wanted, dumped)
             if edited != text and _put(path, edited):
                 written.append(self.shown(part))
-        made = {"runbook": update.built.runbook, "inventory": update.built.inventory}
-        return [*written, *self._keep(update.built, made)]
+        return [*written, *self._keep(update.built, tuple(FOLDERS), update.decided)]
 
     def _ours(self, part: str) -> Data:
         """What a file says now. Raises Mistakes."""
@@ -132,6 +154,12 @@ class Imported:
                 "" if mistakes else f"{self.shown(part)} is no mapping", mistakes=mistakes
             )
         return data
+
+    @property
+    def decided(self) -> Mapping[str, str]:
+        """Which of alternatives were meant, as somebody answered."""
+        found = self._base().get("decided")
+        return found if isinstance(found, dict) else {}
 
     def _base(self) -> Data:
         """What the import made then; empty where that is not on record."""
@@ -153,19 +181,6 @@ def place(into: str | None, new: Data, merged: Data) -> str | None:
         if step and (same_step(each, step[0]) or each.get("name") == step[0].get("name")):
             return f"{phase}[{index}]"
     return None
-
-
-def _refusing(runbook: Data, source: str, questions: Sequence[Question]) -> Data:
-    """With the step that refuses as long as something is open, and without it else."""
-    rest = [step for step in runbook.get("preflight") or () if step.get("name") != OPEN]
-    preflight = [*([refusal(source, questions)] if questions else []), *rest]
-    if preflight or "preflight" in runbook:
-        return {**runbook, "preflight": preflight} if preflight else _without(runbook)
-    return runbook
-
-
-def _without(runbook: Data) -> Data:
-    return {key: value for key, value in runbook.items() if key != "preflight"}
 
 
 def _put(path: Path, text: str, *, anew: bool = False) -> bool:

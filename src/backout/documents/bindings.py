@@ -70,12 +70,16 @@ class Bindings:
             if blank.name not in self.variables:
                 self.variables[blank.name] = escaped(blank.text)
                 self.questions.append(
-                    Question(blank.line, f"what is {blank.text}? (vars.{blank.name})")
+                    Question(
+                        blank.line,
+                        f"what is {blank.text}? (vars.{blank.name})",
+                        f"var:{blank.name}",
+                    )
                 )
             return f"{{{{ vars.{blank.name} }}}}"
         help = escaped(f"{self.reading.source}:{blank.line}: {blank.text}")
         self.params.setdefault(blank.name, {"required": True, "help": help})
         return f"{{{{ params.{blank.name} }}}}"
 
-    def ask(self, each: Found, ask: str) -> None:
-        self.questions.append(Question(each.line, ask))
+    def ask(self, each: Found, ask: str, about: str = "") -> None:
+        self.questions.append(Question(each.line, ask, about))

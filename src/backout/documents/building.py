@@ -7,6 +7,7 @@ runbook refuses: a command whose way back nobody has named is in it, and never r
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from backout.documents import phases, steps
 from backout.documents.bindings import Bindings
@@ -17,10 +18,11 @@ from backout.documents.pieces import follows, http_check
 from backout.documents.way_back import way_back
 
 
-def build(reading: Reading) -> Built:
-    """Steps, checks and ways back, in the order of the note."""
+def build(reading: Reading, decided: Mapping[str, str] | None = None) -> Built:
+    """Steps, checks and ways back, in the order of the note; `decided`: which of alternatives is
+    meant, by their group."""
     draft = Draft(reading, Bindings(reading))
-    chosen: dict[str, str] = {}
+    chosen = dict(decided or {})
     into: dict[int, str] = {}
     for at, each in enumerate(reading.found):
         if "warned" in each.flags:
@@ -41,12 +43,13 @@ def _is_chosen(draft: Draft, each: Found, chosen: dict[str, str]) -> bool:
     group, _, branch = each.alternative.partition(":")
     if group not in chosen:
         chosen[group] = branch
-        listed = ", ".join(_branches(draft.reading, group))
-        draft.blanks.ask(each, f"which of these is meant: {listed}? {branch} is written down")
+        listed = ", ".join(branches(draft.reading, group))
+        asked = f"which of these is meant: {listed}? {branch} is written down"
+        draft.blanks.ask(each, asked, f"choice:{group}")
     return chosen[group] == branch
 
 
-def _branches(reading: Reading, group: str) -> tuple[str, ...]:
+def branches(reading: Reading, group: str) -> tuple[str, ...]:
     said = (o.alternative.partition(":") for o in reading.found if o.alternative)
     return tuple(dict.fromkeys(branch for named, colon, branch in said if named == group and colon))
 

@@ -78,7 +78,7 @@ class Draft:
         address = each.host.rpartition("@")[2]
         named = re.fullmatch(r"[A-Za-z0-9][\w.-]*", address) and not NOBODYS.search(address)
         if not named or list(found(address, 1)):
-            self.blanks.ask(each, f"which machine is {shown(each.host or each.text)}?")
+            self.blanks.ask(each, f"which machine is {shown(each.host or each.text)}?", "machines")
             return
         user = each.host.rpartition("@")[0]
         known = {"user": user} if re.fullmatch(r"[a-z_][\w-]*", user) else {}
@@ -91,7 +91,7 @@ class Draft:
         if re.fullmatch(r"[\w./-]+", each.cwd) and not list(found(each.cwd, 1)):
             self.source.setdefault("directory", each.cwd)
         else:
-            self.blanks.ask(each, f"which directory is {shown(each.cwd)}?")
+            self.blanks.ask(each, f"which directory is {shown(each.cwd)}?", "directory")
 
     def finished(self, into: dict[int, str]) -> Built:
         """The whole; `into` has the place of each command that went into it."""
@@ -121,7 +121,7 @@ class Draft:
         elif self.reading.way_back and not lines:
             said = " ".join(each.text for each in self.reading.way_back[:12])
             first = self.reading.way_back[0].line
-            self._ask("the way back is told in words: which commands are it?", first)
+            self._ask("the way back is told in words: which commands are it?", "back", first)
             self.steps.append({
                 "name": "Know the way back",
                 "manual": escaped(f"read the way back: {said}"),
@@ -131,14 +131,14 @@ class Draft:
 
     def _prove(self) -> None:
         if not self.hosts and any("on" in step for step in (*self.steps, *self.settle)):
-            self._ask("on which machines does it run? (hosts of the inventory)")
+            self._ask("on which machines does it run? (hosts of the inventory)", "machines")
         if self.checks:
             self.settle.append({"name": "Prove it", "verify": "all"})
         elif self.steps:
-            self._ask("how is it proved? The note has no check")
+            self._ask("how is it proved? The note has no check", "proof")
 
-    def _ask(self, ask: str, line: int = 1) -> None:
-        self.blanks.questions.append(Question(line, ask))
+    def _ask(self, ask: str, about: str, line: int = 1) -> None:
+        self.blanks.questions.append(Question(line, ask, about))
 
     def _runbook(self) -> Data:
         looks = " · ".join(dict.fromkeys(self.diagnose))

@@ -47,7 +47,7 @@ def sound(built: Built, tables: Tables) -> Built:
     """The same, with each step and check that `lint` refuses made a step for a person, or left
     out with a question. Raises Mistakes only where nothing of that kind helps: a bug."""
     for _ in range(_TURNS):
-        mistakes = tuple(_mistakes(built, tables))
+        mistakes = tuple(mistakes_of(built, tables))
         if not mistakes:
             return _placed(built)
         built = _mended(built, mistakes)
@@ -78,7 +78,8 @@ def alone(runbook: Data, tables: Tables) -> None:
         loading.load_runbook(path, tables)
 
 
-def _mistakes(built: Built, tables: Tables) -> Iterator[Mistake]:
+def mistakes_of(built: Built, tables: Tables) -> Iterator[Mistake]:
+    """What `lint` would refuse."""
     with TemporaryDirectory() as name:
         root = Path(name)
         for folder, data in (("runbooks", built.runbook), ("inventories", built.inventory)):

@@ -79,10 +79,10 @@ class Merge:
             return [*left, *(each for each in new if each not in (*before, *ours))]
         if new is GONE and isinstance(ours, dict) and "follows" in ours:
             asked = f"{where} was changed by hand, and its lines are gone: is it still needed?"
-            self.conflicts.append(Question(1, asked))
+            self.conflicts.append(Question(1, asked, "yes"))
             return {key: each for key, each in ours.items() if key != "follows"}
         told = f"the note now gives {_told(new)}, and by hand it is {_told(ours)}: which one?"
-        self.conflicts.append(Question(lines_of(new) or line, f"{where}: {told}"))
+        self.conflicts.append(Question(lines_of(new) or line, f"{where}: {told}", "yes"))
         return ours
 
     def alike(self, one: Any, other: Any) -> bool:
@@ -139,7 +139,7 @@ class Merge:
             return
         merged[at] = {key: value for key, value in ours.items() if key != "follows"}
         asked = f"step {name!r} was changed by hand, and its lines are gone: is it still needed?"
-        self.conflicts.append(Question(1, asked))
+        self.conflicts.append(Question(1, asked, "yes"))
 
     def _taken_out(self, base: Data, new: Data) -> None:
         name = new.get("name")
@@ -147,7 +147,7 @@ class Merge:
             self.kept.append(f"step {name!r} stays out")
             return
         asked = f"step {name!r} was taken out by hand, and its lines have changed: is it needed?"
-        self.conflicts.append(Question(lines_of(new) or 1, asked))
+        self.conflicts.append(Question(lines_of(new) or 1, asked, "yes"))
 
 
 def open_now(
@@ -158,7 +158,9 @@ def open_now(
     asked = dict(_asked(source, ours))
     still = [q for q in new if q.ask in asked or q.ask not in base]
     words = {q.ask for q in still}
-    earlier = [Question(line, ask) for ask, line in asked.items() if ask not in {*base, *words}]
+    earlier = [
+        Question(line, ask, "yes") for ask, line in asked.items() if ask not in {*base, *words}
+    ]
     found = (*still, *earlier, *merge.conflicts)
     return tuple(dict.fromkeys(sorted(found, key=lambda q: q.line)))
 

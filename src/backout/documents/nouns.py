@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from backout.documents import classify
 from backout.documents.phases import Phase
@@ -55,6 +55,9 @@ class Question:
 
     line: int
     ask: str
+    about: str = field(default="", compare=False)
+    """What an answer decides: `undo`, `choice:restart`, `var:seat_id` …; empty for what only a
+    person's hand in the file does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,8 @@ def http_check(blanks: Bindings, each: Found, request: Request) -> Data:
     if request.follow:
         http["follow"] = 5
     if request.creates:
-        blanks.ask(each, "this request creates something: how is it cleaned up? (cleanup:)")
+        asked = "this request creates something: how is it cleaned up? (cleanup:)"
+        blanks.ask(each, asked, "cleanup")
     return {"http": http, "expect": [expected(each)]}
 
 

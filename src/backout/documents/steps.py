@@ -29,7 +29,7 @@ def run(draft: Draft, each: Found) -> str:
         return draft.step(each, {**body, "irreversible": "it destroys what it names"})
     if undo := inverse(each.text):
         return draft.step(each, {**body, "undo": draft.blanks.bound(undo, each)})
-    draft.blanks.ask(each, f"how is this taken back? {shown(each.text)}")
+    draft.blanks.ask(each, f"how is this taken back? {shown(each.text)}", "undo")
     why = f"{UNDECIDED}: {draft.reading.source}:{each.line} names no way back"
     return draft.step(each, {**body, "irreversible": why})
 

@@ -26,7 +26,7 @@ def way_back(draft: Draft, each: Found, check: Callable[[Draft, Found], str]) ->
     if place := _undoes_a_step(draft, each):
         return place
     if {"interactive", "destructive"} & {*each.flags}:
-        draft.blanks.ask(each, f"the way back needs a person: {shown(each.text)}")
+        draft.blanks.ask(each, f"the way back needs a person: {shown(each.text)}", "yes")
         told = f"look at the way back, which a person does: {escaped(each.text)}"
         return draft.step(each, {"manual": told, "undo": escaped(each.text)})
     draft.back.append(draft.blanks.bound(each.text, each, undo=True))
@@ -71,7 +71,7 @@ def _reverts(draft: Draft, each: Found) -> str | None:
     commit = r"revert\b.*\S*(?:[0-9a-f]{7}|HEAD|<|\$|commit|COMMIT|hash|sha|\{)"
     if not re.search(commit, each.text):
         which = "of which commit? The run itself reverts what it pushed"
-        draft.blanks.ask(each, f"{shown(each.text)}: {which}")
+        draft.blanks.ask(each, f"{shown(each.text)}: {which}", "yes")
     at = draft.step_with("push", "commit")
     if at is not None:
         return f"steps[{at}]"

@@ -136,6 +136,16 @@ class Operator(Protocol):
     def asking(self) -> bool:
         """Whether a question stands open: a signal then is a no."""
 
+    @property
+    def present(self) -> bool:
+        """Whether there is a terminal to ask on."""
+        ...
+
+    def ask(self, question: str) -> str | None:
+        """One line in answer to a question; None when the person has no more to say. Only where
+        somebody is `present`."""
+        ...
+
     def confirm(self, question: str, *, typed: str = "") -> bool:
         """Yes or no; with `typed`, the person must type that word. Raises Refused without a
         terminal, unless `--yes` was given."""

@@ -29,6 +29,11 @@ class _Consent:
 
     asking = False
 
+    present = False
+
+    def ask(self, question: str) -> str | None:  # noqa: ARG002 - nobody is asked here
+        return None
+
     def confirm(self, question: str, *, typed: str = "") -> bool:  # noqa: ARG002
         return True
 

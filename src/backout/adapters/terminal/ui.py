@@ -344,6 +344,18 @@ class TerminalOperator:
         self._one_at_a_time = threading.Lock()
         self.asking = False
 
+    @property
+    def present(self) -> bool:
+        return self._stdin.isatty() and self._ui.progress.isatty()
+
+    def ask(self, question: str) -> str | None:
+        """One line in answer; None at the end of what is typed."""
+        with self._one_at_a_time, self._ui.pause() as stream:
+            stream.write(f"{clean(question).strip()}\n> ")
+            stream.flush()
+            answer = self._stdin.readline()
+        return answer.strip() if answer else None
+
     def confirm(self, question: str, *, typed: str = "") -> bool:
         """Yes or no; with `typed`, that word has to be typed. Raises Refused without a
         terminal, unless `--yes` was given."""

@@ -14,7 +14,8 @@ class DocumentImport(Options):
     Writes runbooks/NAME.yaml and inventories/NAME.yaml, and overwrites nothing.
     Both lint. What the note leaves open is asked, and refuses the run until it
     is decided. The note stays as it is, and nothing in it is run. With --update
-    an edited note is merged in, and what people changed by hand stays.
+    an edited note is merged in, and what people changed by hand stays; with
+    --interactive the open questions are asked here.
 
     Example: invoke document.import docs/release.md
 
@@ -26,6 +27,7 @@ class DocumentImport(Options):
     room = "backout.commands.document:Document.import_"
     file: str = field(metadata={"help": "The note, a Markdown file."})
     as_: str | None = word("The name of the runbook and inventory. Default: the note's own.")
+    interactive: bool = word("Ask the open questions on the terminal; write the answers.", False)
     update: bool = word("Merge the note, as it is now, into the runbook that is there.", False)
 
 
