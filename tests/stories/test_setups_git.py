@@ -644,3 +644,40 @@ def test_a_pointer_into_git_lfs_is_not_taken_for_the_file(
     settings.write_text("")
     bench.source = bench.source.model_copy(update={"directory": f"{srv}-3", "lfs": False})
     assert bench.step("update").act().ok
+
+
+@pytest.mark.parametrize("strategy", ["checkout", "releases"])
+def test_files_in_git_lfs_arrive_as_files_and_go_back_as_files(
+    bench: Bench,
+    git_origin: GitOrigin,
+    tmp_path: Path,
+    strategy: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With git-lfs itself: the objects lie in the remote, as its pre-push hook puts them there."""
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "settings"))
+    subprocess.run(["git", "lfs", "install", "--skip-repo"], check=True, capture_output=True)
+    assert bench.source is not None
+    srv = tmp_path / "elsewhere"
+    bench.source = bench.source.model_copy(update={"strategy": strategy, "directory": str(srv)})
+    git_origin.git("lfs", "install", "--local")
+    git_origin.git("lfs", "track", "*.bin")
+    live = (srv if strategy == "checkout" else srv / "current") / "big.bin"
+    trials = []
+    for number in (2, 3):
+        (git_origin.copy / "big.bin").write_bytes(bytes([number]) * 100_000)
+        trials.append(release(bench, git_origin, number=number))
+        assert git_origin.git("cat-file", "-p", "HEAD:big.bin").startswith(
+            "version https://git-lfs"
+        )
+
+        result = trials[-1].act()
+
+        assert result.ok, result.reason
+        assert live.read_bytes() == bytes([number]) * 100_000
+    if strategy == "checkout":
+        assert _git(srv, "status", "--porcelain") == ""
+
+    assert trials[1].undo().ok
+
+    assert live.read_bytes() == bytes([2]) * 100_000
