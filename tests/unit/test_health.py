@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backout.checks import evidence, judging
-from backout.checks.examiner import WORKERS, Examiner
+from backout.checks.examiner import PACE, WORKERS, Examiner
 from backout.errors import Mistakes, Refused, Unreachable
 from backout.model import (
     Check,
@@ -690,6 +690,17 @@ def test_starts_are_spread_always_the_same_way() -> None:
 
     assert len(offsets()) > 1
     assert sum(offsets()) <= 0.5
+
+
+@pytest.mark.parametrize(("count", "seconds"), [(2, 0.01), (50, 0.49), (300, 299 * PACE)])
+def test_checks_start_one_after_the_other_so_that_none_measures_another(
+    count: int, seconds: float
+) -> None:
+    clock = ManualClock()
+    began = clock.monotonic()
+    checks = [check(f"c{n}", "body.ok") for n in range(count)]
+    examiner(said(ok), *checks, clock=clock).examine()
+    assert clock.monotonic() - began >= seconds - 1e-6
 
 
 def test_waiting_for_a_worker_is_told_apart_from_the_answer() -> None:

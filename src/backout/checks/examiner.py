@@ -30,7 +30,10 @@ from backout.ports import Clock, Look, Probe, Restarter, Transport, Vault
 
 WORKERS = 20
 SPREAD = 0.5
-"""The longest that a check waits for its turn to start, so that not all start at once."""
+SLOWEST = 0.01
+PACE = 0.004
+"""Not all checks start at once, for what they measure is each other then: within SPREAD seconds, at
+most SLOWEST and at least PACE seconds after one another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +49,9 @@ class _Place:
     def key(self) -> str:
         return f"{self.check.name}@{self.host.name}" if self.host else self.check.name
 
-    def offset(self, spread: float) -> float:
-        """When within `spread` seconds it starts: always the same moment for the same key."""
-        return spread * zlib.crc32(self.key.encode()) / 2**32
+    def turn(self) -> int:
+        """Its place among the others: always the same for the same key."""
+        return zlib.crc32(self.key.encode())
 
     def unreached(self) -> Finding:
         """What is said of a check that the one before it did not lead to."""
@@ -124,10 +127,10 @@ class Examiner:
             return ()
         with ThreadPoolExecutor(min(WORKERS, len(places)), "check") as pool:
             begun = self.clock.monotonic()
-            spread = min(SPREAD, 0.01 * (len(places) - 1))
+            pace = max(PACE, min(SPREAD / len(places), SLOWEST))
             tasks = {}
-            for place in sorted(places, key=lambda place: place.offset(spread)):
-                at = begun + place.offset(spread)
+            for rank, place in enumerate(sorted(places, key=_Place.turn)):
+                at = begun + rank * pace
                 tasks[place.key] = pool.submit(self._begin, place, turn, at)
             try:
                 return tuple(f for place in places for f in tasks[place.key].result())
