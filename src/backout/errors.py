@@ -7,6 +7,7 @@
     ├── Refused             refused before any change (3)
     │   ├── Unreachable     a host could not be reached (3)
     │   │   └── HostKeyRefused  a host's key is unknown or has changed (3)
+    │   ├── TakenOver       another machine goes on with the run (3)
     │   ├── Unwritten       the history of checks cannot be written now (3)
     │   └── Damaged         a file of Backout's own cannot be read any more (3)
     ├── BackedOut           failed, backed out, the old release is healthy (4)
@@ -147,6 +148,10 @@ class Held(BackoutError):
     """Another run holds the target."""
 
     exit_code = ExitCode.HELD
+
+
+class TakenOver(Refused):
+    """Another machine goes on with the run."""
 
 
 class Interrupted(BackoutError):

@@ -191,7 +191,10 @@ def test_an_expired_lease_is_not_taken_silently_but_unlock_takes_it(
     with pytest.raises(Held) as caught, lock.hold(web1, "run-8"):
         pytest.fail("took an expired lease")
     assert "expired" in caught.value.state
-    assert caught.value.next == "invoke unlock --target prod is safe"
+    assert caught.value.next == (
+        "invoke resume --target prod, or invoke abort --target prod, to end that run;"
+        " or invoke unlock --target prod"
+    )
     take(web1, "prod")
     with lock.hold(web1, "run-8"):
         pass

@@ -32,6 +32,7 @@ CONTRACT = {
     "Refused": 3,
     "Unreachable": 3,
     "HostKeyRefused": 3,
+    "TakenOver": 3,
     "Unwritten": 3,
     "Damaged": 3,
     "BackedOut": 4,

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from backout.adapters.storage import chain
 from backout.adapters.storage import journal_file as module
 from backout.adapters.storage.journal import SqliteJournal
 from backout.errors import BackoutError, Held, Interrupted, Mistakes, Refused
@@ -66,6 +67,12 @@ def rolled_back(journal: SqliteJournal, id: str, to: int) -> None:
 # --- before a target was its path ------------------------------------------------------------
 
 
+def _without_a_chain(db: sqlite3.Connection, *record: str) -> chain.Link:
+    columns = "run, kind, key, at, body"
+    db.execute(f"INSERT INTO record ({columns}) VALUES (?, ?, ?, ?, ?)", record)
+    return chain.Link()
+
+
 def test_each_run_of_an_older_journal_finds_the_target_of_its_own_file(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -80,6 +87,7 @@ def test_each_run_of_an_older_journal_finds_the_target_of_its_own_file(
     )
     with monkeypatch.context() as patch:
         patch.setattr(module, "MIGRATIONS", module.MIGRATIONS[:1])
+        patch.setattr(chain, "append", _without_a_chain)
         with SqliteJournal(path, str) as journal:
             for id, file, to in runs:
                 plan = {"undoing": ["p2"]} if to else {"target": {"name": "api", "file": file}}

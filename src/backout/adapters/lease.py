@@ -19,16 +19,26 @@ import secrets
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from backout.adapters.local_lock import owner
+from backout.adapters.mirror import Mirror
 from backout.adapters.own_directory import GUARD, UNSAFE
 from backout.adapters.own_directory import refused as unsafe
 from backout.adapters.programs import program
 from backout.adapters.standings import ask, each, held, shells, standing_of
 from backout.adapters.transports.noted_shell import Fence, ShellTransport, run_name, taken
-from backout.errors import BackoutError, Held, Incomplete, Interrupted, Refused, Unreachable
+from backout.errors import (
+    BackoutError,
+    Held,
+    Incomplete,
+    Interrupted,
+    Refused,
+    TakenOver,
+    Unreachable,
+)
 from backout.model import State
-from backout.ports import Transport
+from backout.ports import OWN, Claim, Transport
 
 TTL = 60.0
 """How long a lease lasts that nobody renews, in seconds."""
@@ -40,6 +50,8 @@ KEEP_DAYS = 30
 """How long a host keeps the notes of other runs, when there are more than a few."""
 FEW = 10
 
+TAKEN_OVER = 74
+"""Exit code: another machine has taken this run over."""
 SAME = 78
 """Exit code: this very acquisition holds the lock already, for another entry of the inventory."""
 ALIVE = 79
@@ -48,7 +60,7 @@ ALIVE = 79
 _MINE = "ours || exit 75\n"
 _ASK_MINE = 'ours || { cat "$home/lock/run" 2>/dev/null || :; exit 75; }\n'
 _RENEW = "bo_lock=$home/lock bo_ttl=$ttl; bo_booted; bo_renew\n"
-_RELEASE = 'rm -rf "$home/lock"'
+_RELEASE = 'bo_folder=$home/notes/$notes; bo_keep || :\nrm -rf "$home/lock"'
 _OUTPUT = r""" "$home/notes/$notes"/*.out "$home/notes/$notes"/*.err"""
 """What a run's commands printed, which only an unfinished run may have to ask for."""
 
@@ -57,9 +69,15 @@ class LeaseLock:
     """`ports.Lock` over the hosts' leases."""
 
     def __init__(
-        self, target: str, *, ttl: float = TTL, warn: Callable[[str], None] = lambda _: None
+        self,
+        target: str,
+        *,
+        ttl: float = TTL,
+        warn: Callable[[str], None] = lambda _: None,
+        mirror: Mirror | None = None,
     ) -> None:
         self._target = target
+        self._mirror = mirror
         self._ttl = ttl
         self._warn = warn
         self._keep = False
@@ -78,6 +96,7 @@ class LeaseLock:
         others: Sequence[Transport] = (),
         here: Transport | None = None,
         began: Collection[str] = (),
+        claim: Claim = OWN,
     ) -> Iterator[tuple[str, ...]]:
         """Hold every host, or none; see `ports.Lock`. Raises Held, Refused or Unreachable.
 
@@ -86,13 +105,16 @@ class LeaseLock:
         """
         token = secrets.token_hex(16)
         self._keep = False
-        self._acquire(shells(transports), shells(others), run, token, began)
-        ended = ""
+        given = _Given(run, token, began, claim)
+        self._acquire(shells(transports), shells(others), given)
+        if self._mirror:
+            self._mirror.carry(self._held)
+        ended = False
         try:
             marked = mark(here, run, began)
             with _Renewal(self._held, token, self._ttl, self._warn):
                 yield (*(transport.host.name for transport in self._held), *marked)
-            ended = run
+            ended = True
         except (Incomplete, Interrupted):
             self._keep = True
             raise
@@ -102,10 +124,14 @@ class LeaseLock:
             self._keep = True
             raise
         finally:
+            if self._keep and self._mirror:
+                self._mirror.flush()
             for transport in self._held:
                 transport.fence = Fence()
             if not self._keep:
-                self._release(self._held, token, ended)
+                self._release(self._held, given, ended=ended)
+            if self._mirror:
+                self._mirror.let_go()
             self._held = ()
 
     def lost(self, hosts: Collection[str] = ()) -> str:
@@ -128,9 +154,7 @@ class LeaseLock:
         self,
         hosts: Sequence[ShellTransport],
         others: Sequence[ShellTransport],
-        run: str,
-        token: str,
-        began: Collection[str],
+        given: _Given,
     ) -> None:
         """The first host alone, so that of two runs that meet one wins; then all the others."""
         done: list[ShellTransport] = []
@@ -140,7 +164,7 @@ class LeaseLock:
         def acquire(transport: ShellTransport) -> None:
             name = transport.host.name
             try:
-                machine = self._acquire_one(transport, run, token, name in began)
+                machine = self._acquire_one(transport, given)
                 done.append(transport)
                 if machine and (other := machines.setdefault(machine, name)) != name:
                     raise _one_machine(other, name, "the same server answers for both")
@@ -160,23 +184,26 @@ class LeaseLock:
             if errors:
                 raise min(errors, key=lambda error: (not isinstance(error, Held), error.where))
         except BaseException:
-            self._release(done, token)
+            self._release(done, given)
             raise
         self._held = tuple(transport for transport in everyone if transport in done)
         for transport in self._held:
-            transport.fence = Fence(token, self._ttl)
+            transport.fence = Fence(given.token, self._ttl, given.run)
 
-    def _acquire_one(self, transport: ShellTransport, run: str, token: str, began: bool) -> str:
+    def _acquire_one(self, transport: ShellTransport, given: _Given) -> str:
         """Which machine it is, or nothing where it does not tell."""
+        name, run = transport.host.name, given.run
         values = {
-            "token": token,
-            "name": run_name(transport.host.name),
-            "host": transport.host.name,
+            "token": given.token,
+            "name": run_name(name),
+            "host": name,
             "notes": run_name(run),
             "run": run,
             "owner": owner(),
             "ttl": str(round(self._ttl)),
-            "began": "1" if began else "",
+            "began": "1" if name in given.began else "",
+            "epoch": str(given.claim.epoch),
+            "claim": given.claim.id,
             "spare": str(SPARE),
             "days": str(KEEP_DAYS),
             "few": str(FEW),
@@ -188,11 +215,13 @@ class LeaseLock:
             raise held(standing_of(transport, result.stdout), self._target)
         if result.exit_code == 76:
             raise _overtaken(transport, run, result.stdout.strip(), self._target)
+        if result.exit_code == TAKEN_OVER:
+            raise _taken_over(transport, run, result.stdout.strip(), self._target)
         if result.exit_code == SAME:
             why = f"both keep their state in {transport.home}"
             raise _one_machine(result.stdout.strip(), transport.host.name, why)
         if not result.ok:
-            self._release([transport], token)
+            self._release([transport], given)
             raise _Untaken(
                 f"the lock of {transport.host.name} cannot be taken: {result.reason}",
                 where=transport.host.name,
@@ -200,12 +229,15 @@ class LeaseLock:
             )
         return _machine(transport, result.stdout)
 
-    def _release(self, hosts: Sequence[ShellTransport], token: str, ended: str = "") -> None:
+    def _release(
+        self, hosts: Sequence[ShellTransport], given: _Given, *, ended: bool = False
+    ) -> None:
         """Let go; what a run printed that has `ended` is kept by the journal alone."""
         script = _MINE + _RELEASE + (_OUTPUT if ended else "")
-        values = {"token": token, "notes": run_name(ended)}
 
         def release(transport: ShellTransport) -> None:
+            lines = "\n".join(transport.luggage.waiting())
+            values = {"token": given.token, "notes": run_name(given.run), "bo_lines": lines}
             try:
                 result = ask(transport, values, script)
                 if result.state is State.UNKNOWN:  # to let go twice is to let go once
@@ -217,6 +249,16 @@ class LeaseLock:
                 self._warn(f"the lease on {transport.host.name} stays: {result.reason}")
 
         each(release, hosts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What the hosts of one run are taken with."""
+
+    run: str
+    token: str
+    began: Collection[str]
+    claim: Claim
 
 
 class _Untaken(Refused):
@@ -247,6 +289,15 @@ def _overtaken(transport: ShellTransport, run: str, last: str, target: str) -> R
         where=name,
         state="nothing was changed",
         next=f"invoke status --target {target}; then: invoke unlock --target {target} --force",
+    )
+
+
+def _taken_over(transport: ShellTransport, run: str, by: str, target: str) -> TakenOver:
+    return TakenOver(
+        f"run {run} was taken over by {by or 'another machine'}",
+        where=transport.host.name,
+        state="nothing was changed; what becomes of that run is decided there",
+        next=f"invoke status --target {target}",
     )
 
 

@@ -137,8 +137,13 @@ def held(standing: Standing, target: str) -> Held:
         what,
         where=host,
         state=f"nothing was changed; {expired}",
-        next=f"{unlock} is safe" if standing.expired else f"wait for it, or: {unlock}",
+        next=f"{_ended(target)}; or {unlock}" if standing.expired else f"wait for it, or: {unlock}",
     )
+
+
+def _ended(target: str) -> str:
+    """What ends a run whose machine is gone: its hosts have it."""
+    return f"invoke resume --target {target}, or invoke abort --target {target}, to end that run"
 
 
 def _alive(host: str, what: str, unlock: str) -> Held:

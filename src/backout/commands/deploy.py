@@ -18,8 +18,9 @@ from backout.commands.options import Abort, Deploy, Resume, Rollback, Run, Shipp
 from backout.commands.planning import build, load_pair, new_run, refuse_example
 from backout.commands.shipment import shipment
 from backout.commands.signals import interruptible
+from backout.commands.takeover import Takeover
 from backout.config import loading
-from backout.errors import BackoutError, Held, Mistakes, Refused
+from backout.errors import BackoutError, Held, Mistakes, Refused, TakenOver
 from backout.model import Event, Outcome, Release, Runbook, RunRow, Target, Verdict
 from backout.ports import Screen
 from backout.project import needs
@@ -121,7 +122,8 @@ class Operation:
     def _again(self, verb: str, target: str | None) -> Answer:
         target_name = _named(self.workplace, target)
         journal = self.workplace.journal
-        row = journal.open_run_of(target_name)
+        forward = verb == "resume"
+        row = journal.open_run_of(target_name) or self._elsewhere(target_name, forward=forward)
         if row is None:
             raise Refused(
                 f"{target_name} has no unfinished run",
@@ -131,7 +133,13 @@ class Operation:
             if row.verb == "rollback":
                 return self._rollback_again(row, verb)
             made = thaw(self.workplace, row)
-            return self._engaged(row, made, Engine.resume if verb == "resume" else Engine.abort)
+            return self._engaged(row, made, Engine.resume if forward else Engine.abort)
+
+    def _elsewhere(self, target: str, *, forward: bool) -> RunRow | None:
+        """An unfinished run of another machine, which only the hosts know."""
+        found = self.workplace.target(target)
+        takeover = Takeover(self.workplace, self.screen, found)
+        return takeover.unfinished(forward=forward) if found.hosts else None
 
     def _rollback_again(self, row: RunRow, verb: str) -> Answer:
         if verb == "abort":
@@ -209,10 +217,13 @@ class Operation:
         return Answer("run", report, ended.exit_code)
 
     def _refused(self, row: RunRow, made: Plan, error: BackoutError) -> Answer:
-        """Nothing was changed by this process. A run that had changed something stays open."""
+        """Nothing was changed by this process. A run that had changed something stays open, unless
+        it is another machine's by now."""
         journal = self.workplace.journal
         begun = any(r.kind in ("ready", "back_out") for r in journal.recall(row.id))
         outcome = Outcome.INTERRUPTED if begun else Outcome.REFUSED
+        if isinstance(error, TakenOver):
+            outcome, begun = Outcome.TAKEN_OVER, False
         ended = Ended(outcome, error.exit_code, error.what)
         report = refused_report(self._report(row, made, ended, None), error)
         if not begun:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from backout.adapters.local_lock import LocalLock
+from backout.adapters.storage import chain
 from backout.checks import judging
 from backout.commands import planning, rehearsals
 from backout.commands.options import Diff, History, Lint, Show, Status, Unlock, Verify
@@ -155,7 +156,7 @@ class Inspection:
             "differs": differs,
             "unfinished": _unfinished(open_run, alive) if open_run else None,
             "health": self._health(target),
-            "next": "" if alive else _after_status(target.name, open_run, bool(differs)),
+            "next": "" if alive else _after_status(target.name, open_run, hosts, bool(differs)),
         }
 
     def _health(self, target: Target) -> list[dict[str, Any]]:
@@ -173,10 +174,20 @@ class Inspection:
     def history(self, options: History) -> Answer:
         name = options.target
         target = self.workplace.target_name(name) if name else None
+        if options.check:
+            return self._chain(target)
         rows = self.workplace.journal.runs(target, limit=50)
         said = subjects(rows)
         runs = [{**_line(row), "subject": said.get(commit_of(row), "")} for row in rows]
         return Answer("history", {"runs": runs})
+
+    def _chain(self, target: str | None) -> Answer:
+        """Whether the records of every run are those that were written."""
+        runs = self.workplace.journal.runs(target, limit=-1)
+        found = self.workplace.journal.look(lambda db: list(chain.faults(db, target)))
+        faults = [{"run": run, "what": what} for run, what in found]
+        data = {"target": target, "runs": len(runs), "faults": faults}
+        return Answer("chain", data, 6 if faults else 0)
 
     def show(self, options: Show) -> Answer:
         journal = self.workplace.journal
@@ -227,7 +238,14 @@ def _unfinished(row: RunRow, alive: bool) -> str:
     return f"run {row.id} ({row.verb}){', at work on this machine now' if alive else ''}"
 
 
-def _after_status(target: str, unfinished: RunRow | None, differs: bool) -> str:
+def _after_status(
+    target: str, unfinished: RunRow | None, hosts: Mapping[str, Words], differs: bool
+) -> str:
     if unfinished:
         return unfinished.going_on
+    if any(row.get("unfinished") for row in hosts.values()):
+        return (
+            f"invoke resume --target {target}, or invoke abort --target {target}: where it was"
+            " started, or here, which takes it over"
+        )
     return f"invoke deploy --target {target}" if differs else ""

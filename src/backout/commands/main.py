@@ -30,7 +30,7 @@ from backout.reports.plan_text import plan_text
 from backout.reports.rehearsal_text import rehearsed_text
 from backout.reports.ships_text import diff_text
 from backout.reports.targets_text import doctor_text, status_text, unlock_text
-from backout.reports.text import history_text, init_text, lint_text, run_text, show_text
+from backout.reports.text import chain_text, history_text, init_text, lint_text, run_text, show_text
 from backout.reports.watch_text import alert_text, alerts_text, schedule_text, watch_text
 
 TEXTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
@@ -42,6 +42,7 @@ TEXTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "verify": verify_text,
     "status": status_text,
     "history": history_text,
+    "chain": chain_text,
     "show": lambda data: show_text(data, data["records"]),
     "lint": lint_text,
     "doctor": doctor_text,

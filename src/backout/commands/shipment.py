@@ -86,6 +86,11 @@ def shipment(
     )
 
 
+def is_here(target: Target, here: Transport, commit: str) -> bool:
+    """Whether the working copy has a commit; also where the target has none."""
+    return target.source is None or _Git(here, target.source.repository).has(commit)
+
+
 def _nothing_known(start: str) -> str:
     return "" if start else "nothing that runs now is known"
 

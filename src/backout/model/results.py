@@ -197,6 +197,8 @@ class Outcome(StrEnum):
     INTERRUPTED = "interrupted"
     FAILED = "failed"
     """Of a command that is said to change nothing: there is nothing to go back from."""
+    TAKEN_OVER = "taken_over"
+    """Another machine goes on with the run, or has ended it."""
 
 
 class HostState(StrEnum):

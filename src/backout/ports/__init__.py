@@ -11,7 +11,10 @@ from collections.abc import Callable
 from backout.model import Event
 from backout.ports.checks import Look, Probe
 from backout.ports.runs import (
+    OWN,
+    TAKEN,
     Bodies,
+    Claim,
     Clock,
     Journal,
     Lasting,
@@ -31,7 +34,10 @@ Listener = Callable[[Event], None]
 """Whoever wants to hear what happens: the screen, the log."""
 
 __all__ = [
+    "OWN",
+    "TAKEN",
     "Bodies",
+    "Claim",
     "Clock",
     "HealthChange",
     "HealthHistory",

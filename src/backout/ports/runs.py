@@ -297,6 +297,22 @@ class Journal(Protocol):
         """The decided outcome (a `decided` record) and the ledger, in one transaction."""
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """By what right a machine goes on with a run: it began it, or has taken it over."""
+
+    epoch: int = 0
+    """How often the run was taken over."""
+    id: str = ""
+    """Tells two machines apart that took it over at once."""
+
+
+OWN = Claim()
+"""The run's own machine."""
+TAKEN = "taken"
+"""The record of a machine that took a run over from another: its claim, and from whom."""
+
+
 class Lock(Protocol):
     """The lease on every host of a target."""
 
@@ -308,10 +324,12 @@ class Lock(Protocol):
         others: Sequence[Transport] = (),
         here: Transport | None = None,
         began: Collection[str] = (),
+        claim: Claim = OWN,
     ) -> AbstractContextManager[Sequence[str]]:
         """Hold every host, or none, and of the `others` those that can be. `here` is this
         machine, where a run's own commands leave notes. What the run was on before (`began`) is
-        not marked anew: that its mark is gone means that notes were lost. Gives the names of the
+        not marked anew: that its mark is gone means that notes were lost. With an older `claim`
+        than a host has seen of the run nothing is held: it was taken over. Gives the names of the
         machines that it is on now. Raises Held with who, since when and at which step."""
 
     def lost(self, hosts: Collection[str] = ()) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from backout.adapters.lease import LeaseLock
 from backout.adapters.local_lock import LocalLock
+from backout.adapters.mirror import Mirror
 from backout.adapters.own_directory import prepare
 from backout.adapters.storage.journal import SqliteJournal
 from backout.adapters.transports import TRANSPORTS
@@ -204,9 +205,11 @@ class Workplace:
         def warn(text: str) -> None:
             emit(Event(machines.clock.now(), "warning", text))
 
+        journal = self.journal_of(target)
+        mirror = Mirror(journal.opening(run), journal.lines(run), _changes_from_here)
         return Parts(
-            journal=self.journal_of(target),
-            lock=LeaseLock(target.name, warn=warn),
+            journal=journal.copied(mirror.keep),
+            lock=LeaseLock(target.name, warn=warn, mirror=mirror),
             clock=machines.clock,
             vault=machines.vault,
             operator=operator,
@@ -232,6 +235,12 @@ class Workplace:
         decided = next((record.body for record in records if record.kind == "decided"), {})
         found: Mapping[str, Any] = decided.get("snapshots", {})
         return found
+
+
+def _changes_from_here(kind: str, host: str) -> bool:
+    """Whether a step of this kind, for that host, changes something from this machine."""
+    step = STEPS[kind]
+    return step.changes and (not host or step.acts_here)
 
 
 def _wanted_port(target: Target) -> int:

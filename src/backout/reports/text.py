@@ -82,6 +82,8 @@ def outcome_text(report: Report) -> str:
             return f"Rehearsed a part of {one_line(report['runbook'])} on {target}{why}."
         case "failed":
             return f"A command that is said to change nothing failed on {target}{why}."
+        case "taken_over":
+            return f"Not from here any more{why}."
         case other:
             return f"Run {report['run']} on {target}: {other or 'not finished'}."
 
@@ -224,6 +226,16 @@ def history_text(report: Report) -> str:
 def _minute(stamp: str) -> str:
     """`2026-11-22 07:34Z`."""
     return f"{stamp[:10]} {stamp[11:16]}Z"
+
+
+def chain_text(report: Report) -> str:
+    """Whether the records of all runs are those that were written."""
+    runs, faults = report["runs"], report["faults"]
+    of = f" of {one_line(report['target'])}" if report["target"] else ""
+    if not faults:
+        return f"{runs} runs{of}: every record is as it was written."
+    lines = [f"run {fault['run']}: {fault['what']}" for fault in faults]
+    return "\n".join((*lines, f"{runs} runs{of}: {len(faults)} records are not as they were."))
 
 
 def _cut(text: str, longest: int) -> str:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from backout.errors import HostKeyRefused, Unreachable
 from backout.model import Event, Target
-from backout.ports import Transport
+from backout.ports import OWN, TAKEN, Claim, Transport
 from backout.runs.worker import Parts, side_by_side
 
 LEASED = "leased"
@@ -24,8 +24,10 @@ def leased(
     Unreachable."""
     transports = fleet(parts, hosts, patient=patient)
     others = _others(parts, [name for name in target.hosts if name not in hosts])
-    began = _began(parts, run)
-    with parts.lock.hold(transports, run, others=others, here=parts.reach(""), began=began) as held:
+    began, here = _began(parts, run), parts.reach("")
+    with parts.lock.hold(
+        transports, run, others=others, here=here, began=began, claim=_claim(parts, run)
+    ) as held:
         parts.journal.note(run, LEASED, {"hosts": sorted({*began, *held})})
         yield held
 
@@ -34,6 +36,11 @@ def _began(parts: Parts, run: str) -> frozenset[str]:
     """The machines that the run was on before; this one is the empty name."""
     records = (r for r in parts.journal.recall(run) if r.kind == LEASED)
     return frozenset(host for record in records for host in record.body["hosts"])
+
+
+def _claim(parts: Parts, run: str) -> Claim:
+    taken = [record.body for record in parts.journal.recall(run) if record.kind == TAKEN]
+    return Claim(taken[-1]["epoch"], taken[-1]["claim"]) if taken else OWN
 
 
 def _others(parts: Parts, names: Sequence[str]) -> tuple[Transport, ...]:

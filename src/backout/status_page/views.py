@@ -29,6 +29,7 @@ OUTCOMES = {
     "refused": ("unknown", "refused"),
     "interrupted": ("unknown", "interrupted"),
     "failed": ("unknown", "failed, and changed nothing"),
+    "taken_over": ("unknown", "taken over by another machine"),
     None: ("running", "not finished"),
 }
 

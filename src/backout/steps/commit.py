@@ -160,6 +160,8 @@ def _undo(work: Work, where: Source, base: str) -> str:
     return f"""\
 {UNDO}
 old={base}
+has_old() {{ {g} cat-file -e "$old^{{commit}}" 2>/dev/null; }}
+has_old || {{ {fetch(where)}; has_old; }} || {{ echo 'what was committed is not here'; exit 0; }}
 found=$({g} rev-list --reverse {trailer("Backout-Run", work.run)} "$old"..{ref})
 set -- $found
 new=${{1-}} range=${{1-}}

@@ -1,8 +1,9 @@
 # shellcheck shell=sh disable=SC1007,SC2015,SC2034,SC2046,SC2086,SC2154 # parts of one text
-# Take the lease, all rules kept: 75 another holds it, 76 another run was here since, 78 this very
+# Take the lease, all rules kept: 74 another machine has taken this run over (how often, and by
+# which claim, is what epoch says), 75 another holds it, 76 another run was here since, 78 this very
 # acquisition has it, for another entry of the inventory, 79 a command of another run is alive here.
 # The caller gives token, run, notes (the run's folder), host, name (that as a file's name), owner,
-# ttl, began (not empty when the run was here before), spare (a size), days and few.
+# ttl, began (not empty when the run was here before), epoch, claim, spare (a size), days and few.
 
 # The directories above are the service's own; only what is ours is private.
 case $home in */.backout/*) above=${home%%/.backout/*} ;; *) above=${home%/*} ;; esac
@@ -13,6 +14,11 @@ count=0 last=; [ ! -e "$home/fence" ] || read -r count last <"$home/fence" || :
 
 if [ -n "$began" ] || [ -e "$mine/boot" ]; then
   if [ ! -d "$home/lock" ] && [ -n "$last" ] && [ "$last" != "$run" ]; then echo "$last"; exit 76; fi
+fi
+
+seen=0 its= who=; [ ! -e "$mine/epoch" ] || read -r seen its who <"$mine/epoch" || :
+if [ "$seen" -gt "$epoch" ] || { [ "$seen" -eq "$epoch" ] && [ "$its" != "$claim" ]; }; then
+  echo "$who"; exit 74
 fi
 
 write() {
@@ -50,6 +56,8 @@ fi
 # Made once: that it is missing later means that notes were lost.
 mkdir -p "$mine"
 [ -n "$began" ] || [ -e "$mine/boot" ] || echo "$bo_boot" >"$mine/boot"
+[ -e "$mine/mirror" ] || : >"$mine/mirror"
+[ "$epoch" -eq 0 ] || echo "$epoch $claim $owner" >"$mine/epoch"
 [ -e "$mine/spare" ] || printf "%${spare}s" '' >"$mine/spare"
 count=$((${count:-0} + 1))
 echo "$count $run" >"$home/fence"; echo "$count" >"$home/lock/fence"

@@ -1,7 +1,7 @@
 # shellcheck shell=sh disable=SC1007,SC2015,SC2034,SC2046,SC2086,SC2154 # parts of one text
 # What every text about a note begins with. Builtins only, for a fork on the host is what a
 # command costs. The caller gives bo_mark, bo_folder, bo_note and bo_limit, and for a command
-# under a lease bo_lock, bo_token, bo_ttl and bo_step.
+# under a lease bo_lock, bo_token, bo_ttl, bo_step and bo_lines.
 
 # Which boot of the machine this is.
 bo_booted() { bo_boot=-; { IFS= read -r bo_boot </proc/sys/kernel/random/boot_id; } 2>/dev/null || :; }
@@ -105,6 +105,14 @@ bo_sign() {
   { printf '' >|"$bo_folder/spare"; echo "$bo_me" >|"$bo_note.start"; } 2>/dev/null
 }
 
+# What the run has on record so far, for whoever has to end it from another machine. The file is
+# made with the lease, so that it is private.
+bo_keep() {
+  [ -n "$bo_lines" ] || return 0
+  { printf '%s\n' "$bo_lines" >>"$bo_folder/mirror"; } 2>/dev/null && return
+  { printf '' >|"$bo_folder/spare"; printf '%s\n' "$bo_lines" >>"$bo_folder/mirror"; } 2>/dev/null
+}
+
 bo_give_up() { bo_word=$1; { echo void >|"$bo_note.start"; } 2>/dev/null; }
 
 # Whoever takes the host away looks for commands that are alive afterwards: so whether the host
@@ -112,6 +120,7 @@ bo_give_up() { bo_word=$1; { echo void >|"$bo_note.start"; } 2>/dev/null; }
 bo_begin() {
   bo_word=fenced bo_pid=
   bo_ours || return
+  bo_keep || { bo_word=full; return; }
   bo_claim
   [ $bo_word = run ] || return
   bo_ours || { bo_give_up fenced; return; }

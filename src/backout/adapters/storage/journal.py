@@ -13,10 +13,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from copy import copy
 from datetime import datetime
+from typing import Self
 
 from backout.adapters.redactor import redact_data
+from backout.adapters.storage import chain
+from backout.adapters.storage.chain import Line, Opening
 from backout.adapters.storage.journal_rows import (
     held_by,
     insert,
@@ -75,12 +79,12 @@ class SqliteJournal(Ledger):
             *(self._redact(row.owner), time_text(row.started), self.text_of(row.options), at),
             *(row.outcome, row.exit_code, self.text_of(row.report)),
         )
-        records = [(None, row.id, "end", key, at, self.text_of(body)) for key, body in ends]
+        records = [(row.id, "end", key, at, self.text_of(body)) for key, body in ends]
 
         def write(db: sqlite3.Connection) -> None:
             insert(db, "run", *values)
             for record in records:
-                insert(db, "record", *record)
+                chain.append(db, *record)
 
         self.append(write)
 
@@ -187,9 +191,9 @@ class SqliteJournal(Ledger):
         body = self.text_of({"outcome": outcome, **record})
         at = time_text(self._now())
 
-        def write(db: sqlite3.Connection) -> None:
+        def write(db: sqlite3.Connection) -> chain.Link:
             target = target_of(db, run)
-            insert(db, "record", None, run, "decided", "", at, body)
+            link = chain.append(db, run, "decided", "", at, body)
             if release:
                 row = (target, release.number, release.commit, run, at, known_good)
                 insert(db, "ledger", *row, json.dumps(list(covers)))
@@ -199,12 +203,46 @@ class SqliteJournal(Ledger):
                 insert(db, "restored", run, target, restored)
             for id in dict.fromkeys(over):
                 insert(db, "undone", id, run)
+            return link
 
-        self.append(write, run=run)
+        self._copy(Line("decided", "", at, body, self.append(write, run=run)))
 
     def _record(self, run: str, kind: str, key: str, record: Body) -> None:
-        row = (None, run, kind, key, time_text(self._now()), self.text_of(record))
-        self.append(lambda db: insert(db, "record", *row), run=run)
+        at, body = time_text(self._now()), self.text_of(record)
+        link = self.append(lambda db: chain.append(db, run, kind, key, at, body), run=run)
+        self._copy(Line(kind, key, at, body, link))
+
+    # --- on other machines -----------------------------------------------------------------
+
+    def copied(self, to: Callable[[Line], None]) -> Self:
+        """The same journal; a record that is written through this view is handed on when it is
+        durable here."""
+        view = copy(self)
+        view._copy = to
+        return view
+
+    def lines(self, run: str) -> tuple[Line, ...]:
+        """Every record of a run in order, as it was written."""
+        with self.reading() as db:
+            return chain.lines(db, run)
+
+    def opening(self, run: str) -> Opening:
+        """A run as it was opened, as it was written."""
+        with self.reading() as db:
+            return chain.opening_of(db, run)
+
+    def take_over(self, opening: Opening, lines: Sequence[Line]) -> None:
+        """Durably: an unfinished run of another machine, with what is known of it. Raises Held
+        while another run of the target is open here."""
+
+        def write(db: sqlite3.Connection) -> None:
+            if held := one_run(db, "target = ? AND outcome IS NULL", opening.target):
+                raise held_by(held)
+            chain.put_opening(db, opening)
+            for line in lines:
+                chain.put(db, opening.run, line)
+
+        self.append(write)
 
     # --- the ledger ------------------------------------------------------------------------
 

@@ -57,6 +57,11 @@ MIGRATIONS: tuple[tuple[Change, ...], ...] = (
         """CREATE INDEX run_with_update ON run (id)
             WHERE instr(plan, '"kind": "update"') > 0""",
     ),
+    (
+        "ALTER TABLE record ADD COLUMN n INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE record ADD COLUMN prev TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE record ADD COLUMN hash TEXT NOT NULL DEFAULT ''",
+    ),
 )
 """What leads from each schema version to the next: statements, and what no statement can do."""
 

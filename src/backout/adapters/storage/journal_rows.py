@@ -138,7 +138,7 @@ def runs_since(db: sqlite3.Connection, target: str, number: int) -> tuple[RunRow
         db,
         "target = ? AND rowid > (SELECT run.rowid FROM ledger JOIN run ON run.id = ledger.run"
         "  WHERE ledger.target = ? AND number = ?)"
-        " AND outcome NOT IN ('refused', 'backed_out') AND verb <> 'rollback'"
+        " AND outcome NOT IN ('refused', 'backed_out', 'taken_over') AND verb <> 'rollback'"
         " AND EXISTS (SELECT 1 FROM record WHERE record.run = run.id AND kind = 'begin')"
         " AND NOT EXISTS (SELECT 1 FROM undone WHERE undone.run = run.id)",
         (target, target, number),

@@ -17,6 +17,7 @@ from threading import Lock, Thread
 from typing import Any, Self
 
 from backout.adapters.redactor import redact_data
+from backout.adapters.storage.chain import Line
 from backout.adapters.storage.closing import Closing
 from backout.adapters.storage.journal_file import (
     BUSY,
@@ -51,6 +52,7 @@ class JournalStore(Closing):
         self._redact = redact
         self._reveal = reveal
         self._now = now
+        self._copy: Callable[[Line], None] = _nowhere
         with opening(self.path):
             make_private(self.path)
             with turn(self.path.parent, BUSY):
@@ -160,3 +162,7 @@ class JournalStore(Closing):
         self.commits += 1
         for answer in written:
             answer()
+
+
+def _nowhere(_: Line) -> None:
+    """There is nobody to hand a record on to."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-PRINTED = ("stdout", "stderr")
+from backout.adapters.storage import chain
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,8 @@ def _needed(db: sqlite3.Connection, target: str) -> set[str]:
         " UNION SELECT run FROM restored WHERE target = :t"
         " UNION SELECT id FROM run WHERE target = :t AND outcome IS NULL"
         " UNION SELECT id FROM run WHERE target = :t AND verb <> 'rollback'"
-        "  AND outcome NOT IN ('refused', 'backed_out') AND id NOT IN (SELECT run FROM undone)"
+        "  AND outcome NOT IN ('refused', 'backed_out', 'taken_over')"
+        "  AND id NOT IN (SELECT run FROM undone)"
         "  AND id IN (SELECT run FROM record WHERE kind = 'begin')",
         {"t": target},
     )
@@ -57,7 +58,7 @@ def _any(db: sqlite3.Connection, run: str) -> bool:
 def _printed(db: sqlite3.Connection, run: str) -> Iterator[int]:
     found = db.execute("SELECT seq, body FROM record WHERE run = ? AND kind = 'end'", (run,))
     for seq, body in found.fetchall():
-        if any(json.loads(body).get(stream) for stream in PRINTED):
+        if any(json.loads(body).get(stream) for stream in chain.PRINTED):
             yield seq
 
 
@@ -68,7 +69,7 @@ def forget(db: sqlite3.Connection, what: Needless) -> None:
             db.execute("DELETE FROM record WHERE run = ?", (run,))
         for seq in what.outputs:
             (body,) = db.execute("SELECT body FROM record WHERE seq = ?", (seq,)).fetchone()
-            quiet = json.loads(body) | dict.fromkeys(PRINTED, "")
+            quiet = chain.without_output(json.loads(body))
             db.execute("UPDATE record SET body = ? WHERE seq = ?", (json.dumps(quiet), seq))
 
 

@@ -12,6 +12,7 @@ A command with a key runs under a *note*, files beside the host's lease::
     notes/RUN/KEY.out .err  the output, in files, so that a cut link breaks no pipe
     notes/RUN/KEY.end       the exit status and the word `end`, in one write
     notes/RUN/KEY.void      whoever asked was told that it never began
+    notes/RUN/mirror        what the run has on record that concerns this host, a line each
 
 The `.start` is made exclusively: the same key runs once at most. The programs are `adapters/shell`.
 """
@@ -110,6 +111,30 @@ class Fence:
     token: str = ""
     """Empty where none is asked for."""
     ttl: float = 60.0
+    run: str = ""
+
+
+class Luggage:
+    """Lines for a host's mirror, which go along with the next command that changes it."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self._guard = threading.Lock()
+
+    def add(self, lines: Iterable[str]) -> None:
+        with self._guard:
+            self._lines += lines
+
+    def waiting(self) -> Sequence[str]:
+        with self._guard:
+            return tuple(self._lines)
+
+    def arrived(self, lines: Sequence[str]) -> None:
+        """These were written there. Lines that were lost on the way go again, and a line that
+        arrives twice says nothing else than once."""
+        with self._guard:
+            if self._lines[: len(lines)] == list(lines):
+                del self._lines[: len(lines)]
 
 
 def plain(
@@ -118,22 +143,31 @@ def plain(
     mark: str,
     home: str = "",
     fence: Fence | None = None,
+    lines: Sequence[str] = (),
 ) -> str:
     """A command that leaves no note: it only reads, or changes something under the `fence` that
     is as it was when it is done twice."""
     said = f'echo {mark} $$ read; [ "$bo_kept" ] || echo {mark} $$ >&2'
     if fence:
-        given = _assign(bo_mark=mark) + _lease(fence, home, "")
-        said = f"{given}{LIBRARY}bo_ours || {{ bo_say fenced $bo_pid; exit 1; }}\n{said}"
+        folder = path(f"{home}/notes/{run_name(fence.run)}")
+        given = _assign(bo_mark=mark, bo_folder=folder) + _lease(fence, home, "", lines)
+        refusals = "bo_ours || { bo_say fenced $bo_pid; exit 1; }\n"
+        refusals += "bo_keep || { bo_say full; exit 1; }\n" if lines else ""
+        said = f"{given}{LIBRARY}{refusals}{said}"
     return _whole(f"{said}\n{_body(command, env)}")
 
 
 def noted(
-    command: Command, env: Iterable[tuple[str, str]], mark: str, home: str, fence: Fence
+    command: Command,
+    env: Iterable[tuple[str, str]],
+    mark: str,
+    home: str,
+    fence: Fence,
+    lines: Sequence[str] = (),
 ) -> str:
-    """A command that changes something, under its note."""
+    """A command that changes something, under its note; first the `lines` are in the mirror."""
     step = command.title or command.key.partition("/")[2] or command.key
-    given = _note(command.key, mark, home) + _lease(fence, home, " ".join(step.split()))
+    given = _note(command.key, mark, home) + _lease(fence, home, " ".join(step.split()), lines)
     return _whole(
         f"{given}{LIBRARY}bo_begin; bo_say $bo_word $bo_pid\n"
         f"case $bo_word in\nrun)\n"
@@ -180,12 +214,13 @@ def _note(key: str, mark: str, home: str) -> str:
     return _assign(bo_mark=mark, bo_folder=folder, bo_note=note, bo_limit=str(KEPT + 1))
 
 
-def _lease(fence: Fence, home: str, step: str) -> str:
+def _lease(fence: Fence, home: str, step: str, lines: Sequence[str]) -> str:
     return _assign(
         bo_token=quote(fence.token),
         bo_ttl=str(round(fence.ttl)),
         bo_lock=path(f"{home}/lock"),
         bo_step=quote(step),
+        bo_lines=quote("\n".join(lines)) if lines else "",
     )
 
 
@@ -216,6 +251,8 @@ class ShellTransport(ABC):
         """The lease: while it has a token, nothing that changes runs under another's."""
         self.needs_lease = False
         """Whether nothing that changes runs here without one."""
+        self.luggage = Luggage()
+        """What waits to be written into the host's mirror of the run."""
         self.at_work = 0
         """How many commands of ours are under their notes now, as far as was seen."""
         self._counting = threading.Lock()
@@ -231,14 +268,26 @@ class ShellTransport(ABC):
             name = self.host.name
             return Result(State.FAILED, reason=f"{name} was not there when the lock was taken")
         env = tuple((name, self._vault.reveal(value)) for name, value in command.env)
+        lines = self.luggage.waiting() if changes and self.fence.token else ()
         if command.key:
             with self._counted(), self.followed(command.key, command.title):
-                return self._run(command, env, self._noted(command, env))
+                text = noted(command, env, self._mark, self.home, self.fence, lines)
+                return self._carrying(lines, command, env, text)
         fence = self.fence if command.fenced else None
-        return self._run(command, env, plain(command, env, self._mark, self.home, fence))
+        text = plain(command, env, self._mark, self.home, fence, lines)
+        return self._carrying(lines, command, env, text)
 
-    def _noted(self, command: Command, env: Sequence[tuple[str, str]]) -> str:
-        return noted(command, env, self._mark, self.home, self.fence)
+    def _carrying(
+        self,
+        lines: Sequence[str],
+        command: Command,
+        env: Sequence[tuple[str, str]],
+        text: str,
+    ) -> Result:
+        result = self._run(command, env, text)
+        if lines and result.exit_code is not None:
+            self.luggage.arrived(lines)
+        return result
 
     def _run(self, command: Command, env: Sequence[tuple[str, str]], text: str) -> Result:
         brief = command.brief or not (command.key or _SEPARATE.search(command.script))

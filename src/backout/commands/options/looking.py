@@ -44,11 +44,14 @@ class History(Aimed):
     """List past runs, newest first.
 
     Example: invoke history --target prod
+
+    Exit codes: 0 listed; with --check 6 where a record is missing or was changed.
     """
 
     name = "history"
     writes = False
     room = "backout.commands.inspections:Inspection.history"
+    check: bool = word("Hold every record against the one before it, instead.", False)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

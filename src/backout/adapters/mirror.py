@@ -1,0 +1,222 @@
+"""The mirror: a run's records beside its notes, on the hosts that they concern.
+
+When the machine that deploys is lost, so is its journal. The mirrors have what another machine
+needs to end the run: the frozen plan, each intent with its way back before it acted there, what
+became of it, and the run's decisions. What acts on the deploying machine is on every held host
+before it acts. A line is JSON. Lines travel with the commands that they are about, so that they
+cost no round trip; one that arrives twice says nothing else than once. Secrets stand there by
+reference.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from backout.adapters.programs import program
+from backout.adapters.standings import ask, each, shells
+from backout.adapters.storage import chain
+from backout.adapters.storage.chain import Line, Link, Opening
+from backout.adapters.transports.noted_shell import LOOK, Luggage, ShellTransport, run_name
+from backout.errors import Refused, Unreachable
+from backout.model import Command
+from backout.ports import Transport
+
+OPEN = "open"
+"""The kind of the first line: the run as it was opened, with its plan."""
+PIECE = 96 * 1024
+"""How many bytes of a mirror are read at once."""
+
+
+class Mirror:
+    """What a run that is under way leaves on its hosts."""
+
+    def __init__(
+        self, opening: Opening, past: Iterable[Line], from_here: Callable[[str, str], bool]
+    ) -> None:
+        """`past` are the records that the journal has already; `from_here` tells of a kind of
+        step, and the host that it is for, whether this machine changes something then."""
+        self._first = _packed(opening)
+        self._past = list(past)
+        self._from_here = from_here
+        self._held: tuple[ShellTransport, ...] = ()
+
+    def carry(self, transports: Sequence[Transport]) -> None:
+        """These hosts are held: what is to be kept goes along with what changes them."""
+        held = shells(transports)
+        for transport in held:
+            transport.luggage = Luggage()
+            own = (line for line in self._past if _host(line) in ("", transport.host.name))
+            transport.luggage.add([self._first, *map(text_of, own)])
+        self._held, self._past = tuple(held), []
+
+    def keep(self, line: Line) -> None:
+        """A record that is durable here. One that is about to act from this machine is on the
+        hosts when this returns, as far as they can be reached."""
+        if not self._held:
+            self._past.append(line)
+        host = _host(line)
+        concerned = [each for each in self._held if host in ("", each.host.name)]
+        for transport in concerned:
+            transport.luggage.add([text_of(line)])
+        kind = str(json.loads(line.body).get("kind", "")) if line.kind == "begin" else ""
+        if kind and self._from_here(kind, host):
+            self.flush(concerned)
+
+    def flush(self, transports: Sequence[ShellTransport] | None = None) -> None:
+        """Write what waits, now."""
+        each(_flush, self._held if transports is None else transports)
+
+    def let_go(self) -> None:
+        """The hosts are held no longer."""
+        for transport in self._held:
+            transport.luggage = Luggage()
+        self._held = ()
+
+
+def _flush(transport: ShellTransport) -> None:
+    if transport.luggage.waiting():
+        try:
+            transport.run(Command(":", timeout=LOOK, fenced=True, brief=True))
+        except Unreachable:
+            return  # it waits; the journal here has it
+
+
+def _packed(opening: Opening) -> str:
+    """The first line. A plan names every host, on every host: it says the same many times over."""
+    packed = base64.b64encode(zlib.compress(json.dumps(opening.values).encode(), 9)).decode()
+    return json.dumps({"kind": OPEN, "run": packed})
+
+
+def text_of(line: Line) -> str:
+    """A record as a line of a mirror."""
+    about = {"kind": line.kind, "key": line.key, "at": line.at, "body": line.body}
+    link = line.link
+    return json.dumps({**about, "n": link.n, "prev": link.prev, "hash": link.hash})
+
+
+def _host(line: Line) -> str:
+    """The host that a record concerns; empty for this machine, and for the run as a whole."""
+    if line.kind not in ("begin", "end"):
+        return ""
+    return str(json.loads(line.body).get("host") or "")
+
+
+# --- reading ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the mirrors of one run have, together."""
+
+    opening: Opening
+    lines: tuple[Line, ...]
+    hosts: tuple[str, ...]
+    """The hosts that have a mirror of it."""
+
+
+def read(transports: Sequence[Transport], run: str) -> Found | None:
+    """A run, as the mirrors on these hosts have it; None when none has one. Raises Refused when
+    they disagree, or one was changed, and Unreachable."""
+
+    def of(transport: ShellTransport) -> tuple[str, list[Mapping[str, Any]]]:
+        return transport.host.name, list(_lines(_whole(transport, run), transport.host.name))
+
+    mirrors = [(host, found) for host, found in each(of, shells(transports)) if found]
+    if not mirrors:
+        return None
+    openings = {host: _opening(found, host) for host, found in mirrors}
+    first_host, opening = next(iter(openings.items()))
+    for host, other in openings.items():
+        if other != opening:
+            raise _disagree(run, first_host, host, "the plan")
+    return Found(opening, _together(run, mirrors), tuple(openings))
+
+
+def _whole(transport: ShellTransport, run: str) -> str:
+    text = ""
+    while True:
+        values = {"notes": run_name(run), "from": str(len(text) + 1), "size": str(PIECE)}
+        result = ask(transport, values, program("mirror"))
+        if not result.ok:
+            words = f"the mirror of run {run} on {transport.host.name} cannot be read"
+            raise Unreachable(f"{words}: {result.reason}")
+        text += result.stdout
+        if len(result.stdout) < PIECE:
+            return text
+
+
+def _lines(text: str, host: str) -> Iterator[Mapping[str, Any]]:
+    """The last line may be torn: what it is about did not begin."""
+    whole, _, _ = text.rpartition("\n")
+    for number, line in enumerate(whole.splitlines(), 1):
+        try:
+            found = json.loads(line)
+            found["kind"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise _spoilt(host, f"line {number} is none of ours") from error
+        yield found
+
+
+def _opening(lines: Sequence[Mapping[str, Any]], host: str) -> Opening:
+    try:
+        packed = next(line["run"] for line in lines if line["kind"] == OPEN)
+        values = json.loads(zlib.decompress(base64.b64decode(packed)))
+        return Opening(tuple(map(str, values)))
+    except (StopIteration, ValueError, KeyError, zlib.error) as error:
+        raise _spoilt(host, "it has no plan") from error
+
+
+def _together(
+    run: str, mirrors: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]
+) -> tuple[Line, ...]:
+    known: dict[int, tuple[str, Line]] = {}
+    for host, lines in mirrors:
+        for row in lines:
+            if row["kind"] == OPEN:
+                continue
+            line = _line(row, host)
+            if not _genuine(run, line):
+                raise _spoilt(host, f"record {line.link.n} was changed")
+            other, same = known.setdefault(line.link.n, (host, line))
+            if same != line:
+                raise _disagree(run, other, host, f"record {line.link.n}")
+    return tuple(line for _, (_, line) in sorted(known.items()))
+
+
+def _line(row: Mapping[str, Any], host: str) -> Line:
+    try:
+        link = Link(int(row["n"]), str(row["prev"]), str(row["hash"]))
+        return Line(str(row["kind"]), str(row["key"]), str(row["at"]), str(row["body"]), link)
+    except (KeyError, ValueError, TypeError) as error:
+        raise _spoilt(host, "a record in it is none of ours") from error
+
+
+def _genuine(run: str, line: Line) -> bool:
+    try:
+        found = chain.record(line.link.prev, run, line.kind, line.key, line.at, line.body)
+    except ValueError:
+        return False
+    return found == line.link.hash
+
+
+def _spoilt(host: str, why: str) -> Refused:
+    return Refused(
+        f"the mirror on {host} cannot be trusted: {why}",
+        where=host,
+        state="nothing was changed",
+        next="see what stands in notes/ of Backout's directory there, and put things right by hand",
+    )
+
+
+def _disagree(run: str, one: str, other: str, about: str) -> Refused:
+    return Refused(
+        f"the mirrors of run {run} on {one} and {other} disagree about {about}",
+        where=other,
+        state="nothing was changed; two machines have gone on with this run",
+        next="go on from the machine whose run it is, or put things right by hand",
+    )

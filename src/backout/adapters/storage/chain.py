@@ -1,0 +1,159 @@
+"""The chain of a run's records: each carries the hash of the one before it, the first that of the
+run's opening. So a record that is missing, changed or put in between is found.
+
+What a step printed is in the hash by its own digest: `prune` may forget it, and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from backout.ports import TAKEN
+
+PRINTED = ("stdout", "stderr")
+"""What `prune` may take out of a record."""
+DIGEST = "printed"
+"""What stands in a record for what was taken out of it."""
+OPENING = ("id", "target", "verb", "runbook", "plan", "owner", "started", "options")
+"""The columns of a run's opening."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The place of a record in the chain of its run."""
+
+    n: int = 0
+    """Its number within the run, from 1; 0 where records had no chain yet."""
+    prev: str = ""
+    hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A record as it is written: redacted, with its place in the chain of its run."""
+
+    kind: str
+    key: str
+    at: str
+    body: str
+    link: Link
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A run as it was opened: the columns `OPENING` of its row, as they are written."""
+
+    values: tuple[str, ...] = ()
+
+    @property
+    def run(self) -> str:
+        return self.values[0]
+
+    @property
+    def target(self) -> str:
+        return self.values[1]
+
+    @property
+    def hash(self) -> str:
+        """What the first record follows."""
+        return _hash(list(self.values))
+
+
+def record(prev: str, run: str, kind: str, key: str, at: str, body: str) -> str:
+    """The hash of a record that follows `prev`."""
+    return _hash([prev, run, kind, key, at, _printed_apart(json.loads(body))])
+
+
+def append(db: sqlite3.Connection, run: str, kind: str, key: str, at: str, body: str) -> Link:
+    """Within a transaction: the next record of a run, and its place."""
+    last = db.execute(
+        "SELECT n, hash FROM record WHERE run = ? ORDER BY seq DESC LIMIT 1", (run,)
+    ).fetchone()
+    n, prev = last or (0, opening_of(db, run).hash)
+    link = Link(n + 1, prev, record(prev, run, kind, key, at, body))
+    put(db, run, Line(kind, key, at, body, link))
+    return link
+
+
+def opening_of(db: sqlite3.Connection, run: str) -> Opening:
+    """A run's opening; an empty one where there is no such run."""
+    columns = ", ".join(OPENING)
+    row = db.execute(f"SELECT {columns} FROM run WHERE id = ?", (run,)).fetchone()  # noqa: S608 - our own words
+    return Opening(tuple(row or ()))
+
+
+def lines(db: sqlite3.Connection, run: str) -> tuple[Line, ...]:
+    """Every record of a run, in order."""
+    rows = db.execute(
+        "SELECT kind, key, at, body, n, prev, hash FROM record WHERE run = ? ORDER BY seq", (run,)
+    )
+    return tuple(Line(kind, key, at, body, Link(*link)) for kind, key, at, body, *link in rows)
+
+
+def put_opening(db: sqlite3.Connection, opening: Opening) -> None:
+    """Within a transaction: a run that was opened elsewhere."""
+    places = ", ".join("?" * len(OPENING))
+    db.execute(f"INSERT INTO run ({', '.join(OPENING)}) VALUES ({places})", opening.values)  # noqa: S608 - our own words
+
+
+def put(db: sqlite3.Connection, run: str, line: Line) -> None:
+    """Within a transaction: a record whose place is known."""
+    link = line.link
+    db.execute(
+        "INSERT INTO record (run, kind, key, at, body, n, prev, hash)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (run, line.kind, line.key, line.at, line.body, link.n, link.prev, link.hash),
+    )
+
+
+def without_output(body: Mapping[str, Any]) -> dict[str, Any]:
+    """A record that has forgotten what was printed; its hash stays what it was."""
+    return {**body, **dict.fromkeys(PRINTED, ""), DIGEST: _digest(body)}
+
+
+def faults(db: sqlite3.Connection, target: str | None) -> Iterator[tuple[str, str]]:
+    """Every run whose records are not what they were when they were written, and why."""
+    runs = db.execute("SELECT id FROM run WHERE ? IN (target, '') ORDER BY rowid", (target or "",))
+    for (run,) in runs.fetchall():
+        for words in _faults_of(opening_of(db, run), lines(db, run)):
+            yield run, words
+
+
+def _faults_of(opening: Opening, found: Sequence[Line]) -> Iterator[str]:
+    """A run that was taken over may lack what never left the machine it was taken from; what is
+    from before records had a chain tells nothing."""
+    taken = max((i for i, line in enumerate(found) if line.kind == TAKEN), default=-1)
+    before, last = opening.hash, 0
+    for place, line in enumerate(found):
+        link = line.link
+        if not link.n:
+            continue
+        name = f"record {link.n} ({line.kind}{f' {line.key}' if line.key else ''})"
+        if record(link.prev, opening.run, line.kind, line.key, line.at, line.body) != link.hash:
+            yield f"{name} was changed"
+        elif link.prev != before and place > taken:
+            missing = f": {last + 1} to {link.n - 1} are missing" if link.n > last + 1 else ""
+            yield f"{name} does not follow the one before it{missing}"
+        before, last = link.hash, link.n
+
+
+def _printed_apart(body: Any) -> Any:
+    if not isinstance(body, dict) or not any(stream in body for stream in PRINTED):
+        return body
+    rest = {name: value for name, value in body.items() if name not in (*PRINTED, DIGEST)}
+    forgotten = DIGEST in body and not any(body.get(stream) for stream in PRINTED)
+    return {**rest, DIGEST: body[DIGEST] if forgotten else _digest(body)}
+
+
+def _digest(body: Mapping[str, Any]) -> str:
+    return _hash([body.get(stream, "") for stream in PRINTED])
+
+
+def _hash(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

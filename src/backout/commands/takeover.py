@@ -1,0 +1,139 @@
+"""An unfinished run of another machine, taken over from what its hosts have of it."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Sequence
+
+from backout.adapters import mirror
+from backout.adapters.local_lock import owner
+from backout.adapters.mirror import Found
+from backout.adapters.standings import Standing, held, standings
+from backout.commands.shipment import is_here
+from backout.errors import Refused, Unreachable
+from backout.model import RunRow, Target
+from backout.ports import TAKEN, Screen, Transport
+from backout.project.machines import Machines
+from backout.project.project import Workplace
+from backout.runs import release_file
+from backout.runs.worker import side_by_side
+
+
+class Takeover:
+    """What the hosts of a target have of runs that this journal does not know."""
+
+    def __init__(self, workplace: Workplace, screen: Screen, target: Target) -> None:
+        self.workplace = workplace
+        self.screen = screen
+        self.target = target
+        self.machines = workplace.machines(target)
+
+    def unfinished(self, *, forward: bool) -> RunRow | None:
+        """The unfinished run that the hosts hold, in this journal from now on; None when there is
+        none. Raises Held while its owner may be alive, Refused when a person says no, when it
+        cannot be known whole, and, `forward`, when this machine has not what it ships."""
+        reached, away = _reached(self.machines)
+        found = standings(reached)
+        run = self._one_of(self._named(reached, found))
+        if not run:
+            return None
+        for standing in found:
+            if standing.lease and standing.lease.run == run and not standing.expired:
+                raise held(standing, self.target.name)
+        known = mirror.read(reached, run)
+        if known is None:
+            raise Refused(
+                f"run {run} holds {self.target.name}, and no host has its records",
+                where=self.target.name,
+                state="nothing was changed; what it did is known where it was started",
+                next=f"go on there, or: invoke unlock --target {self.target.name}",
+            )
+        if forward and (lost := self._lost_commit(known)):
+            raise Refused(
+                f"run {run} made commit {lost}, which is not in this working copy",
+                where=self.target.name,
+                state="nothing was changed",
+                next=f"git fetch, if it was published; else invoke abort --target"
+                f" {self.target.name}, for it is on that machine alone",
+            )
+        return self._taken(known, away)
+
+    def _named(self, reached: Sequence[Transport], found: Sequence[Standing]) -> set[str]:
+        """The runs that are not done with these hosts."""
+
+        def begun(transport: Transport) -> tuple[str, ...]:
+            home = self.target.home_on(transport.host)
+            record = release_file.read(transport, home)
+            return record.during if record else ()
+
+        named = {run for runs in side_by_side(begun, reached) for run in runs}
+        return named | {standing.lease.run for standing in found if standing.lease}
+
+    def _one_of(self, named: set[str]) -> str:
+        """Raises Refused where there are several: which of them is half done a person must see."""
+        known = {row.id for row in self.workplace.journal.runs(self.target.name, limit=-1)}
+        strange = sorted(named - known - {""})
+        if len(strange) > 1:
+            raise Refused(
+                f"{self.target.name} has {len(strange)} unfinished runs of other machines:"
+                f" {', '.join(strange)}",
+                where=self.target.name,
+                state="nothing was changed",
+                next=f"invoke status --target {self.target.name}; finish them where they began",
+            )
+        return strange[0] if strange else ""
+
+    def _taken(self, found: Found, away: Sequence[str]) -> RunRow:
+        journal, opening = self.workplace.journal_of(self.target), found.opening
+        if opening.target != self.target.name:
+            raise Refused(
+                f"run {opening.run} is one of {opening.target}, which shares hosts with"
+                f" {self.target.name}",
+                where=self.target.name,
+                next=f"invoke status --target {opening.target}",
+            )
+        self._confirm(found, away)
+        journal.take_over(opening, found.lines)
+        row = journal.run(opening.run)
+        before = [record for record in journal.recall(row.id) if record.kind == TAKEN]
+        journal.number_seen(self.target.name, int(row.plan.get("release", {}).get("number", 0)))
+        claim = {"epoch": len(before) + 1, "claim": secrets.token_hex(8)}
+        journal.note(row.id, TAKEN, {**claim, "by": owner(), "from": row.owner, "away": list(away)})
+        return row
+
+    def _lost_commit(self, found: Found) -> str:
+        """A commit that the run made and only its own machine has; empty when there is none."""
+        ends = [json.loads(line.body) for line in found.lines if line.kind == "end"]
+        made = [str(end["saved"]["commit"]) for end in ends if end["saved"].get("commit")]
+        here = not made or is_here(self.target, self.machines.reach(""), made[-1])
+        return "" if here else made[-1]
+
+    def _confirm(self, found: Found, away: Sequence[str]) -> None:
+        _, name, verb, _, _, whose, started, _ = found.opening.values
+        unknown = f" What {', '.join(away)} did is not known: not reached." if away else ""
+        question = (
+            f"take over run {found.opening.run} ({verb} of {name}), begun by {whose} at"
+            f" {started[:19].replace('T', ' ')} UTC, as {', '.join(found.hosts)} have it?{unknown}"
+        )
+        if not self.screen.operator.confirm(question):
+            raise Refused("not confirmed", next=f"invoke status --target {name}")
+
+
+def _reached(machines: Machines) -> tuple[list[Transport], list[str]]:
+    """The hosts of a target that can be reached, and the names of those that cannot. Raises
+    Unreachable when none can."""
+
+    def connect(name: str) -> Transport | Unreachable:
+        try:
+            return machines.reach(name)
+        except Unreachable as error:
+            return error
+
+    names = tuple(machines.target.hosts)
+    tried = dict(zip(names, side_by_side(connect, names), strict=True))
+    errors = [each for each in tried.values() if isinstance(each, Unreachable)]
+    if errors and len(errors) == len(tried):
+        raise errors[0]
+    reached = [each for each in tried.values() if not isinstance(each, Unreachable)]
+    return reached, [name for name, each in tried.items() if isinstance(each, Unreachable)]

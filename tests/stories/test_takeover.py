@@ -1,0 +1,155 @@
+"""The deploying machine is lost in mid-run: another one ends the run from what its hosts have."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sqlite3
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from support.sshd import SshdBed
+from support.wait import eventually
+from support.warm import Started
+from support.yard import Yard
+
+
+@pytest.fixture
+def two(bed: SshdBed, tmp_path: Path) -> Iterator[Yard]:
+    """Effects that can be counted, on two SSH hosts, over a release that is known to be good."""
+    names = ("web1", "web2")
+    with Yard(tmp_path, bed, rollout={"batches": [1, "100%"], "soak": "0s"}) as yard:
+        hosts = bed.inventory_hosts()
+        yard.inventory(hosts={name: hosts[name] for name in names})
+        yield yard
+
+
+def notes(bed: SshdBed, host: str = "web1") -> Path:
+    return bed[host].home / ".backout" / "prod" / "notes"
+
+
+def burn(yard: Yard, process: Started) -> None:
+    """The machine is gone, with all that it knew; what ran on a host ends; a minute goes by."""
+    process.kill()
+    process.communicate()
+    shutil.rmtree(yard.project.state)
+    ended(yard)
+
+
+def ended(yard: Yard) -> None:
+    """What was at work on a host has come to its end, and the leases have expired since."""
+    yard.let_go()
+    assert yard.bed is not None
+    for host in yard.bed:
+        lock = host.home / ".backout" / "prod" / "lock" / "expires"
+        if lock.exists():
+            eventually(partial(renewed, yard, host.name, lock), saying="its end")
+            boot, _, ttl = lock.read_text().split()
+            lock.write_text(f"{boot} 0 {ttl}\n")
+
+
+def renewed(yard: Yard, host: str, lock: Path) -> bool:
+    """Whether each command there has ended, and its shell has renewed the lease after that."""
+    assert yard.bed is not None
+    starts = list(notes(yard.bed, host).glob("*/*.start"))
+    ends = [note.with_suffix(".end") for note in starts]
+    if not all(end.exists() for end in ends) or len(lock.read_text().split()) != 3:
+        return False
+    return all(end.stat().st_mtime_ns <= lock.stat().st_mtime_ns for end in ends)
+
+
+def half_done(yard: Yard) -> Started:
+    """A deploy that is at its second step on the first host."""
+    yard.runbook(
+        yard.step("Here", on=None), yard.step("First"), yard.step("Slow", before=yard.hold())
+    )
+    process = yard.start()
+    yard.busy("Slow-web1")
+    return process
+
+
+@pytest.mark.parametrize(
+    ("verb", "code", "effects"),
+    [
+        ("resume", 0, ["First-web1", "First-web2", "Here", "Slow-web1", "Slow-web2"]),
+        ("abort", 4, []),
+    ],
+)
+def test_another_machine_ends_the_run_of_one_that_burnt(
+    two: Yard, verb: str, code: int, effects: list[str]
+) -> None:
+    burn(two, half_done(two))
+    other = two.elsewhere()
+    said = other.say(verb, "--yes")
+    assert said.code == code, said.out + said.err
+    assert two.effects() == dict.fromkeys(effects, 1)
+    assert other.say("resume").code == 3  # nothing is left to be ended
+
+
+def test_the_machine_that_slept_is_refused_and_its_journal_says_whose_the_run_is(
+    two: Yard,
+) -> None:
+    process = half_done(two)
+    os.kill(process.pid, signal.SIGSTOP)
+    ended(two)
+    other = two.elsewhere()
+    said = other.say("resume", "--yes")
+    assert said.code == 0, said.out + said.err
+    everything = two.effects()
+    os.kill(process.pid, signal.SIGCONT)
+    process.communicate()
+    assert process.returncode == 5
+    assert two.effects() == everything == dict.fromkeys(everything, 1)
+    refused = two.say("abort")
+    assert (refused.code, two.effects()) == (3, everything)
+    assert "was taken over by" in refused.data["error"]["what"]
+    assert two.project.say("show", refused.data["run"], "--json").data["outcome"] == "taken_over"
+    assert two.say("resume").data["error"]["what"] == "prod has no unfinished run"
+
+
+def test_a_run_whose_machine_may_be_alive_is_not_taken(two: Yard) -> None:
+    process = half_done(two)
+    said = two.elsewhere().say("abort", "--yes")
+    assert (said.code, "holds web1 for run" in said.data["error"]["what"]) == (7, True)
+    two.let_go()
+    process.communicate()
+    assert process.returncode == 0
+
+
+def test_nobody_takes_a_run_over_without_a_yes_and_mirrors_that_were_changed_are_not_believed(
+    two: Yard, bed: SshdBed
+) -> None:
+    burn(two, half_done(two))
+    other = two.elsewhere()
+    unasked = other.say("resume")
+    assert unasked.code == 3, unasked.out
+    (mirror,) = notes(bed).glob("*/mirror")
+    assert (mirror.stat().st_mode & 0o777, "Slow" in mirror.read_text()) == (0o600, True)
+    told = mirror.read_text()
+    mirror.write_text(told.replace("rm -rf", "rm -fr"))
+    spoilt = other.say("abort", "--yes")
+    assert spoilt.code == 3
+    assert spoilt.data["error"]["what"].startswith("the mirror on web1 cannot be trusted: record")
+    mirror.write_text(told + '{"kind": "beg')  # the machine died while it wrote
+    assert other.say("abort", "--yes").code == 4
+    assert two.effects() == {}
+
+
+def test_a_record_that_was_changed_or_is_missing_is_found(two: Yard) -> None:
+    two.runbook(two.step("First"))
+    two.good_release()
+    assert two.project.say("history", "--check", "--json").data["faults"] == []
+    with sqlite3.connect(two.project.state / "journal.db") as db:
+        db.execute("DROP TRIGGER record_delete")
+        db.execute("DROP TRIGGER record_update")
+        db.execute("DELETE FROM record WHERE n = 3")
+        db.execute("UPDATE record SET body = replace(body, 'rm -rf', 'rm -fr') WHERE n > 5")
+    said = two.project.say("history", "--check", "--json")
+    told = " / ".join(fault["what"] for fault in said.data["faults"])
+    assert said.code == 6
+    assert "does not follow the one before it: 3 to 3 are missing" in told
+    assert "was changed" in told
