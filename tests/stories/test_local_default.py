@@ -39,7 +39,8 @@ class Clone:
         clone = ["git", "clone", "-q", "--no-hardlinks", str(ROOT), str(directory)]
         subprocess.run(clone, check=True)
         local = directory / "inventories" / "local.yaml"
-        local.write_text(local.read_text().replace("48080", str(self.port)))
+        text = local.read_text().replace("48080", str(self.port))
+        local.write_text(text.replace("soak: 2s", "soak: 500ms"))
 
     def invoke(self, *words: str, program: str = "invoke") -> Said:
         done = subprocess.run(

@@ -163,6 +163,7 @@ def _come_up(restarter: Restarter, fresh: Fresh, work: Work) -> Identity | Resul
     clock = work.clock
     limit, given_up = clock.monotonic() + work.options.within, None
     while True:
+        began = clock.monotonic()
         seen, now = restarter.identity(), clock.monotonic()
         if seen.up and fresh(seen):
             return seen
@@ -174,7 +175,7 @@ def _come_up(restarter: Restarter, fresh: Fresh, work: Work) -> Identity | Resul
             return Result(State.FAILED, reason=f"it will not come up: {seen.detail}")
         if now >= limit:
             return _not_new(seen, work.options.within)
-        clock.sleep(POLL)
+        clock.sleep(max(POLL, now - began))  # who looks must not keep it from coming up
 
 
 def _not_new(now: Identity, within: float) -> Result:
