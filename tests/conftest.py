@@ -22,12 +22,21 @@ from support.tiers import LIMIT, quick
 LONGEST_FIRST = (
     "test_userconcert_story",
     "test_update_image",
-    "test_restarters_docker",
     "test_rollout",
-    "test_update_heroku",
-    "test_local_default",
+    "test_restarters_docker",
     "test_watch_process",
+    "test_kill_soak",
+    "test_who_is_who",
+    "test_local_default",
+    "test_setups_supervisor",
     "test_userconcert_example",
+    "test_setups_git",
+    "test_alerts_from_reports",
+    "test_setups_pm2",
+    "test_update_heroku",
+    "test_bake",
+    "test_command_line",
+    "test_walk",
 )
 
 
