@@ -40,6 +40,7 @@ class Verb(Task):  # type: ignore[type-arg]
             iterable=[each.name for each in known if _repeats(each)],
             auto_shortflags=False,  # `-h` must stay help, not become --hosts
         )
+        self.options = options
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
         """Invoke asks for these just before it reads the words: see `Doorkeeper`."""
@@ -47,7 +48,24 @@ class Verb(Task):  # type: ignore[type-arg]
         explained = dict(self.help)
         arguments = super().get_arguments(ignore_unknown_help)
         self.help = explained  # Invoke empties it, and may ask again
+        for each in arguments:
+            if each.positional and self._spared(each):
+                each.positional = False
         return arguments
+
+    def _spared(self, argument: Argument) -> bool:
+        """Whether a word that stands without its name is not said, and need not be."""
+        option = self.options.spared.get(str(argument.name))
+        said = sys.argv[sys.argv.index(self.options.name) + 1 :] if self._typed else []
+        if not option or not any(w.partition("=")[0] == f"--{option}" for w in said):
+            return False
+        names = {f"--{f.name}" for f in fields(self.options) if not isinstance(f.default, bool)}
+        pairs = zip(["", *said], said, strict=False)
+        return not any(word[:1] != "-" and before not in names for before, word in pairs)
+
+    @property
+    def _typed(self) -> bool:
+        return self.options.name in sys.argv
 
 
 _CONTEXT = Parameter("c", Parameter.POSITIONAL_OR_KEYWORD)

@@ -15,6 +15,7 @@ from backout.documents.reading import read
 from backout.documents.rendered import taken
 from backout.documents.rendering import render
 from backout.project.project import TABLES
+from support.project import Project
 
 ROOT = Path(__file__).parents[2]
 BOOKS = sorted((ROOT / "runbooks").glob("*.yaml"))
@@ -62,3 +63,34 @@ def test_the_note_has_checks_as_curl_lines_and_the_way_back_in_order(tmp_path: P
     assert subprocess.run(argv, cwd=tmp_path, capture_output=True, check=False).returncode == 0
     made = yaml.load((tmp_path / "runbooks" / "deploy.yaml").read_text(), yaml.BaseLoader)  # noqa: S506 - builds text alone
     assert [step["name"] for step in made["steps"]] == ["Commit", "Push", "Update the code"]
+
+
+def test_a_run_becomes_the_note_as_it_was_executed(tmp_path: Path) -> None:
+    project = Project(tmp_path / "shop", {"PASS": "open-sesame-42"})
+    look = {"command": "true", "expect": ["exit_code == 0"]}
+    here = {"hosts": {"here": {"connection": "local"}}, "checks": {"there": look}}
+    project.inventory("prod", {**here, "secrets": {"word": {"env": "PASS"}}})
+    one = {"name": "One", "run": "echo $P; echo '```'", "env": {"P": "{{ secrets.word }}"}}
+    two = {"name": "Two", "run": "echo bad >&2; exit 3", "undo": "true"}
+    steps = [{**one, "undo": "echo taken back"}, two]
+    project.runbook("deploy", {"summary": "Ship it.", "steps": steps})
+    ran = project.say("deploy", "--target", "prod", "--json")
+    assert ran.code == 4
+
+    said = project.say("document.render", "--run", ran.data["run"])
+
+    assert said.code == 0, said.err
+    assert said.out.startswith("# Ship it., as executed\n")
+    assert "open-sesame-42" not in said.out
+    for told in (
+        "- Outcome: **Failed, and backed out**: Two failed: exited 3: bad",
+        f"- Run: `{ran.data['run']}` (`deploy` on `prod`)",
+        f"- From {ran.data['started_at']} to {ran.data['ended_at']}",
+        "### Two: failed", "echo bad >&2; exit 3", "## What was undone", "echo taken back",
+        "- `there`: **pass**", "````text",
+    ):  # fmt: skip
+        assert told in said.out, said.out
+    again = project.say("document.render", "deploy", f"--run={ran.data['run']}")
+    assert again.out == said.out
+    assert project.say("document.render", "other", "--run", ran.data["run"]).code == 2
+    assert project.say("document.render").code == 2

@@ -6,22 +6,28 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from backout.adapters.terminal import ui
 from backout.commands.imported import Imported, place
 from backout.commands.interview import Interview
 from backout.commands.options import DocumentImport, DocumentRender
+from backout.commands.shipment import Shipment, shipment
 from backout.config import following, loading, yaml_tree
 from backout.documents.building import build
 from backout.documents.draft import Built
+from backout.documents.executed import executed
 from backout.documents.files import alone, sound
 from backout.documents.reading import read
 from backout.documents.rendered import taken
 from backout.documents.rendering import render
 from backout.documents.report import data
 from backout.errors import Mistakes
+from backout.model import Release, RunRow
 from backout.ports import Screen
 from backout.project.project import TABLES, Workplace
 from backout.reports.answer import Answer
+from backout.reports.story import story
 
 LARGEST = 2_000_000
 """Bytes of a note."""
@@ -99,11 +105,38 @@ class Document:
 
     def render(self, options: DocumentRender) -> Answer:
         """Raises Mistakes, with every mistake of the files."""
-        path = self.workplace.runbook_file(options.runbook)
+        if options.run:
+            return self._executed(options.run, options.runbook)
+        path = self.workplace.runbook_file(options.runbook or "")
         loading.load_runbook(path, TABLES, self.workplace.root)
         target = self.workplace.target(options.target) if options.target else None
         data = yaml_tree.read(path, str(path), []).data()
         return Answer("render", {"runbook": options.runbook, "text": render(data, target)})
+
+    def _executed(self, run: str, runbook: str | None) -> Answer:
+        journal = self.workplace.journal
+        row = journal.run(run)
+        if runbook and runbook != row.runbook:
+            raise Mistakes(f"run {row.id} is of {row.runbook}, not of {runbook}", where="--run")
+        report = story(row, journal.recall(row.id), row.going_on)
+        plan = row.plan.get("runbook") or {}
+        steps = [step for phase in ("preflight", "steps") for step in plan.get(phase) or ()]
+        scripts = {s["name"]: str(s["options"].get("script") or "") for s in steps}
+        text = executed(str(plan.get("summary") or ""), report, scripts, self._shipped(row, report))
+        return Answer("render", {"runbook": row.runbook, "run": row.id, "text": ui.clean(text)})
+
+    def _shipped(self, row: RunRow, report: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The commits and files between the releases of a run, as far as the working copy has
+        them."""
+        ends = [(report["release"].get(end) or {}).get("commit") or "" for end in ("from", "to")]
+        if not all(ends) or "target" not in row.plan:
+            return Shipment("", "").to_data()
+        target = loading.thaw(row.plan, TABLES)[0]
+        here = self.workplace.machines(target).reach("")
+        try:
+            return shipment(target, here, Release(0, ends[0]), ends[1]).to_data()
+        except Mistakes:
+            return Shipment("", "").to_data()
 
 
 def _next(name: str, built: Built, questions: Sequence[object]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
@@ -23,6 +24,8 @@ class Options:
     """As it is typed: `deploy`, `alert.ack`."""
     room: ClassVar[str]
     """Who does it: `module:Class.method`, made with the project and the screen."""
+    spared: ClassVar[Mapping[str, str]] = {}
+    """A word said without its name -> the option with which it need not be said."""
     writes: ClassVar[bool] = True
     """False for verbs that leave no file behind, not even a journal."""
     json: bool = word("Print one JSON object on stdout, and nothing else there.", False)

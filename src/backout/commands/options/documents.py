@@ -38,6 +38,9 @@ class DocumentRender(Options):
     With the preconditions, the steps, the checks as curl lines where --target
     names an inventory, the way back in order, and what to do when it fails.
 
+    With --run the note as that run executed it, for the ticket: times, who,
+    evidence, files changed, what was undone.
+
     Example: invoke document.render deploy --target prod
 
     Exit codes: 0 written to stdout; 2 a mistake in the words or files.
@@ -46,5 +49,7 @@ class DocumentRender(Options):
     name = "document.render"
     writes = False
     room = "backout.commands.document:Document.render"
-    runbook: str = field(metadata={"help": RUNBOOK})
+    spared = {"runbook": "run"}  # noqa: RUF012 - of the class, and nobody changes it
+    runbook: str | None = field(metadata={"help": f"{RUNBOOK} Not needed with --run."})
+    run: str | None = word("The run whose note is written: its name, or the beginning of it.")
     target: str | None = word("The inventory that the checks and hosts come from.")
