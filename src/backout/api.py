@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import chdir, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from backout.commands import options as words
 from backout.commands.main import do
@@ -28,8 +28,10 @@ from backout.errors import Refused
 from backout.model import Event
 from backout.ports import Operator
 from backout.project.project import Workplace
-from backout.reports.answer import Answer
 from backout.reports.report import Report, VerifyReport
+from backout.reports.told import Told
+
+Told_ = TypeVar("Told_", bound=Told)
 
 
 class Project:
@@ -111,24 +113,24 @@ class Project:
 
     def verify(self, target: str | None = None, *, checks: Sequence[str] = ()) -> VerifyReport:
         """Run the target's checks once. Raises Mistakes for a check that it does not have."""
-        answer = self._do(words.Verify(target=target, check=tuple(checks)))
-        return VerifyReport.from_data(answer.data, answer.exit_code)
+        return self._told(words.Verify(target=target, check=tuple(checks)), VerifyReport)
 
     def show(self, run: str) -> Report:
         """One run whole. Raises Mistakes when there is none of that name."""
-        return Report.from_data(self._do(words.Show(run=run)).data)
+        return self._told(words.Show(run=run), Report)
 
     def plan(self, target: str | None = None, *, runbook: str | None = None) -> Mapping[str, Any]:
         """What would run where, as `plan --json` prints it; nothing is changed."""
-        return self._do(words.Plan(target=target, runbook=runbook)).data
+        return self._do(words.Plan(target=target, runbook=runbook)).to_data()
 
     def status(self, target: str | None = None) -> Mapping[str, Any]:
         """What runs where, asked of the hosts, as `status --json` prints it."""
-        return self._do(words.Status(target=target)).data
+        return self._do(words.Status(target=target)).to_data()
 
     def history(self, target: str | None = None) -> Sequence[Mapping[str, Any]]:
         """Past runs, newest first, as `history --json` prints them."""
-        runs: Sequence[Mapping[str, Any]] = self._do(words.History(target=target)).data["runs"]
+        runs: Sequence[Mapping[str, Any]]
+        runs = self._do(words.History(target=target)).to_data()["runs"]
         return runs
 
     # --- events --------------------------------------------------------------------------
@@ -154,15 +156,20 @@ class Project:
     # --- doing ---------------------------------------------------------------------------
 
     def _run(self, options: Options) -> Report:
-        return Report.from_data(self._do(options).data)
+        return self._told(options, Report)
 
-    def _do(self, options: Options) -> Answer:
+    def _told(self, options: Options, kind: type[Told_]) -> Told_:
+        told = self._do(options)
+        assert isinstance(told, kind), f"{options.name} answers with a {kind.__name__}"  # noqa: S101
+        return told
+
+    def _do(self, options: Options) -> Told:
         workplace = Workplace(self._start)
         consent = isinstance(options, words.Confirmed) and options.yes
         try:
             with chdir(workplace.root):
                 answer = do(options, workplace, _Quiet(self._listen, yes=consent))
-            return Answer(answer.kind, _redacted(answer.data, workplace), answer.exit_code)
+            return type(answer.told).read(_redacted(answer.data, workplace))
         finally:
             workplace.close()
 

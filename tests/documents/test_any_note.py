@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from backout.commands.import_report import import_report
 from backout.documents.building import build
 from backout.documents.files import sound
 from backout.documents.reading import read
-from backout.documents.report import data
 from backout.project.project import TABLES
 
 PIECES = st.sampled_from(
@@ -29,7 +29,7 @@ RELAXED = settings(max_examples=40, deadline=None, suppress_health_check=[Health
 @given(NOTES)
 def test_any_text_is_imported_and_lints(text: str) -> None:
     made = sound(build(read(text, "docs/note.md")), TABLES)
-    report = data(made)
+    report = import_report(made).to_data()
     steps = [s for phase in ("steps", "settle") for s in made.runbook.get(phase, ())]
     for step in steps:
         known = ("undo", "readonly", "irreversible", "commit", "push", "update", "restart")

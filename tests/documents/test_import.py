@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from backout.commands.import_report import import_report as told
 from backout.documents.building import build
 from backout.documents.draft import Built
 from backout.documents.files import dumped, sound
 from backout.documents.pieces import OPEN
 from backout.documents.reading import read
-from backout.documents.report import data
 from backout.project.project import TABLES
 
 NOTE = (Path(__file__).parent / "notes" / "incident.md").read_text()
@@ -90,7 +90,7 @@ def test_what_is_open_refuses_the_run(incident: Built) -> None:
 
 
 def test_every_line_goes_somewhere_or_nowhere_and_says_so(incident: Built) -> None:
-    places = {row["text"].partition("\n")[0]: row["into"] for row in data(incident)["found"]}
+    places = {row.text.partition("\n")[0]: row.into for row in told(incident).found}
     assert places["git push origin main"] == "steps[1]"
     assert places["docker compose restart"] == "settle[0]"
     assert places["heroku restart"] is None

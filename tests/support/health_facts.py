@@ -6,6 +6,7 @@ import random
 from collections.abc import Sequence
 
 from backout.model import CheckKey, Incident, Sample, Verdict
+from backout.reports.report import Report
 from backout.status_page.facts import DAY, HOUR, Deployed, Fact, History, Ran, Watched
 from backout.watch.rollups import Tally, bucket_of
 
@@ -200,42 +201,44 @@ def run_facts(start: float = NOW) -> tuple[Fact, ...]:
     return tuple(sorted(facts, key=lambda fact: fact.at))
 
 
-REPORT = {
-    "run": "20260528-180102-1b2c",
-    "verb": "deploy",
-    "target": "prod",
-    "runbook": "deploy",
-    "outcome": "backed_out",
-    "exit_code": 4,
-    "reason": "web2 failed at Restart",
-    "started_at": "2026-05-28T20:26:40.000Z",
-    "ended_at": "2026-05-28T20:27:08.100Z",
-    "release": {"from": "41 (91ab2e0)", "to": "43 (8d1f0aa)"},
-    "hosts": {
-        "web1": {"release": "41 (91ab2e0)", "state": "backed out"},
-        "web2": {"release": "41 (91ab2e0)", "state": "backed out"},
-    },
-    "checks": [
-        {
-            "name": "alive",
-            "host": "web1",
-            "verdict": "pass",
-            "elapsed_ms": 41.2,
-            "failed": [],
-            "reason": "",
-            "excerpt": "",
+REPORT = Report.read(
+    {
+        "run": "20260528-180102-1b2c",
+        "verb": "deploy",
+        "target": "prod",
+        "runbook": "deploy",
+        "outcome": "backed_out",
+        "exit_code": 4,
+        "reason": "web2 failed at Restart",
+        "started_at": "2026-05-28T20:26:40.000Z",
+        "ended_at": "2026-05-28T20:27:08.100Z",
+        "release": {"from": "41 (91ab2e0)", "to": "43 (8d1f0aa)"},
+        "hosts": {
+            "web1": {"release": "41 (91ab2e0)", "state": "backed out"},
+            "web2": {"release": "41 (91ab2e0)", "state": "backed out"},
         },
-        {
-            "name": "alive",
-            "host": "web2",
-            "verdict": "fail",
-            "elapsed_ms": 43.9,
-            "failed": ["status == 200"],
-            "reason": "status == 200 (status is 502)",
-            "excerpt": "502 Bad Gateway",
-        },
-    ],
-    "advice": "",
-    "next": "invoke show 20260528-180102-1b2c",
-    "by": "anna@laptop",
-}
+        "checks": [
+            {
+                "name": "alive",
+                "host": "web1",
+                "verdict": "pass",
+                "elapsed_ms": 41.2,
+                "failed": [],
+                "reason": "",
+                "excerpt": "",
+            },
+            {
+                "name": "alive",
+                "host": "web2",
+                "verdict": "fail",
+                "elapsed_ms": 43.9,
+                "failed": ["status == 200"],
+                "reason": "status == 200 (status is 502)",
+                "excerpt": "502 Bad Gateway",
+            },
+        ],
+        "advice": "",
+        "next": "invoke show 20260528-180102-1b2c",
+        "by": "anna@laptop",
+    }
+)

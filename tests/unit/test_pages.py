@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from backout.adapters.web.html import Pages, Site, policy
 from backout.errors import BackoutError
-from backout.model import CheckKey, Verdict
+from backout.model import CheckKey, Outcome, Verdict
 from backout.status_page import curves, facts, run_view, views, words
 from backout.status_page.curves import DAYS
 from backout.status_page.facts import DAY, HOUR, Deployed, Watched
@@ -224,7 +224,7 @@ def test_actions_stand_in_the_order_in_which_they_began() -> None:
 def test_an_action_without_an_end_is_not_shown_as_done() -> None:
     facts = [fact for fact in known.run_facts() if not (fact.kind == "end" and fact.key == "u2")]
     shown = run_view.run_view(
-        {**known.REPORT, "ended_at": None, "outcome": "interrupted"}, facts, "…", now=NOW + 60
+        replace(known.REPORT, ended_at=None, outcome=Outcome.INTERRUPTED), facts, "…", now=NOW + 60
     )
     act = next(a for a in shown.acts if a.name == "Update the code" and a.host == "web2")
     assert (act.state, act.said) == ("running", "has not ended")
@@ -271,7 +271,7 @@ def test_a_secret_is_in_no_byte_of_any_page() -> None:
     facts = [
         replace(f, body={**f.body, "stdout": secret, "reason": secret}) for f in known.run_facts()
     ]
-    report = {**known.REPORT, "reason": secret, "by": secret, "next": secret}
+    report = replace(known.REPORT, reason=secret, by=secret, next=secret)
 
     rendering = Pages(lambda text: text.replace(secret, "[secret token]"))
     everything = "".join(rendering.status(view(replace(watched, incidents=(leaky,)))).values())
@@ -281,7 +281,7 @@ def test_a_secret_is_in_no_byte_of_any_page() -> None:
 
 
 def test_a_reference_to_a_secret_reads_as_its_name() -> None:
-    report = {**known.REPORT, "reason": "refused \ue000token\ue001"}
+    report = replace(known.REPORT, reason="refused \ue000token\ue001")
     html = Pages(str).run(run_view.run_view(report, known.run_facts(), "…", now=NOW))
     assert "[secret token]" in html
     assert "\ue000" not in html

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 from xml.etree import ElementTree
 
@@ -12,11 +13,51 @@ from hypothesis import strategies as st
 
 from backout.errors import Mistake, Mistakes, Refused
 from backout.model import duration
-from backout.reports.checks_text import verify_junit, verify_text
+from backout.reports import checks_text, plan_text, targets_text
+from backout.reports import text as texts
 from backout.reports.errors_text import error_json, json_text
-from backout.reports.plan_text import plan_text
-from backout.reports.targets_text import doctor_text, status_text, unlock_text
-from backout.reports.text import history_text, outcome_text, refused_text, run_text, show_text
+from backout.reports.objects import History
+from backout.reports.plans import PlanReport
+from backout.reports.report import Report, VerifyReport
+from backout.reports.states import DoctorReport, Statuses, StatusReport, UnlockReport
+from backout.reports.told import Data
+
+
+def run_text(data: Data) -> str:
+    return texts.run_text(Report.read(data))
+
+
+def outcome_text(data: Data) -> str:
+    return texts.outcome_text(Report.read(data))
+
+
+def refused_text(data: Data) -> str:
+    return texts.refused_text(Report.read(data))
+
+
+def show_text(data: Data, records: Sequence[Data]) -> str:
+    return texts.show_text(Report.read({**data, "records": records}))
+
+
+def history_text(data: Data) -> str:
+    return texts.history_text(History.read(data))
+
+
+def verify_text(data: Data) -> str:
+    return checks_text.verify_text(VerifyReport.read(data))
+
+
+def verify_junit(data: Data) -> str:
+    return checks_text.verify_junit(VerifyReport.read(data))
+
+
+def status_text(data: Data) -> str:
+    kind = Statuses if "targets" in data else StatusReport
+    return targets_text.status_text(kind.read(data))
+
+
+def plan_of(data: Data, *, whole: bool = False) -> str:
+    return plan_text.plan_text(PlanReport.read(data), whole=whole)
 
 
 def a_run(**changes: Any) -> dict[str, Any]:
@@ -114,8 +155,8 @@ def test_an_incomplete_back_out_shouts_and_shows_each_hosts_state() -> None:
     assert "web2 no known release NOT backed out: Update failed: disk full" in lines
 
 
-@pytest.mark.parametrize("outcome", ["refused", "interrupted", None])
-def test_other_outcomes_are_sentences_too(outcome: str | None) -> None:
+@pytest.mark.parametrize("outcome", ["refused", "interrupted"])
+def test_other_outcomes_are_sentences_too(outcome: str) -> None:
     said = outcome_text(a_run(outcome=outcome, reason="not confirmed"))
     assert said.endswith(".")
     assert "prod" in said
@@ -269,7 +310,9 @@ def test_doctor_names_what_is_missing_first_and_how_to_get_it() -> None:
         {"name": "Python", "host": None, "ok": True, "detail": "3.11", "fix": ""},
         {"name": "git", "host": "web1", "ok": False, "detail": "not found", "fix": "apt install"},
     ]
-    lines = doctor_text({"target": "prod", "findings": findings}).splitlines()
+    lines = targets_text.doctor_text(
+        DoctorReport.read({"target": "prod", "findings": findings})
+    ).splitlines()
     assert lines[0] == "prod: 1 thing missing or unreachable."
     assert lines[2].split() == ["MISSING", "web1", "git", "not", "found"]
     assert lines[3].strip() == "get it: apt install"
@@ -286,11 +329,11 @@ def test_unlock_shows_who_holds_the_lock_since_when_and_at_which_step() -> None:
         "alive": None,
     }
     held = {"target": "prod", "held": [lease], "freed": False, "reason": "not expired"}
-    text = unlock_text(held)
+    text = targets_text.unlock_text(UnlockReport.read(held))
     assert text.startswith("prod is held by ann@laptop.")
     assert "Restart" in text
     assert "may be alive" in text
-    free = unlock_text({"target": "prod", "held": [], "freed": False, "reason": ""})
+    free = targets_text.unlock_text(UnlockReport("prod", ()))
     assert free == "prod is not locked."
 
 
@@ -323,7 +366,7 @@ def a_plan(**changes: Any) -> dict[str, Any]:
 
 
 def test_a_plan_shows_what_would_run_where_with_every_undo() -> None:
-    text = plan_text(a_plan())
+    text = plan_of(a_plan())
     assert text.startswith(
         "Would run: deploy on prod, making release 42; now: release 41. Nothing was changed."
     )
@@ -336,14 +379,14 @@ def test_a_plan_shows_what_would_run_where_with_every_undo() -> None:
 
 def test_a_plan_names_every_point_of_no_return_at_the_top_and_at_its_place() -> None:
     drop = an_action("Drop", undo="", irreversible="rows are gone")
-    text = plan_text(a_plan(stages=[{"here": [drop]}]))
+    text = plan_of(a_plan(stages=[{"here": [drop]}]))
     assert "POINT OF NO RETURN: Drop." in text.splitlines()
     assert "    POINT OF NO RETURN: rows are gone" in text.splitlines()
     assert "Every step can be undone" not in text
 
 
 def test_a_plan_that_would_be_refused_says_so_and_why_first() -> None:
-    text = plan_text(a_plan(refused=["web2 is unreachable"]))
+    text = plan_of(a_plan(refused=["web2 is unreachable"]))
     assert text.startswith("Would be REFUSED: deploy on prod")
     assert "refused: web2 is unreachable" in text
 
@@ -393,7 +436,7 @@ def test_durations_read_as_people_say_them(seconds: float, told: str) -> None:
 def test_a_long_undo_stands_in_full_below_and_only_once() -> None:
     undo = "\n".join(f"undo line {n}" for n in range(9))
     steps = [an_action("Commit", undo=undo), an_action("Push", undo="git push")]
-    text = plan_text(a_plan(stages=[{"here": steps}]), whole=True)
+    text = plan_of(a_plan(stages=[{"here": steps}]), whole=True)
     assert "    undo: 9 lines, in full below: [1]" in text.splitlines()
     assert "    undo: git push" in text.splitlines()
     assert text.count("undo line 8") == 1
@@ -407,7 +450,7 @@ def test_an_undo_with_a_summary_shows_that_and_its_text_below() -> None:
         an_action("Put", undo="mv old new", undo_summary="put it back"),
         an_action("Restart", undo="restart again", undo_summary="restart again"),
     ]
-    lines = plan_text(a_plan(stages=[{"here": steps}]), whole=True).splitlines()
+    lines = plan_of(a_plan(stages=[{"here": steps}]), whole=True).splitlines()
     assert "    undo: git: take the commit back [1]" in lines
     assert "[1] undo of Commit:" in lines
     assert lines[lines.index("    undo: put it back") + 1] == "          mv old new"
@@ -421,7 +464,7 @@ def test_a_plan_has_a_line_for_each_step_and_one_for_its_way_back() -> None:
         an_action("Put", does="put it", undo="cd /srv\nmv old new", undo_summary="put it back"),
         an_action("Link", does="x" * 200, undo="rm -f link\nexit"),
     ]
-    lines = plan_text(a_plan(stages=[{"here": steps}])).splitlines()
+    lines = plan_of(a_plan(stages=[{"here": steps}])).splitlines()
     at = lines.index("On this machine:")
     assert lines[at + 1 : at + 7] == [
         "  Update: git fetch … (3 lines)",
@@ -432,7 +475,7 @@ def test_a_plan_has_a_line_for_each_step_and_one_for_its_way_back() -> None:
         "    undo: rm -f link … (2 lines)",
     ]
     assert "note: --verbose shows every command and every undo whole" in lines
-    assert "--verbose" not in plan_text(a_plan()), "where nothing is left out nothing is said"
+    assert "--verbose" not in plan_of(a_plan()), "where nothing is left out nothing is said"
 
 
 def test_show_has_the_summary_of_a_long_undo() -> None:

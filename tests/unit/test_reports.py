@@ -21,6 +21,8 @@ from backout.reports.data import (
     stamp,
     step_rows,
 )
+from backout.reports.report import Report
+from backout.reports.told import plain
 from backout.runs.engine import Ended
 
 NOW = datetime(2024, 1, 30, 20, 0, 0, 123456, tzinfo=UTC)
@@ -49,6 +51,11 @@ def end(key: str, state: str = "done", phase: str = "do", **keys: Any) -> Record
 
 
 def report(outcome: Ended, rows: Sequence[Record] = (), **keys: Any) -> dict[str, Any]:
+    """As `--json` prints it."""
+    return a_report(outcome, rows, **keys).to_data()
+
+
+def a_report(outcome: Ended, rows: Sequence[Record] = (), **keys: Any) -> Report:
     words: dict[str, Any] = {
         "run": "r1",
         "verb": "deploy",
@@ -115,7 +122,7 @@ def test_a_host_is_on_the_release_that_it_says_itself_or_nobody_knows(
 
 def test_a_refusal_brings_the_errors_own_words_and_its_next_command() -> None:
     error = Unreachable("web1 is away", where="203.0.113.11", next="start it")
-    told = refused_report(report(Ended(Outcome.REFUSED, 3, error.what)), error)
+    told = refused_report(a_report(Ended(Outcome.REFUSED, 3, error.what)), error).to_data()
     assert told["error"] == {
         "what": "web1 is away",
         "where": "203.0.113.11",
@@ -130,7 +137,7 @@ def test_a_refusal_brings_the_errors_own_words_and_its_next_command() -> None:
 
 def test_each_action_is_one_row_with_its_latest_outcome() -> None:
     rows = [begin("Prove"), end("Prove", "failed"), begin("Prove"), end("Prove", seconds=2.5)]
-    assert step_rows(rows) == [
+    assert plain(step_rows(rows)) == [
         {
             "name": "Prove",
             "host": None,
@@ -144,17 +151,17 @@ def test_each_action_is_one_row_with_its_latest_outcome() -> None:
 
 def test_rows_come_in_the_order_in_which_the_actions_ended() -> None:
     rows = [begin("A@web1"), begin("A@web2"), end("A@web2"), end("A@web1")]
-    assert [row["host"] for row in step_rows(rows)] == ["web2", "web1"]
+    assert [row.host for row in step_rows(rows)] == ["web2", "web1"]
 
 
 def test_what_began_and_has_no_end_is_running() -> None:
     (row,) = step_rows([begin("Update@web1")])
-    assert (row["state"], row["exit_code"], row["host"]) == ("running", None, "web1")
+    assert (row.state, row.exit_code, row.host) == ("running", None, "web1")
 
 
 def test_what_was_done_again_after_it_ended_is_running_again() -> None:
     (row,) = step_rows([begin("Prove"), end("Prove"), begin("Prove")])
-    assert row["state"] == "running"
+    assert row.state == "running"
 
 
 @pytest.mark.parametrize(
@@ -170,11 +177,11 @@ def test_what_was_done_again_after_it_ended_is_running_again() -> None:
 )
 def test_a_phase_is_one_of_the_contracts_three(phase: str, told: str) -> None:
     (row,) = step_rows([end("x", phase=phase)])
-    assert row["phase"] == told
+    assert row.phase == told
 
 
 def test_decisions_are_no_steps() -> None:
-    assert step_rows([row("ready", ""), row("baseline", "", {"findings": []})]) == []
+    assert step_rows([row("ready", ""), row("baseline", "", {"findings": []})]) == ()
 
 
 # --- checks --------------------------------------------------------------------------------
@@ -184,7 +191,7 @@ def test_a_check_tells_what_did_not_hold_and_why() -> None:
     finding = Finding(
         "alive", "web1", Verdict.FAIL, 12.345, ("status == 200",), "status is 500", "oops"
     )
-    assert check_rows([finding]) == [
+    assert plain(check_rows([finding])) == [
         {
             "name": "alive",
             "host": "web1",
@@ -204,30 +211,30 @@ def test_a_check_tells_what_did_not_hold_and_why() -> None:
 @pytest.mark.parametrize("state", ["failed", "unreachable", "unknown"])
 def test_whatever_did_not_go_well_is_a_failure(state: str) -> None:
     (failure,) = failures([end("A"), end("B@web1", state, reason="why"), end("C", "skipped")])
-    assert (failure["name"], failure["host"], failure["reason"]) == ("B", "web1", "why")
+    assert (failure.name, failure.host, failure.reason) == ("B", "web1", "why")
 
 
 def test_a_failure_without_words_tells_its_exit_code() -> None:
     (failure,) = failures([end("A", "failed", exit_code=3)])
-    assert failure["reason"] == "exit code 3"
+    assert failure.reason == "exit code 3"
 
 
 def test_a_failure_brings_the_end_of_its_output_only() -> None:
     lines = [f"line {n}" for n in range(TAIL + 5)]
     (failure,) = failures([end("A", "failed", stdout="\n".join(lines), stderr="at last\n")])
-    assert failure["output"].splitlines() == [*lines[-TAIL + 1 :], "at last"]
+    assert failure.output.splitlines() == [*lines[-TAIL + 1 :], "at last"]
 
 
 def test_a_failure_that_a_retry_cured_is_still_told() -> None:
     rows = [end("Prove", "failed", reason="not yet"), begin("Prove"), end("Prove")]
-    assert [failure["reason"] for failure in failures(rows)] == ["not yet"]
+    assert [failure.reason for failure in failures(rows)] == ["not yet"]
 
 
 def test_show_has_the_whole_output_and_the_way_back_of_every_action() -> None:
     long = "x\n" * (TAIL * 10)
     told = outputs([begin("A@web1", undo="rm x"), end("A@web1", stdout=long, stderr="e"), end("B")])
-    assert [(row["name"], row["undo"], row["stdout"], row["stderr"]) for row in told] == [
+    assert [(row.name, row.undo, row.stdout, row.stderr) for row in told] == [
         ("A", "rm x", long, "e"),
         ("B", "", "", ""),
     ]
-    assert told[0]["at"] == stamp(NOW)
+    assert told[0].at == stamp(NOW)

@@ -17,7 +17,11 @@ from backout.errors import Mistake, Mistakes
 from backout.reports.around_text import targets_text
 from backout.reports.checks_text import verify_text
 from backout.reports.errors_text import error_text
+from backout.reports.objects import History, TargetList
 from backout.reports.plan_text import plan_text
+from backout.reports.plans import PlanReport
+from backout.reports.report import Report, VerifyReport
+from backout.reports.states import DoctorReport, StatusReport, UnlockReport
 from backout.reports.targets_text import doctor_text, status_text, unlock_text
 from backout.reports.text import history_text, run_text, show_text
 from support.terminal import on_a_terminal
@@ -54,7 +58,7 @@ def backed_out() -> str:
     told = {"outcome": "backed_out", "exit_code": 4, "reason": f"web1: Restart failed: {why}"}
     log = {"web1": "Traceback (most recent call last):\nKeyError: 'DATABASE_URL'"}
     rest = {"checks": [ALIVE], "hosts": hosts, "failures": [failure], "logs": log}
-    return run_text({**RUN, **told, **rest, "next": f"backout show {RUN['run']}"})
+    return run_text(Report.read({**RUN, **told, **rest, "next": f"backout show {RUN['run']}"}))
 
 
 def incomplete() -> str:
@@ -73,7 +77,9 @@ def incomplete() -> str:
     reason = f"web09: Update failed: {why}; and backing out is incomplete: {MANY[0]} and 38 more"
     told = {"outcome": "backout_incomplete", "exit_code": 5, "reason": reason, "hosts": hosts}
     following = "put right what is named above, then backout resume --target prod"
-    return run_text({**RUN, **told, "checks": [red], "failures": failures, "next": following})
+    return run_text(
+        Report.read({**RUN, **told, "checks": [red], "failures": failures, "next": following})
+    )
 
 
 def planned() -> str:
@@ -86,10 +92,10 @@ def planned() -> str:
         for n, hosts in enumerate((["web1"], ["web2", "web3"]), 1)
     ]
     drop = {"name": "Drop the old table", "does": "psql -f drop.sql", "irreversible": "rows go"}
-    return plan_text(
+    return plan_text(PlanReport.read(
         {**RUN, "hosts": ["web1", "web2", "web3"], "preflight": [], "checks": [ALIVE],
          "stages": [{"here": [drop]}, {"batches": batches}], "next": "backout deploy --target prod"}
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 def past() -> str:
@@ -99,7 +105,7 @@ def past() -> str:
         {**RUN, "run": LONG, "outcome": outcome, "seconds": 72, "subject": subject}
         for outcome in outcomes
     ]
-    return history_text({"runs": rows})
+    return history_text(History.read({"runs": rows}))
 
 
 def differing() -> str:
@@ -111,17 +117,18 @@ def differing() -> str:
     hosts["web2"]["at_work"] = [at_work]
     differs = ["web2: it is on release 41 (aaaaaaa), and release 42 (3f9c2e1) is what is recorded"]
     open_run = {"target": "prod", "release": NEW, "hosts": hosts, "differs": differs}
-    return status_text({**open_run, "next": "backout rollback --target prod"})
+    return status_text(StatusReport.read({**open_run, "next": "backout rollback --target prod"}))
 
 
 def there_is() -> str:
-    last = {"started_at": "2026-11-22T07:34:03Z", "verb": "run", "runbook": "userconcert-fix"}
+    last = {"started_at": "2026-11-22T07:34:03Z", "verb": "run", "runbook": "userconcert-fix",
+            "run": LONG, "exit_code": 4, "by": "ann@laptop"}  # fmt: skip
     row = {"target": "eu/api", "hosts": ["web1", "web2"], "release": NEW, "known_good": False,
            "checks": ["alive", "signed"], "last_run": {**last, "outcome": "backed_out"},
-           "protected": True, "example": False, "problem": ""}  # fmt: skip
+           "protected": True, "example": False, "problem": "", "file": ""}  # fmt: skip
     broken = {**row, "target": "staging", "hosts": [], "checks": [], "release": None,
               "last_run": None, "problem": "inventories/staging.yaml:3: port: 0"}  # fmt: skip
-    return targets_text({"targets": [row, broken]})
+    return targets_text(TargetList.read({"targets": [row, broken]}))
 
 
 def missing() -> str:
@@ -133,23 +140,25 @@ def missing() -> str:
     ]
     keys = ("ok", "host", "name", "detail", "fix")
     findings = [dict(zip(keys, row, strict=True)) for row in rows]
-    return doctor_text({"target": "prod", "findings": findings, "next": ""})
+    return doctor_text(DoctorReport.read({"target": "prod", "findings": findings, "next": ""}))
 
 
 def held() -> str:
     row = {"host": "web1", "owner": "ann@laptop", "run": LONG, "step": "Update the code",
            "since": "2026-11-22T07:34Z", "expires": "2026-11-22T07:35Z", "alive": None}  # fmt: skip
     why = "the lease may be renewed until 2026-11-22T07:35:03Z: wait for its end"
-    return unlock_text({"target": "prod", "held": [row], "freed": False, "reason": why,
-                        "next": "backout unlock --target prod"})  # fmt: skip
+    return unlock_text(UnlockReport.read(
+        {"target": "prod", "held": [row], "freed": False, "reason": why,
+         "next": "backout unlock --target prod"}))  # fmt: skip
 
 
 def unhealthy() -> str:
     failed = ["status == 200 (status is 502)", "body.status == 'ok' (body is not JSON: <html>)"]
     red = {**ALIVE, "name": "read-back", "host": "web2", "verdict": "fail", "failed": failed,
            "reason": "; ".join(failed) + " (tried 30 times in 1m00s)"}  # fmt: skip
-    return verify_text({"target": "prod", "verdict": "fail", "checks": [ALIVE, red],
-                        "next": "backout status --target prod"})  # fmt: skip
+    return verify_text(VerifyReport.read(
+        {"target": "prod", "verdict": "fail", "checks": [ALIVE, red],
+         "next": "backout status --target prod"}))  # fmt: skip
 
 
 def whole() -> str:
@@ -162,7 +171,7 @@ def whole() -> str:
     hosts = {"web1": {"release": OLD, "state": "backed out"}}
     told = {"outcome": "backed_out", "exit_code": 4, "reason": "web1: Update the code failed"}
     report = {**RUN, **told, "run": LONG, "by": "ann@laptop", "hosts": hosts, "checks": [ALIVE]}
-    return show_text({**report, "records": records, "next": ""}, records)
+    return show_text(Report.read({**report, "records": records, "next": ""}))
 
 
 def mistaken() -> str:

@@ -16,6 +16,8 @@ from backout.commands.options import VERBS
 from backout.commands.typed import Program
 from backout.errors import Mistake, Mistakes, Refused
 from backout.project import needs
+from backout.reports.report import ErrorReport, Report
+from backout.reports.states import Diagnosis, DoctorReport
 
 
 @pytest.fixture
@@ -90,10 +92,13 @@ def test_no_hint_in_the_sources_names_a_verb_that_there_is_not() -> None:
 def test_only_what_names_commands_is_spelled_in_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(typed, "program", lambda: Program("X", "Y"))
     said = "invoke lint"
-    told = typed.data({"next": said, "error": {"next": said}, "rows": [{"fix": said, "out": said}]})
-    assert told == {
-        "next": "X lint", "error": {"next": "X lint"}, "rows": [{"fix": "X lint", "out": said}],
-    }  # fmt: skip
+    lacking = DoctorReport("prod", (Diagnosis("git", None, False, said, said),), said)
+    cured = DoctorReport("prod", (Diagnosis("git", None, False, said, "X lint"),), "X lint")
+    assert typed.told(lacking) == cured
+    run = {"run": "r", "target": "prod", "runbook": "deploy", "outcome": "refused", "exit_code": 3}
+    refused = Report.read({**run, "reason": said, "error": {"what": said, "next": said}})
+    told = typed.told(refused)
+    assert (told.reason, told.error) == (said, ErrorReport(said, next="X lint"))
     assert typed.page(f"    {said}\nall of it: {said}") == f"    {said}\nall of it: X lint"
 
 

@@ -10,13 +10,13 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from backout.adapters import extras
 from backout.adapters.storage import turns
 from backout.commands import typed
 from backout.commands.deploy import Operation
 from backout.commands.inspections import Inspection
+from backout.commands.main import text_of
 from backout.commands.options import Demo, Deploy, Doctor, History, Init
 from backout.errors import BackoutError, Mistakes, Refused
 from backout.model import Command, Host, Service, Target
@@ -25,7 +25,8 @@ from backout.project import needs
 from backout.project.machines import Machines
 from backout.project.project import Workplace, is_ours
 from backout.reports.answer import Answer
-from backout.reports.text import history_text, run_text
+from backout.reports.objects import Played, Written
+from backout.reports.states import Diagnosis, DoctorReport
 from backout.restarters import BACKENDS
 from backout.runs.worker import side_by_side
 from backout.starter import sample, scaffold
@@ -51,15 +52,15 @@ class Beginning:
             found = replace(found, backend=options.backend, by="--backend")
         written, kept = scaffold.write(directory, found)
         foreign = "tasks.py" in kept and not is_ours(directory / "tasks.py")
-        data = {
-            "written": written,
-            "kept": kept,
-            "backend": found.backend,
-            "notes": [*_told(found), *(_BESIDE if foreign else ())],
-            "next": "fill in inventories/prod.yaml, then: "
-            + ("backout lint" if foreign else "invoke lint"),
-        }
-        return Answer("init", data)
+        lint = "backout lint" if foreign else "invoke lint"
+        told = Written(
+            tuple(written),
+            tuple(kept),
+            found.backend,
+            notes=(*_told(found), *(_BESIDE if foreign else ())),
+            next=f"fill in inventories/prod.yaml, then: {lint}",
+        )
+        return Answer("init", told)
 
     def doctor(self, options: Doctor) -> Answer:
         target = self.workplace.target(options.target)
@@ -69,13 +70,10 @@ class Beginning:
             lambda host: list(_on(machines, host)), tuple(target.hosts.values())
         ):
             findings += rows
-        missing = any(row["ok"] is False for row in findings)
-        data = {
-            "target": target.name,
-            "findings": findings,
-            "next": "" if missing else f"invoke plan --target {target.name}",
-        }
-        return Answer("doctor", data, 3 if missing else 0)
+        missing = any(row.ok is False for row in findings)
+        following = "" if missing else f"invoke plan --target {target.name}"
+        told = DoctorReport(target.name, tuple(findings), following)
+        return Answer("doctor", told, 3 if missing else 0)
 
     def demo(self, _: Demo) -> Answer:
         """A good deploy, a bad one that backs itself out, the history, what to type next."""
@@ -91,7 +89,7 @@ class Beginning:
         sample.stop(directory / ".backout" / "sample")
         self.screen.print(typed.spell(_AFTERWARDS.format(directory=directory)))
         told = codes == [0, 4, 0]
-        return Answer("demo", {"directory": str(directory), "exit_codes": codes}, 0 if told else 1)
+        return Answer("demo", Played(str(directory), tuple(codes)), 0 if told else 1)
 
     def _act(self, place: Workplace, words: str, change: tuple[str, str] | None, verb: str) -> int:
         self.screen.print(f"\n== {words}\n")
@@ -100,10 +98,10 @@ class Beginning:
             app.write_text(app.read_text().replace(*change))
         if verb == "history":
             answer = Inspection(place, self.screen).history(History(target="local"))
-            self.screen.print(history_text(answer.data))
+            self.screen.print(text_of(answer))
         else:
             answer = Operation(place, self.screen).deploy(Deploy(target="local", message=words))
-            self.screen.print(typed.page(run_text(typed.data(answer.data))))
+            self.screen.print(text_of(answer))
         return answer.exit_code
 
 
@@ -138,11 +136,11 @@ next:  cd into your own repository and type: backout init"""
 # --- doctor ------------------------------------------------------------------------------
 
 
-def _row(name: str, ok: bool | None, detail: str, fix: str = "", host: str = "") -> dict[str, Any]:
-    return {"name": name, "host": host or None, "ok": ok, "detail": detail, "fix": fix}
+def _row(name: str, ok: bool | None, detail: str, fix: str = "", host: str = "") -> Diagnosis:
+    return Diagnosis(name, host or None, ok, detail, fix)
 
 
-def _here(machines: Machines) -> Iterator[dict[str, Any]]:
+def _here(machines: Machines) -> Iterator[Diagnosis]:
     yield _row("Python", True, platform.python_version())
     yield _row("SQLite", True, turns.version())
     git = shutil.which("git")
@@ -175,7 +173,7 @@ def _here(machines: Machines) -> Iterator[dict[str, Any]]:
     )
 
 
-def _libraries(target: Target) -> Iterator[dict[str, Any]]:
+def _libraries(target: Target) -> Iterator[Diagnosis]:
     """The extras that the inventory needs; what only a watcher needs is a hint."""
     for needed, ok in ((needs.of_target(target), False), (needs.of_watching(target), None)):
         for extra in dict.fromkeys(each for each in needed if each):
@@ -185,7 +183,7 @@ def _libraries(target: Target) -> Iterator[dict[str, Any]]:
             yield _row(f"extra {extra}", ok if lacking else True, detail, fix)
 
 
-def _secrets(machines: Machines) -> Iterator[dict[str, Any]]:
+def _secrets(machines: Machines) -> Iterator[Diagnosis]:
     for name in machines.target.secrets:
         try:
             machines.vault.fetch([name])
@@ -195,7 +193,7 @@ def _secrets(machines: Machines) -> Iterator[dict[str, Any]]:
             yield _row(f"secret {name}", True, "there")
 
 
-def _on(machines: Machines, host: Host) -> Iterator[dict[str, Any]]:
+def _on(machines: Machines, host: Host) -> Iterator[Diagnosis]:
     try:
         transport = machines.reach(host.name)
         system = transport.run(Command("uname -sr; git --version 2>&1 || true", timeout=30.0))
@@ -213,7 +211,7 @@ def _on(machines: Machines, host: Host) -> Iterator[dict[str, Any]]:
     yield from _service(machines, host)
 
 
-def _service(machines: Machines, host: Host) -> Iterator[dict[str, Any]]:
+def _service(machines: Machines, host: Host) -> Iterator[Diagnosis]:
     service = machines.target.service_on(host)
     if service is None:
         return

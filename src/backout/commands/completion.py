@@ -53,7 +53,7 @@ class Completing:
                 where="command line",
                 next="invoke --help completion",
             )
-        return Answer("completion", Script(options.shell, script(options.shell)).to_data())
+        return Answer("completion", Script(options.shell, script(options.shell)))
 
 
 def script(shell: str) -> str:

@@ -28,6 +28,7 @@ from backout.project.freezing import freeze, thaw
 from backout.project.project import Workplace
 from backout.reports.answer import Answer
 from backout.reports.data import again, refused_report, run_report
+from backout.reports.report import Report, ends_of
 from backout.reports.ships_text import ships_lines
 from backout.runs import rollback
 from backout.runs.decisions import Stop
@@ -114,7 +115,7 @@ class Operation:
     def _say_what_ships(self, made: Plan, ref: str | None) -> None:
         here = self.workplace.machines(made.target).reach("")
         ships = shipment(made.target, here, made.previous, ref)
-        lines = ships_lines({**ships.to_data(), "unknown": ""})
+        lines = ships_lines(replace(ships, unknown=""))
         told = [("phase", "what ships"), *(("note", line) for line in lines)] if lines else []
         for kind, text in told:
             self.screen.listen(Event(datetime.now(UTC), kind, text))
@@ -230,16 +231,14 @@ class Operation:
             self._close(row, made, ended, report)
         return Answer("refused", report, error.exit_code)
 
-    def _close(self, row: RunRow, made: Plan, ended: Ended, report: Words) -> None:
+    def _close(self, row: RunRow, made: Plan, ended: Ended, report: Report) -> None:
         """The run is history. The journal has what it printed, without its secrets."""
         now = datetime.now(UTC)
         journal = self.workplace.journal_of(made.target)
-        journal.close_run(row.id, ended.outcome, ended.exit_code, report, now)
+        journal.close_run(row.id, ended.outcome, ended.exit_code, report.to_data(), now)
         self.workplace.forget_output(row.id)
 
-    def _report(
-        self, row: RunRow, made: Plan, ended: Ended, release: Release | None
-    ) -> dict[str, Any]:
+    def _report(self, row: RunRow, made: Plan, ended: Ended, release: Release | None) -> Report:
         previous = self._rolled_from(made) if row.verb == "rollback" else made.previous
         records = self.workplace.journal_of(made.target).recall(row.id)
         return run_report(
@@ -324,7 +323,7 @@ class Operation:
 
 def _led_somewhere(row: RunRow) -> bool:
     """Whether it brought a release, or came back to one."""
-    return row.outcome == "succeeded" and bool((row.report or {})["release"]["to"])
+    return row.outcome == "succeeded" and bool(ends_of(row).to)
 
 
 def _named(workplace: Workplace, target: str | None) -> str:

@@ -6,13 +6,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from backout.adapters.terminal import ui
+from backout.commands.import_report import import_report
 from backout.commands.imported import Imported, place
 from backout.commands.interview import Interview
 from backout.commands.options import DocumentImport, DocumentRender
-from backout.commands.shipment import Shipment, shipment
+from backout.commands.shipment import shipment
 from backout.config import following, loading, yaml_tree
 from backout.documents.building import build
 from backout.documents.draft import Built
@@ -21,12 +21,14 @@ from backout.documents.files import alone, sound
 from backout.documents.reading import read
 from backout.documents.rendered import taken
 from backout.documents.rendering import render
-from backout.documents.report import data
 from backout.errors import Mistakes
 from backout.model import Release, RunRow
 from backout.ports import Screen
 from backout.project.project import TABLES, Workplace
 from backout.reports.answer import Answer
+from backout.reports.objects import Merged, Rendered
+from backout.reports.plans import Ships
+from backout.reports.report import Report
 from backout.reports.story import story
 
 LARGEST = 2_000_000
@@ -63,8 +65,10 @@ class Document:
             return self._update(files, built, decided, interview)
         told = interview.rest(built) if interview else built
         written, kept = files.write(told, built, decided)
-        report = data(told) | {"written": written, "kept": kept}
-        return Answer("import", report | {"next": _next(name, told, report["questions"])})
+        report = import_report(told)
+        next = _next(name, told, report.questions)
+        report = replace(report, written=tuple(written), kept=tuple(kept), next=next)
+        return Answer("import", report)
 
     def _update(
         self,
@@ -81,15 +85,18 @@ class Document:
         )
         merged = interview.rest(merged) if interview else merged
         written = files.write_update(update, merged)
-        report = data(merged) | {"written": written, "kept": []}
-        report |= {
-            "found": [
-                {**row, "into": place(row["into"], update.built.runbook, merged.runbook)}
-                for row in report["found"]
-            ],
-            "updated": {"taken": update.merge.taken, "kept": update.merge.kept},
-        }
-        return Answer("import", report | {"next": _next(files.name, built, report["questions"])})
+        report = import_report(merged)
+        report = replace(
+            report,
+            found=tuple(
+                replace(row, into=place(row.into, update.built.runbook, merged.runbook))
+                for row in report.found
+            ),
+            updated=Merged(tuple(update.merge.taken), tuple(update.merge.kept)),
+            written=tuple(written),
+            next=_next(files.name, built, report.questions),
+        )
+        return Answer("import", report)
 
     def _built(self, text: str, source: str, decided: Mapping[str, str]) -> Built:
         reading = read(text, source)
@@ -111,7 +118,7 @@ class Document:
         loading.load_runbook(path, TABLES, self.workplace.root)
         target = self.workplace.target(options.target) if options.target else None
         data = yaml_tree.read(path, str(path), []).data()
-        return Answer("render", {"runbook": options.runbook, "text": render(data, target)})
+        return Answer("render", Rendered(options.runbook or "", render(data, target)))
 
     def _executed(self, run: str, runbook: str | None) -> Answer:
         journal = self.workplace.journal
@@ -122,21 +129,23 @@ class Document:
         plan = row.plan.get("runbook") or {}
         steps = [step for phase in ("preflight", "steps") for step in plan.get(phase) or ()]
         scripts = {s["name"]: str(s["options"].get("script") or "") for s in steps}
-        text = executed(str(plan.get("summary") or ""), report, scripts, self._shipped(row, report))
-        return Answer("render", {"runbook": row.runbook, "run": row.id, "text": ui.clean(text)})
+        ships = self._shipped(row, report).to_data()
+        text = executed(str(plan.get("summary") or ""), report.to_data(), scripts, ships)
+        return Answer("render", Rendered(row.runbook, ui.clean(text), row.id))
 
-    def _shipped(self, row: RunRow, report: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _shipped(self, row: RunRow, report: Report) -> Ships:
         """The commits and files between the releases of a run, as far as the working copy has
         them."""
-        ends = [(report["release"].get(end) or {}).get("commit") or "" for end in ("from", "to")]
-        if not all(ends) or "target" not in row.plan:
-            return Shipment("", "").to_data()
+        before, after = report.previous, report.release
+        known = before and after and before.commit and after.commit
+        if not (before and after and known) or "target" not in row.plan:
+            return Ships()
         target = loading.thaw(row.plan, TABLES)[0]
         here = self.workplace.machines(target).reach("")
         try:
-            return shipment(target, here, Release(0, ends[0]), ends[1]).to_data()
+            return shipment(target, here, Release(0, before.commit), after.commit)
         except Mistakes:
-            return Shipment("", "").to_data()
+            return Ships()
 
 
 def _next(name: str, built: Built, questions: Sequence[object]) -> str:

@@ -16,13 +16,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from backout.commands import typed
-from backout.commands.main import do
+from backout.commands.main import do, text_of
 from backout.commands.options import Deploy, ExampleGigz, History, Options, Rollback, Run
 from backout.errors import Refused
 from backout.ports import Screen
 from backout.project.project import Workplace
 from backout.reports.answer import Answer
-from backout.reports.text import history_text, run_text
+from backout.reports.objects import Played
 from backout.starter import sample
 
 HERE = Path(__file__).parents[3]
@@ -85,8 +85,7 @@ class Example:
                 stage.end()
         self.screen.print(typed.spell(_AFTERWARDS.format(directory=directory)))
         told = codes == [code for *_, code in _ACTS]
-        data = {"directory": str(directory), "exit_codes": codes}
-        return Answer("gigz", data, 0 if told else 1)
+        return Answer("gigz", Played(str(directory), tuple(codes)), 0 if told else 1)
 
     def _packages(self) -> Path:
         """The npm packages, installed once; BACKOUT_EXAMPLE_MODULES names others."""
@@ -121,8 +120,7 @@ class Example:
         if isinstance(options, Run):
             stage.write_the_new_code()
         answer = do(options, place, self.screen)
-        text = history_text if isinstance(options, History) else run_text
-        self.screen.print(place.redact(text(answer.data)))
+        self.screen.print(place.redact(text_of(answer)))
         return answer.exit_code
 
 

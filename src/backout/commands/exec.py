@@ -121,7 +121,7 @@ class _Look:
         self._journal(Outcome.FAILED if code else Outcome.SUCCEEDED, code)
         following = f"invoke doctor --target {self.target.name}" if code == 3 else ""
         told = Looked(self.run, self.target.name, self.command, code, tuple(outputs), following)
-        return Answer("looked", told.to_data(), code)
+        return Answer("looked", told, code)
 
     def _ask(self, machines: Machines, host: Host) -> None:
         try:
@@ -179,7 +179,7 @@ class _Look:
             ended=ended,
             outcome=str(outcome),
             exit_code=code,
-            report=report,
+            report=report.to_data(),
         )
         journal.look_back(row, ends)
 

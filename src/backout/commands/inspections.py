@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +13,30 @@ from backout.adapters.local_lock import LocalLock
 from backout.adapters.storage import chain
 from backout.checks import judging
 from backout.commands import planning, rehearsals
-from backout.commands.options import Diff, History, Lint, Show, Status, Unlock, Verify
+from backout.commands.options import Diff, Lint, Show, Status, Unlock, Verify
+from backout.commands.options import History as HistoryOptions
 from backout.commands.options import Plan as PlanOptions
 from backout.commands.preview import Preview, Unasked, command_line
-from backout.commands.shipment import Shipment, shipment
+from backout.commands.shipment import shipment
 from backout.commands.status import differences, look_at
 from backout.commands.subjects import commit_of, subjects
 from backout.commands.unlock import Unlocking
 from backout.config import loading
 from backout.errors import Mistakes
-from backout.model import Release, RunRow, Target, Verdict
+from backout.model import Outcome, Release, RunRow, Target, Verdict
 from backout.ports import Screen
 from backout.project.project import TABLES, Workplace
 from backout.reports.answer import Answer
 from backout.reports.data import check_rows, stamp
+from backout.reports.objects import Chain, ChainFault, History, HistoryLine, Linted
+from backout.reports.plans import Difference, Ships
+from backout.reports.report import VerifyReport, ends_of
+from backout.reports.states import DayOfCheck, HostStatus, Statuses, StatusReport
 from backout.reports.story import story
 from backout.runs.decisions import Stop
 from backout.runs.worker import side_by_side
 
-Words = Mapping[str, Any]
 NO_SAMPLE = "the sample application is not there yet: the first deploy makes it"
-CODES = {Verdict.PASS: 0, Verdict.FAIL: 6, Verdict.ERROR: 9, Verdict.INCONCLUSIVE: 9}
 
 
 class Inspection:
@@ -67,28 +71,29 @@ class Inspection:
             target, made.run, self.screen.listen, self.screen.operator, Stop()
         )
         parts = replace(parts, reach=lambda name: Unasked(target, name)) if offline else parts
-        data = Preview(made, parts, offline=offline).data()
-        data["ships"] = self._ships(target, options.ref).to_data()
-        data["notes"] += [NO_SAMPLE] if lacks_sample else []
+        told = Preview(made, parts, offline=offline).report()
         found = rehearsals.newest(self.workplace.journal, runbook, datetime.now(UTC))
-        data["rehearsed"] = found
-        data["notes"] += [rehearsals.words(found)] if found else []
-        again = (
-            f"mend what is refused above, then {command_line('plan', name, options, target.name)}"
+        notes = ([NO_SAMPLE] if lacks_sample else []) + ([rehearsals.words(found)] if found else [])
+        line = partial(command_line, options=options, target=target.name)
+        told = replace(
+            told,
+            ships=self._ships(target, options.ref),
+            notes=(*told.notes, *notes),
+            rehearsed=found,
+            next=f"mend what is refused above, then {line('plan', name)}"
+            if told.refused
+            else line("deploy" if name == "deploy" else "run", name),
         )
-        verb = "deploy" if name == "deploy" else "run"
-        data["next"] = again if data["refused"] else command_line(verb, name, options, target.name)
-        kind = "plan whole" if options.verbose else "plan"
-        return Answer(kind, data, 3 if data["refused"] else 0)
+        return Answer("plan whole" if options.verbose else "plan", told, 3 if told.refused else 0)
 
     # --- health --------------------------------------------------------------------------
 
     def diff(self, options: Diff) -> Answer:
         target = self.workplace.target(options.target)
         ships = self._ships(target, options.ref)
-        return Answer("diff", {"target": target.name, **ships.to_data()})
+        return Answer("diff", Difference(target=target.name, **_parts(ships)))
 
-    def _ships(self, target: Target, ref: str | None) -> Shipment:
+    def _ships(self, target: Target, ref: str | None) -> Ships:
         current = self.workplace.journal.current(target.name)
         here = self.workplace.machines(target).reach("")
         return shipment(target, here, current.release if current else None, ref)
@@ -101,21 +106,17 @@ class Inspection:
         look = machines.examine("verify", self.screen.listen)
         findings = look(options.check, tuple(target.hosts), (), release)
         verdict = judging.verdict(findings)
-        data = {
-            "target": target.name,
-            "verdict": str(verdict),
-            "checks": check_rows(findings),
-            "next": _after_verify(target.name, verdict),
-        }
+        following = _after_verify(target.name, verdict)
+        told = VerifyReport(target.name, verdict, check_rows(findings), following)
         if options.junit:
-            self._write_junit(Path(options.junit), data)
-        return Answer("verify", data, CODES[verdict])
+            self._write_junit(Path(options.junit), told)
+        return Answer("verify", told, told.exit_code)
 
-    def _write_junit(self, path: Path, data: Words) -> None:
+    def _write_junit(self, path: Path, told: VerifyReport) -> None:
         from backout.reports.checks_text import verify_junit
 
         try:
-            path.write_text(self.workplace.redact(verify_junit(data)), encoding="utf-8")
+            path.write_text(self.workplace.redact(verify_junit(told)), encoding="utf-8")
         except OSError as error:
             raise Mistakes(f"--junit {path}: {error.strerror}", where="command line") from error
 
@@ -123,16 +124,15 @@ class Inspection:
 
     def status(self, options: Status) -> Answer:
         names = [options.target] if options.target else self._deployed()
-        rows = [self._status(self.workplace.target(name)) for name in names]
-        differs = any(row["differs"] for row in rows)
-        data = rows[0] if len(rows) == 1 else {"targets": rows}
-        return Answer("status", data, 6 if differs else 0)
+        rows = tuple(self._status(self.workplace.target(name)) for name in names)
+        told = rows[0] if len(rows) == 1 else Statuses(rows)
+        return Answer("status", told, 6 if any(row.differs for row in rows) else 0)
 
     def _deployed(self) -> list[str]:
         """Every target that has a run here, or the one that BACKOUT_TARGET names."""
         return list(self.workplace.journal.targets()) or [self.workplace.target(None).name]
 
-    def _status(self, target: Target) -> dict[str, Any]:
+    def _status(self, target: Target) -> StatusReport:
         journal = self.workplace.journal
         current = journal.current(target.name)
         machines = self.workplace.machines(target)
@@ -140,7 +140,7 @@ class Inspection:
         hosts = dict(zip(target.hosts, seen, strict=True))
         open_run = journal.open_run_of(target.name)
         known = journal.newest_on(target.name, hosts)
-        told = [name for name, row in hosts.items() if row.get("commit")]
+        told = [name for name, row in hosts.items() if row.commit]
         code = journal.newest_on(target.name, told, code=True)
         differs = [
             words
@@ -148,21 +148,21 @@ class Inspection:
             for words in differences(name, row, known.get(name), code.get(name), open_run)
         ]
         alive = LocalLock(self.workplace.state, target.name).holder() is not None
-        return {
-            "target": target.name,
-            "release": current.release.to_data() if current else None,
-            "known_good": bool(current and current.known_good),
-            "hosts": hosts,
-            "differs": differs,
-            "unfinished": _unfinished(open_run, alive) if open_run else None,
-            "health": self._health(target),
-            "next": "" if alive else _after_status(target.name, open_run, hosts, bool(differs)),
-        }
+        return StatusReport(
+            target=target.name,
+            release=current.release if current else None,
+            known_good=bool(current and current.known_good),
+            hosts=hosts,
+            differs=tuple(differs),
+            unfinished=_unfinished(open_run, alive) if open_run else None,
+            health=self._health(target),
+            next="" if alive else _after_status(target.name, open_run, hosts, bool(differs)),
+        )
 
-    def _health(self, target: Target) -> list[dict[str, Any]]:
+    def _health(self, target: Target) -> tuple[DayOfCheck, ...]:
         """The last day of every check, when somebody watches here."""
         if not (self.workplace.state / "health.db").exists():
-            return []
+            return ()
         from backout.watch import sparkline
         from backout.watch.process import open_store
 
@@ -171,23 +171,22 @@ class Inspection:
 
     # --- the past ------------------------------------------------------------------------
 
-    def history(self, options: History) -> Answer:
+    def history(self, options: HistoryOptions) -> Answer:
         name = options.target
         target = self.workplace.target_name(name) if name else None
         if options.check:
             return self._chain(target)
         rows = self.workplace.journal.runs(target, limit=50)
         said = subjects(rows)
-        runs = [{**_line(row), "subject": said.get(commit_of(row), "")} for row in rows]
-        return Answer("history", {"runs": runs})
+        runs = tuple(_line(row, said.get(commit_of(row), "")) for row in rows)
+        return Answer("history", History(runs))
 
     def _chain(self, target: str | None) -> Answer:
         """Whether the records of every run are those that were written."""
         runs = self.workplace.journal.runs(target, limit=-1)
         found = self.workplace.journal.look(lambda db: list(chain.faults(db, target)))
-        faults = [{"run": run, "what": what} for run, what in found]
-        data = {"target": target, "runs": len(runs), "faults": faults}
-        return Answer("chain", data, 6 if faults else 0)
+        faults = tuple(ChainFault(run, what) for run, what in found)
+        return Answer("chain", Chain(target, len(runs), faults), 6 if faults else 0)
 
     def show(self, options: Show) -> Answer:
         journal = self.workplace.journal
@@ -201,11 +200,11 @@ class Inspection:
         mistakes = loading.lint(self.workplace.root, TABLES)
         if mistakes:
             raise Mistakes(mistakes=mistakes, next="mend these lines, then invoke lint")
-        counts = {
-            folder: len(loading.names(self.workplace.root / folder))
+        runbooks, inventories = (
+            len(loading.names(self.workplace.root / folder))
             for folder in ("runbooks", "inventories")
-        }
-        return Answer("lint", {**counts, "mistakes": []})
+        )
+        return Answer("lint", Linted(runbooks, inventories))
 
     # --- the lock ------------------------------------------------------------------------
 
@@ -213,21 +212,24 @@ class Inspection:
         return Unlocking(self.workplace, self.screen, options).answer()
 
 
-def _line(row: RunRow) -> dict[str, Any]:
-    report = row.report or {}
-    seconds = (row.ended - row.started).total_seconds() if row.ended else None
-    return {
-        "run": row.id,
-        "target": row.target,
-        "verb": row.verb,
-        "runbook": row.runbook,
-        "outcome": row.outcome,
-        "exit_code": row.exit_code,
-        "started_at": stamp(row.started),
-        "seconds": seconds,
-        "release": report.get("release") or {},
-        "by": row.owner,
-    }
+def _line(row: RunRow, subject: str) -> HistoryLine:
+    return HistoryLine(
+        run=row.id,
+        target=row.target,
+        verb=row.verb,
+        runbook=row.runbook,
+        outcome=Outcome(row.outcome) if row.outcome else None,
+        exit_code=row.exit_code,
+        started_at=stamp(row.started),
+        seconds=(row.ended - row.started).total_seconds() if row.ended else None,
+        ends=ends_of(row),
+        by=row.owner,
+        subject=subject,
+    )
+
+
+def _parts(ships: Ships) -> dict[str, Any]:
+    return {each.name: getattr(ships, each.name) for each in fields(ships)}
 
 
 def _after_verify(target: str, verdict: Verdict) -> str:
@@ -239,11 +241,11 @@ def _unfinished(row: RunRow, alive: bool) -> str:
 
 
 def _after_status(
-    target: str, unfinished: RunRow | None, hosts: Mapping[str, Words], differs: bool
+    target: str, unfinished: RunRow | None, hosts: Mapping[str, HostStatus], differs: bool
 ) -> str:
     if unfinished:
         return unfinished.going_on
-    if any(row.get("unfinished") for row in hosts.values()):
+    if any(row.unfinished for row in hosts.values()):
         return (
             f"invoke resume --target {target}, or invoke abort --target {target}: where it was"
             " started, or here, which takes it over"

@@ -47,7 +47,7 @@ class Reading:
         told = tuple(side_by_side(partial(self._tail, machines, options.lines), hosts))
         unread = [each.host for each in told if each.reason]
         following = f"invoke doctor --target {target.name}" if unread else ""
-        data = objects.Logs(target.name, told, following).to_data()
+        data = objects.Logs(target.name, told, following)
         return Answer("logs", data, 3 if unread else 0)
 
     def _tail(self, machines: Machines, lines: int, host: Host) -> objects.HostLog:
@@ -78,7 +78,7 @@ class Reading:
                 first = False
                 time.sleep(EVERY)
         except KeyboardInterrupt:
-            return Answer("nothing", {})
+            return Answer("nothing", objects.Nothing())
 
     def _streams(self, machines: Machines, host: Host) -> Mapping[str, Sequence[str]]:
         try:

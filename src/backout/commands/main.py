@@ -9,6 +9,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -30,20 +31,29 @@ from backout.reports.plan_text import plan_text
 from backout.reports.rehearsal_text import rehearsed_text
 from backout.reports.ships_text import diff_text
 from backout.reports.targets_text import doctor_text, status_text, unlock_text
-from backout.reports.text import chain_text, history_text, init_text, lint_text, run_text, show_text
+from backout.reports.text import (
+    chain_text,
+    history_text,
+    init_text,
+    lint_text,
+    refused_text,
+    run_text,
+    show_text,
+)
 from backout.reports.watch_text import alert_text, alerts_text, schedule_text, watch_text
 
-TEXTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+TEXTS: Mapping[str, Callable[[Any], str]] = {
     "run": run_text,
+    "refused": refused_text,
     "plan": plan_text,
-    "plan whole": lambda data: plan_text(data, whole=True),
+    "plan whole": partial(plan_text, whole=True),
     "diff": diff_text,
     "rehearsed": rehearsed_text,
     "verify": verify_text,
     "status": status_text,
     "history": history_text,
     "chain": chain_text,
-    "show": lambda data: show_text(data, data["records"]),
+    "show": show_text,
     "lint": lint_text,
     "doctor": doctor_text,
     "unlock": unlock_text,
@@ -58,13 +68,14 @@ TEXTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "moved": moved_text,
     "pruned": pruned_text,
     "uninstalled": uninstalled_text,
-    "completion": lambda data: str(data["script"]),
+    "completion": lambda told: told.script,
     "import": import_text,
-    "render": lambda data: str(data["text"]).rstrip("\n"),
+    "render": lambda told: told.text.rstrip("\n"),
     "demo": lambda _: "",
     "nothing": lambda _: "",
     "gigz": lambda _: "",
 }
+"""How each kind of answer is put into words."""
 
 
 def main(options: Options) -> int:
@@ -131,16 +142,21 @@ def do(options: Options, workplace: Workplace, screen: Screen) -> Answer:
     return answer
 
 
+def text_of(answer: Answer) -> str:
+    """The answer in words, with the commands that it names as they are typed here."""
+    return typed.page(TEXTS[answer.kind](typed.told(answer.told)))
+
+
 def _show(answer: Answer, screen: Console, workplace: Workplace, *, json: bool) -> int:
-    data = typed.data(answer.data)
+    data = typed.told(answer.told).to_data()
     if ci.here() and (data.get("run") or "verdict" in data):
         _tell_github(answer, data, screen, workplace)
     if json:
         screen.print(workplace.redact(json_text(data)))
     elif answer.kind == "refused":
-        screen.ui.error(workplace.redact(_three_lines(data["error"])))
+        screen.ui.error(workplace.redact(text_of(answer)))
     else:
-        screen.print(workplace.redact(typed.page(TEXTS[answer.kind](data))))
+        screen.print(workplace.redact(text_of(answer)))
     return answer.exit_code
 
 
@@ -159,16 +175,10 @@ def _tell_github(
     answer: Answer, data: Mapping[str, Any], screen: Console, workplace: Workplace
 ) -> None:
     """A run, or a look: its outputs and its summary; what went wrong at the top of the page."""
-    refused = answer.kind == "refused"
-    text = _three_lines(data["error"]) if refused else typed.page(TEXTS[answer.kind](data))
-    text = workplace.redact(text)
+    text = workplace.redact(text_of(answer))
     if answer.exit_code:
         screen.ui.mark(ci.annotation(text.partition("\n")[0]))
     ci.leave(data, text, ci.here())
-
-
-def _three_lines(words: Mapping[str, str]) -> str:
-    return error_text(BackoutError(**words))
 
 
 def _tell(error: BackoutError, screen: Console, workplace: Workplace) -> int:

@@ -62,7 +62,7 @@ class Moving:
         following = "invoke status"
         if len(targets) == 1:
             following += f" --target {targets[0]}"
-        return Answer("moved", objects.Moved(str(path), targets, runs, following).to_data())
+        return Answer("moved", objects.Moved(str(path), targets, runs, following))
 
     # --- clearing up ---------------------------------------------------------------------
 
@@ -81,7 +81,7 @@ class Moving:
             journal.compact()
         freed = max(0, size - journal.path.stat().st_size)
         told = objects.Pruned(before.isoformat(), what.runs, len(what.outputs), freed)
-        return Answer("pruned", told.to_data())
+        return Answer("pruned", told)
 
     def _confirm(self, what: pruning.Needless, before: datetime) -> None:
         question = (

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Sequence
-from typing import Any
+from dataclasses import replace
 
 from backout.checks import judging
 from backout.commands.options import Shipping
 from backout.errors import BackoutError, Mistakes, Refused
 from backout.model import Command, Finding, Host, Result, Target
 from backout.reports.data import check_rows
+from backout.reports.plans import PlannedAction, PlannedBatch, PlannedStage, PlanReport
+from backout.reports.report import Ends
 from backout.runs.plan import Action, BatchPlan, Plan
 from backout.runs.worker import Parts, Worker, side_by_side
 
@@ -42,7 +44,7 @@ class Unasked:
 
 
 class Preview:
-    """A plan, as data: what would run where, and the way back of each step."""
+    """A plan, as it is told: what would run where, and the way back of each step."""
 
     def __init__(self, plan: Plan, parts: Parts, *, offline: bool) -> None:
         self.plan = plan
@@ -50,31 +52,29 @@ class Preview:
         self.offline = offline
         self.refused: dict[str, None] = {}
 
-    def data(self) -> dict[str, Any]:
+    def report(self) -> PlanReport:
         plan = self.plan
         checks: tuple[Finding, ...] = () if self.offline else self._checks()
-        stages = [
-            {"here": self._rows(stage.here)}
+        stages = tuple(
+            PlannedStage(here=self._rows(stage.here))
             if stage.here
-            else {"batches": [self._batch(batch) for batch in stage.batches]}
+            else PlannedStage(batches=tuple(map(self._batch, stage.batches)))
             for stage in plan.stages
-        ]
-        return {
-            "verb": "deploy" if plan.runbook.name == "deploy" else f"run {plan.runbook.name}",
-            "target": plan.target.name,
-            "runbook": plan.runbook.name,
-            "release": {
-                "from": plan.previous.to_data() if plan.previous else None,
-                "to": plan.release.to_data(),
-            },
-            "hosts": list(plan.hosts),
-            "preflight": self._rows(plan.preflight),
-            "stages": stages,
-            "finally": self._rows(plan.finals),
-            "checks": check_rows(checks),
-            "refused": list(self.refused),
-            "notes": [*([OFFLINE] if self.offline else []), self._proof()],
-        }
+        )
+        preflight, finals = self._rows(plan.preflight), self._rows(plan.finals)
+        return PlanReport(
+            verb="deploy" if plan.runbook.name == "deploy" else f"run {plan.runbook.name}",
+            target=plan.target.name,
+            runbook=plan.runbook.name,
+            ends=Ends(plan.previous, plan.release),
+            hosts=tuple(plan.hosts),
+            preflight=preflight,
+            stages=stages,
+            finals=finals,
+            checks=check_rows(checks),
+            refused=tuple(self.refused),
+            notes=(*([OFFLINE] if self.offline else []), self._proof()),
+        )
 
     def _proof(self) -> str:
         """What the last proof will be."""
@@ -98,42 +98,36 @@ class Preview:
         self.refused.update(dict.fromkeys(reasons))
         return findings
 
-    def _batch(self, batch: BatchPlan) -> dict[str, Any]:
+    def _batch(self, batch: BatchPlan) -> PlannedBatch:
         settle = [action for row in batch.settle for action in row]
-        return {
-            "number": batch.number,
-            "hosts": list(batch.hosts),
-            "actions": self._rows(batch.actions),
-            "settle": self._rows(settle),
-        }
+        hosts = tuple(batch.hosts)
+        return PlannedBatch(batch.number, hosts, self._rows(batch.actions), self._rows(settle))
 
-    def _rows(self, actions: Sequence[Action]) -> list[dict[str, Any]]:
-        return side_by_side(self._row, tuple(actions))
+    def _rows(self, actions: Sequence[Action]) -> tuple[PlannedAction, ...]:
+        return tuple(side_by_side(self._row, tuple(actions)))
 
-    def _row(self, action: Action) -> dict[str, Any]:
+    def _row(self, action: Action) -> PlannedAction:
         step = action.step
-        row: dict[str, Any] = {
-            "name": step.name,
-            "host": action.host or None,
-            "does": "",
-            "undo": step.undo or "",
-            "undo_summary": "",
-            "irreversible": step.irreversible or "",
-            "readonly": step.readonly or not self.worker.kind(action).changes,
-            "when": step.when or "",
-        }
+        row = PlannedAction(
+            name=step.name,
+            host=action.host or None,
+            undo=step.undo or "",
+            irreversible=step.irreversible or "",
+            readonly=step.readonly or not self.worker.kind(action).changes,
+            when=step.when or "",
+        )
         try:
             work = self.worker.work(action, strict=False)
             kind = self.worker.kind(action)
-            row["does"] = kind.describe(work)
+            row = replace(row, does=kind.describe(work))
             if self.offline:
-                row["undo"] = work.step.undo or (OWN if kind.undoes else "")
+                row = replace(row, undo=work.step.undo or (OWN if kind.undoes else ""))
             elif action.phase in ("do", "settle"):
                 undo = kind.before(work)
-                row |= {"undo": undo.text, "undo_summary": undo.summary}
+                row = replace(row, undo=undo.text, undo_summary=undo.summary)
                 self.worker.ready(action)
         except Mistakes as error:
-            row["does"] = row["does"] or f"(known only in the run: {error.what})"
+            return replace(row, does=row.does or f"(known only in the run: {error.what})")
         except BackoutError as error:
             self.refused[f"{action.host + ': ' if action.host else ''}{error.what}"] = None
         return row

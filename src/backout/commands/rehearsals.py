@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from datetime import datetime
 from hashlib import sha256
-from typing import Any
 
 from backout.adapters.storage.journal import SqliteJournal
 from backout.adapters.storage.journal_rows import one_run
 from backout.model import Runbook, duration
 from backout.reports.data import stamp
+from backout.reports.plans import RehearsalNote
 
 CERTIFICATE = "rehearsed"
 """The verb of the line in the history that says what a rehearsal came to."""
@@ -23,28 +22,28 @@ def digest(runbook: Runbook) -> str:
     return sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
-def newest(journal: SqliteJournal, runbook: Runbook, now: datetime) -> Mapping[str, Any] | None:
+def newest(journal: SqliteJournal, runbook: Runbook, now: datetime) -> RehearsalNote | None:
     """The last rehearsal of a runbook, on whichever target; None when there was none."""
     row = journal.look(
         lambda db: one_run(db, "verb = ? AND runbook = ?", CERTIFICATE, runbook.name)
     )
     if row is None:
         return None
-    return {
-        "run": row.id,
-        "target": row.target,
-        "at": stamp(row.started),
-        "seconds": round((now - row.started).total_seconds(), 1),
-        "outcome": row.outcome,
-        "changed": row.plan.get("digest") != digest(runbook),
-    }
+    return RehearsalNote(
+        run=row.id,
+        target=row.target,
+        at=stamp(row.started),
+        seconds=round((now - row.started).total_seconds(), 1),
+        outcome=row.outcome,
+        changed=row.plan.get("digest") != digest(runbook),
+    )
 
 
-def words(found: Mapping[str, Any]) -> str:
+def words(found: RehearsalNote) -> str:
     """How old it is, and what it is worth."""
-    proved = found["outcome"] == "succeeded"
+    proved = found.outcome == "succeeded"
     what = "its way back was rehearsed" if proved else "the last rehearsal did NOT prove it all"
-    changed = ", and the runbook has changed since" if found["changed"] else ""
-    days = int(found["seconds"] // 86400)
-    age = f"{days} days" if days > 1 else duration(found["seconds"])
-    return f"{what}: on {found['target']}, {age} ago{changed} (invoke show {found['run']})"
+    changed = ", and the runbook has changed since" if found.changed else ""
+    days = int(found.seconds // 86400)
+    age = f"{days} days" if days > 1 else duration(found.seconds)
+    return f"{what}: on {found.target}, {age} ago{changed} (invoke show {found.run})"

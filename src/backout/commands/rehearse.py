@@ -22,6 +22,7 @@ from backout.project.project import TABLES, Workplace
 from backout.reports.answer import Answer
 from backout.reports.data import again, run_report, stamp
 from backout.reports.objects import Rehearsed, Returned
+from backout.reports.report import Report
 from backout.runs import standing
 from backout.runs.engine import Ended
 from backout.runs.rehearsal import Point, no_return, points, strict
@@ -48,7 +49,7 @@ class _Story:
     rows: list[Returned]
     code: ExitCode = ExitCode.DONE
     reason: str = ""
-    last: Mapping[str, Any] | None = None
+    last: Report | None = None
     """The report of the last run."""
 
     def stopped(self, code: int, reason: str) -> None:
@@ -109,10 +110,10 @@ class Rehearsing:
                 raise
             story.stopped(error.exit_code, error.what)
             return None
-        story.last = answer.data
+        story.last = report = _report_of(answer)
         if answer.exit_code != ExitCode.BACKED_OUT:
-            story.stopped(answer.exit_code, str(answer.data["reason"]))
-        elif itself := _by_itself(point, answer.data):
+            story.stopped(answer.exit_code, report.reason)
+        elif itself := _by_itself(point, report):
             story.stopped(ExitCode.BACKED_OUT, itself)
         return answer
 
@@ -165,7 +166,7 @@ class Rehearsing:
         )
         if any(row.returned is not None for row in story.rows):
             self._certify(target, told, story, started)
-        return Answer("rehearsed", told.to_data(), story.code)
+        return Answer("rehearsed", told, story.code)
 
     def _certify(self, target: Target, told: Rehearsed, story: _Story, started: datetime) -> None:
         """The rehearsal as a line of the history."""
@@ -182,12 +183,13 @@ class Rehearsing:
             outcome=Ended(outcome, told.exit_code, told.reason),
             records=(),
         )
-        last = story.last or {}
-        report |= {"checks": last.get("checks", []), "hosts": last.get("hosts", {})}
-        report |= {
-            "rehearsal": replace(told, trouble=None).to_data(),
-            "notes": [line_of(row) for row in told.steps],
-        }
+        report = replace(
+            report,
+            checks=story.last.checks if story.last else (),
+            hosts=story.last.hosts if story.last else {},
+            rehearsal=replace(told, trouble=None).to_data(),
+            notes=tuple(map(line_of, told.steps)),
+        )
         row = RunRow(
             id=told.rehearsal,
             target=told.target,
@@ -200,7 +202,7 @@ class Rehearsing:
             ended=ended,
             outcome=told.outcome,
             exit_code=told.exit_code,
-            report=report,
+            report=report.to_data(),
         )
         self.workplace.journal_of(target).look_back(row, ())
 
@@ -240,25 +242,30 @@ def _stand(machines: Machines, target: Target) -> Standing:
     return dict(zip(names, side_by_side(ask, names), strict=True))
 
 
-def _by_itself(point: Point, report: Mapping[str, Any]) -> str:
+def _report_of(answer: Answer) -> Report:
+    assert isinstance(answer.told, Report), "a run answers with its report"  # noqa: S101
+    return answer.told
+
+
+def _by_itself(point: Point, report: Report) -> str:
     """What failed before the failure on purpose, if something did."""
     ways = ("do", "settle", "proof", "preflight")
-    bad = [f for f in report["failures"] if f["phase"] in ways]
-    own = next((f for f in bad if f["name"] != point.fails), None)
+    bad = [f for f in report.failures or () if f.phase in ways]
+    own = next((f for f in bad if f.name != point.fails), None)
     if own:
-        return f"{own['host'] + ': ' if own['host'] else ''}{own['name']} failed: {own['reason']}"
-    return "" if bad else f"it never came to {point.fails}: {report['reason']}"
+        return f"{own.host + ': ' if own.host else ''}{own.name} failed: {own.reason}"
+    return "" if bad else f"it never came to {point.fails}: {report.reason}"
 
 
 def _shown(point: Point, answer: Answer, before: Standing, now: Standing) -> Returned:
-    report = answer.data
-    proof = tuple(check["name"] for check in report["checks"] if check["verdict"] == "pass")
+    report = _report_of(answer)
+    proof = tuple(c.name for c in report.checks if c.verdict == "pass")
     moved = [name for name in before if _differs(before[name], now[name])]
     returned: bool | None = None
     if answer.exit_code == ExitCode.INCOMPLETE:
-        returned, reason = False, str(report["reason"])
+        returned, reason = False, report.reason
     elif answer.exit_code != ExitCode.BACKED_OUT:
-        reason = str(report["reason"])
+        reason = report.reason
     elif reason := _by_itself(point, report):
         pass
     elif moved:
@@ -267,19 +274,19 @@ def _shown(point: Point, answer: Answer, before: Standing, now: Standing) -> Ret
         reason = "no check passed before, so nothing proves it"
     else:
         returned = True
-    release = report["release"]["from"]
+    release = report.ends.start
     took = _seconds(report)
-    return Returned(point.name, report["run"], returned, reason, release, proof, took)
+    return Returned(point.name, report.run, returned, reason, release, proof, took)
 
 
 def _differs(before: tuple[HostEnd, str], now: tuple[HostEnd, str]) -> bool:
     return (before[0].release, before[1]) != (now[0].release, now[1])
 
 
-def _seconds(report: Mapping[str, Any]) -> float:
-    if not report["ended_at"]:
+def _seconds(report: Report) -> float:
+    if not report.ended_at:
         return 0.0
-    began, ended = (datetime.fromisoformat(report[key]) for key in ("started_at", "ended_at"))
+    began, ended = map(datetime.fromisoformat, (report.started_at, report.ended_at))
     return round((ended - began).total_seconds(), 3)
 
 
@@ -295,7 +302,8 @@ def _judge(story: _Story, rows: Sequence[Returned]) -> None:
 
 def _next(story: _Story, target: Target, runbook: Runbook) -> str:
     if story.code in (ExitCode.INCOMPLETE, ExitCode.INTERRUPTED, ExitCode.REFUSED):
-        return str((story.last or {}).get("next", "")) or f"invoke status --target {target.name}"
+        told = story.last.next if story.last else ""
+        return told or f"invoke status --target {target.name}"
     if story.code:
         run = next((row.run for row in reversed(story.rows) if row.run), "")
         return f"invoke show {run}"

@@ -17,6 +17,7 @@ from backout.model import duration, seconds
 from backout.ports import Screen
 from backout.project.project import Workplace
 from backout.reports.answer import Answer
+from backout.reports.objects import Installed, InstalledEntry
 
 EVERY = "5m"
 
@@ -83,19 +84,19 @@ class _Schedule:
             raise Refused("nothing of this directory is installed", next="invoke schedule.show")
         shown = (keeper.place(each) for keeper, entries in found for each in entries)
         self._confirm("remove this?", shown, "remove")
-        rows = []
+        rows = list[InstalledEntry]()
         for keeper, entries in found:
             if entries:
                 keeper.remove(entries)
                 rows += _rows(keeper, entries, "removed")
-        return Answer("schedule", {"entries": rows})
+        return Answer("schedule", Installed(tuple(rows)))
 
     def show(self) -> Answer:
         """What is installed for this directory."""
-        rows = []
+        rows = list[InstalledEntry]()
         for kind in ("service", "crontab"):
             rows += _rows(self.keepers[kind], self._ours(kind, every=True), "installed")
-        return Answer("schedule", {"entries": rows})
+        return Answer("schedule", Installed(tuple(rows)))
 
     # --- what is ours ----------------------------------------------------------------------
 
@@ -133,7 +134,7 @@ class _Schedule:
             raise Refused("not confirmed", next=f"invoke schedule.{verb}")
 
     def _answer(self, keeper: Keeper, entries: Sequence[Entry], state: str) -> Answer:
-        return Answer("schedule", {"entries": _rows(keeper, entries, state)})
+        return Answer("schedule", Installed(tuple(_rows(keeper, entries, state))))
 
     # --- what is written -------------------------------------------------------------------
 
@@ -290,8 +291,8 @@ def _even(minutes: int) -> bool:
     return 60 % minutes == 0 if minutes < 60 else minutes % 60 == 0 and 24 % (minutes // 60) == 0
 
 
-def _rows(keeper: Keeper, entries: Sequence[Entry], state: str) -> list[dict[str, str]]:
-    return [{"name": keeper.place(e), "state": state, "text": e.text} for e in entries]
+def _rows(keeper: Keeper, entries: Sequence[Entry], state: str) -> list[InstalledEntry]:
+    return [InstalledEntry(keeper.place(e), state, e.text) for e in entries]
 
 
 def _indented(text: str) -> str:

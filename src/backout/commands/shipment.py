@@ -3,52 +3,19 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from backout.errors import Mistakes
 from backout.model import Command, Release, Target
 from backout.ports import Transport
+from backout.reports.plans import ShippedCommit, ShippedFile, Ships
 
 LOOK = 60.0
 """Seconds that git may take for one answer."""
 MOST = 500
 """Commits that are listed at most."""
 _FORMAT = "%H%x1f%an%x1f%s"
-
-
-@dataclass(frozen=True, slots=True)
-class Shipment:
-    """What lies between two commits of the working copy; `unknown` says why nobody can tell."""
-
-    start: str
-    end: str
-    commits: tuple[tuple[str, str, str], ...] = ()
-    """(commit, author, subject), newest first."""
-    withdrawn: tuple[tuple[str, str, str], ...] = ()
-    """Those that run now and would not any more."""
-    files: tuple[tuple[str, str], ...] = ()
-    """(status, path), as git words them: `M`, `A`, `D`, `R100` …"""
-    uncommitted: tuple[str, ...] = ()
-    """Files of the working copy that differ from its last commit."""
-    unknown: str = ""
-
-    def to_data(self) -> dict[str, Any]:
-        return {
-            "from": self.start or None,
-            "to": self.end or None,
-            "commits": [_commit(each) for each in self.commits],
-            "withdrawn": [_commit(each) for each in self.withdrawn],
-            "files": [{"status": status, "path": path} for status, path in self.files],
-            "uncommitted": list(self.uncommitted),
-            "unknown": self.unknown,
-        }
-
-
-def _commit(row: Sequence[str]) -> dict[str, str]:
-    return dict(zip(("commit", "author", "subject"), row, strict=True))
 
 
 def end_of(target: Target, here: Transport, ref: str | None = None) -> str:
@@ -62,21 +29,23 @@ def end_of(target: Target, here: Transport, ref: str | None = None) -> str:
 
 def shipment(
     target: Target, here: Transport, running: Release | None, ref: str | None = None
-) -> Shipment:
+) -> Ships:
     """From what runs to `ref`, or to what the working copy is at. Raises Mistakes for a `ref` that
     names no commit."""
     if target.source is None:
-        return Shipment("", "", unknown="the target has no source")
+        return Ships(unknown="the target has no source")
     git = _Git(here, target.source.repository)
     end = git.commit(ref) if ref else git.head()
     start = running.commit if running else ""
     uncommitted = () if ref else tuple(git.changed())
     if not start or not end:
-        return Shipment(start, end, uncommitted=uncommitted, unknown=_nothing_known(start))
+        return Ships(
+            start or None, end or None, uncommitted=uncommitted, unknown=_nothing_known(start)
+        )
     if not git.has(start):
         lost = f"{start[:7]}, which runs now, is not in this working copy (git fetch)"
-        return Shipment(start, end, uncommitted=uncommitted, unknown=lost)
-    return Shipment(
+        return Ships(start or None, end or None, uncommitted=uncommitted, unknown=lost)
+    return Ships(
         start,
         end,
         tuple(git.log(start, end)),
@@ -120,19 +89,19 @@ class _Git:
     def has(self, commit: str) -> bool:
         return bool(self.lines(f"rev-parse --verify -q {shlex.quote(commit + '^{commit}')}"))
 
-    def log(self, start: str, end: str) -> Iterator[tuple[str, str, str]]:
+    def log(self, start: str, end: str) -> Iterator[ShippedCommit]:
         between = shlex.quote(f"{start}..{end}")
         for line in self.lines(
             f"log --no-show-signature -n {MOST} --format={_FORMAT} {between} --"
         ):
             commit, author, subject = line.split("\x1f", 2)
-            yield commit, author, subject
+            yield ShippedCommit(commit, author, subject)
 
-    def files(self, start: str, end: str) -> Iterator[tuple[str, str]]:
+    def files(self, start: str, end: str) -> Iterator[ShippedFile]:
         words = f"diff --no-ext-diff --name-status {shlex.quote(start)} {shlex.quote(end)} --"
         for line in self.lines(f"-c core.quotePath=false {words}"):
             status, _, path = line.partition("\t")
-            yield status, path.replace("\t", " -> ")
+            yield ShippedFile(status, path.replace("\t", " -> "))
 
     def changed(self) -> Iterator[str]:
         status = "-c core.quotePath=false status --porcelain --untracked-files=no"

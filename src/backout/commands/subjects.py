@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
-from backout.model import RunRow
+from backout.model import Release, RunRow
+from backout.reports.report import ends_of
 
 _HASH = re.compile(r"[0-9a-f]{7,64}")
 PATIENCE = 20.0
@@ -16,8 +17,8 @@ PATIENCE = 20.0
 
 def commit_of(row: RunRow) -> str:
     """The commit that a run's release is; empty where it has none."""
-    release = ((row.report or {}).get("release") or {}).get("to") or {}
-    commit = str(release.get("commit") or "") if isinstance(release, Mapping) else ""
+    release = ends_of(row).to
+    commit = release.commit if isinstance(release, Release) else ""
     return commit if _HASH.fullmatch(commit) else ""
 
 

@@ -28,7 +28,7 @@ class Listing:
         whole = set(loading.targets(folder))
         rows = (self._line(name, folder) for name in loading.names(folder))
         kept = tuple(row for row in rows if row.hosts or row.target in whole)
-        return Answer("targets", TargetList(kept).to_data())
+        return Answer("targets", TargetList(kept))
 
     def _line(self, name: str, folder: Path) -> TargetLine:
         path = loading.resolve(name, folder)
@@ -45,7 +45,7 @@ class Listing:
             hosts=tuple(target.hosts),
             protected=target.protected,
             example=target.example,
-            release=current.release.to_data() if current else None,
+            release=current.release if current else None,
             known_good=bool(current and current.known_good),
             checks=tuple(target.checks),
             last_run=last,

@@ -12,18 +12,21 @@ import shlex
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from backout.adapters import extras
 from backout.commands.options import VERBS
 from backout.errors import BackoutError, Mistakes
+from backout.reports.told import Told
+
+Said = TypeVar("Said", bound=Told)
 
 PROGRAMS = ("invoke", "inv", "backout")
 NAMING = frozenset({"next", "fix", "advice"})
-"""The keys, anywhere in an answer, whose text names commands."""
+"""The fields, anywhere in an answer, whose text names commands."""
 _VERBS = "|".join(sorted((re.escape(each.name) for each in VERBS), key=len, reverse=True))
 _TYPED = re.compile(rf"(?<![\w./-])(invoke|backout)(?= (?:{_VERBS}|--help|--list)(?![\w.-]))")
 
@@ -77,14 +80,24 @@ def page(text: str) -> str:
     return re.sub(r"(?m)^all of it: .*", lambda found: spell(found[0]), text)
 
 
-def data(told: Any) -> Any:
-    """An answer's data, with the commands that it names as they are typed here."""
-    if isinstance(told, Mapping):
-        return {
-            key: spell(value) if key in NAMING and isinstance(value, str) else data(value)
-            for key, value in told.items()
-        }
-    return [data(each) for each in told] if isinstance(told, list | tuple) else told
+def told(answer: Said) -> Said:
+    """What a verb answers, with the commands that it names as they are typed here."""
+    spelled: Said = _spelled(answer)
+    return spelled
+
+
+def _spelled(value: Any) -> Any:
+    if isinstance(value, Told):
+        known: Any = value  # every heir is a dataclass
+        names = (each.name for each in fields(known))
+        return replace(known, **{name: _named(name, getattr(known, name)) for name in names})
+    if isinstance(value, Mapping):
+        return {key: _named(key, each) for key, each in value.items()}
+    return type(value)(map(_spelled, value)) if isinstance(value, list | tuple) else value
+
+
+def _named(name: str, value: Any) -> Any:
+    return spell(value) if name in NAMING and isinstance(value, str) else _spelled(value)
 
 
 def error(said: BackoutError, verb: str = "") -> BackoutError:

@@ -62,7 +62,7 @@ class Uninstalling:
         rows = zip(hosts, sizes, left, strict=True)
         told = tuple(LeftHost(h.host.name, _home(h), size, rest) for h, size, rest in rows)
         following = f"invoke schedule.remove --target {target.name}, where something watches it"
-        return Answer("uninstalled", Uninstalled(target.name, told, runs, following).to_data())
+        return Answer("uninstalled", Uninstalled(target.name, told, runs, following))
 
     # --- before anything goes ------------------------------------------------------------
 

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
 from backout.adapters.local_lock import LocalLock, owner
 from backout.adapters.standings import Living, Standing, end_here, standings, take
 from backout.commands.options import Unlock
-from backout.errors import Refused, Unreachable
-from backout.model import RunRow
+from backout.errors import ExitCode, Refused, Unreachable
+from backout.model import Outcome, RunRow
 from backout.ports import Screen
 from backout.project.project import Workplace
 from backout.reports.answer import Answer
 from backout.reports.data import stamp
+from backout.reports.states import AtWork, EndedCommand, HeldLock, UnlockReport
 from backout.reports.story import unfinished
 from backout.runs.worker import side_by_side
-
-Row = dict[str, Any]
 
 
 class Unlocking:
@@ -39,24 +38,24 @@ class Unlocking:
         reason = _why_not(held, alive, self.open_run, force=self.force)
         if away and not (reason or self.force):
             reason = f"{', '.join(away)} cannot be reached, and may be held"
-        freed, ended, given_up = bool(held) and not reason, list[Row](), ""
+        freed, ended, given_up = bool(held) and not reason, list[EndedCommand](), ""
         if freed:
             ended = self._free(held)
         if self.force and self.open_run is not None and not reason:
             given_up = self.open_run.id
             ended += self._give_up(self.open_run)
             self.open_run = None
-        data = {
-            "target": self.target.name,
-            "held": [_row(standing, alive) for standing in held],
-            "ended": ended,
-            "freed": freed,
-            "reason": reason,
-            "given_up": given_up,
-            "unreachable": away,
-            "next": self._next(reason, tuple(away)),
-        }
-        return Answer("unlock", data, 7 if reason or away else 0)
+        told = UnlockReport(
+            target=self.target.name,
+            held=tuple(_held(standing, alive) for standing in held),
+            ended=tuple(ended),
+            freed=freed,
+            reason=reason,
+            given_up=given_up,
+            unreachable=away,
+            next=self._next(reason, tuple(away)),
+        )
+        return Answer("unlock", told, 7 if reason or away else 0)
 
     def _asked(self) -> tuple[list[Standing], dict[str, str]]:
         """The lease of each host that can be asked, and why the others cannot. Raises Unreachable
@@ -76,7 +75,7 @@ class Unlocking:
         known = [each for each in found.values() if isinstance(each, Standing)]
         return known, {host: why.what for host, why in away.items()}
 
-    def _free(self, held: Sequence[Standing]) -> list[Row]:
+    def _free(self, held: Sequence[Standing]) -> list[EndedCommand]:
         name = self.target.name
         ends = [f"{each} on {standing.host}" for standing in held for each in standing.living]
         words = f" This ends {'; '.join(ends)}." if ends else ""
@@ -84,9 +83,9 @@ class Unlocking:
             raise Refused("not confirmed", next=f"invoke unlock --target {name}")
         reach = [self.machines.reach(standing.host) for standing in held]
         ended = take(reach, name, force=self.force)
-        return [{"host": host, **command_row(each)} for host, each in ended]
+        return [_ended(host, each) for host, each in ended]
 
-    def _give_up(self, row: RunRow) -> list[Row]:
+    def _give_up(self, row: RunRow) -> list[EndedCommand]:
         """End an unfinished run as it is, and what it still does on this machine: a person has
         put right what it left."""
         question = f"give run {row.id} up as it is? It can be neither resumed nor aborted then."
@@ -94,11 +93,17 @@ class Unlocking:
             raise Refused("not confirmed", next=f"invoke show {row.id}")
         ended = end_here(self.machines.reach(""), row.id, self.target.name)
         known = unfinished(row, self.workplace.journal.recall(row.id))
-        report = {**known, "outcome": "backout_incomplete", "exit_code": 5}
-        report["reason"] = f"given up by {owner()}; a person put things right"
+        report = replace(
+            known,
+            outcome=Outcome.BACKOUT_INCOMPLETE,
+            exit_code=ExitCode.INCOMPLETE,
+            reason=f"given up by {owner()}; a person put things right",
+        )
         now = datetime.now(UTC)
-        self.workplace.journal.close_run(row.id, "backout_incomplete", 5, report, now)
-        return [{"host": None, **command_row(each)} for each in ended]
+        self.workplace.journal.close_run(
+            row.id, report.outcome, report.exit_code, report.to_data(), now
+        )
+        return [_ended(None, each) for each in ended]
 
     def _next(self, reason: str, away: Sequence[str]) -> str:
         unlock = f"invoke unlock --target {self.target.name}"
@@ -110,10 +115,13 @@ class Unlocking:
         return f"{unlock} --force" if reason else ""
 
 
-def command_row(living: Living) -> Row:
-    """A command that is alive on a host, as data."""
-    since = stamp(living.since)
-    return {"run": living.run, "step": living.step, "pid": living.pid, "since": since}
+def at_work(living: Living) -> AtWork:
+    """A command that is alive on a host, as it is told."""
+    return AtWork(living.run, living.step, living.pid, stamp(living.since))
+
+
+def _ended(host: str | None, living: Living) -> EndedCommand:
+    return EndedCommand(host, living.run, living.step, living.pid, stamp(living.since))
 
 
 def _why_not(held: Sequence[Standing], alive: bool, open_run: RunRow | None, *, force: bool) -> str:
@@ -131,20 +139,14 @@ def _why_not(held: Sequence[Standing], alive: bool, open_run: RunRow | None, *, 
     return f"the lease on {living} has not expired: its holder may be alive" if living else ""
 
 
-def _row(standing: Standing, alive: bool) -> Row:
-    lease, at_work = standing.lease, [command_row(each) for each in standing.living]
-    living = True if alive or at_work else (False if standing.expired else None)
+def _held(standing: Standing, alive: bool) -> HeldLock:
+    lease, working = standing.lease, tuple(map(at_work, standing.living))
+    living = True if alive or working else (False if standing.expired else None)
     if lease is None:  # it was let go of, and a command goes on all the same
-        last = at_work[-1]
-        about = {"run": last["run"], "fence": None, "step": last["step"], "since": last["since"]}
-        about = {"owner": "", **about, "expires": None}
+        last = working[-1]
+        known = HeldLock(standing.host, "", last.run, last.since, step=last.step)
     else:
-        about = {
-            "owner": lease.owner,
-            "run": lease.run,
-            "fence": lease.fence,
-            "step": lease.step,
-            "since": stamp(lease.since),
-            "expires": stamp(lease.expires),
-        }
-    return {"host": standing.host, **about, "alive": living, "at_work": at_work}
+        since, expires = stamp(lease.since), stamp(lease.expires)
+        about = (standing.host, lease.owner, lease.run, since, expires)
+        known = HeldLock(*about, step=lease.step, fence=lease.fence)
+    return replace(known, alive=living, at_work=working)

@@ -25,6 +25,7 @@ from backout.ports import Screen
 from backout.project.project import Workplace
 from backout.reports.answer import Answer
 from backout.reports.data import stamp
+from backout.reports.objects import Acknowledged, Alerts, Silence, Silenced, Stopped
 from backout.status_page import publisher
 from backout.status_page.listen import ListenAt
 from backout.watch.alerts import alert_row
@@ -47,7 +48,7 @@ class Watching:
             if options.once:
                 return process.once()
             process.run()
-        return Answer("watch", {"stopped": True})
+        return Answer("watch", Stopped())
 
     def _listen(self, options: Watch) -> ListenAt | None:
         if not options.listen:
@@ -67,8 +68,7 @@ class Watching:
             with store.write() as change:
                 for incident in chosen:
                     change.ack(incident.id, by)
-        data = {"acknowledged": [str(i.spot) for i in chosen], "by": by}
-        return Answer("alert", data)
+        return Answer("alert", Acknowledged(tuple(str(i.spot) for i in chosen), by))
 
     def list(self, options: AlertList) -> Answer:
         """What is open now, and the silences in force."""
@@ -77,16 +77,14 @@ class Watching:
         with self._store() as store:
             opened = store.incidents(name, open=True)
             silences = [each for each in store.silences(now) if name in ("", each[0])]
-        return Answer(
-            "alerts",
-            {
-                "alerts": [alert_row(each, now) for each in opened],
-                "silences": [
-                    {"target": target, "check": check or None, "until": _stamp(until), "by": by}
-                    for target, check, until, by in silences
-                ],
-            },
+        told = Alerts(
+            tuple(alert_row(each, now) for each in opened),
+            tuple(
+                Silence(target, check or None, _stamp(until), by)
+                for target, check, until, by in silences
+            ),
         )
+        return Answer("alerts", told)
 
     def silence(self, options: AlertSilence) -> Answer:
         """Nothing is told for a while; what is still wrong then is told then."""
@@ -103,7 +101,7 @@ class Watching:
         with self._store() as store, store.write() as change:
             change.silence(target.name, check, until, owner())
         moment = _stamp(until)
-        return Answer("alert", {"silenced": target.name, "check": check or None, "until": moment})
+        return Answer("alert", Silenced(target.name, check or None, moment))
 
     def _target(self, options: Aimed) -> str:
         name = options.target or os.environ.get("BACKOUT_TARGET") or ""

@@ -1,16 +1,22 @@
-"""What a verb answers: data for `--json`, which `reporting` turns into text for people."""
+"""What a verb answers: an object, told as text for people and as `--json`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from backout.reports.told import Told
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`kind` names the shape of `data`, and with it the way it is told."""
+    """`kind` names the way in which `told` is put into words."""
 
     kind: str
-    data: Mapping[str, Any]
+    told: Told
     exit_code: int = 0
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What `--json` prints of it."""
+        return self.told.to_data()

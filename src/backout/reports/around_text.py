@@ -2,58 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from backout.reports.lines import one_line, page, table
+from backout.reports.objects import HostLog, Logs, Looked, TargetLine, TargetList
 from backout.reports.parts import bare_release
 
-Report = Mapping[str, Any]
 
-
-def targets_text(report: Report) -> str:
+def targets_text(report: TargetList) -> str:
     """`objects.TargetList`."""
-    rows = report["targets"]
+    rows = report.targets
     if not rows:
         return "No target yet: inventories/ has none.\nnext:  invoke init"
     head = ("target", "hosts", "release", "checks", "last run", "")
     lines = [head, *(_target(row) for row in rows)]
-    broken = [
-        f"{one_line(row['target'])}: {one_line(row['problem'])}" for row in rows if row["problem"]
-    ]
+    broken = [f"{one_line(row.target)}: {one_line(row.problem)}" for row in rows if row.problem]
     return page(table(lines, indent=""), broken, ["next:  invoke lint"] if broken else [])
 
 
-def _target(row: Report) -> tuple[str, ...]:
-    release = bare_release(row["release"]) if row["release"] else "-"
-    doubt = " (never proved)" if row["release"] and not row["known_good"] else ""
-    marks = [word for word in ("protected", "example") if row[word]]
-    marks += ["BROKEN"] if row["problem"] else []
-    counts = str(len(row["hosts"])), str(len(row["checks"]))
-    return (row["target"], counts[0], release + doubt, counts[1], _last(row), ", ".join(marks))
+def _target(row: TargetLine) -> tuple[str, ...]:
+    release = bare_release(row.release) if row.release else "-"
+    doubt = " (never proved)" if row.release and not row.known_good else ""
+    known = {"protected": row.protected, "example": row.example, "BROKEN": row.problem}
+    marks = [word for word, is_so in known.items() if is_so]
+    counts = str(len(row.hosts)), str(len(row.checks))
+    return (row.target, counts[0], release + doubt, counts[1], _last(row), ", ".join(marks))
 
 
-def _last(row: Report) -> str:
-    last = row["last_run"]
+def _last(row: TargetLine) -> str:
+    last = row.last_run
     if not last:
         return "-"
-    verb = f"run {last['runbook']}" if last["verb"] == "run" else last["verb"]
-    return f"{last['started_at'][:16]}Z {verb}: {last['outcome'] or 'not finished'}"
+    verb = f"run {last.runbook}" if last.verb == "run" else last.verb
+    return f"{last.started_at[:16]}Z {verb}: {last.outcome or 'not finished'}"
 
 
-def logs_text(report: Report) -> str:
+def logs_text(report: Logs) -> str:
     """`objects.Logs`."""
-    several = len(report["logs"]) > 1
-    blocks = [_log(each, several) for each in report["logs"]]
-    following = [f"next:  {report['next']}"] if report["next"] else []
+    several = len(report.logs) > 1
+    blocks = [_log(each, several) for each in report.logs]
+    following = [f"next:  {report.next}"] if report.next else []
     return page(*blocks, following)
 
 
-def _log(row: Report, several: bool) -> list[str]:
-    if row["reason"]:
-        return [f"{row['host']}: its log cannot be read: {one_line(row['reason'])}"]
-    lines = row["lines"] or ["(it wrote nothing)"]
-    return list(labelled(row["host"], lines)) if several else list(lines)
+def _log(row: HostLog, several: bool) -> list[str]:
+    if row.reason:
+        return [f"{row.host}: its log cannot be read: {one_line(row.reason)}"]
+    lines = row.lines or ["(it wrote nothing)"]
+    return list(labelled(row.host, lines)) if several else list(lines)
 
 
 def labelled(host: str, lines: Iterable[str]) -> Iterator[str]:
@@ -61,14 +58,14 @@ def labelled(host: str, lines: Iterable[str]) -> Iterator[str]:
     return (f"{host} | {line}" for line in lines)
 
 
-def looked_text(report: Report) -> str:
+def looked_text(report: Looked) -> str:
     """`objects.Looked`: hosts that said the same are told together."""
     groups: dict[tuple[Any, ...], list[str]] = {}
-    for row in report["outputs"]:
-        same = (row["state"], row["exit_code"], row["stdout"], row["stderr"], row["reason"])
-        groups.setdefault(same, []).append(row["host"])
+    for row in report.outputs:
+        same = (row.state, row.exit_code, row.stdout, row.stderr, row.reason)
+        groups.setdefault(same, []).append(row.host)
     blocks = [_said(hosts, *same) for same, hosts in groups.items()]
-    following = [f"next:  {report['next']}"] if report["next"] else []
+    following = [f"next:  {report.next}"] if report.next else []
     return page(*blocks, following)
 
 

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
-from backout.errors import BackoutError
+from backout.errors import BackoutError, ExitCode
 from backout.model import Finding, Record, Release, State
+from backout.reports.report import (
+    CheckReport,
+    Ends,
+    ErrorReport,
+    Failure,
+    HostReport,
+    Report,
+    StepRecord,
+    StepReport,
+)
 from backout.runs.engine import Ended
 
 PHASES = {"undo": "undo", "settle": "settle", "back": "settle", "proof": "settle"}
@@ -34,37 +44,34 @@ def run_report(
     records: Iterable[Record],
     advice: str = "",
     next: str = "",
-) -> dict[str, Any]:
+) -> Report:
     """The contract's object. `made` is the release that the run leads to when it succeeds."""
     rows = list(records)
-    return {
-        "run": run,
-        "verb": verb,
-        "target": target,
-        "runbook": runbook,
-        "outcome": outcome.outcome,
-        "exit_code": outcome.exit_code,
-        "reason": outcome.reason,
-        "started_at": stamp(started),
-        "ended_at": stamp(ended) if ended else None,
-        "release": {"from": _data(previous), "to": _data(made)},
-        "steps": step_rows(rows),
-        "checks": check_rows(outcome.findings),
-        "hosts": {
-            host: {"release": _data(end.release), "state": str(end)}
-            for host, end in outcome.hosts.items()
-        },
-        "failures": failures(rows),
-        "advice": advice,
-        "logs": logs(rows),
-        "next": next,
-    }
+    return Report(
+        run=run,
+        verb=verb,
+        target=target,
+        runbook=runbook,
+        outcome=outcome.outcome,
+        exit_code=ExitCode(outcome.exit_code),
+        reason=outcome.reason,
+        started_at=stamp(started),
+        ended_at=stamp(ended) if ended else None,
+        ends=Ends(previous, made),
+        steps=step_rows(rows),
+        checks=check_rows(outcome.findings),
+        hosts={host: HostReport(end.release, str(end)) for host, end in outcome.hosts.items()},
+        failures=failures(rows),
+        advice=advice,
+        logs=logs(rows),
+        next=next,
+    )
 
 
-def refused_report(report: Mapping[str, Any], error: BackoutError) -> dict[str, Any]:
+def refused_report(report: Report, error: BackoutError) -> Report:
     """The same object for a run that was refused, with the error's own words."""
-    words = {"what": error.what, "where": error.where, "state": error.state, "next": error.next}
-    return {**report, "error": words, "next": error.next}
+    words = ErrorReport(error.what, error.where, error.state, error.next)
+    return replace(report, error=words, next=error.next)
 
 
 def again(records: Iterable[Record]) -> str:
@@ -73,61 +80,59 @@ def again(records: Iterable[Record]) -> str:
     return next((str(b["saved"]["again"]) for b in undone if "again" in b.get("saved", ())), "")
 
 
-def step_rows(records: Iterable[Record]) -> list[dict[str, Any]]:
+def step_rows(records: Iterable[Record]) -> tuple[StepReport, ...]:
     """Every action's latest outcome, in the order in which they ended."""
-    latest: dict[str, dict[str, Any]] = {}
+    latest: dict[str, StepReport] = {}
     for record in records:
-        if record.kind == "begin":
+        if record.kind in ("begin", "end"):
             latest.pop(record.key, None)
-            latest[record.key] = _step(record, "running")
-        elif record.kind == "end":
-            latest.pop(record.key, None)
-            latest[record.key] = _step(record, record.body["state"])
-    return list(latest.values())
+            latest[record.key] = _step(record)
+    return tuple(latest.values())
 
 
-def _step(record: Record, state: str) -> dict[str, Any]:
-    return {
-        "name": record.body["step"],
-        "host": record.body["host"] or None,
-        "phase": PHASES.get(record.body["phase"], "do"),
-        "state": state,
-        "seconds": record.body.get("seconds", 0.0),
-        "exit_code": record.body.get("exit_code"),
-    }
+def _step(record: Record) -> StepReport:
+    body = record.body
+    return StepReport(
+        name=body["step"],
+        host=body["host"] or None,
+        phase=PHASES.get(body["phase"], "do"),
+        state=State(body["state"]) if record.kind == "end" else "running",
+        seconds=body.get("seconds", 0.0),
+        exit_code=body.get("exit_code"),
+    )
 
 
-def check_rows(findings: Iterable[Finding]) -> list[dict[str, Any]]:
+def check_rows(findings: Iterable[Finding]) -> tuple[CheckReport, ...]:
     """Findings as the contract words them."""
-    return [
-        {
-            "name": finding.check,
-            "host": finding.host,
-            "verdict": str(finding.verdict),
-            "elapsed_ms": round(finding.elapsed_ms, 1),
-            "queued_ms": round(finding.queued_ms, 1),
-            "failed": list(finding.failed),
-            "reason": finding.reason,
-            "excerpt": finding.excerpt,
-        }
+    return tuple(
+        CheckReport(
+            name=finding.check,
+            host=finding.host,
+            verdict=finding.verdict,
+            elapsed_ms=round(finding.elapsed_ms, 1),
+            queued_ms=round(finding.queued_ms, 1),
+            failed=tuple(finding.failed),
+            reason=finding.reason,
+            excerpt=finding.excerpt,
+        )
         for finding in findings
-    ]
+    )
 
 
-def failures(records: Iterable[Record]) -> list[dict[str, Any]]:
+def failures(records: Iterable[Record]) -> tuple[Failure, ...]:
     """What went wrong, in order, each with the end of its output."""
     bad = (State.FAILED, State.UNREACHABLE, State.UNKNOWN)
-    return [
-        {
-            "name": record.body["step"],
-            "host": record.body["host"],
-            "phase": record.body["phase"],
-            "reason": record.body["reason"] or _exit(record.body["exit_code"]),
-            "output": _tail(record.body["stdout"], record.body["stderr"]),
-        }
+    return tuple(
+        Failure(
+            name=record.body["step"],
+            host=record.body["host"],
+            phase=record.body["phase"],
+            reason=record.body["reason"] or _exit(record.body["exit_code"]),
+            output=_tail(record.body["stdout"], record.body["stderr"]),
+        )
         for record in records
         if record.kind == "end" and record.body["state"] in bad
-    ]
+    )
 
 
 def logs(records: Iterable[Record]) -> dict[str, str]:
@@ -137,26 +142,27 @@ def logs(records: Iterable[Record]) -> dict[str, str]:
     return found
 
 
-def outputs(records: Iterable[Record]) -> list[dict[str, Any]]:
+def outputs(records: Iterable[Record]) -> tuple[StepRecord, ...]:
     """Every action's whole output and its way back, for `show`."""
     ways = {r.key: r.body["undo"] for r in records if r.kind == "begin"}
-    return [
-        {
-            **_step(record, record.body["state"]),
-            "at": stamp(record.at),
-            "undo": ways.get(record.key, {}).get("text", ""),
-            "undo_summary": ways.get(record.key, {}).get("summary", ""),
-            "stdout": record.body["stdout"],
-            "stderr": record.body["stderr"],
-            "reason": record.body["reason"],
-        }
+    return tuple(
+        StepRecord(
+            name=record.body["step"],
+            state=record.body["state"],
+            host=record.body["host"] or None,
+            phase=PHASES.get(record.body["phase"], "do"),
+            seconds=record.body.get("seconds", 0.0),
+            exit_code=record.body.get("exit_code"),
+            at=stamp(record.at),
+            undo=ways.get(record.key, {}).get("text", ""),
+            undo_summary=ways.get(record.key, {}).get("summary", ""),
+            stdout=record.body["stdout"],
+            stderr=record.body["stderr"],
+            reason=record.body["reason"],
+        )
         for record in records
         if record.kind == "end"
-    ]
-
-
-def _data(release: Release | None) -> dict[str, Any] | None:
-    return release.to_data() if release else None
+    )
 
 
 def _exit(code: int | None) -> str:

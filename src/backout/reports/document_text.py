@@ -2,39 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+
+from backout.reports.objects import FoundBlank, FoundLine, Imported, OpenQuestion
 
 WIDE = 56
-Report = Mapping[str, Any]
 
 
-def import_text(report: Report) -> str:
+def import_text(report: Imported) -> str:
     """`document.import`: the note, what is open, the files, what to type next."""
     parts = [
         "\n".join(_rows(report)) or "no command was found in this note",
-        _listed("Taken from the note", iter(report.get("updated", {}).get("taken", ()))),
-        _listed("Kept as it is by hand", iter(report.get("updated", {}).get("kept", ()))),
-        _listed("Blanks", (f"{_at(p)} {p['text']} -> {p['name']}" for p in report["placeholders"])),
-        _listed("Open", (f"{_at(q)} {q['ask']}" for q in report["questions"])),
+        _listed("Taken from the note", iter(report.updated.taken if report.updated else ())),
+        _listed("Kept as it is by hand", iter(report.updated.kept if report.updated else ())),
+        _listed("Blanks", (f"{_at(p)} {p.text} -> {p.name}" for p in report.placeholders)),
+        _listed("Open", (f"{_at(q)} {q.ask}" for q in report.questions)),
         "\n".join(
             (
-                *(f"wrote {path}" for path in report["written"]),
+                *(f"wrote {path}" for path in report.written),
                 *(
                     f"kept  {path}, which was there (--as NAME writes another)"
-                    for path in report["kept"]
+                    for path in report.kept
                 ),
             )
         ),
-        f"next:  {report['next']}",
+        f"next:  {report.next}",
     ]
     return "\n\n".join(part for part in parts if part)
 
 
-def _rows(report: Report) -> Iterator[str]:
+def _rows(report: Imported) -> Iterator[str]:
     rows = [
-        *((f["line"], f["text"], _became(f)) for f in report["found"]),
-        *((r["line"], r["text"], f"not taken: {r['reason']}") for r in report["rejected"]),
+        *((f.line, f.text, _became(f)) for f in report.found),
+        *((r.line, r.text, f"not taken: {r.reason}") for r in report.rejected),
     ]
     for line, text, became in sorted(rows, key=lambda row: row[0]):
         left = _line(text.partition("\n")[0])
@@ -42,10 +42,10 @@ def _rows(report: Report) -> Iterator[str]:
         yield f"{line:>5}  {left:<{WIDE}}  {became}"
 
 
-def _became(found: Mapping[str, Any]) -> str:
-    flags = f" ({', '.join(found['flags'])})" if found["flags"] else ""
-    choice = f" [one of {found['alternative'].partition(':')[0]}]" if found["alternative"] else ""
-    return f"{found['phase']} -> {found['into'] or 'not taken'}{choice}{flags}"
+def _became(found: FoundLine) -> str:
+    flags = f" ({', '.join(found.flags)})" if found.flags else ""
+    choice = f" [one of {found.alternative.partition(':')[0]}]" if found.alternative else ""
+    return f"{found.phase} -> {found.into or 'not taken'}{choice}{flags}"
 
 
 def _listed(title: str, lines: Iterator[str]) -> str:
@@ -53,8 +53,8 @@ def _listed(title: str, lines: Iterator[str]) -> str:
     return "\n".join((f"{title}:", *rows)) if rows else ""
 
 
-def _at(item: Mapping[str, Any]) -> str:
-    return f"line {item['line']}:"
+def _at(item: FoundBlank | OpenQuestion) -> str:
+    return f"line {item.line}:"
 
 
 def _line(text: str) -> str:

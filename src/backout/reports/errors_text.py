@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from backout.errors import BackoutError, Mistakes
-from backout.reports.lines import Report
+from backout.reports.told import Data
 
 FORMAT = 1
 """Of every JSON object; it grows when a reader of the last one could be misled."""
@@ -36,6 +36,6 @@ def error_json(error: BackoutError) -> str:
     return json_text(error_report(error))
 
 
-def json_text(report: Report) -> str:
+def json_text(report: Data) -> str:
     """One object on one line, in ASCII, so that no terminal takes it for more than text."""
     return json.dumps({"format": FORMAT, **report}, default=str).replace("\x7f", "\\u007f")

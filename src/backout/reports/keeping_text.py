@@ -2,39 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from backout.reports.lines import one_line
+from backout.reports.objects import Moved, Pruned, Uninstalled
 
-Report = Mapping[str, Any]
 
-
-def moved_text(report: Report) -> str:
-    """`objects.Moved`."""
-    runs, names = report["runs"], ", ".join(map(one_line, report["targets"]))
+def moved_text(report: Moved) -> str:
+    """How many runs, of which targets."""
+    runs, names = report.runs, ", ".join(map(one_line, report.targets))
     what = f"{runs} run{'' if runs == 1 else 's'} of {names}"
     told = what if runs else f"nothing new of {names}"
-    return f"{one_line(report['file'])}: {told}.\nnext:  {report['next']}"
+    return f"{one_line(report.file)}: {told}.\nnext:  {report.next}"
 
 
-def pruned_text(report: Report) -> str:
-    """`objects.Pruned`."""
-    runs, outputs = len(report["runs"]), report["outputs"]
+def pruned_text(report: Pruned) -> str:
+    """What was forgotten."""
+    runs, outputs = len(report.runs), report.outputs
     if not (runs or outputs):
-        return f"Nothing from before {report['before'][:10]} can go."
-    kib = report["bytes"] // 1024
+        return f"Nothing from before {report.before[:10]} can go."
+    kib = report.bytes // 1024
     return f"Forgot the records of {runs} runs and the output of {outputs} steps ({kib} KiB)."
 
 
-def uninstalled_text(report: Report) -> str:
-    """`objects.Uninstalled`."""
-    gone = [row for row in report["hosts"] if row["kib"] is not None]
-    head = f"Took Backout away from {len(gone)} of {len(report['hosts'])} hosts of"
-    lines = [f"{head} {one_line(report['target'])}, with {report['runs']} runs here."]
+def uninstalled_text(report: Uninstalled) -> str:
+    """What was taken away, and what stays."""
+    gone = [row for row in report.hosts if row.kib is not None]
+    head = f"Took Backout away from {len(gone)} of {len(report.hosts)} hosts of"
+    lines = [f"{head} {one_line(report.target)}, with {report.runs} runs here."]
     lines += [
-        f"{row['host']}: {row['directory']} stays, it has more: {one_line(', '.join(row['left']))}"
+        f"{row.host}: {row.directory} stays, it has more: {one_line(', '.join(row.left))}"
         for row in gone
-        if row["left"]
+        if row.left
     ]
-    return "\n".join([*lines, f"next:  {report['next']}"])
+    return "\n".join([*lines, f"next:  {report.next}"])

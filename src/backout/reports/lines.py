@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
-
-Report = Mapping[str, Any]
-"""A report as `--json` prints it."""
 
 
 def page(*paragraphs: Sequence[str]) -> str:

@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
-Words = Mapping[str, Any]
-
-
-class Told:
-    """An object that can be told as JSON."""
-
-    __slots__ = ()
-
-    def to_data(self) -> dict[str, Any]:
-        """Its fields by name, and those of what it holds."""
-        return asdict(self)  # type: ignore[call-overload,no-any-return] # every heir is a dataclass
+from backout.model import Outcome, Verdict
+from backout.reports.report import Ends, Known, Report, VerifyReport
+from backout.reports.told import Data, Told, named, sometimes
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +32,7 @@ class TargetLine(Told):
     hosts: tuple[str, ...] = ()
     protected: bool = False
     example: bool = False
-    release: Words | None = None
+    release: Known = None
     known_good: bool = False
     checks: tuple[str, ...] = ()
     last_run: LastRun | None = None
@@ -166,7 +157,7 @@ class Returned(Told):
     """Whether the target is on the release it had, and healthy; None where nobody can tell."""
     reason: str = ""
     """Why not; empty when it is."""
-    release: Words | None = None
+    release: Known = None
     """What it is on."""
     proof: tuple[str, ...] = ()
     """The checks that passed at the end."""
@@ -187,10 +178,269 @@ class Rehearsed(Told):
     outcome: str
     exit_code: int
     reason: str
-    release: Words | None
+    release: Known
     started_at: str
     ended_at: str
     steps: tuple[Returned, ...]
     next: str
-    trouble: Words | None = None
+    trouble: Report | None = None
     """The report of the run that went wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing(Told):
+    """A verb whose answer was seen while it ran."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryLine(Told):
+    """One run of the past."""
+
+    run: str
+    target: str
+    verb: str = ""
+    runbook: str
+    outcome: Outcome | None = None
+    """None while it has not ended."""
+    exit_code: int | None = None
+    started_at: str
+    seconds: float | None = None
+    ends: Ends = named("release", default=Ends())
+    by: str = ""
+    subject: str = ""
+    """Of the commit that it brought."""
+
+
+@dataclass(frozen=True, slots=True)
+class History(Told):
+    """`history`."""
+
+    runs: tuple[HistoryLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChainFault(Told):
+    """A run whose records are not those that were written."""
+
+    run: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chain(Told):
+    """`history --check`."""
+
+    target: str | None
+    """None is all of them."""
+    runs: int
+    faults: tuple[ChainFault, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Linted(Told):
+    """`lint`, without a mistake: with some it is an error."""
+
+    runbooks: int
+    inventories: int
+    mistakes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Written(Told):
+    """`init`."""
+
+    written: tuple[str, ...]
+    kept: tuple[str, ...]
+    backend: str
+    notes: tuple[str, ...] = ()
+    next: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Played(Told):
+    """`demo` and `example.gigz`."""
+
+    directory: str
+    exit_codes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered(Told):
+    """`document.render`."""
+
+    runbook: str
+    text: str
+    run: str = sometimes("")
+    """Of a run as it was executed."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledEntry(Told):
+    """A unit or a line of a crontab."""
+
+    name: str
+    state: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Installed(Told):
+    """`schedule.install`, `schedule.remove` and `schedule.show`."""
+
+    entries: tuple[InstalledEntry, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchedOnce(VerifyReport):
+    """One target after one look at each of its checks."""
+
+    held: str = sometimes("")
+    """The run that holds it: then it was not looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched(Told):
+    """`watch --once`."""
+
+    verdict: Verdict
+    targets: tuple[WatchedOnce, ...]
+    broken: Mapping[str, str] = field(default_factory=dict)
+    """Inventories that cannot be read, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped(Told):
+    """`watch`, when it was stopped."""
+
+    stopped: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged(Told):
+    """`alert.ack`."""
+
+    acknowledged: tuple[str, ...]
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Silenced(Told):
+    """`alert.silence`."""
+
+    silenced: str
+    check: str | None
+    until: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAlert(Told):
+    """Something that is wrong."""
+
+    target: str
+    check: str
+    host: str | None
+    title: str
+    severity: str
+    since: str
+    seconds: float
+    acknowledged: str | None
+    told: bool
+    acknowledge: str
+    """The command that says that somebody knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Silence(Told):
+    """Nothing is told of a target, or of one of its checks, until then."""
+
+    target: str
+    check: str | None
+    until: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alerts(Told):
+    """`alert.list`."""
+
+    alerts: tuple[OpenAlert, ...]
+    silences: tuple[Silence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FoundLine(Told):
+    """A command of a note, and where it went."""
+
+    line: int
+    text: str
+    phase: str
+    flags: tuple[str, ...]
+    alternative: str | None
+    into: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FoundProbe(Told):
+    """A request of a note."""
+
+    line: int
+    method: str
+    url: str
+    headers: int
+    body: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FoundBlank(Told):
+    """A blank of a note, and what it became."""
+
+    line: int
+    text: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedLine(Told):
+    """A line of code that is no command, and why."""
+
+    line: int
+    text: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenQuestion(Told):
+    """What a note does not say."""
+
+    line: int
+    ask: str
+
+
+@dataclass(frozen=True, slots=True)
+class Merged(Told):
+    """What an edited note changed of its files."""
+
+    taken: tuple[str, ...]
+    """What the note says now."""
+    kept: tuple[str, ...]
+    """What somebody had changed by hand."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported(Told):
+    """`document.import`: every line of the note accounted for."""
+
+    source: str
+    runbook: Data
+    inventory: Data
+    found: tuple[FoundLine, ...]
+    probes: tuple[FoundProbe, ...]
+    backends: tuple[str, ...]
+    placeholders: tuple[FoundBlank, ...]
+    rejected: tuple[RejectedLine, ...]
+    questions: tuple[OpenQuestion, ...]
+    updated: Merged | None = sometimes()
+    """Of `--update`."""
+    written: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    next: str = ""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from backout.model import duration
+from backout.model import Verdict, duration
 from backout.model.alike import grouped
-from backout.reports.lines import Report, one_line, table
+from backout.reports.lines import one_line, table
+from backout.reports.report import CheckReport, HostReport, Known
+from backout.reports.states import HostStatus
 
 EVIDENCE = 20
 """How many lines of a failed step's output are shown; `show` has all of them."""
@@ -18,10 +20,10 @@ MANY = 12
 """Hosts that are in the same state have lines of their own up to this number."""
 
 
-def host_lines(hosts: Report) -> list[str]:
+def host_lines(hosts: Mapping[str, HostReport | HostStatus]) -> list[str]:
     """A line for each host; where there are many, one for all that are in the same state."""
     told = [
-        ((release_text(host.get("release")), one_line(_host_state(host))), one_line(name))
+        ((release_text(host.release), one_line(_host_state(host))), one_line(name))
         for name, host in hosts.items()
     ]
     if len(hosts) <= MANY:
@@ -32,27 +34,27 @@ def host_lines(hosts: Report) -> list[str]:
     return [line for pair in zip(rows, named, strict=True) for line in pair]
 
 
-def _host_state(host: Report) -> str:
-    uptime = f"up {duration(host['uptime'])}" if host.get("uptime") else ""
-    return str(host["state"]) or uptime
+def _host_state(host: HostReport | HostStatus) -> str:
+    uptime = host.uptime if isinstance(host, HostStatus) else None
+    return host.state or (f"up {duration(uptime)}" if uptime else "")
 
 
-def note_lines(report: Report) -> list[str]:
-    advice = [f"advice: {one_line(report['advice'])}"] if report.get("advice") else []
-    return advice + [f"note: {one_line(note)}" for note in report.get("notes", ())]
+def note_lines(notes: Sequence[str], advice: str = "") -> list[str]:
+    first = [f"advice: {one_line(advice)}"] if advice else []
+    return first + [f"note: {one_line(note)}" for note in notes]
 
 
-def release_text(release: Report | str | None) -> str:
+def release_text(release: Known) -> str:
     """`release 42 (3f9c2e1)`; runs of before have it in words."""
     if not release:
         return UNKNOWN
     if isinstance(release, str):
         return f"release {one_line(release)}"
-    commit = str(release.get("commit") or "")[:7]
-    return f"release {release['number']}" + (f" ({one_line(commit)})" if commit else "")
+    commit = release.commit[:7]
+    return f"release {release.number}" + (f" ({one_line(commit)})" if commit else "")
 
 
-def bare_release(release: Report | str | None) -> str:
+def bare_release(release: Known) -> str:
     """`42 (3f9c2e1)`."""
     return release_text(release).removeprefix("release ")
 
@@ -61,9 +63,9 @@ def titled(title: str, lines: list[str]) -> list[str]:
     return [f"{title}:", *lines] if lines else []
 
 
-def next_lines(report: Report, whole: str = "") -> list[str]:
+def next_lines(next: str, whole: str = "") -> list[str]:
     """The command to type; and where all of it can be read, unless that is the same."""
-    following = str(report.get("next") or "").strip()
+    following = next.strip()
     lines = [one_line(each) for each in following.splitlines() if each.strip()]
     told = [f"{'next:  ' if n == 0 else '       '}{line}" for n, line in enumerate(lines)]
     return (
@@ -91,9 +93,9 @@ def evidence_lines(output: str) -> list[str]:
     return head + [f"    {line}" for line in lines[-EVIDENCE:]]
 
 
-def proof_words(hosts: Report, checks: Sequence[Report]) -> str:
+def proof_words(hosts: Collection[str], checks: Sequence[CheckReport]) -> str:
     parts = [count_of(len(hosts), "host")] if hosts else []
-    passed = sum(check["verdict"] == "pass" for check in checks)
+    passed = sum(check.verdict is Verdict.PASS for check in checks)
     if checks and passed == len(checks):
         parts.append(f"{count_of(passed, 'check')} {'passes' if passed == 1 else 'pass'}")
     elif checks:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Protocol
 
 from backout.reports.checks_text import check_lines
-from backout.reports.lines import Report, one_line, page
+from backout.reports.lines import one_line, page
 from backout.reports.parts import block, count_of, next_lines, note_lines, release_text, titled
+from backout.reports.plans import PlannedAction, PlannedStage, PlanReport
 from backout.reports.ships_text import ships_lines
 
 SHORT = 3
@@ -17,82 +19,67 @@ WIDTH = 100
 CUT = "--verbose shows every command and every undo whole"
 
 
-def plan_text(plan: Report, *, whole: bool = False) -> str:
+def plan_text(plan: PlanReport, *, whole: bool = False) -> str:
     """What would run where, with every undo and every point of no return: a line for each step
-    and one for its way back, or the `whole` of both.
-
-    `{"verb", "target", "runbook", "release": {"from", "to"}, "hosts": […], "preflight": [action],
-    "stages": [{"here": [action]} | {"batches": [{"number", "hosts", "actions": [action],
-    "settle": [action]}]}], "finally": [action], "checks": […], "refused": [words]}`, where an
-    action is `{"name", "host", "does", "undo", "undo_summary", "irreversible", "readonly",
-    "when"}`.
-    """
-    refused, ways = plan.get("refused") or (), WaysBack() if whole else Outline()
-    return page(
-        _summary(plan, bool(refused)),
-        [f"refused: {one_line(words)}" for words in refused],
-        ships_lines(plan.get("ships") or {}),
-        _group("Before any change, reads only", plan.get("preflight") or (), ways),
-        *[part for stage in plan["stages"] for part in _stage(stage, ways)],
-        _group("At the end, whatever happens", plan.get("finally") or (), ways),
-        titled("What the checks say now", check_lines(plan.get("checks") or ())),
+    and one for its way back, or the `whole` of both."""
+    ways: Detail = WaysBack() if whole else Outline()
+    parts = (
+        _summary(plan),
+        [f"refused: {one_line(words)}" for words in plan.refused],
+        ships_lines(plan.ships) if plan.ships else [],
+        _group("Before any change, reads only", plan.preflight, ways),
+        *[part for stage in plan.stages for part in _stage(stage, ways)],
+        _group("At the end, whatever happens", plan.finals, ways),
+        titled("What the checks say now", check_lines(plan.checks)),
         *ways.paragraphs(),
-        note_lines({**plan, "notes": [*(plan.get("notes") or ()), *ways.notes()]}),
-        next_lines(plan),
     )
+    return page(*parts, note_lines((*plan.notes, *ways.notes())), next_lines(plan.next))
 
 
-def _summary(plan: Report, refused: bool) -> list[str]:
-    release = release_text(plan["release"].get("to"))
-    now = release_text(plan["release"].get("from"))
-    would = "Would be REFUSED" if refused else "Would run"
-    what = f"{one_line(plan['runbook'])} on {one_line(plan['target'])}"
-    points = [each for each in _actions(plan) if each.get("irreversible")]
-    names = ", ".join(dict.fromkeys(one_line(each["name"]) for each in points))
-    hosts = f"{count_of(len(plan['hosts']), 'host')}: {', '.join(map(one_line, plan['hosts']))}."
+def _summary(plan: PlanReport) -> list[str]:
+    release, now = release_text(plan.ends.to), release_text(plan.ends.start)
+    would = "Would be REFUSED" if plan.refused else "Would run"
+    what = f"{one_line(plan.runbook)} on {one_line(plan.target)}"
+    points = [one_line(each.name) for each in plan.actions if each.irreversible]
+    hosts = f"{count_of(len(plan.hosts), 'host')}: {', '.join(map(one_line, plan.hosts))}."
     return [
         f"{would}: {what}, making {release}; now: {now}. Nothing was changed.",
-        hosts if plan["hosts"] else "On this machine only.",
-        f"POINT OF NO RETURN: {names}." if points else "Every step can be undone.",
+        hosts if plan.hosts else "On this machine only.",
+        f"POINT OF NO RETURN: {', '.join(dict.fromkeys(points))}."
+        if points
+        else "Every step can be undone.",
     ]
 
 
-def _actions(plan: Report) -> Iterable[Report]:
-    for stage in plan["stages"]:
-        yield from stage.get("here") or ()
-        for batch in stage.get("batches") or ():
-            yield from batch["actions"]
-            yield from batch.get("settle") or ()
+def _stage(stage: PlannedStage, ways: Detail) -> Iterable[list[str]]:
+    yield _group("On this machine", stage.here, ways)
+    for batch in stage.batches:
+        hosts = f": {', '.join(map(one_line, batch.hosts))}" if batch.hosts else ""
+        title = f"Batch {batch.number} of {len(stage.batches)}{hosts}"
+        yield _group(title, batch.actions, ways)
+        yield _group(f"Batch {batch.number}, settle", batch.settle, ways)
 
 
-def _stage(stage: Report, ways: Detail) -> Iterable[list[str]]:
-    yield _group("On this machine", stage.get("here") or (), ways)
-    batches = stage.get("batches") or ()
-    for batch in batches:
-        hosts = f": {', '.join(map(one_line, batch['hosts']))}" if batch["hosts"] else ""
-        yield _group(f"Batch {batch['number']} of {len(batches)}{hosts}", batch["actions"], ways)
-        yield _group(f"Batch {batch['number']}, settle", batch.get("settle") or (), ways)
-
-
-def _group(title: str, actions: Sequence[Report], ways: Detail) -> list[str]:
+def _group(title: str, actions: Sequence[PlannedAction], ways: Detail) -> list[str]:
     """Actions under a title; one that is the same on several hosts stands there once."""
-    merged: dict[tuple[Any, ...], list[str]] = {}
+    merged: dict[PlannedAction, list[str]] = {}
     for each in actions:
-        known = ("name", "does", "undo", "undo_summary", "irreversible", "readonly", "when")
-        key = tuple(each.get(name) or "" for name in known)
-        merged.setdefault(key, []).append(each.get("host") or "")
-    lines: list[str] = []
-    for (name, does, undo, summary, irreversible, readonly, when), hosts in merged.items():
-        places = ", ".join(one_line(host) for host in hosts if host)
-        lines += ways.step(f"  {one_line(name)}{f'  (on {places})' if places else ''}", does)
-        lines += block("only when: ", when, "    ") if when else []
-        if irreversible:
-            lines.append(f"    POINT OF NO RETURN: {one_line(irreversible)}")
-        elif undo:
-            lines += ways.told(name, undo, summary)
-        elif readonly:
-            lines.append("    reads only")
-    return titled(title, lines)
+        merged.setdefault(replace(each, host=None), []).append(each.host or "")
+    return titled(title, [line for each, on in merged.items() for line in _step(each, on, ways)])
+
+
+def _step(action: PlannedAction, hosts: Sequence[str], ways: Detail) -> list[str]:
+    places = ", ".join(one_line(host) for host in hosts if host)
+    name = f"  {one_line(action.name)}{f'  (on {places})' if places else ''}"
+    lines = ways.step(name, action.does)
+    lines += block("only when: ", action.when, "    ") if action.when else []
+    if action.irreversible:
+        lines.append(f"    POINT OF NO RETURN: {one_line(action.irreversible)}")
+    elif action.undo:
+        lines += ways.told(action.name, action.undo, action.undo_summary)
+    elif action.readonly:
+        lines.append("    reads only")
+    return lines
 
 
 class Detail(Protocol):

@@ -1,10 +1,10 @@
-"""What a run or a look came to, typed: the same as `--json` prints."""
+"""What a run or a look came to: the same object for text, pages, `--json` and Python."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from backout.errors import (
     BackedOut,
@@ -16,9 +16,11 @@ from backout.errors import (
     Refused,
     Unhealthy,
 )
-from backout.model import Outcome, Release, State, Verdict
+from backout.model import Outcome, Release, RunRow, State, Verdict
+from backout.reports.told import Data, Told, named, sometimes
 
-Data = Mapping[str, Any]
+Known = Release | str | None
+"""A release; runs of the first versions have it in words; None where none is known."""
 
 _RAISED = {
     each.exit_code: each
@@ -27,58 +29,103 @@ _RAISED = {
 
 
 @dataclass(frozen=True, slots=True)
-class StepReport:
+class StepReport(Told):
     """One action: what became of a step on a machine."""
 
     name: str
     host: str | None
+    """None on this machine."""
     phase: str
     """`do`, `undo` or `settle`."""
-    state: State | None
-    """None while it runs."""
-    seconds: float
-    exit_code: int | None
-
-    @classmethod
-    def from_data(cls, data: Data) -> StepReport:
-        state = None if data["state"] == "running" else State(data["state"])
-        known = (data["name"], data["host"], data["phase"], state)
-        return cls(*known, data["seconds"], data["exit_code"])
+    state: State | Literal["running"]
+    seconds: float = 0.0
+    exit_code: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class CheckReport:
+class CheckReport(Told):
     """One check's verdict, on one host or on none."""
 
     name: str
     host: str | None
     verdict: Verdict
-    elapsed_ms: float
-    failed: tuple[str, ...]
+    elapsed_ms: float = 0.0
+    queued_ms: float = 0.0
+    """How long it waited for its turn."""
+    failed: tuple[str, ...] = ()
     """The expectations that did not hold."""
-    reason: str
-
-    @classmethod
-    def from_data(cls, data: Data) -> CheckReport:
-        verdict, failed = Verdict(data["verdict"]), tuple(data["failed"])
-        return cls(data["name"], data["host"], verdict, data["elapsed_ms"], failed, data["reason"])
+    reason: str = ""
+    excerpt: str = ""
+    """The end of what it saw, when it does not pass."""
 
 
 @dataclass(frozen=True, slots=True)
-class HostReport:
+class HostReport(Told):
     """A host at the end: the release that it says it is on, and what was done to it."""
 
-    release: Release | None
+    release: Known
     state: str
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class Failure(Told):
+    """Something that went wrong, with the end of what it said."""
+
+    name: str
+    host: str | None = None
+    phase: str = "do"
+    reason: str = ""
+    output: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord(Told):
+    """One action whole: what it said, and its way back."""
+
+    name: str
+    state: str
+    host: str | None = None
+    phase: str = "do"
+    seconds: float = 0.0
+    exit_code: int | None = None
+    at: str = ""
+    undo: str = ""
+    undo_summary: str = ""
+    stdout: str = ""
+    stderr: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorReport(Told):
+    """Why a run was refused."""
+
+    what: str
+    where: str = ""
+    state: str = ""
+    next: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ends(Told):
+    """Which release a run began on, and which it leads to when it succeeds."""
+
+    start: Known = named("from", default=None)
+    to: Known = None
+
+
+def ends_of(row: RunRow) -> Ends:
+    """The releases of a run that has left a report."""
+    return Ends.read((row.report or {}).get("release") or {})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report(Told):
     """How a run ended.
 
     >>> data = {"run": "r", "target": "prod", "runbook": "deploy", "outcome": "backed_out",
     ...         "exit_code": 4, "reason": "Restart failed", "next": "invoke show r"}
-    >>> report = Report.from_data(data)
+    >>> report = Report.read(data)
     >>> report.outcome, report.exit_code
     (<Outcome.BACKED_OUT: 'backed_out'>, <ExitCode.BACKED_OUT: 4>)
     >>> report.raise_for_outcome()
@@ -89,75 +136,91 @@ class Report:
     """
 
     run: str
+    verb: str = ""
     target: str
     runbook: str
     outcome: Outcome
     exit_code: ExitCode
-    reason: str
-    previous: Release | None
-    release: Release | None
-    """The release that the run leads to when it succeeds."""
-    steps: tuple[StepReport, ...]
-    checks: tuple[CheckReport, ...]
-    hosts: Mapping[str, HostReport]
-    next: str
+    reason: str = ""
+    started_at: str = ""
+    ended_at: str | None = None
+    """None while it has not ended."""
+    ends: Ends = named("release", default=Ends())
+    steps: tuple[StepReport, ...] = ()
+    """Every action's latest outcome, in the order in which they ended."""
+    checks: tuple[CheckReport, ...] = ()
+    hosts: Mapping[str, HostReport] = field(default_factory=dict)
+    failures: tuple[Failure, ...] | None = sometimes()
+    """What went wrong, in order; the first versions did not say."""
+    advice: str = ""
+    """What the runbook's `diagnose` says of a failed check."""
+    logs: Mapping[str, str] = field(default_factory=dict)
+    """The services' last log lines when a check had failed, by host."""
+    next: str = ""
     """What to type next."""
-    data: Data
-    """The whole object of `--json`."""
+    error: ErrorReport | None = sometimes()
+    """Of a run that was refused."""
+    by: str = sometimes("")
+    """Who started it; of `show`."""
+    records: tuple[StepRecord, ...] | None = sometimes()
+    """Every action whole; of `show`."""
+    notes: tuple[str, ...] = sometimes(())
+    rehearsal: Mapping[str, Any] | None = sometimes()
+    """Of a line of the history that says what a rehearsal came to."""
 
     @property
     def ok(self) -> bool:
         """Done, and proved where the target has a check."""
         return self.exit_code == ExitCode.DONE
 
+    @property
+    def previous(self) -> Release | None:
+        """The release that it began on."""
+        return self.ends.start if isinstance(self.ends.start, Release) else None
+
+    @property
+    def release(self) -> Release | None:
+        """The release that the run leads to when it succeeds."""
+        return self.ends.to if isinstance(self.ends.to, Release) else None
+
+    @property
+    def data(self) -> Data:
+        """The whole object of `--json`."""
+        return self.to_data()
+
     def raise_for_outcome(self) -> None:
         """Raise the error of the tree that belongs to the exit code; nothing when it is 0."""
         if kind := _RAISED.get(self.exit_code):
             raise kind(self.reason, next=self.next)
 
-    @classmethod
-    def from_data(cls, data: Data) -> Report:
-        """From the object of `--json`."""
-        ends = data.get("release") or {}
-        return cls(
-            run=data["run"],
-            target=data["target"],
-            runbook=data["runbook"],
-            outcome=Outcome(data["outcome"]),
-            exit_code=ExitCode(data["exit_code"]),
-            reason=data.get("reason", ""),
-            previous=_release(ends.get("from")),
-            release=_release(ends.get("to")),
-            steps=tuple(map(StepReport.from_data, data.get("steps", ()))),
-            checks=tuple(map(CheckReport.from_data, data.get("checks", ()))),
-            hosts={
-                name: HostReport(_release(host["release"]), host["state"])
-                for name, host in data.get("hosts", {}).items()
-            },
-            next=data.get("next", ""),
-            data=data,
-        )
-
 
 @dataclass(frozen=True, slots=True)
-class VerifyReport:
+class VerifyReport(Told):
     """What the checks said: healthy, unhealthy, or nobody can tell."""
 
     target: str
     verdict: Verdict
-    exit_code: ExitCode
-    checks: tuple[CheckReport, ...]
-    data: Data
+    checks: tuple[CheckReport, ...] = ()
+    next: str = ""
+
+    @property
+    def exit_code(self) -> ExitCode:
+        return CODES[self.verdict]
 
     @property
     def ok(self) -> bool:
         return self.exit_code == ExitCode.DONE
 
-    @classmethod
-    def from_data(cls, data: Data, exit_code: int) -> VerifyReport:
-        checks = tuple(map(CheckReport.from_data, data["checks"]))
-        return cls(data["target"], Verdict(data["verdict"]), ExitCode(exit_code), checks, data)
+    @property
+    def data(self) -> Data:
+        """The whole object of `--json`."""
+        return self.to_data()
 
 
-def _release(data: Data | None) -> Release | None:
-    return Release(data["number"], data["commit"]) if data else None
+CODES = {
+    Verdict.PASS: ExitCode.DONE,
+    Verdict.FAIL: ExitCode.UNHEALTHY,
+    Verdict.ERROR: ExitCode.INCONCLUSIVE,
+    Verdict.INCONCLUSIVE: ExitCode.INCONCLUSIVE,
+}
+"""How a look leaves."""

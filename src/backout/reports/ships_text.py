@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+
+from backout.reports.plans import Difference, ShippedCommit, Ships
 
 SHOWN = 12
 """Commits and files that are named; `diff --json` has them all."""
 
-Data = Mapping[str, Any]
 
-
-def diff_text(report: Data) -> str:
-    """`{"target", "from", "to", "commits", "withdrawn", "files", "uncommitted", "unknown"}`."""
+def diff_text(report: Difference) -> str:
+    """What would ship."""
     lines = ships_lines(report, shown=500)
-    return "\n".join(lines or [f"{report['target']}: nothing would ship."])
+    return "\n".join(lines or [f"{report.target}: nothing would ship."])
 
 
-def ships_lines(ships: Data, shown: int = SHOWN) -> list[str]:
+def ships_lines(ships: Ships, shown: int = SHOWN) -> list[str]:
     """The commits that would come and go, and the files that differ."""
-    if not ships:
-        return []
-    lines = _commits("Ships", ships["commits"], shown)
-    lines += _commits("Takes back", ships["withdrawn"], shown)
-    lines += _files("Files", [f"{f['status'][:1]} {f['path']}" for f in ships["files"]], shown)
-    lines += _files("Not committed yet", ships["uncommitted"], shown)
-    return lines + ([f"What ships is not known: {ships['unknown']}."] if ships["unknown"] else [])
+    lines = _commits("Ships", ships.commits, shown)
+    lines += _commits("Takes back", ships.withdrawn, shown)
+    lines += _files("Files", [f"{f.status[:1]} {f.path}" for f in ships.files], shown)
+    lines += _files("Not committed yet", ships.uncommitted, shown)
+    return lines + ([f"What ships is not known: {ships.unknown}."] if ships.unknown else [])
 
 
-def _commits(title: str, commits: Sequence[Data], shown: int) -> list[str]:
+def _commits(title: str, commits: Sequence[ShippedCommit], shown: int) -> list[str]:
     if not commits:
         return []
     rows = [
-        f"  {each['commit'][:7]} {_line(each['subject'])} ({_line(each['author'])})"
+        f"  {each.commit[:7]} {_line(each.subject)} ({_line(each.author)})"
         for each in commits[:shown]
     ]
     many = "1 commit" if len(commits) == 1 else f"{len(commits)} commits"

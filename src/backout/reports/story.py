@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
 
 from backout.model import Outcome, Record, Release, RunRow
 from backout.reports.data import outputs, run_report
+from backout.reports.report import Report
 from backout.runs.engine import Ended
 
 
-def story(row: RunRow, records: Sequence[Record], next: str) -> dict[str, Any]:
+def story(row: RunRow, records: Sequence[Record], next: str) -> Report:
     """The report that the run left, with its records; while it has not ended the one that it has
     come to so far, and what to type `next`."""
-    report = dict(row.report) if row.report else unfinished(row, records, next)
-    report["by"] = row.owner
-    report["records"] = outputs(records)
-    if row.outcome and report["steps"] and not report["records"]:
-        report["notes"] = ["its records were pruned: what it printed is gone"]
+    report = Report.read(row.report) if row.report else unfinished(row, records, next)
+    report = replace(report, by=row.owner, records=outputs(records))
+    if row.outcome and report.steps and not report.records:
+        report = replace(report, notes=("its records were pruned: what it printed is gone",))
     return report
 
 
-def unfinished(row: RunRow, records: Sequence[Record], next: str = "") -> dict[str, Any]:
+def unfinished(row: RunRow, records: Sequence[Record], next: str = "") -> Report:
     """The report of a run that has not ended."""
     release = row.plan.get("release") or row.plan.get("to")
     previous = row.plan.get("previous")

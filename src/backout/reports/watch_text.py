@@ -2,54 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from backout.model import duration
 from backout.reports.checks_text import verify_text
+from backout.reports.objects import (
+    Acknowledged,
+    Alerts,
+    Installed,
+    Silenced,
+    Stopped,
+    Watched,
+    WatchedOnce,
+)
 
-Report = Mapping[str, Any]
 
-
-def watch_text(report: Report) -> str:
-    """`{"targets": [{"target", "verdict", "checks"}]}` after one look; nothing after many."""
-    broken = report.get("broken", {}).items()
+def watch_text(report: Watched | Stopped) -> str:
+    """How it stands after one look; nothing after many."""
+    if isinstance(report, Stopped):
+        return ""
+    broken = report.broken.items()
     return "\n\n".join(
         [
-            *(_looked(each) for each in report.get("targets", ())),
+            *map(_looked, report.targets),
             *(f"{name} was not looked at: its inventory is broken.\n{why}" for name, why in broken),
         ]
     )
 
 
-def _looked(target: Report) -> str:
-    if target.get("held"):
-        return f"{target['target']} was not looked at: {target['held']} holds it."
+def _looked(target: WatchedOnce) -> str:
+    if target.held:
+        return f"{target.target} was not looked at: {target.held} holds it."
     return verify_text(target)
 
 
-def alert_text(report: Report) -> str:
-    """`{"acknowledged": […], "by"}` or `{"silenced", "check", "until"}`."""
-    if "acknowledged" in report:
-        return "\n".join(f"acknowledged by {report['by']}: {s}" for s in report["acknowledged"])
-    what = f"{report['silenced']}/{report['check']}" if report["check"] else report["silenced"]
-    return f"{what} is silent until {report['until']}."
+def alert_text(report: Acknowledged | Silenced) -> str:
+    """What somebody knows of now, or what is silent."""
+    if isinstance(report, Acknowledged):
+        return "\n".join(f"acknowledged by {report.by}: {s}" for s in report.acknowledged)
+    what = f"{report.silenced}/{report.check}" if report.check else report.silenced
+    return f"{what} is silent until {report.until}."
 
 
-def alerts_text(report: Report) -> str:
-    """`{"alerts": [{"title", "since", "seconds", "acknowledged"}], "silences": […]}`."""
+def alerts_text(report: Alerts) -> str:
+    """What is open, and what is silent."""
     lines = []
-    for each in report["alerts"]:
-        known = each["acknowledged"]
-        lines.append(f"{each['title']}, since {each['since']} ({duration(each['seconds'])})")
-        lines.append(f"  known to {known}" if known else f"  acknowledge: {each['acknowledge']}")
-    for each in report["silences"]:
-        what = f"{each['target']}/{each['check']}" if each["check"] else each["target"]
-        lines.append(f"{what} is silent until {each['until']} by {each['by']}")
+    for each in report.alerts:
+        known = each.acknowledged
+        lines.append(f"{each.title}, since {each.since} ({duration(each.seconds)})")
+        lines.append(f"  known to {known}" if known else f"  acknowledge: {each.acknowledge}")
+    for silence in report.silences:
+        what = f"{silence.target}/{silence.check}" if silence.check else silence.target
+        lines.append(f"{what} is silent until {silence.until} by {silence.by}")
     return "\n".join(lines) or "Nothing is open."
 
 
-def schedule_text(report: Report) -> str:
-    """`{"did", "entries": [{"name", "state"}]}`."""
-    lines = [f"{each['state']}: {each['name']}" for each in report["entries"]]
+def schedule_text(report: Installed) -> str:
+    """What is installed, or was."""
+    lines = [f"{each.state}: {each.name}" for each in report.entries]
     return "\n".join(lines) or "Nothing is installed for this directory."

@@ -10,6 +10,7 @@ from typing import Any
 from backout.model import CheckKey, LedgerRow, RunRow, Sample
 from backout.ports import HealthStore
 from backout.reports.parts import bare_release
+from backout.reports.report import ends_of
 from backout.status_page.curves import DAYS
 from backout.status_page.facts import DAY, HOUR, Deployed, Latency, Ran
 from backout.watch import rollups
@@ -147,7 +148,7 @@ def _undone(journal: Any, row: LedgerRow) -> float | None:
 
 def ran_of(row: RunRow) -> Ran:
     """A run, for the list."""
-    release = ((row.report or {}).get("release") or {}).get("to")
+    release = ends_of(row).to
     return Ran(
         run=row.id,
         verb=row.verb,

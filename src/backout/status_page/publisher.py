@@ -213,7 +213,7 @@ class Publisher:
         facts = tuple(Fact(r.kind, r.key, r.at.timestamp(), r.body) for r in records)
         sentence = outcome_text(report)
         if ran.outcome is None:
-            sentence = f"{ran.verb.capitalize()} of {report['target']} has not ended."
+            sentence = f"{ran.verb.capitalize()} of {report.target} has not ended."
         return run_view(report, facts, sentence, now=now)
 
 

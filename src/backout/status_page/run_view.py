@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from backout.model import duration
 from backout.reports.parts import bare_release, release_text
+from backout.reports.report import CheckReport, Report
 from backout.status_page.facts import Fact
 from backout.status_page.views import OUTCOMES
 from backout.status_page.words import clock, utc
@@ -57,7 +57,7 @@ class RunView:
     lanes: tuple[Lane, ...]
     acts: tuple[Act, ...]
     notes: tuple[tuple[str, str], ...]
-    checks: tuple[Mapping[str, Any], ...]
+    checks: tuple[CheckReport, ...]
     hosts: tuple[tuple[str, str, str], ...]
     at: str
     running: bool
@@ -75,19 +75,17 @@ PHASES = {"do": "do", "undo": "undo", "settle": "settle", "back": "settle again"
 HERE = "this machine"
 
 
-def run_view(
-    report: Mapping[str, Any], facts: Sequence[Fact], sentence: str, *, now: float
-) -> RunView:
-    """A run's page: `report` is what `show --json` prints, `facts` are its records."""
-    started = datetime.fromisoformat(report["started_at"]).timestamp()
+def run_view(report: Report, facts: Sequence[Fact], sentence: str, *, now: float) -> RunView:
+    """A run's page: `report` is its story, `facts` are its records."""
+    started = datetime.fromisoformat(report.started_at).timestamp()
     last = max((fact.at for fact in facts), default=started)
-    running = not report["ended_at"]
-    ended = now if running else datetime.fromisoformat(report["ended_at"]).timestamp()
+    running = not report.ended_at
+    ended = datetime.fromisoformat(report.ended_at).timestamp() if report.ended_at else now
     acts = _acts(facts, started, max(ended, last, started + 0.001))
-    state, _ = OUTCOMES.get(None if running else report["outcome"], ("unknown", ""))
+    state, _ = OUTCOMES.get(None if running else report.outcome, ("unknown", ""))
     return RunView(
-        title=f"Run {report['run']} on {report['target']} · Backout",
-        run=report["run"],
+        title=f"Run {report.run} on {report.target} · Backout",
+        run=report.run,
         state=state,
         sentence=sentence,
         facts=_facts(report, ended - started),
@@ -96,30 +94,28 @@ def run_view(
         lanes=_lanes(acts),
         acts=acts,
         notes=tuple(_notes(facts)),
-        checks=tuple(report.get("checks") or ()),
+        checks=report.checks,
         hosts=tuple(
-            (name, release_text(host["release"]) if host.get("release") else "", host["state"])
-            for name, host in (report.get("hosts") or {}).items()
+            (name, release_text(host.release) if host.release else "", host.state)
+            for name, host in report.hosts.items()
         ),
         at=utc(now),
         running=running,
     )
 
 
-def _facts(report: Mapping[str, Any], took: float) -> tuple[tuple[str, str], ...]:
-    release = report.get("release") or {}
-    ends = (release.get("from"), release.get("to"))
-    both = (bare_release(end) if end else "none" for end in ends)
+def _facts(report: Report, took: float) -> tuple[tuple[str, str], ...]:
+    both = (bare_release(end) if end else "none" for end in (report.ends.start, report.ends.to))
     rows = (
-        ("target", report["target"]),
-        ("by", report.get("by") or ""),
-        ("what", f"{report.get('verb') or 'run'}: runbook {report['runbook']}"),
+        ("target", report.target),
+        ("by", report.by),
+        ("what", f"{report.verb or 'run'}: runbook {report.runbook}"),
         ("release", " → ".join(both)),
         ("took", duration(max(0.0, took))),
-        ("exit code", str(report.get("exit_code", ""))),
-        ("reason", report.get("reason") or ""),
-        ("advice", report.get("advice") or ""),
-        ("next", report.get("next") or ""),
+        ("exit code", str(int(report.exit_code))),
+        ("reason", report.reason),
+        ("advice", report.advice),
+        ("next", report.next),
     )
     return tuple((name, str(value)) for name, value in rows if value)
 

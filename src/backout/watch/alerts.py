@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from backout.model import Alert, Check, CheckKey, Finding, Incident, Message, Verdict, duration
+from backout.reports.objects import OpenAlert
 
 FLAPS_WITHIN = 3600.0
 """How long an opened alert counts as recent."""
@@ -161,21 +162,21 @@ def due_word(
     return "remind" if due and not incident.acked else ""
 
 
-def alert_row(incident: Incident, now: float) -> dict[str, Any]:
+def alert_row(incident: Incident, now: float) -> OpenAlert:
     """An open incident, as `alert.list` answers it."""
     spot = incident.spot
-    return {
-        "target": spot.target,
-        "check": spot.check,
-        "host": spot.host or None,
-        "title": title(incident, "open"),
-        "severity": incident.evidence.get("severity", "critical"),
-        "since": datetime.fromtimestamp(incident.since, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "seconds": round(max(0.0, now - incident.since), 3),
-        "acknowledged": incident.acked or None,
-        "told": incident.told is not None,
-        "acknowledge": acknowledging(spot),
-    }
+    return OpenAlert(
+        target=spot.target,
+        check=spot.check,
+        host=spot.host or None,
+        title=title(incident, "open"),
+        severity=incident.evidence.get("severity", "critical"),
+        since=datetime.fromtimestamp(incident.since, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        seconds=round(max(0.0, now - incident.since), 3),
+        acknowledged=incident.acked or None,
+        told=incident.told is not None,
+        acknowledge=acknowledging(spot),
+    )
 
 
 # --- words -------------------------------------------------------------------------------

@@ -31,6 +31,8 @@ from backout.project import needs
 from backout.project.project import Workplace
 from backout.reports.answer import Answer
 from backout.reports.data import check_rows, stamp
+from backout.reports.objects import Watched, WatchedOnce
+from backout.reports.report import CODES
 from backout.watch import rollups
 from backout.watch.inventories import Inventories
 from backout.watch.outbox import Sender
@@ -46,7 +48,6 @@ GRACE = 20.0
 """How long looks and messages under way are waited for at the end."""
 SHORTLY = 3.5
 """`--once` waits so long for a destination that takes one message after the other."""
-CODES = {Verdict.PASS: 0, Verdict.FAIL: 6, Verdict.ERROR: 9, Verdict.INCONCLUSIVE: 9}
 
 
 class Process:
@@ -203,17 +204,16 @@ class Process:
             self.clock.sleep(pause)
 
     def _answer(self) -> Answer:
-        targets = []
-        for watched in self.watcher.targets.values():
-            findings = self.watcher.latest(watched.name)
-            verdict = judging.verdict(findings)
-            rows = check_rows(findings)
-            targets.append({"target": watched.name, "verdict": str(verdict), "checks": rows})
-            if watched.news.held:
-                targets[-1]["held"] = watched.news.held
-        worst, broken = judging.verdict(_verdicts(targets)), dict(self.watcher.broken)
-        data = {"verdict": str(worst), "targets": targets, "broken": broken}
-        return Answer("watch", data, CODES[worst] or (2 if broken else 0))
+        targets = tuple(map(self._looked_at, self.watcher.targets.values()))
+        found = [f for name in self.watcher.targets for f in self.watcher.latest(name)]
+        worst, broken = judging.verdict(found), dict(self.watcher.broken)
+        told = Watched(worst, targets, broken)
+        return Answer("watch", told, CODES[worst] or (2 if broken else 0))
+
+    def _looked_at(self, watched: WatchedTarget) -> WatchedOnce:
+        findings = self.watcher.latest(watched.name)
+        verdict, held = judging.verdict(findings), watched.news.held
+        return WatchedOnce(watched.name, verdict, check_rows(findings), held=held)
 
     def _finish(self) -> None:
         """What is under way comes to its end, and is written."""
@@ -288,11 +288,6 @@ def _nothing(loaded: Loaded) -> BackoutError:
     if broken:
         return Mistakes(mistakes=broken, state="nothing is watched")
     return Refused("no inventory has checks to watch", next="invoke lint")
-
-
-def _verdicts(targets: Sequence[Words]) -> tuple[Finding, ...]:
-    rows = [row for target in targets for row in target["checks"]]
-    return tuple(Finding(row["name"], row["host"], Verdict(row["verdict"])) for row in rows)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from backout.ports import Operator, Screen
 from backout.project.project import Workplace
 from backout.reports.answer import Answer
 from backout.reports.parts import release_text
+from backout.reports.report import Report
 from backout.watch.bake import Deployed
 from backout.watch.watched import WatchedTarget
 
@@ -194,7 +195,7 @@ def _rollback_of(workplace: Workplace, target: str, run: str) -> RunRow | None:
 def _as_answered(row: RunRow) -> Answer:
     """What the process that ended the run would have had as its answer."""
     kind = "refused" if row.outcome == "refused" else "run"
-    return Answer(kind, row.report or {}, row.exit_code or 0)
+    return Answer(kind, Report.read(row.report or {}), row.exit_code or 0)
 
 
 def _see(watched: WatchedTarget) -> str:
@@ -220,12 +221,11 @@ def _is_red(finding: Finding) -> bool:
 def _outcome(release: str, answer: Answer | BackoutError) -> tuple[str, str]:
     if isinstance(answer, BackoutError):
         return f"{release} was NOT reverted: {answer.what}", f"next: {answer.next}"
-    data = answer.data
+    told = answer.told
+    assert isinstance(told, Report), "a run answers with its report"  # noqa: S101
     if answer.exit_code == 0:
-        back = release_text(data["release"]["to"])
-        story = f"{data['advice']}\nthe whole story: invoke show {data['run']}".lstrip()
-        return f"{release} was reverted: back on {back}, and proved", story
-    if answer.kind == "refused":
-        error = data["error"]
-        return f"{release} was NOT reverted: {error['what']}", f"next: {error['next']}"
-    return f"reverting {release} is INCOMPLETE: {data['reason']}", f"next: {data['next']}"
+        story = f"{told.advice}\nthe whole story: invoke show {told.run}".lstrip()
+        return f"{release} was reverted: back on {release_text(told.ends.to)}, and proved", story
+    if told.error:
+        return f"{release} was NOT reverted: {told.error.what}", f"next: {told.error.next}"
+    return f"reverting {release} is INCOMPLETE: {told.reason}", f"next: {told.next}"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from backout.model import Target
 from backout.ports import HealthHistory
+from backout.reports.states import DayOfCheck
 from backout.watch.alerts import title
 from backout.watch.rollups import Tally, decode
 
@@ -26,7 +26,7 @@ def spark(hours: Mapping[int, bytes], now: float, count: int = HOURS) -> str:
     return "".join(_letter(tally, highest) for tally in tallies)
 
 
-def rows(target: Target, history: HealthHistory, now: float) -> list[dict[str, Any]]:
+def rows(target: Target, history: HealthHistory, now: float) -> tuple[DayOfCheck, ...]:
     """The last day of every check of a target that was looked at in it."""
     alerts = {each.spot: each for each in history.incidents(target.name, open=True)}
     found = []
@@ -35,15 +35,10 @@ def rows(target: Target, history: HealthHistory, now: float) -> list[dict[str, A
         seen = sum((decode(body) for body in hours.values()), Tally())
         if spot.check in target.checks and seen.looks:
             alert = alerts.get(spot)
-            row = {
-                "name": spot.key,
-                "spark": spark(hours, now),
-                "uptime": seen.uptime,
-                "p95_ms": seen.percentile(0.95),
-                "alert": title(alert, "open") if alert else None,
-            }
-            found.append(row)
-    return found
+            known = title(alert, "open") if alert else None
+            day = (spark(hours, now), seen.uptime or 0.0, seen.percentile(0.95))
+            found.append(DayOfCheck(spot.key, *day, known))
+    return tuple(found)
 
 
 def _letter(tally: Tally, highest: float) -> str:

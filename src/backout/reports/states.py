@@ -1,0 +1,141 @@
+"""What is said of a target: what runs there, what it lacks, who holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from backout.reports.report import Known
+from backout.reports.told import Told, sometimes
+
+
+@dataclass(frozen=True, slots=True)
+class AtWork(Told):
+    """A command that is alive."""
+
+    run: str
+    step: str
+    pid: int
+    since: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndedCommand(Told):
+    """A command that was ended; `host` is None on this machine."""
+
+    host: str | None
+    run: str
+    step: str
+    pid: int
+    since: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostStatus(Told):
+    """What a host says of itself."""
+
+    release: Known
+    state: str
+    run: str | None = None
+    """The run that brought it there."""
+    unfinished: tuple[str, ...] = ()
+    """Runs that have begun there and not ended."""
+    at_work: tuple[AtWork, ...] = ()
+    reachable: bool = True
+    up: bool | Literal[""] | None = sometimes("")
+    """Whether its service is up; null when nobody can tell; left out where it has none."""
+    uptime: float | None = None
+    commit: str | None = None
+    """What is on its disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class DayOfCheck(Told):
+    """The last day of one check, as the watcher saw it."""
+
+    name: str
+    spark: str
+    uptime: float
+    p95_ms: float | None
+    alert: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReport(Told):
+    """`status` of one target."""
+
+    target: str
+    release: Known = None
+    """In force, by the ledger."""
+    known_good: bool = False
+    hosts: Mapping[str, HostStatus] = field(default_factory=dict)
+    differs: tuple[str, ...] = ()
+    """Where the hosts and the ledger do not agree."""
+    unfinished: str | None = None
+    health: tuple[DayOfCheck, ...] = ()
+    next: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Statuses(Told):
+    """`status` of several targets."""
+
+    targets: tuple[StatusReport, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis(Told):
+    """One thing that a deploy needs."""
+
+    name: str
+    host: str | None
+    """None on this machine."""
+    ok: bool | None
+    """Null is a hint."""
+    detail: str = ""
+    fix: str = ""
+    """How to get it."""
+
+
+@dataclass(frozen=True, slots=True)
+class DoctorReport(Told):
+    """`doctor`."""
+
+    target: str
+    findings: tuple[Diagnosis, ...]
+    next: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldLock(Told):
+    """The lease on one host."""
+
+    host: str
+    owner: str
+    run: str
+    since: str
+    expires: str | None = None
+    step: str = ""
+    fence: int | None = None
+    alive: bool | None = None
+    """Whether its holder is; null when nobody can tell."""
+    at_work: tuple[AtWork, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UnlockReport(Told):
+    """`unlock`."""
+
+    target: str
+    held: tuple[HeldLock, ...]
+    ended: tuple[EndedCommand, ...] = ()
+    """Commands that were still alive, and were ended."""
+    freed: bool = False
+    reason: str = ""
+    """Why it was not freed."""
+    given_up: str = ""
+    """The run that was given up as it is."""
+    unreachable: Mapping[str, str] = field(default_factory=dict)
+    """Hosts that could not be asked, and why."""
+    next: str = ""
