@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from time import process_time
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -43,6 +44,60 @@ def test_what_hides_characters_is_refused() -> None:
     reading = read("```sh\necho \u202egnp.exe\n```\n", "x")
     assert reading.found == ()
     assert "hides" in reading.rejected[0].reason
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("echo \u202egnp.exe", "hides characters"),
+        ("rm -rf /srv/app\u200b/tmp", "hides characters"),
+        ("echo \x1b[2K\x1b[1Gok", "hides characters"),
+        ("echo \u3164", "hides characters"),
+        ("echo \U000e0041", "hides characters"),
+        ("rm\u00a0-rf /srv", "a blank in it is none"),
+        ("curl https://ex\u0430mple.org/get", "only looks like another: Cyrillic Small Letter A"),
+        ("\u0441at /etc/passwd", "only looks like another"),
+        ("echo \uff53udo", "only looks like another"),
+        ("echo " + "x" * 5000, "a line of more than 4000 characters"),
+    ],
+)
+@pytest.mark.parametrize(
+    "form", ["```sh\n{}\n```", "```console\n$ {}\n```", "```sh\n# or: {}\n```"]
+)
+def test_what_is_shown_is_what_would_run(line: str, why: str, form: str) -> None:
+    reading = read(form.format(line) + "\n", "x")
+    assert not reading.found
+    if "or:" not in form:
+        assert why in reading.rejected[0].reason
+        assert reading.rejected[0].line == 2
+
+
+def test_letters_of_other_languages_and_emoji_are_none_of_that() -> None:
+    for line in ("echo 'готово'", "git commit -m 'größer → 登録fix'", "echo '👩\u200d💻 ✅\ufe0f'"):
+        assert read(f"```sh\n{line}\n```\n", "x").found, line
+
+
+@pytest.mark.usefixtures("unhurried")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "word " * 40_000,
+        "`git pull` and " * 13_000,
+        "[" * 200_000,
+        "<summary>" * 22_000,
+        "<pre>\n" * 33_000,
+        "git pull is done\n" * 11_000,
+        "```sh\necho " + "<app> " * 33_000 + "\n```",
+        "```sh\ncase x in " + "a) b;; " * 28_000 + "\n```",
+        "```console\n$ echo '(\n" + "> x\n" * 5_000 + "```",
+        "```sh\n# " + "." * 200_000 + "\n```",
+    ],
+    ids=lambda text: text[:24].replace("\n", " "),
+)
+def test_a_large_note_takes_no_more_than_its_length(text: str) -> None:
+    began = process_time()
+    read(text, "x")
+    assert process_time() - began < 8, "seconds; it is one where nothing else runs"
 
 
 def test_a_comment_of_html_hides_no_command() -> None:

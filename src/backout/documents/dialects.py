@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import re
+from bisect import bisect_right
 from collections.abc import Callable
 
 _FENCE = re.compile(r"^[ \t>]*(?:[-*+]\s+|\d+[.)]\s+)?(?P<mark>`{3,}|~{3,})(?P<info>[^`]*)$")
@@ -31,31 +32,51 @@ _DIRECTIVE = re.compile(
 Lines = list[str]
 
 
+class _Ends:
+    """Where listings and `<pre>` end: asked for each that opens, and looked for once."""
+
+    def __init__(self, lines: Lines) -> None:
+        self.places: dict[str, list[int]] = {}
+        for number, line in enumerate(lines):
+            end = "</pre>" if _PRE_END.search(line) else line if _LISTING.match(line) else ""
+            if end:
+                self.places.setdefault(end, []).append(number)
+
+    def behind(self, end: str, at: int) -> int:
+        """The first such end behind a line, or -1."""
+        places = self.places.get(end, [])
+        found = bisect_right(places, at)
+        return places[found] if found < len(places) else -1
+
+
 def plain(lines: Lines) -> Lines:
     """The same lines in plain Markdown; what stands in fences already is left alone."""
     made, at = list(lines), 0
+    ends = _Ends(lines)
     asciidoc = any(map(_SOURCE.match, lines))
+    unclosed = set[str]()
     while at < len(made):
         if fence := _FENCE.match(made[at]):
-            at = _behind(made, at, fence["mark"])
+            at = _behind(made, at, fence["mark"], unclosed)
             continue
         for form in _FORMS:
-            if end := form(made, at):
+            if end := form(made, at, ends):
                 at = end - 1
                 break
         else:
             if asciidoc:
-                at = _asciidoc(made, at) - 1
+                at = _asciidoc(made, at, ends) - 1
         at += 1
     return made
 
 
-def _behind(lines: Lines, at: int, mark: str) -> int:
+def _behind(lines: Lines, at: int, mark: str, unclosed: set[str]) -> int:
     """The line behind a fence; the next one where nobody closed it."""
-    for number in range(at + 1, len(lines)):
+    for number in range(at + 1, len(lines)) if mark not in unclosed else ():
         found = _FENCE.match(lines[number])
         if found and found["mark"].startswith(mark) and not found["info"].strip():
             return number + 1
+    unclosed.add(mark)
     return at + 1
 
 
@@ -68,7 +89,7 @@ def _outdented(lines: Lines, at: int, margin: int, width: int) -> int:
     return end
 
 
-def _titled(lines: Lines, at: int) -> int:
+def _titled(lines: Lines, at: int, _: _Ends) -> int:
     if not (found := _TITLED.match(lines[at])):
         return 0
     tab = lines[at].lstrip().startswith("===")
@@ -80,7 +101,7 @@ def _titled(lines: Lines, at: int) -> int:
     return at + 1
 
 
-def _tab_item(lines: Lines, at: int) -> int:
+def _tab_item(lines: Lines, at: int, _: _Ends) -> int:
     if found := _TAB.match(lines[at]):
         lines[at] = f"**{found['title'].strip()}**"
     elif _TABS.match(lines[at]):
@@ -90,13 +111,11 @@ def _tab_item(lines: Lines, at: int) -> int:
     return at + 1
 
 
-def _pre(lines: Lines, at: int) -> int:
+def _pre(lines: Lines, at: int, ends: _Ends) -> int:
     if not _PRE.match(lines[at]):
         return 0
-    end = at
-    while end < len(lines) and not _PRE_END.search(lines[end]):
-        end += 1
-    if end == len(lines):
+    end = ends.behind("</pre>", at - 1)
+    if end < 0:
         return 0
     for number in range(at, end + 1):
         text = html.unescape(_TAG.sub("", lines[number]))
@@ -104,7 +123,7 @@ def _pre(lines: Lines, at: int) -> int:
     return end + 1
 
 
-def _liquid(lines: Lines, at: int) -> int:
+def _liquid(lines: Lines, at: int, _: _Ends) -> int:
     if found := _LIQUID.match(lines[at]):
         lines[at] = f"```{found['language']}"
     elif _LIQUID_END.match(lines[at]):
@@ -114,7 +133,7 @@ def _liquid(lines: Lines, at: int) -> int:
     return at + 1
 
 
-def _directive(lines: Lines, at: int) -> int:
+def _directive(lines: Lines, at: int, _: _Ends) -> int:
     if not (found := _DIRECTIVE.match(lines[at])):
         return 0
     first = at + 1
@@ -133,12 +152,12 @@ def _directive(lines: Lines, at: int) -> int:
     return end
 
 
-def _asciidoc(lines: Lines, at: int) -> int:
+def _asciidoc(lines: Lines, at: int, ends: _Ends) -> int:
     if section := _SECTION.match(lines[at]):
         lines[at] = f"{'#' * len(section['level'])} {section['title']}"
     elif _LISTING.match(lines[at]):
-        end = next((n for n in range(at + 1, len(lines)) if lines[n] == lines[at]), 0)
-        if not end:
+        end = ends.behind(lines[at], at)
+        if end < 0:
             return at + 1
         source = _SOURCE.match(lines[at - 1]) if at else None
         lines[at], lines[end] = f"```{source['language'] if source else ''}", "```"
@@ -148,4 +167,10 @@ def _asciidoc(lines: Lines, at: int) -> int:
     return at + 1
 
 
-_FORMS: tuple[Callable[[Lines, int], int], ...] = (_titled, _tab_item, _pre, _liquid, _directive)
+_FORMS: tuple[Callable[[Lines, int, _Ends], int], ...] = (
+    _titled,
+    _tab_item,
+    _pre,
+    _liquid,
+    _directive,
+)

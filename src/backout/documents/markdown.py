@@ -25,7 +25,6 @@ _FENCE = re.compile(
 )
 _HEADING = re.compile(r"^#{2,6}\s+\S")
 _BOLD = re.compile(r"^\s*(?:\*\*|__)(?P<title>[^*_]+?):?(?:\*\*|__):?\s*$")
-_SUMMARY = re.compile(r"<summary[^>]*>(?P<title>.*?)</summary>", re.DOTALL | re.IGNORECASE)
 _FRONT = re.compile(r"\A---[ \t]*\n.*?\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 
 
@@ -100,7 +99,7 @@ def _end(lines: Sequence[str], first: int, limit: int) -> int:
 
 @cache
 def _parser() -> MarkdownIt:
-    return MarkdownIt("commonmark").enable("table")
+    return MarkdownIt("commonmark").enable("table").disable("inline")  # read here, not by it
 
 
 class _Reader:
@@ -155,8 +154,10 @@ class _Reader:
         self.lead = []
 
     def _html(self, token: Token) -> None:
-        if found := _SUMMARY.search(token.content):
-            self._heading(7, _plain(re.sub(r"<[^>]*>", "", found["title"])))
+        _, opened, rest = token.content.partition("<summary")
+        title, closed, _ = rest.partition("</summary>")
+        if opened and closed:
+            self._heading(7, _plain(re.sub(r"<[^<>]*>", "", title.partition(">")[2])))
 
     def _prose(self, token: Token) -> Block:
         first, last = token.map or [0, 0]
@@ -183,5 +184,5 @@ class _Reader:
 
 def _plain(text: str) -> str:
     """Without emphasis and links, in one line."""
-    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)
+    text = re.sub(r"\[([^\[\]]*)\]\([^()]*\)", r"\1", text)
     return re.sub(r"\s+", " ", re.sub(r"[*`#]+|__", "", text)).strip()

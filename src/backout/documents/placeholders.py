@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 _WORD = r"[A-Za-z][A-Za-z0-9_./|:-]*(?:[ ][A-Za-z0-9_./-]+){0,5}"
 _ANGLE = re.compile(rf"<(?![<(&])(?P<name>{_WORD})>")
@@ -130,18 +130,21 @@ class Placeholder:
         ) or self.name in ("previous", "last_good")
 
 
+_MASK = re.compile("\ue010\\d+\ue011")
+
+
 @dataclass(frozen=True, slots=True)
 class Masked:
     """A text whose blanks are plain words: each `mask` stands for one `text`."""
 
     text: str
-    blanks: tuple[tuple[str, str], ...] = ()
+    blanks: Mapping[str, str] = field(default_factory=dict)
 
     def restored(self, text: str) -> str:
         """The blanks as written, in a piece of the masked text."""
-        for word, blank in self.blanks:
-            text = text.replace(word, blank)
-        return text
+        if not self.blanks:
+            return text
+        return _MASK.sub(lambda found: self.blanks.get(found.group(), found.group()), text)
 
 
 def name_of(text: str) -> str:
@@ -154,56 +157,57 @@ def name_of(text: str) -> str:
 
 def masked(text: str) -> Masked:
     """The same text, as long in lines, with a word for each blank in angle brackets and braces."""
-    blanks: list[tuple[str, str]] = []
+    blanks: dict[str, str] = {}
 
     def word(found: re.Match[str]) -> str:
         if found["name"].lower() in HTML or "\n" in found.group():
             return found.group()
-        blanks.append((f"\ue010{len(blanks)}\ue011", found.group()))
-        return blanks[-1][0]
+        mask = f"\ue010{len(blanks)}\ue011"
+        blanks[mask] = found.group()
+        return mask
 
     for form in (_MUSTACHE, _ANGLE, _SQUARE):
         text = form.sub(word, text)
-    return Masked(text, tuple(blanks))
+    return Masked(text, blanks)
 
 
 def found(text: str, line: int, *, defined: frozenset[str] = frozenset()) -> Iterator[Placeholder]:
     """The blanks of one command that begins on `line`; variables that it or the note sets are
     none."""
-    taken: list[tuple[int, int]] = []
+    taken = bytearray(len(text))
     hits: list[tuple[int, str]] = []
     quiet = _without_heredoc_marks(text)
     for form in FORMS:
         for match in form.finditer(quiet):
-            if any(match.start() < end and start < match.end() for start, end in taken):
+            if any(taken[match.start() : match.end()]):
                 continue
             if match["name"].lower() in HTML and form is _ANGLE:
                 continue
-            taken.append(match.span())
+            taken[match.start() : match.end()] = b"\1" * len(match.group())
             hits.append((match.start(), match.group()))
     hits += [(start, shown) for start, shown in _variables(text, taken, defined)]
+    before = 0
     for start, shown in sorted(hits):
-        yield Placeholder(line + text.count("\n", 0, start), shown, name_of(shown))
+        line, before = line + text.count("\n", before, start), start
+        yield Placeholder(line, shown, name_of(shown))
 
 
 def _without_heredoc_marks(text: str) -> str:
     return re.sub(r"<<-?\s*['\"]?\w+['\"]?", lambda m: " " * len(m.group()), text)
 
 
-def _variables(
-    text: str, taken: list[tuple[int, int]], defined: frozenset[str]
-) -> Iterator[tuple[int, str]]:
+def _variables(text: str, taken: bytearray, defined: frozenset[str]) -> Iterator[tuple[int, str]]:
     own = defined | assigned(text) | KNOWN
+    quote, at = "", 0
     for match in _VARIABLE.finditer(text):
-        inside = any(start <= match.start() < end for start, end in taken)
+        quote, at = open_quote(text[at : match.start()], match.start() - at, quote), match.start()
         name = match["name"] or match["braced"]
-        if name not in own and not inside and "'" not in open_quote(text, match.start()):
+        if name not in own and not taken[match.start()] and quote != "'":
             yield match.start(), match.group()
 
 
-def open_quote(text: str, place: int) -> str:
-    """The quote that is open at a place, if any."""
-    opened = ""
+def open_quote(text: str, place: int, opened: str = "") -> str:
+    """The quote that is open at a place, if any; `opened` is one that is open before."""
     for sign in text[:place]:
         if sign == opened:
             opened = ""

@@ -51,6 +51,10 @@ class Remark:
     line: int
     text: str
 
+    @property
+    def last(self) -> int:
+        return self.line
+
 
 @dataclass(frozen=True, slots=True)
 class Output:
@@ -58,6 +62,10 @@ class Output:
 
     line: int
     text: str
+
+    @property
+    def last(self) -> int:
+        return self.line
 
 
 Piece = Statement | Remark | Output
@@ -90,10 +98,11 @@ def _rows(
     sign = _ROOT if root else _PROMPT
     rows: list[_Row] = []
     printed: list[Piece] = []
-    going_on = False
+    going_on, scan = False, _Scan()
     for number, line in enumerate(lines, first):
         found = sign.match(line) if session or root else None
         if found:
+            scan = _Scan()
             rows.append(_Row(number, line[found.end() :], True))
         elif not (session or root) or going_on or line.lstrip().startswith("#"):
             text = _MORE.sub("", line) if going_on and line.lstrip().startswith(">") else line
@@ -101,14 +110,8 @@ def _rows(
         elif line.strip():
             printed.append(Output(number, line.strip()))
             continue
-        going_on = bool(rows) and (session or root) and _open(rows)
+        going_on = bool(rows) and (session or root) and not scan.whole_after(rows[-1].text)
     return rows, printed
-
-
-def _open(rows: Sequence[_Row]) -> bool:
-    """Whether the statement that the last prompted row began still goes on."""
-    begun = [i for i, row in enumerate(rows) if row.prompted]
-    return bool(begun) and not _whole([row.text for row in rows[begun[-1] :]])
 
 
 def _statements(rows: Sequence[_Row]) -> Iterator[Piece]:
@@ -147,14 +150,11 @@ def _dedented(line: str, margin: int) -> str:
 
 def _size(lines: Sequence[str]) -> int:
     """How many lines the statement at the front has; none where it never closes."""
-    for size in range(1, len(lines) + 1):
-        if (
-            size > 1
-            and not _HEREDOC.search("\n".join(lines[: size - 1]))
-            and lines[size - 1].lstrip().startswith("```")
-        ):
+    scan = _Scan()
+    for size, line in enumerate(lines, 1):
+        if size > 1 and not scan.document and line.lstrip().startswith("```"):
             break
-        if _whole(lines[:size]):
+        if scan.whole_after(line):
             return size
     return 0
 
@@ -167,80 +167,70 @@ def _unclosed(lines: Sequence[str]) -> int:
     return size
 
 
-def _whole(lines: Sequence[str]) -> bool:
-    text = "\n".join(lines)
-    if document := _heredoc(lines):
-        return document == "closed"
-    masked = placeholders.masked(text).text
-    state = _scan(masked)
-    last = _without_comment(masked)[0].rstrip()
-    if last.endswith("\\") and not last.endswith("\\\\"):
-        return False
-    if state.quote or state.depth > 0 or _GOES_ON.search(last):
-        return False
-    return _balance(state.bare) <= 0
+@dataclass(slots=True)
+class _Scan:
+    """What is open after the lines that were read so far, each read once."""
 
+    quote: str = ""
+    depth: int = 0
+    words: int = 0
+    """Loops and branches that are open."""
+    document: str = ""
+    """The word that ends the here-document."""
 
-def _heredoc(lines: Sequence[str]) -> str:
-    """`open` or `closed` where there is a here-document, else nothing."""
-    for number, line in enumerate(lines):
-        found = _HEREDOC.search(line)
-        if found and "<<<" not in line and not _scan(line[: found.start()]).quote:
-            ends = (
-                each.strip() if found["dash"] else each.rstrip() for each in lines[number + 1 :]
-            )
-            there = any(each.strip() == found["word"] for each in ends)
-            return "closed" if there else "open"
-    return ""
+    def whole_after(self, line: str) -> bool:
+        """Whether the statement is whole with this line."""
+        if self.document:
+            return line.strip() == self.document
+        self.document = _heredoc(line)
+        quoted = self.quote
+        bare = self._read(placeholders.masked(line).text)
+        if self.document:
+            return False
+        found = _WORDS.findall(bare)
+        self.words += sum(word in _OPENS for word in found)
+        self.words -= sum(word in _CLOSES for word in found)
+        last = _without_comment(line, quoted)[0].rstrip()
+        if last.endswith("\\") and not last.endswith("\\\\"):
+            return False
+        return not (self.quote or self.depth > 0 or _GOES_ON.search(last) or self.words > 0)
 
-
-def _balance(bare: str) -> int:
-    words = _WORDS.findall(bare)
-    return sum(word in _OPENS for word in words) - sum(word in _CLOSES for word in words)
-
-
-@dataclass(frozen=True, slots=True)
-class _State:
-    quote: str
-    depth: int
-    bare: str
-    """The text without what is quoted or commented."""
-
-
-def _scan(text: str) -> _State:
-    quote, depth, bare = "", 0, list[str]()
-    at = 0
-    while at < len(text):
-        sign = text[at]
-        if sign == "\\" and quote != "'":
-            at += 2
-            bare.append("_")
-            continue
-        if quote:
-            quote = "" if sign == quote else quote
-        elif sign in "'\"`":
-            quote = sign
-        elif sign == "#" and (at == 0 or text[at - 1] in " \t\n;"):
-            at = text.find("\n", at)
-            if at < 0:
+    def _read(self, line: str) -> str:
+        """The line without what is quoted or commented."""
+        bare, at, depth = list[str](), 0, self.depth
+        while at < len(line):
+            sign = line[at]
+            if sign == "\\" and self.quote != "'":
+                bare.append("_")
+                at += 2
+                continue
+            if self.quote:
+                self.quote = "" if sign == self.quote else self.quote
+            elif sign in "'\"`":
+                self.quote = sign
+            elif sign == "#" and (at == 0 or line[at - 1] in " \t;"):
                 break
-            continue
-        else:
-            depth += (sign in "({") - (sign in ")}" and not _pattern(bare))
-            bare.append(sign)
-        at += 1
-    return _State(quote, depth, "".join(bare))
+            else:
+                depth = max(0, depth + (sign in "({") - (sign in ")}"))
+                bare.append(sign)
+            at += 1
+        self.depth = depth
+        return "".join(bare)
 
 
-def _pattern(bare: list[str]) -> bool:
-    """Whether a bracket closes a pattern of `case`, which none opened."""
-    text = "".join(bare)
-    return text.count("(") + text.count("{") <= text.count(")") + text.count("}")
+def _heredoc(line: str) -> str:
+    """The word that ends the here-document which begins in a line, if one does."""
+    found = _HEREDOC.search(line)
+    if not found or "<<<" in line:
+        return ""
+    before = _Scan()
+    before._read(line[: found.start()])
+    return "" if before.quote else found["word"]
 
 
-def _without_comment(text: str) -> tuple[str, str]:
-    """A text and the comment behind its last line."""
-    quote, at = "", 0
+def _without_comment(text: str, quote: str = "") -> tuple[str, str]:
+    """A text and the comment behind its last line; `quote` is what is open before it."""
+    at = 0
     while at < len(text):
         sign = text[at]
         if sign == "\\" and quote != "'":

@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from backout.documents import placeholders
 
@@ -132,6 +133,7 @@ def tokens(text: str) -> list[str]:
     return [plain.restored(word) for word in found]
 
 
+@lru_cache(maxsize=2048)
 def simple(text: str) -> tuple[Simple, ...]:
     """Every simple command of a statement, those behind `ssh HOST` too, in order."""
     return tuple(_simple(tokens(text), 0))
