@@ -1,9 +1,10 @@
 """50 SSH hosts x 10 commands, as whole processes: Backout with its durable journal, its leases
 and its notes on the hosts, against a bare Paramiko loop, Fabric's group, pyinfra and Ansible.
 
-    python bench/fanout.py [--hosts 50] [--commands 10] [--rounds 5] [--peers]
+    python bench/fanout.py [--hosts 50] [--commands 10] [--rounds 5] [--delay MS] [--peers]
 
 Contenders take turns; the figures are ratios of each round's wall time to that round's bare loop.
+`--delay 40` makes the links to the hosts longer, by so many milliseconds of each round trip.
 `--peers` also runs pyinfra and Ansible, from a virtual environment of their own.
 
 The journal is on this machine's disk. What the hosts write is in memory where there is a /dev/shm:
@@ -22,13 +23,17 @@ import sys
 import tempfile
 import time
 import venv
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "tests"))
 
+from delayed import proxies  # noqa: E402 - it is beside this file
+
+from support.ports import free_port, release  # noqa: E402 - the path comes first
 from support.project import Project  # noqa: E402 - the path comes first
 from support.sshd import SshdBed  # noqa: E402
 
@@ -41,6 +46,7 @@ def main() -> int:
     parser.add_argument("--hosts", type=int, default=50)
     parser.add_argument("--commands", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--delay", type=float, default=0.0)
     parser.add_argument("--peers", action="store_true")
     words = parser.parse_args()
     names = [f"h{number}" for number in range(words.hosts)]
@@ -49,9 +55,26 @@ def main() -> int:
         tempfile.TemporaryDirectory(prefix="fanout-", dir="/tmp") as name,
         tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else name) as disks,
         SshdBed(Path(disks) / "bed", names) as bed,
+        longer(bed, words.delay),
     ):
         contest(Path(name), bed, words)
     return 0
+
+
+@contextmanager
+def longer(bed: SshdBed, delay: float) -> Iterator[None]:
+    """Reach every host through a proxy that makes a round trip so many milliseconds longer."""
+    if not delay:
+        yield
+        return
+    port = free_port([host.address for host in bed])
+    pairs = [((host.address, port), (host.address, host.port)) for host in bed]
+    with proxies(delay / 2000, pairs):
+        for host in bed:
+            host.port = port
+        bed.pin_keys()
+        yield
+    release(port)
 
 
 def contest(place: Path, bed: SshdBed, words: argparse.Namespace) -> None:
@@ -156,7 +179,8 @@ def run(command: list[str], directory: Path) -> float:
 
 def tell(seconds: Mapping[str, list[float]], words: Any) -> None:
     bare = seconds["bare Paramiko"]
-    print(f"{words.hosts} hosts x {words.commands} commands, {words.rounds} rounds")
+    link = f", {words.delay:g} ms a round trip" if words.delay else ""
+    print(f"{words.hosts} hosts x {words.commands} commands, {words.rounds} rounds{link}")
     for name, took in seconds.items():
         ratios = [mine / theirs for mine, theirs in zip(took, bare, strict=True)]
         print(

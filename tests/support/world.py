@@ -197,6 +197,9 @@ class Lease:
     def hold(self, transports: Sequence[Machine], run: str, **keys: Any) -> Iterator[Sequence[str]]:
         yield ("", *HOSTS)
 
+    def found(self, host: str) -> str | None:
+        return None
+
     def lost(self, hosts: Collection[str] = ()) -> str:
         return ""
 

@@ -75,13 +75,21 @@ class LeaseLock:
         ttl: float = TTL,
         warn: Callable[[str], None] = lambda _: None,
         mirror: Mirror | None = None,
+        record: str = "",
     ) -> None:
+        """`record` is the file in a host's own directory that is read as the host is taken."""
         self._target = target
         self._mirror = mirror
         self._ttl = ttl
         self._warn = warn
         self._keep = False
         self._held: tuple[ShellTransport, ...] = ()
+        self._record = record
+        self._found: dict[str, str] = {}
+
+    def found(self, host: str) -> str | None:
+        """What was on record when the host was taken; see `ports.Lock`."""
+        return self._found.pop(host, None)
 
     def keep(self) -> None:
         """Leave the leases standing at the end: backing out is incomplete."""
@@ -205,6 +213,7 @@ class LeaseLock:
             "epoch": str(given.claim.epoch),
             "claim": given.claim.id,
             "spare": str(SPARE),
+            "record": self._record,
             "days": str(KEEP_DAYS),
             "few": str(FEW),
         }
@@ -227,7 +236,10 @@ class LeaseLock:
                 where=transport.host.name,
                 next=f"see that {transport.home} can be written there",
             )
-        return _machine(transport, result.stdout)
+        machine, _, found = result.stdout.partition("\n")
+        if self._record:
+            self._found[transport.host.name] = found
+        return _machine(transport, machine)
 
     def _release(
         self, hosts: Sequence[ShellTransport], given: _Given, *, ended: bool = False

@@ -332,6 +332,10 @@ class Lock(Protocol):
         than a host has seen of the run nothing is held: it was taken over. Gives the names of the
         machines that it is on now. Raises Held with who, since when and at which step."""
 
+    def found(self, host: str) -> str | None:
+        """The host's own record as it was when the host was taken, told once; None where it was
+        not seen."""
+
     def lost(self, hosts: Collection[str] = ()) -> str:
         """Why what is held is not held any more, asked of every host: nothing when it is. That
         one of these `hosts` cannot be asked is a reason too."""

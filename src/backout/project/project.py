@@ -30,6 +30,7 @@ from backout.project.completing import root_of
 from backout.project.machines import Machines, redacted
 from backout.registry import Tables
 from backout.restarters import BACKENDS
+from backout.runs import release_file
 from backout.runs.decisions import Stop
 from backout.runs.worker import Parts
 from backout.starter import sample
@@ -209,7 +210,7 @@ class Workplace:
         mirror = Mirror(journal.opening(run), journal.lines(run), _changes_from_here)
         return Parts(
             journal=journal.copied(mirror.keep),
-            lock=LeaseLock(target.name, warn=warn, mirror=mirror),
+            lock=LeaseLock(target.name, warn=warn, mirror=mirror, record=release_file.NAME),
             clock=machines.clock,
             vault=machines.vault,
             operator=operator,

@@ -104,7 +104,7 @@ class Claims:
     def _ask(self, host: str) -> Iterator[str]:
         """What a host, or this machine, knows of this run that the journal does not."""
         transport = self.parts.reach(host)
-        record = release_file.read(transport, self.homes[host]) if host else None
+        record = self._on_record(host, self.homes[host]) if host else None
         if record is not None:
             self.records[host] = record
             yield from self._news(host, record)
@@ -113,6 +113,13 @@ class Claims:
             for note in transport.unexplained(self.run, self.saga.keys())[:1]:
                 yield f"run {self.run} has done {note} on {where}, and {OLD}"
 
+    def _on_record(self, host: str, home: str) -> HostRecord | None:
+        """As it was seen when the host was taken, or asked for now."""
+        seen = self.parts.lock.found(host)
+        if seen is not None:
+            return release_file.parsed(seen)
+        return release_file.read(self.parts.reach(host), home)
+
     def look_around(self, homes: Mapping[str, str]) -> None:
         """The numbers that other hosts of the target have seen, those that can be asked."""
 
@@ -120,7 +127,7 @@ class Claims:
             if host in self.homes:
                 return 0
             try:
-                record = release_file.read(self.parts.reach(host), homes[host])
+                record = self._on_record(host, homes[host])
             except Unreachable:
                 return 0
             return record.highest if record else 0

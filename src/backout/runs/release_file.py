@@ -77,10 +77,18 @@ def write(transport: Transport, home: str, record: HostRecord) -> Result:
 
 def read(transport: Transport, home: str) -> HostRecord | None:
     """What is on record, or None. Raises Unreachable."""
-    path = _path(f"{home}/{NAME}")
-    found = transport.run(Command(f"cat {path} 2>/dev/null || true", timeout=60.0, brief=True))
+    return parsed(transport.run(Command(shown(home), timeout=60.0, brief=True)).stdout)
+
+
+def shown(home: str) -> str:
+    """Shell text that prints what is on record."""
+    return f"cat {_path(f'{home}/{NAME}')} 2>/dev/null || true"
+
+
+def parsed(text: str) -> HostRecord | None:
+    """The record that the text is, or None."""
     try:
-        return _record(json.loads(found.stdout))
+        return _record(json.loads(text))
     except (ValueError, KeyError, TypeError):
         return None
 

@@ -10,6 +10,7 @@ from backout.errors import BackoutError
 from backout.model import Command, Host, HostEnd, HostState, Identity, Release, Target
 from backout.ports import Clock, Restarter, Transport
 from backout.runs import release_file
+from backout.runs.release_file import HostRecord
 from backout.runs.worker import side_by_side
 
 Reach = Callable[[str], Transport]
@@ -38,9 +39,9 @@ def told(end: HostEnd, host: Host, target: Target, reach: Reach) -> HostEnd:
         return end
     try:
         transport = reach(host.name)
-        record = release_file.read(transport, target.home_on(host))
+        record, commit = _asked(transport, target, target.home_on(host))
         release = record.release if record else None
-        differs = _differs(release, commit_on(transport, target))
+        differs = _differs(release, commit)
     except BackoutError as error:
         return replace(end, release=None, why=end.why or f"it cannot be asked: {error.what}")
     if differs:
@@ -67,11 +68,28 @@ LIVE = {
 def commit_on(transport: Transport, target: Target) -> str:
     """The commit whose code is live on a host, or its beginning, or what is there instead; empty
     where nobody can tell. Raises Unreachable."""
+    script = _live(target)
+    return transport.run(Command(script, timeout=60.0)).stdout.strip() if script else ""
+
+
+def _live(target: Target) -> str:
     source = target.source
     if source is None or source.strategy not in LIVE or not source.directory:
         return ""
-    script = LIVE[source.strategy].format(d=shlex.quote(source.directory))
-    return transport.run(Command(script, timeout=60.0)).stdout.strip()
+    return LIVE[source.strategy].format(d=shlex.quote(source.directory))
+
+
+_AND = "=== live"
+
+
+def _asked(transport: Transport, target: Target, home: str) -> tuple[HostRecord | None, str]:
+    """What is on record, and which commit is live: one question where there are two."""
+    script = _live(target)
+    if not script:
+        return release_file.read(transport, home), ""
+    both = Command(f"{release_file.shown(home)}\necho {shlex.quote(_AND)}\n{script}", timeout=60.0)
+    record, _, commit = transport.run(both).stdout.rpartition(f"{_AND}\n")
+    return release_file.parsed(record), commit.strip()
 
 
 def _differs(release: Release | None, commit: str) -> str:

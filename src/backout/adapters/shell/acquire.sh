@@ -3,7 +3,8 @@
 # which claim, is what epoch says), 75 another holds it, 76 another run was here since, 78 this very
 # acquisition has it, for another entry of the inventory, 79 a command of another run is alive here.
 # The caller gives token, run, notes (the run's folder), host, name (that as a file's name), owner,
-# ttl, began (not empty when the run was here before), epoch, claim, spare (a size), days and few.
+# ttl, began (not empty when the run was here before), epoch, claim, spare (a size), record (a file),
+# days and few.
 
 # The directories above are the service's own; only what is ours is private.
 case $home in */.backout/*) above=${home%%/.backout/*} ;; *) above=${home%/*} ;; esac
@@ -90,3 +91,6 @@ kernel=; { IFS= read -r kernel </proc/sys/kernel/random/boot_id; } 2>/dev/null |
 called=; { IFS= read -r called </proc/sys/kernel/hostname; } 2>/dev/null || :
 set -- $SSH_CONNECTION
 echo "$kernel $called ${3:--} ${4:--}"
+
+# And what is on record here, for the run that has it now.
+{ while IFS= read -r line || [ -n "$line" ]; do echo "$line"; done <"$home/$record"; } 2>/dev/null || :

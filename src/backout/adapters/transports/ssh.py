@@ -41,6 +41,9 @@ LONG = 60_000
 """A longer text does not fit into one variable of a process everywhere."""
 PATIENCE = 3
 """So many connect timeouts without an answer to what was sent, and the link counts as lost."""
+DOZE = 1.0
+"""So many seconds the thread of a connection sleeps while nothing comes. Paramiko's own tenth of
+one is all that a thousand idle connections have a processor do."""
 AT_ONCE = 16
 """How many connections are opened at the same time; sshd drops more (MaxStartups)."""
 
@@ -65,8 +68,19 @@ class SshTransport(ShellTransport):
         """Whether this connection's login has shown that it starts a shell."""
 
     def open(self) -> None:
-        """Connect now rather than at the first use. Raises Unreachable."""
+        """Connect now rather than at the first use, and have a shell answer: of many machines it
+        is not to be waited for one after the other. Raises Unreachable."""
         self._link()
+        if not self._keeps_shell or not self._speaking.acquire(blocking=False):
+            return
+        try:
+            shell = self._persistent()
+            if not self._greeted:
+                self._greet(shell)
+        except BROKEN:
+            self._retire()  # whoever needs it finds out
+        finally:
+            self._speaking.release()
 
     def close(self) -> None:
         """Close the connection and its gateways."""
@@ -355,6 +369,7 @@ def _watch_over(link: paramiko.Transport, timeout: float) -> None:
     link.set_keepalive(max(1, round(timeout / 2)))
     if not isinstance(link.sock, socket.socket):
         return
+    link.sock.settimeout(DOZE)
     link.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         patience = round(timeout * PATIENCE * 1000)

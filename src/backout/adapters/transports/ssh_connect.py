@@ -313,6 +313,9 @@ def hang_up(connection: fabric.Connection) -> None:
     """Close a connection and its gateways, in whatever state they are."""
     for hop in hops(connection):
         link = hop.client.get_transport()
+        if link is not None and isinstance(link.sock, socket.socket):
+            with suppress(OSError):  # its thread wakes up, and lets go of the socket at once
+                link.sock.shutdown(socket.SHUT_RDWR)
         with suppress(*BROKEN):
             hop.client.close()
         if link is not None and isinstance(link.sock, paramiko.ProxyCommand):
