@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ from backout import model, tasks
 from backout.config import loading
 from backout.errors import Mistakes
 from backout.project.project import TABLES
-from backout.reports import objects
 from backout.steps.update import STRATEGIES
 
 ROOT = Path(__file__).parents[2]
@@ -303,26 +302,3 @@ def test_every_name_that_an_expectation_may_use_is_explained(kind: str) -> None:
 
 def test_every_strategy_of_update_is_explained(words: set[str]) -> None:
     assert set(STRATEGIES) <= words
-
-
-# --- the objects ---------------------------------------------------------------------------
-
-OBJECTS = {
-    "targets": (objects.TargetList, objects.TargetLine, objects.LastRun),
-    "logs": (objects.Logs, objects.HostLog),
-    "completion": (objects.Script,),
-    "history.export": (objects.Moved,),
-    "prune": (objects.Pruned,),
-    "uninstall": (objects.Uninstalled, objects.LeftHost),
-    "exec": (objects.Looked, objects.HostOutput),
-    "rehearse": (objects.Rehearsed, objects.Returned),
-}
-
-
-@pytest.mark.parametrize("verb", OBJECTS)
-def test_the_table_of_objects_names_every_field_of_their_types(verb: str) -> None:
-    text = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
-    rows = text.partition("\n## JSON\n")[2].splitlines()
-    row = next(row for row in rows if row.startswith(f"| `{verb}`"))
-    told = set(re.findall(r'"(\w+)"', row))
-    assert told == {each.name for noun in OBJECTS[verb] for each in fields(noun)}
