@@ -62,6 +62,9 @@ CUT = gzipped(b'{"ok": true}\n' + b"all is well\n" * 20 + b"PANIC: disk full\n",
 WHOLE = gzipped(b'{"ok": true}')
 ODD = Answer('{"ok": true}', headers=[JSON, ("Content-Encoding", "UTF-8")])
 
+TWICE = '{"status": "down", "ok": true, "status": "ok"}'
+LONGER = Answer("all is well\n" * 100_000 + "PANIC: disk full\n")
+
 HTTP: dict[str, tuple[Answer | str | Callable[[], str], str, str]] = {
     "a ratio above": ('{"used": 95, "total": 100}', "body.used / body.total < 0.9", "fail"),
     "a ratio below": ('{"used": 80, "total": 100}', "body.used / body.total < 0.9", "pass"),
@@ -100,6 +103,19 @@ HTTP: dict[str, tuple[Answer | str | Callable[[], str], str, str]] = {
         "body.ok == true",
         "pass",
     ),
+    "a key with two values, read": (TWICE, "body.status == 'ok'", "error"),
+    "a key with two values, not read": (TWICE, "body.ok == true", "pass"),
+    "a number in other digits": ('{"n": "١٢"}', "int(body.n) == 12", "error"),
+    "longer than is read, what may follow": (LONGER, "!text.contains('PANIC')", "error"),
+    "longer than is read, no match": (LONGER, "!text.matches('(?i)panic')", "error"),
+    "longer than is read, a match at its end": (LONGER, "text.matches('well\\\\s*$')", "error"),
+    "longer than is read, its size": (LONGER, "size(text) > 5", "error"),
+    "longer than is read, what is there": (
+        LONGER,
+        "text.contains('well') && text.matches('is w') && text.startsWith('all')",
+        "pass",
+    ),
+    "longer than is read, not read": (LONGER, "status == 200 && truncated", "pass"),
     "latin-1 by its charset": (LATIN, "body.city == 'Zürich'", "pass"),
     "a byte-order mark": (
         "\ufeff" + '{"ok": true}',
@@ -205,6 +221,7 @@ BIG = "SELECT 9007199254740993 AS a, 9007199254740992 AS b, 12345678901234567890
 LONGEST = "SELECT 10::numeric ^ 20000 AS n, 'NaN'::float8 AS nan, true AS ok"
 RAW = r"""SELECT '{"ok": true, "name": "\ud83d", "n": 12345678901234567890.5}'::json AS it"""
 JSON_DEEP = f"""SELECT '{"[" * 600}{"]" * 600}'::jsonb AS d, 2 AS n"""
+MANY = "SELECT n, n < 1500 AS ok FROM generate_series(1, 2000) n"
 RATE = "rows.all(r, now - timestamp(r.at) < duration('5m'))"
 
 SQL: dict[str, tuple[str, str, str]] = {
@@ -239,6 +256,25 @@ SQL: dict[str, tuple[str, str, str]] = {
         r"SELECT '\xff00'::bytea AS b, ARRAY[[1,2],[3,4]] AS a, int4range(1, 5) AS r",
         "rows[0].b == 'ff00' && rows[0].a[1][0] == 3 && rows[0].r == '[1,5)'",
         "pass",
+    ),
+    "more rows than are read, all of them": (MANY, "rows.all(r, r.ok)", "error"),
+    "more rows than are read, those that are picked": (
+        MANY,
+        "size(rows.filter(r, !r.ok)) == 0",
+        "error",
+    ),
+    "more rows than are read, their number": (MANY, "size(rows) < 1500", "error"),
+    "more rows than are read, one of them": (
+        MANY,
+        "count == 2000 && rows[0].ok && rows.exists(r, r.n == 3) && !rows.all(r, r.n < 9)",
+        "pass",
+    ),
+    "a null in an array": ("SELECT ARRAY[true, NULL] AS a", "rows[0].a.all(x, x)", "error"),
+    "money": ("SELECT 1234.5::money AS m", "rows[0].m > 5", "error"),
+    "json, a key twice": (
+        """SELECT '{"s": "down", "s": "ok"}'::json AS it""",
+        "rows[0].it.s == 'ok'",
+        "error",
     ),
     "two of one name, not read": ("SELECT 1 AS a, 2 AS a, 3 AS b", "rows[0].b == 3", "pass"),
     "two of one name, read": ("SELECT 1 AS a, 2 AS a, 3 AS b", "rows[0].a == 2", "error"),
@@ -301,6 +337,24 @@ def test_a_database_that_says_nothing_is_told_as_that(postgres: Postgres, tmp_pa
         found = verified(tmp_path, checks)
     assert found["well"]["verdict"] == "pass"
     assert (found["hole"]["verdict"], found["hole"]["reason"]) == ("error", "no answer within 2 s")
+
+
+# --- a command ---------------------------------------------------------------------------
+
+LOUD = "yes well | head -c 400000; echo PANIC; yes well | head -c 400000"
+
+
+def test_of_a_long_output_nothing_is_told_that_may_be_in_its_middle(tmp_path: Path) -> None:
+    cases = {
+        "what may be there": ("!stdout.contains('PANIC')", "error"),
+        "its size": ("size(stdout) > 5", "error"),
+        "what is there": ("exit_code == 0 && stdout.contains('well') && stderr == ''", "pass"),
+    }
+    checks = {name: {"command": LOUD, "expect": [expect]} for name, (expect, _) in cases.items()}
+    found = verified(tmp_path, checks)
+    assert {name: found[name]["verdict"] for name in cases} == {
+        name: verdict for name, (_, verdict) in cases.items()
+    }
 
 
 # --- in a run ----------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -32,6 +33,28 @@ class Unavailable:
 
     def __str__(self) -> str:
         return f"[cannot be had: {self.reason}]"
+
+
+class Partial(str):
+    """A text of which only a part was read: what is not in it may be in the rest."""
+
+    __slots__ = ()
+
+
+class Some(list[Any]):
+    """The first items of a list of which the others were not read."""
+
+
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A mapping of JSON. Where one key has several values, nobody knows which one counts."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        times = Counter(name for name, _value in pairs)
+        twice = {
+            name: Unavailable(f"there are several {name!r}") for name in times if times[name] > 1
+        }
+        found.update(twice)
+    return found
 
 
 def number(text: str) -> int | float | Decimal | Unavailable:
@@ -78,7 +101,8 @@ def _nested(value: Any, depth: int) -> Any:
     if not depth:
         return Unavailable(f"it is nested more than {DEEPEST} deep")
     if not isinstance(value, Mapping):
-        return [plain(each, depth - 1) for each in value]
+        items = (plain(each, depth - 1) for each in value)
+        return Some(items) if isinstance(value, Some) else list(items)
     if _NUMBER in value or _REASON in value:
         return Unavailable("a mapping with a key that nothing may have")
     return {writable(str(key)): plain(each, depth - 1) for key, each in value.items()}

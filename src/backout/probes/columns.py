@@ -10,7 +10,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from backout.model.values import Unavailable, integer, number, plain
+from backout.model.values import Some, Unavailable, integer, number, plain, unique
 
 if TYPE_CHECKING:
     import psycopg
@@ -44,7 +44,8 @@ def answered(connection: psycopg.Connection[Any], query: bytes) -> tuple[list[Ro
         found = dict(zip(names, values, strict=True))
         return found | {name: Unavailable(f"two columns are called {name}") for name in twice}
 
-    return [row(at) for at in range(min(result.ntuples, SHOWN))], result.ntuples
+    rows = (row(at) for at in range(min(result.ntuples, SHOWN)))
+    return Some(rows) if result.ntuples > SHOWN else list(rows), result.ntuples
 
 
 def _loader(transformer: Any, oid: int) -> Callable[[bytes], Any]:
@@ -78,4 +79,4 @@ def _value(load: Callable[[bytes], Any], written: bytes | None) -> Any:
 
 
 def _parsed(written: str | bytes) -> Any:
-    return json.loads(written, parse_int=integer, parse_float=number)
+    return json.loads(written, parse_int=integer, parse_float=number, object_pairs_hook=unique)

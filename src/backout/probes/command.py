@@ -8,6 +8,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from backout.model import Command, Observation, Options, State, Words
+from backout.model.values import Partial
 from backout.ports import Look
 from backout.probes.base import EXCERPT, Kind
 
@@ -52,7 +53,7 @@ class CommandProbe(Kind):
             )
         )
         elapsed = result.seconds * 1000
-        stdout, stderr = result.stdout.rstrip("\n"), result.stderr.rstrip("\n")
+        stdout, stderr = _trimmed(result.stdout), _trimmed(result.stderr)
         excerpt = "\n".join(part for part in (stdout, stderr) if part)[-EXCERPT:]
         if result.exit_code is None or result.state not in (State.DONE, State.FAILED):
             reason = result.reason or "the end of the command was not seen"
@@ -64,3 +65,8 @@ class CommandProbe(Kind):
             "elapsed_ms": elapsed,
         }
         return Observation(facts, elapsed_ms=elapsed, excerpt=excerpt)
+
+
+def _trimmed(text: str) -> str:
+    trimmed = text.rstrip("\n")
+    return Partial(trimmed) if isinstance(text, Partial) else trimmed

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from backout.model.values import Unavailable, integer, number
+from backout.model.values import Partial, Unavailable, integer, number, unique
 
 LIMIT = 1024 * 1024
 CODINGS = "gzip, deflate"
@@ -60,7 +60,8 @@ def read(octets: bytes, headers: Mapping[str, str], *, truncated: bool = False) 
         return Content(b"", opened, "", truncated)
     truncated, whole = truncated or len(opened) > LIMIT, opened[:LIMIT]
     charset = _charset(whole, headers.get("content-type", ""))
-    return Content(whole, whole.decode(charset or "utf-8", "replace"), charset, truncated)
+    text = whole.decode(charset or "utf-8", "replace")
+    return Content(whole, Partial(text) if truncated else text, charset, truncated)
 
 
 # --- codings -----------------------------------------------------------------------------
@@ -118,4 +119,6 @@ def _not_json(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")
 
 
-_READER = json.JSONDecoder(parse_int=integer, parse_float=number, parse_constant=_not_json)
+_READER = json.JSONDecoder(
+    parse_int=integer, parse_float=number, parse_constant=_not_json, object_pairs_hook=unique
+)

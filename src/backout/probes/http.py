@@ -23,6 +23,7 @@ from backout.probes.certificates import facts_of
 from backout.probes.content import CODINGS, LIMIT, Content, read
 from backout.probes.curl import PORTS, explain
 
+Headers = tuple[tuple[str, str], ...]
 REDIRECTS = {301, 302, 303, 307, 308}
 
 
@@ -116,7 +117,7 @@ def _handle(*, kept: bool) -> Iterator[Any]:
 class _Request:
     url: str
     method: str
-    headers: tuple[tuple[str, str], ...]
+    headers: Headers
     body: bytes
 
     @property
@@ -134,9 +135,14 @@ class _Request:
         return _Request(
             url,
             self.method if keep else "GET",
-            self.headers if same else (),
+            _fitting(self.headers, keep) if same else (),
             self.body if keep and same else b"",
         )
+
+
+def _fitting(headers: Headers, keep: bool) -> Headers:
+    """Those that speak of the body go where it stays."""
+    return headers if keep else tuple(h for h in headers if not h[0].lower().startswith("content-"))
 
 
 @dataclass

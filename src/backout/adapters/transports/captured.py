@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field
 
 from backout.model import Result, State
+from backout.model.values import Partial
 
 KEPT = 128 * 1024
 """How many bytes of a stream's head, and how many of its tail, are kept."""
@@ -71,7 +72,7 @@ class Capture:
         left = self.size - len(self._head) - len(tail)
         if left <= 0:
             return _decoded(self._head + tail)
-        return f"{_decoded(self._head)}\n… {left} bytes left out …\n{_decoded(tail)}"
+        return Partial(f"{_decoded(self._head)}\n… {left} bytes left out …\n{_decoded(tail)}")
 
 
 def _decoded(data: bytes | bytearray) -> str:

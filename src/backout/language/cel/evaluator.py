@@ -233,6 +233,7 @@ def _loop(over: Code, variable: str) -> Loop:
             limit().goes_on()
             inner[variable] = item
             yield item, inner
+        values.whole(whole)  # those that decided without the rest did not come here
 
     return each
 

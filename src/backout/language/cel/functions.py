@@ -20,6 +20,7 @@ from backout.language.cel.values import (
     kind_of,
     outward,
     seconds_of,
+    whole,
 )
 from backout.model.values import Unavailable, number
 
@@ -28,9 +29,12 @@ from backout.model.values import Unavailable, number
 
 def size(value: Any) -> int:
     """Characters of a text, items of a list, keys of a mapping."""
-    if isinstance(value, str | bytes | list | tuple | Mapping):
+    if isinstance(whole(value), str | bytes | list | tuple | Mapping):
         return len(value)
     raise CannotTell(f"'size' is not defined for what it is used on: {kind_of(value)}")
+
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 def to_number(value: Any) -> Any:
@@ -41,7 +45,7 @@ def to_number(value: Any) -> Any:
         return seconds_of(value)
     if not isinstance(value, str):
         return exact(value)
-    said = number(value) if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", value) else None
+    said = number(value) if _NUMBER.fullmatch(whole(value)) else None
     if said is None or isinstance(said, Unavailable):
         raise CannotTell(f"{value[:40]!r} is no number")
     return exact(said)
@@ -192,12 +196,19 @@ _OF_DURATION = {
 def matches(value: Any, pattern: Any) -> bool:
     """Whether a part of the text matches. Raises CannotTell where that may take too long."""
     library = cel()
-    scope = {"value": _text(value), "pattern": _text(pattern)}
+    scope = {"value": str(_read(value)), "pattern": _text(pattern)}
     bounded(**scope)
     try:
-        return bool(_matching().execute(library.Context(variables=scope)))
+        found = bool(_matching().execute(library.Context(variables=scope)))
     except (ValueError, RuntimeError, TypeError):
         raise CannotTell(f"{pattern[:80]!r} is no regular expression of RE2") from None
+    if not found or _AT_THE_END.search(pattern):
+        whole(value)
+    return found
+
+
+_AT_THE_END = re.compile(r"\$|\\[zbB]")
+"""What a pattern may say of the end of a text, or of the next character."""
 
 
 @lru_cache(maxsize=1)
@@ -215,7 +226,27 @@ def _matching() -> Any:
     return cel().compile("value.matches(pattern)")
 
 
+def contains(value: Any, part: Any) -> bool:
+    """Whether a part is in a text. Raises CannotTell when it may be in what was not read."""
+    found = _text(part) in _read(value)
+    if not found:
+        whole(value)
+    return found
+
+
+def starts_with(value: Any, part: Any) -> bool:
+    """Whether a text begins so."""
+    begun, wanted = _read(value), _text(part)
+    if len(wanted) > len(begun):
+        whole(value)
+    return begun.startswith(wanted)
+
+
 def _text(value: Any) -> str:
+    return _read(whole(value))
+
+
+def _read(value: Any) -> str:
     if isinstance(value, str):
         return value
     raise CannotTell(f"{UNDEFINED}: {kind_of(value)} is no text")
@@ -234,8 +265,8 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
 }
 METHODS: Mapping[str, Callable[..., Any]] = {
     "size": size,
-    "contains": lambda text, part: _text(part) in _text(text),
-    "startsWith": lambda text, part: _text(text).startswith(_text(part)),
+    "contains": contains,
+    "startsWith": starts_with,
     "endsWith": lambda text, part: _text(text).endswith(_text(part)),
     "matches": matches,
     **{name: _part(name) for name in _OF_TIME},

@@ -14,7 +14,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from backout.model.values import DIGITS, Unavailable
+from backout.model.values import DIGITS, Partial, Some, Unavailable
 
 Number = int | float | Decimal | Fraction
 UNDEFINED = "the operation is not defined for values of these types"
@@ -36,10 +36,18 @@ def had(value: Any) -> Any:
     return value
 
 
+def whole(value: Any) -> Any:
+    """The value, unless it is a text or a list of which only a part was read."""
+    if isinstance(value, Partial | Some):
+        raise CannotTell(f"only a part of it was read ({len(value)})")
+    return value
+
+
 def kind_of(value: Any) -> str:
-    """What a value is, in words. Raises CannotTell for one that cannot be had."""
+    """What a value is, in words. Raises CannotTell for one that cannot be had, or not whole."""
     if value is None:
         return "null"
+    whole(value)
     for kind, name in _KINDS:
         if isinstance(value, kind):
             return name
