@@ -130,6 +130,15 @@ def test_a_red_check_of_one_host_is_that_hosts_failure_alone(fleet: Yard) -> Non
     assert fleet.effects() == {"First-web1": 1, "First-web3": 1}
 
 
+def test_what_was_irreversible_is_named_where_a_run_is_said_to_be_backed_out(yard: Yard) -> None:
+    mail = {"name": "Mail", "run": "true", "irreversible": "they are read", "on": "web"}
+    yard.runbook(yard.step("First"), mail, yard.step("Last", before="exit 1"))
+    said = yard.deploy("--yes")
+    assert said.code == 4, said.out + said.err
+    assert "here: Mail stays as it is, irreversible: they are read" in said.data["reason"]
+    assert yard.effects() == {}
+
+
 # --- hosts ---------------------------------------------------------------------------------
 
 

@@ -164,6 +164,29 @@ def test_a_service_runs_after_a_rollback_and_after_a_restart_that_was_cut_off(sh
     assert shop.runs("1")
 
 
+def test_a_service_that_ran_runs_after_every_way_back_or_a_person_is_told(shop: Shop) -> None:
+    """Also when no check looks at it, and nothing in the runbook restarts it."""
+    stop = f"{shop.ctl} -c {shop.supervisord.config} stop api"
+    stops = {"name": "Stop", "run": stop, "undo": "true", "on": "web"}
+    shop.deploys(stops, {"name": "Fail", "run": "exit 3", "undo": "true"})
+    shop.yard.runbook(stops, {"name": "Fail", "run": "exit 3", "undo": "true"})
+    said = shop.yard.deploy()
+    assert said.code == 5, said.out
+    assert "service api@here is red: it does not run: api STOPPED" in said.data["reason"]
+    assert said.data["hosts"]["here"]["state"].startswith("backed out: service api: it does not")
+    shop.supervisord.ctl("start", "api")
+    assert shop.yard.say("resume").code == 4
+
+    for undo in ("true", stop):
+        shop.yard.runbook({"name": "Change", "run": "true", "undo": undo, "on": "web"})
+        shop.yard.good_release()
+    said = shop.yard.say("rollback")
+    assert said.code == 5, said.out
+    assert "service api@here is red: it does not run" in said.data["reason"]
+    shop.supervisord.ctl("start", "api")
+    assert shop.yard.say("resume").code == 0
+
+
 def test_a_changed_section_is_taken_and_so_is_the_old_one_again(shop: Shop) -> None:
     config = shop.supervisord.config
     change = {

@@ -139,6 +139,15 @@ def test_health_is_not_claimed_where_nothing_was_checked() -> None:
     assert "no check to prove it by" in said
 
 
+def test_health_is_not_claimed_of_a_host_that_no_check_looked_at() -> None:
+    hosts = {name: {"release": None, "state": "backed out"} for name in ("web1", "web2", "db1")}
+    seen = [{**check("alive"), "host": host} for host in ("web1", "web2")]
+    said = outcome_text(backed_out(hosts=hosts, checks=seen))
+    assert said.endswith("as before and healthy where a check looks; none is for db1.")
+    said = outcome_text(backed_out(hosts=hosts, checks=[*seen, check("whole")]))
+    assert said.endswith("all 3 hosts are as before and healthy.")
+
+
 def test_a_first_deploy_that_backs_out_names_no_release() -> None:
     hosts = {"web1": {"release": None, "state": "backed out"}}
     assert "web1 is as before" in outcome_text(backed_out(hosts=hosts))

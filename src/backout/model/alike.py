@@ -34,6 +34,12 @@ def told(whys: Mapping[str, str]) -> list[str]:
     return [f"{some(hosts)}: {why}" if any(hosts) else why for why, hosts in groups.items()]
 
 
+def by_host(findings: Iterable[Finding]) -> dict[str, str]:
+    """Host -> why the findings on it are what they are."""
+    groups = grouped((f.host, f"{f.check}: {f.reason}") for f in findings if f.host)
+    return {host: "; ".join(words) for host, words in groups.items()}
+
+
 def red(findings: Iterable[Finding], remark: str = "") -> list[str]:
     """`check alive@web1 is red: why` for each finding, those together that differ in the host
     alone; `remark` goes for all of them."""

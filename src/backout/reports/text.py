@@ -186,8 +186,7 @@ def _state(report: Report) -> str:
     """The state that the hosts are in after backing out, in words."""
     hosts = report.hosts
     releases = {release_text(host.release) for host in hosts.values()}
-    proved = any(check.verdict is Verdict.PASS for check in report.checks)
-    healthy = " and healthy" if proved else ", with no check to prove it by"
+    healthy = _healthy(hosts, report.checks)
     if not hosts:
         return f"this machine is as it was{healthy}"
     who = f"all {len(hosts)} hosts are" if len(hosts) > 1 else f"{one_line(next(iter(hosts)))} is"
@@ -196,6 +195,16 @@ def _state(report: Report) -> str:
         return f"{', '.join(each)}{healthy}"
     (release,) = releases
     return f"{who} {'as before' if release == UNKNOWN else f'on {release}'}{healthy}"
+
+
+def _healthy(hosts: Collection[str], checks: Sequence[CheckReport]) -> str:
+    """What the checks that pass say of the hosts; of one that none of them looked at, nothing."""
+    seen = {check.host for check in checks if check.verdict is Verdict.PASS}
+    if not seen:
+        return ", with no check to prove it by"
+    unseen = [] if None in seen else [one_line(host) for host in hosts if host not in seen]
+    where = f" where a check looks; none is for {some(unseen)}" if unseen else ""
+    return f" and healthy{where}"
 
 
 def history_text(report: History) -> str:

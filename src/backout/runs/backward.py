@@ -15,6 +15,7 @@ from backout.checks import judging
 from backout.model import Finding, State, Verdict
 from backout.runs.plan import Action, BatchPlan, settle_back
 from backout.runs.saga import Entry, Saga
+from backout.runs.serving import stopped
 from backout.runs.wording import title, trouble, went_well
 from backout.runs.worker import Worker, side_by_side
 
@@ -102,16 +103,32 @@ class Backward:
         repository = Path(source.repository).expanduser().resolve()
         return Path(source.directory or ".").expanduser().resolve().is_relative_to(repository)
 
-    def still_red(self) -> tuple[Finding, ...]:
-        """The old release must prove itself: what passed before passes again."""
+    def still_red(self, stuck: Collection[str] = ()) -> tuple[Finding, ...]:
+        """The old release must prove itself: what passed before passes again, and what ran before
+        runs again where nothing is stuck."""
         before = self.worker.baseline.findings
         required = judging.after_backing_out(before)
         names = sorted({finding.check for finding in before if finding.key in required})
+        down = self.stopped(set(self.plan.hosts) - set(stuck))
         if not names:
-            return ()
+            return down
         self.worker.phase("proving the old release")
         findings = self.worker.examine(names, self.plan.hosts)
-        return tuple(f for f in findings if f.key in required and f.verdict is not Verdict.PASS)
+        red = (f for f in findings if f.key in required and f.verdict is not Verdict.PASS)
+        return (*down, *red)
+
+    def remaining(self) -> list[str]:
+        """What was done, or begun, and cannot be undone."""
+        found = ((action, self.past.entry(action.key).undo) for action in self._engaged())
+        return [
+            f"{title(action)} stays as it is, irreversible: {undo.irreversible}"
+            for action, undo in found
+            if undo.irreversible
+        ]
+
+    def stopped(self, hosts: Collection[str]) -> tuple[Finding, ...]:
+        """What ran before on those of these hosts that were touched, and does not run now."""
+        return stopped(self.worker, [host for host in self.touched() if host in hosts])
 
     # --- undoing -------------------------------------------------------------------------
 

@@ -33,6 +33,7 @@ from backout.runs.decisions import note_red, turn_of
 from backout.runs.forward import Forward, ends_of, record_of
 from backout.runs.leasing import leased
 from backout.runs.plan import Action, Plan
+from backout.runs.serving import serving
 from backout.runs.wording import title, trouble, went_well
 from backout.runs.worker import Parts, Worker, side_by_side
 
@@ -189,7 +190,7 @@ class Engine:
             return seen
         if self.plan.target.service_on(self.worker.host(host)) is None:
             return nobody
-        return standing.serving(lambda: self.parts.restarter(host), self.parts.clock) or nobody
+        return serving(lambda: self.parts.restarter(host), self.parts.clock) or nobody
 
     def _confirm(self) -> None:
         self._not_stopped()
@@ -300,11 +301,12 @@ class Engine:
         well = [host for host, end in withdrawn.items() if end.state is HostState.WITHDRAWN]
         self.worker.findings = ()
         stuck = backward.run(turn, () if turn else well)
-        red = backward.still_red()
+        red = backward.still_red(stuck)
         if red and not stuck:
             note_red(self.worker.decisions, red)
         self._finally()
-        ends = self._told(self._ends(backward.touched(), stuck))
+        why = "; ".join((why, *backward.remaining()))
+        ends = self._told(self._ends(backward.touched(), stuck, red))
         findings, advice = self._shown(wish.get("failed", ())), str(wish.get("advice", ""))
         if not stuck and not red:
             if lost := self.parts.lock.lost(backward.touched()):
@@ -317,9 +319,12 @@ class Engine:
         outcome = Outcome.BACKOUT_INCOMPLETE
         return Ended(outcome, 5, reason, ends, self.plan.previous, findings, advice)
 
-    def _ends(self, touched: Sequence[str], stuck: Mapping[str, str]) -> dict[str, HostEnd]:
+    def _ends(
+        self, touched: Sequence[str], stuck: Mapping[str, str], red: Sequence[Finding]
+    ) -> dict[str, HostEnd]:
         ends = dict.fromkeys(self.plan.hosts, HostEnd(HostState.UNCHANGED))
-        ends |= dict.fromkeys(touched, HostEnd(HostState.BACKED_OUT))
+        ill = alike.by_host(red)
+        ends |= {h: HostEnd(HostState.BACKED_OUT, why=ill.get(h, "")) for h in touched}
         return ends | {h: HostEnd(HostState.STUCK, why=why) for h, why in stuck.items() if h}
 
     def _shown(self, failed: Sequence[Mapping[str, Any]]) -> tuple[Finding, ...]:

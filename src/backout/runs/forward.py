@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from backout.checks import judging
-from backout.model import RED, Finding, HostEnd, HostState, Result, Step
+from backout.model import RED, Finding, HostEnd, HostState, Result, Step, alike
 from backout.runs.backward import Backward
 from backout.runs.plan import Action, BatchPlan, Stage
 from backout.runs.wording import trouble, went_well
@@ -189,7 +189,9 @@ class Forward:
         if not hosts:
             return ""
         turn = f"{ALONE}{self._turns}/" if self._turns else ALONE
-        stuck = Backward(self.worker).hosts_back(hosts, turn)
+        backward = Backward(self.worker)
+        stuck = backward.hosts_back(hosts, turn)
+        stuck |= alike.by_host(backward.stopped(set(hosts) - stuck.keys()))
         self.withdrawn |= {host: self._end(host, stuck.get(host)) for host in hosts}
         self._turns += 1
         self.worker.note("withdrawn", {"times": self._turns, "hosts": record_of(self.withdrawn)})

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from backout.checks import judging
@@ -104,7 +105,7 @@ class Rollback:
             decided = self.decisions.noted("decided")
             if decided is None:
                 stuck = self._undo(turn_of(self.decisions))
-                red = self._still_red()
+                red = (*self._stopped(stuck), *self._still_red())
                 if stuck or red:
                     return self._incomplete(stuck, red)
                 if lost := self.parts.lock.lost(self.back.hosts):
@@ -174,6 +175,12 @@ class Rollback:
             f for f in self.findings if f.key in required and f.verdict is not Verdict.PASS
         )
 
+    def _stopped(self, stuck: Mapping[str, str]) -> tuple[Finding, ...]:
+        """What ran before any of those runs runs again, where nothing is stuck."""
+        left = set(self.back.hosts) - stuck.keys()
+        found = (finding for way in self.ways for finding in way.stopped(left))
+        return tuple({finding.key: finding for finding in found}.values())
+
     def _before(self) -> Iterator[Finding]:
         """Each check on each host as the oldest run found it."""
         seen: set[str] = set()
@@ -189,7 +196,7 @@ class Rollback:
             note_red(self.decisions, red)
         self.parts.lock.keep()
         words = "; ".join((*alike.told(stuck), *alike.red(red)))
-        return self._ended(Outcome.BACKOUT_INCOMPLETE, 5, words, stuck)
+        return self._ended(Outcome.BACKOUT_INCOMPLETE, 5, words, stuck, alike.by_host(red))
 
     def _decide(self) -> Mapping[str, Any]:
         number, proof = self.back.to.number, [finding.record() for finding in self.findings]
@@ -211,8 +218,15 @@ class Rollback:
         stuck = dict.fromkeys(self.back.hosts, lost)
         return self._ended(Outcome.BACKOUT_INCOMPLETE, 5, lost, stuck)
 
-    def _ended(self, outcome: Outcome, code: int, reason: str, stuck: Mapping[str, str]) -> Ended:
-        ends = dict.fromkeys(self.back.hosts, HostEnd(HostState.ROLLED_BACK))
+    def _ended(
+        self,
+        outcome: Outcome,
+        code: int,
+        reason: str,
+        stuck: Mapping[str, str],
+        ill: Mapping[str, str] = MappingProxyType({}),
+    ) -> Ended:
+        ends = {h: HostEnd(HostState.ROLLED_BACK, why=ill.get(h, "")) for h in self.back.hosts}
         ends |= {h: HostEnd(HostState.STUCK, why=why) for h, why in stuck.items() if h}
         hosts = standing.all_told(ends, self.target, self.parts.reach)
         return Ended(outcome, code, reason, hosts, self.back.to, self.findings)

@@ -7,29 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from backout.errors import BackoutError
-from backout.model import Command, Host, HostEnd, HostState, Identity, Release, Target
-from backout.ports import Clock, Restarter, Transport
+from backout.model import Command, Host, HostEnd, HostState, Release, Target
+from backout.ports import Transport
 from backout.runs import release_file
 from backout.runs.release_file import HostRecord
 from backout.runs.worker import side_by_side
 
 Reach = Callable[[str], Transport]
-DOUBT = 2.0
-"""Seconds that a restart backend may be unable to tell who serves, before that is its answer."""
-
-
-def serving(restarter: Callable[[], Restarter], clock: Clock) -> Identity | None:
-    """Who serves; None where there is nobody to ask. A moment in which nobody can tell is given
-    time to pass."""
-    limit = clock.monotonic() + DOUBT
-    while True:
-        try:
-            seen = restarter().identity()
-        except BackoutError:
-            return None
-        if seen.runs is not None or clock.monotonic() >= limit:
-            return seen
-        clock.sleep(DOUBT / 8)
 
 
 def told(end: HostEnd, host: Host, target: Target, reach: Reach) -> HostEnd:
