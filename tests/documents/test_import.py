@@ -15,6 +15,7 @@ from backout.documents.files import dumped, sound
 from backout.documents.pieces import OPEN
 from backout.documents.reading import read
 from backout.project.project import TABLES
+from backout.reports.document_text import import_text
 
 NOTE = (Path(__file__).parent / "notes" / "incident.md").read_text()
 
@@ -160,3 +161,19 @@ def test_a_note_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:
     done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "the note cannot be read" in done.stderr
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_the_note_stands_on_the_left_and_what_became_of_it_on_the_right(
+    incident: Built, width: int
+) -> None:
+    table = import_text(import_report(incident), width).partition("\n\n")[0].split("\n")
+    assert max(map(len, table)) <= width
+    column = next(row for row in table if "git push origin main" in row).index("push ->")
+    rows = {row[7 : column - 2].strip(): row[column:] for row in table}
+    assert rows["docker compose restart"].startswith("restart -> settle[0]")
+    assert rows["heroku restart"].startswith("restart -> not taken")
+    text = " ".join(row[7 : column - 2].strip() for row in table)
+    assert '"seat": "SEAT_ID"' in text, "a command is there with all its lines"
+    sql = [row[column:] for row in table if row.lstrip().startswith(("8 ", "9 "))]
+    assert sql[0].startswith("not taken: sql")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -69,7 +70,7 @@ TEXTS: Mapping[str, Callable[[Any], str]] = {
     "pruned": pruned_text,
     "uninstalled": uninstalled_text,
     "completion": lambda told: told.script,
-    "import": import_text,
+    "import": lambda told: import_text(told, _columns()),
     "render": lambda told: told.text.rstrip("\n"),
     "demo": lambda _: "",
     "nothing": lambda _: "",
@@ -179,6 +180,11 @@ def _tell_github(
     if answer.exit_code:
         screen.ui.mark(ci.annotation(text.partition("\n")[0]))
     ci.leave(data, text, ci.here())
+
+
+def _columns() -> int:
+    """How wide the terminal is; 0 where there is none."""
+    return shutil.get_terminal_size((0, 0)).columns if sys.stdout.isatty() else 0
 
 
 def _tell(error: BackoutError, screen: Console, workplace: Workplace) -> int:

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+from textwrap import wrap
 
 from backout.reports.objects import FoundBlank, FoundLine, Imported, OpenQuestion
 
-WIDE = 56
+WIDE = 120
+NARROW = 24
+"""No column is narrower."""
+MARGIN = 9
+"""The line's number, and the gaps."""
+AS_ABOVE = " (as above)"
 
 
-def import_text(report: Imported) -> str:
-    """`document.import`: the note, what is open, the files, what to type next."""
+def import_text(report: Imported, width: int = 0) -> str:
+    """`document.import`: the note, what is open, the files, what to type next, on a screen of that
+    width; on one that nobody knows the width of it is wide."""
     parts = [
-        "\n".join(_rows(report)) or "no command was found in this note",
+        "\n".join(_rows(report, width or WIDE)) or "no command was found in this note",
         _listed("Taken from the note", iter(report.updated.taken if report.updated else ())),
         _listed("Kept as it is by hand", iter(report.updated.kept if report.updated else ())),
         _listed("Blanks", (f"{_at(p)} {p.text} -> {p.name}" for p in report.placeholders)),
@@ -31,15 +39,37 @@ def import_text(report: Imported) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def _rows(report: Imported) -> Iterator[str]:
+def _rows(report: Imported, width: int) -> Iterator[str]:
+    """The note's lines, and beside each command what became of it; both broken in their columns."""
     rows = [
         *((f.line, f.text, _became(f)) for f in report.found),
         *((r.line, r.text, f"not taken: {r.reason}") for r in report.rejected),
     ]
-    for line, text, became in sorted(rows, key=lambda row: row[0]):
-        left = _line(text.partition("\n")[0])
-        left = left if len(left) <= WIDE else f"{left[: WIDE - 1]}…"
-        yield f"{line:>5}  {left:<{WIDE}}  {became}"
+    rows.sort(key=lambda row: row[0])
+    longest = max((len(line) for _, text, _ in rows for line in text.split("\n")), default=0)
+    left = max(NARROW, min(longest, (width - MARGIN) * 11 // 20))
+    right = max(NARROW, width - MARGIN - left)
+    before = (0, "")
+    for line, text, became in rows:
+        same = before == (line - 1, became) and became.startswith("not taken: ")
+        before = (line, became)
+        said = [f"not taken{AS_ABOVE}"] if same else _broken(became, right)
+        for number, mine, theirs in zip_longest(*_numbered(line, text, left), said, fillvalue=""):
+            yield f"{number:>5}  {mine:<{left}}  {theirs}".rstrip()
+
+
+def _numbered(line: int, text: str, width: int) -> tuple[list[str], list[str]]:
+    """A command's lines, each with its number in the note, in a column."""
+    numbers, lines = list[str](), list[str]()
+    for number, each in enumerate(text.split("\n"), line):
+        parts = _broken(_line(each), width)
+        numbers += [str(number), *[""] * (len(parts) - 1)]
+        lines += parts
+    return numbers, lines
+
+
+def _broken(text: str, width: int) -> list[str]:
+    return wrap(text, width, break_on_hyphens=False, drop_whitespace=True) or [""]
 
 
 def _became(found: FoundLine) -> str:
