@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from backout.commands.import_report import import_report
 from backout.commands.import_report import import_report as told
 from backout.documents.building import build
 from backout.documents.draft import Built

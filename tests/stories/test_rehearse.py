@@ -124,3 +124,43 @@ def test_what_is_committed_and_pushed_is_reverted_and_taken_up_again(
         assert git_origin.git("log", "--format=%s", f"{before}..HEAD").count("Revert") == 3
         assert yard.deploy().code == 0
         assert (tmp_path / "at" / "RELEASE").read_text() == "2\n"
+
+
+NOTE = """\
+# Maintenance
+
+```sh
+{bin}/maintenance on
+```
+
+## Verify
+
+```sh
+{bin}/maintenance asked
+```
+
+## Rollback
+
+```sh
+{bin}/maintenance off
+```
+"""
+
+
+def test_a_note_is_imported_and_its_way_back_rehearsed(yard: Yard, tmp_path: Path) -> None:
+    program = tmp_path / "maintenance"
+    program.write_text(f"#!/bin/sh\necho $1 >> {tmp_path}/done\n")
+    program.chmod(0o755)
+    (yard.project.directory / "note.md").write_text(NOTE.format(bin=tmp_path))
+
+    said = yard.project.say("document.import", "note.md", "--rehearse", "note", "--json")
+
+    assert said.code == 0, said.err + said.out
+    assert said.data["rehearsal"]["outcome"] == "succeeded"
+    done = (tmp_path / "done").read_text().split()
+    assert [word for word in done if word != "asked"] == ["on", "off"]
+
+    (yard.project.directory / "open.md").write_text("# X\n```sh\nnpm run fill\n```\n")
+    refused = yard.project.say("document.import", "open.md", "--rehearse", "prod", "--json")
+    assert refused.code == 3
+    assert refused.data["written"][0] == "runbooks/open.yaml", "what was imported is there"

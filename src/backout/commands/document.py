@@ -11,7 +11,8 @@ from backout.adapters.terminal import ui
 from backout.commands.import_report import import_report
 from backout.commands.imported import Imported, place
 from backout.commands.interview import Interview
-from backout.commands.options import DocumentImport, DocumentRender
+from backout.commands.options import DocumentImport, DocumentRender, Rehearse
+from backout.commands.rehearse import Rehearsing
 from backout.commands.shipment import shipment
 from backout.config import following, loading, yaml_tree
 from backout.documents.building import build
@@ -21,10 +22,11 @@ from backout.documents.files import alone, sound
 from backout.documents.reading import read
 from backout.documents.rendered import taken
 from backout.documents.rendering import render
-from backout.errors import Mistakes
+from backout.errors import BackoutError, Mistakes
 from backout.model import Release, RunRow
 from backout.ports import Screen
 from backout.project.project import TABLES, Workplace
+from backout.reports import objects
 from backout.reports.answer import Answer
 from backout.reports.objects import Merged, Rendered
 from backout.reports.plans import Ships
@@ -44,7 +46,22 @@ class Document:
         self.screen = screen
 
     def import_(self, options: DocumentImport) -> Answer:
-        """Raises Mistakes when there is no such note."""
+        """Raises Mistakes when there is no such note. A rehearsal that is refused leaves what was
+        imported, and is told beside it."""
+        report = self._import(options)
+        if not options.rehearse:
+            return Answer("import", report)
+        name = options.as_ or following.imported_as(options.file)
+        words = Rehearse(target=options.rehearse, runbook=name, yes=options.yes)
+        try:
+            shown = Rehearsing(self.workplace, self.screen).rehearsed(words)
+        except BackoutError as error:
+            told = replace(report, not_rehearsed=error.what, next=error.next)
+            return Answer("import", told, error.exit_code)
+        report = replace(report, rehearsal=shown, next=shown.next)
+        return Answer("import", report, shown.exit_code)
+
+    def _import(self, options: DocumentImport) -> objects.Imported:
         path = self.workplace.started_in / Path(options.file).expanduser()
         name = _named(options.as_ or following.imported_as(options.file))
         text, source = _text(path, options.file), self._source(path)
@@ -67,8 +84,7 @@ class Document:
         written, kept = files.write(told, built, decided)
         report = import_report(told)
         next = _next(name, told, report.questions)
-        report = replace(report, written=tuple(written), kept=tuple(kept), next=next)
-        return Answer("import", report)
+        return replace(report, written=tuple(written), kept=tuple(kept), next=next)
 
     def _update(
         self,
@@ -76,7 +92,7 @@ class Document:
         built: Built,
         decided: Mapping[str, str],
         interview: Interview | None,
-    ) -> Answer:
+    ) -> objects.Imported:
         update = files.update(built, decided)
         merged = Built(
             replace(update.built.reading, questions=update.questions),
@@ -86,7 +102,7 @@ class Document:
         merged = interview.rest(merged) if interview else merged
         written = files.write_update(update, merged)
         report = import_report(merged)
-        report = replace(
+        return replace(
             report,
             found=tuple(
                 replace(row, into=place(row.into, update.built.runbook, merged.runbook))
@@ -96,7 +112,6 @@ class Document:
             written=tuple(written),
             next=_next(files.name, built, report.questions),
         )
-        return Answer("import", report)
 
     def _built(self, text: str, source: str, decided: Mapping[str, str]) -> Built:
         reading = read(text, source)

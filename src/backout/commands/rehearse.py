@@ -65,6 +65,10 @@ class Rehearsing:
         self.operation = Operation(workplace, screen)
 
     def rehearse(self, options: Rehearse) -> Answer:
+        told = self.rehearsed(options)
+        return Answer("rehearsed", told, told.exit_code)
+
+    def rehearsed(self, options: Rehearse) -> Rehearsed:
         """Raises Mistakes, and Refused and Held where the first of its runs does."""
         name = options.runbook or "deploy"
         target, runbook, params = self.operation.ready(options, name)
@@ -145,7 +149,7 @@ class Rehearsing:
         story: _Story,
         started: datetime,
         left: Sequence[Returned],
-    ) -> Answer:
+    ) -> Rehearsed:
         rows = (*story.rows, *left)
         _judge(story, rows)
         told = Rehearsed(
@@ -166,7 +170,7 @@ class Rehearsing:
         )
         if any(row.returned is not None for row in story.rows):
             self._certify(target, told, story, started)
-        return Answer("rehearsed", told, story.code)
+        return told
 
     def _certify(self, target: Target, told: Rehearsed, story: _Story, started: datetime) -> None:
         """The rehearsal as a line of the history."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import zip_longest
 from textwrap import wrap
 
 from backout.reports.objects import FoundBlank, FoundLine, Imported, OpenQuestion
+from backout.reports.rehearsal_text import rehearsed_text
 
 WIDE = 120
 NARROW = 24
@@ -34,6 +36,8 @@ def import_text(report: Imported, width: int = 0) -> str:
                 ),
             )
         ),
+        rehearsed_text(replace(report.rehearsal, next="")) if report.rehearsal else "",
+        f"not rehearsed: {_line(report.not_rehearsed)}" if report.not_rehearsed else "",
         f"next:  {report.next}",
     ]
     return "\n\n".join(part for part in parts if part)

@@ -441,6 +441,10 @@ class Imported(Told):
     questions: tuple[OpenQuestion, ...]
     updated: Merged | None = sometimes()
     """Of `--update`."""
+    rehearsal: Rehearsed | None = sometimes()
+    """Of `--rehearse`."""
+    not_rehearsed: str = sometimes("")
+    """Why not, where the rehearsal was refused."""
     written: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
     next: str = ""

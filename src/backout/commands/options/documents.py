@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from backout.commands.options.base import RUNBOOK, Options, word
+from backout.commands.options.base import RUNBOOK, Confirmed, Options, word
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class DocumentImport(Options):
+class DocumentImport(Confirmed):
     """Turn a Markdown note into a runbook, line by line.
 
     Writes runbooks/NAME.yaml and inventories/NAME.yaml, and overwrites nothing.
@@ -20,7 +20,7 @@ class DocumentImport(Options):
     Example: invoke document.import docs/release.md
 
     Exit codes: 0 imported, also with open questions; 2 no such note, or nothing
-    to update.
+    to update; with --rehearse those of rehearse.
     """
 
     name = "document.import"
@@ -29,6 +29,7 @@ class DocumentImport(Options):
     as_: str | None = word("The name of the runbook and inventory. Default: the note's own.")
     interactive: bool = word("Ask the open questions on the terminal; write the answers.", False)
     update: bool = word("Merge the note, as it is now, into the runbook that is there.", False)
+    rehearse: str | None = word("Rehearse the runbook on this target afterwards.")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
