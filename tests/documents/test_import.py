@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from backout.commands.import_report import import_report
 from backout.commands.import_report import import_report as told
 from backout.documents.building import build
 from backout.documents.draft import Built
@@ -168,7 +167,7 @@ def test_a_note_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:
 def test_the_note_stands_on_the_left_and_what_became_of_it_on_the_right(
     incident: Built, width: int
 ) -> None:
-    table = import_text(import_report(incident), width).partition("\n\n")[0].split("\n")
+    table = import_text(told(incident), width).partition("\n\n")[0].split("\n")
     assert max(map(len, table)) <= width
     column = next(row for row in table if "git push origin main" in row).index("push ->")
     rows = {row[7 : column - 2].strip(): row[column:] for row in table}
