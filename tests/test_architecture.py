@@ -16,6 +16,7 @@ NOUNS = {"errors", "model", "ports", "registry"}
 ALLOWED: dict[str, set[str]] = {
     "api": {"commands", "project", "reports", *NOUNS},
     "tasks": {"commands"},
+    "testing": {"tasks", "model", "errors"},
     "commands": {
         *("status_page", "watch", "project", "reports", "runs", "checks", "config", "starter"),
         *("restarters", "adapters", "documents", *NOUNS),

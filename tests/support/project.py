@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import yaml
+from backout import testing
+from backout.testing import Sandbox
 
 from . import warm
 from .warm import BACKOUT, Started
@@ -18,18 +16,8 @@ __all__ = ["BACKOUT", "Project", "Said", "number"]
 
 
 @dataclass(frozen=True)
-class Said:
-    """What one command said, and how it left."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def data(self) -> dict[str, Any]:
-        """The one JSON object on stdout."""
-        loaded: dict[str, Any] = json.loads(self.out)
-        return loaded
+class Said(testing.Said):
+    """What one command said, and what a run said of releases."""
 
     @property
     def releases(self) -> dict[str, int | None]:
@@ -46,26 +34,8 @@ def number(release: Mapping[str, Any] | None) -> int | None:
     return int(release["number"]) if release else None
 
 
-class Project:
-    """Inventories, runbooks and state in one directory."""
-
-    def __init__(self, directory: Path, env: Mapping[str, str] | None = None) -> None:
-        self.directory = directory
-        self.env = {**os.environ, "NO_COLOR": "1", **(env or {})}
-        self.env.pop("BACKOUT_TARGET", None)
-        for folder in ("inventories", "runbooks"):
-            (directory / folder).mkdir(parents=True, exist_ok=True)
-        (directory / "tasks.py").write_text("from backout.tasks import ns\n")
-
-    @property
-    def state(self) -> Path:
-        return self.directory / ".backout"
-
-    def inventory(self, name: str, data: Mapping[str, Any]) -> Path:
-        return self._write("inventories", name, data)
-
-    def runbook(self, name: str, data: Mapping[str, Any]) -> Path:
-        return self._write("runbooks", name, data)
+class Project(Sandbox):
+    """A sandbox whose verbs are processes of their own."""
 
     def say(
         self,
@@ -81,9 +51,3 @@ class Project:
     def start(self, *words: str) -> Started:
         """Begin `backout WORDS`, for a test that interrupts it."""
         return warm.talking(words, self.directory, self.env)
-
-    def _write(self, folder: str, name: str, data: Mapping[str, Any]) -> Path:
-        path = self.directory / folder / f"{name}.yaml"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(yaml.safe_dump(dict(data), sort_keys=False))
-        return path
