@@ -7,13 +7,12 @@ import shutil
 import signal
 import sqlite3
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from support.sshd import SshdBed
-from support.wait import eventually
+from support.takeover import Laptops, Tally, expire
 from support.warm import Started
 from support.yard import Yard
 
@@ -43,23 +42,7 @@ def burn(yard: Yard, process: Started) -> None:
 def ended(yard: Yard) -> None:
     """What was at work on a host has come to its end, and the leases have expired since."""
     yard.let_go()
-    assert yard.bed is not None
-    for host in yard.bed:
-        lock = host.home / ".backout" / "prod" / "lock" / "expires"
-        if lock.exists():
-            eventually(partial(renewed, yard, host.name, lock), saying="its end")
-            boot, _, ttl = lock.read_text().split()
-            lock.write_text(f"{boot} 0 {ttl}\n")
-
-
-def renewed(yard: Yard, host: str, lock: Path) -> bool:
-    """Whether each command there has ended, and its shell has renewed the lease after that."""
-    assert yard.bed is not None
-    starts = list(notes(yard.bed, host).glob("*/*.start"))
-    ends = [note.with_suffix(".end") for note in starts]
-    if not all(end.exists() for end in ends) or len(lock.read_text().split()) != 3:
-        return False
-    return all(end.stat().st_mtime_ns <= lock.stat().st_mtime_ns for end in ends)
+    expire(yard)
 
 
 def half_done(yard: Yard) -> Started:
@@ -88,6 +71,17 @@ def test_another_machine_ends_the_run_of_one_that_burnt(
     assert said.code == code, said.out + said.err
     assert two.effects() == dict.fromkeys(effects, 1)
     assert other.say("resume").code == 3  # nothing is left to be ended
+
+
+def test_whatever_its_journal_had_come_to_the_other_machine_does_all_or_nothing(
+    bed: SshdBed, tmp_path: Path
+) -> None:
+    """A sample; `bench/takeover.py` goes through every moment."""
+    tally = Tally()
+    laptops = Laptops(tmp_path, bed, hosts=1)
+    for number in (9, 12, 19):
+        list(laptops.moments(tally, range(number, number + 1)))
+    assert (tally.trials, tally.violations) == (6, [])
 
 
 def test_the_machine_that_slept_is_refused_and_its_journal_says_whose_the_run_is(

@@ -30,6 +30,12 @@ OPEN = "open"
 """The kind of the first line: the run as it was opened, with its plan."""
 PIECE = 96 * 1024
 """How many bytes of a mirror are read at once."""
+LONG = 4 * 1024
+"""A longer line is packed."""
+BULKY = 16 * 1024
+"""What concerns the run as a whole and is longer than this, packed, is kept on a few hosts only: a
+baseline grows with the fleet."""
+FEW = 3
 
 
 class Mirror:
@@ -40,42 +46,50 @@ class Mirror:
     ) -> None:
         """`past` are the records that the journal has already; `from_here` tells of a kind of
         step, and the host that it is for, whether this machine changes something then."""
-        self._first = _packed(opening)
+        self._first = json.dumps({"kind": OPEN, "run": _packed(json.dumps(opening.values))})
         self._past = list(past)
         self._from_here = from_here
-        self._held: tuple[ShellTransport, ...] = ()
+        self._held: dict[str, ShellTransport] = {}
 
     def carry(self, transports: Sequence[Transport]) -> None:
         """These hosts are held: what is to be kept goes along with what changes them."""
-        held = shells(transports)
-        for transport in held:
+        self._held = {transport.host.name: transport for transport in shells(transports)}
+        for transport in self._held.values():
             transport.luggage = Luggage()
-            own = (line for line in self._past if _host(line) in ("", transport.host.name))
-            transport.luggage.add([self._first, *map(text_of, own)])
-        self._held, self._past = tuple(held), []
+            transport.luggage.add([self._first])
+        past, self._past = self._past, []
+        for line in past:
+            self._load(line)
 
     def keep(self, line: Line) -> None:
         """A record that is durable here. One that is about to act from this machine is on the
         hosts when this returns, as far as they can be reached."""
         if not self._held:
             self._past.append(line)
-        host = _host(line)
-        concerned = [each for each in self._held if host in ("", each.host.name)]
-        for transport in concerned:
-            transport.luggage.add([text_of(line)])
+            return
+        concerned = self._load(line)
         kind = str(json.loads(line.body).get("kind", "")) if line.kind == "begin" else ""
-        if kind and self._from_here(kind, host):
+        if kind and self._from_here(kind, _host(line)):
             self.flush(concerned)
+
+    def _load(self, line: Line) -> Sequence[ShellTransport]:
+        """Let it go along to the hosts that it concerns. Gives those."""
+        host, text = _host(line), text_of(line)
+        own = self._held.get(host)
+        concerned = [own] if own else [*self._held.values()] if not host else []
+        for transport in concerned[: FEW if len(text) > BULKY else None]:
+            transport.luggage.add([text])
+        return concerned
 
     def flush(self, transports: Sequence[ShellTransport] | None = None) -> None:
         """Write what waits, now."""
-        each(_flush, self._held if transports is None else transports)
+        each(_flush, [*self._held.values()] if transports is None else transports)
 
     def let_go(self) -> None:
         """The hosts are held no longer."""
-        for transport in self._held:
+        for transport in self._held.values():
             transport.luggage = Luggage()
-        self._held = ()
+        self._held = {}
 
 
 def _flush(transport: ShellTransport) -> None:
@@ -86,16 +100,20 @@ def _flush(transport: ShellTransport) -> None:
             return  # it waits; the journal here has it
 
 
-def _packed(opening: Opening) -> str:
-    """The first line. A plan names every host, on every host: it says the same many times over."""
-    packed = base64.b64encode(zlib.compress(json.dumps(opening.values).encode(), 9)).decode()
-    return json.dumps({"kind": OPEN, "run": packed})
+def _packed(text: str) -> str:
+    """What names every host says the same many times over."""
+    return base64.b64encode(zlib.compress(text.encode(), 9)).decode()
+
+
+def _unpacked(text: str) -> str:
+    return zlib.decompress(base64.b64decode(text)).decode()
 
 
 def text_of(line: Line) -> str:
     """A record as a line of a mirror."""
-    about = {"kind": line.kind, "key": line.key, "at": line.at, "body": line.body}
-    link = line.link
+    link, packed = line.link, len(line.body) > LONG
+    body = {"packed": _packed(line.body)} if packed else {"body": line.body}
+    about = {"kind": line.kind, "key": line.key, "at": line.at, **body}
     return json.dumps({**about, "n": link.n, "prev": link.prev, "hash": link.hash})
 
 
@@ -164,9 +182,8 @@ def _lines(text: str, host: str) -> Iterator[Mapping[str, Any]]:
 
 def _opening(lines: Sequence[Mapping[str, Any]], host: str) -> Opening:
     try:
-        packed = next(line["run"] for line in lines if line["kind"] == OPEN)
-        values = json.loads(zlib.decompress(base64.b64decode(packed)))
-        return Opening(tuple(map(str, values)))
+        first = next(line["run"] for line in lines if line["kind"] == OPEN)
+        return Opening(tuple(map(str, json.loads(_unpacked(first)))))
     except (StopIteration, ValueError, KeyError, zlib.error) as error:
         raise _spoilt(host, "it has no plan") from error
 
@@ -191,8 +208,9 @@ def _together(
 def _line(row: Mapping[str, Any], host: str) -> Line:
     try:
         link = Link(int(row["n"]), str(row["prev"]), str(row["hash"]))
-        return Line(str(row["kind"]), str(row["key"]), str(row["at"]), str(row["body"]), link)
-    except (KeyError, ValueError, TypeError) as error:
+        body = _unpacked(row["packed"]) if "packed" in row else str(row["body"])
+        return Line(str(row["kind"]), str(row["key"]), str(row["at"]), body, link)
+    except (KeyError, ValueError, TypeError, zlib.error) as error:
         raise _spoilt(host, "a record in it is none of ours") from error
 
 

@@ -49,6 +49,13 @@ class Takeover:
                 state="nothing was changed; what it did is known where it was started",
                 next=f"go on there, or: invoke unlock --target {self.target.name}",
             )
+        if words := _lacking(known):
+            raise Refused(
+                f"what is known of run {run} is not whole: {words}",
+                where=self.target.name,
+                state="nothing was changed",
+                next=f"see that {', '.join(away) or 'every host'} can be reached, then try again",
+            )
         if forward and (lost := self._lost_commit(known)):
             raise Refused(
                 f"run {run} made commit {lost}, which is not in this working copy",
@@ -118,6 +125,12 @@ class Takeover:
         )
         if not self.screen.operator.confirm(question):
             raise Refused("not confirmed", next=f"invoke status --target {name}")
+
+
+def _lacking(found: Found) -> str:
+    """What a run that has begun to change something must have on record, and has not."""
+    kinds = {line.kind for line in found.lines}
+    return "" if "ready" not in kinds or "baseline" in kinds else "its baseline is not there"
 
 
 def _reached(machines: Machines) -> tuple[list[Transport], list[str]]:

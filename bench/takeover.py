@@ -1,0 +1,42 @@
+"""The deploying machine burnt at every record of its journal, over one to three SSH hosts; another
+machine ends the run from their mirrors. Prints what became of each.
+
+python bench/takeover.py --hosts 1 2 3
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+
+from support.sshd import SshdBed
+from support.takeover import Laptops, Tally
+
+
+def main() -> int:
+    """1 when anything was neither done nor undone."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--hosts", type=int, nargs="+", default=[1, 2, 3])
+    words = parser.parse_args()
+    bad = 0
+    with tempfile.TemporaryDirectory(prefix="burnt-", dir="/tmp") as name:
+        for hosts in words.hosts:
+            tally = Tally()
+            with SshdBed(Path(name) / f"bed{hosts}") as bed:
+                place = Path(name) / str(hosts)
+                place.mkdir()
+                for line in Laptops(place, bed, hosts).moments(tally):
+                    print(f"  {line}", flush=True)
+            print(f"{hosts} hosts: {tally}", flush=True)
+            for violation in tally.violations:
+                print(f"  {violation}")
+            bad += len(tally.violations)
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,142 @@
+"""The laptop burnt: a deploy is killed at a moment of its journal and its state directory deleted;
+another directory ends the run from what the hosts have of it. Afterwards each effect is there once,
+or none is.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from .project import Project, Said
+from .sshd import SshdBed
+from .wait import eventually
+from .yard import Yard
+
+SUITE = Path(__file__).parent.parent
+VERBS = ("resume", "abort")
+
+
+@dataclass
+class Tally:
+    """What became of the runs."""
+
+    trials: int = 0
+    done: int = 0
+    undone: int = 0
+    nothing: int = 0
+    """It had not begun to change anything: there was nothing to take over."""
+    violations: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.trials} moments: {self.done} all done, {self.undone} all undone,"
+            f" {self.nothing} had changed nothing; {len(self.violations)} violations"
+        )
+
+
+class Laptops:
+    """One project on machines that come and go, over the same hosts."""
+
+    def __init__(self, directory: Path, bed: SshdBed, hosts: int) -> None:
+        names = [host.name for host in bed][:hosts]
+        rollout = {"batches": [1, "100%"], "soak": "0s"}
+        self.yard = Yard(directory, bed, rollout=rollout)
+        known = bed.inventory_hosts()
+        self.yard.inventory(hosts={name: known[name] for name in names})
+        yard = self.yard
+        yard.runbook(yard.step("Here", on=None), yard.step("There"), yard.step("Then"))
+        places = (f"{step}-{name}" for step in ("There", "Then") for name in names)
+        self.everything = dict.fromkeys(("Here", *places), 1)
+        self._count = 0
+
+    def moments(self, tally: Tally, only: range | None = None) -> Iterator[str]:
+        """Every moment of the journal, each with either verb; a line about each."""
+        number = 1
+        while only is None or number < only.stop:
+            for verb in VERBS:
+                if only is None or number in only:
+                    burnt = self._trial(number, verb, tally)
+                    if not burnt:
+                        return
+                    yield f"moment {number}, {verb}: {tally}"
+            number += 1
+
+    def _trial(self, number: int, verb: str, tally: Tally) -> bool:
+        """False when the deploy came to its end before that moment."""
+        self._fresh()
+        if self._burn(number) == 0:
+            return False
+        expire(self.yard)
+        other = self._laptop()
+        said = other.say(verb, "--target", "prod", "--yes", "--json")
+        tally.trials += 1
+        self._judge(f"moment {number}, {verb}", said, tally)
+        return True
+
+    def _judge(self, what: str, said: Said, tally: Tally) -> None:
+        effects = self.yard.effects()
+        if said.code == 0 and effects == self.everything:
+            tally.done += 1
+        elif said.code == 4 and not effects:
+            tally.undone += 1
+        elif said.code == 3 and not effects:
+            tally.nothing += 1
+        else:
+            tally.violations.append(f"{what}: {said.code}, {effects}: {said.out[:600]}")
+
+    def _fresh(self) -> None:
+        assert self.yard.bed is not None
+        for host in self.yard.bed:
+            shutil.rmtree(host.home / ".backout", ignore_errors=True)
+        for effect in self.yard.files.iterdir():
+            shutil.rmtree(effect) if effect.is_dir() else effect.unlink()
+        shutil.rmtree(self.yard.project.state, ignore_errors=True)
+
+    def _burn(self, number: int) -> int:
+        project = self.yard.project
+        words = ("-m", "support.burnt", str(number), "deploy", "--target", "prod", "--json")
+        ended = subprocess.run(
+            [sys.executable, *words],
+            cwd=project.directory,
+            env={**project.env, "PYTHONPATH": str(SUITE)},
+            capture_output=True,
+            timeout=120,
+            check=False,
+        )
+        assert ended.returncode in (0, -signal.SIGKILL), ended.stdout + ended.stderr
+        shutil.rmtree(project.state, ignore_errors=True)
+        return ended.returncode
+
+    def _laptop(self) -> Project:
+        self._count += 1
+        here = self.yard.project.directory
+        directory = here.with_name(f"laptop{self._count}")
+        shutil.copytree(here, directory, ignore=shutil.ignore_patterns(".backout"))
+        return Project(directory)
+
+
+def expire(yard: Yard) -> None:
+    """What was at work on the hosts has come to its end, and the leases have expired since."""
+    assert yard.bed is not None
+    for host in yard.bed:
+        state = host.home / ".backout" / "prod"
+        expires = state / "lock" / "expires"
+        if expires.exists():
+            eventually(partial(renewed, state / "notes", expires), saying="its end")
+            boot, _, ttl = expires.read_text().split()
+            expires.write_text(f"{boot} 0 {ttl}\n")
+
+
+def renewed(notes: Path, expires: Path) -> bool:
+    """Whether each command there has ended, and its shell has renewed the lease after that."""
+    ends = [note.with_suffix(".end") for note in notes.glob("*/*.start")]
+    if not all(end.exists() for end in ends) or len(expires.read_text().split()) != 3:
+        return False
+    return all(end.stat().st_mtime_ns <= expires.stat().st_mtime_ns for end in ends)
