@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from support.project import Project
 from support.yard import Yard
 
 SETTLED: dict[str, dict[str, Any]] = {
@@ -37,3 +38,46 @@ def test_a_library_that_settle_needs_is_missed_before_anything_acts(
     install = f"-m pip install -e '{ROOT}[{EXTRAS[library]}]'"
     assert json.loads(out)["next"].endswith(install), "as this Backout was installed"
     assert yard.effects() == {}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("service", "words"),
+    [
+        ("{name: worker@*, backend: systemd}", "worker@* is a pattern: name one unit"),
+        ("{name: 'api[12]', backend: systemd, scope: user}", "api[12] is a pattern"),
+        ("{name: all, backend: supervisor}", "all is every program"),
+        ("{name: all, backend: pm2}", "all is every application"),
+        ("{name: '0', backend: pm2}", "0 is an id to PM2"),
+        ("{name: /api/, backend: pm2}", "is a pattern to PM2"),
+    ],
+)
+@pytest.mark.parametrize("where", ["service: {}", "hosts: {{web1: {{service: {}}}}}"])
+def test_a_name_that_means_several_services_is_a_mistake(
+    project: Project, service: str, words: str, where: str
+) -> None:
+    text = where.format(service)
+    text = text if text.startswith("hosts") else f"hosts: {{web1: {{}}}}\n{text}"
+    (project.directory / "inventories/prod.yaml").write_text(f"{text}\n")
+
+    said = project.say("lint")
+
+    assert said.code == 2, said.out
+    assert words in said.err
+    assert f"inventories/prod.yaml:{text.count(chr(10)) + 1}" in said.err
+
+
+@pytest.mark.parametrize(
+    "service",
+    ["{name: worker@1, backend: systemd}", "{name: 'web:*', backend: supervisor}",
+     "{name: api-2, backend: pm2}", "{name: '{{ target.name }}', backend: systemd}"],
+)  # fmt: skip
+def test_a_name_that_means_one_service_or_a_group_is_none(project: Project, service: str) -> None:
+    text = f"hosts: {{web1: {{}}}}\nservice: {service}\n"
+    (project.directory / "inventories/prod.yaml").write_text(text)
+
+    assert project.say("lint").code == 0

@@ -18,7 +18,7 @@ from backout.config.yaml_tree import Node, Trail
 from backout.errors import Mistake
 from backout.language import templates
 from backout.language.jinja import CannotRender, Known, SecretRef
-from backout.model import Check, Target
+from backout.model import Check, Service, Target
 from backout.model.addresses import canonical
 from backout.model.validation import did_you_mean
 from backout.registry import Tables
@@ -114,6 +114,20 @@ class TargetJudge(Judge):
         secret = {field for kind in kinds for field in kind.Options.secret_fields}
         for key, _node in self.tree.find(trail).items():
             yield from self.template((*trail, key), known, told=key not in secret)
+        yield from self.misnamed(trail)
+
+    def misnamed(self, trail: Trail) -> Iterator[Mistake]:
+        """A name that its backend takes for several services, or for another one."""
+        named = self.tree.find(trail).get("name")
+        for service in self._services() if named else ():
+            mine = named and named.value == service.name and "{{" not in service.name
+            if mine and (words := service.options.misnamed(service.name)):
+                yield self.at((*trail, "name"), words)
+                return
+
+    def _services(self) -> Iterator[Service]:
+        found = (self.noun.service, *(host.service for host in self.noun.hosts.values()))
+        yield from (each for each in found if each and each.options)
 
     def variables(self) -> Iterator[Mistake]:
         """Variables depend on nothing that is not in the file, so they are resolved here."""

@@ -120,6 +120,10 @@ class Options(Noun):
     secret_fields: ClassVar[tuple[str, ...]] = ()
     """Of a restart backend: the fields that a secret may stand in."""
 
+    def misnamed(self, name: str) -> str:  # noqa: ARG002 - most names will do
+        """Of a restart backend: why no one service can have this name; empty where one may."""
+        return ""
+
     def needs(self, connection: str) -> str:  # noqa: ARG002 - most need none, however reached
         """The extra of Backout's that brings a library which this needs; empty for most."""
         return ""

@@ -78,6 +78,16 @@ class Pm2Options(Options):
     path: str = ""
     ecosystem: Operand = ""
 
+    def misnamed(self, name: str) -> str:
+        """PM2 takes some words for other applications than the one of that name."""
+        if name == "all":
+            return "all is every application that PM2 has: name one"
+        if name.isdigit():
+            return f"{name} is an id to PM2, whatever the application is called: name it otherwise"
+        if name.startswith("/"):
+            return f"{name} is a pattern to PM2: name one application"
+        return ""
+
 
 class Pm2(Backend):
     """`service.name` is the application's name; all its instances count."""

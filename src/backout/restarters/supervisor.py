@@ -76,6 +76,12 @@ class SupervisorOptions(Options):
     sudo: Boolean = False
     start: Boolean = False
 
+    def misnamed(self, name: str) -> str:
+        """supervisorctl takes `all` for every program that there is."""
+        if name != "all":
+            return ""
+        return "all is every program of that supervisord: name one, or a group as `group:*`"
+
 
 @dataclass(frozen=True, slots=True)
 class Row:

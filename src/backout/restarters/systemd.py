@@ -47,6 +47,12 @@ class SystemdOptions(Options):
     scope: Literal["system", "user"] = "system"
     sudo: Boolean = False
 
+    def misnamed(self, name: str) -> str:
+        """A pattern is judged by whichever unit is listed last."""
+        if not _PATTERN.search(name):
+            return ""
+        return f"{name} is a pattern: name one unit, or a host's own `service` for each"
+
 
 class Systemd(Backend):
     """`service.name` is the unit, with or without `.service`."""
@@ -86,10 +92,7 @@ class Systemd(Backend):
     @property
     def _pattern(self) -> str:
         """Why the name cannot be judged; empty when it is one unit's."""
-        name = self.service.name
-        if not _PATTERN.search(name):
-            return ""
-        return f"{name} is a pattern: name one unit, or a host's own `service` for each"
+        return str(self.service.options.misnamed(self.service.name))
 
     def _lasting(self, unit: Mapping[str, str], identity: Identity) -> Identity:
         """A user's manager that does not linger ends with the last session: with ours."""
