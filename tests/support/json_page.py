@@ -18,7 +18,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from backout.model import Release
-from backout.reports import objects, plans, report, states
+from backout.reports import notes, objects, plans, report, states, watched
 from backout.reports.told import Told, is_left_out, key_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "json.md"
@@ -39,16 +39,16 @@ ANSWERS: Mapping[str, tuple[Kind, ...]] = {
     "doctor": (states.DoctorReport,),
     "unlock": (states.UnlockReport,),
     "lint": (objects.Linted,),
-    "watch": (objects.Watched, objects.Stopped),
-    "alert.list": (objects.Alerts,),
-    "alert.ack": (objects.Acknowledged,),
-    "alert.silence": (objects.Silenced,),
-    **dict.fromkeys(("schedule.install", "schedule.remove", "schedule.show"), (objects.Installed,)),
+    "watch": (watched.Watched, watched.Stopped),
+    "alert.list": (watched.Alerts,),
+    "alert.ack": (watched.Acknowledged,),
+    "alert.silence": (watched.Silenced,),
+    **dict.fromkeys(("schedule.install", "schedule.remove", "schedule.show"), (watched.Installed,)),
     "init": (objects.Written,),
     "demo": (objects.Played,),
     "example.gigz": (objects.Played,),
-    "document.import": (objects.Imported,),
-    "document.render": (objects.Rendered,),
+    "document.import": (notes.Imported,),
+    "document.render": (notes.Rendered,),
     "prune": (objects.Pruned,),
     "uninstall": (objects.Uninstalled,),
     "completion": (objects.Script,),

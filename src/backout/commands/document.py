@@ -26,9 +26,9 @@ from backout.errors import BackoutError, Mistakes
 from backout.model import Release, RunRow
 from backout.ports import Screen
 from backout.project.project import TABLES, Workplace
-from backout.reports import objects
+from backout.reports import notes
 from backout.reports.answer import Answer
-from backout.reports.objects import Merged, Rendered
+from backout.reports.notes import Merged, Rendered
 from backout.reports.plans import Ships
 from backout.reports.report import Report
 from backout.reports.story import story
@@ -61,7 +61,7 @@ class Document:
         report = replace(report, rehearsal=shown, next=shown.next)
         return Answer("import", report, shown.exit_code)
 
-    def _import(self, options: DocumentImport) -> objects.Imported:
+    def _import(self, options: DocumentImport) -> notes.Imported:
         path = self.workplace.started_in / Path(options.file).expanduser()
         name = _named(options.as_ or following.imported_as(options.file))
         text, source = _text(path, options.file), self._source(path)
@@ -92,7 +92,7 @@ class Document:
         built: Built,
         decided: Mapping[str, str],
         interview: Interview | None,
-    ) -> objects.Imported:
+    ) -> notes.Imported:
         update = files.update(built, decided)
         merged = Built(
             replace(update.built.reading, questions=update.questions),

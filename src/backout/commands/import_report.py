@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from backout.documents.draft import Built
-from backout.reports.objects import (
+from backout.reports.notes import (
     FoundBlank,
     FoundLine,
     FoundProbe,

@@ -17,7 +17,7 @@ from backout.model import duration, seconds
 from backout.ports import Screen
 from backout.project.project import Workplace
 from backout.reports.answer import Answer
-from backout.reports.objects import Installed, InstalledEntry
+from backout.reports.watched import Installed, InstalledEntry
 
 EVERY = "5m"
 

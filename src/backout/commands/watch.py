@@ -25,7 +25,7 @@ from backout.ports import Screen
 from backout.project.project import Workplace
 from backout.reports.answer import Answer
 from backout.reports.data import stamp
-from backout.reports.objects import Acknowledged, Alerts, Silence, Silenced, Stopped
+from backout.reports.watched import Acknowledged, Alerts, Silence, Silenced, Stopped
 from backout.status_page import publisher
 from backout.status_page.listen import ListenAt
 from backout.watch.alerts import alert_row

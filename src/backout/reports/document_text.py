@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import zip_longest
 from textwrap import wrap
 
-from backout.reports.objects import FoundBlank, FoundLine, Imported, OpenQuestion
+from backout.reports.notes import FoundBlank, FoundLine, Imported, OpenQuestion
 from backout.reports.rehearsal_text import rehearsed_text
 
 WIDE = 120

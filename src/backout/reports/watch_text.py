@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from backout.model import duration
 from backout.reports.checks_text import verify_text
-from backout.reports.objects import (
+from backout.reports.watched import (
     Acknowledged,
     Alerts,
     Installed,

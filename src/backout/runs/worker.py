@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any, TypeVar
 
-from backout.checks import evidence, judging
+from backout.checks import judging
 from backout.errors import BackoutError, Mistakes, Unreachable
 from backout.language import expressions, scope, templates
 from backout.model import Event, Finding, Host, Identity, Release, Result, State, Verdict
@@ -32,6 +32,7 @@ from backout.ports import (
 )
 from backout.runs.baseline import Baseline
 from backout.runs.decisions import Decisions, Stop
+from backout.runs.discreet import Discreet
 from backout.runs.plan import Action, Plan, moves
 from backout.runs.saga import Entry, Saga, note_key
 from backout.runs.wording import words_of
@@ -249,7 +250,7 @@ class Worker:
     def restarter(self, host: str) -> Restarter:
         """The restart backend on a host. Raises Refused."""
         restarter = self.parts.restarter(host)
-        return _Discreet(restarter, self.parts.vault, partial(self.served.__setitem__, host))
+        return Discreet(restarter, self.parts.vault, partial(self.served.__setitem__, host))
 
     def _still(self, host: str) -> Identity | None:
         last, restarter = self.served.get(host), self.parts.restarter(host)
@@ -369,28 +370,6 @@ class Worker:
     def _told(self, action: Action, result: Result) -> Result:
         self.tell(action, str(result.state), result)
         return result
-
-
-class _Discreet:
-    """A restart backend whose log is shown without what looks like a credential; it notes whom it
-    saw."""
-
-    def __init__(
-        self, restarter: Restarter, vault: Vault, note: Callable[[Identity], None]
-    ) -> None:
-        self.restart = restarter.restart
-        self.stop, self.find = restarter.stop, restarter.find
-        self.streams = restarter.streams
-        self._logs, self._redact = restarter.logs, vault.redact
-        self._look, self._note = restarter.identity, note
-
-    def identity(self) -> Identity:
-        seen = self._look()
-        self._note(seen)
-        return seen
-
-    def logs(self, lines: int) -> str:
-        return evidence.cleared(self._logs(lines), self._redact)
 
 
 def side_by_side(do: Callable[[T], U], items: Sequence[T]) -> list[U]:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from backout.model import Alert, Check, CheckKey, Finding, Incident, Message, Verdict, duration
-from backout.reports.objects import OpenAlert
+from backout.reports.watched import OpenAlert
 
 FLAPS_WITHIN = 3600.0
 """How long an opened alert counts as recent."""

@@ -31,8 +31,8 @@ from backout.project import needs
 from backout.project.project import Workplace
 from backout.reports.answer import Answer
 from backout.reports.data import check_rows, stamp
-from backout.reports.objects import Watched, WatchedOnce
 from backout.reports.report import CODES
+from backout.reports.watched import Watched, WatchedOnce
 from backout.watch import rollups
 from backout.watch.inventories import Inventories
 from backout.watch.outbox import Sender
