@@ -199,7 +199,9 @@ class HerokuStandIn:
         self.remaining -= 1
         return None
 
-    def _route(self, method: str, path: str, headers: Message, body: Any) -> Answer:
+    def _route(  # noqa: C901 - a branch for each address
+        self, method: str, path: str, headers: Message, body: Any
+    ) -> Answer:
         if (method, path) == ("GET", "/account/rate-limits"):
             return Answer(200, {"remaining": self.remaining}, "rate-limit")
         if (method, path) == ("GET", "/account"):

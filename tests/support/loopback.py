@@ -136,7 +136,9 @@ def _answer(respond: Answer | bytes | str) -> Answer:
 class Raw:
     """A TCP server that hands each connection to the test; for answers no server would give."""
 
-    def __init__(self, serve: Callable[[socket.socket], None], *, address: str = "127.0.0.1"):
+    def __init__(
+        self, serve: Callable[[socket.socket], None], *, address: str = "127.0.0.1"
+    ) -> None:
         self._serve = serve
         self._listener = socket.create_server((address, 0))
         self.address, self.port = self._listener.getsockname()[:2]

@@ -104,7 +104,9 @@ class Doing:
 
     def ready(self, work: Work, *, made: bool) -> None: ...
 
-    def __init__(self, machine: Machine, ends: Mapping[str, Sequence[Result]] | None = None):
+    def __init__(
+        self, machine: Machine, ends: Mapping[str, Sequence[Result]] | None = None
+    ) -> None:
         self.machine = machine
         self.ends = {name: list(results) for name, results in (ends or {}).items()}
 

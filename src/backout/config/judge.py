@@ -127,6 +127,8 @@ def unsure_checks(target: Target, said: Sequence[Mistake]) -> Iterator[str]:
 
 
 class Judge:
+    """Looks for what a file says wrong beyond its form; what is said already is not said again."""
+
     def __init__(self, tree: Node, tables: Tables, said: Sequence[Mistake]) -> None:
         self.tree = tree
         self.tables = tables

@@ -26,6 +26,8 @@ from backout.registry import Tables
 
 
 class RunbookJudge(Judge):
+    """Of a runbook, by itself or on a target."""
+
     def __init__(
         self,
         noun: Runbook,

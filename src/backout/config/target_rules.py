@@ -25,6 +25,8 @@ from backout.registry import Tables
 
 
 class TargetJudge(Judge):
+    """Of an inventory."""
+
     def __init__(self, noun: Target, tree: Node, tables: Tables, said: Sequence[Mistake]) -> None:
         super().__init__(tree, tables, said)
         self.noun = noun
@@ -32,7 +34,7 @@ class TargetJudge(Judge):
         self.hidden = secret_holders(noun)
         self.saved = {name for check in noun.checks.values() for name in check.save}
 
-    def mistakes(self) -> Iterator[Mistake]:
+    def mistakes(self) -> Iterator[Mistake]:  # noqa: C901 - a branch for each key
         yield from self.hosts()
         yield from self.twins()
         yield from self.variables()

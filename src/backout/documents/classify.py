@@ -149,7 +149,7 @@ def known(text: str) -> bool:
     )
 
 
-def not_a_command(text: str, *, told: bool) -> str:
+def not_a_command(text: str, *, told: bool) -> str:  # noqa: C901 - a rule after the other
     """Why a statement is none; nothing where it is one. `told`: its fence says that it is."""
     first = text.partition("\n")[0].strip()
     if _stranger("sql").search(first) and not re.match(r"^[a-z]+ -", first):

@@ -36,6 +36,8 @@ class CannotRender(Mistakes):
 
 
 class BadTemplate(CannotRender):
+    """A template that cannot be read, with its line."""
+
     def __init__(self, what: str, line: int, where: str = "") -> None:
         super().__init__(what, where=where)
         self.line = line

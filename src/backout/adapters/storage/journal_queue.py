@@ -14,12 +14,16 @@ Write = Callable[[sqlite3.Connection], T]
 
 
 class Closed(Exception):
+    """Nothing is taken any more."""
+
     def __str__(self) -> str:
         return "it is closed"
 
 
 @dataclass(frozen=True, slots=True)
 class Append:
+    """Something to write, and whoever waits for it."""
+
     write: Write[Any]
     future: Future[Any]
 
