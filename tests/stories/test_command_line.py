@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import textwrap
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from backout.commands.options import VERBS
+from support import warm
 from support.tools import venv_program
 
 STAND_IN = """
@@ -58,15 +60,8 @@ class CommandLine:
 
     def __call__(self, *words: str, env: Mapping[str, str] | None = None) -> Said:
         environment = {"PATH": "/usr/bin:/bin", "HOME": str(self.directory), **(env or {})}
-        done = subprocess.run(
-            [*self.argv, *words],
-            cwd=self.directory,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        return Said(done.returncode, done.stdout, done.stderr)
+        environment |= warm.about_python(os.environ)
+        return Said(*warm.run(words, self.directory, environment, 60, self.argv))
 
 
 @pytest.fixture(params=["invoke", "backout"])

@@ -20,7 +20,7 @@ from supervisor.options import UnhosedConfigParser
 
 from backout.project.project import Workplace
 from backout.starter import sample
-from support import ports
+from support import ports, warm
 from support.project import Said
 from support.tools import venv_program
 
@@ -43,16 +43,8 @@ class Clone:
         local.write_text(text.replace("soak: 2s", "soak: 500ms"))
 
     def invoke(self, *words: str, program: str = "invoke") -> Said:
-        done = subprocess.run(
-            [venv_program(program), *words],
-            cwd=self.directory,
-            env=self.env,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=150,
-        )
-        return Said(done.returncode, done.stdout, done.stderr)
+        env = {**self.env, **warm.about_python(os.environ)}
+        return Said(*warm.run(words, self.directory, env, 150, (venv_program(program),)))
 
     @property
     def env(self) -> dict[str, str]:
@@ -60,7 +52,7 @@ class Clone:
 
         Temporary files have a long way to go, as in the folders that a CI gives its jobs.
         """
-        kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+        kept = {"PATH": os.environ["PATH"]}
         home = self.directory.with_name("home")
         temporary = home / ("temporary-" * 12)
         temporary.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ import importlib
 import json
 import os
 import pkgutil
+import runpy
 import select
 import signal
 import socket
@@ -36,12 +37,16 @@ BACKOUT = (sys.executable, "-m", "backout")
 
 
 def run(
-    words: Sequence[str], cwd: Path, env: Mapping[str, str], timeout: float
+    words: Sequence[str],
+    cwd: Path,
+    env: Mapping[str, str],
+    timeout: float,
+    program: Sequence[str] = BACKOUT,
 ) -> tuple[int, str, str]:
-    """Run `backout WORDS` to its end: how it left, and what it said on both streams. Raises
-    TimeoutExpired, and it is killed."""
+    """Run `backout WORDS`, or those words of another Python program, to its end: how it left, and
+    what it said on both streams. Raises TimeoutExpired, and it is killed."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        begun = start(words, cwd, env, (out.fileno(), err.fileno()))
+        begun = start(words, cwd, env, (out.fileno(), err.fileno()), program=program)
         try:
             code = begun.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -71,19 +76,22 @@ def start(
     output: tuple[int, int],
     *,
     session: bool = False,
+    program: Sequence[str] = BACKOUT,
 ) -> Started:
     """Begin `backout WORDS`, which says what it has to say to two files; in a session of its own
-    if told so."""
-    if _about_python(env) != _about_python(os.environ):
-        return Cold(words, cwd, env, output, session=session)
+    if told so. `program` is a script, or Python and `-c` and a text."""
+    argv = [*program, *words]
+    if about_python(env) != about_python(os.environ):
+        return Cold(argv, cwd, env, output, session=session)
     link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     link.connect(_server())
-    request = {"words": list(words), "cwd": str(cwd), "env": dict(env), "session": session}
+    request = {"argv": argv, "cwd": str(cwd), "env": dict(env), "session": session}
     socket.send_fds(link, [json.dumps(request).encode()], output)
-    return Warm(words, link)
+    return Warm(argv, link)
 
 
-def _about_python(env: Mapping[str, str]) -> dict[str, str]:
+def about_python(env: Mapping[str, str]) -> dict[str, str]:
+    """The part of an environment that a program which was read already can no longer follow."""
     return {name: value for name, value in env.items() if name.startswith(ABOUT_PYTHON)}
 
 
@@ -95,8 +103,8 @@ class Started(ABC):
     stderr: IO[str] | None = None
     returncode: int | None = None
 
-    def __init__(self, words: Sequence[str]) -> None:
-        self.args = tuple(words)
+    def __init__(self, argv: Sequence[str]) -> None:
+        self.args = tuple(argv)
 
     @abstractmethod
     def _ended(self, timeout: float | None) -> int | None:
@@ -148,8 +156,8 @@ def _rest(stream: IO[str]) -> str:
 class Warm(Started):
     """One that was forked; the link tells how it ended."""
 
-    def __init__(self, words: Sequence[str], link: socket.socket) -> None:
-        super().__init__(words)
+    def __init__(self, argv: Sequence[str], link: socket.socket) -> None:
+        super().__init__(argv)
         self._link = link
         self.pid = int(link.recv(64))
 
@@ -171,16 +179,16 @@ class Cold(Started):
 
     def __init__(
         self,
-        words: Sequence[str],
+        argv: Sequence[str],
         cwd: Path,
         env: Mapping[str, str],
         output: tuple[int, int],
         *,
         session: bool,
     ) -> None:
-        super().__init__(words)
+        super().__init__(argv)
         self._popen = subprocess.Popen(
-            [*BACKOUT, *words],
+            list(argv),
             cwd=cwd,
             env=env,
             stdin=subprocess.DEVNULL,
@@ -263,7 +271,7 @@ def _mind(link: socket.socket) -> None:
 
 
 def _become(
-    output: tuple[int, ...], words: list[str], cwd: str, env: dict[str, str], session: bool
+    output: tuple[int, ...], argv: list[str], cwd: str, env: dict[str, str], session: bool
 ) -> None:
     if session:
         os.setsid()
@@ -279,17 +287,30 @@ def _become(
     sys.stdin = os.fdopen(0, closefd=False)
     sys.stdout = os.fdopen(1, "w", closefd=False)
     sys.stderr = os.fdopen(2, "w", 1, errors="backslashreplace", closefd=False)
-    sys.path[0] = str(Path.cwd())
-    from backout.tasks import main
-
-    sys.argv = ["invoke", *words]  # as it is named in what is to be typed next
     try:
-        main()
+        _act(argv)
     except SystemExit as left:
         if not isinstance(left.code, int):
             raise
         _leave(left.code)
     _leave(0)
+
+
+def _act(argv: list[str]) -> None:
+    """What Python would do, had it been started so."""
+    sys.path[0] = str(Path.cwd())
+    if argv[:3] == [*BACKOUT]:
+        from backout.tasks import main
+
+        sys.argv = ["invoke", *argv[3:]]  # as it is named in what is to be typed next
+        main()
+    elif argv[:2] == [sys.executable, "-c"]:
+        sys.argv = ["-c", *argv[3:]]
+        exec(argv[2], {"__name__": "__main__"})  # noqa: S102 - a text of the tests
+    else:
+        sys.path[0] = str(Path(argv[0]).parent)
+        sys.argv = argv
+        runpy.run_path(argv[0], run_name="__main__")
 
 
 def _leave(code: int) -> None:
