@@ -65,7 +65,7 @@ class Beginning:
     def doctor(self, options: Doctor) -> Answer:
         target = self.workplace.target(options.target)
         machines = self.workplace.machines(target)
-        findings = [*_here(machines), *_libraries(target), *_secrets(machines)]
+        findings = [*_this_machine(machines), *_libraries(target), *_secrets(machines)]
         for rows in side_by_side(
             lambda host: list(_on(machines, host)), tuple(target.hosts.values())
         ):
@@ -140,7 +140,7 @@ def _row(name: str, ok: bool | None, detail: str, fix: str = "", host: str = "")
     return Diagnosis(name, host or None, ok, detail, fix)
 
 
-def _here(machines: Machines) -> Iterator[Diagnosis]:
+def _this_machine(machines: Machines) -> Iterator[Diagnosis]:
     yield _row("Python", True, platform.python_version())
     yield _row("SQLite", True, turns.version())
     git = shutil.which("git")

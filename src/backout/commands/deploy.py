@@ -62,22 +62,22 @@ class Operation:
 
     def resume(self, options: Resume) -> Answer:
         self.whole = options.follow
-        return self._again("resume", options.target)
+        return self._continue("resume", options.target)
 
     def abort(self, options: Abort) -> Answer:
         self.whole = options.follow
-        return self._again("abort", options.target)
+        return self._continue("abort", options.target)
 
     def rollback(self, options: Rollback, *, only: str = "") -> Answer:
         """With `only`, that run and no other is taken back, or nothing is."""
         self.whole = options.follow
         target = self._rollback_target(options.target)
         run = new_run()
-        with self._mine(target.name, run):
+        with self._local_lock(target.name, run):
             self._nothing_open(target.name)
             back = self._way_back(target, run, options.to, only)
             row = self._open(back.run, "rollback", back.undoing[0], _rollback_record(back))
-            return self._rolled(row, back)
+            return self._run_rollback(row, back)
 
     # --- starting ------------------------------------------------------------------------
 
@@ -104,13 +104,13 @@ class Operation:
     ) -> Answer:
         """A new run of that runbook, from its lock to its report."""
         run = new_run()
-        with self._mine(target.name, run):
+        with self._local_lock(target.name, run):
             self._nothing_open(target.name)
             number = self.workplace.journal.next_number(target.name)
             made = build(self.workplace, options, verb, target, runbook, params, number, run)
             self._say_what_ships(made, options.ref)
             row = self._open(made.run, verb, made, freeze(made))
-            return self._engaged(row, made, Engine.deploy)
+            return self._run_engine(row, made, Engine.deploy)
 
     def _say_what_ships(self, made: Plan, ref: str | None) -> None:
         here = self.workplace.machines(made.target).reach("")
@@ -120,7 +120,7 @@ class Operation:
         for kind, text in told:
             self.screen.listen(Event(datetime.now(UTC), kind, text))
 
-    def _again(self, verb: str, target: str | None) -> Answer:
+    def _continue(self, verb: str, target: str | None) -> Answer:
         target_name = _named(self.workplace, target)
         journal = self.workplace.journal
         forward = verb == "resume"
@@ -130,11 +130,11 @@ class Operation:
                 f"{target_name} has no unfinished run",
                 next=f"invoke status --target {target_name}",
             )
-        with self._mine(target_name, row.id):
+        with self._local_lock(target_name, row.id):
             if row.verb == "rollback":
                 return self._rollback_again(row, verb)
             made = thaw(self.workplace, row)
-            return self._engaged(row, made, Engine.resume if forward else Engine.abort)
+            return self._run_engine(row, made, Engine.resume if forward else Engine.abort)
 
     def _elsewhere(self, target: str, *, forward: bool) -> RunRow | None:
         """An unfinished run of another machine, which only the hosts know."""
@@ -148,7 +148,7 @@ class Operation:
                 f"run {row.id} is a rollback: it has one way only",
                 next=f"invoke resume --target {row.target}; or {_as_it_is(row.target)}",
             )
-        return self._rolled(row, self._return_of(row))
+        return self._run_rollback(row, self._return_of(row))
 
     def _open(self, run: str, verb: str, made: Plan, frozen: Words) -> RunRow:
         journal = self.workplace.journal_of(made.target)
@@ -164,7 +164,7 @@ class Operation:
         )
         return journal.run(run)
 
-    def _mine(self, target: str, run: str) -> AbstractContextManager[None]:
+    def _local_lock(self, target: str, run: str) -> AbstractContextManager[None]:
         refuse_tracked(self.workplace.state)
         return LocalLock(self.workplace.state, target).hold(run)
 
@@ -184,7 +184,7 @@ class Operation:
         """What is told of a command while it runs; see `Workplace.parts`."""
         return "whole" if self.whole else "last" if self.screen.live else ""
 
-    def _engaged(self, row: RunRow, made: Plan, go: Callable[[Engine], Ended]) -> Answer:
+    def _run_engine(self, row: RunRow, made: Plan, go: Callable[[Engine], Ended]) -> Answer:
         parts = self.workplace.parts(
             made.target, row.id, self.screen.listen, self.screen.operator, self.stop, self._follow
         )
@@ -199,7 +199,7 @@ class Operation:
             self._close(row, made, ended, report)
         return Answer("run", report, ended.exit_code)
 
-    def _rolled(self, row: RunRow, back: Return) -> Answer:
+    def _run_rollback(self, row: RunRow, back: Return) -> Answer:
         target = back.target
         parts = self.workplace.parts(
             target, row.id, self.screen.listen, self.screen.operator, self.stop, self._follow

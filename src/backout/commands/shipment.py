@@ -68,7 +68,7 @@ class _Git:
     """Questions to the working copy's git; it is changed by none."""
 
     def __init__(self, here: Transport, repository: str) -> None:
-        self._here = here
+        self._this_machine = here
         self._where = repository
 
     def head(self) -> str:
@@ -109,5 +109,5 @@ class _Git:
 
     def lines(self, words: str) -> tuple[str, ...]:
         where = shlex.quote(str(Path(self._where).expanduser()))
-        done = self._here.run(Command(f"git -C {where} {words}", timeout=LOOK))
+        done = self._this_machine.run(Command(f"git -C {where} {words}", timeout=LOOK))
         return tuple(line for line in done.stdout.splitlines() if line) if done.ok else ()

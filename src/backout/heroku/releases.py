@@ -43,7 +43,7 @@ class Releases:
         """The release that brought `commit`, ended well. When none did since version `after`,
         because Heroku's git had the commit before, an earlier release of it is made again."""
         made = self.made(commit, after)
-        return self._ended(made) if made else self._again(commit)
+        return self._ended(made) if made else self._known_release(commit)
 
     def made(self, commit: str, after: int) -> Json | None:
         """The release since version `after` that a push of `commit` made."""
@@ -70,7 +70,7 @@ class Releases:
             lambda: not self.state()["pending"], f"a build or a release of {self.app} is pending"
         )
 
-    def _again(self, commit: str) -> Json:
+    def _known_release(self, commit: str) -> Json:
         short = commit[:7]
         found = (each for each in self.heroku.releases(self.app) if _brings(each, commit))
         earlier = next((each for each in found if each["status"] == "succeeded"), None)

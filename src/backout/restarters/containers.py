@@ -240,7 +240,7 @@ class Containers(Backend):
         """Filters of `docker ps` that find them, more or less."""
         raise NotImplementedError
 
-    def _mine(self, container: Container, directory: str) -> bool:
+    def _belongs(self, container: Container, directory: str) -> bool:
         """Whether it is one of them; `directory` is the service's, its links followed."""
         raise NotImplementedError
 
@@ -274,7 +274,7 @@ class Containers(Backend):
         return self._through_sdk() if local else self._through_command()
 
     def _seen(self, now: float, every: Sequence[Container], directory: str) -> Seen:
-        mine = [one for one in every if self._mine(one, directory)]
+        mine = [one for one in every if self._belongs(one, directory)]
         return Seen(now, mine, [one for one in every if one not in mine])
 
     def _through_sdk(self) -> Seen | Result:

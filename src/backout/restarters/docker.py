@@ -62,5 +62,5 @@ class Docker(Containers):
     def _filters(self) -> Filters:
         return {"name": [self.service.name]}
 
-    def _mine(self, container: Container, directory: str) -> bool:  # noqa: ARG002
+    def _belongs(self, container: Container, directory: str) -> bool:  # noqa: ARG002
         return container.name == self.service.name

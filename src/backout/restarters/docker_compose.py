@@ -124,7 +124,7 @@ class DockerCompose(Containers):
         labels = {"service": self.service.name, "oneoff": "False"}
         return {"label": [f"{_LABEL}.{name}={value}" for name, value in labels.items()]}
 
-    def _mine(self, container: Container, directory: str) -> bool:
+    def _belongs(self, container: Container, directory: str) -> bool:
         project = self.service.options.project
         if project:
             return bool(container.labels.get(_PROJECT) == project)

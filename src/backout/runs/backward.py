@@ -66,7 +66,7 @@ class Backward:
 
     def touched(self) -> tuple[str, ...]:
         """The hosts that an action may have changed, or that a restart reached."""
-        reached = {action.host for action in self._engaged()}
+        reached = {action.host for action in self._touched()}
         return tuple(host for host in self.plan.hosts if host in reached)
 
     def settling(self) -> tuple[str, ...]:
@@ -75,7 +75,7 @@ class Backward:
         here = any(not a.host and self.past.entry(a.key).touched for a in self.plan.settling)
         return (*self.touched(), *([""] if here else []))
 
-    def _engaged(self) -> list[Action]:
+    def _touched(self) -> list[Action]:
         """Every action that may have acted, settling included."""
         actions = (*self.plan.actions, *self.plan.settling)
         return [action for action in actions if self.past.entry(action.key).touched]
@@ -119,7 +119,7 @@ class Backward:
 
     def remaining(self) -> list[str]:
         """What was done, or begun, and cannot be undone."""
-        found = ((action, self.past.entry(action.key).undo) for action in self._engaged())
+        found = ((action, self.past.entry(action.key).undo) for action in self._touched())
         return [
             f"{title(action)} stays as it is, irreversible: {undo.irreversible}"
             for action, undo in found
@@ -188,7 +188,7 @@ class Backward:
 
     def settle_here(self, turn: str = "") -> dict[str, str]:
         """Where there are no hosts, settling is done from this machine."""
-        if not self._engaged():
+        if not self._touched():
             return {}
         stuck: dict[str, str] = {}
         for row in (row for batch in self.plan.batches for row in self._rows(batch, turn)):

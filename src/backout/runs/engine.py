@@ -75,7 +75,7 @@ class Engine:
             self._confirm()
             self.claims.begin(self.worker.release.number)
             self.worker.note("ready", {})
-            return self._go()
+            return self._run_to_its_end()
 
     def resume(self) -> Ended:
         """Finish what was begun: forward, or back when that was decided. What was looked at
@@ -84,7 +84,7 @@ class Engine:
             return self.deploy()
         with self._leased():
             self.claims.learn()
-            return self._go()
+            return self._run_to_its_end()
 
     def abort(self) -> Ended:
         """Back out what was begun, on every host that can be reached."""
@@ -96,7 +96,7 @@ class Engine:
                 return self._succeed()
             return self._back_out("aborted")
 
-    def _go(self) -> Ended:
+    def _run_to_its_end(self) -> Ended:
         wish = self.worker.noted("back_out")
         if wish is not None:
             return self._back_out(wish["why"])
@@ -161,7 +161,7 @@ class Engine:
         if problems:
             words = dict.fromkeys(problem.what for problem in problems)
             fixes = dict.fromkeys(problem.next for problem in problems if problem.next)
-            raise Refused("\n".join(words), next="\n       ".join(fixes) or self._again())
+            raise Refused("\n".join(words), next="\n       ".join(fixes) or self._plan_command())
         self._not_stopped()
 
     def _take_baseline(self) -> None:
@@ -180,7 +180,7 @@ class Engine:
         )
         if reasons:
             words = "\n".join(("the baseline is not what it must be", *reasons))
-            raise Refused(words, next=self._again())
+            raise Refused(words, next=self._plan_command())
 
     def _served(self, host: str) -> Identity:
         """Who serves there, as a step has just seen, or asked for. A moment in which nobody can
@@ -204,12 +204,12 @@ class Engine:
         where = f"{plan.target.name} ({', '.join(plan.hosts) or 'this machine'}; now: {now})"
         question = f"{plan.verb} release {self.worker.release} to {where}?"
         if not self.parts.operator.confirm(question, typed=typed):
-            raise Refused("not confirmed", next=self._again())
+            raise Refused("not confirmed", next=self._plan_command())
         self._not_stopped()
 
     def _not_stopped(self) -> None:
         if self.worker.stopped:
-            raise Refused(f"{self.worker.stopped}, before any change", next=self._again())
+            raise Refused(f"{self.worker.stopped}, before any change", next=self._plan_command())
 
     # --- the good end --------------------------------------------------------------------
 
@@ -383,7 +383,7 @@ class Engine:
             Outcome.BACKOUT_INCOMPLETE, 5, lost, ends, self.plan.previous, self.worker.findings
         )
 
-    def _again(self) -> str:
+    def _plan_command(self) -> str:
         return f"invoke plan --target {self.plan.target.name}"
 
 

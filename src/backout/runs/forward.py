@@ -43,7 +43,7 @@ class Forward:
     def run(self) -> str:
         """Every stage in order, and the proof; the words of the first trouble, or none."""
         for stage in self.plan.stages:
-            words = self._here(stage) or self._batches(stage)
+            words = self._run_here(stage) or self._batches(stage)
             if words:
                 return words
         words = self.worker.stopped or self._withdraw(self.plan.hosts)
@@ -55,7 +55,7 @@ class Forward:
         ends = self.withdrawn.items()
         return {host: end.why for host, end in ends if end.state is HostState.STUCK}
 
-    def _here(self, stage: Stage) -> str:
+    def _run_here(self, stage: Stage) -> str:
         for action in stage.here:
             words = self.worker.stopped or self._step(action, self._left(self.plan.hosts))
             if words:

@@ -117,7 +117,7 @@ class Rollback:
         """All hosts first, then they settle, then this machine, each newest run first; and once
         more whatever that may have changed."""
         if not self.back.hosts:
-            return self._here() or self._settle_here(turn)
+            return self._undo_here() or self._settle_here(turn)
         self.ways[0].worker.phase(f"back to release {self.back.to}", self.back.hosts)
         stuck: dict[str, str] = {}
         for way in self.ways:
@@ -125,7 +125,7 @@ class Rollback:
         stuck = self._settle(stuck, turn)
         if in_the_way(stuck, self.ways):
             return stuck
-        if here := self._here():
+        if here := self._undo_here():
             return stuck | here
         if any(way.reached_from_here() for way in self.ways):
             return self._settle({}, turn + AFTERWARDS)
@@ -150,7 +150,7 @@ class Rollback:
                 settled.append(way.plan.runbook.settle)
         return stuck
 
-    def _here(self) -> dict[str, str]:
+    def _undo_here(self) -> dict[str, str]:
         """A later run's trace is undone before an earlier one's, or neither is."""
         for way in self.ways:
             stuck = way.here_back()

@@ -30,11 +30,11 @@ class WorkingCopy(Kind):
     publishes = True
 
     def recall(self, work: Work, undo: Undo) -> Result | None:
-        result = super().recall(_here(work), undo)
+        result = super().recall(_at_the_source(work), undo)
         return None if result is None else self.outcome(result)
 
     def undo(self, work: Work, undo: Undo) -> Result:
-        result = told(super().undo(_here(work), undo))
+        result = told(super().undo(_at_the_source(work), undo))
         for line in result.stdout.splitlines():
             work.say(line)
             if line.startswith(AGAIN):
@@ -56,7 +56,7 @@ class WorkingCopy(Kind):
         return self.outcome(work.here.run(command))
 
 
-def _here(work: Work) -> Work:
+def _at_the_source(work: Work) -> Work:
     return replace(work, transport=work.here)
 
 
