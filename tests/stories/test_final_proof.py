@@ -281,9 +281,11 @@ def test_a_rollback_over_runs_with_other_hosts_proves_all_of_them(fleet: Yard) -
     said = fleet.say("rollback")
     assert said.code == 5, left(said)
     assert "well@web2 is red" in said.data["reason"]
+    assert set(said.on.values()) == {None}, "none has the new one, and none the old on record"
     write(fleet, "f", "well")
     said = fleet.say("resume")
     assert said.code == 0, left(said)
+    assert set(said.on.values()) == {1}
     assert {check["host"] for check in said.data["checks"]} == set(NAMES)
     assert fleet.effects() == {f"One-{name}": 1 for name in NAMES}
 

@@ -36,6 +36,9 @@ from backout.runs.saga import Entry, Saga
 from backout.runs.wording import title
 from backout.runs.worker import Parts, Worker, side_by_side
 
+LATER = "on record there when the rollback has ended"
+"""Until then a host's record names the release that was taken back."""
+
 
 @dataclass(frozen=True, slots=True)
 class Return:
@@ -226,10 +229,13 @@ class Rollback:
         stuck: Mapping[str, str],
         ill: Mapping[str, str] = MappingProxyType({}),
     ) -> Ended:
-        ends = {h: HostEnd(HostState.ROLLED_BACK, why=ill.get(h, "")) for h in self.back.hosts}
-        ends |= {h: HostEnd(HostState.STUCK, why=why) for h, why in stuck.items() if h}
-        hosts = standing.all_told(ends, self.target, self.parts.reach)
-        return Ended(outcome, code, reason, hosts, self.back.to, self.findings)
+        whole = outcome is Outcome.SUCCEEDED
+        why = {h: ill.get(h, "" if whole else LATER) for h in self.back.hosts}
+        ends = {h: HostEnd(HostState.ROLLED_BACK, why=why[h]) for h in self.back.hosts}
+        ends |= {h: HostEnd(HostState.STUCK, why=each) for h, each in stuck.items() if h}
+        if whole:
+            ends = standing.all_told(ends, self.target, self.parts.reach)
+        return Ended(outcome, code, reason, ends, self.back.to, self.findings)
 
     # --- before anything is undone -------------------------------------------------------
 
