@@ -47,8 +47,9 @@ def explain(curl: Any, error: pycurl.error, url: str, timeout: float, address: s
 
 
 def certificate_trouble(message: str) -> str:
-    """OpenSSL's reason without curl's preamble."""
-    return re.sub(r"^(?:SSL certificate problem|SSL|certificate verify): ", "", message)
+    """OpenSSL's reason without what curl has around it, which differs by its version."""
+    preamble = r"SSL certificate (?:problem: |OpenSSL verify result: )|(?:SSL|certificate verify): "
+    return re.sub(rf"^(?:{preamble})| \(\d+\)$", "", message)
 
 
 def refusal(message: str, *, after: bool = True) -> str:
