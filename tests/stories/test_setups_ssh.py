@@ -69,6 +69,9 @@ def openssh(config: Path, name: str) -> str:
     return done.stdout.strip()
 
 
+_MASTER = "ControlMaster auto\n  ControlPath /tmp/%C\n  ControlPersist 1"
+_LIVELY = "Port {port}\n  ServerAliveInterval 1\n  Compression yes"
+_ASKED = 'Match exec "test %r = %u -a %p = {port}"'
 CONFIGURATIONS = {
     "a Match with a capital": "Match Host staging\n  HostName 127.0.0.11\n",
     "a negated Match": "Match !host h0\n  HostName 127.0.0.11\n",
@@ -81,14 +84,37 @@ CONFIGURATIONS = {
     "patterns that exclude": "Host h* !h0\n  HostName 127.0.0.11\n",
     "no jump above a jump": "Host h0\n  ProxyJump none\nHost h*\n  ProxyJump nowhere.invalid\n",
     "a jump over an alias": "Host h0\n  ProxyJump gw\nHost gw\n  HostName 127.0.0.12\n",
+    "a jump with a user": "Host h0\n  ProxyJump root@gw\nHost gw\n  HostName 127.0.0.12\n",
+    "two jumps": "Host h0\n  ProxyJump gw,h2\nHost gw h2\n  HostName 127.0.0.12\n",
+    "two jumps over one machine": "Host h0\n  ProxyJump root@gw,root@gw\n"
+    "Host gw\n  HostName 127.0.0.12\n",
+    "files by a pattern": "Include {place}/conf.d/*.conf\n",
+    "a file within a Host": "Host h0\n  Include {place}/conf.d/1*\n",
+    "a file that is not there": "Include {place}/nowhere/*\nInclude none.conf\n",
+    "a Match of a command with tokens": f"{_ASKED}\n  HostName 127.0.0.11\n",
+    "a Match of a quoted host": 'Match host "h0,h1"\n  HostName 127.0.0.12\n',
+    "a Match of all, late": "Host h0\n  HostName 127.0.0.12\nMatch all\n  HostName 127.0.0.11\n",
+    "names made canonical": "CanonicalizeHostname yes\nCanonicalDomains invalid\n"
+    "CanonicalizeFallbackLocal yes\nMatch canonical host h0\n  HostName 127.0.0.11\n",
+    "a control master": f"Host h0\n  {_MASTER}\n",
+    "an environment": "Host h0\n  SetEnv A=b C=d\n  SendEnv LC_*\n",
+    "tabs, CRLF and comments": "# ours\r\nHost\th0 \r\n\tHostName\t127.0.0.12\r\n",
+    "a family and a bind address": "Host h0\n  AddressFamily inet\n  BindAddress 127.0.0.1\n",
+    "a port that a Match gives": f"Match host h0\n  {_LIVELY}\n",
+    "a command of the host's own": "Host h0\n  RequestTTY no\n  LogLevel ERROR\n  Tunnel no\n",
 }
 
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)
 def test_where_openssh_goes_backout_goes(
-    config: Path, common: str, going: Going, name: str
+    config: Path, common: str, going: Going, bed: SshdBed, name: str
 ) -> None:
-    config.write_text(f"{CONFIGURATIONS[name]}Host h0\n  HostName 127.0.0.10\n{common}")
+    place = config.parent
+    (place / "conf.d").mkdir()
+    (place / "conf.d/10-first.conf").write_text("HostName 127.0.0.12\n")
+    (place / "conf.d/20-more.conf").write_text("Host h1\n  HostName 127.0.0.11\n")
+    text = CONFIGURATIONS[name].format(place=place, port=bed.port)
+    config.write_text(f"{text}Host h0\n  HostName 127.0.0.10\n{common}")
 
     assert going("h0") == openssh(config, "h0") != ""
 

@@ -99,15 +99,17 @@ class Dialer:
         return connection
 
     def _gateway(self, login: Login, before: tuple[Login, ...]) -> fabric.Connection | str | None:
-        """What the connection goes through: the last of the jumps, through those before it."""
+        """What the connection goes through: the last of the jumps, through those before it. A
+        list of jumps ends, whatever machines are in it; what leads on from each need not."""
         if not login.jumps:
             shell = os.environ.get("SHELL") or "/bin/sh"
             return shlex.join((shell, "-c", f"exec {login.proxy}")) if login.proxy else None
         *first, last = login.jumps
         jump = self._config.login(last)
-        if any((jump.host, jump.port) == (hop.host, hop.port) for hop in (*before, login)):
-            raise ValueError(f"ProxyJump goes in a circle, via {jump.name}")
         through = replace(jump, jumps=tuple(first), proxy="") if first else jump
+        passed = ((hop.host, hop.port) for hop in (*before, login))
+        if through.jumps and not first and (jump.host, jump.port) in passed:
+            raise ValueError(f"ProxyJump goes in a circle, via {jump.name}")
         return self._to(through, (*before, login))
 
     def _prepare(self, hop: fabric.Connection, login: Login) -> None:
