@@ -28,7 +28,7 @@ class Bindings:
         """The script with templates for its blanks, and the environment for its variables."""
         env: Data = {}
         for blank in self._blanks(each.text, each.line):
-            if blank.text.startswith("$"):
+            if blank.variable:
                 variable = blank.text.strip("${}")
                 if re.fullmatch(r"\w+", variable):
                     env[variable] = self.reference(blank, check=check)
@@ -38,7 +38,7 @@ class Bindings:
         """A shell text with its blanks bound, and nothing else in it that a template reads."""
         pieces, at = list[str](), 0
         for blank in self._blanks(text, each.line):
-            if blank.text.startswith("$"):
+            if blank.variable:
                 continue
             start = text.index(blank.text, at)
             value = (

@@ -7,7 +7,7 @@ the next fence that opens, or at the heading before it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -30,7 +30,8 @@ _FRONT = re.compile(r"\A---[ \t]*\n.*?\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTAL
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A piece of a note. `kind` is `code` (fenced or indented), `inline` or `prose`."""
+    """A piece of a note. `kind` is `code` (fenced or indented), `prose`, or `left`: what another
+    form has that is no command, with the reason in `attributes`."""
 
     kind: str
     first: int
@@ -43,6 +44,26 @@ class Block:
     """The headings above it, the outermost first."""
     lead: str = ""
     """The paragraph or list item that it follows or stands in."""
+    name: str = ""
+    """What the note itself calls it, where its form has names."""
+    cwd: str = ""
+    host: str = ""
+    flags: tuple[str, ...] = ()
+    """What its form says of its commands: `interactive`, `blocking`."""
+
+
+def left(
+    lines: Sequence[str], made: Sequence[Block], reasons: Mapping[int, str], otherwise: str
+) -> tuple[Block, ...]:
+    """The blocks that were made of lines, in the order of what they do, and each other line that
+    says something, with why not."""
+    taken = {n for block in made for n in range(block.first, block.first + len(block.lines))}
+    rest = (
+        Block("left", number, (line,), attributes=reasons.get(number, otherwise))
+        for number, line in enumerate(lines, 1)
+        if number not in taken and line.strip(" \t-") and not line.lstrip().startswith("#")
+    )
+    return (*made, *rest)
 
 
 def lines_of(text: str) -> tuple[str, ...]:

@@ -16,6 +16,10 @@ _SQUARE = re.compile(
     r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)\]"
 )
 _MUSTACHE = re.compile(r"\{\{\s*(?P<name>[A-Za-z_][A-Za-z0-9_.-]*)\s*\}\}")
+_EXPRESSION = re.compile(
+    r"\$\{\{\s*(?P<name>(?:secrets|vars|env|inputs|github(?:\.event\.inputs)?)\.[A-Za-z_][\w-]*)\s*\}\}"
+)
+"""Of a GitHub Actions job."""
 _CURLY = re.compile(r"(?<![${%@\\=])\{(?P<name>[A-Za-z][A-Za-z0-9_-]*)\}(?!\})")
 _YOUR = re.compile(
     r"(?<![\w$<{-])(?P<name>(?:[A-Za-z0-9]+[_-])*(?:YOUR|your|MY|DEIN|VOTRE|TU)[_-][A-Za-z0-9]+"
@@ -41,7 +45,19 @@ _DATE = re.compile(r"(?<![A-Za-z0-9])(?P<name>YYYY(?:-?MM(?:-?DD)?)?)(?![A-Za-z0
 _VARIABLE = re.compile(
     r"\$(?:\{(?P<braced>[A-Za-z_]\w+)(?:[:#%?+=/^,-][^}]*)?\}|(?P<name>[A-Za-z_]\w+))"
 )
-FORMS = (_MUSTACHE, _ANGLE, _SQUARE, _CURLY, _PATH, _YOUR, _HYPHENED, _NAMED, _DATE, _DOTS)
+FORMS = (
+    _EXPRESSION,
+    _MUSTACHE,
+    _ANGLE,
+    _SQUARE,
+    _CURLY,
+    _PATH,
+    _YOUR,
+    _HYPHENED,
+    _NAMED,
+    _DATE,
+    _DOTS,
+)
 KNOWN = frozenset(
     [
         "HOME",
@@ -115,8 +131,13 @@ class Placeholder:
     name: str
 
     @property
+    def variable(self) -> bool:
+        """Whether the shell itself puts it in."""
+        return self.text.startswith("$") and not self.text.startswith("${{")
+
+    @property
     def secret(self) -> bool:
-        return bool(_SECRET.search(self.name))
+        return "secrets." in self.text or bool(_SECRET.search(self.name))
 
     @property
     def recorded(self) -> bool:
@@ -151,6 +172,7 @@ def name_of(text: str) -> str:
     """`<previous commit>` -> `previous_commit`."""
     bare = text.strip("<>[]{}$ ").partition("|")[0]
     name = re.sub(r"[^A-Za-z0-9]+", "_", bare).strip("_").lower()
+    name = re.sub(r"^(?:secrets|vars|env|inputs|github(?:_event_inputs)?)_(?=.)", "", name)
     name = re.sub(r"^(?:your|my|the|insert|dein|votre|tu)_", "", name) or "blank"
     return name if name[0].isalpha() else f"blank_{name}"
 
@@ -166,7 +188,7 @@ def masked(text: str) -> Masked:
         blanks[mask] = found.group()
         return mask
 
-    for form in (_MUSTACHE, _ANGLE, _SQUARE):
+    for form in (_EXPRESSION, _MUSTACHE, _ANGLE, _SQUARE):
         text = form.sub(word, text)
     return Masked(text, blanks)
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 
 from backout.documents import classify, phases, placeholders, shell, spoken
 from backout.documents.alternatives import alternatives, followed
-from backout.documents.markdown import Block, blocks, lines_of
+from backout.documents.forms import blocks
+from backout.documents.markdown import Block, lines_of
 from backout.documents.nouns import Found, Question, Reading, Rejected
 from backout.documents.requests import requests
 from backout.documents.suspicion import LONGEST, TOO_LONG, suspicious
@@ -57,7 +58,7 @@ _PARENS = re.compile(
 def read(text: str, source: str) -> Reading:
     """Everything that a note says, in its order. Nothing of it is run; no input raises."""
     reader = _Reader()
-    for block in blocks(text):
+    for block in blocks(source, text):
         reader.take(block)
     found = alternatives(followed(reader.found))
     defined = frozenset(name for each in found for name in placeholders.assigned(each.text))
@@ -86,6 +87,8 @@ class _Reader:
         self.title = self.title or next(iter(block.trail), "")
         if block.kind == "prose":
             self._prose(block)
+        elif block.kind == "left":
+            self._reject(block, block.attributes)
         elif block.language in SHELLS or block.language in UNSAID:
             self._code(block)
         else:
@@ -198,7 +201,7 @@ class _Reader:
         )
         firm = phases.prepares(commands)
         phase = phases.decide(own, block.trail, block.lead, comment, last_phase, firm=firm)
-        flags = (*flags, *classify.flags_of(text, commands))
+        flags = tuple(dict.fromkeys((*flags, *block.flags, *classify.flags_of(text, commands))))
         if phases.warned(block.trail, block.lead, comment):
             flags = (*flags, "warned")
             self.rejected.append(Rejected(line, text, "the note warns against it"))
@@ -211,7 +214,8 @@ class _Reader:
             self.host = host
         found = Found(
             line, last, text, phase, flags, None, None, comment, block.trail, block.lead, commands,
-            requests(text), classify.backend_of(commands), self.cwd, host or self.host, label,
+            requests(text), classify.backend_of(commands), block.cwd or self.cwd,
+            host or block.host or self.host, label, block.name,
         )  # fmt: skip
         self.found.append(found)
 
