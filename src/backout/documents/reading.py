@@ -48,6 +48,8 @@ _LABEL = re.compile(
     r"^#+\s*(?:[-*•]\s*|\d+[.)]\s*)?(?:(?P<label>[A-Za-z][\w .()/+-]{0,40}?)\s*(?::|->|=>|"
     r"→|–|—)\s+)?(?P<text>\S.*)$"
 )
+_SETTING = re.compile(r"^[A-Z][A-Z0-9_]*=\S*$")
+"""A line of an environment file, among commands that nobody said to be some."""
 _SPAN = re.compile(r"(?<!`)(`+)(?!`)(?P<code>.+?)(?<!`)\1(?!`)")
 _PARENS = re.compile(
     r"\((?P<code>(?:git|npm|pm2|docker|systemctl|heroku|kubectl|sudo|"
@@ -131,7 +133,8 @@ class _Reader:
                     remark = piece.text.lstrip("#! ").strip() or remark
             else:
                 trusted = (told or piece.prompted or mostly) and not environment
-                reason = classify.not_a_command(piece.text, told=trusted)
+                alone = not told and not piece.prompted and _SETTING.match(piece.text)
+                reason = classify.not_a_command(piece.text, told=trusted and not alone)
                 self._judge(piece, block, reason)
 
     def _judge(self, piece: shell.Statement, block: Block, reason: str) -> None:

@@ -30,6 +30,22 @@ _TELLS = re.compile(
 _SPOKEN_OF = re.compile(
     r"\s+(?:is|are|was|were|works|errors|fails|ist|wird|est|es|e|esta|foi)\b(?! (?:enough|done))"
 )
+_ARTICLE = re.compile(
+    r"\b(?:the|an?|this|that|its|der|die|das|den|dem|ein|le|les|un|une|el|los|las|os)"
+    r"(?: x (?:\+|and|und|et|y|e))* $"
+)
+"""What makes a command a thing that is spoken of: `the npm ci of the build`."""
+_DOER = re.compile(
+    r"\b(?:which|that|que|qui|ci|pipeline|workflow|webhook|railway|vercel|netlify|render|it)"
+    r"\W+(?:\w+ ){0,4}(?:runs?|calls?|executes?|starts|corre|ejecuta|executa|roda|lance|execute|"
+    r"startet|ruft)\b[^.;]*$"
+)
+"""Somebody else who runs it: the pipeline, the host."""
+_SUBJECT = re.compile(r"\s+[a-z]+(?:s|ed)\b(?! (?:up|it|the server))")
+_IMPERATIVE = re.compile(
+    r"\b(?:run|execute|start|call|invoke|use|via|with|then|fuhre?|starte|nutze|lance[rz]?|execute[rz]?|"
+    r"ejecuta|corre|usa|rode|execute|com|mit|avec|con)\W+$"
+)
 _SLASHED = re.compile(r"^(?:/[\w{}<>.-]+)+/?$")
 
 
@@ -45,6 +61,12 @@ def ordered(before: str, after: str, text: str, *, parens: bool) -> bool:
         return False
     if re.match(r"^[\w-]+ [\w-]+\.(?:md|ya?ml|json|ts|js|py)$", text) and not _ORDER.search(bare):
         return False
+    if (
+        _ARTICLE.search(bare)
+        or _DOER.search(bare)
+        or (not before.strip() and _SUBJECT.match(after))
+    ):
+        return bool(_TELLS.match(after))
     if _NEVER.search(bare) or _SPOKEN_OF.match(phases.folded(after)):
         return False
     led = re.match(
@@ -56,7 +78,7 @@ def ordered(before: str, after: str, text: str, *, parens: bool) -> bool:
     named = re.search(r"[:—–→][*_]*\s+$", before)
     told = named or _TELLS.match(after) or (before.endswith("(") and after.startswith(")"))
     if len(words) < 2 and not text.startswith("./"):
-        return bool(led and re.match(r"^[\s.|]*$", after)) or bool(_ORDER.search(bare))
+        return bool(led and re.match(r"^[\s.|]*$", after)) or bool(_IMPERATIVE.search(bare))
     return (
         parens
         or bool(led)
