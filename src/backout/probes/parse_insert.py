@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from backout.postgres.driver import words
 from backout.probes.catalogue import NEVER_WRITTEN, Table
-from backout.probes.postgres import words
 
 if TYPE_CHECKING:
     import psycopg

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 import os
 import socket
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from backout.errors import Refused
 from backout.ports import Look
+from backout.postgres.driver import driver, ended_after, words
 from backout.probes.connect import addresses, connected
 
 if TYPE_CHECKING:
@@ -44,19 +43,19 @@ class Unanswered(Exception):
 def session(look: Look, *, read_only: bool = True) -> Iterator[psycopg.Connection[Any]]:
     """A connection within the check's time. It is rolled back at the end, whatever happened.
     Raises Unanswered, also in place of the driver's errors within; Refused without the driver."""
-    driver = _driver()
+    postgres = driver()
     started = time.monotonic()
     try:
-        with _connected(driver, look) as connection:
+        with _connected(postgres, look) as connection:
             left = look.timeout - (time.monotonic() - started)
-            with _ended_after(connection, left):
+            with ended_after(connection, left + 1.0):
                 connection.read_only = read_only
                 milliseconds = max(1, int(left * 1000))
                 limit = f"SET LOCAL statement_timeout = {milliseconds}"
                 connection.execute(f"{limit}; {_AS_TEXT}; {_encoding(connection)}".encode())
                 yield connection
                 connection.rollback()
-    except driver.Error as error:
+    except postgres.Error as error:
         waited = time.monotonic() - started
         silent = not error.sqlstate and waited >= 0.95 * look.timeout
         said = f"no answer within {look.timeout:g} s" if silent else words(error)
@@ -68,14 +67,6 @@ def _encoding(connection: psycopg.Connection[Any]) -> str:
     rows for one that is no UTF-8."""
     known = connection.info.parameter_status("server_encoding") != "SQL_ASCII"
     return f"SET LOCAL client_encoding = '{'UTF8' if known else 'SQL_ASCII'}'"
-
-
-def words(error: psycopg.Error) -> str:
-    """SQLSTATE, message and detail of the server; or the driver's own words."""
-    told = error.diag
-    said = [part for part in (told.message_primary, told.message_detail) if part]
-    text = ": ".join(said) or " ".join(str(error).split())
-    return f"{error.sqlstate} {text}" if error.sqlstate else text
 
 
 @contextmanager
@@ -143,33 +134,3 @@ def _unreached(error: OSError, given: Parameters, timeout: float) -> str:
     if isinstance(error, socket.gaierror):
         return f"could not resolve {given['host']}"
     return f"{(error.strerror or str(error)).lower()} by {given['host']}"
-
-
-@contextmanager
-def _ended_after(connection: psycopg.Connection[Any], seconds: float) -> Iterator[None]:
-    """A server that stands still answers no timeout of its own: then the link is cut here."""
-    link = socket.socket(fileno=os.dup(connection.fileno()))
-
-    def cut() -> None:
-        with suppress(OSError):
-            link.shutdown(socket.SHUT_RDWR)
-
-    timer = threading.Timer(seconds + 1.0, cut)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        link.close()
-
-
-def _driver() -> Any:
-    """The PostgreSQL driver, which is an extra. Raises Refused when it is not installed."""
-    try:
-        import psycopg
-    except ImportError as error:
-        raise Refused(
-            "PostgreSQL's driver is not installed", next="pip install 'backout[postgres]'"
-        ) from error
-    return psycopg

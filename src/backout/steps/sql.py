@@ -12,16 +12,9 @@ from pydantic import model_validator
 from backout.errors import Refused, Unreachable
 from backout.model import Options, Result, State, Undo
 from backout.ports import Work
+from backout.postgres.driver import driver, ended_after, words
 from backout.steps.base import Kind
-from backout.steps.sql_session import (
-    await_end,
-    claim,
-    connect,
-    driver,
-    ended_after,
-    step_name,
-    words,
-)
+from backout.steps.sql_session import await_end, claim, connect, step_name
 
 if TYPE_CHECKING:
     import psycopg

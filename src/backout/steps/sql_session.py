@@ -8,16 +8,14 @@ comes next for the same step (another attempt, its check, its undo) takes that l
 
 from __future__ import annotations
 
-import os
-import socket
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import closing, suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from backout.errors import Refused, Unreachable
 from backout.ports import Work
+from backout.postgres.driver import driver, words
 
 if TYPE_CHECKING:
     import psycopg
@@ -65,17 +63,6 @@ def step_name(key: str) -> str:
 def lock_number(name: str) -> int:
     """The advisory lock of a session's name, as PostgreSQL's bigint."""
     return int.from_bytes(sha256(name.encode()).digest()[:8], "big", signed=True)
-
-
-def driver() -> Any:
-    """The PostgreSQL driver, which is an extra. Raises Refused when it is not installed."""
-    try:
-        import psycopg
-    except ImportError as error:
-        raise Refused(
-            "PostgreSQL's driver is not installed", next="pip install 'backout[postgres]'"
-        ) from error
-    return psycopg
 
 
 def connect(work: Work, database: str, name: str) -> psycopg.Connection[Any]:
@@ -152,33 +139,3 @@ def _end(connection: psycopg.Connection[Any], pids: tuple[int, ...]) -> None:
 def _stuck(pids: tuple[int, ...]) -> str:
     numbers = " and ".join(str(pid) for pid in pids if pid)
     return f"its transaction still runs, and session {numbers} of the database could not be ended"
-
-
-@contextmanager
-def ended_after(connection: psycopg.Connection[Any], seconds: float) -> Iterator[threading.Event]:
-    """A COMMIT knows no timeout of the server's: then the link is cut here. Yields whether it
-    was."""
-    link = socket.socket(fileno=os.dup(connection.fileno()))
-    late = threading.Event()
-
-    def cut() -> None:
-        late.set()
-        with suppress(OSError):
-            link.shutdown(socket.SHUT_RDWR)
-
-    timer = threading.Timer(seconds, cut)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield late
-    finally:
-        timer.cancel()
-        link.close()
-
-
-def words(error: psycopg.Error) -> str:
-    """SQLSTATE, message and detail of the server; or the driver's own words."""
-    told = error.diag
-    said = [part for part in (told.message_primary, told.message_detail) if part]
-    text = ": ".join(said) or " ".join(str(error).split())
-    return f"{error.sqlstate} {text}" if error.sqlstate else text

@@ -1,0 +1,1 @@
+"""PostgreSQL's driver, as probes and steps use it."""

@@ -1,0 +1,56 @@
+"""The driver itself, what it says of an error, and a link that does not hang."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from backout.errors import Refused
+
+if TYPE_CHECKING:
+    import psycopg
+
+
+def driver() -> Any:
+    """The PostgreSQL driver, which is an extra. Raises Refused when it is not installed."""
+    try:
+        import psycopg
+    except ImportError as error:
+        raise Refused(
+            "PostgreSQL's driver is not installed", next="pip install 'backout[postgres]'"
+        ) from error
+    return psycopg
+
+
+def words(error: psycopg.Error) -> str:
+    """SQLSTATE, message and detail of the server; or the driver's own words."""
+    told = error.diag
+    said = [part for part in (told.message_primary, told.message_detail) if part]
+    text = ": ".join(said) or " ".join(str(error).split())
+    return f"{error.sqlstate} {text}" if error.sqlstate else text
+
+
+@contextmanager
+def ended_after(connection: psycopg.Connection[Any], seconds: float) -> Iterator[threading.Event]:
+    """A COMMIT knows no timeout of the server's, and one that stands still answers none: then the
+    link is cut here. Yields whether it was."""
+    link = socket.socket(fileno=os.dup(connection.fileno()))
+    late = threading.Event()
+
+    def cut() -> None:
+        late.set()
+        with suppress(OSError):
+            link.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield late
+    finally:
+        timer.cancel()
+        link.close()
