@@ -13,10 +13,10 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from . import rootfs, sample_app
+from .bed import Bed
 from .guard import guard
 from .process import Process
 from .sample_app import Behaviour
@@ -37,7 +37,7 @@ CMD ["python3", "-S", "/app/app.py"]
 """
 
 
-class DockerEngine:
+class DockerEngine(Bed):
     """The engine at `host`. Everything in `prefix/…` images is this test process's own."""
 
     def __init__(self, directory: Path) -> None:
@@ -48,7 +48,7 @@ class DockerEngine:
         self._process: Process | None = None
         self._token = 0
 
-    def start(self) -> DockerEngine:
+    def start(self) -> Self:
         """Use the engine that answers, or start one."""
         self.directory.mkdir(parents=True, exist_ok=True)
         if not self._answers():
@@ -209,21 +209,6 @@ class DockerEngine:
             f' {docker} ps -aq --filter "ancestor=$image" | xargs -r {docker} rm -f; done;'
             f" {images} | sort -u | xargs -r {docker} rmi -f"
         )
-
-    def __enter__(self) -> DockerEngine:
-        try:
-            return self.start()
-        except BaseException:
-            self.stop()
-            raise
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
 
 
 def unique_name(kind: str) -> str:

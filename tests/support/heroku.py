@@ -15,11 +15,11 @@ import uuid
 from dataclasses import dataclass, field
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
 from typing import Any, ClassVar, Literal, Self
 from urllib.parse import unquote
 
 from . import ports
+from .bed import Bed
 from .heroku_shapes import complaints
 
 Json = dict[str, Any]
@@ -48,7 +48,7 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-class HerokuStandIn:
+class HerokuStandIn(Bed):
     """One application with releases and dynos. The attributes are the knobs."""
 
     formation: ClassVar[tuple[str, ...]] = ("web.1", "worker.1")
@@ -355,17 +355,6 @@ class HerokuStandIn:
             "updated_at": _now(),
             "web_url": f"https://{self.app['name']}.herokuapp.com/",
         }
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
 
 
 class _Server(ThreadingHTTPServer):

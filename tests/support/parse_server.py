@@ -7,10 +7,10 @@ import json
 import shutil
 import urllib.parse
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, Self
 
 from . import ports
+from .bed import Bed
 from .postgres import Postgres
 from .process import Process
 from .tools import SYSTEM_PATH, MissingTool, node_modules
@@ -68,7 +68,7 @@ COMMIT;
 """
 
 
-class ParseServer:
+class ParseServer(Bed):
     """One process that runs `code` on a database; several may share the database."""
 
     def __init__(
@@ -196,18 +196,6 @@ class ParseServer:
         assert self._process.running, self._process.output()
         return self.call("GET", "/health")[0] == 200
 
-    def __enter__(self) -> Self:
-        try:
-            return self.start()
-        except BaseException:
-            self.stop()
-            raise
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
+    def end(self) -> None:
+        super().end()
         ports.release(self.port)

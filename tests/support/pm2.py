@@ -7,15 +7,15 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
+from .bed import Bed
 from .machine import Machine
 from .tools import SYSTEM_PATH, MissingTool, node_program, system_python
 from .wait import eventually
 
 
-class Pm2:
+class Pm2(Bed):
     """PM2 of one machine; `environment` is what a `pm2` command line needs to reach it."""
 
     def __init__(self, directory: Path, machine: Machine | None = None) -> None:
@@ -89,14 +89,3 @@ class Pm2:
             every=0.3,
             saying=f"{name} {status}",
         )
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()

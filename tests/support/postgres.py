@@ -8,10 +8,10 @@ import signal
 import subprocess
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from . import ports
+from .bed import Bed
 from .process import Process
 from .tools import SYSTEM_PATH, postgres_program, program
 from .wait import eventually
@@ -19,7 +19,7 @@ from .wait import eventually
 _SETTINGS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=32MB")
 
 
-class Postgres:
+class Postgres(Bed):
     """The server and its databases; user `postgres` needs no password."""
 
     def __init__(self, directory: Path) -> None:
@@ -121,18 +121,6 @@ class Postgres:
         if os.geteuid() == 0:
             shutil.chown(directory, "postgres", "postgres")
 
-    def __enter__(self) -> Self:
-        try:
-            return self.start()
-        except BaseException:
-            self.stop()
-            raise
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
+    def end(self) -> None:
+        super().end()
         ports.release(self.port)

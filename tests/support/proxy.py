@@ -7,16 +7,16 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Coroutine
-from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from . import ports
+from .bed import Bed
 
 T = TypeVar("T")
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
-class Proxy:
+class Proxy(Bed):
     """Forwards `address:port` to a target. `delay` holds each chunk back by that many seconds."""
 
     def __init__(self, target: tuple[str, int], address: str = "127.0.0.1") -> None:
@@ -31,7 +31,7 @@ class Proxy:
         self._flowing = asyncio.Event()
         self._links: set[asyncio.Task[None]] = set()
 
-    def start(self) -> Proxy:
+    def start(self) -> Self:
         """Listen and forward."""
         self._flowing.set()
         self._thread.start()
@@ -122,17 +122,6 @@ class Proxy:
             await sink.drain()
         if sink.can_write_eof():
             sink.write_eof()
-
-    def __enter__(self) -> Proxy:
-        return self.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

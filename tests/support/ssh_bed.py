@@ -7,9 +7,9 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
+from .bed import Bed
 from .tools import program
 
 
@@ -31,7 +31,7 @@ class SshHost(Protocol):
 HostT = TypeVar("HostT", bound=SshHost)
 
 
-class SshBed(Generic[HostT]):
+class SshBed(Bed, Generic[HostT]):
     """Hosts by name, reached with `identity`, `known_hosts` and `ssh_config`."""
 
     def __init__(self, directory: Path) -> None:
@@ -113,21 +113,6 @@ class SshBed(Generic[HostT]):
             "identity": str(self.identity),
             "known_hosts": str(self.known_hosts),
         }
-
-    def __enter__(self) -> Self:
-        try:
-            return self.start()
-        except BaseException:
-            self.stop()
-            raise
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
 
 
 def make_key(path: Path, comment: str) -> None:

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import cast
+from typing import Self, cast
 
+from .bed import Bed
 from .machine import Machine
 from .process import Process
 from .tools import SYSTEM_PATH, venv_program
@@ -62,7 +62,7 @@ class Program:
         return f"[program:{self.name}]\n{lines}"
 
 
-class Supervisord:
+class Supervisord(Bed):
     """A running supervisord; `config` is the file that supervisorctl is given with -c."""
 
     def __init__(
@@ -76,7 +76,7 @@ class Supervisord:
         self._machine = machine
         self._process: Process | None = None
 
-    def start(self) -> Supervisord:
+    def start(self) -> Self:
         """Start it; it answers when this returns (its programs may still be starting)."""
         self.directory.mkdir(parents=True, exist_ok=True)
         sections = [program.section(self.directory) for program in self._programs]
@@ -136,21 +136,6 @@ class Supervisord:
 
     def _rpc(self) -> xmlrpc.client.ServerProxy:
         return xmlrpc.client.ServerProxy("http://127.0.0.1", _UnixTransport(self.socket))
-
-    def __enter__(self) -> Supervisord:
-        try:
-            return self.start()
-        except BaseException:
-            self.stop()
-            raise
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
 
 
 class _UnixConnection(http.client.HTTPConnection):
