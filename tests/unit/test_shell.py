@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backout.adapters.programs import program as program_text
-from backout.adapters.transports import captured, noted_shell
+from backout.adapters.transports import captured, shell_text
 from backout.errors import Refused
 from backout.model import Command
 from support.tools import program
@@ -38,15 +38,15 @@ def shell_name(request: pytest.FixtureRequest) -> str:
 @given(value=TEXT, word=TEXT)
 @settings(max_examples=30, deadline=None)
 def test_every_value_and_every_quote_arrives_as_it_was(value: str, word: str) -> None:
-    script = f'printf "%s|" "$VALUE" {noted_shell.quote(word)}'
-    out, _, code = speak(noted_shell.plain(Command(script), (("VALUE", value),), MARK))
+    script = f'printf "%s|" "$VALUE" {shell_text.quote(word)}'
+    out, _, code = speak(shell_text.plain(Command(script), (("VALUE", value),), MARK))
     assert code == 0
     assert out.text() == f"{value}|{word}|"
 
 
 @given(key=TEXT)
 def test_a_key_becomes_a_flat_and_safe_file_name(key: str) -> None:
-    for name in noted_shell.note_names(key):
+    for name in shell_text.note_names(key):
         assert "/" not in name
         assert not name.startswith(".")
         assert len(name.encode()) < 100
@@ -54,18 +54,18 @@ def test_a_key_becomes_a_flat_and_safe_file_name(key: str) -> None:
 
 @given(one=TEXT, two=TEXT)
 def test_two_keys_have_two_notes(one: str, two: str) -> None:
-    same = noted_shell.note_names(f"run/{one}") == noted_shell.note_names(f"run/{two}")
+    same = shell_text.note_names(f"run/{one}") == shell_text.note_names(f"run/{two}")
     assert same == (one == two)
 
 
 def test_a_noted_command_keeps_its_output_and_its_end(shell_name: str, tmp_path: Path) -> None:
     command = Command("echo out; echo err >&2; exit 3", key="run 1/step 1")
     out, err, code = speak(
-        noted_shell.noted(command, (), MARK, str(tmp_path), noted_shell.Fence()), shell_name
+        shell_text.noted(command, (), MARK, str(tmp_path), shell_text.Fence()), shell_name
     )
     assert (out.text(), err.text(), code) == ("out\n", "err\n", 3)
     assert out.words[1] == "run"
-    directory, name = noted_shell.note_names(command.key)
+    directory, name = shell_text.note_names(command.key)
     note = tmp_path / "notes" / directory / name
     assert note.with_name(f"{name}.end").read_text() == "3 end\n"
     assert note.with_name(f"{name}.out").read_text() == "out\n"
@@ -76,14 +76,14 @@ def test_a_note_that_cannot_be_written_keeps_its_command_from_running(
 ) -> None:
     (tmp_path / "home").write_text("a file where the directory should be")
     command = Command(f"echo ran >>{tmp_path}/log", key="run/step")
-    text = noted_shell.noted(command, (), MARK, str(tmp_path / "home"), noted_shell.Fence())
+    text = shell_text.noted(command, (), MARK, str(tmp_path / "home"), shell_text.Fence())
     assert speak(text, shell_name)[0].words[1] == "full"
     assert not (tmp_path / "log").exists()
 
 
 def test_a_key_that_ended_is_not_run_again(shell_name: str, tmp_path: Path) -> None:
     command = Command(f"echo once >>{tmp_path}/log; echo said", key="run/step")
-    text = noted_shell.noted(command, (), MARK, str(tmp_path), noted_shell.Fence())
+    text = shell_text.noted(command, (), MARK, str(tmp_path), shell_text.Fence())
     first, second = speak(text, shell_name), speak(text, shell_name)
     assert first[0].text() == second[0].text() == "said\n"
     assert second[0].words[1] == "ended"
@@ -94,7 +94,7 @@ def test_a_command_runs_only_while_the_token_is_ours(shell_name: str, tmp_path: 
     (tmp_path / "lock").mkdir()
     token = tmp_path / "lock" / "token"
     command = Command(f"echo ran >>{tmp_path}/log", key="run/the step")
-    text = noted_shell.noted(command, (), MARK, str(tmp_path), noted_shell.Fence("ours"))
+    text = shell_text.noted(command, (), MARK, str(tmp_path), shell_text.Fence("ours"))
     token.write_text("theirs\n")
     assert speak(text, shell_name)[0].words[1] == "fenced"
     assert not (tmp_path / "log").exists()
@@ -105,7 +105,7 @@ def test_a_command_runs_only_while_the_token_is_ours(shell_name: str, tmp_path: 
 
 
 def test_a_torn_script_runs_nothing(shell_name: str, tmp_path: Path) -> None:
-    text = noted_shell.plain(Command(f"touch {tmp_path}/ran"), (), MARK)
+    text = shell_text.plain(Command(f"touch {tmp_path}/ran"), (), MARK)
     for length in range(len(text) - 2 - len("</dev/null")):
         if length % 7 == 0:
             speak(text[:length], shell_name)
@@ -116,14 +116,14 @@ def test_the_wrapper_leaves_the_script_its_own_names(shell_name: str, tmp_path: 
     script = 'echo "${n-unset} ${d-unset} ${t-unset} ${p-unset} ${s-unset}"'
     command = Command(script, key="run/step")
     out, _, _ = speak(
-        noted_shell.noted(command, (), MARK, str(tmp_path), noted_shell.Fence()), shell_name
+        shell_text.noted(command, (), MARK, str(tmp_path), shell_text.Fence()), shell_name
     )
     assert out.text() == "unset unset unset unset unset\n"
 
 
 def test_a_name_that_no_variable_can_have_is_refused() -> None:
     with pytest.raises(Refused, match="not a name"):
-        noted_shell.plain(Command("true"), (("A;rm", "x"),), MARK)
+        shell_text.plain(Command("true"), (("A;rm", "x"),), MARK)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_a_name_that_no_variable_can_have_is_refused() -> None:
     ],
 )
 def test_a_path_starts_at_the_root_or_at_home(path: str, text: str) -> None:
-    assert noted_shell.path(path) == text
+    assert shell_text.path(path) == text
 
 
 @given(chunks=st.lists(st.binary(max_size=50)), noise=st.binary(max_size=50))
@@ -171,9 +171,9 @@ def lease(shell_name: str, home: Path, script: str, **values: str) -> tuple[str,
     given = {"token": "t1", "run": "r1", "notes": "r1", "host": "web1", "name": "web1"}
     given |= {"owner": "ann@laptop", "ttl": "60", "began": "", "spare": "9", "days": "9"}
     given |= {"few": "9", "force": "", "only": "", "grace": "2", **values}
-    names = "".join(f"{name}={noted_shell.quote(value)}\n" for name, value in given.items())
-    text = f"home={home}\n{names}{noted_shell.LIBRARY}{program_text('lease')}{script}"
-    out, _, code = speak(noted_shell.plain(Command(text), (), MARK), shell_name)
+    names = "".join(f"{name}={shell_text.quote(value)}\n" for name, value in given.items())
+    text = f"home={home}\n{names}{shell_text.LIBRARY}{program_text('lease')}{script}"
+    out, _, code = speak(shell_text.plain(Command(text), (), MARK), shell_name)
     return out.text(), code
 
 
@@ -189,7 +189,7 @@ def test_a_lease_is_taken_shown_and_taken_away_in_every_shell(
     assert (shown["run"], shown["owner"], shown["token"]) == ("r1", "ann@laptop", "t1")
     assert lease(shell_name, home, take, token="t9")[1] == 75
     command = Command("sleep 60", key="r1/steps/0", title="Slow down")
-    text = noted_shell.noted(command, (), MARK, str(home), noted_shell.Fence("t1"))
+    text = shell_text.noted(command, (), MARK, str(home), shell_text.Fence("t1"))
     argv = [program(SHELLS[shell_name][0]), *SHELLS[shell_name][1:]]
     with subprocess.Popen(
         argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True

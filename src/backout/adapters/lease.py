@@ -27,7 +27,8 @@ from backout.adapters.own_directory import GUARD, UNSAFE
 from backout.adapters.own_directory import refused as unsafe
 from backout.adapters.programs import program
 from backout.adapters.standings import ask, each, held, shells, standing_of
-from backout.adapters.transports.noted_shell import Fence, ShellTransport, run_name, taken
+from backout.adapters.transports.noted_shell import ShellTransport, taken
+from backout.adapters.transports.shell_text import Fence, run_name
 from backout.errors import (
     BackoutError,
     Held,

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from backout.adapters.transports.noted_shell import run_name
+from backout.adapters.transports.shell_text import run_name
 from backout.errors import Held
 
 

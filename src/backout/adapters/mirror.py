@@ -21,7 +21,8 @@ from backout.adapters.programs import program
 from backout.adapters.standings import ask, each, shells
 from backout.adapters.storage import chain
 from backout.adapters.storage.chain import Line, Link, Opening
-from backout.adapters.transports.noted_shell import LOOK, Luggage, ShellTransport, run_name
+from backout.adapters.transports.noted_shell import ShellTransport
+from backout.adapters.transports.shell_text import LOOK, Luggage, run_name
 from backout.errors import Refused, Unreachable
 from backout.model import Command
 from backout.ports import Transport

@@ -9,14 +9,8 @@ from datetime import UTC, datetime
 from typing import TypeVar, cast
 
 from backout.adapters.programs import program
-from backout.adapters.transports.noted_shell import (
-    LIBRARY,
-    PATIENT_TENTHS,
-    ShellTransport,
-    path,
-    quote,
-    run_name,
-)
+from backout.adapters.transports.noted_shell import ShellTransport
+from backout.adapters.transports.shell_text import LIBRARY, PATIENT_TENTHS, path, quote, run_name
 from backout.errors import Held, Unreachable
 from backout.model import Command, Lease, Result
 from backout.ports import Transport

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from backout.adapters.storage import moving, pruning
-from backout.adapters.transports.noted_shell import run_name
+from backout.adapters.transports.shell_text import run_name
 from backout.commands.options import HistoryExport, HistoryImport, Prune
 from backout.errors import Held, Mistakes, Refused
 from backout.model import seconds

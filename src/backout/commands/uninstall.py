@@ -10,7 +10,7 @@ from functools import partial
 from backout.adapters.local_lock import LocalLock
 from backout.adapters.standings import held, standings
 from backout.adapters.storage import pruning
-from backout.adapters.transports.noted_shell import path, run_name
+from backout.adapters.transports.shell_text import path, run_name
 from backout.commands.options import Uninstall
 from backout.commands.planning import new_run
 from backout.errors import Held, Refused

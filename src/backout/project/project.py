@@ -17,7 +17,7 @@ from backout.adapters.own_directory import prepare
 from backout.adapters.storage.journal import SqliteJournal
 from backout.adapters.transports import TRANSPORTS
 from backout.adapters.transports.following import Follower
-from backout.adapters.transports.noted_shell import run_name
+from backout.adapters.transports.shell_text import run_name
 from backout.adapters.vault import Vault
 from backout.config import loading
 from backout.config.files import SUFFIXES, name_of

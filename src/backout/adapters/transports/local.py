@@ -13,7 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from backout.adapters.transports.captured import Capture, Ran
-from backout.adapters.transports.noted_shell import GRACE, ShellTransport
+from backout.adapters.transports.noted_shell import ShellTransport
+from backout.adapters.transports.shell_text import GRACE
 from backout.errors import Unreachable
 from backout.model import Command, Host, Result
 from backout.ports import Vault

@@ -12,7 +12,7 @@ import errno
 from secrets import token_hex
 
 from backout.adapters.transports.captured import Ran
-from backout.adapters.transports.noted_shell import path
+from backout.adapters.transports.shell_text import path
 from backout.errors import Unreachable
 
 PIECE = 57 * 1024

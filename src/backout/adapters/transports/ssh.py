@@ -27,7 +27,8 @@ from paramiko.ssh_exception import NoValidConnectionsError
 
 from backout.adapters.transports import receiving
 from backout.adapters.transports.captured import Capture, Ran
-from backout.adapters.transports.noted_shell import LOOK, ShellTransport, end_group, plain
+from backout.adapters.transports.noted_shell import ShellTransport
+from backout.adapters.transports.shell_text import LOOK, end_group, plain
 from backout.adapters.transports.ssh_agent import Forwarding
 from backout.adapters.transports.ssh_channels import Answer, gather, pieces
 from backout.adapters.transports.ssh_connect import BROKEN, Dialer, hang_up, hops, translated

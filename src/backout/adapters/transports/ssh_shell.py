@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from backout.adapters.transports.captured import Capture, Ran
-from backout.adapters.transports.noted_shell import LIBRARY, quote
+from backout.adapters.transports.shell_text import LIBRARY, quote
 from backout.adapters.transports.ssh_connect import BROKEN
 
 if TYPE_CHECKING:
