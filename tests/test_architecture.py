@@ -165,3 +165,8 @@ def test_the_document_of_the_architecture_names_every_room() -> None:
 
 def test_the_root_of_the_package_holds_at_most_ten_files() -> None:
     assert len(list(SOURCE.glob("*.py"))) <= 10
+
+
+def test_no_file_is_longer_than_four_hundred_lines() -> None:
+    long = {name_of(path): len(path.read_text().splitlines()) for path in modules()}
+    assert {name: lines for name, lines in long.items() if lines > 400} == {}
