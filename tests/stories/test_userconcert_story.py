@@ -5,17 +5,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from backout.config import yaml_tree
+from backout.documents.files import dumped
 from support.dockerd import DockerEngine
 from support.gigz import TARGET, Gigz
 from support.gigz_sites import SITES
 from support.postgres import Postgres
 from support.scratch import scratch
 
+NOTE = (Path(__file__).parents[1] / "documents" / "notes" / "userconcert.md").read_bytes()
 NOBODY = {"Concert": 0, "UserConcert": 0}
 TOLD_IN = {
     "S0": "systemd",
@@ -244,3 +248,83 @@ def test_no_session_token_is_written_anywhere(site: Callable[[str], Gigz], place
     assert gigz.spilled(gigz.session) == []
     run = gigz.project.say("history", "--json").data["runs"][0]["run"]
     assert gigz.session not in gigz.project.say("show", run, "--json").out
+
+
+def test_the_note_itself_is_imported_completed_and_deploys_the_application(
+    site: Callable[[str], Gigz],
+) -> None:
+    gigz = site("pm2")
+    gigz.set_table("S0")
+    assert not gigz.adds_and_reads_back(), "the incident shows"
+    note = gigz.copy / "docs" / "fix.md"
+    note.parent.mkdir(exist_ok=True)
+    note.write_bytes(NOTE)
+
+    said = gigz.project.say("document.import", "docs/fix.md", "--json")
+
+    assert said.code == 0, said.err
+    told = said.data
+    found = [row["text"].partition("\n")[0] for row in told["found"]]
+    for command in (
+        "git add src/cloud/concerts.ts",
+        'git commit -m "Fix UserConcert user required error - use Parse SDK properly"',
+        "git push origin main", "docker compose restart", "heroku restart",
+        "pm2 restart gigz-api", "sudo systemctl restart gigz-api", "bun run dev",
+        "bun run verify-fix.ts", "git revert",
+    ):  # fmt: skip
+        assert command in found
+    assert sum(row["alternative"] is not None for row in told["found"][3:7]) == 4
+    assert set(told["backends"]) == {"docker-compose", "pm2", "systemd", "heroku"}
+    (probe,) = told["probes"]
+    assert (probe["method"], probe["headers"], probe["body"]) == ("POST", 3, True)
+    blanks = {row["text"] for row in told["placeholders"]}
+    assert blanks >= {"YOUR_APP_ID", "USER_SESSION_TOKEN", "ARTIST_ID", "VENUE_ID"}
+    assert any("git revert: of which commit" in row["ask"] for row in told["questions"])
+    reasons = {row["reason"] for row in told["rejected"]}
+    assert reasons == {"sql, not a shell command", "javascript, not a shell command"}
+    undecided = gigz.say("run", "--runbook", "fix", "--yes", "--json")
+    assert undecided.code == 3, "what is open refuses the run"
+
+    complete(gigz)
+    gigz.write_the_fix()
+    session = {"APP_ID": "app-id-of-the-bed", "USER_SESSION_TOKEN": gigz.session}
+    words = ("run", "--runbook", "fix", "--target", TARGET, "--yes", "--json")
+    fixed = gigz.project.say(*words, env=session)
+    assert fixed.code == 0, fixed.err + fixed.out
+    verdicts = {row["name"]: row["verdict"] for row in fixed.data["checks"]}
+    assert verdicts["add-concert"] == "pass"
+    assert gigz.deployed == "new"
+    assert gigz.adds_and_reads_back()
+    assert gigz.rows == NOBODY, "the smoke test cleans up after itself"
+    assert note.read_bytes() == NOTE
+    back = gigz.project.say("rollback", "--target", TARGET, "--json", env=session)
+    assert (back.code, gigz.deployed) == (0, "old"), back.err
+
+
+def complete(gigz: Gigz) -> None:
+    """What the note leaves open, as its people know it."""
+    path = gigz.copy / "runbooks" / "fix.yaml"
+    book = yaml_tree.read(path, "fix", []).data()
+    del book["preflight"]
+    commit, push, _by_hand = book["steps"]
+    commit["commit"]["paths"] = ["cloud/concerts.js"]
+    update = {"name": "Bring it to the hosts", "update": {}, "on": "all"}
+    red = ("adds-a-concert", "reads-back", "found-by-user", "saves-directly", "schema")
+    baseline = {"add-concert": "fails", **dict.fromkeys(red, "any")}
+    whole = {**book, "steps": [commit, push, update], "baseline": baseline}
+    path.write_text(dumped(whole))
+    place = gigz.copy / "inventories" / "fix.yaml"
+    made = yaml.safe_load(place.read_text())
+    check = made["checks"]["add-concert"]
+    check["http"]["headers"]["X-Parse-REST-API-Key"] = "{{ secrets.rest_key }}"
+    check["http"]["json"]["notes"] = "{{ vars.artist_id }}"
+    forget = {**check["http"], "json": {"marker": "{{ vars.artist_id }}"}}
+    forget["url"] = forget["url"].replace("addConcert", "forgetSmokeTest")
+    check |= {"cleanup": {"http": forget}, "timeout": "15s"}
+    known = gigz.copy / "inventories" / f"{TARGET}.yaml"
+    target = yaml.safe_load(known.read_text())
+    answers = {"api_url": gigz.url.split("/")[2], "artist_id": "Backout note", "venue_id": "V"}
+    target["vars"] |= answers
+    target |= {"checks": {"add-concert": check}, "secrets": made["secrets"]}
+    place.unlink()
+    known.write_text(yaml.safe_dump(target, sort_keys=False))
