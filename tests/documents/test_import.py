@@ -177,3 +177,54 @@ def test_the_note_stands_on_the_left_and_what_became_of_it_on_the_right(
     assert '"seat": "SEAT_ID"' in text, "a command is there with all its lines"
     sql = [row[column:] for row in table if row.lstrip().startswith(("8 ", "9 "))]
     assert sql[0].startswith("not taken: sql")
+
+
+SESSION = """\
+# Deploy
+
+```sh
+cd app
+ssh deploy@web1.lan
+cd /srv/shop
+sudo -u shop git pull
+bin/warm
+exit
+bin/announce
+ssh deploy@web2.lan "bin/clear"
+```
+
+## Rollback
+
+```sh
+git checkout <previous-commit>
+```
+"""
+
+
+def test_a_session_on_a_machine_says_where_its_commands_run_until_it_ends() -> None:
+    made = imported(SESSION)
+    steps = {step["name"]: (step.get("on"), step.get("cwd")) for step in made.runbook["steps"]}
+    assert steps == {
+        "sudo -u shop git pull": ("all", "/srv/shop"),
+        "bin/warm": ("all", "/srv/shop"),
+        "bin/announce": (None, None),
+        'ssh deploy@web2.lan "bin/clear"': (None, None),
+    }
+    assert list(made.inventory["hosts"]) == ["web1.lan", "web2.lan"]
+    assert made.runbook["steps"][0]["undo"] == "git checkout {{ release.previous }}"
+
+
+def test_what_a_request_must_answer_is_read_from_the_words_behind_it_and_the_output() -> None:
+    note = (
+        "# X\n## Test\n```sh\n"
+        "curl -X POST https://a.example.org/orders -d '{}'\n# should return 201\n"
+        "curl https://a.example.org/other\n```\nYou get:\n```\nHTTP/1.1 204 No Content\n```\n"
+    )
+    checks = imported(note).inventory["checks"]
+    assert checks["orders"]["expect"] == ["status == 201"]
+    assert checks["other"]["expect"] == ["status == 204"]
+
+
+def test_a_service_is_called_as_its_own_backend_calls_it() -> None:
+    note = "# X\n```sh\nsudo supervisorctl restart worker:*\nsudo service nginx reload\n```\n"
+    assert imported(note).inventory["service"] == {"name": "worker:*", "backend": "supervisor"}

@@ -33,6 +33,8 @@ def build(reading: Reading, decided: Mapping[str, str] | None = None) -> Built:
             draft.directory(each)
         elif _is_chosen(draft, each, chosen) and (place := _place(draft, each)):
             into[at] = place
+            if place.startswith(("settle", "steps")) and any(c.host for c in each.commands):
+                draft.host(each)
     return draft.finished(into)
 
 

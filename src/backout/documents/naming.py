@@ -40,6 +40,10 @@ def literal(text: str, before: str = "") -> str:
     return made[len(before) :]
 
 
+_PROGRAM = r"[\w.-]+:(?:\*|[\w.-]+)"
+"""A program of a group, or all of them, as supervisorctl spells them."""
+
+
 def service_name(each: Found) -> str:
     for command in each.commands:
         words = [w for w in command.words[1:] if not w.startswith("-")]
@@ -75,6 +79,8 @@ def service_name(each: Found) -> str:
         if command.head == "service":
             words = words[:1]
         for word in words:
+            if command.head == "supervisorctl" and re.fullmatch(_PROGRAM, word):
+                return word
             if (
                 re.fullmatch(r"[A-Za-z0-9][\w.@-]*", word)
                 and not list(found(word, 1))

@@ -42,6 +42,15 @@ CONSOLES = frozenset(
     ["console", "shell-session", "shellsession", "sh-session", "terminal", "bash-session", "term"]
 )
 UNSAID = frozenset(("", "text", "txt", "plain", "plaintext", "none", "code", "raw"))
+NEAREST = 8
+"""Lines between a request and the answer that the note shows."""
+_ANSWER = re.compile(
+    r"(?:^[<\s]*HTTP/[\d.]+\s+|^#\s*(?:[-=]?>|→)\s*|^#.*\b(?:should|expect\w*|returns?|answers?|must|"
+    r"erwartet\w*|liefert|sollte|doit|renvoie|debe|deve|devuelve|retorna)\b\D*)(?P<code>[1-5]\d\d)\b",
+    re.IGNORECASE,
+)
+LEAVING = ("exit", "logout")
+"""What ends a session on another machine."""
 NEAR = 200
 """Characters around a command in a sentence that say whether it is to be run."""
 _LABEL = re.compile(
@@ -121,7 +130,7 @@ class _Reader:
             classify.known(s.text) and not classify.not_a_command(s.text, told=True)
             for s in statements
         ) * 2 > len(statements)
-        remark = ""
+        remark = answer = ""
         long = {n for n, line in enumerate(block.lines, block.first) if len(line) > LONGEST}
         for piece in pieces:
             if long and not long.isdisjoint(range(piece.line, piece.last + 1)):
@@ -129,13 +138,17 @@ class _Reader:
             elif isinstance(piece, shell.Output):
                 self.rejected.append(Rejected(piece.line, piece.text, "output, not a command"))
             elif isinstance(piece, shell.Remark):
-                if not ((told or mostly) and self._remark(piece, block, remark)):
+                if self._expected(piece.text, piece.line):
+                    answer = piece.text.lstrip("#! ").strip()
+                elif not ((told or mostly) and self._remark(piece, block, remark)):
                     remark = piece.text.lstrip("#! ").strip() or remark
             else:
                 trusted = (told or piece.prompted or mostly) and not environment
                 alone = not told and not piece.prompted and _SETTING.match(piece.text)
                 reason = classify.not_a_command(piece.text, told=trusted and not alone)
-                self._judge(piece, block, reason)
+                said = piece.comment.removeprefix(answer).strip() if answer else piece.comment
+                self._judge(replace(piece, comment=said), block, reason)
+                answer = ""
 
     def _judge(self, piece: shell.Statement, block: Block, reason: str) -> None:
         reason = suspicious(piece.text) or reason
@@ -144,7 +157,17 @@ class _Reader:
             return
         for number, line in enumerate(piece.text.split("\n"), piece.line):
             if line.strip():
+                self._expected(line, number)
                 self.rejected.append(Rejected(number, line.strip(), reason))
+
+    def _expected(self, text: str, line: int) -> bool:
+        """Whether this says what the request before it answers; the request keeps it then."""
+        before = self.found[-1] if self.found and self.found[-1].requests else None
+        status = _ANSWER.search(text) if before and line - before.last <= NEAREST else None
+        if before is None or status is None or (text.startswith("#") and line - before.last > 1):
+            return False
+        self.found[-1] = replace(before, comment=f"{before.comment} {status['code']}".strip())
+        return True
 
     def _remark(self, piece: shell.Remark, block: Block, before: str) -> bool:
         """A command that stands in a comment, if one does: `# - Heroku: heroku restart`."""
@@ -214,7 +237,9 @@ class _Reader:
                 (c.words[1] for c in commands if len(c.words) > 1 and c.head != "popd"), ""
             )
         if commands and commands[0].head == "ssh" and "interactive" in flags:
-            self.host = host
+            self.host, self.cwd = host, ""
+        if text in LEAVING and (self.host or self.cwd):
+            flags, self.host, self.cwd = (*flags, "cwd"), "", ""
         found = Found(
             line, last, text, phase, flags, None, None, comment, block.trail, block.lead, commands,
             requests(text), classify.backend_of(commands), block.cwd or self.cwd,

@@ -45,10 +45,12 @@ def _only_looks(text: str) -> bool:
 
 
 def _where(each: Found) -> Data:
-    if each.host:
-        return {"on": "all"}
+    if any(command.host for command in each.commands):
+        return {}  # it goes there by itself, from this machine
     plain = re.fullmatch(r"[\w./~-]+", each.cwd) and not each.cwd.startswith("~")
-    return {"cwd": each.cwd} if plain and each.cwd not in ("..", "-") else {}
+    there = plain and (each.cwd.startswith("/") or not each.host)
+    directory = {"cwd": each.cwd} if there and each.cwd not in ("..", "-") else {}
+    return {**directory, **({"on": "all"} if each.host else {})}
 
 
 def by_hand(draft: Draft, each: Found) -> str:
@@ -127,4 +129,8 @@ def restart(draft: Draft, each: Found) -> str:
 def _restarts(draft: Draft, each: Found) -> Iterator[Found]:
     """This restart, and the others that may name the same service."""
     yield each
-    yield from (o for o in draft.reading.found if o.phase == "restart" and o.backend in SERVICES)
+    group = (each.alternative or "").partition(":")[0]
+    for other in draft.reading.found:
+        instead = group and (other.alternative or "").partition(":")[0] == group
+        if other.phase == "restart" and (other.backend == each.backend or instead):
+            yield other

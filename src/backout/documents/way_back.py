@@ -12,6 +12,9 @@ from backout.documents.naming import akin, escaped, shown
 from backout.documents.nouns import Found, is_probe
 from backout.documents.steps import SERVICES, UNDECIDED
 
+_FETCHES = re.compile(r"^(?:sudo (?:-u \S+ )?)?git(?: -C \S+)? (?:pull|checkout|merge|switch)\b")
+"""What brings another commit into a working copy, and nothing else."""
+
 
 def way_back(draft: Draft, each: Found, check: Callable[[Draft, Found], str]) -> str | None:
     """Where it goes; None for what is there already. `check` makes a check of a look."""
@@ -49,6 +52,9 @@ def _undoes_a_step(draft: Draft, each: Found) -> str | None:
     git = re.search(r"\bgit(?: -C \S+)? (?:checkout|reset|pull|push|fetch|switch)\b", each.text)
     for at, step in enumerate(draft.steps):
         if git and ("update" in step or "push" in step):
+            return f"steps[{at}]"
+        if git and UNDECIDED in str(step.get("irreversible")) and _FETCHES.search(step["run"]):
+            _take_back(draft, step, each)
             return f"steps[{at}]"
         if UNDECIDED in str(step.get("irreversible")) and akin(str(step["run"]), each.text):
             _take_back(draft, step, each)
