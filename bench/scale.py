@@ -33,6 +33,8 @@ MORE = 1.3
 """How much more processor a host may take among many than among few."""
 MEMORY = 150
 """Megabytes that a run of the most hosts may take."""
+ENOUGH = 300
+"""Of more hosts a bare loop takes minutes: each idle connection wakes ten times a second."""
 ALONE = "BACKOUT_BENCH_ALONE"
 """Set where the network is this program's own."""
 LOGIN = """\
@@ -135,7 +137,11 @@ def cost(argv: list[str], directory: Path) -> Cost:
             stderr=said,
             stdin=subprocess.DEVNULL,
         )
-        _, status, used = os.wait4(process.pid, 0)
+        try:
+            _, status, used = os.wait4(process.pid, 0)
+        except BaseException:
+            process.kill()
+            raise
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"{argv}: {(directory / 'said').read_text()[-2000:]}")
@@ -169,7 +175,8 @@ def main() -> int:
 
 def contest(fleet: Fleet, few: int, many: int, commands: int) -> int:
     print(f"{few} and {many} hosts, {commands} reading commands each")
-    for name, contender in (("bare Paramiko", bare), ("Backout", backout)):
+    both = (("bare Paramiko", bare, min(many, ENOUGH)), ("Backout", backout, many))
+    for name, contender, many in both:
         one, some, all_ = (cost(*contender(fleet, count, commands)) for count in (1, few, many))
         a_host = [(c.processor - one.processor) / n for c, n in ((some, few), (all_, many))]
         more = a_host[1] / a_host[0]

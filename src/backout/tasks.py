@@ -183,6 +183,13 @@ class Backout(Program):
         check(self.core, self.initial_context, self.collection, binary="backout")
         super().parse_tasks()
 
+    def _make_parser(self) -> Parser:
+        from backout.commands.words import said
+
+        if self.args.complete.value:
+            return super()._make_parser()
+        return Parser(initial=self.initial_context, contexts=said(self.collection, self.argv))
+
     def no_tasks_given(self) -> None:
         self.list_tasks()
         raise Exit

@@ -10,7 +10,6 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -22,61 +21,49 @@ from backout.commands.options import Confirmed, Options, refuse_empty
 from backout.errors import BackoutError, Interrupted, Refused
 from backout.ports import Screen
 from backout.project.project import Workplace
+from backout.registry import Table
 from backout.reports.answer import Answer
-from backout.reports.around_text import logs_text, looked_text, targets_text
-from backout.reports.checks_text import verify_text
-from backout.reports.document_text import import_text
 from backout.reports.errors_text import error_json, error_text, json_text
-from backout.reports.keeping_text import moved_text, pruned_text, uninstalled_text
-from backout.reports.plan_text import plan_text
-from backout.reports.rehearsal_text import rehearsed_text
-from backout.reports.ships_text import diff_text
-from backout.reports.targets_text import doctor_text, status_text, unlock_text
-from backout.reports.text import (
-    chain_text,
-    history_text,
-    init_text,
-    lint_text,
-    refused_text,
-    run_text,
-    show_text,
-)
-from backout.reports.watch_text import alert_text, alerts_text, schedule_text, watch_text
 
-TEXTS: Mapping[str, Callable[[Any], str]] = {
-    "run": run_text,
-    "refused": refused_text,
-    "plan": plan_text,
-    "plan whole": partial(plan_text, whole=True),
-    "diff": diff_text,
-    "rehearsed": rehearsed_text,
-    "verify": verify_text,
-    "status": status_text,
-    "history": history_text,
-    "chain": chain_text,
-    "show": show_text,
-    "lint": lint_text,
-    "doctor": doctor_text,
-    "unlock": unlock_text,
-    "watch": watch_text,
-    "alert": alert_text,
-    "alerts": alerts_text,
-    "schedule": schedule_text,
-    "init": init_text,
-    "targets": targets_text,
-    "logs": logs_text,
-    "looked": looked_text,
-    "moved": moved_text,
-    "pruned": pruned_text,
-    "uninstalled": uninstalled_text,
+TEXTS = Table(
+    {
+        "run": "backout.reports.text:run_text",
+        "refused": "backout.reports.text:refused_text",
+        "plan": "backout.reports.plan_text:plan_text",
+        "diff": "backout.reports.ships_text:diff_text",
+        "rehearsed": "backout.reports.rehearsal_text:rehearsed_text",
+        "verify": "backout.reports.checks_text:verify_text",
+        "status": "backout.reports.targets_text:status_text",
+        "history": "backout.reports.text:history_text",
+        "chain": "backout.reports.text:chain_text",
+        "show": "backout.reports.text:show_text",
+        "lint": "backout.reports.text:lint_text",
+        "doctor": "backout.reports.targets_text:doctor_text",
+        "unlock": "backout.reports.targets_text:unlock_text",
+        "watch": "backout.reports.watch_text:watch_text",
+        "alert": "backout.reports.watch_text:alert_text",
+        "alerts": "backout.reports.watch_text:alerts_text",
+        "schedule": "backout.reports.watch_text:schedule_text",
+        "init": "backout.reports.text:init_text",
+        "targets": "backout.reports.around_text:targets_text",
+        "logs": "backout.reports.around_text:logs_text",
+        "looked": "backout.reports.around_text:looked_text",
+        "moved": "backout.reports.keeping_text:moved_text",
+        "pruned": "backout.reports.keeping_text:pruned_text",
+        "uninstalled": "backout.reports.keeping_text:uninstalled_text",
+        "imported": "backout.reports.document_text:import_text",
+    }
+)
+"""How each kind of answer is put into words: of a verb's answer, by what it needs alone."""
+OWN: Mapping[str, Callable[[Any], str]] = {
+    "plan whole": lambda told: TEXTS["plan"](told, whole=True),
     "completion": lambda told: told.script,
-    "import": lambda told: import_text(told, _columns()),
+    "import": lambda told: TEXTS["imported"](told, _columns()),
     "render": lambda told: told.text.rstrip("\n"),
     "demo": lambda _: "",
     "nothing": lambda _: "",
     "gigz": lambda _: "",
 }
-"""How each kind of answer is put into words."""
 
 
 def main(options: Options) -> int:
@@ -145,7 +132,8 @@ def do(options: Options, workplace: Workplace, screen: Screen) -> Answer:
 
 def text_of(answer: Answer) -> str:
     """The answer in words, with the commands that it names as they are typed here."""
-    return typed.page(TEXTS[answer.kind](typed.told(answer.told)))
+    words = OWN.get(answer.kind) or TEXTS[answer.kind]
+    return typed.page(words(typed.told(answer.told)))
 
 
 def _show(answer: Answer, screen: Console, workplace: Workplace, *, json: bool) -> int:

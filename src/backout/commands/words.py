@@ -19,23 +19,34 @@ def check(
     core: ParseResult, initial: ParserContext, collection: Collection, *, binary: str
 ) -> None:
     """Raise Exit(2) when Invoke would not understand the words after the core options."""
-    contexts = collection.to_contexts()
+    named = said(collection, core.unparsed)
     asked = core[0].args.help.value
     json = "--json" in core.unparsed
-    if isinstance(asked, str) and not any(asked == name for name in _names(contexts)):
-        what = f"there is no task {asked!r}{_meant(asked, _names(contexts))}"
+    if isinstance(asked, str) and asked not in (every := _names(collection.to_contexts())):
+        what = f"there is no task {asked!r}{_meant(asked, every)}"
         raise mistaken(what, next=f"{binary} --list", json=json)
-    parser = Parser(initial=initial, contexts=contexts)
+    parser = Parser(initial=initial, contexts=named)
     try:
         read = parser.parse_argv(list(core.unparsed))
     except ParseError as error:
+        contexts = collection.to_contexts()
         what, next = _diagnosis(core.unparsed, error.context, initial, contexts, binary)
         raise mistaken(what, next=next, json=json) from error
     except ValueError as error:  # Invoke makes numbers with int()
-        what = _no_number(core.unparsed, initial, contexts)
+        what = _no_number(core.unparsed, initial, collection.to_contexts())
         raise mistaken(what, next=f"{binary} --help", json=json) from error
     for task in read[1:]:
         _look_for_eaten_options(task, parser, collection, binary, json)
+
+
+def said(collection: Collection, words: Sequence[str]) -> list[ParserContext]:
+    """What Invoke needs to read these words: of the verbs that are among them. It copies all that
+    it is given, several times."""
+    return [
+        ParserContext(name=name, aliases=aliases, args=collection[name].get_arguments())
+        for name, aliases in collection.task_names.items()
+        if not {name, *aliases}.isdisjoint(words)
+    ]
 
 
 @contextmanager

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from backout.model import Verdict, duration
 from backout.model.alike import grouped
 from backout.reports.lines import one_line, table
 from backout.reports.report import CheckReport, HostReport, Known
-from backout.reports.states import HostStatus
+
+if TYPE_CHECKING:
+    from backout.reports.states import HostStatus
 
 EVIDENCE = 20
 """How many lines of a failed step's output are shown; `show` has all of them."""
@@ -35,7 +38,7 @@ def host_lines(hosts: Mapping[str, HostReport | HostStatus]) -> list[str]:
 
 
 def _host_state(host: HostReport | HostStatus) -> str:
-    uptime = host.uptime if isinstance(host, HostStatus) else None
+    uptime = None if isinstance(host, HostReport) else host.uptime
     return host.state or (f"up {duration(uptime)}" if uptime else "")
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from backout.errors import BackoutError
 from backout.model import Outcome, State, Verdict, duration
@@ -17,7 +18,6 @@ from backout.model.alike import grouped, some
 from backout.reports.checks_text import check_lines
 from backout.reports.errors_text import error_text
 from backout.reports.lines import one_line, page, table
-from backout.reports.objects import Chain, History, HistoryLine, Linted, Written
 from backout.reports.parts import (
     HERE,
     UNKNOWN,
@@ -33,6 +33,9 @@ from backout.reports.parts import (
 )
 from backout.reports.plan_text import WaysBack
 from backout.reports.report import CheckReport, Failure, Report, StepRecord
+
+if TYPE_CHECKING:  # each verb needs its own objects only
+    from backout.reports.objects import Chain, History, HistoryLine, Linted, Written
 
 REASON = 80
 """How many characters of a reason fit into the outcome's sentence; the rest stands below."""

@@ -9,7 +9,7 @@ from backout.commands.options.base import Aimed, Confirmed, Options, word
 HOSTS = "Only these hosts or groups, separated by commas."
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Targets(Options):
     """List the targets: hosts, release, checks, last run.
 
@@ -25,7 +25,7 @@ class Targets(Options):
     room = "backout.commands.targets:Listing.targets"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Logs(Aimed):
     """Show the last lines that a target's services wrote.
 
@@ -44,7 +44,7 @@ class Logs(Aimed):
     follow: bool = word("Show what is added, until Ctrl-C.", False)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Exec(Aimed, Confirmed):
     """Run a command on a target's hosts, side by side.
 
@@ -67,7 +67,7 @@ class Exec(Aimed, Confirmed):
     changes: str | None = word("It changes something, and this is why.")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Ssh(Aimed):
     """Log in to a host: OpenSSH, as the inventory says.
 

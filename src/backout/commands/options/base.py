@@ -16,7 +16,7 @@ TARGET = "A name in inventories/, or a path. Default: $BACKOUT_TARGET."
 RUNBOOK = "A name in runbooks/, or a path."
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Options:
     """What every verb may be told."""
 
@@ -50,21 +50,21 @@ def refuse_empty(options: Options) -> None:
             )
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Aimed(Options):
     """A verb about one target."""
 
     target: str | None = word(TARGET)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Followed(Options):
     """A verb whose commands may take long."""
 
     follow: bool = word("Show every line that commands write, while they run.", False)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Confirmed(Options):
     """A verb that may ask."""
 

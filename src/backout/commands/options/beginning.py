@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from backout.commands.options.base import Confirmed, Options, word
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Init(Options):
     """Write a tasks.py, a runbook and an inventory.
 
@@ -24,7 +24,7 @@ class Init(Options):
     backend: str | None = word("How the service is restarted: systemd, pm2, docker-compose …")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Demo(Confirmed):
     """Take a two-minute tour: deploy, break, come back.
 
@@ -37,7 +37,7 @@ class Demo(Confirmed):
     room = "backout.commands.beginnings:Beginning.demo"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class ExampleGigz(Options):
     """Watch a note fail, and a runbook cure.
 
@@ -52,7 +52,7 @@ class ExampleGigz(Options):
     room = "backout.commands.example:Example.gigz"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Completion(Options):
     """Print what completes words in your shell.
 

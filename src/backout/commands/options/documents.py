@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from backout.commands.options.base import RUNBOOK, Confirmed, Options, word
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class DocumentImport(Confirmed):
     """Turn a Markdown note into a runbook, line by line.
 
@@ -32,7 +32,7 @@ class DocumentImport(Confirmed):
     rehearse: str | None = word("Rehearse the runbook on this target afterwards.")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class DocumentRender(Options):
     """Write a runbook as a note to follow by hand.
 

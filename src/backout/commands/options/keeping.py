@@ -9,7 +9,7 @@ from backout.commands.options.base import Aimed, Confirmed, Options, word
 ONE = "Only this target's runs."
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class HistoryExport(Options):
     """Write the journal, or one target's part, to a file.
 
@@ -29,7 +29,7 @@ class HistoryExport(Options):
     target: str | None = word(ONE)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class HistoryImport(Options):
     """Take up the runs of another machine's journal.
 
@@ -45,7 +45,7 @@ class HistoryImport(Options):
     file: str = field(metadata={"help": "What history.export wrote."})
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Prune(Confirmed):
     """Forget old output, and records nobody comes back to.
 
@@ -64,7 +64,7 @@ class Prune(Confirmed):
     target: str | None = word(ONE)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Uninstall(Aimed, Confirmed):
     """Take away what Backout left on hosts, and here.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from backout.commands.options.base import Aimed, Confirmed, Options, word
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Verify(Aimed):
     """Run the target's checks once.
 
@@ -25,7 +25,7 @@ class Verify(Aimed):
     junit: str | None = word("Also write the checks to this file, as JUnit XML.")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Status(Aimed):
     """Ask the hosts what runs where; compare the ledger.
 
@@ -39,7 +39,7 @@ class Status(Aimed):
     room = "backout.commands.inspections:Inspection.status"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class History(Aimed):
     """List past runs, newest first.
 
@@ -54,7 +54,7 @@ class History(Aimed):
     check: bool = word("Hold every record against the one before it, instead.", False)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Show(Options):
     """Show one run whole: who did what, when and where.
 
@@ -69,7 +69,7 @@ class Show(Options):
     run: str = field(metadata={"help": "The run's name, as `history` shows it."})
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Lint(Options):
     """Check every runbook and inventory; name all mistakes.
 
@@ -83,7 +83,7 @@ class Lint(Options):
     room = "backout.commands.inspections:Inspection.lint"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Doctor(Aimed):
     """Say what can be reached, and how to get what is missing.
 
@@ -99,7 +99,7 @@ class Doctor(Aimed):
     room = "backout.commands.beginnings:Beginning.doctor"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Unlock(Aimed, Confirmed):
     """Show who holds the lock; take it when that is safe.
 

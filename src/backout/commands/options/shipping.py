@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from backout.commands.options.base import RUNBOOK, Aimed, Confirmed, Followed, word
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Shipping(Aimed):
     """What a plan is made from."""
 
@@ -20,7 +20,7 @@ class Shipping(Aimed):
     )
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Plan(Shipping):
     """Show what would run where, and every undo.
 
@@ -42,7 +42,7 @@ class Plan(Shipping):
     verbose: bool = word("Show each command and each undo whole.", False)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Diff(Aimed):
     """Show what would ship: commits and files.
 
@@ -59,7 +59,7 @@ class Diff(Aimed):
     ref: str | None = word("To this tag, branch or commit.")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Deploy(Shipping, Followed, Confirmed):
     """Run runbooks/deploy.yaml: ship, prove, or back out.
 
@@ -75,7 +75,7 @@ class Deploy(Shipping, Followed, Confirmed):
     room = "backout.commands.deploy:Operation.deploy"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Run(Shipping, Followed, Confirmed):
     """Run any runbook: do it, prove it, or back it out.
 
@@ -89,7 +89,7 @@ class Run(Shipping, Followed, Confirmed):
     runbook: str | None = word(RUNBOOK)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Rehearse(Shipping, Confirmed):
     """Prove the way back: fail on purpose after each step.
 
@@ -110,7 +110,7 @@ class Rehearse(Shipping, Confirmed):
     runbook: str | None = word(RUNBOOK)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Rollback(Aimed, Followed, Confirmed):
     """Go back to the last known-good release, and prove it.
 
@@ -129,7 +129,7 @@ class Rollback(Aimed, Followed, Confirmed):
     to: str | None = word("The release to go back to: its number, or its commit.")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Resume(Aimed, Followed, Confirmed):
     """Finish an unfinished run.
 
@@ -145,7 +145,7 @@ class Resume(Aimed, Followed, Confirmed):
     room = "backout.commands.deploy:Operation.resume"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Abort(Aimed, Followed, Confirmed):
     """Back an unfinished run out.
 

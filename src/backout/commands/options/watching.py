@@ -15,7 +15,7 @@ KEEPER = "service (watch, the default), timer or crontab (verify)."
 ONLY = "Only this check (alive, or alive@web1)."
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Watch(Options):
     """Run checks on schedule; tell when one goes bad.
 
@@ -42,7 +42,7 @@ class Watch(Options):
     page: str | None = word(PAGE)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class AlertAck(Aimed):
     """Acknowledge what is open now: no more reminders of it.
 
@@ -59,7 +59,7 @@ class AlertAck(Aimed):
     note: str | None = word("What the others should know: 'on it', a ticket.")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class AlertList(Aimed):
     """List the open alerts: what, since when, who knows.
 
@@ -72,7 +72,7 @@ class AlertList(Aimed):
     room = "backout.commands.watch:Watching.list"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class AlertSilence(Aimed):
     """Keep quiet about a target or check for a while.
 
@@ -89,7 +89,7 @@ class AlertSilence(Aimed):
     for_: str | None = word("How long: 30m, 2h, 1d; 0s ends it.")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class ScheduleInstall(Aimed, Confirmed):
     """Have the machine watch, or verify regularly.
 
@@ -115,7 +115,7 @@ class ScheduleInstall(Aimed, Confirmed):
     user: bool = word(USER, False)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class ScheduleRemove(Aimed, Confirmed):
     """Remove what schedule.install wrote, and nothing else.
 
@@ -130,7 +130,7 @@ class ScheduleRemove(Aimed, Confirmed):
     user: bool = word(USER, False)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class ScheduleShow(Options):
     """Show what is installed for this directory.
 
