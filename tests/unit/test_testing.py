@@ -13,6 +13,7 @@ import pytest
 from backout import ExitCode, Outcome, testing
 from backout.testing import Sandbox
 
+pytestmark = pytest.mark.usefixtures("unhurried")  # whole runs, if small ones
 HOSTS = {"here": {"connection": "local"}}
 
 
