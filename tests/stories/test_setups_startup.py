@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,7 @@ def test_whatever_a_start_up_file_sets_it_is_deployed_to_and_rolled_back(
         put = {"name": "Put it", "upload": {"from": "app.env", "to": place, "mode": "0640"}}
         say = {"name": "Say it", "run": "echo 'Größe' > {{ params.f }}-{{ host.name }}",
                "undo": "rm -f {{ params.f }}-{{ host.name }}"}  # fmt: skip
-        steps = [{**put, "on": "web"}, {**say, "on": "web"}]
+        steps: list[dict[str, Any]] = [{**put, "on": "web"}, {**say, "on": "web"}]
         yard.runbook(*steps, params={"f": {"default": f"{yard.files}/said"}})
         for n in (1, 2):
             (yard.project.directory / "app.env").write_bytes(
