@@ -147,3 +147,37 @@ def test_a_record_that_was_changed_or_is_missing_is_found(two: Yard) -> None:
     assert said.code == 6
     assert "does not follow the one before it: 3 to 3 are missing" in told
     assert "was changed" in told
+
+
+def test_a_release_that_another_machine_made_is_rolled_back_from_here(two: Yard) -> None:
+    two.runbook(two.step("First"))
+    two.good_release()
+    two.runbook(two.step("Second"))
+    two.good_release()
+    other = two.elsewhere()
+    assert other.say("rollback").code == 3  # nobody said yes
+    said = other.say("rollback", "--yes")
+    assert said.code == 0, said.out + said.err
+    assert said.data["release"]["to"]["number"] == 1
+    assert set(two.effects()) == {"First-web1", "First-web2"}
+    assert other.say("status").code == 0
+    assert other.project.say("history", "--check", "--json").data["faults"] == []
+    assert other.good_release().data["release"]["to"]["number"] == 3
+
+
+def test_a_rollback_is_ended_from_another_machine_too(two: Yard) -> None:
+    two.runbook(two.step("First"))
+    two.good_release()
+    place = two.place("Second")
+    back = f"[ -e {place} ] || exit 0; mkdir -p {place}.busy; {two.hold()}; rm -rf {place}*"
+    two.runbook(two.step("Second", undo=back))
+    two.good_release()
+    process = two.start("rollback")
+    two.busy("Second-web2")
+    burn(two, process)
+    other = two.elsewhere()
+    assert other.say("abort", "--yes").code == 3  # it has one way only
+    said = other.say("resume", "--yes")
+    assert said.code == 0, said.out + said.err
+    assert set(two.effects()) == {"First-web1", "First-web2"}
+    assert other.say("status").code == 0

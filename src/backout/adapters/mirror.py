@@ -138,6 +138,20 @@ class Found:
     """The hosts that have a mirror of it."""
 
 
+def runs(transports: Sequence[Transport]) -> tuple[str, ...]:
+    """The runs that have a mirror on any of these hosts, by name. Raises Unreachable."""
+
+    def of(transport: ShellTransport) -> list[str]:
+        script = 'cd "$home/notes" 2>/dev/null || exit 0; for f in */mirror; do echo "$f"; done'
+        listed = ask(transport, {}, script)
+        if not listed.ok:
+            raise Unreachable(f"{transport.host.name} does not list its notes: {listed.reason}")
+        return [line.removesuffix("/mirror") for line in listed.stdout.splitlines()]
+
+    named = {run for found in each(of, shells(transports)) for run in found}
+    return tuple(sorted(named - {"*"}))
+
+
 def read(transports: Sequence[Transport], run: str) -> Found | None:
     """A run, as the mirrors on these hosts have it; None when none has one. Raises Refused when
     they disagree, or one was changed, and Unreachable."""

@@ -75,6 +75,8 @@ class Operation:
         run = new_run()
         with self._local_lock(target.name, run):
             self._nothing_open(target.name)
+            if not only and target.hosts:
+                Takeover(self.workplace, self.screen, target).history()
             back = self._way_back(target, run, options.to, only)
             row = self._open(back.run, "rollback", back.undoing[0], _rollback_record(back))
             return self._run_rollback(row, back)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
 
 from backout.adapters import mirror
 from backout.adapters.local_lock import owner
@@ -12,11 +14,13 @@ from backout.adapters.mirror import Found
 from backout.adapters.standings import Standing, held, standings
 from backout.commands.shipment import is_here
 from backout.errors import Refused, Unreachable
-from backout.model import RunRow, Target
+from backout.model import Outcome, Release, RunRow, Target
 from backout.ports import TAKEN, Screen, Transport
 from backout.project.machines import Machines
 from backout.project.project import Workplace
+from backout.reports.data import run_report
 from backout.runs import release_file
+from backout.runs.engine import Ended
 from backout.runs.worker import side_by_side
 
 
@@ -64,7 +68,54 @@ class Takeover:
                 next=f"git fetch, if it was published; else invoke abort --target"
                 f" {self.target.name}, for it is on that machine alone",
             )
+        if known.opening.verb == "rollback":
+            self.history()  # it takes back what only their journal had
         return self._taken(known, away)
+
+    def history(self) -> None:
+        """Where nothing was deployed from here yet, the runs of other machines that have ended, in
+        this journal from now on: what they did can be taken back from here. Histories of two
+        machines are never mixed: whoever goes back is told of the stranger. Raises Refused when
+        a person says no."""
+        if any(self.workplace.journal.runs(self.target.name, limit=1)):
+            return
+        reached, away = _reached(self.machines)
+        found = [mirror.read(reached, run) for run in mirror.runs(reached)]
+        ended = [each for each in found if each and _decided(each)]
+        ended.sort(key=lambda each: each.opening.started)
+        if not ended:
+            return
+        self._confirm_history(ended, away)
+        for each in ended:
+            self._inherit(each)
+
+    def _confirm_history(self, ended: Sequence[Found], away: Sequence[str]) -> None:
+        whose = ", ".join(dict.fromkeys(each.opening.owner for each in ended))
+        last = ended[-1].opening.run
+        unknown = f" What {', '.join(away)} would add is not known: not reached." if away else ""
+        question = f"take up {len(ended)} runs of {whose} from the hosts, up to {last}?{unknown}"
+        if not self.screen.operator.confirm(question):
+            raise Refused("not confirmed", next=f"invoke status --target {self.target.name}")
+
+    def _inherit(self, found: Found) -> None:
+        opening, decided = found.opening, _decided(found)
+        journal = self.workplace.journal_of(self.target)
+        release = decided["ledger"]["release"]
+        to = release or {"number": decided["ledger"]["restored"], "commit": ""}
+        report = run_report(
+            run=opening.run,
+            verb=opening.verb,
+            target=opening.target,
+            runbook=opening.runbook,
+            started=datetime.fromisoformat(opening.started),
+            ended=datetime.fromisoformat(found.lines[-1].at),
+            previous=None,
+            made=Release(to["number"], to["commit"]),
+            outcome=Ended(Outcome.SUCCEEDED, 0),
+            records=(),
+        )
+        journal.inherit(opening, found.lines, Outcome.SUCCEEDED, 0, report.to_data())
+        journal.number_seen(opening.target, to["number"])
 
     def _named(self, reached: Sequence[Transport], found: Sequence[Standing]) -> set[str]:
         """The runs that are not done with these hosts."""
@@ -117,20 +168,28 @@ class Takeover:
         return "" if here else made[-1]
 
     def _confirm(self, found: Found, away: Sequence[str]) -> None:
-        _, name, verb, _, _, whose, started, _ = found.opening.values
+        opening, name = found.opening, self.target.name
         unknown = f" What {', '.join(away)} did is not known: not reached." if away else ""
         question = (
-            f"take over run {found.opening.run} ({verb} of {name}), begun by {whose} at"
-            f" {started[:19].replace('T', ' ')} UTC, as {', '.join(found.hosts)} have it?{unknown}"
+            f"take over run {opening.run} ({opening.verb} of {name}), begun by {opening.owner} at"
+            f" {opening.started[:19].replace('T', ' ')} UTC, as {', '.join(found.hosts)} have it?"
+            f"{unknown}"
         )
         if not self.screen.operator.confirm(question):
             raise Refused("not confirmed", next=f"invoke status --target {name}")
 
 
+def _decided(found: Found) -> Mapping[str, Any]:
+    """The outcome of a run that has ended well, with its part of the ledger; else nothing."""
+    bodies = (json.loads(line.body) for line in found.lines if line.kind == "decided")
+    return next((body for body in bodies if "ledger" in body), {})
+
+
 def _lacking(found: Found) -> str:
     """What a run that has begun to change something must have on record, and has not."""
     kinds = {line.kind for line in found.lines}
-    return "" if "ready" not in kinds or "baseline" in kinds else "its baseline is not there"
+    begun = found.opening.verb != "rollback" and "ready" in kinds
+    return "its baseline is not there" if begun and "baseline" not in kinds else ""
 
 
 def _reached(machines: Machines) -> tuple[list[Transport], list[str]]:

@@ -59,6 +59,22 @@ class Opening:
         return self.values[1]
 
     @property
+    def verb(self) -> str:
+        return self.values[2]
+
+    @property
+    def runbook(self) -> str:
+        return self.values[3]
+
+    @property
+    def owner(self) -> str:
+        return self.values[5]
+
+    @property
+    def started(self) -> str:
+        return self.values[6]
+
+    @property
     def hash(self) -> str:
         """What the first record follows."""
         return _hash(list(self.values))

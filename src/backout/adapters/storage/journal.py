@@ -15,6 +15,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Sequence
 from copy import copy
+from dataclasses import asdict
 from datetime import datetime
 from typing import Self
 
@@ -188,21 +189,19 @@ class SqliteJournal(Ledger):
         back to: every run `since` then is undone by it. `undone` names further runs that were
         undone, which may be this one.
         """
-        body = self.text_of({"outcome": outcome, **record})
+        entry = {
+            "release": asdict(release) if release else None,
+            "known_good": known_good,
+            "covers": list(covers),
+            "restored": restored,
+            "undone": list(undone),
+        }
+        body = self.text_of({"outcome": outcome, **record, "ledger": entry})
         at = time_text(self._now())
 
         def write(db: sqlite3.Connection) -> chain.Link:
-            target = target_of(db, run)
             link = chain.append(db, run, "decided", "", at, body)
-            if release:
-                row = (target, release.number, release.commit, run, at, known_good)
-                insert(db, "ledger", *row, json.dumps(list(covers)))
-            over = list(undone)
-            if restored is not None:
-                over += [row.id for row in runs_since(db, target, restored)]
-                insert(db, "restored", run, target, restored)
-            for id in dict.fromkeys(over):
-                insert(db, "undone", id, run)
+            _enter(db, run, at, entry)
             return link
 
         self._copy(Line("decided", "", at, body, self.append(write, run=run)))
@@ -244,6 +243,25 @@ class SqliteJournal(Ledger):
 
         self.append(write)
 
+    def inherit(
+        self, opening: Opening, lines: Sequence[Line], outcome: str, exit_code: int, report: Body
+    ) -> None:
+        """Durably: a run of another machine that has ended, with its part of the ledger."""
+        decided = next((line for line in lines if line.kind == "decided"), None)
+        end = (lines[-1].at, outcome, exit_code, self.text_of(report), opening.run)
+
+        def write(db: sqlite3.Connection) -> None:
+            chain.put_opening(db, opening)
+            for line in lines:
+                chain.put(db, opening.run, line)
+            if decided:
+                _enter(db, opening.run, decided.at, json.loads(decided.body)["ledger"])
+            db.execute(
+                "UPDATE run SET ended = ?, outcome = ?, exit_code = ?, report = ? WHERE id = ?", end
+            )
+
+        self.append(write)
+
     # --- the ledger ------------------------------------------------------------------------
 
     def next_number(self, target: str) -> int:
@@ -278,3 +296,17 @@ class SqliteJournal(Ledger):
         with self.reading() as db:
             row = db.execute("SELECT last FROM number WHERE target = ?", (target,)).fetchone()
         return 1 + (row[0] if row else 0)
+
+
+def _enter(db: sqlite3.Connection, run: str, at: str, entry: Body) -> None:
+    """Within a transaction: what a run's decided outcome makes of the ledger."""
+    target = target_of(db, run)
+    if release := entry["release"]:
+        row = (target, release["number"], release["commit"], run, at, entry["known_good"])
+        insert(db, "ledger", *row, json.dumps(entry["covers"]))
+    over = list(entry["undone"])
+    if entry["restored"] is not None:
+        over += [row.id for row in runs_since(db, target, entry["restored"])]
+        insert(db, "restored", run, target, entry["restored"])
+    for id in dict.fromkeys(over):
+        insert(db, "undone", id, run)
