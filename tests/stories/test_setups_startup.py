@@ -19,6 +19,7 @@ START_UP = {
     "coloured": "export GREP_OPTIONS=--color=always CLICOLOR_FORCE=1; alias echo='echo -n'",
     "talking": "trap 'echo bye' EXIT; echo hi; printf 'no line end'; export PS1='> '",
     "elsewhere": "export PATH=/usr/bin ENV=/nowhere; cat() { false; }; export -f cat",
+    "rooted": "cd /",
     "chatty": "yes | head -c 300000; echo",
 }
 

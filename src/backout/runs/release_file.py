@@ -69,7 +69,7 @@ class HostRecord:
 
 def write(transport: Transport, home: str, record: HostRecord) -> Result:
     """Put it on record; a torn record reads as none. Raises Unreachable."""
-    folder, path = _path(home), _path(f"{home}/{NAME}")
+    folder, path = _path(transport, home), _path(transport, f"{home}/{NAME}")
     text = shlex.quote(json.dumps(asdict(record)))
     script = f"[ -d {folder} ] || mkdir -p {folder}\nprintf '%s\\n' {text} > {path}"
     return transport.run(Command(script, timeout=60.0, fenced=True, brief=True))
@@ -77,12 +77,12 @@ def write(transport: Transport, home: str, record: HostRecord) -> Result:
 
 def read(transport: Transport, home: str) -> HostRecord | None:
     """What is on record, or None. Raises Unreachable."""
-    return parsed(transport.run(Command(shown(home), timeout=60.0, brief=True)).stdout)
+    return parsed(transport.run(Command(shown(transport, home), timeout=60.0, brief=True)).stdout)
 
 
-def shown(home: str) -> str:
+def shown(transport: Transport, home: str) -> str:
     """Shell text that prints what is on record."""
-    return f"cat {_path(f'{home}/{NAME}')} 2>/dev/null || true"
+    return f"cat {_path(transport, f'{home}/{NAME}')} 2>/dev/null || true"
 
 
 def parsed(text: str) -> HostRecord | None:
@@ -107,7 +107,10 @@ def _record(data: Mapping[str, Any]) -> HostRecord:
     )
 
 
-def _path(path: str) -> str:
-    """A path as shell text; `~/` is the login home."""
-    home = path.startswith("~/")
-    return f'"$HOME"/{shlex.quote(path[2:])}' if home else shlex.quote(path)
+def _path(transport: Transport, path: str) -> str:
+    """A path as shell text. On a host what is relative starts at the login home, wherever a
+    start-up file goes; on this machine at the project."""
+    here = transport.host.connection == "local" and not path.startswith("~/")
+    if path.startswith("/") or here:
+        return shlex.quote(path)
+    return f'"$HOME"/{shlex.quote(path.removeprefix("~/"))}'

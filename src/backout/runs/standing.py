@@ -71,7 +71,9 @@ def _asked(transport: Transport, target: Target, home: str) -> tuple[HostRecord 
     script = _live(target)
     if not script:
         return release_file.read(transport, home), ""
-    both = Command(f"{release_file.shown(home)}\necho {shlex.quote(_AND)}\n{script}", timeout=60.0)
+    both = Command(
+        f"{release_file.shown(transport, home)}\necho {shlex.quote(_AND)}\n{script}", timeout=60.0
+    )
     record, _, commit = transport.run(both).stdout.rpartition(f"{_AND}\n")
     return release_file.parsed(record), commit.strip()
 
