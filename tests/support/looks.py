@@ -7,6 +7,7 @@ from typing import Any
 
 from backout.model import Check, Host, Identity, Observation, Options, Result, State, Target
 from backout.ports import Look, Probe, Restarter, Transport
+from backout.restarters.backend import last
 
 from .transports import Shell
 
@@ -50,7 +51,7 @@ class Backend:
         return Result(State.DONE)
 
     def logs(self, lines: int) -> str:
-        return "\n".join(self.log.splitlines()[-lines:])
+        return last(self.log, lines)
 
     def streams(self, lines: int) -> Mapping[str, str]:
         return {"": self.logs(lines)}

@@ -10,13 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backout.adapters.transports.local import LocalTransport
+from backout.adapters.vault import Vault
 from backout.errors import Unreachable
-from backout.model import Host, Identity, Options, Result, State
+from backout.model import Command, Host, Identity, Options, Result, Service, State
 from backout.probes import KINDS
 from backout.probes.command import CommandProbe
 from backout.probes.log import Log
 from backout.probes.service import ServiceProbe
 from backout.probes.tcp import Tcp
+from backout.restarters.backend import log_of
 from support.looks import Backend, Secrets, observe
 from support.loopback import Raw, reset
 from support.ports import free_port
@@ -210,6 +213,21 @@ def test_a_log_that_only_repeats_itself_is_judged_whole() -> None:
     memory: dict[str, Any] = {}
     new_lines(Backend(log="ERROR\n" * 20), memory, last=10)
     assert new_lines(Backend(log="ERROR\n" * 21), memory, last=10) == ["ERROR"] * 10
+
+
+def test_lines_that_are_too_long_to_be_kept_whole_are_told(tmp_path: Path) -> None:
+    """What a machine says is kept to a size, its middle left out."""
+    file = tmp_path / "log"
+    lines = ["x" * 40_000] * 4
+    file.write_text("\n".join([*lines, "PANIC", *lines]))
+    here = LocalTransport(Host(name="here", connection="local"), str(tmp_path), Vault({}))
+    read = here.run(Command(f"cat {file}", timeout=10))
+    kept = log_of(read, Service(name="app", backend="pm2"), 200)
+    seen = observe(Log, {"last": 200}, restarter=Backend(log=kept), memory={})
+    assert "PANIC" not in seen.facts["lines"]
+    assert seen.unread == (
+        "not all of the lines that `last` asks for can be read: they are too long; ask for fewer"
+    )
 
 
 def test_an_empty_log_proves_nothing() -> None:

@@ -10,6 +10,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from backout.model import Observation, Options
+from backout.model.values import Partial
 from backout.ports import Look
 from backout.probes.base import EXCERPT, Kind
 
@@ -17,6 +18,7 @@ GAP = (
     "what was written since the last look cannot all be read: the log was rotated, emptied, or"
     " grew by more than `last` lines"
 )
+TOO_LONG = "not all of the lines that `last` asks for can be read: they are too long; ask for fewer"
 RECENT = 10
 """So many of the last lines tell whether a log that is not quite in order goes on."""
 Marks = Sequence[str]
@@ -60,8 +62,15 @@ class Log(Kind):
             {"lines": new, "elapsed_ms": elapsed},
             elapsed_ms=elapsed,
             excerpt="\n".join(new)[-EXCERPT:],
-            unread=GAP if gap else "",
+            unread=_unread(written, gap=gap),
         )
+
+
+def _unread(written: Mapping[str, str], *, gap: bool) -> str:
+    """Why lines may be missing among those that were read; empty when none are."""
+    if any(isinstance(text, Partial) for text in written.values()):
+        return TOO_LONG
+    return GAP if gap else ""
 
 
 def _mark(line: str) -> str:

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from backout.errors import Refused, Unreachable
 from backout.model import Command, Identity, Result, Service, State
+from backout.model.values import Partial
 from backout.ports import Transport
 
 READING = 30.0
@@ -149,5 +150,6 @@ def log_of(result: Result, service: Service, lines: int) -> str:
 
 
 def last(text: str, lines: int) -> str:
-    """The last lines of a text."""
-    return "\n".join(text.splitlines()[-lines:]) if lines > 0 else ""
+    """The last lines of a text; of one that is not whole they may not be whole either."""
+    found = "\n".join(text.splitlines()[-lines:]) if lines > 0 else ""
+    return Partial(found) if isinstance(text, Partial) else found
