@@ -67,6 +67,9 @@ def test_another_machine_ends_the_run_of_one_that_burnt(
 ) -> None:
     burn(two, half_done(two))
     other = two.elsewhere()
+    asked = other.say("status")
+    assert (asked.code, " has begun there by " in asked.out) == (6, True)
+    assert asked.data["next"].startswith("invoke resume --target prod, or invoke abort")
     said = other.say(verb, "--yes")
     assert said.code == code, said.out + said.err
     assert two.effects() == dict.fromkeys(effects, 1)

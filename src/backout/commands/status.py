@@ -29,6 +29,7 @@ def look_at(machines: Machines, host: Host) -> HostStatus:
             run=record.run or None,
             unfinished=tuple(record.during),
             at_work=tuple(map(at_work, held.living)),
+            holder=held.lease.owner if held.lease else "",
         )
         if machines.target.service_on(host):
             identity = machines.restarter(host.name).identity()
@@ -56,7 +57,8 @@ def differences(
         yield f"{name} says {says}, the ledger {ledger}"
     for run in host.unfinished:
         if open_run is None or run != open_run.id:
-            yield f"{name}: run {run} has begun there and not ended, and is not open here"
+            by = f" by {host.holder}" if host.holder else ""
+            yield f"{name}: run {run} has begun there{by} and not ended, and is not open here"
     if code and host.commit and not code.commit.startswith(host.commit):
         yield f"{name} has {host.commit[:10]} on disk, the ledger {code.release}"
     if release and host.up is False:

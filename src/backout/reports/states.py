@@ -42,6 +42,8 @@ class HostStatus(Told):
     unfinished: tuple[str, ...] = ()
     """Runs that have begun there and not ended."""
     at_work: tuple[AtWork, ...] = ()
+    holder: str = sometimes("")
+    """Who holds it for a run; left out where nobody does."""
     reachable: bool = True
     up: bool | Literal[""] | None = sometimes("")
     """Whether its service is up; null when nobody can tell; left out where it has none."""
