@@ -103,9 +103,11 @@ def test_a_red_baseline_refuses_the_plan(project: Project) -> None:
     assert said.data["next"].endswith("invoke plan --target here")
 
 
-def test_a_way_back_is_one_line_where_the_step_stands_and_in_full_below(project: Project) -> None:
+def test_a_way_back_is_one_line_where_the_step_stands_and_in_full_below(
+    project: Project, bed_directory: Path
+) -> None:
     (project.directory / "from.txt").write_text("new")
-    to = project.directory / "to.txt"
+    to = bed_directory / "to.txt"
     project.inventory("here", {"hosts": {"web1": {"connection": "local"}}})
     step = {"name": "Put", "upload": {"from": "from.txt", "to": str(to)}, "on": "all"}
     project.runbook("deploy", {"steps": [step]})

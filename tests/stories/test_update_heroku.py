@@ -205,11 +205,13 @@ def test_a_rate_limit_is_waited_out(shop: Shop, retry_after: int | None) -> None
 REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "rate limit": (
         {"remaining": 0, "retry_after": 3600},
-        "Release: gigz on Heroku: Your account reached the API rate limit",
+        "Release: gigz on Heroku: Your account reached the API rate limit\n"
+        "Restart: cannot tell whether gigz (heroku) runs: Your account reached the API rate limit",
     ),
     "wrong token": (
         {"token": "another"},
-        "Release: gigz on Heroku: Invalid credentials provided.",
+        "Release: gigz on Heroku: Invalid credentials provided.\n"
+        "Restart: cannot tell whether gigz (heroku) runs: Invalid credentials provided.",
     ),
     "build": (
         {"build": "pending"},
@@ -255,7 +257,10 @@ def test_an_application_that_does_not_exist_is_refused(shop: Shop) -> None:
     shop.change()
     said = shop.deploy()
     assert said.code == 3
-    assert said.data["error"]["what"] == "Release: nosuch on Heroku: Couldn't find that app."
+    assert said.data["error"]["what"].splitlines() == [
+        "Release: nosuch on Heroku: Couldn't find that app.",
+        "Restart: cannot tell whether gigz (heroku) runs: Couldn't find that app.",
+    ]
 
 
 def test_a_commit_of_somebody_else_on_heroku_is_not_overwritten(shop: Shop) -> None:
@@ -278,7 +283,7 @@ def test_an_application_on_the_branch_master_is_pushed_to_master(shop: Shop) -> 
 
 
 def test_the_plan_says_what_would_be_pushed_and_how_to_go_back(shop: Shop) -> None:
-    said = shop.project.say("plan", "--target", "prod")
+    said = shop.project.say("plan", "--target", "prod", "--verbose")
     assert said.code == 0, said.out + said.err
     assert f"git push https://git.heroku.com/gigz.git {shop.first}:refs/heads/main" in said.out
     assert "heroku releases:rollback v4 --app gigz" in said.out

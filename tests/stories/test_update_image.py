@@ -287,7 +287,7 @@ def test_a_container_that_nobody_can_make_anew_is_refused(shop: Shop) -> None:
 def test_a_first_deploy_makes_the_name_and_the_container(shop: Shop) -> None:
     shop.stop()
     shop.engine.docker("rmi", f"{shop.repository}:latest")
-    said = shop.project.say("plan", "--target", "prod")
+    said = shop.project.say("plan", "--target", "prod", "--verbose")
     assert f"docker rmi {shop.repository}:latest" in said.out
     said = shop.deploy()
     assert said.code == 0, said.out + said.err

@@ -622,7 +622,8 @@ def test_a_deploy_makes_its_release_the_current_one(journal: SqliteJournal) -> N
     assert (row := journal.current("prod")) is not None
     assert (row.release, row.run, row.known_good) == (Release(2, "bbb2222"), "r2", True)
     assert journal.recall("r2")[-1].kind == "decided"
-    assert journal.recall("r2")[-1].body == {"outcome": "succeeded"}
+    decided = journal.recall("r2")[-1].body
+    assert (decided["outcome"], decided["ledger"]["known_good"]) == ("succeeded", True)
 
 
 def test_a_subset_is_current_and_not_known_good(journal: SqliteJournal) -> None:

@@ -27,8 +27,13 @@ class Patient(H11Protocol):
         self._wait()
         open_now = [c for c in self.connections if not c.transport.is_closing()]
         if len(open_now) > ROOM:
-            waiting = [c for c in open_now if isinstance(c, Patient) and not c._busy]
-            min(waiting, key=lambda c: c._since).transport.abort()
+            waiting = [c for c in open_now if isinstance(c, Patient) and c._may_make_room_for(self)]
+            if waiting:
+                min(waiting, key=lambda c: c._since).transport.abort()
+
+    def _may_make_room_for(self, newest: Patient) -> bool:
+        """Whoever has only just come may be about to ask, though all before are being answered."""
+        return self is not newest and not self._busy
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
