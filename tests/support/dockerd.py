@@ -25,13 +25,13 @@ from .wait import eventually
 
 _HEALTH = (
     "import urllib.request as r, os;"
-    "r.urlopen('http://127.0.0.1:' + os.environ['PORT'] + '/health', timeout=1)"
+    "r.urlopen('http://127.0.0.1:' + os.environ['PORT'] + '/health', timeout=2)"
 )
 _DOCKERFILE = """\
 FROM {base}
 COPY app.py /app/app.py
 ENV PYTHONUNBUFFERED=1 PORT={port}
-HEALTHCHECK --interval=500ms --timeout=1s --retries=2 --start-period=1s \
+HEALTHCHECK --interval=500ms --timeout=3s --retries=2 --start-period=1s \
 CMD {health}
 CMD ["python3", "-S", "/app/app.py"]
 """
