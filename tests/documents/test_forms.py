@@ -271,6 +271,7 @@ def test_nothing_that_stands_in_such_a_file_crashes_the_importer(text: str, name
     sound(build(read(text, name)), TABLES)
 
 
+@pytest.mark.usefixtures("unhurried")
 @pytest.mark.parametrize("text", ["[" * 3000, "a: " * 2000, "{" * 3000])
 def test_what_is_nested_without_end_is_refused(text: str) -> None:
     reading = read(text, "x.yml")

@@ -104,6 +104,7 @@ VALUES = st.recursive(
 WHOLE = st.dictionaries(st.sampled_from(["steps", "n", "q", "z"]), VALUES, min_size=1, max_size=4)
 
 
+@pytest.mark.usefixtures("unhurried")
 @given(WHOLE, WHOLE)
 def test_whatever_is_wanted_is_said_then(before: dict[str, Any], wanted: dict[str, Any]) -> None:
     text = dumped(before)
