@@ -901,6 +901,7 @@ _plain = st.recursive(
 )
 
 
+@pytest.mark.usefixtures("unhurried")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(_plain, st.text(), st.lists(st.text()), st.dictionaries(st.text(), st.text()))
 def test_whatever_was_written_thaws_to_the_same(
