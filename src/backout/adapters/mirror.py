@@ -47,17 +47,18 @@ class Mirror:
     ) -> None:
         """`past` are the records that the journal has already; `from_here` tells of a kind of
         step, and the host that it is for, whether this machine changes something then."""
-        self._first = json.dumps({"kind": OPEN, "run": _packed(json.dumps(opening.values))})
+        self._opening = opening
         self._past = list(past)
         self._from_here = from_here
         self._held: dict[str, ShellTransport] = {}
 
     def carry(self, transports: Sequence[Transport]) -> None:
         """These hosts are held: what is to be kept goes along with what changes them."""
+        first = json.dumps({"kind": OPEN, "run": _packed(json.dumps(self._opening.values))})
         self._held = {transport.host.name: transport for transport in shells(transports)}
         for transport in self._held.values():
             transport.luggage = Luggage()
-            transport.luggage.add([self._first])
+            transport.luggage.add([first])
         past, self._past = self._past, []
         for line in past:
             self._load(line)

@@ -111,10 +111,12 @@ def lines(db: sqlite3.Connection, run: str) -> tuple[Line, ...]:
     return tuple(Line(kind, key, at, body, Link(*link)) for kind, key, at, body, *link in rows)
 
 
-def put_opening(db: sqlite3.Connection, opening: Opening) -> None:
-    """Within a transaction: a run that was opened elsewhere."""
+def put_run(db: sqlite3.Connection, opening: Opening, lines: Sequence[Line]) -> None:
+    """Within a transaction: a run, with the records whose places are known."""
     places = ", ".join("?" * len(OPENING))
     db.execute(f"INSERT INTO run ({', '.join(OPENING)}) VALUES ({places})", opening.values)  # noqa: S608 - our own words
+    for line in lines:
+        put(db, opening.run, line)
 
 
 def put(db: sqlite3.Connection, run: str, line: Line) -> None:

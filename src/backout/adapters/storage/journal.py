@@ -60,16 +60,7 @@ class SqliteJournal(Ledger):
         about = (id, target, verb, runbook, self.text_of(plan), self._redact(owner))
         row = (*about, time_text(started), self.text_of(options))
 
-        def write(db: sqlite3.Connection) -> None:
-            if held := one_run(db, "target = ? AND outcome IS NULL", target):
-                raise held_by(held)
-            db.execute(
-                "INSERT INTO run (id, target, verb, runbook, plan, owner, started, options)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                row,
-            )
-
-        self.append(write)
+        self._open(Opening(row), ())
 
     def look_back(self, row: RunRow, ends: Sequence[tuple[str, Body]]) -> None:
         """Durably: a look that is over, with what each host said. It was never open: it held
@@ -233,13 +224,13 @@ class SqliteJournal(Ledger):
     def take_over(self, opening: Opening, lines: Sequence[Line]) -> None:
         """Durably: an unfinished run of another machine, with what is known of it. Raises Held
         while another run of the target is open here."""
+        self._open(opening, lines)
 
+    def _open(self, opening: Opening, lines: Sequence[Line]) -> None:
         def write(db: sqlite3.Connection) -> None:
             if held := one_run(db, "target = ? AND outcome IS NULL", opening.target):
                 raise held_by(held)
-            chain.put_opening(db, opening)
-            for line in lines:
-                chain.put(db, opening.run, line)
+            chain.put_run(db, opening, lines)
 
         self.append(write)
 
@@ -251,9 +242,7 @@ class SqliteJournal(Ledger):
         end = (lines[-1].at, outcome, exit_code, self.text_of(report), opening.run)
 
         def write(db: sqlite3.Connection) -> None:
-            chain.put_opening(db, opening)
-            for line in lines:
-                chain.put(db, opening.run, line)
+            chain.put_run(db, opening, lines)
             if decided:
                 _enter(db, opening.run, decided.at, json.loads(decided.body)["ledger"])
             db.execute(
