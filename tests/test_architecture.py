@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).parent.parent / "src" / "backout"
+TESTS = Path(__file__).parent
+SOURCE = TESTS.parent / "src" / "backout"
 NOUNS = {"errors", "model", "ports", "registry"}
 ALLOWED: dict[str, set[str]] = {
     "api": {"commands", "project", "reports", *NOUNS},
@@ -161,6 +162,12 @@ def test_the_document_of_the_architecture_names_every_room() -> None:
     modules = {path.stem for path in SOURCE.glob("*.py") if not path.stem.startswith("__")}
     assert {room for room in rooms if f"`{room}/`" not in told} == set()
     assert {name for name in modules if f"`{name}`" not in told} == set()
+
+
+def test_each_folder_of_unit_tests_is_named_after_the_package_that_it_shows() -> None:
+    packages = {path.name for path in SOURCE.iterdir() if (path / "__init__.py").exists()}
+    entries = [path for path in (TESTS / "unit").iterdir() if path.name != "__pycache__"]
+    assert [path.name for path in entries if path.name not in packages] == []
 
 
 def test_the_root_of_the_package_holds_at_most_ten_files() -> None:

@@ -44,5 +44,5 @@ def test_a_change_reaches_whoever_imports_it_and_every_story_of_the_command_line
 
 
 def test_a_change_of_a_test_reaches_that_test_alone() -> None:
-    path = ROOT / "tests/unit/test_plan.py"
+    path = ROOT / "tests/unit/runs/test_plan.py"
     assert reached(frozenset({path})) == {path}

@@ -15,7 +15,7 @@ from backout.adapters.web.metrics import Metrics, Reading
 from backout.model import WatcherHealth, WorkerHealth
 from support import health_facts as known
 
-EXAMPLES = Path(__file__).parents[2] / "examples" / "monitoring"
+EXAMPLES = Path(__file__).parents[3] / "examples" / "monitoring"
 PROMTOOL = "/usr/bin/promtool"
 HEALTH = WatcherHealth(
     "ok",

@@ -993,7 +993,7 @@ def test_a_table_imports_a_row_when_it_is_looked_up() -> None:
 
 # --- the real tables -----------------------------------------------------------------------
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def test_the_files_of_this_project_have_no_mistakes() -> None:

@@ -26,7 +26,7 @@ from backout.restarters.supervisor import Row
 from support.tools import program
 from support.transports import Shell, Told
 
-SPECS = Path(__file__).parents[1] / "specs" / "restarters"
+SPECS = Path(__file__).parents[2] / "specs" / "restarters"
 CALLS: Mapping[str, Callable[[Restarter], Any]] = {
     "identity": lambda restarter: restarter.identity(),
     "restart": lambda restarter: restarter.restart("run.step"),

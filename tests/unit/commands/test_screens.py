@@ -27,7 +27,7 @@ from backout.reports.text import history_text, run_text, show_text
 from support.terminal import on_a_terminal
 from support.wait import eventually
 
-SCREENS = Path(__file__).parents[1] / "screens"
+SCREENS = Path(__file__).parents[2] / "screens"
 SIZES = ((80, 24), (200, 50))
 MANY = [f"web{n:02}" for n in range(1, 41)]
 OLD, NEW = {"number": 41, "commit": "aaaaaaa1"}, {"number": 42, "commit": "3f9c2e1d"}

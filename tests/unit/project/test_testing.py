@@ -34,7 +34,7 @@ def test_the_example_in_its_docstring_runs() -> None:
 
 
 def test_the_example_in_its_document_runs(tmp_path: Path) -> None:
-    text = (Path(__file__).parents[2] / "docs" / "testing.md").read_text()
+    text = (Path(__file__).parents[3] / "docs" / "testing.md").read_text()
     names: dict[str, Any] = {}
     exec(text.split("```python\n")[1].split("```")[0], names)  # noqa: S102 - our own document
     names["test_a_red_check_takes_the_flag_away_again"](tmp_path)

@@ -17,7 +17,7 @@ from backout.registry import Tables
 from backout.restarters import BACKENDS
 from backout.steps import KINDS as STEPS
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 TABLES = Tables(STEPS, BACKENDS, PROBES, TRANSPORTS)
 
 RUNBOOK = """\

@@ -19,7 +19,7 @@ from backout.starter import scaffold
 from backout.starter.scaffold.detected import Detected
 
 VERBS = tuple(map(tasks.Verb, options.VERBS))
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 class Heard(list[Options]):
