@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from backout.api import Project, Running
     from backout.errors import BackoutError, ExitCode, Mistakes, Refused
     from backout.model import Event, Outcome, Release, State, Verdict
+    from backout.reports.objects import HistoryLine
+    from backout.reports.plans import PlannedAction, PlanReport
     from backout.reports.report import (
         CheckReport,
         HostReport,
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
         StepReport,
         VerifyReport,
     )
+    from backout.reports.states import HostStatus, StatusReport
 
 __version__ = "0.1.0"
 __all__ = [
@@ -27,15 +30,20 @@ __all__ = [
     "CheckReport",
     "Event",
     "ExitCode",
+    "HistoryLine",
     "HostReport",
+    "HostStatus",
     "Mistakes",
     "Outcome",
+    "PlanReport",
+    "PlannedAction",
     "Project",
     "Refused",
     "Release",
     "Report",
     "Running",
     "State",
+    "StatusReport",
     "StepReport",
     "Verdict",
     "VerifyReport",
@@ -46,9 +54,12 @@ _HOMES = {
     "backout.api": ("Project", "Running"),
     "backout.errors": ("BackoutError", "ExitCode", "Mistakes", "Refused"),
     "backout.model": ("Event", "Outcome", "Release", "State", "Verdict"),
+    "backout.reports.objects": ("HistoryLine",),
+    "backout.reports.plans": ("PlanReport", "PlannedAction"),
     "backout.reports.report": (
         *("CheckReport", "HostReport", "Report", "StepReport", "VerifyReport"),
     ),
+    "backout.reports.states": ("HostStatus", "StatusReport"),
 }
 
 

@@ -28,7 +28,10 @@ from backout.errors import Refused
 from backout.model import Event
 from backout.ports import Operator
 from backout.project.project import Workplace
+from backout.reports.objects import History, HistoryLine
+from backout.reports.plans import PlanReport
 from backout.reports.report import Report, VerifyReport
+from backout.reports.states import Statuses, StatusReport
 from backout.reports.told import Told
 
 Told_ = TypeVar("Told_", bound=Told)
@@ -119,19 +122,25 @@ class Project:
         """One run whole. Raises Mistakes when there is none of that name."""
         return self._told(words.Show(run=run), Report)
 
-    def plan(self, target: str | None = None, *, runbook: str | None = None) -> Mapping[str, Any]:
-        """What would run where, as `plan --json` prints it; nothing is changed."""
-        return self._do(words.Plan(target=target, runbook=runbook)).to_data()
+    def plan(self, target: str | None = None, *, runbook: str | None = None) -> PlanReport:
+        """What would run where, and what lies between the releases; nothing is changed. Raises
+        Mistakes."""
+        return self._told(words.Plan(target=target, runbook=runbook), PlanReport)
 
-    def status(self, target: str | None = None) -> Mapping[str, Any]:
-        """What runs where, asked of the hosts, as `status --json` prints it."""
-        return self._do(words.Status(target=target)).to_data()
+    def status(self, target: str) -> StatusReport:
+        """What runs on a target, asked of its hosts. Raises Mistakes when there is none of that
+        name."""
+        return self._told(words.Status(target=target), StatusReport)
 
-    def history(self, target: str | None = None) -> Sequence[Mapping[str, Any]]:
-        """Past runs, newest first, as `history --json` prints them."""
-        runs: Sequence[Mapping[str, Any]]
-        runs = self._do(words.History(target=target)).to_data()["runs"]
-        return runs
+    def statuses(self) -> tuple[StatusReport, ...]:
+        """What runs on each target that was deployed from here. Raises Mistakes when none was, and
+        none is there."""
+        told = self._do(words.Status())
+        return told.targets if isinstance(told, Statuses) else (self._typed(told, StatusReport),)
+
+    def history(self, target: str | None = None) -> tuple[HistoryLine, ...]:
+        """Past runs, newest first: of one target, or of all."""
+        return self._told(words.History(target=target), History).runs
 
     # --- events --------------------------------------------------------------------------
 
@@ -159,8 +168,11 @@ class Project:
         return self._told(options, Report)
 
     def _told(self, options: Options, kind: type[Told_]) -> Told_:
-        told = self._do(options)
-        assert isinstance(told, kind), f"{options.name} answers with a {kind.__name__}"  # noqa: S101
+        return self._typed(self._do(options), kind)
+
+    @staticmethod
+    def _typed(told: Told, kind: type[Told_]) -> Told_:
+        assert isinstance(told, kind), f"{type(told).__name__} is no {kind.__name__}"  # noqa: S101 - the verb's own promise
         return told
 
     def _do(self, options: Options) -> Told:

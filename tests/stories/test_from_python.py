@@ -27,8 +27,32 @@ def test_a_deploy_from_python_gives_a_typed_report_and_its_events(yard: Yard) ->
     assert report.hosts["here"].release == report.release
     assert project.show(report.run).outcome is Outcome.SUCCEEDED
     assert project.verify("prod").ok
-    assert [run["run"] for run in project.history("prod")] == [report.run]
+    assert [run.run for run in project.history("prod")] == [report.run]
     assert Path.cwd() == before
+
+
+def test_what_would_run_and_what_runs_are_typed_reports(yard: Yard) -> None:
+    yard.runbook(yard.step("One"))
+    yard.project.inventory("spare", yard.plain())
+    project = Project(yard.project.directory)
+    plan = project.plan("prod")
+    assert [(each.name, each.host, each.irreversible) for each in plan.actions] == [
+        ("One", "here", ""),
+        ("Prove it", None, ""),
+    ]
+    assert {check.verdict for check in plan.checks} == {Verdict.PASS}
+    report = project.deploy("prod")
+    status = project.status("prod")
+    assert (status.release, status.known_good, status.differs) == (report.release, True, ())
+    assert status.hosts["here"].run == report.run
+    assert project.statuses() == (status,)
+    assert project.deploy("spare").ok
+    assert {each.target for each in project.statuses()} == {"prod", "spare"}
+    newest, oldest = project.history()
+    assert (newest.target, oldest.target) == ("spare", "prod")
+    assert newest.outcome is Outcome.SUCCEEDED
+    with pytest.raises(Mistakes, match="nowhere"):
+        project.status("nowhere")
 
 
 def test_a_failed_deploy_is_a_report_and_an_error_for_whoever_wants_one(yard: Yard) -> None:

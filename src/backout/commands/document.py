@@ -17,7 +17,6 @@ from backout.commands.shipment import shipment
 from backout.config import following, loading, yaml_tree
 from backout.documents.building import build
 from backout.documents.draft import Built
-from backout.documents.executed import executed
 from backout.documents.files import alone, sound
 from backout.documents.reading import read
 from backout.documents.rendered import taken
@@ -28,6 +27,7 @@ from backout.ports import Screen
 from backout.project.project import TABLES, Workplace
 from backout.reports import notes
 from backout.reports.answer import Answer
+from backout.reports.executed_text import executed
 from backout.reports.notes import Merged, Rendered
 from backout.reports.plans import Ships
 from backout.reports.report import Report
@@ -144,8 +144,8 @@ class Document:
         plan = row.plan.get("runbook") or {}
         steps = [step for phase in ("preflight", "steps") for step in plan.get(phase) or ()]
         scripts = {s["name"]: str(s["options"].get("script") or "") for s in steps}
-        ships = self._shipped(row, report).to_data()
-        text = executed(str(plan.get("summary") or ""), report.to_data(), scripts, ships)
+        ships = self._shipped(row, report)
+        text = executed(str(plan.get("summary") or ""), report, scripts, ships)
         return Answer("render", Rendered(row.runbook, ui.clean(text), row.id))
 
     def _shipped(self, row: RunRow, report: Report) -> Ships:
