@@ -12,7 +12,16 @@ from backout.reports.notes import (
     RejectedLine,
 )
 
-REPORTED = ("cwd", "inline", "commented", "interactive", "follows", "blocking", "destructive")
+REPORTED = (
+    "cwd",
+    "setting",
+    "inline",
+    "commented",
+    "interactive",
+    "follows",
+    "blocking",
+    "destructive",
+)
 
 
 def import_report(built: Built) -> Imported:

@@ -23,7 +23,7 @@ def followed(found: Sequence[Found]) -> tuple[Found, ...]:
     made = list(found)
     for at in range(len(made) - 2, -1, -1):
         each, after = made[at], made[at + 1]
-        neutral = "cwd" in each.flags or (
+        neutral = {"cwd", "setting"} & {*each.flags} or (
             "interactive" in each.flags
             and each.commands
             and each.commands[-1].head in ("ssh", "su")

@@ -9,7 +9,8 @@ from typing import Any
 
 from backout.documents.naming import escaped, literal
 from backout.documents.nouns import Found, Question, Reading
-from backout.documents.placeholders import Placeholder, found
+from backout.documents.placeholders import Placeholder, assigned, found
+from backout.documents.variables import uses
 
 Data = dict[str, Any]
 
@@ -27,12 +28,28 @@ class Bindings:
     def filled(self, each: Found, *, check: bool = False) -> tuple[str, Data]:
         """The script with templates for its blanks, and the environment for its variables."""
         env: Data = {}
-        for blank in self._blanks(each.text, each.line):
+        for blank in self._blanks(each.script, each.line):
             if blank.variable:
                 variable = blank.text.strip("${}")
                 if re.fullmatch(r"\w+", variable):
                     env[variable] = self.reference(blank, check=check)
-        return self.bound(each.text, each, check=check), env
+        saved = {} if check else self.saved(each)
+        return self.bound(each.script, each, check=check), {**env, **saved}
+
+    def saved(self, each: Found) -> Data:
+        """The environment for the variables that steps before it have saved."""
+        own = assigned(each.script)
+        sets = (
+            name
+            for other in self.reading.found
+            if other.line < each.line and other.phase != "rollback"
+            for name in other.sets
+        )
+        return {
+            name: f"{{{{ saved.{name} }}}}"
+            for name in dict.fromkeys(sets)
+            if name not in own and uses(each.script, name)
+        }
 
     def bound(self, text: str, each: Found, *, check: bool = False, undo: bool = False) -> str:
         """A shell text with its blanks bound, and nothing else in it that a template reads."""

@@ -31,10 +31,12 @@ def build(reading: Reading, decided: Mapping[str, str] | None = None) -> Built:
             draft.host(each)
         elif "cwd" in each.flags:
             draft.directory(each)
+        elif "setting" in each.flags:
+            continue  # it stands where it is used
         elif _is_chosen(draft, each, chosen) and (place := _place(draft, each)):
             into[at] = place
             if place.startswith(("settle", "steps")) and any(c.host for c in each.commands):
-                draft.host(each)
+                draft.hosts_of(each)
     return draft.finished(into)
 
 
@@ -60,6 +62,8 @@ def _place(draft: Draft, each: Found) -> str | None:
     """Writes one command down; where it went."""
     if each.phase == "rollback":
         return way_back(draft, each, _check)
+    if each.sets:
+        return steps.saved(draft, each)
     if "follows" in each.flags or each.phase == "diagnose":
         return draft.to_look_at(each)
     if {"interactive", "blocking"} & {*each.flags}:

@@ -43,6 +43,7 @@ class Draft:
     hosts: Data = field(default_factory=dict)
     back: list[str] = field(default_factory=list)
     back_on: str = ""
+    back_env: Data = field(default_factory=dict)
 
     def step(self, each: Found, body: Data, phase: str = "steps", *, title: str = "") -> str:
         """Append a step to a phase; its place in the runbook."""
@@ -73,6 +74,11 @@ class Draft:
         self.diagnose.append(classify.safe_form(each.text) or each.text)
         return "diagnose[0]"
 
+    def hosts_of(self, each: Found) -> None:
+        """Every machine that a command goes to, as the inventory's."""
+        for host in dict.fromkeys(c.host for c in each.commands if c.host):
+            self.host(replace(each, host=host))
+
     def host(self, each: Found) -> None:
         """The machine that a command goes to, as the inventory's; asked for when it is none."""
         address = each.host.rpartition("@")[2]
@@ -82,7 +88,7 @@ class Draft:
             return
         user = each.host.rpartition("@")[0]
         known = {"user": user} if re.fullmatch(r"[a-z_][\w-]*", user) else {}
-        self.hosts[address] = {"address": address, **known}
+        self.hosts[address] = {**self.hosts.get(address, {}), "address": address, **known}
 
     def directory(self, each: Found) -> None:
         """The directory that a command runs in, as that of the source."""
@@ -100,9 +106,9 @@ class Draft:
         questions = tuple(dict.fromkeys(sorted(self.blanks.questions, key=lambda q: q.line)))
         if questions:
             self.preflight.insert(0, refusal(self.reading.source, questions))
-        before = {"preflight": 1 if questions else 0, "steps": 1 if self.back else 0}
+        asked = 1 if questions else 0
         reading = replace(self.reading, questions=questions, found=tuple(
-            replace(each, into=_moved(into.get(at), before))
+            replace(each, into=self._moved(into.get(at), asked))
             for at, each in enumerate(self.reading.found)
         ))  # fmt: skip
         return Built(reading, self._runbook(), self._inventory())
@@ -111,11 +117,12 @@ class Draft:
         """The note's own way back as a step's undo; where it is told in words, as a person's."""
         lines = [each for each in self.reading.found if each.phase == "rollback"]
         if self.back:
-            self.steps.insert(0, {
+            self.steps.insert(self._back_at, {
                 "name": "Keep the note's way back",
                 "run": ":",
                 "undo": "\n".join(self.back),
                 "follows": follows(self.reading, lines[0].line, lines[-1].last),
+                **({"env": self.back_env} if self.back_env else {}),
                 **({"on": self.back_on} if self.back_on else {}),
             })  # fmt: skip
         elif self.reading.way_back and not lines:
@@ -128,6 +135,25 @@ class Draft:
                 "undo": escaped(said),
                 "follows": follows(self.reading, first, first),
             })  # fmt: skip
+
+    @property
+    def _back_at(self) -> int:
+        """Where the note's way back is kept: first of all, behind what saves a value for it."""
+        saving = (
+            at for at, step in enumerate(self.steps) if {*step.get("save", ())} & {*self.back_env}
+        )
+        return max(saving, default=-1) + 1
+
+    def _moved(self, into: str | None, asked: int) -> str | None:
+        """A place, behind the steps that were put before it."""
+        kept = self._back_at if self.back else len(self.steps)
+        if into == BACK:
+            return f"steps[{kept}]"
+        match = re.fullmatch(r"(preflight|steps)\[(\d+)\]", into or "")
+        if match is None:
+            return into
+        at = int(match[2])
+        return f"{match[1]}[{at + (asked if match[1] == 'preflight' else at >= kept)}]"
 
     def _prove(self) -> None:
         if not self.hosts and any("on" in step for step in (*self.steps, *self.settle)):
@@ -166,12 +192,3 @@ class Draft:
             "checks": self.checks,
         }
         return {key: value for key, value in parts.items() if value}
-
-
-def _moved(into: str | None, before: dict[str, int]) -> str | None:
-    """A place, behind the steps that were put before it."""
-    if into == BACK:
-        return "steps[0]"
-    if into and (match := re.fullmatch(r"(preflight|steps)\[(\d+)\]", into)):
-        return f"{match[1]}[{int(match[2]) + before[match[1]]}]"
-    return into

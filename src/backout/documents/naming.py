@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
+from backout.documents.classify import backend_of
 from backout.documents.nouns import Found
 from backout.documents.placeholders import found, open_quote
 
@@ -45,7 +46,8 @@ _PROGRAM = r"[\w.-]+:(?:\*|[\w.-]+)"
 
 
 def service_name(each: Found) -> str:
-    for command in each.commands:
+    restarting = [c for c in each.commands if backend_of((c,)) == each.backend]
+    for command in restarting or each.commands:
         words = [w for w in command.words[1:] if not w.startswith("-")]
         words = [
             w
@@ -74,6 +76,14 @@ def service_name(each: Found) -> str:
                 "status",
                 "update",
                 "reread",
+                "pull",
+                "push",
+                "build",
+                "tag",
+                "login",
+                "ps",
+                "logs",
+                "exec",
             )
         ]
         if command.head == "service":

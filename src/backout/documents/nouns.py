@@ -34,6 +34,11 @@ class Found:
     label: str = ""
     name: str = ""
     """What the note itself calls it, where its form has names."""
+    script: str = ""
+    """The text with what the note set before it in its place."""
+    sets: tuple[str, ...] = ()
+    """The variables that it sets for what follows, and does nothing else; a shell alone can tell
+    what they are."""
 
     @property
     def place(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 
-from backout.documents import classify, phases, placeholders, shell, spoken
+from backout.documents import classify, phases, placeholders, shell, spoken, variables
 from backout.documents.alternatives import alternatives, followed
 from backout.documents.forms import blocks
 from backout.documents.markdown import Block, lines_of
@@ -93,6 +93,8 @@ class _Reader:
     title: str = ""
     cwd: str = ""
     host: str = ""
+    known: dict[str, str] = field(default_factory=dict)
+    """The variables that are set by now, and what they are."""
 
     def take(self, block: Block) -> None:
         self.title = self.title or next(iter(block.trail), "")
@@ -220,7 +222,9 @@ class _Reader:
         self, line: int, last: int, text: str, block: Block, comment: str = "",
         flags: tuple[str, ...] = (), label: str = "",
     ) -> None:  # fmt: skip
-        commands = simple(text)
+        script = variables.spelled(variables.put_in(text, self.known))
+        commands = tuple(each for turn in variables.rounds(script) for each in simple(turn))
+        sets = self._sets(script)
         own = phases.of_command(commands, text)
         last_phase = (
             self.found[-1].phase if self.found and self.found[-1].trail == block.trail else None
@@ -240,12 +244,25 @@ class _Reader:
             self.host, self.cwd = host, ""
         if text in LEAVING and (self.host or self.cwd):
             flags, self.host, self.cwd = (*flags, "cwd"), "", ""
+        flags = (*flags, "setting") if sets is not None and not sets else flags
         found = Found(
             line, last, text, phase, flags, None, None, comment, block.trail, block.lead, commands,
-            requests(text), classify.backend_of(commands), block.cwd or self.cwd,
-            host or block.host or self.host, label, block.name,
+            requests(script), classify.backend_of(commands), block.cwd or self.cwd,
+            host or block.host or self.host, label, block.name, script, sets or (),
         )  # fmt: skip
         self.found.append(found)
+
+    def _sets(self, script: str) -> tuple[str, ...] | None:
+        """The variables of which only a shell can tell the value, of a statement that does
+        nothing but set some; what can be read is known from here on."""
+        made = variables.assignments(script)
+        for name, value in made.items():
+            said = variables.literal(value)
+            if said is None:
+                self.known.pop(name, None)
+            else:
+                self.known[name] = said
+        return tuple(name for name in made if name not in self.known) if made else None
 
 
 def _bare(line: str) -> str:

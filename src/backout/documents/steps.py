@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
+from backout.documents import variables
 from backout.documents.bindings import Data
 from backout.documents.draft import Draft
 from backout.documents.naming import LOOKS, escaped, inverse, name, service_name, shown
@@ -14,6 +15,7 @@ from backout.documents.pieces import follows, into_commit
 
 SERVICES = frozenset(("docker-compose", "docker", "pm2", "systemd", "supervisor", "heroku"))
 """The backends whose restart is a step of its own kind."""
+_BRINGS = re.compile(r"^git (?:pull|fetch|checkout|switch|reset --hard|merge --ff)\b")
 UNDECIDED = "undecided"
 """How the reason of a step begins whose way back nobody has named yet."""
 
@@ -21,17 +23,39 @@ UNDECIDED = "undecided"
 def run(draft: Draft, each: Found) -> str:
     """The command as it stands, with the way back that is known of its kind, or the question."""
     body = {**script(draft, each), **_where(each)}
-    if _only_looks(each.text):
-        return draft.step(each, {**body, "readonly": True}, "steps" if draft.steps else "preflight")
+    if _only_looks(each.script):
+        return _looked(draft, each, body)
     if "destructive" in each.flags:
         asked = f"This destroys what it names; run it? {escaped(each.text)}"
         draft.step(each, {"approve": asked}, title=f"Approve: {name(each)}")
         return draft.step(each, {**body, "irreversible": "it destroys what it names"})
-    if undo := inverse(each.text):
+    if undo := inverse(each.script):
         return draft.step(each, {**body, "undo": draft.blanks.bound(undo, each)})
+    return _asked(draft, each, body)
+
+
+def _looked(draft: Draft, each: Found, body: Data) -> str:
+    return draft.step(each, {**body, "readonly": True}, "steps" if draft.steps else "preflight")
+
+
+def _asked(draft: Draft, each: Found, body: Data) -> str:
+    """A change of which the note does not say how it is taken back."""
     draft.blanks.ask(each, f"how is this taken back? {shown(each.text)}", "undo")
     why = f"{UNDECIDED}: {draft.reading.source}:{each.line} names no way back"
     return draft.step(each, {**body, "irreversible": why})
+
+
+def saved(draft: Draft, each: Found) -> str:
+    """What a command says, kept for the steps that use the variable: one step for each."""
+    place = ""
+    for variable, value in variables.assignments(each.script).items():
+        if variable in each.sets:
+            said = f'{variable}={value}\nprintf %s "${variable}"'
+            one = replace(each, script=said)
+            looks = all(map(_only_looks, variables.commands_in(value)))
+            body = {**script(draft, one), **_where(each), "save": {variable: "stdout"}}
+            place = _looked(draft, one, body) if looks else _asked(draft, one, body)
+    return place
 
 
 def script(draft: Draft, each: Found, *, check: bool = False) -> Data:
@@ -103,12 +127,14 @@ def update(draft: Draft, each: Found) -> str:
 
 def brings_code(draft: Draft, each: Found) -> bool:
     """Whether a command is git's, fetches, and runs where the code goes."""
-    git = re.search(
-        r"(?:^|&& )git(?: -C \S+)? (?:pull|fetch|checkout|switch|reset --hard|merge --ff)\b",
-        re.sub(r"^ssh \S+ ['\"]?", "", each.text),
+    git = any(
+        c.head == "git" and _BRINGS.search(re.sub(r"^git -C \S+", "git", c.text))
+        for c in each.commands
     )
     there = each.host or each.cwd.startswith("/") or draft.step_with("push") is not None
-    return bool(git and there) and all(c.head in ("git", "cd") for c in each.commands)
+    return bool(git and there) and all(
+        c.head in ("git", "cd") and not c.sudo for c in each.commands
+    )
 
 
 def restart(draft: Draft, each: Found) -> str:

@@ -32,7 +32,8 @@ def way_back(draft: Draft, each: Found, check: Callable[[Draft, Found], str]) ->
         draft.blanks.ask(each, f"the way back needs a person: {shown(each.text)}", "yes")
         told = f"look at the way back, which a person does: {escaped(each.text)}"
         return draft.step(each, {"manual": told, "undo": escaped(each.text)})
-    draft.back.append(draft.blanks.bound(each.text, each, undo=True))
+    draft.back.append(draft.blanks.bound(each.script, each, undo=True))
+    draft.back_env |= draft.blanks.saved(each)
     draft.back_on = draft.back_on or ("all" if each.host else "")
     return BACK
 
@@ -49,14 +50,14 @@ def _is_checked(draft: Draft, each: Found) -> bool:
 
 
 def _undoes_a_step(draft: Draft, each: Found) -> str | None:
-    git = re.search(r"\bgit(?: -C \S+)? (?:checkout|reset|pull|push|fetch|switch)\b", each.text)
+    git = re.search(r"\bgit(?: -C \S+)? (?:checkout|reset|pull|push|fetch|switch)\b", each.script)
     for at, step in enumerate(draft.steps):
         if git and ("update" in step or "push" in step):
             return f"steps[{at}]"
         if git and UNDECIDED in str(step.get("irreversible")) and _FETCHES.search(step["run"]):
             _take_back(draft, step, each)
             return f"steps[{at}]"
-        if UNDECIDED in str(step.get("irreversible")) and akin(str(step["run"]), each.text):
+        if UNDECIDED in str(step.get("irreversible")) and akin(str(step["run"]), each.script):
             _take_back(draft, step, each)
             return f"steps[{at}]"
     return None
@@ -64,7 +65,9 @@ def _undoes_a_step(draft: Draft, each: Found) -> str | None:
 
 def _take_back(draft: Draft, step: Data, each: Found) -> None:
     """This is how the step is undone; it need not be asked any more."""
-    step["undo"] = draft.blanks.bound(each.text, each, undo=True)
+    step["undo"] = draft.blanks.bound(each.script, each, undo=True)
+    if env := draft.blanks.saved(each):
+        step["env"] = {**step.get("env", {}), **env}
     del step["irreversible"]
     line = int(step["follows"]["lines"].partition("-")[0])
     draft.blanks.questions = [

@@ -33,6 +33,8 @@ _PREFIXES = frozenset(
         "doas",
     ]
 )
+_NO_COMMANDS = frozenset(("for", "case", "select", "done", "fi", "esac"))
+"""What begins or ends a loop or a branch, and its words with it."""
 _SUDO_VALUE = frozenset(("-u", "-g", "-U", "-H", "--user", "--group"))
 _SSH_VALUE = frozenset(
     [
@@ -163,6 +165,8 @@ def _peeled(words: list[str], depth: int) -> Iterator[Simple]:
                 user = value if option in ("-u", "--user") else user
             elif option in ("-i", "-s", "-"):
                 words = words or ["su"]
+    if words and words[0] in _NO_COMMANDS:
+        return
     if words and words[0].rpartition("/")[2] == "ssh" and depth < 3:
         yield from _ssh(words, depth)
         return

@@ -79,7 +79,8 @@ def _broken(text: str, width: int) -> list[str]:
 def _became(found: FoundLine) -> str:
     flags = f" ({', '.join(found.flags)})" if found.flags else ""
     choice = f" [one of {found.alternative.partition(':')[0]}]" if found.alternative else ""
-    return f"{found.phase} -> {found.into or 'not taken'}{choice}{flags}"
+    nowhere = "in what follows" if {"cwd", "setting"} & {*found.flags} else "not taken"
+    return f"{found.phase} -> {found.into or nowhere}{choice}{flags}"
 
 
 def _listed(title: str, lines: Iterator[str]) -> str:
