@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from backout.documents.naming import escaped, literal
@@ -15,7 +16,7 @@ from backout.documents.variables import uses
 Data = dict[str, Any]
 
 
-@dataclass(slots=True)
+@dataclass
 class Bindings:
     """Binds blank after blank, and keeps what must be given and what must be asked."""
 
@@ -38,18 +39,18 @@ class Bindings:
 
     def saved(self, each: Found) -> Data:
         """The environment for the variables that steps before it have saved."""
-        own = assigned(each.script)
-        sets = (
-            name
-            for other in self.reading.found
-            if other.line < each.line and other.phase != "rollback"
-            for name in other.sets
-        )
+        own = assigned(each.script) if self._sets else ()
         return {
             name: f"{{{{ saved.{name} }}}}"
-            for name in dict.fromkeys(sets)
-            if name not in own and uses(each.script, name)
+            for name, line in self._sets.items()
+            if line < each.line and name not in own and uses(each.script, name)
         }
+
+    @cached_property
+    def _sets(self) -> Mapping[str, int]:
+        """Each variable that a step saves, with the first line that does."""
+        before = (each for each in self.reading.found if each.sets and each.phase != "rollback")
+        return {name: each.line for each in reversed(tuple(before)) for name in each.sets}
 
     def bound(self, text: str, each: Found, *, check: bool = False, undo: bool = False) -> str:
         """A shell text with its blanks bound, and nothing else in it that a template reads."""

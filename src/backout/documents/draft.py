@@ -41,6 +41,8 @@ class Draft:
     service: Data = field(default_factory=dict)
     source: Data = field(default_factory=dict)
     hosts: Data = field(default_factory=dict)
+    names: dict[str, int] = field(default_factory=dict)
+    """The names that are taken, with the highest number that was given to each."""
     back: list[str] = field(default_factory=list)
     back_on: str = ""
     back_env: Data = field(default_factory=dict)
@@ -59,10 +61,11 @@ class Draft:
         return f"{phase}[{len(steps) - 1}]"
 
     def _unique(self, name: str) -> str:
-        taken = {step["name"] for step in (*self.steps, *self.settle, *self.preflight, *self.after)}
-        count, wanted = 2, name
-        while name in taken:
-            name, count = f"{wanted} ({count})", count + 1
+        count, wanted = self.names.get(name, 0), name
+        while name in self.names:
+            count += 1
+            name = f"{wanted} ({count})"
+        self.names[name], self.names[wanted] = 1, max(count, 1)
         return name
 
     def step_with(self, *kinds: str) -> int | None:

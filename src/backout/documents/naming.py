@@ -33,12 +33,12 @@ def escaped(text: str) -> str:
 
 def literal(text: str, before: str = "") -> str:
     """Shell text that a template reads as it is, behind `before`: braces apart, the same word."""
-    made = before
-    for at, sign in enumerate(text):
-        made += sign
-        if sign == "{" and text[at + 1 : at + 2] == "{":
-            made += (open_quote(made, len(made)) or '"') * 2
-    return made[len(before) :]
+    pieces, at, quote = list[str](), 0, open_quote(before, len(before))
+    for brace in re.finditer(r"\{(?=\{)", text):
+        piece, at = text[at : brace.end()], brace.end()
+        quote = open_quote(piece, len(piece), quote)
+        pieces += [piece, (quote or '"') * 2]
+    return "".join((*pieces, text[at:]))
 
 
 _PROGRAM = r"[\w.-]+:(?:\*|[\w.-]+)"
