@@ -8,14 +8,18 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from backout.adapters.local_lock import LocalLock, owner
 from backout.adapters.own_directory import refuse_tracked
 from backout.checks import judging
-from backout.commands.ledger import brought, same_code
+from backout.commands import saved_plan
+from backout.commands.consent import Consent
+from backout.commands.going_back import GoingBack
 from backout.commands.options import Abort, Deploy, Resume, Rollback, Run, Shipping
 from backout.commands.planning import build, load_pair, new_run, refuse_example
+from backout.commands.saved_plan import SavedPlan
 from backout.commands.shipment import shipment
 from backout.commands.signals import interruptible
 from backout.commands.takeover import Takeover
@@ -25,10 +29,10 @@ from backout.model import Event, Outcome, Release, Runbook, RunRow, Target, Verd
 from backout.ports import Screen
 from backout.project import needs
 from backout.project.freezing import freeze, thaw
-from backout.project.project import Workplace
+from backout.project.project import Workplace, revealing
 from backout.reports.answer import Answer
 from backout.reports.data import again, refused_report, run_report
-from backout.reports.report import Report, ends_of
+from backout.reports.report import Report
 from backout.reports.ships_text import ships_lines
 from backout.runs import rollback
 from backout.runs.decisions import Stop
@@ -45,6 +49,7 @@ class Operation:
     def __init__(self, workplace: Workplace, screen: Screen) -> None:
         self.workplace = workplace
         self.screen = screen
+        self.back = GoingBack(workplace, screen)
         self.stop = Stop()
         self.whole = False
         """Whether all that commands write is told while they run."""
@@ -52,6 +57,8 @@ class Operation:
     # --- the verbs -----------------------------------------------------------------------
 
     def deploy(self, options: Deploy) -> Answer:
+        if options.plan is not None:
+            return self._as_planned(options, options.plan)
         return self._start("deploy", "deploy", options)
 
     def run(self, options: Run) -> Answer:
@@ -71,13 +78,13 @@ class Operation:
     def rollback(self, options: Rollback, *, only: str = "") -> Answer:
         """With `only`, that run and no other is taken back, or nothing is."""
         self.whole = options.follow
-        target = self._rollback_target(options.target)
+        target = self.back.target(options.target)
         run = new_run()
         with self._local_lock(target.name, run):
             self._nothing_open(target.name)
             if not only and target.hosts:
                 Takeover(self.workplace, self.screen, target).history()
-            back = self._way_back(target, run, options.to, only)
+            back = self.back.to(target, run, options.to, only)
             row = self._open(back.run, "rollback", back.undoing[0], _rollback_record(back))
             return self._run_rollback(row, back)
 
@@ -86,6 +93,15 @@ class Operation:
     def _start(self, verb: str, runbook_name: str, options: Deploy | Run) -> Answer:
         self.whole = options.follow
         return self.start(verb, *self.ready(options, runbook_name), options)
+
+    def _as_planned(self, options: Deploy, file: str) -> Answer:
+        """What a saved plan says, or nothing."""
+        self.whole = options.follow
+        saved = saved_plan.read(self.workplace.started_in / Path(file).expanduser())
+        reveal = revealing(self.workplace.vault(self.workplace.target(saved.words.target)))
+        words = saved_plan.again(saved, options, reveal)
+        verb = "deploy" if saved.words.runbook == "deploy" else "run"
+        return self.start(verb, *self.ready(words, saved.words.runbook), words, saved)
 
     def ready(
         self, options: Shipping, runbook_name: str
@@ -103,8 +119,10 @@ class Operation:
         runbook: Runbook,
         params: Mapping[str, Any],
         options: Shipping,
+        saved: SavedPlan | None = None,
     ) -> Answer:
-        """A new run of that runbook, from its lock to its report."""
+        """A new run of that runbook, from its lock to its report; of what is `saved`, or of
+        nothing."""
         run = new_run()
         with self._local_lock(target.name, run):
             self._nothing_open(target.name)
@@ -112,6 +130,8 @@ class Operation:
             made = build(self.workplace, options, verb, target, runbook, params, number, run)
             self._say_what_ships(made, options.ref)
             row = self._open(made.run, verb, made, freeze(made))
+            if saved:
+                Consent(self.workplace, row).hold_to(saved, target)
             return self._run_engine(row, made, Engine.deploy)
 
     def _say_what_ships(self, made: Plan, ref: str | None) -> None:
@@ -150,7 +170,7 @@ class Operation:
                 f"run {row.id} is a rollback: it has one way only",
                 next=f"invoke resume --target {row.target}; or {_as_it_is(row.target)}",
             )
-        return self._run_rollback(row, self._return_of(row))
+        return self._run_rollback(row, self.back.again(row))
 
     def _open(self, run: str, verb: str, made: Plan, frozen: Words) -> RunRow:
         journal = self.workplace.journal_of(made.target)
@@ -190,7 +210,7 @@ class Operation:
         parts = self.workplace.parts(
             made.target, row.id, self.screen.listen, self.screen.operator, self.stop, self._follow
         )
-        engine = Engine(made, parts)
+        engine = Engine(made, parts, Consent(self.workplace, row))
         with interruptible(self.stop, self.screen, row.going_on):
             try:
                 ended = go(engine)
@@ -262,70 +282,6 @@ class Operation:
         """The release that the newest run made which a rollback undoes."""
         made = self.workplace.journal.release_of(newest.target.name, newest.run)
         return made.release if made else newest.release
-
-    # --- rolling back --------------------------------------------------------------------
-
-    def _rollback_target(self, name: str | None) -> Target:
-        """Named, or the one deployed last: then it is confirmed by name."""
-        if name or os.environ.get("BACKOUT_TARGET"):
-            return self.workplace.target(name)
-        last = next((row for row in self.workplace.journal.runs() if _led_somewhere(row)), None)
-        if last is None:
-            raise Refused("nothing was deployed from here yet", next="invoke history")
-        target = self.workplace.target(last.target)
-        if not self.screen.operator.confirm(f"roll {target.name} back? It was deployed last."):
-            raise Refused("not confirmed", next=f"invoke rollback --target {target.name}")
-        return target
-
-    def _way_back(self, target: Target, run: str, wanted: str | None, only: str) -> Return:
-        journal, name = self.workplace.journal, target.name
-        current = journal.current(name)
-        if wanted:
-            row = journal.release(name, wanted)
-        else:
-            number = current.number if current else 0
-            good = journal.known_good(name, before=number)
-            if good is None:
-                raise Refused(
-                    f"{name} has no known-good release before this one",
-                    next=f"invoke history --target {name}",
-                )
-            row = good
-        if not row.known_good or row.undone_by:
-            raise Refused(
-                f"release {row.release} of {name} never proved good on every host",
-                next=f"invoke history --target {name}",
-            )
-        to, runs = row.release, journal.since(name, row.number)
-        if not runs:
-            raise Refused(
-                f"{name} is on release {row.release} already",
-                next=f"invoke status --target {name}",
-            )
-        if only and [row.id for row in runs] != [only]:
-            raise Refused(
-                f"run {only} is not the only one since release {to} of {name}",
-                next=f"invoke history --target {name}",
-            )
-        return self._return(run, runs, to)
-
-    def _return_of(self, row: RunRow) -> Return:
-        """The rollback that the journal keeps."""
-        journal = self.workplace.journal
-        runs = tuple(journal.run(run) for run in row.plan["undoing"])
-        return self._return(row.id, runs, Release(**row.plan["to"]))
-
-    def _return(self, run: str, runs: Sequence[RunRow], to: Release) -> Return:
-        plans = tuple(thaw(self.workplace, row) for row in runs)
-        target = plans[0].target
-        journal = self.workplace.journal_of(target)
-        remark = same_code(journal, to, target.name)
-        return Return(run, plans, to, brought(journal, plans), remark)
-
-
-def _led_somewhere(row: RunRow) -> bool:
-    """Whether it brought a release, or came back to one."""
-    return row.outcome == "succeeded" and bool(ends_of(row).to)
 
 
 def _named(workplace: Workplace, target: str | None) -> str:

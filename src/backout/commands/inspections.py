@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -12,7 +14,9 @@ from typing import Any
 from backout.adapters.local_lock import LocalLock
 from backout.adapters.storage import chain
 from backout.checks import judging
-from backout.commands import planning, rehearsals
+from backout.commands import planning, rehearsals, saved_plan
+from backout.commands.chosen import hide_secrets
+from backout.commands.consent import picture_of
 from backout.commands.options import Diff, Lint, Show, Status, Unlock, Verify
 from backout.commands.options import History as HistoryOptions
 from backout.commands.options import Plan as PlanOptions
@@ -34,8 +38,10 @@ from backout.reports.report import VerifyReport, ends_of
 from backout.reports.states import DayOfCheck, HostStatus, Statuses, StatusReport
 from backout.reports.story import story
 from backout.runs.decisions import Stop
-from backout.runs.worker import side_by_side
+from backout.runs.plan import Plan
+from backout.runs.worker import Parts, side_by_side
 
+WORDS = "command line"
 NO_SAMPLE = "the sample application is not there yet: the first deploy makes it"
 
 
@@ -74,17 +80,42 @@ class Inspection:
         told = Preview(made, parts, offline=offline).report()
         found = rehearsals.newest(self.workplace.journal, runbook, datetime.now(UTC))
         notes = ([NO_SAMPLE] if lacks_sample else []) + ([rehearsals.words(found)] if found else [])
+        digest, saved = self._saved(options, made, parts, refused=bool(told.refused))
         line = partial(command_line, options=options, target=target.name)
         told = replace(
             told,
             ships=self._ships(target, options.ref),
             notes=(*told.notes, *notes),
             rehearsed=found,
-            next=f"mend what is refused above, then {line('plan', name)}"
+            digest=digest,
+            saved=saved,
+            next=f"invoke deploy --plan {shlex.quote(saved)}"
+            if saved
+            else f"mend what is refused above, then {line('plan', name)}"
             if told.refused
             else line("deploy" if name == "deploy" else "run", name),
         )
         return Answer("plan whole" if options.verbose else "plan", told, 3 if told.refused else 0)
+
+    def _saved(
+        self, options: PlanOptions, plan: Plan, parts: Parts, *, refused: bool
+    ) -> tuple[str, str]:
+        """The plan's digest and the file that it is saved in, where that is wanted. Raises
+        Mistakes, and Refused for a plan that cannot be had whole."""
+        if not options.out:
+            return "", ""
+        if options.offline:
+            raise Mistakes("--out needs an answer of every host: without --offline", where=WORDS)
+        if refused:
+            return "", ""
+        hide_secrets(self.workplace, plan.target, self.screen)
+        picture = picture_of(self.workplace, plan, parts)
+        words = saved_plan.Words.of(options, plan.target.name, plan.runbook.name)
+        hidden = json.loads(self.workplace.journal_of(plan.target).text_of(asdict(words)))
+        saved_plan.write(
+            self.workplace.started_in / Path(options.out).expanduser(), hidden, picture
+        )
+        return picture.digest, options.out
 
     # --- health --------------------------------------------------------------------------
 

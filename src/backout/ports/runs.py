@@ -197,6 +197,10 @@ class StepKind(Protocol):
     def describe(self, work: Work) -> str:
         """What would run, for `plan`; pure."""
 
+    def reads(self, work: Work) -> Sequence[str]:
+        """The files and directories of this machine whose content it brings along; pure."""
+        ...
+
     def ready(self, work: Work, *, made: bool) -> None:
         """Look, before the first change, whether the step can succeed at all. `made`: other
         steps of the run may bring what is missing. Raises Refused."""

@@ -33,7 +33,10 @@ def plan_text(plan: PlanReport, *, whole: bool = False) -> str:
         titled("What the checks say now", check_lines(plan.checks)),
         *ways.paragraphs(),
     )
-    return page(*parts, note_lines((*plan.notes, *ways.notes())), next_lines(plan.next))
+    named = f"This plan is {plan.digest[:12]}." if plan.digest else ""
+    saved = f"{named[:-1]}, saved in {one_line(plan.saved)}." if plan.saved else named
+    notes = note_lines((*plan.notes, *ways.notes()))
+    return page(*parts, notes, [saved] if saved else [], next_lines(plan.next))
 
 
 def _summary(plan: PlanReport) -> list[str]:

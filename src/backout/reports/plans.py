@@ -123,6 +123,10 @@ class PlanReport(Told):
     notes: tuple[str, ...] = ()
     ships: Ships | None = None
     rehearsed: RehearsalNote | None = None
+    digest: str = sometimes("")
+    """SHA-256 of what it comes to and rests on; of a plan that is saved, or needs an approval."""
+    saved: str = sometimes("")
+    """The file that it was saved in."""
     next: str = ""
 
     @property

@@ -1,12 +1,14 @@
-"""What a service wrote, for the eyes of everybody."""
+"""Secrets of a run: which there are, and that no log shows what looks like one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from backout.checks import evidence
+from backout.language import templates
 from backout.model import Identity
 from backout.ports import Restarter, Vault
+from backout.runs.plan import Plan
 
 
 class Discreet:
@@ -29,3 +31,9 @@ class Discreet:
 
     def logs(self, lines: int) -> str:
         return evidence.cleared(self._logs(lines), self._redact)
+
+
+def secrets_of(plan: Plan) -> frozenset[str]:
+    """The secrets that the plan's texts refer to: all are fetched before the first change."""
+    texts = (plan.runbook.model_dump(), plan.target.model_dump(exclude={"secrets"}))
+    return frozenset(name for text in texts for name in templates.uses(text, "secrets"))

@@ -14,7 +14,6 @@ from typing import Any
 
 from backout.checks import judging
 from backout.errors import BackoutError, Mistakes, Refused
-from backout.language import templates
 from backout.model import (
     Finding,
     HostEnd,
@@ -30,6 +29,7 @@ from backout.runs.backward import Backward
 from backout.runs.baseline import Baseline
 from backout.runs.claims import Claims
 from backout.runs.decisions import note_red, turn_of
+from backout.runs.discreet import secrets_of
 from backout.runs.forward import Forward, ends_of, record_of
 from backout.runs.leasing import leased
 from backout.runs.plan import Action, Plan
@@ -55,12 +55,17 @@ class Ended:
     """What the runbook's `diagnose` said when a check had failed."""
 
 
+Consent = Callable[[Plan, Parts], None]
+"""Asked once more before the first change, while the hosts are held. Raises Refused."""
+
+
 class Engine:
     """One run of one plan."""
 
-    def __init__(self, plan: Plan, parts: Parts) -> None:
+    def __init__(self, plan: Plan, parts: Parts, consent: Consent = lambda *_: None) -> None:
         self.plan = plan
         self.parts = parts
+        self.consent = consent
         self.worker = Worker(plan, parts)
         saga, decisions = self.worker.saga, self.worker.decisions
         self.claims = Claims(parts, saga, decisions, plan.target.name, self._homes(plan.hosts))
@@ -72,6 +77,7 @@ class Engine:
             self._meet(held)
             self._preflight()
             self._take_baseline()
+            self.consent(self.plan, self.parts)
             self._confirm()
             self.claims.begin(self.worker.release.number)
             self.worker.note("ready", {})
@@ -390,9 +396,3 @@ class Engine:
 def _snapshots(findings: Sequence[Finding]) -> dict[str, Any]:
     """What checks want held against what they see later."""
     return {f.key: f.facts["snapshot"] for f in findings if "snapshot" in f.facts}
-
-
-def secrets_of(plan: Plan) -> frozenset[str]:
-    """The secrets that the plan's texts refer to: all are fetched before the first change."""
-    texts = (plan.runbook.model_dump(), plan.target.model_dump(exclude={"secrets"}))
-    return frozenset(name for text in texts for name in templates.uses(text, "secrets"))

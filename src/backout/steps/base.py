@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from backout.model import Command, NoOptions, Options, Result, State, Undo
@@ -23,6 +24,10 @@ class Kind:
     def describe(self, work: Work) -> str:
         """What would run; pure."""
         return work.step.kind
+
+    def reads(self, work: Work) -> Sequence[str]:  # noqa: ARG002 - most bring no file
+        """The files of this machine whose content it brings along."""
+        return ()
 
     def ready(self, work: Work, *, made: bool) -> None:
         """Most kinds find out while they resolve their way back."""

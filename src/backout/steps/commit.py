@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from shlex import quote
 from typing import ClassVar
 
@@ -64,6 +65,10 @@ class Commit(WorkingCopy):
         named = paths if isinstance(paths, str) else " ".join(map(quote, paths))
         message = quote(work.options.message)
         return f"git commit -m {message}: {named or 'every change to tracked files'}"
+
+    def reads(self, work: Work) -> Sequence[str]:
+        paths, top = work.options.paths, Path(source(work).repository).expanduser()
+        return () if isinstance(paths, str) else tuple(str(top / path) for path in paths)
 
     def before(self, work: Work) -> Undo:
         where = source(work)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -65,6 +66,9 @@ class Sql(Kind):
         driver()
         if not made:
             self.before(work)
+
+    def reads(self, work: Work) -> Sequence[str]:
+        return (work.options.file,) if work.options.file else ()
 
     def before(self, work: Work) -> Undo:
         psycopg = driver()

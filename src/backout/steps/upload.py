@@ -7,6 +7,7 @@ import os
 import posixpath
 import re
 import secrets
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from shlex import quote
@@ -40,6 +41,9 @@ class Upload(Kind):
 
     def describe(self, work: Work) -> str:
         return f"{work.step.kind} {quote(work.options.from_)} to {quote(_target(work))}"
+
+    def reads(self, work: Work) -> Sequence[str]:
+        return (work.options.from_,)
 
     def before(self, work: Work) -> Undo:
         self._refuse_unreadable(work)

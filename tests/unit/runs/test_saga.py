@@ -113,6 +113,9 @@ class Doing:
     def describe(self, work: Work) -> str:
         return work.step.name
 
+    def reads(self, work: Work) -> Sequence[str]:
+        return ()
+
     def before(self, work: Work) -> Undo:
         return Undo(text=f"take {work.step.name} back", data={"step": work.step.name})
 

@@ -40,6 +40,7 @@ class Plan(Shipping):
     runbook: str | None = word(RUNBOOK)
     offline: bool = word("Resolve only; ask no host anything.", False)
     verbose: bool = word("Show each command and each undo whole.", False)
+    out: str | None = word("Save the plan in this file, for `deploy --plan FILE`.")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -70,6 +71,8 @@ class Deploy(Shipping, Followed, Confirmed):
     5 backing out is incomplete, a person is needed; 7 another run holds the
     target; 8 interrupted (then: invoke resume, or invoke abort).
     """
+
+    plan: str | None = word("Deploy what this file of `plan --out` says, or nothing.")
 
     name = "deploy"
     room = "backout.commands.deploy:Operation.deploy"

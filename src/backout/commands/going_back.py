@@ -1,0 +1,87 @@
+"""Where a rollback goes back to, and which runs it undoes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from backout.commands.ledger import brought, same_code
+from backout.errors import Refused
+from backout.model import Release, RunRow, Target
+from backout.ports import Screen
+from backout.project.freezing import thaw
+from backout.project.project import Workplace
+from backout.reports.report import ends_of
+from backout.runs.rollback import Return
+
+
+class GoingBack:
+    """What the journal knows of the way back of a target."""
+
+    def __init__(self, workplace: Workplace, screen: Screen) -> None:
+        self.workplace = workplace
+        self.screen = screen
+
+    def target(self, name: str | None) -> Target:
+        """Named, or the one deployed last: then it is confirmed by name."""
+        if name or os.environ.get("BACKOUT_TARGET"):
+            return self.workplace.target(name)
+        last = next((row for row in self.workplace.journal.runs() if _led_somewhere(row)), None)
+        if last is None:
+            raise Refused("nothing was deployed from here yet", next="invoke history")
+        target = self.workplace.target(last.target)
+        if not self.screen.operator.confirm(f"roll {target.name} back? It was deployed last."):
+            raise Refused("not confirmed", next=f"invoke rollback --target {target.name}")
+        return target
+
+    def to(self, target: Target, run: str, wanted: str | None, only: str) -> Return:
+        """To the release that is `wanted`, or the last good one. With `only`, that run and no other
+        is undone. Raises Refused, and Mistakes for a release that there is not."""
+        journal, name = self.workplace.journal, target.name
+        current = journal.current(name)
+        if wanted:
+            row = journal.release(name, wanted)
+        else:
+            number = current.number if current else 0
+            good = journal.known_good(name, before=number)
+            if good is None:
+                raise Refused(
+                    f"{name} has no known-good release before this one",
+                    next=f"invoke history --target {name}",
+                )
+            row = good
+        if not row.known_good or row.undone_by:
+            raise Refused(
+                f"release {row.release} of {name} never proved good on every host",
+                next=f"invoke history --target {name}",
+            )
+        to, runs = row.release, journal.since(name, row.number)
+        if not runs:
+            raise Refused(
+                f"{name} is on release {row.release} already",
+                next=f"invoke status --target {name}",
+            )
+        if only and [row.id for row in runs] != [only]:
+            raise Refused(
+                f"run {only} is not the only one since release {to} of {name}",
+                next=f"invoke history --target {name}",
+            )
+        return self._return(run, runs, to)
+
+    def again(self, row: RunRow) -> Return:
+        """The rollback that the journal keeps."""
+        journal = self.workplace.journal
+        runs = tuple(journal.run(run) for run in row.plan["undoing"])
+        return self._return(row.id, runs, Release(**row.plan["to"]))
+
+    def _return(self, run: str, runs: Sequence[RunRow], to: Release) -> Return:
+        plans = tuple(thaw(self.workplace, row) for row in runs)
+        target = plans[0].target
+        journal = self.workplace.journal_of(target)
+        remark = same_code(journal, to, target.name)
+        return Return(run, plans, to, brought(journal, plans), remark)
+
+
+def _led_somewhere(row: RunRow) -> bool:
+    """Whether it brought a release, or came back to one."""
+    return row.outcome == "succeeded" and bool(ends_of(row).to)

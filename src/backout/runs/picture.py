@@ -1,0 +1,219 @@
+"""What a plan comes to and what it rests on, as data; its digest is the plan's name.
+
+Two plans that would do the same to the same world have one digest, whenever and by whomever they
+were made: the run, the release's number and the time are no part of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from backout.errors import Mistakes
+from backout.model import Command, Release
+from backout.runs import release_file, standing
+from backout.runs.plan import Action, Plan
+from backout.runs.worker import Parts, Worker, side_by_side
+
+Leaf = str | int | float | bool | None
+Part = Mapping[str, Leaf]
+
+PARTS = ("commits", "files", "hosts", "running", "inventory", "runbook", "params", "steps")
+"""In the order in which they are told."""
+NO_PART = {"file": True, "hosts": True, "freeze": True, "notify": True, "maintenance": True}
+"""What an inventory says that changes nothing of a plan; its hosts are a part by themselves."""
+SHORT = 12
+"""Characters of a digest that people are shown."""
+MOST = 12
+"""So many movements are told."""
+LATER = "known only in the run"
+_STAND_IN = "RUN"
+"""In place of the run's name, which is another one each time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Each part's facts by name: values of JSON."""
+
+    parts: Mapping[str, Part]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all parts, whatever the order of their facts."""
+        return digest_of({part: self.parts.get(part, {}) for part in PARTS})
+
+    def moved(self, now: Picture) -> tuple[str, ...]:
+        """What is not any more as this picture has it, in words; the first few."""
+        words = [
+            _words(part, name, _fact(self, part, name), _fact(now, part, name))
+            for part in PARTS
+            for name in sorted({*self.parts.get(part, {}), *now.parts.get(part, {})})
+            if _differ(_fact(self, part, name), _fact(now, part, name))
+        ]
+        words = list(dict.fromkeys(words))
+        more = [f"and {len(words) - MOST} more"] if len(words) > MOST else []
+        return (*words[:MOST], *more)
+
+
+_GONE = object()
+
+
+def _fact(picture: Picture, part: str, name: str) -> Any:
+    return picture.parts.get(part, {}).get(name, _GONE)
+
+
+def _differ(then: Any, now: Any) -> bool:
+    """As JSON they do: `1` is not `true`."""
+    return (type(then), then) != (type(now), now)
+
+
+def _words(part: str, name: str, then: Any, now: Any) -> str:
+    what = {"commits": name, "running": name, "steps": f"the way back of {name}"}.get(
+        part, f"{part.rstrip('s') if part in ('files', 'params') else part} {name}"
+    )
+    if part == "hosts":
+        what = f"host {name}"
+    if then is _GONE:
+        return f"{what} is new"
+    if now is _GONE:
+        return f"{what} is not there any more"
+    if part in ("files", "steps") or "\n" in f"{then}{now}" or len(f"{then}{now}") > 120:
+        return f"{what} has changed"
+    return f"{what}: {_said(then)} was planned, it is {_said(now)}"
+
+
+def _said(value: Leaf) -> str:
+    return json.dumps(value) if isinstance(value, str) and not value.strip() else str(value)
+
+
+def digest_of(data: Any) -> str:
+    """SHA-256 of JSON data, whatever the order of its keys."""
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def flat(data: Any, at: str = "") -> Iterator[tuple[str, Leaf]]:
+    """Every value within JSON-like data, named by the way to it; what is empty is a value too."""
+    if isinstance(data, Mapping) and data:
+        for key, inner in data.items():
+            yield from flat(inner, f"{at}.{key}" if at else str(key))
+    elif isinstance(data, list | tuple) and data:
+        for index, inner in enumerate(data):
+            yield from flat(inner, f"{at}[{index}]")
+    elif isinstance(data, str | int | float | bool) or data is None:
+        yield at, data
+    else:
+        yield at, "{}" if isinstance(data, Mapping) else "[]"
+
+
+# --- taken ---------------------------------------------------------------------------------
+
+
+def taken(plan: Plan, parts: Parts) -> Picture:
+    """The picture of a plan in the world as it is: hosts are asked, nothing is changed. Raises
+    Refused where an undo cannot be known, and Unreachable."""
+    same = replace(
+        plan, run=_STAND_IN, verb="", release=Release(0, plan.release.commit), user="", started=""
+    )
+    worker = Worker(same, parts)
+    target, runbook = plan.target, plan.runbook
+    return Picture({
+        "commits": {"the commit that ships": plan.release.commit},
+        "files": dict(_files(worker)),
+        "hosts": dict(flat({h: target.hosts[h].model_dump(mode="json") for h in plan.hosts})),
+        "running": _running(plan, parts),
+        "inventory": dict(flat(target.model_dump(mode="json", exclude=NO_PART))),
+        "runbook": dict(flat(runbook.model_dump(mode="json", exclude={"file"}))),
+        "params": dict(flat({**plan.params, "--accept-red": sorted(plan.accept_red)})),
+        "steps": _ways_back(worker),
+    })  # fmt: skip
+
+
+def _running(plan: Plan, parts: Parts) -> Part:
+    """What each host says of itself, and the release that the ledger has."""
+
+    def ask(name: str) -> Iterable[tuple[str, Leaf]]:
+        transport, host = parts.reach(name), plan.target.hosts[name]
+        record = release_file.read(transport, plan.target.home_on(host))
+        yield f"the release on {name}", str(record.release) if record and record.release else "none"
+        yield f"the last run on {name}", record.last if record else ""
+        yield f"the code on {name}", standing.commit_on(transport, plan.target)
+
+    told = side_by_side(lambda name: tuple(ask(name)), plan.hosts)
+    known = str(plan.previous) if plan.previous else "none"
+    return {"the release in force": known, **dict(row for rows in told for row in rows)}
+
+
+def _ways_back(worker: Worker) -> Part:
+    """The undo of each action, as it would be resolved now."""
+
+    def undo(action: Action) -> tuple[str, Leaf]:
+        name = f"{action.step.name} on {action.host}" if action.host else action.step.name
+        return f"{name} ({action.key})", _undo(worker, action)
+
+    return dict(side_by_side(undo, tuple(worker.plan.actions)))
+
+
+def _undo(worker: Worker, action: Action) -> str:
+    if action.step.irreversible:
+        return f"none: {action.step.irreversible}"
+    kind = worker.kind(action)
+    try:
+        work = worker.work(action)
+        if not kind.undoes:
+            return work.step.undo or ""
+        undo = kind.before(work)
+    except Mistakes:
+        return LATER  # it names what only an earlier step will save
+    # A kind's own text may hold a word that is never used twice; it is made of these two.
+    known = json.dumps(dict(undo.data), sort_keys=True, default=str)
+    return f"{undo.summary} {known}" if undo.summary else undo.text
+
+
+def _files(worker: Worker) -> Iterator[tuple[str, Leaf]]:
+    """The content of every file of this machine that the plan brings along: what its steps name,
+    and what differs in the working copy from its commit."""
+    paths = dict.fromkeys(_uncommitted(worker))
+    for action in worker.plan.actions:
+        try:
+            work = worker.work(action, strict=False)
+            paths |= dict.fromkeys(worker.kind(action).reads(work))
+        except Mistakes:
+            continue
+    for path in sorted(paths):
+        yield from map(partial(_content, path), _within(Path(path)))
+
+
+def _uncommitted(worker: Worker) -> list[str]:
+    source = worker.plan.target.source
+    if source is None:
+        return []
+    where = Path(source.repository).expanduser()
+    words = "-c core.quotePath=false status --porcelain -z --no-renames --untracked-files=no"
+    script = f'git -C "$BACKOUT_WHERE" {words}'
+    command = Command(script, env=(("BACKOUT_WHERE", str(where)),), timeout=60.0)
+    done = worker.parts.reach("").run(command)
+    return [str(where / line[3:]) for line in done.stdout.split("\0") if line]
+
+
+def _within(path: Path) -> list[Path]:
+    """The file itself, or all that lie in the directory."""
+    if path.is_symlink() or not path.is_dir():
+        return [path]
+    inner = (Path(folder) / name for folder, _, names in os.walk(path) for name in names)
+    return sorted(each for each in inner if ".git" not in each.parts)
+
+
+def _content(_named: str, path: Path) -> tuple[str, Leaf]:
+    try:
+        if path.is_symlink():
+            return str(path), f"link to {path.readlink()}"
+        return str(path), hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        return str(path), f"({error.strerror})"

@@ -1,0 +1,173 @@
+"""A plan is saved, read by whoever wants to, and deployed as it is or not at all."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.git_origin import GitOrigin
+from support.project import Said
+from support.yard import Yard
+
+
+class Desk(Yard):
+    """A target whose plan rests on something of every kind."""
+
+    def __init__(self, directory: Path) -> None:
+        self.git = GitOrigin(directory / "git")
+        self.app, self.conf = directory / "app", directory / "app.conf"
+        self.conf.write_text("workers = 2\n")
+        super().__init__(directory)
+        source = {"repository": str(self.git.copy), "directory": str(self.app)}
+        self.inventory(source=source, vars={"weight": 1}, secrets={"key": {"env": "APP_KEY"}})
+        self.project.env["APP_KEY"] = "hunter-2-hunter"
+        self.steps()
+
+    def steps(self, **changed: Any) -> None:
+        conf = {"from": str(self.conf), "to": f"{self.files}/app.conf"}
+        self.runbook(
+            {"name": "Update", "update": {}, "on": "web"},
+            {"name": "Configure", "upload": conf, "on": "web"},
+            self.step("Weigh", before="echo {{ params.word }} {{ vars.weight }}", **changed),
+            params={"word": {"default": "plain"}},
+        )
+
+    @property
+    def file(self) -> Path:
+        return self.project.directory / "plan.json"
+
+    def save(self, *words: str) -> dict[str, Any]:
+        said = self.say("plan", "--out", "plan.json", *words)
+        assert said.code == 0, said.out + said.err
+        return said.data
+
+    def planned(self, *words: str) -> Said:
+        return self.project.say("deploy", "--plan", "plan.json", "--json", *words)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    desk = Desk(tmp_path)
+    with desk:
+        desk.good_release()
+        yield desk
+
+
+def test_a_saved_plan_is_private_names_no_secret_and_is_deployed_as_it_is(desk: Desk) -> None:
+    told = desk.save("--param", "word=hunter-2-hunter")
+    text = desk.file.read_text()
+    saved = json.loads(text)
+    assert stat.S_IMODE(desk.file.stat().st_mode) == 0o600
+    assert "hunter" not in text
+    assert (saved["format"], saved["digest"]) == (1, told["digest"])
+    assert told["next"] == "invoke deploy --plan plan.json"
+    # A run that was refused takes a number, and changes nothing that was planned.
+    assert desk.deploy("--param", "nothing=1").code == 2
+    said = desk.planned()
+    assert said.code == 0, said.out + said.err
+    assert said.data["outcome"] == "succeeded"
+    # It was for one world: what runs now is another.
+    again = desk.planned()
+    assert (again.code, "the release on here: " in again.data["error"]["what"]) == (3, True)
+
+
+WHO = ("-c", "user.name=Ann", "-c", "user.email=ann@example.org")
+MOVES: dict[str, tuple[Callable[[Desk], object], str]] = {
+    "commits": (
+        lambda desk: (desk.git.good_change(), desk.git.commit("Two"), desk.git.git("push", "-q")),
+        "the commit that ships: ",
+    ),
+    "an uploaded file": (lambda desk: desk.conf.write_text("workers = 3\n"), "file {conf} has"),
+    "an uncommitted file": (lambda desk: desk.git.good_change(), "file {copy}/RELEASE is new"),
+    "hosts": (
+        lambda desk: desk.inventory(
+            hosts={"here": {"connection": "local", "groups": ["web"], "vars": {"x": 1}}}
+        ),
+        "host here.vars.x is new",
+    ),
+    "what runs there": (lambda desk: desk.good_release(), "the last run on here: "),
+    "the code there": (
+        lambda desk: desk.git._git_in(desk.app, *WHO, "commit", "-q", "--allow-empty", "-m", "x"),
+        "the code on here: ",
+    ),
+    "the runbook": (
+        lambda desk: desk.steps(after="echo more"),
+        "runbook steps[2].options.script has changed",
+    ),
+    "the inventory": (
+        lambda desk: desk.inventory(vars={"weight": 2}),
+        "inventory vars.weight: 1 was planned, it is 2",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def moving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    desk = Desk(tmp_path_factory.mktemp("moving"))
+    with desk:
+        desk.good_release()
+        yield desk
+
+
+@pytest.mark.parametrize("part", MOVES)
+def test_a_saved_plan_is_refused_when_its_world_has_moved(moving: Desk, part: str) -> None:
+    moving.save()
+    move, words = MOVES[part]
+    move(moving)
+    before = moving.effects()
+    said = moving.planned()
+    names = {"conf": moving.conf, "copy": moving.git.copy}
+    assert said.code == 3, said.out + said.err
+    assert words.format(**names) in said.data["error"]["what"]
+    assert moving.effects() == before
+    if part == "the code there":
+        moving.git._git_in(moving.app, "checkout", "-q", "-f", "HEAD~1")
+    said = moving.say("plan", "--out", "plan.json")  # it can be had anew, over the old one
+    assert said.code == 0, said.out + said.err
+
+
+def test_a_file_that_was_changed_or_is_no_plan_is_refused_with_its_line(desk: Desk) -> None:
+    desk.save()
+    good = desk.file.read_text()
+
+    def refused(text: str) -> str:
+        desk.file.write_text(text)
+        said = desk.planned()
+        assert said.code == 2, said.out
+        return str(said.data["error"]["what"])
+
+    lines = good.splitlines()
+    digest = next(n for n, line in enumerate(lines, 1) if '"digest"' in line)
+    changed = good.replace('"vars.weight": 1', '"vars.weight": 9')
+    assert f"plan.json:{digest}: it was changed after it was made" in refused(changed)
+    assert "plan.json:1: not JSON: " in refused("not a plan")
+    assert "plan.json:1: no saved plan" in refused('{"format": 1}')
+    assert "format 2, this Backout knows 1" in refused(good.replace('"format": 1', '"format": 2'))
+    assert "`words` are not those of a plan" in refused(good.replace('"ref": null', '"ref": 7'))
+    assert "`steps` is missing" in refused(good.replace('"steps": {', '"other": {'))
+
+
+def test_a_changed_word_comes_to_another_plan_and_no_word_can_be_said_beside_it(
+    desk: Desk,
+) -> None:
+    desk.save("--param", "word=mild")
+    desk.file.write_text(desk.file.read_text().replace('"word=mild"', '"word=wild"'))
+    said = desk.planned()
+    assert said.code == 3
+    assert "param word: mild was planned, it is wild" in said.data["error"]["what"]
+    said = desk.planned("--hosts", "here", "--target", "other")
+    assert (said.code, "--hosts, --target cannot be said beside it" in said.out) == (2, True)
+
+
+def test_nothing_of_somebody_elses_is_written_over(desk: Desk) -> None:
+    mine = desk.project.directory / "mine.txt"
+    mine.write_text("mine")
+    desk.file.symlink_to(mine)
+    said = desk.say("plan", "--out", "plan.json")
+    assert (said.code, mine.read_text()) == (2, "mine")
+    assert "something lies there that is no saved plan" in said.data["error"]["what"]
