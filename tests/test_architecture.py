@@ -40,7 +40,7 @@ ALLOWED: dict[str, set[str]] = {
     "steps": {"heroku", "postgres", *NOUNS},
     "restarters": {"heroku", *NOUNS},
     "probes": {"postgres", *NOUNS},
-    "adapters": {*NOUNS},
+    "adapters": {"postgres", *NOUNS},
     "schemas": {*NOUNS},
     "starter": {*NOUNS},
     "heroku": {*NOUNS},

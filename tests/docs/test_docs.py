@@ -19,7 +19,8 @@ import pytest
 import yaml
 
 from backout import model, tasks
-from backout.config import loading
+from backout.config import loading, project_file
+from backout.config.project_file import ProjectFile
 from backout.errors import Mistakes
 from backout.project.project import TABLES
 from backout.steps.update import STRATEGIES
@@ -120,8 +121,11 @@ def load(block: Block, root: Path) -> None:
     elif keys <= INVENTORY:
         rest = "" if keys & {"hosts", "extends"} else "extends: base\n"
         loading.load_target(write(root / "inventory.yaml", block.text + rest), TABLES)
+    elif keys <= ProjectFile.model_fields.keys():
+        write(root / project_file.NAME, block.text)
+        project_file.load(root)
     else:
-        pytest.fail(f"{block.place} is neither a runbook nor an inventory: {sorted(keys)}")
+        pytest.fail(f"{block.place} is no file of a project: {sorted(keys)}")
 
 
 PROOF = "settle: [{verify: all}]\n"

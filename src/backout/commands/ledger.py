@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from backout.adapters.storage.journal import SqliteJournal
+from backout.adapters.storage.journal import RunJournal
 from backout.model import LedgerRow, Release
 from backout.runs.claims import NOTE, Brought
 from backout.runs.plan import Plan
 
 
-def brought(journal: SqliteJournal, undoing: Sequence[Plan]) -> tuple[Brought, ...]:
+def brought(journal: RunJournal, undoing: Sequence[Plan]) -> tuple[Brought, ...]:
     """The runs that are to be undone, newest first, and below them, for each of their hosts, the
     newest release in force: what came before it on a host is not asked for."""
     target = undoing[0].target
@@ -37,7 +37,7 @@ def _below(row: LedgerRow, hosts: Sequence[str]) -> Brought:
     return Brought(runs=frozenset((row.run, *row.restored)), hosts=sure, sure=sure)
 
 
-def same_code(journal: SqliteJournal, to: Release, target: str) -> str:
+def same_code(journal: RunJournal, to: Release, target: str) -> str:
     """What is to be said of going back to a release of the very commit that runs: the code stays.
     Nothing where it is another commit."""
     current = journal.current(target)

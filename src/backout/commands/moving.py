@@ -71,7 +71,7 @@ class Moving:
         name = self.workplace.target_name(options.target) if options.target else None
         journal = self.workplace.journal
         what = journal.look(lambda db: pruning.needless(db, name, before))
-        size = journal.path.stat().st_size
+        size = journal.size()
         if what.runs or what.outputs:
             self._confirm(what, before)
             journal.change(lambda db: pruning.forget(db, what))
@@ -79,7 +79,7 @@ class Moving:
                 notes = self.workplace.state / "here" / "notes" / run_name(run)
                 shutil.rmtree(notes, ignore_errors=True)
             journal.compact()
-        freed = max(0, size - journal.path.stat().st_size)
+        freed = max(0, size - journal.size())
         told = objects.Pruned(before.isoformat(), what.runs, len(what.outputs), freed)
         return Answer("pruned", told)
 

@@ -6,7 +6,7 @@ import json
 from datetime import datetime
 from hashlib import sha256
 
-from backout.adapters.storage.journal import SqliteJournal
+from backout.adapters.storage.journal import RunJournal
 from backout.adapters.storage.journal_rows import one_run
 from backout.model import Runbook, duration
 from backout.reports.data import stamp
@@ -22,7 +22,7 @@ def digest(runbook: Runbook) -> str:
     return sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
-def newest(journal: SqliteJournal, runbook: Runbook, now: datetime) -> RehearsalNote | None:
+def newest(journal: RunJournal, runbook: Runbook, now: datetime) -> RehearsalNote | None:
     """The last rehearsal of a runbook, on whichever target; None when there was none."""
     row = journal.look(
         lambda db: one_run(db, "verb = ? AND runbook = ?", CERTIFICATE, runbook.name)

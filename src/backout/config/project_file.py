@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from backout.config import yaml_tree
 from backout.config.files import shown
 from backout.config.yaml_tree import shown_path
 from backout.errors import Mistake, Mistakes
-from backout.model import Noun
+from backout.model import Noun, SecretSource
 from backout.model.validation import validated
 
 NAME = "backout.yaml"
@@ -24,8 +24,27 @@ def _url(value: str) -> str:
     return value
 
 
+def _source(value: Any) -> Any:
+    if isinstance(value, str):
+        if not value.replace("_", "").isalnum():
+            raise ValueError("by reference only: {env: NAME}, {command: …}, {file: …}, or NAME")
+        return {"env": value}
+    return value
+
+
+class LedgerAddress(Noun):
+    """Where the ledger of a team is, by reference: a connection string has a password in it."""
+
+    secret: Annotated[SecretSource, BeforeValidator(_source)]
+    """A source as an inventory's secrets have it; a word is the variable of the environment that
+    holds it."""
+
+
 class ProjectFile(Noun):
     """What stands in it."""
+
+    ledger: LedgerAddress | None = None
+    """The PostgreSQL that all machines share; without it the journal is a file of this one."""
 
     page: Annotated[str, AfterValidator(_url)] = ""
     """The address of the status page that messages give."""

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     import psycopg
 
 
-def driver() -> Any:
-    """The PostgreSQL driver, which is an extra. Raises Refused when it is not installed."""
+def driver(extra: str = "postgres") -> Any:
+    """The PostgreSQL driver, which an extra brings. Raises Refused when it is not installed."""
     try:
         import psycopg
     except ImportError as error:
         raise Refused(
-            "PostgreSQL's driver is not installed", next="pip install 'backout[postgres]'"
+            "PostgreSQL's driver is not installed", next=f"pip install 'backout[{extra}]'"
         ) from error
     return psycopg
 

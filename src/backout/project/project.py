@@ -14,7 +14,7 @@ from backout.adapters.lease import LeaseLock
 from backout.adapters.local_lock import LocalLock
 from backout.adapters.mirror import Mirror
 from backout.adapters.own_directory import prepare
-from backout.adapters.storage.journal import SqliteJournal
+from backout.adapters.storage.journal import RunJournal, SqliteJournal
 from backout.adapters.transports import TRANSPORTS
 from backout.adapters.transports.following import Follower
 from backout.adapters.transports.shell_text import run_name
@@ -25,9 +25,10 @@ from backout.errors import Mistakes, Refused
 from backout.model import Event, RunRow, SecretSource, Target
 from backout.ports import Listener, Operator
 from backout.probes import KINDS as PROBES
-from backout.project import completing
+from backout.project import completing, shared_ledger
 from backout.project.completing import root_of
 from backout.project.machines import Machines, redacted
+from backout.project.shared_ledger import SharedLedger
 from backout.registry import Tables
 from backout.restarters import BACKENDS
 from backout.runs import release_file
@@ -106,11 +107,21 @@ class Workplace:
     # --- state ---------------------------------------------------------------------------
 
     @cached_property
-    def journal(self) -> SqliteJournal:
-        """Without any target's secrets: what it recalls has references where values stood."""
-        journal = SqliteJournal(self._journal_file(), self._hide)
+    def journal(self) -> RunJournal:
+        """Without any target's secrets: what it recalls has references where values stood. The
+        ledger of the team where there is one, else a file of this working copy. Raises Refused."""
+        if address := self.shared.address():
+            prepare(self.state)
+            journal = shared_ledger.opened(address, self.state, self._hide)
+        else:
+            journal = SqliteJournal(self._journal_file(), self._hide)
         self.close_later(journal.close)
         return journal
+
+    @cached_property
+    def shared(self) -> SharedLedger:
+        """Where the ledger of the team is, if there is one."""
+        return SharedLedger(self.root)
 
     def _journal_file(self) -> Path:
         """Where there is none and nothing may be written, an empty one is read elsewhere."""
@@ -119,7 +130,7 @@ class Workplace:
         prepare(self.state)
         return self.state / "journal.db"
 
-    def journal_of(self, target: Target) -> SqliteJournal:
+    def journal_of(self, target: Target) -> RunJournal:
         """The journal as this target sees it: its own secrets are referred to and revealed, those
         of others are hidden."""
         vault = self.vault(target)
@@ -158,7 +169,7 @@ class Workplace:
 
     @property
     def _vaults(self) -> list[Vault]:
-        return [vault for _, vault in self._owners]
+        return [*self.shared.vaults, *(vault for _, vault in self._owners)]
 
     def going_on(self, row: RunRow) -> str:
         """What to type about a run that is unfinished: while its process lives, nothing but a

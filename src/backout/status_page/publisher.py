@@ -181,8 +181,7 @@ class Publisher:
 
     def _ledger(self, target: str) -> Ledger:
         """The target's releases and runs; read again when the journal has changed."""
-        path = self.journal.path
-        signature = tuple(map(_signature, (path, Path(f"{path}-wal"))))
+        signature = self.journal.signature()
         known = self._ledgers.get(target)
         if known is None or known[0] != signature:
             known = self._ledgers[target] = (signature, Ledger.of(self.journal, target))

@@ -131,7 +131,7 @@ class Targets:
     def news(self, target: Target) -> TargetState:
         """Who holds it, and what is deployed there."""
         journal = self.workplace.journal
-        signature = (_signature(journal.path), _signature(Path(f"{journal.path}-wal")))
+        signature = journal.signature()
         known = self._news.get(target.name)
         if known is None or known[0] != signature:
             known = (signature, TargetState(deployed=deployed(self.workplace, target.name)))

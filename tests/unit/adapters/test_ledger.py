@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from backout.adapters.storage.journal import SqliteJournal
+from backout.adapters.storage.journal import RunJournal, SqliteJournal
 from backout.errors import Mistakes
 from backout.model import Release
+from support.journals import Place, place
+
+__all__ = ["place"]
 
 NOW = datetime(2024, 1, 30, 20, 0, tzinfo=UTC)
 UPDATE = {"runbook": {"steps": [{"kind": "run"}, {"kind": "update"}]}}
@@ -21,13 +24,12 @@ NO_UPDATE = {
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Iterator[SqliteJournal]:
-    with SqliteJournal(tmp_path / "journal.db", str) as journal:
-        yield journal
+def journal(place: Place) -> RunJournal:
+    return place()
 
 
 def released(
-    journal: SqliteJournal,
+    journal: RunJournal,
     run: str,
     *,
     hosts: tuple[str, ...] = (),
@@ -43,13 +45,13 @@ def released(
     return number
 
 
-def numbers(journal: SqliteJournal, *hosts: str, **which: object) -> dict[str, int]:
+def numbers(journal: RunJournal, *hosts: str, **which: object) -> dict[str, int]:
     rows = journal.newest_on("prod", hosts, **which)  # type: ignore[arg-type]
     return {host: row.number for host, row in rows.items()}
 
 
 def test_each_host_has_the_newest_release_in_force_that_was_brought_to_it(
-    journal: SqliteJournal,
+    journal: RunJournal,
 ) -> None:
     released(journal, "all", plan=UPDATE)
     released(journal, "one", hosts=("a",))
@@ -64,7 +66,7 @@ def test_each_host_has_the_newest_release_in_force_that_was_brought_to_it(
 
 
 def test_the_good_release_of_another_commit_is_passed_over_for_the_same_one(
-    journal: SqliteJournal,
+    journal: RunJournal,
 ) -> None:
     for run in ("r1", "r2", "r3"):
         released(journal, run)
@@ -77,14 +79,14 @@ def test_the_good_release_of_another_commit_is_passed_over_for_the_same_one(
     assert journal.release_of("staging", "r2") is None
 
 
-def test_targets_are_named_from_the_newest_run_to_the_oldest(journal: SqliteJournal) -> None:
+def test_targets_are_named_from_the_newest_run_to_the_oldest(journal: RunJournal) -> None:
     assert journal.targets() == ()
     for run, target in (("1", "b"), ("2", "c"), ("3", "a"), ("4", "c"), ("5", "b")):
         released(journal, run, target=target)
     assert journal.targets() == ("b", "c", "a")
 
 
-def test_an_ambiguous_run_names_the_newest_and_how_many_there_are(journal: SqliteJournal) -> None:
+def test_an_ambiguous_run_names_the_newest_and_how_many_there_are(journal: RunJournal) -> None:
     for n in range(9):
         released(journal, f"run-{n}")
     with pytest.raises(Mistakes, match=r"'run-' names 9 runs: run-8, run-7, run-6, run-5, run-4\n"):
@@ -122,9 +124,11 @@ def effort(journal: SqliteJournal, ask: Callable[[SqliteJournal], object]) -> in
         tens[0] += 1
         return 0
 
-    journal.look(lambda db: db.set_progress_handler(count, 10))
+    with journal.reading() as db:
+        db.set_progress_handler(count, 10)
     assert ask(journal) is not False
-    journal.look(lambda db: db.set_progress_handler(None, 0))
+    with journal.reading() as db:
+        db.set_progress_handler(None, 0)
     return tens[0]
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from backout.adapters.storage.tables import Tables
 from backout.ports import TAKEN
 
 PRINTED = ("stdout", "stderr")
@@ -85,25 +85,49 @@ def record(prev: str, run: str, kind: str, key: str, at: str, body: str) -> str:
     return _hash([prev, run, kind, key, at, _printed_apart(json.loads(body))])
 
 
-def append(db: sqlite3.Connection, run: str, kind: str, key: str, at: str, body: str) -> Link:
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A record that has no place yet; said to the tables, it takes the next one."""
+
+    run: str
+    kind: str
+    key: str
+    at: str
+    body: str
+
+    def __call__(self, db: Tables) -> Link:
+        return append(db, self.run, self.kind, self.key, self.at, self.body)
+
+    def after(self, last: Link) -> Line:
+        """The record as the one that follows that one."""
+        about = (self.kind, self.key, self.at, self.body)
+        link = Link(last.n + 1, last.hash, record(last.hash, self.run, *about))
+        return Line(*about, link)
+
+
+def append(db: Tables, run: str, kind: str, key: str, at: str, body: str) -> Link:
     """Within a transaction: the next record of a run, and its place."""
+    line = Draft(run, kind, key, at, body).after(last_of(db, run))
+    put(db, run, line)
+    return line.link
+
+
+def last_of(db: Tables, run: str) -> Link:
+    """The place after which a run's next record comes."""
     last = db.execute(
         "SELECT n, hash FROM record WHERE run = ? ORDER BY seq DESC LIMIT 1", (run,)
     ).fetchone()
-    n, prev = last or (0, opening_of(db, run).hash)
-    link = Link(n + 1, prev, record(prev, run, kind, key, at, body))
-    put(db, run, Line(kind, key, at, body, link))
-    return link
+    return Link(last[0], hash=last[1]) if last else Link(hash=opening_of(db, run).hash)
 
 
-def opening_of(db: sqlite3.Connection, run: str) -> Opening:
+def opening_of(db: Tables, run: str) -> Opening:
     """A run's opening; an empty one where there is no such run."""
     columns = ", ".join(OPENING)
     row = db.execute(f"SELECT {columns} FROM run WHERE id = ?", (run,)).fetchone()  # noqa: S608 - our own words
     return Opening(tuple(row or ()))
 
 
-def lines(db: sqlite3.Connection, run: str) -> tuple[Line, ...]:
+def lines(db: Tables, run: str) -> tuple[Line, ...]:
     """Every record of a run, in order."""
     rows = db.execute(
         "SELECT kind, key, at, body, n, prev, hash FROM record WHERE run = ? ORDER BY seq", (run,)
@@ -111,7 +135,7 @@ def lines(db: sqlite3.Connection, run: str) -> tuple[Line, ...]:
     return tuple(Line(kind, key, at, body, Link(*link)) for kind, key, at, body, *link in rows)
 
 
-def put_run(db: sqlite3.Connection, opening: Opening, lines: Sequence[Line]) -> None:
+def put_run(db: Tables, opening: Opening, lines: Sequence[Line]) -> None:
     """Within a transaction: a run, with the records whose places are known."""
     places = ", ".join("?" * len(OPENING))
     db.execute(f"INSERT INTO run ({', '.join(OPENING)}) VALUES ({places})", opening.values)  # noqa: S608 - our own words
@@ -119,7 +143,7 @@ def put_run(db: sqlite3.Connection, opening: Opening, lines: Sequence[Line]) -> 
         put(db, opening.run, line)
 
 
-def put(db: sqlite3.Connection, run: str, line: Line) -> None:
+def put(db: Tables, run: str, line: Line) -> None:
     """Within a transaction: a record whose place is known."""
     link = line.link
     db.execute(
@@ -134,7 +158,7 @@ def without_output(body: Mapping[str, Any]) -> dict[str, Any]:
     return {**body, **dict.fromkeys(PRINTED, ""), DIGEST: _digest(body)}
 
 
-def faults(db: sqlite3.Connection, target: str | None) -> Iterator[tuple[str, str]]:
+def faults(db: Tables, target: str | None) -> Iterator[tuple[str, str]]:
     """Every run whose records are not what they were when they were written, and why."""
     runs = db.execute("SELECT id FROM run WHERE ? IN (target, '') ORDER BY rowid", (target or "",))
     for (run,) in runs.fetchall():

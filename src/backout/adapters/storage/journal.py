@@ -12,7 +12,6 @@ release whose run was not undone is the current one.
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import asdict
@@ -21,7 +20,7 @@ from typing import Self
 
 from backout.adapters.redactor import redact_data
 from backout.adapters.storage import chain
-from backout.adapters.storage.chain import Line, Opening
+from backout.adapters.storage.chain import Draft, Line, Opening
 from backout.adapters.storage.journal_rows import (
     held_by,
     insert,
@@ -33,14 +32,16 @@ from backout.adapters.storage.journal_rows import (
     targets_of,
     time_text,
 )
+from backout.adapters.storage.journal_store import SqliteStore
 from backout.adapters.storage.ledger import Ledger
+from backout.adapters.storage.tables import Tables
 from backout.errors import BackoutError, Mistakes
 from backout.model import Record, Release, RunRow
 from backout.model.journaled import Body
 
 
-class SqliteJournal(Ledger):
-    """The runs of one working copy."""
+class RunJournal(Ledger):
+    """Runs, their records, and what came of them."""
 
     # --- runs ------------------------------------------------------------------------------
 
@@ -73,7 +74,7 @@ class SqliteJournal(Ledger):
         )
         records = [(row.id, "end", key, at, self.text_of(body)) for key, body in ends]
 
-        def write(db: sqlite3.Connection) -> None:
+        def write(db: Tables) -> None:
             insert(db, "run", *values)
             for record in records:
                 chain.append(db, *record)
@@ -86,25 +87,23 @@ class SqliteJournal(Ledger):
         """Close a run, once; it is history from then on."""
         row = (time_text(ended), outcome, exit_code, self.text_of(report), id)
 
-        def write(db: sqlite3.Connection) -> None:
+        def write(db: Tables) -> None:
             done = db.execute(
                 "UPDATE run SET ended = ?, outcome = ?, exit_code = ?, report = ? WHERE id = ?",
                 row,
             )
             if not done.rowcount:
-                raise BackoutError(f"there is no run {id} to close", where=str(self.path))
+                raise BackoutError(f"there is no run {id} to close", where=self.where)
 
         self.append(write, run=id)
 
     def open_run_of(self, target: str) -> RunRow | None:
         """The run of the target that is not closed."""
-        with self.reading() as db:
-            return one_run(db, "target = ? AND outcome IS NULL", target)
+        return self.look(lambda db: one_run(db, "target = ? AND outcome IS NULL", target))
 
     def run(self, id: str) -> RunRow:
         """A run by its id or the beginning of it. Raises Mistakes when it names none or many."""
-        with self.reading() as db:
-            count, rows = runs_named(db, id)
+        count, rows = self.look(lambda db: runs_named(db, id))
         if count == 1 and id:
             return rows[0]
         known = ", ".join(row.id for row in rows)
@@ -115,22 +114,20 @@ class SqliteJournal(Ledger):
 
     def runs(self, target: str | None = None, limit: int = 20) -> tuple[RunRow, ...]:
         """Runs of one target or of all, newest first."""
-        with self.reading() as db:
-            return run_rows(db, "target = ?" if target else "TRUE", (target,) * bool(target), limit)
+        where, values = ("target = ?", (target,)) if target else ("TRUE", ())
+        return self.look(lambda db: run_rows(db, where, values, limit))
 
     def targets(self) -> tuple[str, ...]:
         """Every target that has a run, the one of the newest run first."""
-        with self.reading() as db:
-            return targets_of(db)
+        return self.look(targets_of)
 
     def outcomes(self) -> tuple[tuple[str, str, str, int], ...]:
         """How many runs of each verb ended how on each target."""
-        with self.reading() as db:
-            rows = db.execute(
-                "SELECT target, verb, outcome, count(*) FROM run WHERE outcome IS NOT NULL"
-                " GROUP BY target, verb, outcome"
-            ).fetchall()
-        return tuple(rows)
+        query = (
+            "SELECT target, verb, outcome, count(*) FROM run WHERE outcome IS NOT NULL"
+            " GROUP BY target, verb, outcome"
+        )
+        return tuple(self.look(lambda db: db.execute(query).fetchall()))
 
     # --- records ---------------------------------------------------------------------------
 
@@ -148,10 +145,8 @@ class SqliteJournal(Ledger):
 
     def recall(self, run: str) -> tuple[Record, ...]:
         """Every record of a run, in order."""
-        with self.reading() as db:
-            rows = db.execute(
-                "SELECT seq, kind, key, at, body FROM record WHERE run = ? ORDER BY seq", (run,)
-            ).fetchall()
+        query = "SELECT seq, kind, key, at, body FROM record WHERE run = ? ORDER BY seq"
+        rows = self.look(lambda db: db.execute(query, (run,)).fetchall())
         return tuple(
             Record(seq, kind, key, datetime.fromisoformat(at), self._revealed(body))
             for seq, kind, key, at, body in rows
@@ -190,7 +185,7 @@ class SqliteJournal(Ledger):
         body = self.text_of({"outcome": outcome, **record, "ledger": entry})
         at = time_text(self._now())
 
-        def write(db: sqlite3.Connection) -> chain.Link:
+        def write(db: Tables) -> chain.Link:
             link = chain.append(db, run, "decided", "", at, body)
             _enter(db, run, at, entry)
             return link
@@ -199,7 +194,7 @@ class SqliteJournal(Ledger):
 
     def _record(self, run: str, kind: str, key: str, record: Body) -> None:
         at, body = time_text(self._now()), self.text_of(record)
-        link = self.append(lambda db: chain.append(db, run, kind, key, at, body), run=run)
+        link = self.append(Draft(run, kind, key, at, body), run=run)
         self._copy(Line(kind, key, at, body, link))
 
     # --- on other machines -----------------------------------------------------------------
@@ -213,13 +208,11 @@ class SqliteJournal(Ledger):
 
     def lines(self, run: str) -> tuple[Line, ...]:
         """Every record of a run in order, as it was written."""
-        with self.reading() as db:
-            return chain.lines(db, run)
+        return self.look(lambda db: chain.lines(db, run))
 
     def opening(self, run: str) -> Opening:
         """A run as it was opened, as it was written."""
-        with self.reading() as db:
-            return chain.opening_of(db, run)
+        return self.look(lambda db: chain.opening_of(db, run))
 
     def take_over(self, opening: Opening, lines: Sequence[Line]) -> None:
         """Durably: an unfinished run of another machine, with what is known of it. Raises Held
@@ -227,7 +220,7 @@ class SqliteJournal(Ledger):
         self._open(opening, lines)
 
     def _open(self, opening: Opening, lines: Sequence[Line]) -> None:
-        def write(db: sqlite3.Connection) -> None:
+        def write(db: Tables) -> None:
             if held := one_run(db, "target = ? AND outcome IS NULL", opening.target):
                 raise held_by(held)
             chain.put_run(db, opening, lines)
@@ -241,7 +234,7 @@ class SqliteJournal(Ledger):
         decided = next((line for line in lines if line.kind == "decided"), None)
         end = (lines[-1].at, outcome, exit_code, self.text_of(report), opening.run)
 
-        def write(db: sqlite3.Connection) -> None:
+        def write(db: Tables) -> None:
             chain.put_run(db, opening, lines)
             if decided:
                 _enter(db, opening.run, decided.at, json.loads(decided.body)["ledger"])
@@ -257,10 +250,10 @@ class SqliteJournal(Ledger):
         """Give out the next release number, durably: it is never given again, even when its
         run fails. Raises Refused when it cannot be written."""
 
-        def write(db: sqlite3.Connection) -> int:
+        def write(db: Tables) -> int:
             given: int = db.execute(
                 "INSERT INTO number VALUES (?, 1)"
-                " ON CONFLICT (target) DO UPDATE SET last = last + 1 RETURNING last",
+                " ON CONFLICT (target) DO UPDATE SET last = number.last + 1 RETURNING last",
                 (target,),
             ).fetchone()[0]
             return given
@@ -271,10 +264,11 @@ class SqliteJournal(Ledger):
         """Durably: no number up to this one is given out again; another machine gave it out, or
         this journal is a copy of before it did."""
 
-        def write(db: sqlite3.Connection) -> None:
+        def write(db: Tables) -> None:
             db.execute(
                 "INSERT INTO number VALUES (?, ?)"
-                " ON CONFLICT (target) DO UPDATE SET last = max(last, excluded.last)",
+                " ON CONFLICT (target) DO UPDATE SET last = excluded.last"
+                " WHERE excluded.last > number.last",
                 (target, number),
             )
 
@@ -282,16 +276,20 @@ class SqliteJournal(Ledger):
 
     def peek_number(self, target: str) -> int:
         """The number that the next release would get; for `plan`, which changes nothing."""
-        with self.reading() as db:
-            row = db.execute("SELECT last FROM number WHERE target = ?", (target,)).fetchone()
+        query = "SELECT last FROM number WHERE target = ?"
+        row = self.look(lambda db: db.execute(query, (target,)).fetchone())
         return 1 + (row[0] if row else 0)
 
 
-def _enter(db: sqlite3.Connection, run: str, at: str, entry: Body) -> None:
+class SqliteJournal(SqliteStore, RunJournal):
+    """The runs of one working copy, in a file of its own."""
+
+
+def _enter(db: Tables, run: str, at: str, entry: Body) -> None:
     """Within a transaction: what a run's decided outcome makes of the ledger."""
     target = target_of(db, run)
     if release := entry["release"]:
-        row = (target, release["number"], release["commit"], run, at, entry["known_good"])
+        row = (target, release["number"], release["commit"], run, at, int(entry["known_good"]))
         insert(db, "ledger", *row, json.dumps(entry["covers"]))
     over = list(entry["undone"])
     if entry["restored"] is not None:

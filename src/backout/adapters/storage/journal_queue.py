@@ -7,10 +7,9 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from threading import Condition
-from typing import Any, TypeVar
+from typing import Any
 
-T = TypeVar("T")
-Write = Callable[[sqlite3.Connection], T]
+from backout.adapters.storage.tables import T, Write
 
 
 class Closed(Exception):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from backout.adapters.storage.tables import ALL, Tables
 from backout.errors import BackoutError, Held
 from backout.model import RunRow
 from backout.model.journaled import Body
@@ -30,7 +30,7 @@ def plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} cannot be journaled")
 
 
-def insert(db: sqlite3.Connection, table: str, *row: Any) -> None:
+def insert(db: Tables, table: str, *row: Any) -> None:
     places = ", ".join("?" * len(row))
     db.execute(f"INSERT INTO {table} VALUES ({places})", row)  # noqa: S608 - table names are ours
 
@@ -42,12 +42,11 @@ NAMED = 5
 _RUN = "id, target, verb, runbook, plan, owner, started, options, ended, outcome, exit_code, report"
 
 
-def run_rows(
-    db: sqlite3.Connection, where: str, values: Sequence[Any], limit: int = -1
-) -> tuple[RunRow, ...]:
+def run_rows(db: Tables, where: str, values: Sequence[Any], limit: int = -1) -> tuple[RunRow, ...]:
+    """Those of which `where` is true, newest first; without a limit all of them."""
     rows = db.execute(
         f"SELECT {_RUN} FROM run WHERE {where} ORDER BY rowid DESC LIMIT ?",  # noqa: S608
-        (*values, limit),
+        (*values, limit if limit >= 0 else ALL),
     ).fetchall()
     return tuple(_run_row(*row) for row in rows)
 
@@ -82,11 +81,11 @@ def _run_row(
     )
 
 
-def one_run(db: sqlite3.Connection, where: str, *values: Any) -> RunRow | None:
+def one_run(db: Tables, where: str, *values: Any) -> RunRow | None:
     return next(iter(run_rows(db, where, values, 1)), None)
 
 
-def runs_named(db: sqlite3.Connection, id: str) -> tuple[int, tuple[RunRow, ...]]:
+def runs_named(db: Tables, id: str) -> tuple[int, tuple[RunRow, ...]]:
     """How many runs have an id that begins so, and the newest of them."""
     begins = "id >= ? AND id < ?"
     values = (id, id + LAST)
@@ -96,7 +95,7 @@ def runs_named(db: sqlite3.Connection, id: str) -> tuple[int, tuple[RunRow, ...]
     return (1, exact) if exact else (count, run_rows(db, newest, values))
 
 
-def targets_of(db: sqlite3.Connection) -> tuple[str, ...]:
+def targets_of(db: Tables) -> tuple[str, ...]:
     """Every target that has a run, the one of the newest run first. From one name to the next by
     the index, past all the runs of each."""
     rows = db.execute(
@@ -109,7 +108,7 @@ def targets_of(db: sqlite3.Connection) -> tuple[str, ...]:
     return tuple(name for (name,) in rows)
 
 
-def target_of(db: sqlite3.Connection, run: str) -> str:
+def target_of(db: Tables, run: str) -> str:
     row = db.execute("SELECT target FROM run WHERE id = ?", (run,)).fetchone()
     if row is None:
         raise BackoutError(f"there is no run {run} in the journal")
@@ -117,7 +116,7 @@ def target_of(db: sqlite3.Connection, run: str) -> str:
     return target
 
 
-def plan_of(db: sqlite3.Connection, run: str) -> Body:
+def plan_of(db: Tables, run: str) -> Body:
     """The frozen plan of a run that there is."""
     plan: Body = json.loads(db.execute("SELECT plan FROM run WHERE id = ?", (run,)).fetchone()[0])
     return plan
@@ -133,7 +132,7 @@ def held_by(run: RunRow) -> Held:
     )
 
 
-def runs_since(db: sqlite3.Connection, target: str, number: int) -> tuple[RunRow, ...]:
+def runs_since(db: Tables, target: str, number: int) -> tuple[RunRow, ...]:
     return run_rows(
         db,
         "target = ? AND rowid > (SELECT run.rowid FROM ledger JOIN run ON run.id = ledger.run"

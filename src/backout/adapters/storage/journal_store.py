@@ -6,19 +6,13 @@ while the writer commits is committed together next, with one fsync.
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import closing, contextmanager, suppress
-from copy import copy
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock, Thread
-from typing import Any, Self
 
-from backout.adapters.redactor import redact_data
-from backout.adapters.storage.chain import Line
-from backout.adapters.storage.closing import Closing
 from backout.adapters.storage.journal_file import (
     BUSY,
     connect_to,
@@ -28,15 +22,16 @@ from backout.adapters.storage.journal_file import (
     read_only,
     told_reading,
 )
-from backout.adapters.storage.journal_queue import Append, Closed, Queue, T, Write
-from backout.adapters.storage.journal_rows import plain, target_of
+from backout.adapters.storage.journal_queue import Append, Closed, Queue
+from backout.adapters.storage.journal_rows import target_of
+from backout.adapters.storage.store import JournalStore
+from backout.adapters.storage.tables import T, Tables, Write
 from backout.adapters.storage.turns import turn
 from backout.errors import BackoutError, Interrupted, Refused
 
 
-class JournalStore(Closing):
-    """Tables in a file. Every text passes `redact` before it is written, and `reveal` when a
-    run's records are recalled."""
+class SqliteStore(JournalStore):
+    """Tables in a file."""
 
     def __init__(
         self,
@@ -48,11 +43,8 @@ class JournalStore(Closing):
     ) -> None:
         """Open or create the journal. Raises Refused when the file is not one, is damaged, or
         comes from a newer Backout; it is left as it is then."""
+        super().__init__(redact, reveal=reveal, now=now)
         self.path = Path(path)
-        self._redact = redact
-        self._reveal = reveal
-        self._now = now
-        self._copy: Callable[[Line], None] = _nowhere
         with opening(self.path):
             make_private(self.path)
             with turn(self.path.parent, BUSY):
@@ -65,12 +57,9 @@ class JournalStore(Closing):
         self._writer = Thread(target=self._write, name="journal", daemon=True)
         self._writer.start()
 
-    def through(self, redact: Callable[[str], str], reveal: Callable[[str], str]) -> Self:
-        """The same journal as one target sees it: what is written and recalled passes the secrets
-        of that target. It is closed with this one."""
-        view = copy(self)
-        view._redact, view._reveal = redact, reveal
-        return view
+    @property
+    def where(self) -> str:
+        return str(self.path)
 
     def close(self) -> None:
         """Write what is waiting, and let go of the file."""
@@ -80,17 +69,11 @@ class JournalStore(Closing):
             self._reader.close()
             self._db.close()
 
-    def change(self, write: Write[T]) -> T:
-        """Durably: one transaction of somebody who knows the tables."""
-        return self.append(write)
-
-    def look(self, read: Callable[[sqlite3.Connection], T]) -> T:
-        """What somebody reads who knows the tables."""
+    def look(self, read: Callable[[Tables], T]) -> T:
         with self.reading() as db:
             return read(db)
 
     def compact(self) -> None:
-        """Give back the room of what was taken out, unless somebody is reading just now."""
         with (
             suppress(sqlite3.OperationalError),
             turn(self.path.parent, BUSY),
@@ -105,17 +88,13 @@ class JournalStore(Closing):
         with self._reading, told_reading(self.path):
             yield self._reader
 
-    def text_of(self, data: Any) -> str:
-        """As it is written: JSON, without any secret."""
-        text = json.dumps(data, default=plain)
-        # Where nothing was escaped, one look at the whole is a look at each string in it.
-        if "\\" not in text and self._redact(text) == text:
-            return text
-        return json.dumps(redact_data(data, self._redact), default=plain)
+    def size(self) -> int:
+        return self.path.stat().st_size
+
+    def signature(self) -> Hashable:
+        return tuple(_seen(Path(f"{self.path}{more}")) for more in ("", "-wal"))
 
     def append(self, write: Write[T], *, run: str = "") -> T:
-        """Durably: one transaction, or a part of one. Raises Refused when it cannot be written,
-        for what belongs to a `run` Interrupted, and BackoutError for what contradicts itself."""
         try:
             return self._queue.put(write).result()
         except sqlite3.IntegrityError as error:
@@ -164,5 +143,9 @@ class JournalStore(Closing):
             answer()
 
 
-def _nowhere(_: Line) -> None:
-    """There is nobody to hand a record on to."""
+def _seen(path: Path) -> tuple[int, int, int]:
+    try:
+        seen = path.stat()
+    except OSError:
+        return (0, 0, 0)
+    return (seen.st_mtime_ns, seen.st_size, seen.st_ino)

@@ -7,20 +7,20 @@ a target was long ago costs nothing today.
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import closing
 from datetime import datetime
 from typing import Any
 
 from backout.adapters.storage.journal_rows import plan_of, runs_since
-from backout.adapters.storage.journal_store import JournalStore
+from backout.adapters.storage.store import JournalStore
+from backout.adapters.storage.tables import ALL, Tables
 from backout.errors import Mistakes
 from backout.model import LedgerRow, RunRow
 from backout.model.journaled import Body
 
 IN_FORCE = "NOT EXISTS (SELECT 1 FROM undone WHERE undone.run = ledger.run)"
-GOOD = f"known_good AND {IN_FORCE}"
+GOOD = f"known_good <> 0 AND {IN_FORCE}"
 WITH_UPDATE = (
     "EXISTS (SELECT 1 FROM run INDEXED BY run_with_update WHERE run.id = ledger.run"
     """ AND instr(run.plan, '"kind": "update"') > 0)"""
@@ -29,20 +29,20 @@ WITH_UPDATE = (
 
 
 def ledger_rows(
-    db: sqlite3.Connection, target: str, where: str = "TRUE", *values: Any, limit: int = -1
+    db: Tables, target: str, where: str = "TRUE", *values: Any, limit: int = -1
 ) -> tuple[LedgerRow, ...]:
     """The target's releases of which `where` is true, newest first."""
     query = (
         'SELECT number, "commit", run, at, known_good, covers,'  # noqa: S608 - our own words
-        " number IS (SELECT number FROM ledger"
-        f"  WHERE target = ? AND {IN_FORCE} ORDER BY number DESC LIMIT 1),"
+        " coalesce(number = (SELECT number FROM ledger"
+        f"  WHERE target = ? AND {IN_FORCE} ORDER BY number DESC LIMIT 1), FALSE),"
         " (SELECT json_group_array(run) FROM (SELECT restored.run FROM restored"
         "  WHERE restored.target = ledger.target AND restored.number = ledger.number"
-        "  ORDER BY restored.rowid)),"
+        "  ORDER BY restored.rowid) AS back),"
         " coalesce((SELECT by FROM undone WHERE undone.run = ledger.run), '')"
         f" FROM ledger WHERE target = ? AND {where} ORDER BY number DESC LIMIT ?"
     )
-    rows = db.execute(query, (target, target, *values, limit))
+    rows = db.execute(query, (target, target, *values, limit if limit >= 0 else ALL))
     return tuple(
         LedgerRow(
             target=target,
@@ -61,7 +61,7 @@ def ledger_rows(
 
 
 def newest_on(
-    db: sqlite3.Connection, target: str, hosts: Iterable[str], code: bool, without: Collection[str]
+    db: Tables, target: str, hosts: Iterable[str], code: bool, without: Collection[str]
 ) -> Mapping[str, LedgerRow]:
     missing, found = dict.fromkeys(hosts), dict[str, LedgerRow]()
     passed: set[str] = set()
@@ -122,7 +122,7 @@ class Ledger(JournalStore):
     ) -> LedgerRow | None:
         """The newest known-good release in force; the newest one before release `before`; the
         newest one of another commit than `unlike`."""
-        earlier = f'{GOOD} AND number < coalesce(?, number + 1) AND "commit" IS NOT ?'
+        earlier = f'{GOOD} AND number < coalesce(?, number + 1) AND coalesce("commit" <> ?, TRUE)'
         return self._newest(target, earlier, before, unlike)
 
     def newest_on(
@@ -148,7 +148,7 @@ class Ledger(JournalStore):
         return found[0] if found else None
 
 
-def _named(db: sqlite3.Connection, target: str, name: str) -> tuple[LedgerRow, ...]:
+def _named(db: Tables, target: str, name: str) -> tuple[LedgerRow, ...]:
     by_number = ledger_rows(db, target, "CAST(number AS TEXT) = ?", name) if name else ()
     begins = "substr(\"commit\", 1, ?) = ? AND ? <> ''"
     return by_number or ledger_rows(db, target, begins, len(name), name, name)

@@ -7,26 +7,36 @@ secrets by reference, outputs redacted.
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from backout.adapters.storage.chain import OPENING
 from backout.adapters.storage.journal_file import MIGRATIONS
 from backout.adapters.storage.journal_rows import run_rows
+from backout.adapters.storage.tables import Tables
 from backout.errors import Held, Mistakes, Refused
 
 KIND = "backout history"
 FORMAT = 1
 TABLES = {
-    "run": "target IN ({})",
-    "record": "run IN (SELECT id FROM run WHERE target IN ({}))",
-    "number": "target IN ({})",
-    "ledger": "target IN ({})",
-    "restored": "target IN ({})",
-    "undone": "run IN (SELECT id FROM run WHERE target IN ({}))",
+    "run": "target IN ({}) ORDER BY rowid",
+    "record": "run IN (SELECT id FROM run WHERE target IN ({})) ORDER BY seq",
+    "number": "target IN ({}) ORDER BY target",
+    "ledger": "target IN ({}) ORDER BY target, number",
+    "restored": "target IN ({}) ORDER BY rowid",
+    "undone": "run IN (SELECT id FROM run WHERE target IN ({})) ORDER BY run",
 }
 """What belongs to some targets, in the order in which one table needs another."""
+COLUMNS = {
+    "run": (*OPENING, "ended", "outcome", "exit_code", "report"),
+    "record": ("run", "kind", "key", "at", "body", "n", "prev", "hash"),
+    "number": ("target", "last"),
+    "ledger": ("target", "number", "commit", "run", "at", "known_good", "covers"),
+    "restored": ("run", "target", "number"),
+    "undone": ("run", "by"),
+}
+"""What of each is carried: `seq` is given anew, only the order within a run counts."""
 
 Row = Mapping[str, Any]
 
@@ -46,7 +56,7 @@ class Packed:
             yield from (json.dumps([table, row]) for row in rows)
 
 
-def pack(db: sqlite3.Connection, target: str | None) -> Packed:
+def pack(db: Tables, target: str | None) -> Packed:
     """All that the journal has of a target, or of all. Raises Held while a run of them is open."""
     known = [row[0] for row in db.execute("SELECT DISTINCT target FROM run ORDER BY target")]
     targets = [name for name in known if target in (None, name)]
@@ -61,16 +71,20 @@ def pack(db: sqlite3.Connection, target: str | None) -> Packed:
         )
     places = ", ".join("?" * len(targets))
     rows = {
-        table: tuple(_rows(db, f"SELECT * FROM {table} WHERE {which.format(places)}", targets))  # noqa: S608 - our own words
+        table: tuple(rows_of(db, table, which.format(places), targets))
         for table, which in TABLES.items()
     }
     return Packed(tuple(targets), rows)
 
 
-def _rows(db: sqlite3.Connection, query: str, values: Sequence[Any]) -> Iterator[Row]:
-    found = db.execute(f"{query} ORDER BY rowid", values)
-    names = [column[0] for column in found.description]
+def rows_of(db: Tables, table: str, where: str, values: Sequence[Any]) -> Iterator[Row]:
+    names = COLUMNS[table]
+    found = db.execute(f"SELECT {_named(names)} FROM {table} WHERE {where}", values)  # noqa: S608 - our own words
     return (dict(zip(names, row, strict=True)) for row in found.fetchall())
+
+
+def _named(columns: Iterable[str]) -> str:
+    return ", ".join(f'"{name}"' for name in columns)
 
 
 def unpack(lines: Iterable[str], file: str) -> Packed:
@@ -81,7 +95,7 @@ def unpack(lines: Iterable[str], file: str) -> Packed:
         known = heading["kind"] == KIND and heading["format"] == FORMAT
         rows: dict[str, list[Row]] = {table: [] for table in TABLES}
         for table, row in rest:
-            rows[table].append(dict(row))
+            rows[table].append({name: row[name] for name in row if name != "seq"})
         whole = {table: len(found) for table, found in rows.items()} == heading["counts"]
         targets, schema = tuple(map(str, heading["targets"])), heading["schema"]
     except (ValueError, KeyError, TypeError) as error:
@@ -104,11 +118,11 @@ def _not_one(file: str, more: str) -> Mistakes:
     )
 
 
-def take_up(db: sqlite3.Connection, packed: Packed) -> tuple[str, ...]:
+def take_up(db: Tables, packed: Packed) -> tuple[str, ...]:
     """Put the runs into this journal that it does not have. Gives them. Raises Refused where the
     two have gone different ways, and Mistakes for rows that are no rows of a journal; nothing is
     written then."""
-    _refuse_strange_rows(db, packed)
+    _refuse_strange_rows(packed)
     new: dict[str, None] = {}
     for target in packed.targets:
         theirs = {row["id"]: row for row in packed.rows["run"] if row["target"] == target}
@@ -117,32 +131,34 @@ def take_up(db: sqlite3.Connection, packed: Packed) -> tuple[str, ...]:
     for table, column in (("run", "id"), ("record", "run"), ("ledger", "run"), ("restored", "run")):
         for row in packed.rows[table]:
             if row[column] in new:
-                _put(db, table, row)
+                put(db, table, row)
     for row in packed.rows["undone"]:
         if row["by"] in new:
-            _put(db, "undone", row)
+            put(db, "undone", row)
     for row in packed.rows["number"]:
         db.execute(
             "INSERT INTO number VALUES (:target, :last)"
-            " ON CONFLICT (target) DO UPDATE SET last = max(last, excluded.last)",
+            " ON CONFLICT (target) DO UPDATE SET last = excluded.last"
+            " WHERE excluded.last > number.last",
             row,
         )
     return tuple(new)
 
 
-def _refuse_strange_rows(db: sqlite3.Connection, packed: Packed) -> None:
+def _refuse_strange_rows(packed: Packed) -> None:
     """Names from a file become words of SQL: they must be this journal's own."""
     for table, rows in packed.rows.items():
-        known = {row[1] for row in db.execute(f"PRAGMA table_info({table})")}
         plain = str | int | float | None
         for row in rows:
-            if row.keys() != known or not all(isinstance(each, plain) for each in row.values()):
+            if row.keys() != set(COLUMNS[table]) or not all(
+                isinstance(each, plain) for each in row.values()
+            ):
                 raise _not_one("the file", f": a row of {table} is no such row")
 
 
-def _unknown(db: sqlite3.Connection, target: str, theirs: Mapping[str, Row]) -> Sequence[str]:
+def _unknown(db: Tables, target: str, theirs: Mapping[str, Row]) -> Sequence[str]:
     """Their runs that come after all of ours."""
-    ours = {row["id"]: row for row in _rows(db, "SELECT * FROM run WHERE target = ?", [target])}
+    ours = {row["id"]: row for row in rows_of(db, "run", "target = ? ORDER BY rowid", [target])}
     for id in ours.keys() & theirs.keys():
         if ours[id] != theirs[id]:
             raise _clash(target, f"run {id} is another one here")
@@ -154,7 +170,7 @@ def _unknown(db: sqlite3.Connection, target: str, theirs: Mapping[str, Row]) -> 
     return after
 
 
-def _refuse_numbers(db: sqlite3.Connection, packed: Packed, new: Mapping[str, None]) -> None:
+def _refuse_numbers(db: Tables, packed: Packed, new: Mapping[str, None]) -> None:
     for row in packed.rows["ledger"]:
         taken = db.execute(
             "SELECT run FROM ledger WHERE target = :target AND number = :number", row
@@ -172,9 +188,6 @@ def _clash(target: str, why: str) -> Refused:
     )
 
 
-def _put(db: sqlite3.Connection, table: str, row: Row) -> None:
-    """`seq` is given anew: only the order within a run counts."""
-    given = {name: value for name, value in row.items() if name != "seq"}
-    names = ", ".join(f'"{name}"' for name in given)
-    places = ", ".join("?" * len(given))
-    db.execute(f"INSERT INTO {table} ({names}) VALUES ({places})", tuple(given.values()))  # noqa: S608 - our own words
+def put(db: Tables, table: str, row: Row) -> None:
+    places = ", ".join("?" * len(row))
+    db.execute(f"INSERT INTO {table} ({_named(row)}) VALUES ({places})", tuple(row.values()))  # noqa: S608 - our own words

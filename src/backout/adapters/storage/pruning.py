@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from backout.adapters.storage import chain
+from backout.adapters.storage.tables import Tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Needless:
     """Records of runs whose way back is kept, by `seq`: their output goes."""
 
 
-def needless(db: sqlite3.Connection, target: str | None, before: datetime) -> Needless:
+def needless(db: Tables, target: str | None, before: datetime) -> Needless:
     """What is older than `before` and not needed."""
     old = db.execute(
         "SELECT id, target FROM run WHERE ended < ? AND ? IN (target, '') ORDER BY rowid",
@@ -35,7 +36,7 @@ def needless(db: sqlite3.Connection, target: str | None, before: datetime) -> Ne
     return Needless(tuple(filled), tuple(seq for run in kept for seq in _printed(db, run)))
 
 
-def _needed(db: sqlite3.Connection, target: str) -> set[str]:
+def _needed(db: Tables, target: str) -> set[str]:
     """The runs of releases in force, what came back to them, and whatever a rollback to the
     oldest of the good ones would undo."""
     found = db.execute(
@@ -51,18 +52,18 @@ def _needed(db: sqlite3.Connection, target: str) -> set[str]:
     return {row[0] for row in found}
 
 
-def _any(db: sqlite3.Connection, run: str) -> bool:
+def _any(db: Tables, run: str) -> bool:
     return bool(db.execute("SELECT 1 FROM record WHERE run = ? LIMIT 1", (run,)).fetchone())
 
 
-def _printed(db: sqlite3.Connection, run: str) -> Iterator[int]:
+def _printed(db: Tables, run: str) -> Iterator[int]:
     found = db.execute("SELECT seq, body FROM record WHERE run = ? AND kind = 'end'", (run,))
     for seq, body in found.fetchall():
         if any(json.loads(body).get(stream) for stream in chain.PRINTED):
             yield seq
 
 
-def forget(db: sqlite3.Connection, what: Needless) -> None:
+def forget(db: Tables, what: Needless) -> None:
     """Within a transaction: take it out of the records, which otherwise only grow."""
     with _writable(db, "record"):
         for run in what.runs:
@@ -73,7 +74,7 @@ def forget(db: sqlite3.Connection, what: Needless) -> None:
             db.execute("UPDATE record SET body = ? WHERE seq = ?", (json.dumps(quiet), seq))
 
 
-def forget_target(db: sqlite3.Connection, target: str) -> int:
+def forget_target(db: Tables, target: str) -> int:
     """Within a transaction: everything of a target but its last number, which is not given out
     again. Gives how many runs it had."""
     runs = "(SELECT id FROM run WHERE target = ?)"
@@ -82,12 +83,16 @@ def forget_target(db: sqlite3.Connection, target: str) -> int:
         db.execute("DELETE FROM restored WHERE target = ?", (target,))
         db.execute("DELETE FROM ledger WHERE target = ?", (target,))
         db.execute(f"DELETE FROM record WHERE run IN {runs}", (target,))  # noqa: S608 - our own words
-    return db.execute("DELETE FROM run WHERE target = ?", (target,)).rowcount
+        return db.execute("DELETE FROM run WHERE target = ?", (target,)).rowcount
 
 
 @contextmanager
-def _writable(db: sqlite3.Connection, *tables: str) -> Iterator[None]:
+def _writable(db: Tables, *tables: str) -> Iterator[None]:
     """Without what keeps these tables append-only, which is put back as it was."""
+    if not isinstance(db, sqlite3.Connection):
+        db.execute("SET LOCAL backout.forgetting = 'on'")
+        yield
+        return
     places = ", ".join("?" * len(tables))
     guards = db.execute(
         f"SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name IN ({places})",  # noqa: S608 - our own words

@@ -1,0 +1,1 @@
+"""The ledger of a team: the journal's tables in PostgreSQL."""

@@ -1,0 +1,30 @@
+"""The words of the journal's SQL as PostgreSQL understands them."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+TABLES = (
+    *("run", "record", "number", "ledger", "restored", "undone", "settled", "version"),
+    *("spot", "look", "hour", "day", "incident", "letter", "silence", "snapshot", "revert", "meta"),
+)
+"""Ours, which lie in a schema of their own: no `search_path` is relied on, for a pooler may give
+each transaction another session."""
+_TABLE = re.compile(rf"\b(FROM|JOIN|INTO|UPDATE)(\s+)({'|'.join(TABLES)})\b")
+_NAMED = re.compile(r"(?<![:\w]):(\w+)")
+_OTHERS = (
+    ("INDEXED BY run_with_update ", ""),
+    ("instr(", "strpos("),
+    ("json_group_array(run)", "coalesce(json_agg(run), '[]')::text"),
+)
+
+
+@lru_cache(maxsize=512)
+def translated(words: str, *, named: bool = False) -> str:
+    """A statement with SQLite's places (`?`, or `:name`), with psycopg's."""
+    text = words.replace("%", "%%")
+    for ours, theirs in _OTHERS:
+        text = text.replace(ours, theirs)
+    text = _TABLE.sub(r"\1\2backout.\3", text)
+    return _NAMED.sub(r"%(\1)s", text) if named else text.replace("?", "%s")

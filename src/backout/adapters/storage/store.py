@@ -1,0 +1,82 @@
+"""What a journal needs of the place where its tables lie."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Hashable
+from copy import copy
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from backout.adapters.redactor import redact_data
+from backout.adapters.storage.chain import Line
+from backout.adapters.storage.closing import Closing
+from backout.adapters.storage.journal_rows import plain
+from backout.adapters.storage.tables import T, Tables, Write
+
+
+class JournalStore(Closing):
+    """Tables somewhere. Every text passes `redact` before it is written, and `reveal` when a run's
+    records are recalled."""
+
+    def __init__(
+        self,
+        redact: Callable[[str], str],
+        *,
+        reveal: Callable[[str], str] = str,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._redact = redact
+        self._reveal = reveal
+        self._now = now
+        self._copy: Callable[[Line], None] = _nowhere
+
+    @property
+    def where(self) -> str:
+        """Where the tables lie, as errors name it."""
+        raise NotImplementedError
+
+    def append(self, write: Write[T], *, run: str = "") -> T:
+        """Durably: one transaction, or a part of one. Raises Refused when it cannot be written,
+        for what belongs to a `run` Interrupted, TakenOver when another machine drives that run by
+        now, and BackoutError for what contradicts itself."""
+        raise NotImplementedError
+
+    def look(self, read: Callable[[Tables], T]) -> T:
+        """What somebody reads who knows the tables. Raises Refused when they cannot be read."""
+        raise NotImplementedError
+
+    def compact(self) -> None:
+        """Give back the room of what was taken out, unless somebody is reading just now."""
+        raise NotImplementedError
+
+    def size(self) -> int:
+        """How many bytes it takes."""
+        raise NotImplementedError
+
+    def signature(self) -> Hashable:
+        """Another one when anything was written since."""
+        raise NotImplementedError
+
+    def through(self, redact: Callable[[str], str], reveal: Callable[[str], str]) -> Self:
+        """The same journal as one target sees it: what is written and recalled passes the secrets
+        of that target. It is closed with this one."""
+        view = copy(self)
+        view._redact, view._reveal = redact, reveal
+        return view
+
+    def change(self, write: Write[T]) -> T:
+        """Durably: one transaction of somebody who knows the tables."""
+        return self.append(write)
+
+    def text_of(self, data: Any) -> str:
+        """As it is written: JSON, without any secret."""
+        text = json.dumps(data, default=plain)
+        # Where nothing was escaped, one look at the whole is a look at each string in it.
+        if "\\" not in text and self._redact(text) == text:
+            return text
+        return json.dumps(redact_data(data, self._redact), default=plain)
+
+
+def _nowhere(_: Line) -> None:
+    """There is nobody to hand a record on to."""

@@ -1,0 +1,75 @@
+"""The ledger that the machines of a team share: where it is, and the journal in it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from backout.adapters.local_lock import owner
+from backout.adapters.redactor import reference_to
+from backout.adapters.vault import Vault
+from backout.config import project_file
+from backout.model import SecretSource
+
+if TYPE_CHECKING:
+    from backout.adapters.storage.journal import RunJournal
+    from backout.adapters.storage.postgres.address import Address
+
+VARIABLE = "BACKOUT_LEDGER"
+"""Goes before what `backout.yaml` says."""
+NAME = "ledger"
+PASSWORD = "ledger-password"  # noqa: S105 - what it is called, not what it is
+
+
+class SharedLedger:
+    """The address, which is a secret: from the moment it is known, every sink redacts it."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self.vaults: tuple[Vault, ...] = ()
+
+    def address(self) -> Address | None:
+        """None where the journal is a file of this working copy. Raises Mistakes, and Refused when
+        the secret cannot be fetched or the driver is not installed."""
+        source = self._source()
+        if source is None:
+            return None
+        from backout.adapters.storage.postgres.address import Address
+
+        vault = Vault({NAME: source}, self._root)
+        self.vaults = (vault,)
+        address = Address(vault.reveal(reference_to(NAME)).strip())
+        if address.password:
+            hidden = {"PASSWORD": address.password}
+            self.vaults += (Vault({PASSWORD: SecretSource(env="PASSWORD")}, environ=hidden),)
+        return address
+
+    def _source(self) -> SecretSource | None:
+        if os.environ.get(VARIABLE):
+            return SecretSource(env=VARIABLE)
+        if not (self._root / project_file.NAME).exists():
+            return None
+        found = project_file.load(self._root).ledger
+        return found.secret if found else None
+
+
+def opened(address: Address, state: Path, redact: Callable[[str], str]) -> RunJournal:
+    """The journal there, as this working copy writes it. Raises Refused."""
+    from backout.adapters.storage.postgres.journal import PostgresJournal
+
+    return PostgresJournal(address, redact, driver=name_of(state), owner=owner())
+
+
+def name_of(state: Path) -> str:
+    """What tells this working copy from all others: made once."""
+    file = state / "name"
+    try:
+        return file.read_text().strip()
+    except FileNotFoundError:
+        name = secrets.token_hex(8)
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:
+            opened.write(name)
+        return name
