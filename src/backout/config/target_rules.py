@@ -186,6 +186,8 @@ class TargetJudge(Judge):
             yield from self.expression(inner, text, facts, kinds, wanted="a boolean")
         yield from self.saves((*trail, "save"), check.save, facts)
         yield from self.options((*trail, check.kind), kind, known)
+        slips = check.options.slips() if check.options else ()
+        yield from (self.at((*trail, check.kind, field), said) for field, said in slips)
         if check.cleanup is not None:
             cleaner = self.tables.probes[check.cleanup.kind]
             yield from self.options((*trail, "cleanup", check.cleanup.kind), cleaner, known)

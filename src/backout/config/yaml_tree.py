@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from backout.config.yaml_words import explained
+from backout.config.yaml_words import explained, marked, unseen
 from backout.errors import Mistake, Mistakes
 
 LARGEST = 1 << 20
@@ -138,10 +138,7 @@ def parse(text: str, shown: str, mistakes: list[Mistake]) -> Node:
     try:
         return composer.document()
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        message = error.problem or error.context or "cannot be read"
-        words = explained(text, mark, message)
-        raise _one(shown, mark.line + 1 if mark else 0, words) from None
+        raise _one(shown, *explained(text, error)) from None
     except yaml.YAMLError as error:
         at = getattr(error, "position", None)
         line = text.count("\n", 0, at) + 1 if isinstance(at, int) else 0
@@ -165,6 +162,7 @@ class _Composer:
 
     def __init__(self, text: str, file: str, mistakes: list[Mistake]) -> None:
         self.events = yaml.parse(text, Loader=_LOADER)
+        self.lines = text.splitlines()
         self.file = file
         self.mistakes = mistakes
         self.anchors: dict[str, Node | None] = {}
@@ -221,6 +219,8 @@ class _Composer:
             if not isinstance(key, yaml.ScalarEvent):
                 raise _Stop("a key must be a word", key)
             self.tagged(key, "str", "int", "float", "bool", "null")
+            if hidden := unseen(key.value):
+                raise _Stop(f"a {hidden} stands in this key: write plain spaces", key)
             if key.anchor:
                 self.anchors[key.anchor] = self.scalar(key)
             value = replace(self.node(next(self.events), depth + 1), line=self.line(key))
@@ -255,12 +255,17 @@ class _Composer:
 
     def tagged(self, event: Any, *allowed: str) -> None:
         tag = event.tag
-        if tag and tag != "!" and tag not in {_PLAIN + name for name in allowed}:
+        if tag == "!" and not getattr(event, "style", ""):
+            # YAML takes it away: `run: ! grep -q x` would run the opposite.
+            self.mistake(event, "a value cannot begin with !: put it in quotes")
+        elif tag and tag != "!" and tag not in {_PLAIN + name for name in allowed}:
             shown = tag.replace(_PLAIN, "!!")
-            self.mistake(event, f"the tag {shown} is not allowed; files are plain data")
+            said = f"the tag {shown} is not allowed; files are plain data"
+            self.mistake(event, f"{said}; for a ! in a text, put it in quotes")
 
     def mistake(self, event: Any, message: str) -> None:
-        self.mistakes.append(Mistake(self.file, self.line(event), "", message))
+        words = marked(self.lines, event.start_mark, message)
+        self.mistakes.append(Mistake(self.file, self.line(event), "", words))
 
     def line(self, event: Any) -> int:
         return int(event.start_mark.line) + 1

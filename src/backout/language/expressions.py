@@ -19,13 +19,13 @@ As in standard CEL, `all()` of an empty list is true: add `size(x) > 0 &&` where
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from backout.language.cel import slips
 from backout.language.cel.evaluator import Scope, compiled
-from backout.language.cel.functions import FUNCTIONS, METHODS, cel
+from backout.language.cel.functions import FUNCTIONS, METHODS
 from backout.language.cel.kinds import Kinds, contradictions, kind
 from backout.language.cel.limits import within
 from backout.language.cel.nodes import Call, Macro, Name, Node, Select, inner
@@ -78,8 +78,8 @@ def mistakes(
     try:
         node = parsed(expression)
     except CannotTell as error:
-        said = "" if error.reason == TOO_DEEP else _syntax(expression)
-        return (f"no CEL expression: {said or error.reason}{_meant(expression)}",)
+        said = "" if error.reason == TOO_DEEP else slips.explained(expression)
+        return (f"no CEL expression: {said or error.reason}",)
     wrong = tuple(dict.fromkeys(_misnamed(node, known, frozenset())))
     if wrong:
         return wrong
@@ -89,38 +89,10 @@ def mistakes(
     return tuple(dict.fromkeys(contradictions(node, kinds)))
 
 
-_TEXTS = re.compile(r"""'(?:[^'\\\\]|\\\\.)*'|"(?:[^"\\\\]|\\\\.)*\"""")
-_OTHER_WORDS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"(?<![=!<>])=(?![=~])"), "write == to compare"),
-    (re.compile(r"\band\b"), "write && for `and`"),
-    (re.compile(r"\bor\b"), "write || for `or`"),
-    (re.compile(r"\bnot\b"), "write ! for `not`"),
-    (re.compile(r"\b(True|False|None)\b"), "write true, false, null"),
-)
-"""What people bring along from other languages, and what it is here."""
-
-
-def _meant(expression: str) -> str:
-    bare = _TEXTS.sub("", expression)
-    hints = [hint for pattern, hint in _OTHER_WORDS if pattern.search(bare)]
-    return f"; {', '.join(hints)}" if hints else ""
-
-
-def _syntax(expression: str) -> str:
-    """What the library says of an expression, in its own words; empty when it sees no fault."""
-    try:
-        cel().compile(expression)
-    except (ValueError, RuntimeError, RecursionError) as error:
-        found = re.search(r"Syntax error: ([^\n]*)|ERROR: <input>:[\d:]+ ([^\n]*)", str(error))
-        text = (found[1] or found[2]) if found else str(error)
-        return text.partition("\n")[0].partition(" expecting ")[0]
-    return ""
-
-
 def _misnamed(node: Node, known: Known, local: frozenset[str]) -> Iterator[str]:
     match node:
         case Name(name) if name not in local and name not in known:
-            yield f"{name!r} is not defined here{did_you_mean(name, known)}"
+            yield f"{name!r} is not defined here{_instead(name, known)}"
         case Select(Name(name), field) if name not in local:
             attributes = known.get(name)
             if attributes is not None and field not in attributes:
@@ -140,8 +112,12 @@ def _misnamed(node: Node, known: Known, local: frozenset[str]) -> Iterator[str]:
 def _uncallable(name: str, *, method: bool) -> Iterator[str]:
     every = {*METHODS, *MACROS, *FUNCTIONS, "has"}
     if name not in every:
-        yield f"no function {name!r}{did_you_mean(name, every)}"
+        yield f"no function {name!r}{_instead(name, every)}"
     elif name not in FUNCTIONS and not method:
         yield f"{name!r} is a method: write text.{name}(…)"
     elif name not in METHODS and method:
         yield f"{name!r} is a function: write {name}(…)"
+
+
+def _instead(name: str, known: Collection[str]) -> str:
+    return f"; {slips.INSTEAD[name]}" if name in slips.INSTEAD else did_you_mean(name, known)

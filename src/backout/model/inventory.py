@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -68,7 +68,7 @@ class Source(Noun):
     repository: Operand = "."
     remote: Remote = "origin"
     branch: Branch = "main"
-    strategy: str = "checkout"
+    strategy: Literal["checkout", "releases", "image", "heroku"] = "checkout"
     directory: Operand = ""
     keep: int = Field(default=5, ge=2)
     shared: Words = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -66,6 +67,12 @@ def _template(value: str) -> str:
     return value
 
 
+def _octal(value: str) -> str:
+    if not re.fullmatch(r"(0?[0-7]{3,4})?|.*\{\{.*", value, re.DOTALL):
+        raise ValueError(f"{value!r} is no mode; write it in octal, such as 0640")
+    return value
+
+
 def known_timezone(value: str) -> str:
     try:
         ZoneInfo(value)
@@ -87,6 +94,11 @@ Batch = Annotated[
 TemplateText = Annotated[str, AfterValidator(_template)]
 Boolean = Annotated[bool, Strict()]
 """`true` or `false`: `yes`, `on` and 1 are not what they seem in YAML."""
+Mode = Annotated[
+    str,
+    AfterValidator(_octal),
+    WithJsonSchema({"type": ["string", "integer"], "description": "in octal, such as 0640"}),
+]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 Words = tuple[str, ...]
 Severity = Literal["info", "warning", "critical"]
@@ -100,6 +112,10 @@ BaselinePolicy = Literal["passes", "fails", "any"]
 def frozen(value: Any) -> Any:
     """A JSON-like value as plain data that nobody is expected to change."""
     return value
+
+
+Slips = Iterator[tuple[str, str]]
+"""Fields, and what is wrong with each."""
 
 
 class Noun(BaseModel):
@@ -118,7 +134,12 @@ class Options(Noun):
     told_fields: ClassVar[tuple[str, ...]] = ()
     """Fields that are shown or written down as they are, so that no secret may stand in them."""
     secret_fields: ClassVar[tuple[str, ...]] = ()
+
     """Of a restart backend: the fields that a secret may stand in."""
+
+    def slips(self) -> Slips:
+        """What cannot be right as it is written, whatever its templates will say."""
+        yield from ()
 
     def misnamed(self, name: str) -> str:  # noqa: ARG002 - most names will do
         """Of a restart backend: why no one service can have this name; empty where one may."""

@@ -74,12 +74,35 @@ FOREIGN = {
     "hosts": "each step says on: …; the hosts stand in an inventory",
     "tasks": "write steps: …",
     "handlers": "write settle: …",
+    "notify": "a restart stands in settle: …; messages are the inventory's notify: …",
+    **dict.fromkeys(("args", "chdir", "working-directory", "working_dir"), "write cwd: …"),
+    **dict.fromkeys(("creates", "unless", "only_if"), "write check: …, 0 when it is done already"),
+    **dict.fromkeys(("until", "retries", "delay"), "write retry: {for: 30s, every: 2s}"),
+    **dict.fromkeys(("with_items", "loop"), "write a step for each"),
+    **dict.fromkeys(
+        ("ignore_errors", "failed_when", "continue-on-error"),
+        "a step that fails is taken back: let the command itself end with 0",
+    ),
+    **dict.fromkeys(("rescue", "rollback", "revert"), "write undo: … for each step"),
+    "always": "write finally: …",
+    "block": "write its steps one by one",
+    "run_once": "a step without on: runs once, on this machine",
+    "if": "write when: …",
+    "environment": "write env: …",
+    "uri": "a check of the inventory asks by http: …; the step is verify: all",
+    **dict.fromkeys(("systemd", "supervisorctl", "restarted"), "write restart: {}"),
+    "serial": "batches stand in the inventory: rollout: {batches: [1, 100%]}",
+    "remote_user": "write user: … at the host, or ssh: {user: …}",
+    **{f"ansible_{word}": f"write {word}: …" for word in ("user", "port", "connection")},
+    **dict.fromkeys(("ansible_host", "hostname", "ip"), "write address: …"),
 }
 """Words of other tools, and what is written here instead."""
 
 
 def instead_of(key: str, words: Iterable[str]) -> str:
     """What to write instead of an unknown key: what another tool's word is here, or a near one."""
+    if ":" in key:
+        return "; is a space missing behind its colon?"
     return f"; {FOREIGN[key]}" if key in FOREIGN else did_you_mean(key, words)
 
 

@@ -15,7 +15,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 import pycurl
 from pydantic import Field
 
-from backout.model import Boolean, Observation, Options, TemplateText, Words
+from backout.model import Boolean, Observation, Options, Slips, TemplateText, Words
 from backout.model.addresses import canonical
 from backout.ports import Look
 from backout.probes.base import EXCERPT, Kind, address_of, authorities, instead_of_any
@@ -43,6 +43,10 @@ class HttpOptions(Options):
     insecure: Boolean = False
     proxy: str = ""
     """None is used unless it is named here: a check through a proxy proves the proxy."""
+
+    def slips(self) -> Slips:
+        if not re.match(r"https?://|[^:]{0,5}\{\{", self.url, re.IGNORECASE):
+            yield "url", f"{self.url!r} begins with neither http:// nor https://"
 
 
 class Http(Kind):

@@ -16,7 +16,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from backout.errors import BackoutError, Refused, Unreachable
-from backout.model import Command, Options, Result, State, Undo
+from backout.model import Command, Mode, Options, Result, State, Undo
 from backout.ports import Work
 from backout.steps.base import Kind
 from backout.steps.script import LOOK, read, told, way_back
@@ -28,7 +28,7 @@ class UploadOptions(Options):
     told_fields: ClassVar[tuple[str, ...]] = ("from", "to", "mode")
     from_: str = Field(alias="from")
     to: str = Field(min_length=1)
-    mode: str = Field(default="", pattern=r"^(0?[0-7]{3,4})?$|\{\{")
+    mode: Mode = ""
 
 
 class Upload(Kind):

@@ -379,7 +379,7 @@ diagnose:
         "readonly: true, or irreversible: why",
         "21 steps[7]: a step must be a mapping, such as run: …",
         "22 settle: must be a list of steps (- run: …)",
-        "24 diagnose[0].when: no CEL expression: Syntax error: mismatched input '<EOF>'",
+        "24 diagnose[0].when: no CEL expression: it ends too early\n  failur.x ==\n             ^",
         "25 diagnose[1].say: is missing",
         "25 diagnose[1].when: 'failur' is not defined here; did you mean 'failure'?",
     ]
@@ -432,7 +432,7 @@ steps:
         "6 steps[2].undo: 'nope' is not defined here",
         f"6 steps[2].undo: {quoted}",
         f"7 steps[3]: step 'd' has no way back; {way_back}",
-        "7 steps[3].rollback: unknown key 'rollback'",
+        "7 steps[3].rollback: unknown key 'rollback'; write undo: … for each step",
     ]
 
 
@@ -478,6 +478,7 @@ checks:
         "'.', '_', '-'",
         "6 groups.wep: no host is in it; did you mean 'web'?",
         "7 service.backend: must be one of: systemd, other; did you mean 'systemd'?",
+        "8 source.strategy: must be 'checkout', 'releases', 'image' or 'heroku'",
         "8 source.strategy: {{ … }} is not rendered here",
         "9 vars: vars refer to each other in a circle: x -> y -> x",
         "11 secrets.plain: by reference only, never by value: {env: NAME}, {command: …} or "
@@ -493,13 +494,14 @@ checks:
         "17 checks.b.then: leads back to itself",
         "17 checks.b.then: there is no check 'nope'",
         "18 checks.c.cron: every and cron are two schedules; keep one",
-        "18 checks.c.expect[0]: no CEL expression: Syntax error: mismatched input '<EOF>'",
+        "18 checks.c.expect[0]: no CEL expression: it ends too early\n  body.x ==\n           ^",
         "18 checks.c.http.url: is missing",
         "18 checks.c.http.urll: unknown key 'urll'; did you mean 'url'?",
         "18 checks.c.then: leads back to itself",
         "19 checks.d.cleanup.then: unknown key 'then'",
         "19 checks.d.cron: cron takes five fields: minute, hour, day of month, month, day of week",
-        "19 checks.d.expect: no CEL expression: Syntax error: mismatched input '}'",
+        "19 checks.d.expect: no CEL expression: leave the braces out: it is an expression already\n"
+        "  {{ vars.z }}\n  ^",
         "19 checks.d.expect: {{ … }} is not rendered here",
         "20 checks.e.baseline: must be 'passes', 'fails' or 'any'; did you mean 'fails'?",
         "20 checks.e.http: must be text",
@@ -531,7 +533,7 @@ def test_a_secret_given_by_value_is_not_repeated(project: Path) -> None:
         ("a: &b [*b]", "1: not YAML: *b refers to what it stands in"),
         ("? [a]\n: b", "1: not YAML: a key must be a word"),
         ("a: {<<: 1}", "1: not YAML: << takes a mapping, or a list of them"),
-        ("a: [b", "2: not YAML: did not find expected ',' or ']'"),
+        ("a: [b", "1: not YAML: this [ is never closed, or a comma is missing in it"),
         ("\n\ta: 1", "2: not YAML: a tab stands before the first word: indent with spaces"),
         ("a: \x01", "1: not YAML: control characters are not allowed"),
         ("\na: \ue000x\ue001", "2: holds a private-use character (U+E000 or U+E001)"),
