@@ -115,9 +115,11 @@ def test_a_phone_needs_no_sideways_scrolling(browser: Browser, site: Site, name:
 
 
 def test_a_name_without_a_space_breaks_no_phone(browser: Browser, site: Site) -> None:
-    spot = CheckKey("prod", "x" * 300, "web-" + "y" * 200)
-    history = replace(known.history("x", verdict=Verdict.FAIL, reason="z" * 400), spot=spot)
-    write(site, Watched("prod" * 50, (history,), (replace(known.FAILING, spot=spot),)))
+    check_key = CheckKey("prod", "x" * 300, "web-" + "y" * 200)
+    history = replace(
+        known.history("x", verdict=Verdict.FAIL, reason="z" * 400), check_key=check_key
+    )
+    write(site, Watched("prod" * 50, (history,), (replace(known.FAILING, check_key=check_key),)))
     browser.resize(PHONE, 760, phone=True)
     try:
         browser.open(url(site))
@@ -176,12 +178,14 @@ def test_a_run_links_back_and_its_timeline_is_drawn_to_scale(browser: Browser, s
 
 
 def test_a_hostile_name_runs_no_script_and_loads_nothing(browser: Browser, site: Site) -> None:
-    spot = CheckKey(HOSTILE, HOSTILE, HOSTILE)
+    check_key = CheckKey(HOSTILE, HOSTILE, HOSTILE)
     history = replace(
-        known.history("x", verdict=Verdict.FAIL, reason=HOSTILE), spot=spot, expect=(HOSTILE,)
+        known.history("x", verdict=Verdict.FAIL, reason=HOSTILE),
+        check_key=check_key,
+        expect=(HOSTILE,),
     )
     evidence = dict.fromkeys(("came", "excerpt", "next"), HOSTILE) | {"expected": [HOSTILE]}
-    incident = replace(known.FAILING, spot=spot, evidence=evidence, acked=HOSTILE)
+    incident = replace(known.FAILING, check_key=check_key, evidence=evidence, acked=HOSTILE)
     write(site, Watched(HOSTILE, (history,), (incident,), (), known.RUNS, HOSTILE))
     browser.open(url(site))
     assert browser.run("document.title") == "1 of 1 check fails · Backout"

@@ -195,7 +195,7 @@ def test_what_others_lead_to_is_not_blamed_for_them(directory: Path) -> None:
             replace(
                 watched,
                 roots=(CheckKey("prod", "add"),),
-                look=lambda spot, d: (*watched.look(spot, d), behind),
+                look=lambda check_key, d: (*watched.look(check_key, d), behind),
             )
         )
         sim.run(600)

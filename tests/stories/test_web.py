@@ -246,35 +246,40 @@ def test_metrics_count_verdicts_latencies_incidents_and_runs(tmp_path: Path) -> 
     with serving(tmp_path) as (ask, metrics):
         metrics.observe([good, good, bad])
         metrics.reading = Reading(
-            last={good.spot: good, bad.spot: bad},
+            last={good.check_key: good, bad.check_key: bad},
             incidents=[known.FAILING],
             targets=["prod"],
             runs=[("prod", "deploy", "succeeded", 7)],
             written=time.time(),
         )
         found = families(ask("/metrics")[1])
-    spot = (("check", "alive"), ("host", "web1"), ("target", "prod"))
+    check_key = (("check", "alive"), ("host", "web1"), ("target", "prod"))
     assert found["backout_checks", (("target", "prod"), ("verdict", "fail"))] == 1
-    assert found["backout_check_latency_seconds_count", spot] == 2
+    assert found["backout_check_latency_seconds_count", check_key] == 2
     assert (
-        found["backout_check_latency_seconds_bucket", (*spot[:1], spot[1], ("le", "0.05"), spot[2])]
+        found[
+            "backout_check_latency_seconds_bucket",
+            (*check_key[:1], check_key[1], ("le", "0.05"), check_key[2]),
+        ]
         == 2
     )
-    assert found["backout_looks_total", (*spot, ("verdict", "pass"))] == 2
+    assert found["backout_looks_total", (*check_key, ("verdict", "pass"))] == 2
     assert found["backout_incidents_open", (("target", "prod"),)] == 1
     runs = (("outcome", "succeeded"), ("target", "prod"), ("verb", "deploy"))
     assert found["backout_runs_total", runs] == 7
-    assert found["backout_check_last_run_timestamp_seconds", spot] == good.at
+    assert found["backout_check_last_run_timestamp_seconds", check_key] == good.at
     assert found["backout_watcher_well", ()] == 1
 
 
 def test_no_label_tells_a_secret(tmp_path: Path) -> None:
     sample = known.watched()[0].histories[0].last
     assert sample is not None
-    sample = replace(sample, spot=CheckKey(f"t{SECRET}", f"c{SECRET}", f'h{SECRET}\n"x'))
+    sample = replace(sample, check_key=CheckKey(f"t{SECRET}", f"c{SECRET}", f'h{SECRET}\n"x'))
     with serving(tmp_path) as (ask, metrics):
         metrics.observe([sample])
-        metrics.reading = Reading(last={sample.spot: sample}, targets=[sample.spot.target])
+        metrics.reading = Reading(
+            last={sample.check_key: sample}, targets=[sample.check_key.target]
+        )
         text = ask("/metrics")[1]
     assert SECRET.encode() not in text
     assert families(text)

@@ -32,7 +32,7 @@ def history(
     latency: float = 42.0,
 ) -> History:
     """A check with so many days behind it; `bad` are days ago on which something failed."""
-    spot = CheckKey(target, name, host)
+    check_key = CheckKey(target, name, host)
     dice = random.Random(f"{name}{host}")
     today, hour = int(now // DAY), int(now // HOUR)
     hours = {}
@@ -40,8 +40,8 @@ def history(
         slow = latency * (2.1 if 30 < ago < 44 else 1) * dice.uniform(0.85, 1.2)
         hours[hour - ago] = (slow, slow * dice.uniform(1.25, 1.9))
     return History(
-        spot,
-        Sample(spot, now - 12, verdict, latency, 0.2, reason),
+        check_key,
+        Sample(check_key, now - 12, verdict, latency, 0.2, reason),
         {today - ago: tally(1440 - 90 * (ago in bad), 90 * (ago in bad)) for ago in range(days)},
         hours,
         rhythm="every 1m00s",

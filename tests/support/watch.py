@@ -122,19 +122,19 @@ class Simulation:
             )
         )
 
-    def _look(self, spot: CheckKey, _: object) -> tuple[Finding, ...]:
+    def _look(self, check_key: CheckKey, _: object) -> tuple[Finding, ...]:
         now = self.clock.stamp
-        self.looked.append((spot.check, now))
-        verdict = self.says.get(spot.check, healthy)(now)
-        reason = "" if verdict is Verdict.PASS else self.reasons.get(spot.check, str(verdict))
+        self.looked.append((check_key.check, now))
+        verdict = self.says.get(check_key.check, healthy)(now)
+        reason = "" if verdict is Verdict.PASS else self.reasons.get(check_key.check, str(verdict))
         return (
             Finding(
-                spot.check,
+                check_key.check,
                 None,
                 verdict,
                 self.elapsed_ms,
                 reason=reason,
-                facts=self.facts.get(spot.check, {}),
+                facts=self.facts.get(check_key.check, {}),
             ),
         )
 

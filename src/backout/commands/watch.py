@@ -62,13 +62,13 @@ class Watching:
         by = f"{owner()}: {options.note}" if options.note else owner()
         with self._store() as store:
             there = store.incidents(self._target(options), open=True)
-            chosen = [incident for incident in there if _meant(incident.spot, options)]
+            chosen = [incident for incident in there if _meant(incident.check_key, options)]
             if not chosen:
                 raise Refused("there is no such open alert", next="invoke status")
             with store.write() as change:
                 for incident in chosen:
                     change.ack(incident.id, by)
-        return Answer("alert", Acknowledged(tuple(str(i.spot) for i in chosen), by))
+        return Answer("alert", Acknowledged(tuple(str(i.check_key) for i in chosen), by))
 
     def list(self, options: AlertList) -> Answer:
         """What is open now, and the silences in force."""
@@ -130,5 +130,5 @@ def _stamp(at: float) -> str:
     return stamp(datetime.fromtimestamp(at, UTC))
 
 
-def _meant(spot: CheckKey, options: AlertAck) -> bool:
-    return not options.check or options.check in (spot.check, spot.key)
+def _meant(check_key: CheckKey, options: AlertAck) -> bool:
+    return not options.check or options.check in (check_key.check, check_key.key)

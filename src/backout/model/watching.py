@@ -27,9 +27,9 @@ class CheckKey:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One look at a spot, as history keeps it."""
+    """One look at a check key, as history keeps it."""
 
-    spot: CheckKey
+    check_key: CheckKey
     at: float
     """Seconds since the epoch."""
     verdict: Verdict
@@ -42,7 +42,7 @@ class Sample:
 class Incident:
     """Something that is wrong from `since` until `resolved`."""
 
-    spot: CheckKey
+    check_key: CheckKey
     kind: str
     """`fail` when it is seen to be wrong, `unknown` when nobody can tell."""
     since: float

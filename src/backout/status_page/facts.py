@@ -19,7 +19,7 @@ Latency = tuple[float, float]
 class History:
     """One check on one host: its last look, and what came before."""
 
-    spot: CheckKey
+    check_key: CheckKey
     last: Sample | None = None
     days: Mapping[int, Tally] = field(default_factory=dict)
     """By day of the epoch, UTC."""

@@ -45,9 +45,9 @@ def status_data(view: StatusView, watched: Sequence[Watched], now: float) -> dic
 def _incident(one: Incident) -> dict[str, Any]:
     return {
         "id": one.id,
-        "target": one.spot.target,
-        "check": one.spot.check,
-        "host": one.spot.host or None,
+        "target": one.check_key.target,
+        "check": one.check_key.check,
+        "host": one.check_key.host or None,
         "kind": one.kind,
         "severity": one.evidence.get("severity", "critical"),
         "since": _rfc3339(one.since),

@@ -52,54 +52,54 @@ class Histories:
         self._forget(now)
         return tuple(fresh) if begun else ()
 
-    def minutes(self, spot: CheckKey) -> dict[int, Latency]:
+    def minutes(self, check_key: CheckKey) -> dict[int, Latency]:
         """What was measured lately, while there are no hours to speak of."""
-        found = self._minutes.get(spot, {})
+        found = self._minutes.get(check_key, {})
         return {minute: (median(all_), max(all_)) for minute, all_ in found.items()}
 
     def _begin(self, now: float) -> None:
         self._seq, days, hours = self._store.rolled_up(now - (DAYS + 1) * DAY, now - 8 * DAY)
-        for spot, at, body in days:
-            self.days.setdefault(spot, {})[at // DAY] = rollups.decode(body)
-        for spot, at, body in hours:
-            self._tallies[spot, at // HOUR] = rollups.decode(body)
-            self._measure(spot, at // HOUR)
-        for spot in self._store.spots():
-            for sample in self._store.looks(spot, limit=1):
-                self.last[spot] = sample
+        for check_key, at, body in days:
+            self.days.setdefault(check_key, {})[at // DAY] = rollups.decode(body)
+        for check_key, at, body in hours:
+            self._tallies[check_key, at // HOUR] = rollups.decode(body)
+            self._measure(check_key, at // HOUR)
+        for check_key in self._store.check_keys():
+            for sample in self._store.looks(check_key, limit=1):
+                self.last[check_key] = sample
 
     def _count(self, samples: Iterable[Sample]) -> None:
-        for spot, several in groupby(sorted(samples, key=_by_hour), key=lambda s: s.spot):
+        for check_key, several in groupby(sorted(samples, key=_by_hour), key=lambda s: s.check_key):
             for hour, some in groupby(several, key=lambda s: int(s.at // HOUR)):
                 looks = list(some)
-                counted, key = rollups.tally(looks), (spot, hour)
+                counted, key = rollups.tally(looks), (check_key, hour)
                 self._tallies[key] = self._tallies.get(key, Tally()) + counted
-                self._measure(spot, hour)
-                days = self.days.setdefault(spot, {})
+                self._measure(check_key, hour)
+                days = self.days.setdefault(check_key, {})
                 days[hour // 24] = days.get(hour // 24, Tally()) + counted
-                self.last[spot] = looks[-1]
-                self._remember(spot, looks)
+                self.last[check_key] = looks[-1]
+                self._remember(check_key, looks)
 
-    def _remember(self, spot: CheckKey, looks: Iterable[Sample]) -> None:
-        if len(self.hours.get(spot, ())) > 3:
-            self._minutes.pop(spot, None)
+    def _remember(self, check_key: CheckKey, looks: Iterable[Sample]) -> None:
+        if len(self.hours.get(check_key, ())) > 3:
+            self._minutes.pop(check_key, None)
             return
-        minutes = self._minutes.setdefault(spot, {})
+        minutes = self._minutes.setdefault(check_key, {})
         for each in looks:
             if each.elapsed_ms > 0:
                 minutes.setdefault(int(each.at // 60), []).append(each.elapsed_ms)
 
-    def _measure(self, spot: CheckKey, hour: int) -> None:
-        counted = self._tallies[spot, hour]
+    def _measure(self, check_key: CheckKey, hour: int) -> None:
+        counted = self._tallies[check_key, hour]
         middle, high = counted.percentile(0.5), counted.percentile(0.95)
         if middle is not None and high is not None:
-            self.hours.setdefault(spot, {})[hour] = (middle, high)
+            self.hours.setdefault(check_key, {})[hour] = (middle, high)
 
     def _forget(self, now: float) -> None:
         """What lies too far back to be shown, and the tallies of hours that are over."""
         this = int(now // HOUR)
-        for spot, hour in [key for key in self._tallies if key[1] < this - 1]:
-            del self._tallies[spot, hour]
+        for check_key, hour in [key for key in self._tallies if key[1] < this - 1]:
+            del self._tallies[check_key, hour]
         for hours in self.hours.values():
             for hour in [hour for hour in hours if hour < this - 24 * 8]:
                 del hours[hour]
@@ -109,7 +109,7 @@ class Histories:
 
 
 def _by_hour(sample: Sample) -> tuple[CheckKey, float]:
-    return (sample.spot, sample.at)
+    return (sample.check_key, sample.at)
 
 
 class Ledger:

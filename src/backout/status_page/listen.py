@@ -78,7 +78,7 @@ class Listen:
         self._metrics.observe(fresh)
         self._metrics.reading = replace(
             self._metrics.reading,
-            last={h.spot: h.last for each in known for h in each.histories},
+            last={h.check_key: h.last for each in known for h in each.histories},
             incidents=[i for each in known for i in each.incidents if i.resolved is None],
             targets=[each.name for each in known],
             runs=list(runs),

@@ -148,7 +148,9 @@ class Publisher:
         ]
         return Watched(
             name=name,
-            histories=tuple(self._history(seen.target, spot) for spot in self._spots(seen)),
+            histories=tuple(
+                self._history(seen.target, check_key) for check_key in self._check_keys(seen)
+            ),
             incidents=(
                 *store.incidents(name, open=True),
                 *resolved_lately(store, name, now),
@@ -158,22 +160,24 @@ class Publisher:
             silenced="; ".join(silences),
         )
 
-    def _spots(self, seen: SeenTarget) -> list[CheckKey]:
+    def _check_keys(self, seen: SeenTarget) -> list[CheckKey]:
         """In the inventory's order: what is looked at, and what was seen to follow from that."""
         checks, hosts = list(seen.target.checks), ["", *seen.target.hosts]
-        known = {spot for spot in self.histories.last if spot.target == seen.target.name}
+        known = {
+            check_key for check_key in self.histories.last if check_key.target == seen.target.name
+        }
         found = [s for s in known | set(seen.roots) if s.check in checks and s.host in hosts]
         return sorted(found, key=lambda s: (checks.index(s.check), hosts.index(s.host)))
 
-    def _history(self, target: Target, spot: CheckKey) -> History:
-        check = target.checks[spot.check]
+    def _history(self, target: Target, check_key: CheckKey) -> History:
+        check = target.checks[check_key.check]
         return History(
-            spot,
-            self.histories.last.get(spot),
-            self.histories.days.get(spot, {}),
-            self.histories.hours.get(spot, {}),
-            self.histories.minutes(spot),
-            rhythm=_rhythm(target, spot.check),
+            check_key,
+            self.histories.last.get(check_key),
+            self.histories.days.get(check_key, {}),
+            self.histories.hours.get(check_key, {}),
+            self.histories.minutes(check_key),
+            rhythm=_rhythm(target, check_key.check),
             expect=check.expect,
         )
 

@@ -184,12 +184,12 @@ def _whole(checks: Sequence[CheckView]) -> tuple[str, str]:
 
 
 def _check(history: History, watched: Watched, now: float, *, many: bool) -> CheckView:
-    last, spot = history.last, history.spot
+    last, check_key = history.last, history.check_key
     verdict = last.verdict if last else None
     spared = many and verdict is Verdict.PASS
     return CheckView(
-        name=spot.check,
-        host=spot.host,
+        name=check_key.check,
+        host=check_key.host,
         state=_state(verdict),
         said=SAID[verdict],
         reason=last.reason if last else "",
@@ -209,13 +209,15 @@ def _state(verdict: Verdict | None) -> str:
 
 
 def _incident(one: Incident, watched: Watched, now: float) -> IncidentView:
-    seen, spot = one.evidence, one.spot
+    seen, check_key = one.evidence, one.check_key
     open_ = one.resolved is None
     deploy = str(seen.get("deploy") or "") or _deployed_then(watched.releases, one.since)
-    command = f"invoke verify --target {spot.target} --check {spot.check}"
+    command = f"invoke verify --target {check_key.target} --check {check_key.check}"
     return IncidentView(
-        target=spot.target,
-        title=f"{spot.key} {_ails(one)}" if spot.check else str(seen.get("what") or "notice"),
+        target=check_key.target,
+        title=f"{check_key.key} {_ails(one)}"
+        if check_key.check
+        else str(seen.get("what") or "notice"),
         state=("fail" if one.kind == "fail" else "unknown") if open_ else "pass",
         since=utc(one.since),
         until="" if one.resolved is None else utc(one.resolved),
@@ -230,7 +232,7 @@ def _incident(one: Incident, watched: Watched, now: float) -> IncidentView:
         next=str(seen.get("next") or command) if open_ else "",
         asks=str(seen.get("asks") or ""),
         doc=str(seen.get("doc") or ""),
-        acknowledge=alerts.acknowledging(spot) if open_ and not one.acked else "",
+        acknowledge=alerts.acknowledging(check_key) if open_ and not one.acked else "",
     )
 
 

@@ -46,7 +46,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Streak:
-    """What is remembered of a spot from look to look."""
+    """What is remembered of a check key from look to look."""
 
     ill: str = ""
     """The kind of the open alert: `fail`, `unknown`, or none."""
@@ -164,18 +164,18 @@ def due_word(
 
 def alert_row(incident: Incident, now: float) -> OpenAlert:
     """An open incident, as `alert.list` answers it."""
-    spot = incident.spot
+    check_key = incident.check_key
     return OpenAlert(
-        target=spot.target,
-        check=spot.check,
-        host=spot.host or None,
+        target=check_key.target,
+        check=check_key.check,
+        host=check_key.host or None,
         title=title(incident, "open"),
         severity=incident.evidence.get("severity", "critical"),
         since=datetime.fromtimestamp(incident.since, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         seconds=round(max(0.0, now - incident.since), 3),
         acknowledged=incident.acked or None,
         told=incident.told is not None,
-        acknowledge=acknowledging(spot),
+        acknowledge=acknowledging(check_key),
     )
 
 
@@ -198,11 +198,11 @@ def evidence(finding: Finding, check: Check, looks: int, *, asks: str = "") -> d
 
 def title(incident: Incident, kind: str) -> str:
     """One line: `[prod] alive@web1 fails`."""
-    spot = incident.spot
-    name = f"[{spot.target}] {spot.key}"
+    check_key = incident.check_key
+    name = f"[{check_key.target}] {check_key.key}"
     if incident.kind == "notice":
         over = ": over" if kind == "resolve" else ""
-        return f"[{spot.target}] {incident.evidence['what'].splitlines()[0]}{over}"
+        return f"[{check_key.target}] {incident.evidence['what'].splitlines()[0]}{over}"
     if kind == "resolve":
         return f"{name} is healthy again"
     if kind == "gone":
@@ -227,28 +227,32 @@ def body(
     lines += [flaps, f"last deploy: {last_deploy}" if last_deploy else ""]
     lines += [f"page: {page}" if page else ""]
     if not over:
-        lines += [f"acknowledge: {acknowledging(incident.spot)}", f"next: {_following(incident)}"]
+        lines += [
+            f"acknowledge: {acknowledging(incident.check_key)}",
+            f"next: {_following(incident)}",
+        ]
     return "\n".join(line for line in lines if line)
 
 
-def acknowledging(spot: CheckKey) -> str:
+def acknowledging(check_key: CheckKey) -> str:
     """What to type so that nobody is reminded any more."""
-    return f"invoke alert.ack --target {spot.target} --check {spot.key}"
+    return f"invoke alert.ack --target {check_key.target} --check {check_key.key}"
 
 
 def _over(incident: Incident, now: float) -> list[str]:
     lasted = f"it was wrong for {_lasted(incident, now)}, since {_utc(incident.since)}"
     if incident.kind == "notice":
         return [lasted]
-    return [f"check {incident.spot.check}{_where(incident.spot)}", lasted]
+    return [f"check {incident.check_key.check}{_where(incident.check_key)}", lasted]
 
 
 def _wrong(incident: Incident, now: float) -> list[str]:
-    spot, seen = incident.spot, incident.evidence
+    check_key, seen = incident.check_key, incident.evidence
     severity = seen.get("severity", "critical")
     matters = "" if severity == "critical" else f" ({severity})"
     return [
-        seen.get("what") or f"check {spot.check}{_where(spot)}: {seen.get('verdict')}{matters}",
+        seen.get("what")
+        or f"check {check_key.check}{_where(check_key)}: {seen.get('verdict')}{matters}",
         f"since {_utc(incident.since)}{_so_far(incident, now)}",
         seen.get("doc", ""),
         f"checked: {seen['asks']}" if seen.get("asks") else "",
@@ -265,8 +269,8 @@ def _so_far(incident: Incident, now: float) -> str:
     return f"{lasted} ({looks} looks in a row)" if looks > 1 else lasted
 
 
-def _where(spot: CheckKey) -> str:
-    return f" on {spot.host}" if spot.host else ""
+def _where(check_key: CheckKey) -> str:
+    return f" on {check_key.host}" if check_key.host else ""
 
 
 def _lasted(incident: Incident, now: float) -> str:
@@ -274,9 +278,9 @@ def _lasted(incident: Incident, now: float) -> str:
 
 
 def _following(incident: Incident) -> str:
-    spot = incident.spot
+    check_key = incident.check_key
     following: str = incident.evidence.get("next", "")
-    return following or f"invoke verify --target {spot.target} --check {spot.check}"
+    return following or f"invoke verify --target {check_key.target} --check {check_key.check}"
 
 
 def flapping(streak: Streak, policy: Policy) -> str:

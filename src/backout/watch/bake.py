@@ -48,17 +48,17 @@ def judge(
     """`streaks` are those of the target; `incidents` all of its recent ones. Only an alert that
     opened after the deploy counts, of a check that passed before it and did not come and go."""
     shaky = {
-        each.spot
+        each.check_key
         for each in incidents
         if each.opened < deployed.ended
         and (each.resolved is None or each.resolved > deployed.started - FLAPS_WITHIN)
     }
     red: list[CheckKey] = []
     held: list[CheckKey] = []
-    for spot, streak in streaks.items():
+    for check_key, streak in streaks.items():
         opened = streak.opened[-1] if streak.opened else 0.0
-        if not streak.ill or opened < deployed.ended or spot in shaky:
+        if not streak.ill or opened < deployed.ended or check_key in shaky:
             continue
-        if spot.key in deployed.green:
-            (held if "i" in streak.last else red).append(spot)
+        if check_key.key in deployed.green:
+            (held if "i" in streak.last else red).append(check_key)
     return Judgement(tuple(red), tuple(held))

@@ -102,7 +102,7 @@ class Baking:
         if judged.held and not judged.red and deployed.run not in self._holding:
             self._hold(watched, deployed, judged.held)
         if judged.red:
-            names = ", ".join(spot.key for spot in judged.red)
+            names = ", ".join(check_key.key for check_key in judged.red)
             words = f"{watched.name}: {names} went bad after {deployed.release}"
             self._watcher.say(words, warning=True)
             self._begin(
@@ -111,7 +111,11 @@ class Baking:
 
     def _streaks(self, watched: WatchedTarget) -> dict[CheckKey, Streak]:
         streaks = self._watcher.streaks
-        return {spot: each for spot, each in streaks.items() if spot.target == watched.name}
+        return {
+            check_key: each
+            for check_key, each in streaks.items()
+            if check_key.target == watched.name
+        }
 
     def _finish(self, watched: WatchedTarget, row: Reverted, reverts: Reverts) -> None:
         now = self._watcher.clock.monotonic()
@@ -122,8 +126,10 @@ class Baking:
         self._watcher.say(words, warning=True)
         self._begin(watched, row.run, partial(reverts.finish, run=row.run, why=row.why))
 
-    def _hold(self, watched: WatchedTarget, deployed: Deployed, spots: Sequence[CheckKey]) -> None:
-        names = ", ".join(spot.key for spot in spots)
+    def _hold(
+        self, watched: WatchedTarget, deployed: Deployed, check_keys: Sequence[CheckKey]
+    ) -> None:
+        names = ", ".join(check_key.key for check_key in check_keys)
         if self._watcher.attempt(
             lambda: self._watcher.messages.note(
                 watched,

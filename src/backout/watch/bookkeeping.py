@@ -41,44 +41,46 @@ class Turn:
 
     def _one(self, change: HealthChange, looked: Looked, finding: Finding, *, counts: bool) -> None:
         watched, at = looked.watched, looked.at
-        spot = CheckKey(watched.name, finding.check, finding.host or "")
+        check_key = CheckKey(watched.name, finding.check, finding.host or "")
         check = watched.target.checks[finding.check]
         policy = Policy.of_check(check)
-        finding = self._held_against_snapshot(change, watched, spot, finding, at)
-        streak = self.streaks.get(spot) or self.watcher.streaks.get(spot) or Streak()
+        finding = self._held_against_snapshot(change, watched, check_key, finding, at)
+        streak = self.streaks.get(check_key) or self.watcher.streaks.get(check_key) or Streak()
         transition: Transition | None = None
         if counts:
             streak, transition = alerts.weigh(streak, finding.verdict, at, policy)
-        self.streaks[spot] = streak
-        self.latest[spot] = replace(finding, facts={}, saved={})
+        self.streaks[check_key] = streak
+        self.latest[check_key] = replace(finding, facts={}, saved={})
         if (ends := _first_to_end(finding.facts.get("tls"))) is not None:
-            self.certificates[spot] = ends
+            self.certificates[check_key] = ends
         sample = Sample(
-            spot, at, finding.verdict, finding.elapsed_ms, finding.queued_ms, _reason(finding)
+            check_key, at, finding.verdict, finding.elapsed_ms, finding.queued_ms, _reason(finding)
         )
         change.look(
             sample,
             streak.record(),
-            memory=self._remember(watched, spot),
-            tick=looked.due if spot == looked.spot else None,
+            memory=self._remember(watched, check_key),
+            tick=looked.due if check_key == looked.check_key else None,
         )
         if transition is not None:
-            self._flip(change, watched, spot, finding, transition, policy, at)
-        if spot == looked.spot and (entry := self.watcher.timetable.entries.get(spot)):
-            self.doubtful.append((spot, policy, entry.rhythm))
+            self._flip(change, watched, check_key, finding, transition, policy, at)
+        if check_key == looked.check_key and (
+            entry := self.watcher.timetable.entries.get(check_key)
+        ):
+            self.doubtful.append((check_key, policy, entry.rhythm))
 
-    def _remember(self, watched: WatchedTarget, spot: CheckKey) -> Mapping[str, Any] | None:
-        memory = watched.memory(spot.key)
-        if memory == self.watcher.remembered(spot):
+    def _remember(self, watched: WatchedTarget, check_key: CheckKey) -> Mapping[str, Any] | None:
+        memory = watched.memory(check_key.key)
+        if memory == self.watcher.remembered(check_key):
             return None
-        self.memory[spot] = memory
+        self.memory[check_key] = memory
         return memory
 
     def _held_against_snapshot(
         self,
         change: HealthChange,
         watched: WatchedTarget,
-        spot: CheckKey,
+        check_key: CheckKey,
         finding: Finding,
         at: float,
     ) -> Finding:
@@ -87,10 +89,10 @@ class Turn:
         if drift.FACT not in finding.facts:
             return finding
         release = deployed.release.number if deployed and deployed.known_good else 0
-        reference = self.watcher.store.snapshot(spot)
+        reference = self.watcher.store.snapshot(check_key)
         if reference is None or reference[0] != release:
             if finding.verdict is Verdict.PASS:
-                change.snapshot(spot, release, at, finding.facts[drift.FACT])
+                change.snapshot(check_key, release, at, finding.facts[drift.FACT])
             return finding
         return drift.judged(finding, release, reference)
 
@@ -98,31 +100,31 @@ class Turn:
         self,
         change: HealthChange,
         watched: WatchedTarget,
-        spot: CheckKey,
+        check_key: CheckKey,
         finding: Finding,
         transition: Transition,
         policy: Policy,
         at: float,
     ) -> None:
-        streak, incident = self.streaks[spot], change.incident(spot)
-        check = watched.target.checks[spot.check]
+        streak, incident = self.streaks[check_key], change.incident(check_key)
+        check = watched.target.checks[check_key.check]
         if transition.kind == "resolve":
             if incident is not None:
                 change.resolve(incident.id, at)
                 if incident.told is not None:
                     self._tell(change, incident, "resolve", at)
-            self.said.append((f"{spot} is healthy again", False))
+            self.said.append((f"{check_key} is healthy again", False))
             return
-        seen = alerts.evidence(finding, check, streak.bad, asks=watched.asks(spot))
+        seen = alerts.evidence(finding, check, streak.bad, asks=watched.asks(check_key))
         seen["deploy"] = told(watched.news.deployed)
         if incident is None:
-            incident = Incident(spot, transition.ill, transition.since, at, seen)
+            incident = Incident(check_key, transition.ill, transition.since, at, seen)
             incident = replace(incident, id=change.open(incident))
         else:
             change.worsen(incident.id, transition.ill, seen)
             incident = replace(incident, kind=transition.ill, evidence=seen)
         self.said.append((f"{alerts.title(incident, transition.kind)}: {finding.reason}", True))
-        if not (change.silenced(spot, at) or watched.maintained(spot, at)):
+        if not (change.silenced(check_key, at) or watched.maintained(check_key, at)):
             flaps = alerts.flapping(streak, policy)
             self._tell(change, incident, transition.kind, at, flaps)
 

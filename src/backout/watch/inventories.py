@@ -119,7 +119,7 @@ class Inventories:
     def _told(self) -> set[str]:
         """The targets whose inventory is on record as broken."""
         opened = self._store.incidents(open=True)
-        return {each.spot.target for each in opened if each.spot.check == ":inventory"}
+        return {each.check_key.target for each in opened if each.check_key.check == ":inventory"}
 
     def _is_absent(self, name: str) -> bool:
         """There is no such inventory, or it has no checks."""

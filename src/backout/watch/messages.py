@@ -55,13 +55,13 @@ class Messages:
         """What an open incident asks for now."""
         if self._is_gone(incident):
             change.resolve(incident.id, now)
-            change.streak(incident.spot, {})
-            self._watcher.streaks.pop(incident.spot, None)
+            change.streak(incident.check_key, {})
+            self._watcher.streaks.pop(incident.check_key, None)
             return bool(self.tell(change, incident, "gone", now))
-        watched = self._watcher.targets.get(incident.spot.target)
+        watched = self._watcher.targets.get(incident.check_key.target)
         if watched is None:
             return False
-        check = watched.target.checks.get(incident.spot.check)
+        check = watched.target.checks.get(incident.check_key.check)
         told = change.told_at(incident.id)
         word = alerts.due_word(
             incident,
@@ -77,20 +77,20 @@ class Messages:
     def _quiet(
         self, change: HealthChange, watched: WatchedTarget, incident: Incident, now: float
     ) -> bool:
-        spot = incident.spot
-        return change.silenced(spot, now) or watched.maintained(spot, now)
+        check_key = incident.check_key
+        return change.silenced(check_key, now) or watched.maintained(check_key, now)
 
     def _is_gone(self, incident: Incident) -> bool:
         """Nobody looks at it any more, and nobody will."""
-        spot = incident.spot
-        watched = self._watcher.targets.get(spot.target)
+        check_key = incident.check_key
+        watched = self._watcher.targets.get(check_key.target)
         if watched is None:
-            return self._watcher.absent(spot.target)
-        return incident.kind != "notice" and not watched.has(spot)
+            return self._watcher.absent(check_key.target)
+        return incident.kind != "notice" and not watched.has(check_key)
 
     def _recipients(self, incident: Incident) -> frozenset[str]:
         """Where it is told; of a target that is not watched, wherever anything is told."""
-        watched = self._watcher.targets.get(incident.spot.target)
+        watched = self._watcher.targets.get(incident.check_key.target)
         if watched is not None:
             return watched.to(incident.evidence.get("severity", "critical"))
         several = self._watcher.targets.values()
@@ -120,7 +120,7 @@ class Messages:
         deploy = str(incident.evidence.get("deploy", ""))
         key = f"{self.store.name}-{incident.id}-{kind}"
         return Message(
-            target=incident.spot.target,
+            target=incident.check_key.target,
             destination="",
             kind="resolve" if kind == "gone" else kind,
             key=f"{key}-{now:.0f}" if kind == "remind" else key,
@@ -134,8 +134,8 @@ class Messages:
 
     def _as_it_is(self, incident: Incident) -> Incident:
         """With what was seen last, and how often by now."""
-        streak = self._watcher.streaks.get(incident.spot)
-        last = self._watcher.seen(incident.spot)
+        streak = self._watcher.streaks.get(incident.check_key)
+        last = self._watcher.seen(incident.check_key)
         now: dict[str, Any] = {"looks": streak.bad} if streak and streak.bad else {}
         if last is not None and last.verdict is not Verdict.PASS:
             now |= {"came": last.reason, "excerpt": last.excerpt, "verdict": str(last.verdict)}
@@ -166,14 +166,14 @@ class Messages:
     def notice(self, name: str, what: str, *, about: str, next: str = "") -> None:
         """Something beside the checks is wrong (`what`), or is well again (empty)."""
         now = self.clock.now().timestamp()
-        spot = CheckKey(name, f":{about}")
+        check_key = CheckKey(name, f":{about}")
 
         def write() -> None:
             with self.store.write() as change:
-                incident = change.incident(spot)
+                incident = change.incident(check_key)
                 if what and incident is None:
                     seen = {"what": what, "next": next}
-                    made = Incident(spot, "notice", now, now, seen)
+                    made = Incident(check_key, "notice", now, now, seen)
                     made = replace(made, id=change.open(made))
                     self.tell(change, made, "open", now)
                 elif incident is not None and not what:

@@ -131,7 +131,7 @@ class Process:
         kind = "warning" if warning else "note"
         self.screen.listen(Event(self.clock.now(), kind, self.loader.redact(text)))
 
-    def _show(self, spot: CheckKey, finding: Finding | None) -> None:
+    def _show(self, check_key: CheckKey, finding: Finding | None) -> None:
         """How a check stands, on a screen that shows it."""
         state = str(finding.verdict) if finding else ""
         bad = finding is not None and finding.verdict is not Verdict.PASS
@@ -140,8 +140,8 @@ class Process:
         event = Event(
             self.clock.now(),
             "state",
-            spot.key,
-            host=spot.target,
+            check_key.key,
+            host=check_key.target,
             state=state,
             seconds=took,
             detail=reason,

@@ -108,10 +108,10 @@ class Reverting:
         self, watched: WatchedTarget, deployed: Deployed, red: Sequence[CheckKey]
     ) -> list[CheckKey]:
         """Those that are red when they are looked at again."""
-        roots = [spot for spot in watched.roots if _leads(watched, spot, red)]
-        findings = [found for spot in roots for found in watched.look(spot, deployed)]
+        roots = [check_key for check_key in watched.roots if _leads(watched, check_key, red)]
+        findings = [found for check_key in roots for found in watched.look(check_key, deployed)]
         still = {(found.check, found.host or "") for found in findings if _is_red(found)}
-        return [spot for spot in red if (spot.check, spot.host) in still]
+        return [check_key for check_key in red if (check_key.check, check_key.host) in still]
 
     def _marked(self, watched: WatchedTarget, deployed: Deployed, red: Sequence[CheckKey]) -> bool:
         store, now = self.process.store, self.process.clock.now().timestamp()
@@ -170,8 +170,8 @@ class Reverting:
                     return title  # it is told when somebody watches again
 
 
-def _names(spots: Sequence[CheckKey]) -> str:
-    return ", ".join(spot.key for spot in spots)
+def _names(check_keys: Sequence[CheckKey]) -> str:
+    return ", ".join(check_key.key for check_key in check_keys)
 
 
 def _named(watched: WatchedTarget, names: str) -> list[CheckKey]:
@@ -204,7 +204,7 @@ def _see(watched: WatchedTarget) -> str:
 
 def _leads(watched: WatchedTarget, root: CheckKey, red: Sequence[CheckKey]) -> bool:
     """Whether a look at `root` looks at one of the red ones."""
-    wanted = {spot.check for spot in red}
+    wanted = {check_key.check for check_key in red}
     reached, ahead = set(), [root.check]
     while ahead:
         name = ahead.pop()

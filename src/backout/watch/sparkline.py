@@ -28,16 +28,16 @@ def spark(hours: Mapping[int, bytes], now: float, count: int = HOURS) -> str:
 
 def rows(target: Target, history: HealthHistory, now: float) -> tuple[DayOfCheck, ...]:
     """The last day of every check of a target that was looked at in it."""
-    alerts = {each.spot: each for each in history.incidents(target.name, open=True)}
+    alerts = {each.check_key: each for each in history.incidents(target.name, open=True)}
     found = []
-    for spot in history.spots(target.name):
-        hours = history.hours(spot, now - (HOURS - 1) * HOUR)
+    for check_key in history.check_keys(target.name):
+        hours = history.hours(check_key, now - (HOURS - 1) * HOUR)
         seen = sum((decode(body) for body in hours.values()), Tally())
-        if spot.check in target.checks and seen.looks:
-            alert = alerts.get(spot)
+        if check_key.check in target.checks and seen.looks:
+            alert = alerts.get(check_key)
             known = title(alert, "open") if alert else None
             day = (spark(hours, now), seen.uptime or 0.0, seen.percentile(0.95))
-            found.append(DayOfCheck(spot.key, *day, known))
+            found.append(DayOfCheck(check_key.key, *day, known))
     return tuple(found)
 
 

@@ -98,9 +98,9 @@ class Targets:
         self._vaults[target.name], self._crews[target.name] = machines.vault, machines
         names = {"run": {"id": "watch"}, "release": scope.release_names(Release(0), None)}
         examiner = machines.examiner(names)
-        for spot, (_, memory, _) in store.streaks().items():
-            if spot.target == target.name and memory:
-                examiner.memory[spot.key] = dict(memory)
+        for check_key, (_, memory, _) in store.streaks().items():
+            if check_key.target == target.name and memory:
+                examiner.memory[check_key.key] = dict(memory)
         return WatchedTarget(
             target=target,
             roots=tuple(
@@ -109,7 +109,7 @@ class Targets:
             look=_looker(examiner),
             destinations=self.addresses.learn(target, machines.vault),
             severities=self.addresses.severities(target),
-            asks=lambda spot: _asks(target, spot),
+            asks=lambda check_key: _asks(target, check_key),
             memory=lambda key: examiner.memory.get(key, {}),
             close=machines.close,
         )
@@ -203,20 +203,20 @@ def deployed(workplace: Workplace, name: str) -> Deployed | None:
 
 
 def _looker(examiner: Examiner) -> Callable[[CheckKey, Deployed | None], tuple[Finding, ...]]:
-    def look(spot: CheckKey, current: Deployed | None) -> tuple[Finding, ...]:
+    def look(check_key: CheckKey, current: Deployed | None) -> tuple[Finding, ...]:
         release = current.release if current else None
         try:
-            return examiner.look(spot.check, spot.host or None, release)
+            return examiner.look(check_key.check, check_key.host or None, release)
         except BackoutError as error:
-            return (_broken(spot, error.what),)
+            return (_broken(check_key, error.what),)
         except Exception as error:  # noqa: BLE001 - one broken check must not end the watcher
-            return (_broken(spot, f"the check itself broke: {type(error).__name__}: {error}"),)
+            return (_broken(check_key, f"the check itself broke: {type(error).__name__}: {error}"),)
 
     return look
 
 
-def _broken(spot: CheckKey, reason: str) -> Finding:
-    return Finding(spot.check, spot.host or None, Verdict.ERROR, reason=reason)
+def _broken(check_key: CheckKey, reason: str) -> Finding:
+    return Finding(check_key.check, check_key.host or None, Verdict.ERROR, reason=reason)
 
 
 def _signature(path: Path) -> tuple[int, int, int]:
@@ -227,12 +227,12 @@ def _signature(path: Path) -> tuple[int, int, int]:
     return (seen.st_mtime_ns, seen.st_size, seen.st_ino)
 
 
-def _asks(target: Target, spot: CheckKey) -> str:
+def _asks(target: Target, check_key: CheckKey) -> str:
     """What a check asks, in words: its URL, its command. Secrets stand there by reference."""
-    check = target.checks[spot.check]
+    check = target.checks[check_key.check]
     text = str(getattr(check.options, check.options.short, "") or "") if check.options else ""
     try:
-        host = target.hosts.get(spot.host)
+        host = target.hosts.get(check_key.host)
         text = templates.render(text, scope.on(target, host), where=target.file)
     except BackoutError:
         pass  # it uses what another check saved: as it is written

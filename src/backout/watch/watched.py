@@ -26,7 +26,7 @@ class Looked:
     """A look that came back."""
 
     watched: WatchedTarget
-    spot: CheckKey
+    check_key: CheckKey
     due: float
     at: float
     findings: tuple[Finding, ...]
@@ -39,7 +39,7 @@ class WatchedTarget:
     target: Target
     roots: tuple[CheckKey, ...]
     look: Callable[[CheckKey, Deployed | None], tuple[Finding, ...]]
-    """Look at a spot, from any thread. Raises nothing."""
+    """Look at a check key, from any thread. Raises nothing."""
     destinations: tuple[str, ...] = ()
     severities: Mapping[str, Severity] = field(default_factory=dict)
     """From which severity on a destination hears; of all, when it is not said."""
@@ -58,12 +58,12 @@ class WatchedTarget:
     def name(self) -> str:
         return self.target.name
 
-    def look_at(self, spot: CheckKey, deployed: Deployed | None) -> tuple[Finding, ...]:
+    def look_at(self, check_key: CheckKey, deployed: Deployed | None) -> tuple[Finding, ...]:
         """What a look finds; also when it breaks, for else it would never come back."""
         try:
-            return self.look(spot, deployed) or (_broken(spot, "it found nothing"),)
+            return self.look(check_key, deployed) or (_broken(check_key, "it found nothing"),)
         except Exception as error:  # noqa: BLE001 - one broken check must not end the watcher
-            return (_broken(spot, f"{type(error).__name__}: {error}"),)
+            return (_broken(check_key, f"{type(error).__name__}: {error}"),)
 
     def to(self, severity: Severity) -> frozenset[str]:
         """The destinations that hear of this severity."""
@@ -71,33 +71,33 @@ class WatchedTarget:
         matters = SEVERITIES[: SEVERITIES.index(severity) + 1]
         return frozenset(each for each in self.destinations if least.get(each, "info") in matters)
 
-    def maintained(self, spot: CheckKey, now: float) -> bool:
+    def maintained(self, check_key: CheckKey, now: float) -> bool:
         """Whether a maintenance window is open for it."""
         return any(
             schedule.within(window.cron, self.target.timezone, window.for_, now)
             for window in self.target.maintenance
-            if not window.checks or spot.check in window.checks
+            if not window.checks or check_key.check in window.checks
         )
 
-    def has(self, spot: CheckKey) -> bool:
+    def has(self, check_key: CheckKey) -> bool:
         """Whether this is still one of its checks, on one of its hosts."""
-        check = self.target.checks.get(spot.check)
-        if check is None or spot.target != self.name:
+        check = self.target.checks.get(check_key.check)
+        if check is None or check_key.target != self.name:
             return False
-        if not spot.host:
+        if not check_key.host:
             return check.on is None
         on = self.target.select(check.on or "all")
-        return any(host.name == spot.host for host in on)
+        return any(host.name == check_key.host for host in on)
 
     def rhythms(self) -> dict[CheckKey, Rhythm]:
-        """When each spot is due; more often while baking."""
+        """When each check key is due; more often while baking."""
         checks, zone = self.target.checks, self.target.timezone
         rhythms = {s: Rhythm.of(str(s), checks[s.check], zone) for s in self.roots}
         if self.baking and self.target.bake:
             every = self.target.bake.every
-            for spot, rhythm in rhythms.items():
+            for check_key, rhythm in rhythms.items():
                 if rhythm.cron or rhythm.every > every:
-                    rhythms[spot] = Rhythm(str(spot), every)
+                    rhythms[check_key] = Rhythm(str(check_key), every)
         return rhythms
 
     def blocked(self, findings: Sequence[Finding]) -> frozenset[str]:
@@ -112,7 +112,10 @@ class WatchedTarget:
         return frozenset(blocked)
 
 
-def _broken(spot: CheckKey, why: str) -> Finding:
+def _broken(check_key: CheckKey, why: str) -> Finding:
     return Finding(
-        spot.check, spot.host or None, Verdict.ERROR, reason=f"the check itself broke: {why}"
+        check_key.check,
+        check_key.host or None,
+        Verdict.ERROR,
+        reason=f"the check itself broke: {why}",
     )

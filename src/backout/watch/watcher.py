@@ -78,11 +78,11 @@ class Watcher:
         self._recall()
 
     def _recall(self) -> None:
-        for spot, (streak, memory, tick) in self.store.streaks().items():
-            self.streaks[spot] = Streak.of(streak)
-            self._memory[spot] = memory
+        for check_key, (streak, memory, tick) in self.store.streaks().items():
+            self.streaks[check_key] = Streak.of(streak)
+            self._memory[check_key] = memory
             if tick is not None:
-                self.done[spot] = tick
+                self.done[check_key] = tick
 
     # --- what is watched -----------------------------------------------------------------
 
@@ -93,25 +93,27 @@ class Watcher:
             watched.news, watched.baking, watched.skipped = old.news, old.baking, old.skipped
             self._retire(old)
         self.targets[watched.name] = watched
-        self._hide(lambda spot: spot.target == watched.name and not watched.has(spot))
+        self._hide(
+            lambda check_key: check_key.target == watched.name and not watched.has(check_key)
+        )
         self._plan()
 
     def forget(self, name: str) -> None:
         """Watch a target no longer."""
         self._retire(self.targets.pop(name))
-        self._hide(lambda spot: spot.target == name)
+        self._hide(lambda check_key: check_key.target == name)
         self._turns.pop("remind", None)  # what was open there is closed at once
         self._plan()
 
     def _hide(self, gone: Callable[[CheckKey], bool]) -> None:
         """What is not looked at any more is not shown any more."""
-        for spot in [spot for spot in self._latest if gone(spot)]:
-            del self._latest[spot]
-            self.around.shown(spot, None)
+        for check_key in [check_key for check_key in self._latest if gone(check_key)]:
+            del self._latest[check_key]
+            self.around.shown(check_key, None)
 
-    def remembered(self, spot: CheckKey) -> Mapping[str, Any]:
+    def remembered(self, check_key: CheckKey) -> Mapping[str, Any]:
         """What a probe left to be found again."""
-        return self._memory.get(spot, {})
+        return self._memory.get(check_key, {})
 
     def _retire(self, watched: WatchedTarget) -> None:
         watched.retired = True
@@ -123,11 +125,11 @@ class Watcher:
         rhythms = {s: r for watched in self.targets.values() for s, r in watched.rhythms().items()}
         fresh = rhythms.keys() - self.timetable.entries.keys()
         self.timetable.plan(rhythms, now)
-        for spot in fresh:
-            rhythm = rhythms[spot]
-            if not rhythm.cron and now - self.done.get(spot, 0.0) > rhythm.every:
-                soon = min(rhythm.every, SOON) * schedule.share(spot)
-                self.timetable.hasten(spot, now + soon)
+        for check_key in fresh:
+            rhythm = rhythms[check_key]
+            if not rhythm.cron and now - self.done.get(check_key, 0.0) > rhythm.every:
+                soon = min(rhythm.every, SOON) * schedule.share(check_key)
+                self.timetable.hasten(check_key, now + soon)
 
     # --- what other threads may see ------------------------------------------------------
 
@@ -189,13 +191,13 @@ class Watcher:
             self.show()
         return self._pause()
 
-    def look_once(self, spots: Sequence[CheckKey] | None = None) -> None:
-        """Begin a look at every spot, or at these, whatever their schedule says."""
+    def look_once(self, check_keys: Sequence[CheckKey] | None = None) -> None:
+        """Begin a look at every check key, or at these, whatever their schedule says."""
         now = self.clock.now().timestamp()
-        for spot in self.timetable.entries if spots is None else spots:
-            watched = self.targets[spot.target]
+        for check_key in self.timetable.entries if check_keys is None else check_keys:
+            watched = self.targets[check_key.target]
             if not watched.news.held:
-                self._begin(watched, Tick(spot, now))
+                self._begin(watched, Tick(check_key, now))
 
     def write(self) -> None:
         """Write down what came back, and start nothing."""
@@ -204,12 +206,12 @@ class Watcher:
         self._take_in()
 
     def latest(self, target: str) -> tuple[Finding, ...]:
-        """What the last look at each spot of a target found, as far as this process looked."""
-        return tuple(f for spot, f in self._latest.items() if spot.target == target)
+        """What the last look at each check key of a target found, as far as this process looked."""
+        return tuple(f for check_key, f in self._latest.items() if check_key.target == target)
 
-    def seen(self, spot: CheckKey) -> Finding | None:
+    def seen(self, check_key: CheckKey) -> Finding | None:
         """What the last look found, as far as this process looked."""
-        return self._latest.get(spot)
+        return self._latest.get(check_key)
 
     @property
     def busy(self) -> int:
@@ -242,7 +244,7 @@ class Watcher:
         self.say(f"the clock went {way} by {duration(abs(jump))}: the schedule is kept by it")
         if jump < 0:
             self.timetable.replan(now)
-            self.done = {spot: min(at, now) for spot, at in self.done.items()}
+            self.done = {check_key: min(at, now) for check_key, at in self.done.items()}
 
     # --- looking -------------------------------------------------------------------------
 
@@ -292,8 +294,8 @@ class Watcher:
 
     def _came_back(self, looked: Looked) -> None:
         looked.watched.running -= 1
-        self.timetable.ended(looked.spot)
-        self.done[looked.spot] = looked.at
+        self.timetable.ended(looked.check_key)
+        self.done[looked.check_key] = looked.at
         if looked.watched.retired:
             if not looked.watched.running:
                 looked.watched.close()
@@ -330,15 +332,15 @@ class Watcher:
         self._memory.update(turn.memory)
         self._latest.update(turn.latest)
         self.certificates = {**self.certificates, **turn.certificates}
-        for spot, finding in turn.latest.items():
-            self.around.shown(spot, finding)
+        for check_key, finding in turn.latest.items():
+            self.around.shown(check_key, finding)
         for text, warning in turn.said:
             self.say(text, warning=warning)
         if turn.posted:
             self.around.wake()
-        for spot, policy, rhythm in turn.doubtful:
-            if alerts.in_doubt(self.streaks[spot], policy):
-                self.timetable.hasten(spot, self.done[spot] + rhythm.quick())
+        for check_key, policy, rhythm in turn.doubtful:
+            if alerts.in_doubt(self.streaks[check_key], policy):
+                self.timetable.hasten(check_key, self.done[check_key] + rhythm.quick())
 
     def attempt(self, write: Callable[[], None]) -> bool:
         """Whether it could be written; why not is said once."""
@@ -383,9 +385,9 @@ class Watcher:
             words = "; ".join([*unwell.get("", ()), *unwell.get(watched.name, ())])
             self.around.submit(partial(self.around.ping, watched, words))
 
-    def last_look(self, spot: CheckKey) -> float:
+    def last_look(self, check_key: CheckKey) -> float:
         """When it was looked at last, or the watcher began."""
-        return max(self.done.get(spot, 0.0), self._began)
+        return max(self.done.get(check_key, 0.0), self._began)
 
     def say(self, text: str, *, warning: bool = False) -> None:
         self.around.said(text, warning)

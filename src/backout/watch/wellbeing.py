@@ -36,7 +36,7 @@ class SeenTarget:
 class Expected:
     """A check that is looked at by itself, and when that was done last."""
 
-    spot: CheckKey
+    check_key: CheckKey
     rhythm: Rhythm
     last: float
     allowance: float
@@ -83,8 +83,8 @@ class Snapshot:
             found.setdefault(name, []).append(f"its inventory is broken, {state}: {why}")
         for each in self.expected:
             if each.overdue(now):
-                words = f"{each.spot.key} is overdue since {utc(each.last)}"
-                found.setdefault(each.spot.target, []).append(words)
+                words = f"{each.check_key.key} is overdue since {utc(each.last)}"
+                found.setdefault(each.check_key.target, []).append(words)
         return {name: words for name, words in found.items() if words}
 
     def health(self, now: float, elapsed: float) -> WatcherHealth:
@@ -106,12 +106,12 @@ class Snapshot:
 
 
 def _expected(watcher: Watcher) -> Iterator[Expected]:
-    for spot, entry in watcher.timetable.entries.items():
-        watched = watcher.targets.get(spot.target)
-        check = watched.target.checks.get(spot.check) if watched else None
+    for check_key, entry in watcher.timetable.entries.items():
+        watched = watcher.targets.get(check_key.target)
+        check = watched.target.checks.get(check_key.check) if watched else None
         if watched is not None and check is not None and not watched.news.held:
             allowance = schedule.LATE + check.timeout
-            yield Expected(spot, entry.rhythm, watcher.last_look(spot), allowance)
+            yield Expected(check_key, entry.rhythm, watcher.last_look(check_key), allowance)
 
 
 def snapshot(watcher: Watcher) -> Snapshot:

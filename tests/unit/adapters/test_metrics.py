@@ -32,12 +32,12 @@ def text() -> str:
     metrics = Metrics(str, lambda: HEALTH)
     metrics.observe(last)
     metrics.reading = Reading(
-        last={each.spot: each for each in last},
+        last={each.check_key: each for each in last},
         incidents=[known.FAILING],
         targets=["prod"],
         runs=[("prod", "deploy", "succeeded", 7)],
         written=known.NOW,
-        certificates={last[0].spot: known.NOW + 86400},
+        certificates={last[0].check_key: known.NOW + 86400},
     )
     return metrics.text().decode()
 

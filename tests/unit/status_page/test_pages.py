@@ -237,13 +237,15 @@ HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 7*7 }}\x1
 
 
 def hostile() -> Watched:
-    spot = CheckKey(HOSTILE, HOSTILE, HOSTILE)
+    check_key = CheckKey(HOSTILE, HOSTILE, HOSTILE)
     history = replace(
-        known.history("x", verdict=Verdict.FAIL, reason=HOSTILE), spot=spot, expect=(HOSTILE,)
+        known.history("x", verdict=Verdict.FAIL, reason=HOSTILE),
+        check_key=check_key,
+        expect=(HOSTILE,),
     )
     history = replace(history, rhythm=HOSTILE)
     evidence = {"expected": [HOSTILE], "came": HOSTILE, "excerpt": HOSTILE, "next": HOSTILE}
-    incident = replace(known.FAILING, spot=spot, evidence=evidence, acked=HOSTILE)
+    incident = replace(known.FAILING, check_key=check_key, evidence=evidence, acked=HOSTILE)
     release = Deployed(1, HOSTILE, HOSTILE, NOW - HOUR, current=True)
     ran = replace(known.RUNS[0], run=HOSTILE, verb=HOSTILE, by=HOSTILE, outcome=HOSTILE)
     return Watched(HOSTILE, (history,), (incident,), (release,), (ran,), HOSTILE)

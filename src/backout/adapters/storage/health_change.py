@@ -28,11 +28,11 @@ class Change:
     """One transaction."""
 
     def __init__(
-        self, db: sqlite3.Connection, redact: Callable[[str], str], spots: dict[CheckKey, int]
+        self, db: sqlite3.Connection, redact: Callable[[str], str], check_keys: dict[CheckKey, int]
     ) -> None:
         self._db = db
         self._redact = redact
-        self._spots = spots
+        self._check_keys = check_keys
 
     def name(self) -> str:
         """The store's own name, made when it is first asked for."""
@@ -53,7 +53,7 @@ class Change:
         tick: float | None = None,
     ) -> None:
         """One look, with the counters as they are after it."""
-        id = self.spot(sample.spot)
+        id = self.check_key(sample.check_key)
         self._db.execute(
             "INSERT INTO look (spot, at, verdict, elapsed, queued, reason)"
             " VALUES (?, ?, ?, ?, ?, ?)",
@@ -73,15 +73,15 @@ class Change:
         if memory is not None:
             self._db.execute("UPDATE spot SET memory = ? WHERE id = ?", (self._json(memory), id))
 
-    def streak(self, spot: CheckKey, streak: Mapping[str, Any]) -> None:
+    def streak(self, check_key: CheckKey, streak: Mapping[str, Any]) -> None:
         """The counters alone."""
-        id = self.spot(spot)
+        id = self.check_key(check_key)
         self._db.execute("UPDATE spot SET pulse = ? WHERE id = ?", (json.dumps(streak), id))
 
-    def spot(self, spot: CheckKey) -> int:
+    def check_key(self, check_key: CheckKey) -> int:
         """Its number; a new one is made when it is not known."""
-        if spot not in self._spots:
-            name = (spot.target, spot.check, spot.host)
+        if check_key not in self._check_keys:
+            name = (check_key.target, check_key.check, check_key.host)
             self._db.execute(
                 "INSERT INTO spot (target, name, host) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
                 name,
@@ -89,23 +89,23 @@ class Change:
             found = self._db.execute(
                 "SELECT id FROM spot WHERE target = ? AND name = ? AND host = ?", name
             )
-            self._spots[spot] = int(found.fetchone()[0])
-        return self._spots[spot]
+            self._check_keys[check_key] = int(found.fetchone()[0])
+        return self._check_keys[check_key]
 
-    def snapshot(self, spot: CheckKey, release: int, at: float, body: Any) -> None:
+    def snapshot(self, check_key: CheckKey, release: int, at: float, body: Any) -> None:
         """What a release looked like when it was known to be good."""
         self._db.execute(
             "INSERT OR REPLACE INTO snapshot VALUES (?, ?, ?, ?)",
-            (self.spot(spot), release, at, self._json(body)),
+            (self.check_key(check_key), release, at, self._json(body)),
         )
 
     # --- incidents -----------------------------------------------------------------------
 
-    def incident(self, spot: CheckKey) -> Incident | None:
+    def incident(self, check_key: CheckKey) -> Incident | None:
         """The one that is open there."""
         row = self._db.execute(
             f"{INCIDENT} WHERE spot = ? AND resolved IS NULL",
-            (self.spot(spot),),
+            (self.check_key(check_key),),
         ).fetchone()
         return incident_of(*row) if row else None
 
@@ -120,7 +120,7 @@ class Change:
             "INSERT INTO incident (spot, kind, since, opened, evidence, told)"
             " VALUES (?, ?, ?, ?, ?, ?)",
             (
-                self.spot(incident.spot),
+                self.check_key(incident.check_key),
                 incident.kind,
                 incident.since,
                 incident.opened,
@@ -153,10 +153,10 @@ class Change:
             (target, check, until, self._redact(by)),
         )
 
-    def silenced(self, spot: CheckKey, now: float) -> bool:
+    def silenced(self, check_key: CheckKey, now: float) -> bool:
         found = self._db.execute(
             "SELECT 1 FROM silence WHERE target = ? AND name IN ('', ?) AND until > ?",
-            (spot.target, spot.check, now),
+            (check_key.target, check_key.check, now),
         )
         return found.fetchone() is not None
 
@@ -271,26 +271,28 @@ class Change:
         ).fetchall()
         nowhere = CheckKey("", "")
         found: dict[tuple[str, int, int], list[Sample]] = {}
-        for _, spot, *row in rows:
+        for _, check_key, *row in rows:
             sample = sample_of(nowhere, *row)
             for table, width in (("hour", HOUR), ("day", DAY)):
                 at = int(sample.at // width * width)
-                found.setdefault((table, spot, at), []).append(sample)
-        for (table, spot, at), samples in found.items():
-            self._add(table, spot, at, samples, fold)
+                found.setdefault((table, check_key, at), []).append(sample)
+        for (table, check_key, at), samples in found.items():
+            self._add(table, check_key, at, samples, fold)
         if rows:
             self._db.execute("INSERT OR REPLACE INTO meta VALUES ('rolled', ?)", (rows[-1][0],))
         return len(rows)
 
-    def _add(self, table: str, spot: int, at: int, samples: Sequence[Sample], fold: Fold) -> None:
+    def _add(
+        self, table: str, check_key: int, at: int, samples: Sequence[Sample], fold: Fold
+    ) -> None:
         row = self._db.execute(
             f"SELECT body FROM {table} WHERE spot = ? AND at = ?",  # noqa: S608
-            (spot, at),
+            (check_key, at),
         ).fetchone()
         body = fold(row[0] if row else b"", samples)
         self._db.execute(
             f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)",  # noqa: S608
-            (spot, at, body),
+            (check_key, at, body),
         )
 
     def forget(self, now: float) -> None:
@@ -339,14 +341,16 @@ def incident_of(
     acked: str,
     resolved: float | None,
 ) -> Incident:
-    spot = CheckKey(target, name, host)
-    return Incident(spot, kind, since, opened, json.loads(evidence), id, told, acked, resolved)
+    check_key = CheckKey(target, name, host)
+    return Incident(check_key, kind, since, opened, json.loads(evidence), id, told, acked, resolved)
 
 
 def sample_of(
-    spot: CheckKey, at: int, verdict: int, elapsed: int, queued: int, reason: str | None
+    check_key: CheckKey, at: int, verdict: int, elapsed: int, queued: int, reason: str | None
 ) -> Sample:
-    return Sample(spot, at / 1000, VERDICTS[verdict], elapsed / 1000, float(queued), reason or "")
+    return Sample(
+        check_key, at / 1000, VERDICTS[verdict], elapsed / 1000, float(queued), reason or ""
+    )
 
 
 def rolled(db: sqlite3.Connection) -> int:

@@ -1,4 +1,8 @@
-"""The tables of the history of checks, and how its file is opened."""
+"""The tables of the history of checks, and how its file is opened.
+
+The tables keep the names of the first version, so that every version reads the file: a `spot` is
+a check key, its `pulse` a streak, a `letter` a message.
+"""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class HealthStore(Closing):
         self.path = Path(path)
         self.redact = redact
         self._fold = fold
-        self._spots: dict[CheckKey, int] = {}
+        self._check_keys: dict[CheckKey, int] = {}
         self._writing = RLock()
         self._reading = RLock()
         with self._readable():
@@ -95,16 +95,16 @@ class HealthStore(Closing):
     def write(self) -> Iterator[Change]:
         """One transaction: all of it is durable at its end, or none. Raises Unwritten."""
         with self._writing:
-            known = dict(self._spots)
+            known = dict(self._check_keys)
             try:
                 with self._turn():
                     self._db.execute("BEGIN IMMEDIATE")
-                    yield Change(self._db, self.redact, self._spots)
+                    yield Change(self._db, self.redact, self._check_keys)
                     self._db.execute("COMMIT")
             except BaseException as error:
                 with suppress(sqlite3.Error):
                     self._db.execute("ROLLBACK")
-                self._spots = known
+                self._check_keys = known
                 if isinstance(error, sqlite3.OperationalError) or type(error) is DAMAGED:
                     raise Unwritten(
                         f"the history of checks cannot be written: {error}",
@@ -130,14 +130,14 @@ class HealthStore(Closing):
     # --- reading -------------------------------------------------------------------------
 
     def streaks(self) -> dict[CheckKey, tuple[dict[str, Any], dict[str, Any], float | None]]:
-        """Counters, probe memory and last tick of every spot."""
+        """Counters, probe memory and last tick of every check key."""
         rows = self._rows("SELECT target, name, host, pulse, memory, tick FROM spot")
         return {
             CheckKey(target, name, host): (json.loads(streak), json.loads(memory), tick)
             for target, name, host, streak, memory, tick in rows
         }
 
-    def spots(self, target: str | None = None) -> tuple[CheckKey, ...]:
+    def check_keys(self, target: str | None = None) -> tuple[CheckKey, ...]:
         """Everything that was ever looked at."""
         rows = self._rows(
             "SELECT target, name, host FROM spot WHERE ? IN (target, '') ORDER BY target, id",
@@ -145,27 +145,29 @@ class HealthStore(Closing):
         )
         return tuple(CheckKey(*row) for row in rows)
 
-    def looks(self, spot: CheckKey, since: float = 0.0, limit: int = -1) -> tuple[Sample, ...]:
+    def looks(self, check_key: CheckKey, since: float = 0.0, limit: int = -1) -> tuple[Sample, ...]:
         """Single looks, oldest first; the newest `limit` of them."""
         rows = self._rows(
             "SELECT at, verdict, elapsed, queued, reason FROM look WHERE spot = ? AND at >= ?"
             " ORDER BY at DESC, seq DESC LIMIT ?",
-            self._id(spot),
+            self._id(check_key),
             round(since * 1000),
             limit,
         )
-        return tuple(sample_of(spot, *row) for row in reversed(rows))
+        return tuple(sample_of(check_key, *row) for row in reversed(rows))
 
-    def hours(self, spot: CheckKey, since: float = 0.0) -> dict[int, bytes]:
+    def hours(self, check_key: CheckKey, since: float = 0.0) -> dict[int, bytes]:
         """Rolled-up hours by their beginning, the looks that are still single included."""
-        return self._buckets(spot, "hour", HOUR, since)
+        return self._buckets(check_key, "hour", HOUR, since)
 
-    def days(self, spot: CheckKey, since: float = 0.0) -> dict[int, bytes]:
+    def days(self, check_key: CheckKey, since: float = 0.0) -> dict[int, bytes]:
         """Rolled-up days (UTC) by their beginning, the looks that are still single included."""
-        return self._buckets(spot, "day", DAY, since)
+        return self._buckets(check_key, "day", DAY, since)
 
-    def _buckets(self, spot: CheckKey, table: str, width: int, since: float) -> dict[int, bytes]:
-        id, start = self._id(spot), int(since // width * width)
+    def _buckets(
+        self, check_key: CheckKey, table: str, width: int, since: float
+    ) -> dict[int, bytes]:
+        id, start = self._id(check_key), int(since // width * width)
         with self._reading, self._readable(), snapshot(self._reader) as db:
             found: dict[int, bytes] = dict(
                 db.execute(
@@ -178,7 +180,7 @@ class HealthStore(Closing):
                 " WHERE spot = ? AND at >= ? AND seq > ? ORDER BY at",
                 (id, start * 1000, rolled(db)),
             ).fetchall()
-        fresh = [sample_of(spot, *row) for row in rows]
+        fresh = [sample_of(check_key, *row) for row in rows]
         for at, samples in groupby(fresh, lambda sample: int(sample.at // width * width)):
             found[at] = self._fold(found.get(at, b""), samples)
         return dict(sorted(found.items()))
@@ -219,9 +221,9 @@ class HealthStore(Closing):
         )
         return tuple((Message(*row[:-4]), row[-2], row[-1]) for row in rows)
 
-    def snapshot(self, spot: CheckKey) -> tuple[int, Any] | None:
+    def snapshot(self, check_key: CheckKey) -> tuple[int, Any] | None:
         """The release at which a snapshot was taken, and the snapshot."""
-        rows = self._rows("SELECT release, body FROM snapshot WHERE spot = ?", self._id(spot))
+        rows = self._rows("SELECT release, body FROM snapshot WHERE spot = ?", self._id(check_key))
         return (rows[0][0], json.loads(rows[0][1])) if rows else None
 
     def reverts(self) -> tuple[Reverted, ...]:
@@ -230,7 +232,7 @@ class HealthStore(Closing):
         return tuple(Reverted(*row) for row in rows)
 
     def looks_after(self, seq: int, limit: int = 100_000) -> tuple[tuple[int, Sample], ...]:
-        """The looks at all spots that were written after look number `seq`, in order: what the
+        """The looks at all check keys that were written after look number `seq`, in order: what the
         status page and the metrics have not counted yet."""
         rows = self._rows(
             "SELECT seq, target, name, host, at, verdict, elapsed, queued, reason"
@@ -241,7 +243,7 @@ class HealthStore(Closing):
         return tuple((row[0], sample_of(CheckKey(*row[1:4]), *row[4:])) for row in rows)
 
     def rolled_up(self, days: float, hours: float) -> tuple[int, Bodies, Bodies]:
-        """Days and hours of all spots that began since then, and the last look in them; what
+        """Days and hours of all check keys that began since then, and the last look in them; what
         `looks_after` that one gives is the rest."""
         with self._reading, self._readable(), snapshot(self._reader) as db:
             found = [
@@ -258,12 +260,12 @@ class HealthStore(Closing):
         )
         return last, by_day, by_hour
 
-    def _id(self, spot: CheckKey) -> int:
+    def _id(self, check_key: CheckKey) -> int:
         rows = self._rows(
             "SELECT id FROM spot WHERE target = ? AND name = ? AND host = ?",
-            spot.target,
-            spot.check,
-            spot.host,
+            check_key.target,
+            check_key.check,
+            check_key.host,
         )
         return int(rows[0][0]) if rows else -1
 

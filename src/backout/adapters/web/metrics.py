@@ -72,7 +72,7 @@ class Metrics:
     def observe(self, samples: Iterable[Sample]) -> None:
         """Count new looks."""
         for sample in samples:
-            labels = self._labels(sample.spot)
+            labels = self._labels(sample.check_key)
             if sample.elapsed_ms > 0:
                 self._latency.labels(*labels).observe(sample.elapsed_ms / 1000)
             self._queue.labels(labels[0]).observe(sample.queued_ms / 1000)
@@ -92,7 +92,7 @@ class Metrics:
         reading = self.reading
         yield self._checks(reading)
         yield from self._each(reading)
-        open_ = Counter(each.spot.target for each in reading.incidents)
+        open_ = Counter(each.check_key.target for each in reading.incidents)
         yield self._gauge(
             "backout_incidents_open",
             "Open incidents",
@@ -143,8 +143,8 @@ class Metrics:
 
     def _checks(self, reading: Reading) -> Any:
         counted = Counter(
-            (spot.target, str(sample.verdict) if sample else "none")
-            for spot, sample in reading.last.items()
+            (check_key.target, str(sample.verdict) if sample else "none")
+            for check_key, sample in reading.last.items()
         )
         verdicts = (*map(str, Verdict), "none")
         rows = (((t, v), counted[t, v]) for t in reading.targets for v in verdicts)
@@ -198,6 +198,6 @@ class Metrics:
             family.add_metric([self._redact(each) for each in values], float(value))
         return family
 
-    def _labels(self, spot: CheckKey) -> tuple[str, str, str]:
+    def _labels(self, check_key: CheckKey) -> tuple[str, str, str]:
         redact = self._redact
-        return redact(spot.target), redact(spot.check), redact(spot.host)
+        return redact(check_key.target), redact(check_key.check), redact(check_key.host)
