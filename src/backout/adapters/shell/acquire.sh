@@ -39,20 +39,23 @@ if [ ! -d "$home/lock" ]; then
 fi
 if [ -z "$took" ]; then
   rm -rf "$new"
-  held=; { IFS= read -r held <"$home/lock/run"; } 2>/dev/null || :
+  # From here on it is this very lease, not one that stands in its place a moment later: what is
+  # removed meanwhile takes nothing more.
+  cd "$home/lock" 2>/dev/null || { show "$notes"; exit 75; }
+  held=; { IFS= read -r held <run; } 2>/dev/null || :
   if [ "$held" != "$run" ]; then show "$notes"; exit 75; fi
-  by=; { IFS= read -r by <"$home/lock/token"; } 2>/dev/null || :
-  if [ "$by" = "$token" ]; then IFS= read -r by <"$home/lock/host"; echo "$by"; exit 78; fi
+  by=; { IFS= read -r by <token; } 2>/dev/null || :
+  if [ "$by" = "$token" ]; then IFS= read -r by <host; echo "$by"; exit 78; fi
 fi
 
 # A lease is not a clock: what is alive here holds the host, whoever let go of it. Looked for
 # after the lease was taken, for what has not begun by then will not.
 alive=$(living "$notes")
 if [ -n "$alive" ]; then
-  [ -z "$took" ] || rm -rf "$home/lock"
+  [ -z "$took" ] || ! ours || rm -rf "$home/lock"
   echo "$alive"; exit 79
 fi
-[ -n "$took" ] || write "$home/lock"
+[ -n "$took" ] || write . || { [ -e run ] || show "$notes"; [ -e run ] || exit 75; exit 1; }
 
 # Made once: that it is missing later means that notes were lost.
 mkdir -p "$mine"
