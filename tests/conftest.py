@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from support.changed import changed, reached
 from support.dockerd import DockerEngine
@@ -22,21 +23,23 @@ from support.tiers import LIMIT, quick
 LONGEST_FIRST = (
     "test_userconcert_story",
     "test_update_image",
-    "test_rollout",
-    "test_restarters_docker",
-    "test_watch_process",
-    "test_kill_soak",
-    "test_who_is_who",
-    "test_local_default",
-    "test_setups_supervisor",
-    "test_userconcert_example",
-    "test_setups_git",
-    "test_alerts_from_reports",
-    "test_setups_pm2",
     "test_update_heroku",
+    "test_restarters_docker",
+    "test_userconcert_example",
+    "test_rollout",
+    "test_who_is_who",
+    "test_setups_supervisor",
+    "test_kill_soak",
+    "test_setups_git",
+    "test_local_default",
+    "test_setups_pm2",
+    "test_walk",
+    "test_watch_process",
+    "test_alerts_from_reports",
+    "test_resume",
+    "test_docker",
     "test_bake",
     "test_command_line",
-    "test_walk",
 )
 
 
@@ -45,6 +48,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--changed", action="store_true", help="only what an uncommitted change reaches"
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """What is made up at random takes as long as it likes: the quick tier makes up less."""
+    settings.register_profile("quick", max_examples=30)
+    if config.getoption("--quick"):
+        settings.load_profile("quick")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -23,10 +23,12 @@ from .sample_app import Behaviour
 from .tools import SYSTEM_PATH, MissingTool, cache, program
 from .wait import eventually
 
-_HEALTH = (
-    "import urllib.request as r, os;"
-    "r.urlopen('http://127.0.0.1:' + os.environ['PORT'] + '/health', timeout=2)"
-)
+_HEALTH = """\
+import os, socket, sys
+link = socket.create_connection(("127.0.0.1", int(os.environ["PORT"])), 2)
+link.sendall(b"GET /health HTTP/1.0\\r\\n\\r\\n")
+sys.exit(link.recv(64).split()[1:2] != [b"200"])
+"""
 _DOCKERFILE = """\
 FROM {base}
 COPY app.py /app/app.py
@@ -122,7 +124,7 @@ class DockerEngine(Bed):
     ) -> str:
         """Build the sample service's image, with a health check, from a build context."""
         sample_app.write(directory, version, behaviour)
-        health = json.dumps(["python3", "-S", "-c", _HEALTH])
+        health = json.dumps(["python3", "-S", "-E", "-c", _HEALTH])
         text = _DOCKERFILE.format(base=self.python_image, port=port, health=health)
         (directory / "Dockerfile").write_text(text)
         tag = self.image(name)
