@@ -32,6 +32,8 @@ class Shop:
         self.version.write_text("0\n")
         self.sick: Mapping[str, Answer] = {}
         """By version: what it answers instead of well-being."""
+        self.deploys: list[str] = []
+        """Who is told of runs."""
         self.project = Project(directory / "project")
         self.receiver = receiver
 
@@ -70,7 +72,10 @@ class Shop:
                     }
                 },
                 "bake": {"for": "10m", "every": "500ms"},
-                "notify": [f"json://127.0.0.1:{self.receiver.port}/"],
+                "notify": {
+                    "alerts": [f"json://127.0.0.1:{self.receiver.port}/"],
+                    "deploys": self.deploys,
+                },
             },
         )
 
@@ -106,6 +111,7 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
 
 def test_a_deploy_that_goes_bad_is_reverted_once_and_proved(shop: Shop) -> None:
     with Web(shop.answer) as web:
+        shop.deploys = [f"json://127.0.0.1:{shop.receiver.port}/runs"]
         shop.set_up(web.url)
         shop.deploy(1)
         shop.deploy(2)
@@ -124,6 +130,12 @@ def test_a_deploy_that_goes_bad_is_reverted_once_and_proved(shop: Shop) -> None:
             assert watcher.wait(30) == 0
     assert "[shop] release 2 was reverted: back on release 1, and proved" in shop.told
     assert shop.rollbacks == ["succeeded"]
+    runs = [json.loads(each.body) for each in shop.receiver.asked if each.path == "/runs"]
+    assert [each["title"] for each in runs[4:]] == [
+        "[shop] a rollback to release 1 has begun",
+        "[shop] rolled back to release 1, and proved",
+    ]
+    assert "by itself: checks went bad while the release baked" in runs[-1]["message"]
     assert "Traceback" not in watcher.output(100_000)
 
 

@@ -30,7 +30,12 @@ UNFIT = frozenset({400, 406, 411, 413, 414, 415, 422, 431})
 CLOSED = frozenset({401, 403, 404, 405, 410})
 """What these find fault with is the destination: nothing gets through until it is mended."""
 _TAKES_HEADERS = ("json", "jsons", "form", "forms", "xml", "xmls")
-_TYPES = {"open": "failure", "worse": "failure", "remind": "warning", "resolve": "success"}
+_TYPES = {
+    **{"open": "failure", "worse": "failure", "remind": "warning", "resolve": "success"},
+    **{"deployed": "success", "rolled-back": "success", "backed-out": "warning"},
+    "needs-person": "failure",
+}
+"""By the kind of a message; what is not here is to know."""
 _ERROR = re.compile(r"\berror=(\d{3})\b")
 
 _answers: ContextVar[list[tuple[int, Mapping[str, str]]] | None] = ContextVar(

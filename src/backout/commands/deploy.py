@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,10 +13,13 @@ from typing import Any
 
 from backout.adapters.local_lock import LocalLock, owner
 from backout.adapters.own_directory import refuse_tracked
-from backout.checks import judging
+from backout.adapters.storage.journal import RunJournal
+from backout.adapters.storage.store import silent
 from backout.commands import saved_plan
+from backout.commands.afterwards import advice_of, as_it_is, following
 from backout.commands.consent import Consent
 from backout.commands.going_back import GoingBack
+from backout.commands.news import News, about_rollback, about_run, person, taken_back, telling
 from backout.commands.options import Abort, Deploy, Resume, Rollback, Run, Shipping
 from backout.commands.planning import build, load_pair, new_run, refuse_example
 from backout.commands.saved_plan import SavedPlan
@@ -24,23 +27,26 @@ from backout.commands.shipment import shipment
 from backout.commands.signals import interruptible
 from backout.commands.takeover import Takeover
 from backout.config import loading
-from backout.errors import BackoutError, Held, Mistakes, Refused, TakenOver
-from backout.model import Event, Outcome, Release, Runbook, RunRow, Target, Verdict
-from backout.ports import Screen
+from backout.errors import BackoutError, ExitCode, Held, Mistakes, Refused, TakenOver
+from backout.model import Event, Outcome, Release, Runbook, RunRow, Target
+from backout.ports import NEEDS_PERSON, Screen
 from backout.project import needs
 from backout.project.freezing import freeze, thaw
 from backout.project.project import Workplace, revealing
 from backout.reports.answer import Answer
 from backout.reports.data import again, refused_report, run_report
 from backout.reports.report import Report
-from backout.reports.ships_text import ships_lines
+from backout.reports.ships_text import commit_lines, ships_lines
 from backout.runs import rollback
 from backout.runs.decisions import Stop
 from backout.runs.engine import Ended, Engine
 from backout.runs.plan import Plan
 from backout.runs.rollback import Return
+from backout.runs.worker import Parts
 
 Words = Mapping[str, Any]
+BY_ITSELF = "by itself: checks went bad while the release baked"
+"""What people are told of a rollback that nobody typed."""
 
 
 class Operation:
@@ -53,6 +59,8 @@ class Operation:
         self.stop = Stop()
         self.whole = False
         """Whether all that commands write is told while they run."""
+        self.news: News | None = None
+        """Who is told of the run that is under way."""
 
     # --- the verbs -----------------------------------------------------------------------
 
@@ -85,7 +93,9 @@ class Operation:
             if not only and target.hosts:
                 Takeover(self.workplace, self.screen, target).history()
             back = self.back.to(target, run, options.to, only)
-            row = self._open(back.run, "rollback", back.undoing[0], _rollback_record(back))
+            because = BY_ITSELF if only else ""
+            told = {"ships": taken_back(back, self._rolled_from), "because": because}
+            row = self._open(back.run, "rollback", back.undoing[0], _rollback_record(back), told)
             return self._run_rollback(row, back)
 
     # --- starting ------------------------------------------------------------------------
@@ -128,19 +138,21 @@ class Operation:
             self._nothing_open(target.name)
             number = self.workplace.journal.next_number(target.name)
             made = build(self.workplace, options, verb, target, runbook, params, number, run)
-            self._say_what_ships(made, options.ref)
-            row = self._open(made.run, verb, made, freeze(made))
+            ships = self._say_what_ships(made, options.ref)
+            row = self._open(made.run, verb, made, freeze(made), {"ships": ships})
             if saved:
                 Consent(self.workplace, row).hold_to(saved, target)
             return self._run_engine(row, made, Engine.deploy)
 
-    def _say_what_ships(self, made: Plan, ref: str | None) -> None:
+    def _say_what_ships(self, made: Plan, ref: str | None) -> list[str]:
+        """And hand back the commits, for whoever is told of the run."""
         here = self.workplace.machines(made.target).reach("")
-        ships = shipment(made.target, here, made.previous, ref)
-        lines = ships_lines(replace(ships, unknown=""))
+        ships = replace(shipment(made.target, here, made.previous, ref), unknown="")
+        lines = ships_lines(ships)
         told = [("phase", "what ships"), *(("note", line) for line in lines)] if lines else []
         for kind, text in told:
             self.screen.listen(Event(datetime.now(UTC), kind, text))
+        return commit_lines(ships)
 
     def _continue(self, verb: str, target: str | None) -> Answer:
         target_name = _named(self.workplace, target)
@@ -168,11 +180,11 @@ class Operation:
         if verb == "abort":
             raise Refused(
                 f"run {row.id} is a rollback: it has one way only",
-                next=f"invoke resume --target {row.target}; or {_as_it_is(row.target)}",
+                next=f"invoke resume --target {row.target}; or {as_it_is(row.target)}",
             )
         return self._run_rollback(row, self.back.again(row))
 
-    def _open(self, run: str, verb: str, made: Plan, frozen: Words) -> RunRow:
+    def _open(self, run: str, verb: str, made: Plan, frozen: Words, told: Words) -> RunRow:
         journal = self.workplace.journal_of(made.target)
         journal.open_run(
             run,
@@ -182,7 +194,7 @@ class Operation:
             frozen,
             owner(),
             datetime.now(UTC),
-            {"argv": sys.argv[1:]},
+            {"argv": sys.argv[1:], **told},
         )
         return journal.run(run)
 
@@ -207,9 +219,12 @@ class Operation:
         return "whole" if self.whole else "last" if self.screen.live else ""
 
     def _run_engine(self, row: RunRow, made: Plan, go: Callable[[Engine], Ended]) -> Answer:
-        parts = self.workplace.parts(
-            made.target, row.id, self.screen.listen, self.screen.operator, self.stop, self._follow
-        )
+        about, listen = about_run(row, made), self.screen.listen
+        with telling(self.workplace, row, made.target, about, listen) as self.news:
+            return self._engine_run(row, made, go)
+
+    def _engine_run(self, row: RunRow, made: Plan, go: Callable[[Engine], Ended]) -> Answer:
+        parts = self._parts(made.target, row.id)
         engine = Engine(made, parts, Consent(self.workplace, row))
         with interruptible(self.stop, self.screen, row.going_on):
             try:
@@ -217,15 +232,16 @@ class Operation:
             except (Refused, Held) as error:
                 return self._refused(row, made, error)
         report = self._report(row, made, ended, engine.worker.release)
-        if ended.exit_code != 5:
-            self._close(row, made, ended, report)
+        self._settle(row, made, ended, report)
         return Answer("run", report, ended.exit_code)
 
     def _run_rollback(self, row: RunRow, back: Return) -> Answer:
-        target = back.target
-        parts = self.workplace.parts(
-            target, row.id, self.screen.listen, self.screen.operator, self.stop, self._follow
-        )
+        about = about_rollback(row, back, self._rolled_from(back.undoing[0]))
+        with telling(self.workplace, row, back.target, about, self.screen.listen) as self.news:
+            return self._rollback_run(row, back)
+
+    def _rollback_run(self, row: RunRow, back: Return) -> Answer:
+        parts = self._parts(back.target, row.id)
         if back.remark:
             self.screen.listen(Event(datetime.now(UTC), "warning", back.remark))
         with interruptible(self.stop, self.screen, row.going_on):
@@ -235,9 +251,33 @@ class Operation:
                 return self._refused(row, back.undoing[0], error)
         ended = replace(ended, advice=ended.advice or back.remark)
         report = self._report(row, back.undoing[0], ended, back.to)
-        if ended.exit_code == 0:
-            self._close(row, back.undoing[0], ended, report)
+        self._settle(row, back.undoing[0], ended, report)
         return Answer("run", report, ended.exit_code)
+
+    def _parts(self, target: Target, run: str) -> Parts:
+        return self.workplace.parts(
+            target,
+            run,
+            self.screen.listen,
+            self.screen.operator,
+            self.stop,
+            self._follow,
+            self.news.announce if self.news else silent,
+        )
+
+    def _journal(self, target: Target) -> RunJournal:
+        """As the target sees it; people are told of what is recorded."""
+        return self.workplace.journal_of(target).told_by(
+            self.news.announce if self.news else silent
+        )
+
+    def _settle(self, row: RunRow, made: Plan, ended: Ended, report: Report) -> None:
+        """It is over, or it stays open until a person has done something."""
+        if ended.exit_code != ExitCode.INCOMPLETE:
+            self._close(row, made, ended, report)
+            return
+        with suppress(BackoutError):  # what it says of itself matters more
+            self._journal(made.target).note(row.id, NEEDS_PERSON, person(report))
 
     def _refused(self, row: RunRow, made: Plan, error: BackoutError) -> Answer:
         """Nothing was changed by this process. A run that had changed something stays open, unless
@@ -256,7 +296,7 @@ class Operation:
     def _close(self, row: RunRow, made: Plan, ended: Ended, report: Report) -> None:
         """The run is history. The journal has what it printed, without its secrets."""
         now = datetime.now(UTC)
-        journal = self.workplace.journal_of(made.target)
+        journal = self._journal(made.target)
         journal.close_run(row.id, ended.outcome, ended.exit_code, report.to_data(), now)
         self.workplace.forget_output(row.id)
 
@@ -274,8 +314,8 @@ class Operation:
             made=release,
             outcome=ended,
             records=records,
-            advice=_advice(made.runbook, ended),
-            next=_next(row, made.target.name, ended, again(records)),
+            advice=advice_of(made.runbook, ended),
+            next=following(row, made.target.name, ended, again(records)),
         )
 
     def _rolled_from(self, newest: Plan) -> Release:
@@ -297,33 +337,3 @@ def _rollback_record(back: Return) -> dict[str, Any]:
         "undoing": [made.run for made in back.undoing],
         "to": {"number": back.to.number, "commit": back.to.commit},
     }
-
-
-def _advice(runbook: Runbook, ended: Ended) -> str:
-    """What the runbook's `diagnose` says of the check that failed, or of what is red still."""
-    if ended.advice or ended.exit_code != 5:
-        return ended.advice
-    red: Sequence[Any] = [f for f in ended.findings if f.verdict is not Verdict.PASS]
-    said = (judging.diagnose(runbook.diagnose, finding) for finding in red)
-    return next((words for words in said if words), "") or ""
-
-
-def _next(row: RunRow, target: str, ended: Ended, again: str = "") -> str:
-    if ended.exit_code == 0:
-        return f"invoke status --target {target}"
-    if ended.exit_code == 4:
-        taken = f"\nto take your change up again, which is reverted:\n{again}" if again else ""
-        return f"invoke show {row.id}{taken}"
-    forward = f"; or {_as_it_is(target)}" if row.verb == "rollback" else ""
-    return (
-        f"put right what is named above, then invoke resume --target {target}{forward}"
-        f" (the whole story: invoke show {row.id})"
-    )
-
-
-def _as_it_is(target: str) -> str:
-    """The way on from a rollback that cannot be finished: forward, with another deploy."""
-    return (
-        f"leave it as it is and go on from there: invoke unlock --target {target} --force,"
-        f" then invoke deploy --target {target}"
-    )

@@ -17,6 +17,7 @@ from backout.checks import judging
 from backout.commands import planning, rehearsals, saved_plan
 from backout.commands.chosen import hide_secrets
 from backout.commands.consent import picture_of
+from backout.commands.news import untold
 from backout.commands.options import Diff, Lint, Show, Status, Unlock, Verify
 from backout.commands.options import History as HistoryOptions
 from backout.commands.options import Plan as PlanOptions
@@ -187,6 +188,7 @@ class Inspection:
             differs=tuple(differs),
             unfinished=_unfinished(open_run, alive) if open_run else None,
             health=self._health(target),
+            untold=untold(self.workplace, target),
             next="" if alive else _after_status(target.name, open_run, hosts, bool(differs)),
         )
 

@@ -31,12 +31,13 @@ def subjects(rows: Iterable[RunRow]) -> dict[str, str]:
             asked.setdefault(source["repository"], set()).add(commit)
     found: dict[str, str] = {}
     for repository, commits in asked.items():
-        found |= _log(Path(repository).expanduser(), commits)
+        found |= subjects_in(repository, commits)
     return found
 
 
-def _log(repository: Path, commits: Iterable[str]) -> dict[str, str]:
-    log = ["git", "-C", str(repository), "log", "--no-walk", "--ignore-missing"]
+def subjects_in(repository: str, commits: Iterable[str]) -> dict[str, str]:
+    """By commit, as far as that working copy knows it."""
+    log = ["git", "-C", str(Path(repository).expanduser()), "log", "--no-walk", "--ignore-missing"]
     try:
         done = subprocess.run(
             [*log, "--format=%H%x09%s", *sorted(commits), "--"],

@@ -169,11 +169,40 @@ class Check(Noun):
     follows: Follows | None = None
 
 
+def _as_url(value: Any) -> Any:
+    return {"url": value} if isinstance(value, str) else value
+
+
+def _as_notices(value: Any) -> Any:
+    """A list, or one destination alone, is of alerts."""
+    alone = isinstance(value, str) or (isinstance(value, Mapping) and "url" in value)
+    return {"alerts": [value] if alone else value} if alone or _is_list(value) else value
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple)
+
+
 class Notify(Noun):
     """One destination of alerts: an Apprise URL, and from which severity on it hears of them."""
 
     url: str
     severity: Severity = "info"
+
+
+class Destination(Noun):
+    """One destination of what a run has to say: an Apprise URL."""
+
+    url: str
+
+
+class Notices(Noun):
+    """Who is told of what. A list instead of this is `alerts`."""
+
+    alerts: tuple[Annotated[Notify, BeforeValidator(_as_url)], ...] = ()
+    """Checks that went bad, and are well again."""
+    deploys: tuple[Annotated[Destination, BeforeValidator(_as_url)], ...] = ()
+    """What runs do: begun, deployed, backed out, rolled back, a person is needed."""
 
 
 class Maintenance(Noun):
@@ -183,10 +212,6 @@ class Maintenance(Noun):
     for_: Duration = Field(alias="for")
     checks: Words = ()
     """All of them when none is named."""
-
-
-def _as_notify(value: Any) -> Any:
-    return {"url": value} if isinstance(value, str) else value
 
 
 class Bake(Noun):
@@ -217,8 +242,8 @@ class Target(Noun):
     bake: Bake | None = None
     timezone: Annotated[str, AfterValidator(known_timezone)] = "UTC"
     """In which `cron` schedules are meant."""
-    notify: tuple[Annotated[Notify, BeforeValidator(_as_notify)], ...] = ()
-    """Where alerts go."""
+    notify: Annotated[Notices, BeforeValidator(_as_notices)] = Notices()
+    """Where alerts go, and the messages of deploys."""
     maintenance: tuple[Maintenance, ...] = ()
     deadman: str = ""
     """Asked while the schedule is kept, and with `/fail` when it is not: a dead-man's switch."""

@@ -11,7 +11,10 @@ from collections.abc import Callable
 from backout.model import Event
 from backout.ports.checks import Look, Probe
 from backout.ports.runs import (
+    AWAITS_APPROVAL,
+    NEEDS_PERSON,
     OWN,
+    READY,
     TAKEN,
     Bodies,
     Claim,
@@ -28,13 +31,16 @@ from backout.ports.runs import (
     Vault,
     Work,
 )
-from backout.ports.watch import HealthChange, HealthHistory, HealthStore
+from backout.ports.watch import HealthChange, HealthHistory, HealthStore, Outbox, OutboxChange
 
 Listener = Callable[[Event], None]
 """Whoever wants to hear what happens: the screen, the log."""
 
 __all__ = [
+    "AWAITS_APPROVAL",
+    "NEEDS_PERSON",
     "OWN",
+    "READY",
     "TAKEN",
     "Bodies",
     "Claim",
@@ -48,6 +54,8 @@ __all__ = [
     "Lock",
     "Look",
     "Operator",
+    "Outbox",
+    "OutboxChange",
     "Probe",
     "RestartBackend",
     "Restarter",

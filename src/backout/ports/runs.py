@@ -317,6 +317,15 @@ TAKEN = "taken"
 """The record of a machine that took a run over from another: its claim, and from whom."""
 
 
+READY = "ready"
+"""The record that all is looked at, held and confirmed: what follows changes something."""
+NEEDS_PERSON = "needs_person"
+"""The record that a run has come to where it cannot go on by itself: `why`, and `next`."""
+AWAITS_APPROVAL = "awaits_approval"
+"""The record that a run waits for somebody's yes: `what`, and `next`. People are told of it in the
+transaction that writes it."""
+
+
 class Lock(Protocol):
     """The lease on every host of a target."""
 

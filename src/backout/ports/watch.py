@@ -16,7 +16,34 @@ from backout.model import (
 from backout.ports.runs import Bodies
 
 
-class HealthChange(Protocol):
+class OutboxChange(Protocol):
+    """What one transaction makes of messages."""
+
+    def post(self, message: Message) -> None:
+        """A message that is to be delivered, once for its key and destination."""
+
+    def move(self, message: int, destinations: Sequence[str]) -> None:
+        """To other destinations, as if it had been written to them."""
+
+    def bundle(self, messages: Sequence[Message], digest: Message) -> None: ...
+    def attempt(self, message: int, retry_at: float) -> None: ...
+    def failed(self, message: int, retry_at: float, failure: str) -> None: ...
+    def delivered(self, message: int, at: float, outcome: str = "delivered") -> None: ...
+
+
+class Outbox(Protocol):
+    """Messages, until each is delivered."""
+
+    def write(self) -> AbstractContextManager[OutboxChange]:
+        """One transaction: all of it is durable at its end, or none. Raises Unwritten."""
+        ...
+
+    def waiting(self, destination: str | None = None) -> tuple[Message, ...]:
+        """Those that are not delivered yet, in order."""
+        ...
+
+
+class HealthChange(OutboxChange, Protocol):
     """One transaction of a `HealthStore`. What is written is redacted first."""
 
     def look(
@@ -42,22 +69,11 @@ class HealthChange(Protocol):
     def told(self, incident: int, at: float) -> None: ...
     def resolve(self, incident: int, at: float) -> None: ...
     def silenced(self, check_key: CheckKey, now: float) -> bool: ...
-    def post(self, message: Message) -> int:
-        """A message that is to be delivered, once for its key and destination."""
-
     def in_hand(self, incident: int, destination: str) -> bool:
         """Whether a message about it is still on its way there."""
 
     def told_at(self, incident: int) -> frozenset[str]:
         """The destinations that were told of it, or will be by what waits for them."""
-
-    def move(self, message: int, destinations: Sequence[str]) -> None:
-        """To other destinations, as if it had been written to them."""
-
-    def bundle(self, messages: Sequence[Message], digest: Message) -> int: ...
-    def attempt(self, message: int, retry_at: float) -> None: ...
-    def failed(self, message: int, retry_at: float, failure: str) -> None: ...
-    def delivered(self, message: int, at: float, outcome: str = "delivered") -> None: ...
 
 
 class HealthHistory(Protocol):

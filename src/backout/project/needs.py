@@ -23,7 +23,7 @@ def of_target(target: Target) -> Iterator[str]:
 def of_watching(target: Target) -> Iterator[str]:
     """What a watcher of it needs, too."""
     crons = (*(check.cron for check in target.checks.values()), *target.maintenance)
-    if target.notify or any(crons):
+    if target.notify.alerts or target.notify.deploys or any(crons):
         yield WATCH
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from functools import cache, cached_property
 from pathlib import Path
@@ -15,6 +15,8 @@ from backout.adapters.local_lock import LocalLock
 from backout.adapters.mirror import Mirror
 from backout.adapters.own_directory import prepare
 from backout.adapters.storage.journal import RunJournal, SqliteJournal
+from backout.adapters.storage.outbox import JournalOutbox
+from backout.adapters.storage.store import Announce, silent
 from backout.adapters.transports import TRANSPORTS
 from backout.adapters.transports.following import Follower
 from backout.adapters.transports.shell_text import run_name
@@ -138,6 +140,10 @@ class Workplace:
             lambda text: self._hide(vault.refer(text), but=vault), revealing(vault)
         )
 
+    def outbox(self, targets: Callable[[], Collection[str]]) -> JournalOutbox:
+        """The messages of runs that wait, of those targets."""
+        return JournalOutbox(self.journal, targets, self.redact)
+
     def forget_output(self, run: str) -> None:
         """Remove what a run that has ended printed on this machine."""
         notes = self.state / "here" / "notes" / run_name(run)
@@ -206,9 +212,11 @@ class Workplace:
         operator: Operator,
         stop: Stop,
         follow: str = "",
+        announce: Announce = silent,
     ) -> Parts:
         """Everything that a run of `target` is put together from. `follow` is what is told of a
-        command while it runs: nothing, its last line so far (`last`), or all of it (`whole`)."""
+        command while it runs: nothing, its last line so far (`last`), or all of it (`whole`).
+        `announce` says who is told what of its records."""
         machines = self.machines(target)
         emit = redacted(emit, machines.vault)
         if follow:
@@ -220,7 +228,7 @@ class Workplace:
         journal = self.journal_of(target)
         mirror = Mirror(journal.opening(run), journal.lines(run), _changes_from_here)
         return Parts(
-            journal=journal.copied(mirror.keep),
+            journal=journal.copied(mirror.keep).told_by(announce),
             lock=LeaseLock(target.name, warn=warn, mirror=mirror, record=release_file.NAME),
             clock=machines.clock,
             vault=machines.vault,

@@ -18,11 +18,16 @@ def diff_text(report: Difference) -> str:
 
 def ships_lines(ships: Ships, shown: int = SHOWN) -> list[str]:
     """The commits that would come and go, and the files that differ."""
-    lines = _commits("Ships", ships.commits, shown)
-    lines += _commits("Takes back", ships.withdrawn, shown)
+    lines = commit_lines(ships, shown)
     lines += _files("Files", [f"{f.status[:1]} {f.path}" for f in ships.files], shown)
     lines += _files("Not committed yet", ships.uncommitted, shown)
     return lines + ([f"What ships is not known: {ships.unknown}."] if ships.unknown else [])
+
+
+def commit_lines(ships: Ships, shown: int = SHOWN) -> list[str]:
+    """The commits that would come and go."""
+    lines = _commits("Ships", ships.commits, shown)
+    return lines + _commits("Takes back", ships.withdrawn, shown)
 
 
 def _commits(title: str, commits: Sequence[ShippedCommit], shown: int) -> list[str]:

@@ -76,6 +76,8 @@ class StatusReport(Told):
     """Where the hosts and the ledger do not agree."""
     unfinished: str | None = None
     health: tuple[DayOfCheck, ...] = ()
+    untold: tuple[str, ...] = sometimes(())
+    """Messages of its runs that nobody has taken yet, and why."""
     next: str = ""
 
 

@@ -40,6 +40,7 @@ def _status(report: StatusReport) -> str:
         [f"differs: {one_line(words)}" for words in differs],
         [f"unfinished: {one_line(report.unfinished)}"] if report.unfinished else [],
         _health(report.health),
+        [f"not told yet: {one_line(words)}" for words in report.untold],
         next_lines(report.next),
     )
 

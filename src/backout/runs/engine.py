@@ -24,6 +24,7 @@ from backout.model import (
     Verdict,
     alike,
 )
+from backout.ports import READY
 from backout.runs import standing
 from backout.runs.backward import Backward
 from backout.runs.baseline import Baseline
@@ -80,13 +81,13 @@ class Engine:
             self.consent(self.plan, self.parts)
             self._confirm()
             self.claims.begin(self.worker.release.number)
-            self.worker.note("ready", {})
+            self.worker.note(READY, {"release": asdict(self.worker.release)})
             return self._run_to_its_end()
 
     def resume(self) -> Ended:
         """Finish what was begun: forward, or back when that was decided. What was looked at
         before the first change is not looked at again."""
-        if self.worker.noted("ready") is None and self.worker.noted("back_out") is None:
+        if self.worker.noted(READY) is None and self.worker.noted("back_out") is None:
             return self.deploy()
         with self._leased():
             self.claims.learn()

@@ -25,6 +25,7 @@ from backout.model import (
     Verdict,
     alike,
 )
+from backout.ports import READY
 from backout.runs import standing
 from backout.runs.backward import AFTERWARDS, Backward, in_the_way
 from backout.runs.claims import Brought, Claims
@@ -100,11 +101,11 @@ class Rollback:
         self._refuse_the_irreversible()
         with leased(self.parts, self.target, self.back.run, self.back.hosts):
             self._refuse_strangers()
-            if self.decisions.noted("ready") is None:
+            if self.decisions.noted(READY) is None:
                 self._confirm()
                 self._refuse_the_impossible()
                 self.claims.begin()
-                self.decisions.note("ready", {})
+                self.decisions.note(READY, {})
             decided = self.decisions.noted("decided")
             if decided is None:
                 stuck = self._undo(turn_of(self.decisions))

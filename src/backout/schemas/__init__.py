@@ -58,7 +58,7 @@ _WORDS = {
     "hosts": "The machines.",
     "checks": "What proves that the target works.",
     "secrets": "Where secrets are fetched; by reference only, never by value.",
-    "notify": "Where alerts go: Apprise URLs.",
+    "notify": "Where alerts and the messages of deploys go: Apprise URLs. A list is of alerts.",
     "severity": "How much it matters: info, warning or critical.",
     "doc": "A link or a sentence for the person who is woken.",
     "maintenance": "Windows by schedule, in which nothing is told.",
@@ -89,9 +89,7 @@ def inventory(tables: Tables) -> Schema:
     defs["Check"]["oneOf"] = [*one, {"not": {"anyOf": one}}]  # the kind may stand in the base
     defs["Cleanup"] = _kinds(_schema(Cleanup, "kind", "options"), tables.probes, defs)
     group = {"vars": {"type": "object"}, "service": {"$ref": "#/$defs/Service"}}
-    schema["properties"]["notify"]["items"] = {
-        "anyOf": [{"type": "string"}, {"$ref": "#/$defs/Notify"}]
-    }
+    _destinations(schema)
     schema["properties"] |= {
         "extends": {"type": "string"},
         "groups": {
@@ -104,6 +102,17 @@ def inventory(tables: Tables) -> Schema:
         },
     }
     return _finished(schema, "An inventory", defs)
+
+
+def _destinations(schema: Schema) -> None:
+    """A URL alone stands for a destination, and a list of destinations for those of alerts."""
+    lists = schema["$defs"]["Notices"]["properties"]
+    for key, model in (("alerts", "Notify"), ("deploys", "Destination")):
+        one = {"anyOf": [{"type": "string"}, {"$ref": f"#/$defs/{model}"}]}
+        lists[key] |= {"items": one}
+    alerts = {"type": "array", "items": lists["alerts"]["items"]}
+    schema["properties"]["notify"] |= {"anyOf": [alerts, {"$ref": "#/$defs/Notices"}]}
+    schema["properties"]["notify"].pop("$ref", None)
 
 
 def write(tables: Tables, folder: Path = FOLDER) -> tuple[Path, ...]:

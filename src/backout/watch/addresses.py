@@ -1,11 +1,11 @@
-"""Where messages go: the destinations of every target that is watched, by a hash of what its
-inventory says, so that no address is written down."""
+"""Where messages go: the destinations of every target in hand, by a hash of what its inventory
+says, so that no address is written down."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -41,6 +41,10 @@ class Addresses:
     """`outbox.Destinations`. A target that is watched no longer keeps its own until the process
     ends: what was open there is closed there. One whose URL was corrected gives up the old one."""
 
+    urls: Callable[[Target], Sequence[str]] = lambda target: [n.url for n in target.notify.alerts]
+    """As the inventory has them."""
+    called: str = "notify"
+    """Where in the inventory."""
     _by_target: Mapping[str, tuple[Destination, ...]] = field(default_factory=dict)
     _all: Mapping[str, Destination] = field(default_factory=dict)
     _retired: frozenset[str] = frozenset()
@@ -48,8 +52,8 @@ class Addresses:
     def learn(self, target: Target, vault: Vault) -> tuple[str, ...]:
         """The destinations of a target, in the order of its inventory."""
         found = tuple(
-            _destination(target, vault, number, each.url)
-            for number, each in enumerate(target.notify)
+            _destination(target, vault, f"{self.called}[{number}] of {target.name}", url)
+            for number, url in enumerate(self.urls(target))
         )
         self._by_target = {**self._by_target, target.name: found}
         self._all = {each.id: each for several in self._by_target.values() for each in several}
@@ -59,10 +63,15 @@ class Addresses:
     def severities(self, target: Target) -> dict[str, Severity]:
         """From which severity on each of a target's destinations hears; the least of equals."""
         found: dict[str, Severity] = {}
-        for place, each in zip(self._by_target[target.name], target.notify, strict=True):
+        places = self._by_target[target.name]
+        for place, each in zip(places, target.notify.alerts, strict=True):
             before = found.get(place.id, each.severity)
             found[place.id] = min(before, each.severity, key=SEVERITIES.index)
         return found
+
+    def targets(self) -> frozenset[str]:
+        """Those that are known here."""
+        return frozenset(self._by_target)
 
     def retire(self, target: str) -> None:
         """A target is watched no longer."""
@@ -103,11 +112,16 @@ class Addresses:
         return notify.post(url, message.kind, message.key, message.title, message.body)
 
 
-def _destination(target: Target, vault: Vault, number: int, text: str) -> Destination:
+def of_deploys() -> Addresses:
+    """Where the messages of runs go."""
+    return Addresses(lambda target: [n.url for n in target.notify.deploys], "notify.deploys")
+
+
+def _destination(target: Target, vault: Vault, place: str, text: str) -> Destination:
     url = templates.render(text, scope.on(target, None), where=target.file)
     sources = [target.secrets.get(name) for name in _REFERENCE.findall(url)]
     said = "\0".join((url, *(each.model_dump_json() for each in sources if each)))
     service = urlsplit(url).scheme
     kind = f" ({service})" if service.isalnum() else ""
     id = hashlib.sha256(said.encode()).hexdigest()[:12]
-    return Destination(id, f"notify[{number}] of {target.name}{kind}", url, vault)
+    return Destination(id, f"{place}{kind}", url, vault)

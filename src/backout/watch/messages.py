@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -156,9 +156,13 @@ class Messages:
         title: str,
         body: str,
         now: float,
+        *,
+        but: Collection[str] = (),
     ) -> None:
-        """The same, as a part of a transaction; `wake` when it is done."""
+        """The same, as a part of a transaction; `wake` when it is done. `but` were told already."""
         for destination in watched.destinations:
+            if destination in but:
+                continue
             key_of = f"{self.store.name}-{key}"
             message = Message(watched.name, destination, "note", key_of, title, body, now)
             change.post(message)

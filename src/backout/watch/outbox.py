@@ -18,7 +18,7 @@ from typing import Protocol
 
 from backout.adapters.notify import shortened
 from backout.model import Delivery, Message
-from backout.ports import Clock, HealthChange, HealthStore
+from backout.ports import Clock, Outbox, OutboxChange
 from backout.watch import alerts
 from backout.watch.words import utc
 
@@ -27,13 +27,15 @@ LAST_RETRY = 300.0
 LONGEST_WAIT = 3600.0
 """A receiver that asks for more patience than this is asked again all the same."""
 GATHER = 3.0
-"""After a message, a destination gets no other one so soon: what comes together goes together."""
+"""What comes together within so many seconds goes together."""
 AT_ONCE = 50
 """No more messages than this are in one digest."""
 COMPLAIN_AFTER = 300.0
 """When a destination has taken nothing for so long, another one is told."""
 LAST_STRAW = 60.0
 """For so long it may be a trifle."""
+CLAIMED = 45.0
+"""Longer than an attempt takes: nobody else tries meanwhile."""
 REDIRECTED = ("undelivered", "blocked")
 """Begin the keys of messages about messages: of those nothing is told elsewhere."""
 
@@ -73,15 +75,25 @@ class Failing:
 class Sender:
     """Delivers what waits in the store."""
 
-    store: HealthStore
+    store: Outbox
     post: Post
     clock: Clock
     destinations: Destinations
     said: Callable[[str], None] = lambda _: None
+    what: str = "alert"
+    """What its messages are, to whoever hears that one does not arrive."""
+    gather: float = GATHER
+    """After a message, a destination gets no other one so soon; with nothing to wait for, each
+    goes by itself and at once."""
+    afresh: bool = False
+    """Whether it begins at once, however long an earlier sender would have waited now."""
+    claim: Callable[[Message, float], bool] | None = None
+    """Whether a message is this sender's until then, where others send from the same outbox."""
     lost: int = 0
     """How many messages were given up, that nobody else could be told of either."""
     _ready: dict[str, float] = field(default_factory=dict)
     _failing: dict[str, Failing] = field(default_factory=dict)
+    _tried: set[str] = field(default_factory=set)
 
     def turn(self) -> float | None:
         """Deliver what can be delivered now. Returns in how many seconds there is more to do, if
@@ -106,17 +118,23 @@ class Sender:
         lasting = [(key, each) for key, each in list(self._failing.items()) if each.since < before]
         return {self.destinations.name(key): each.why for key, each in lasting}
 
+    @property
+    def refused(self) -> frozenset[str]:
+        """The destinations that did not take what was sent last; from any thread."""
+        return frozenset(self._failing)
+
     # --- one destination -----------------------------------------------------------------
 
     def _serve(self, destination: str, messages: list[Message]) -> float | None:
         now = self.clock.now().timestamp()
         head = messages[0]
-        ready = max(head.retry_at if head.attempts else 0.0, self._ready.get(destination, 0.0))
+        ready = max(self._retry_at(head), self._ready.get(destination, 0.0))
         if 0 < ready - now <= LONGEST_WAIT:
             return ready - now
+        self._tried.add(destination)
         message = self._next(messages, now)
-        with self.store.write() as change:
-            change.attempt(message.id, now + backoff(message))
+        if not self._claimed(message, now):
+            return 1.0
         delivery = self.post(destination, message)
         if delivery.unfit and (shorter := short(message)).body != message.body:
             delivery = self.post(destination, shorter)
@@ -127,19 +145,31 @@ class Sender:
             return self._failed(message, delivery, now)
         else:
             self._delivered(message, now)
-        self._ready[destination] = now + GATHER
-        return GATHER if len(messages) > 1 else None
+        self._ready[destination] = now + self.gather
+        return self.gather if len(messages) > 1 else None
+
+    def _claimed(self, message: Message, now: float) -> bool:
+        """Note that it is attempted; with others beside this one, whether it is ours."""
+        if self.claim is not None:
+            return self.claim(message, now + max(CLAIMED, backoff(message)))
+        with self.store.write() as change:
+            change.attempt(message.id, now + backoff(message))
+        return True
+
+    def _retry_at(self, head: Message) -> float:
+        fresh = not head.attempts or (self.afresh and head.destination not in self._tried)
+        return 0.0 if fresh else head.retry_at
 
     def _delivered(self, message: Message, now: float) -> None:
         with self.store.write() as change:
             change.delivered(message.id, now)
         if self._failing.pop(message.destination, None) is not None:
-            self.said(f"{message.target}: alerts are delivered again")
+            self.said(f"{message.target}: {self.what}s are delivered again")
 
     def _next(self, messages: list[Message], now: float) -> Message:
         """The first message, or one for it and those behind it. One that was attempted may have
         arrived: it keeps its key and goes alone."""
-        together = self._together(messages)
+        together = self._together(messages) if self.gather else messages[:1]
         if len(together) < alerts.DIGEST_FROM or messages[0].kind == "digest":
             return messages[0]
         title, body = alerts.digest(together)
@@ -176,7 +206,7 @@ class Sender:
         pause = min(LONGEST_WAIT, max(backoff(message), delivery.wait))
         failing = self._failing.get(message.destination)
         if failing is None:
-            words = f"{message.target}: an alert could not be delivered, trying on"
+            words = f"{message.target}: one {self.what} could not be delivered, trying on"
             self.said(f"{words}: {delivery.failure}")
             failing = self._failing[message.destination] = Failing(now, delivery.failure)
         failing.why = delivery.failure
@@ -187,7 +217,7 @@ class Sender:
         return pause
 
     def _complain(
-        self, change: HealthChange, message: Message, failing: Failing, now: float
+        self, change: OutboxChange, message: Message, failing: Failing, now: float
     ) -> None:
         """Tell another destination that this one takes nothing."""
         name = self.destinations.name(message.destination)
@@ -195,7 +225,7 @@ class Sender:
             change,
             message,
             key=f"blocked-{message.destination}-{failing.since:.0f}",
-            title=f"[{message.target}] alerts to {name} are not delivered",
+            title=f"[{message.target}] {self.what}s to {name} are not delivered",
             body=f"since {utc(failing.since)}: {failing.why}\n"
             f"waiting: {message.title}\nnext: mend its URL or its receiver; they are tried on",
             now=now,
@@ -216,11 +246,11 @@ class Sender:
                 now=now,
             )
         self.lost += not told
-        words = f"{message.target}: {name} refuses an alert for good: {delivery.failure}"
+        words = f"{message.target}: {name} refuses one {self.what} for good: {delivery.failure}"
         self.said(f"{words}{'' if told else '; there is nobody else to tell'}")
 
     def _elsewhere(
-        self, change: HealthChange, message: Message, *, key: str, title: str, body: str, now: float
+        self, change: OutboxChange, message: Message, *, key: str, title: str, body: str, now: float
     ) -> bool:
         if message.key.startswith(REDIRECTED):
             return False
@@ -241,10 +271,10 @@ class Sender:
                 else:
                     change.delivered(message.id, now, "given up: nowhere to go")
         if lost:
-            self.said(f"{target}: {len(lost)} alerts had nowhere to go any more")
+            self.said(f"{target}: {len(lost)} {self.what}s had nowhere to go any more")
         if len(lost) == len(messages):
             return None
-        self.said(f"{target}: {len(messages) - len(lost)} alerts go to its new destination")
+        self.said(f"{target}: {len(messages) - len(lost)} {self.what}s go to its new destination")
         return 0.0
 
 

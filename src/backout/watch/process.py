@@ -36,6 +36,7 @@ from backout.reports.watched import Watched, WatchedOnce
 from backout.watch import rollups
 from backout.watch.inventories import Inventories
 from backout.watch.outbox import Sender
+from backout.watch.postman import Courier
 from backout.watch.reverting import Reverting, TakeBack
 from backout.watch.surroundings import Surroundings
 from backout.watch.targets import Loaded, Targets
@@ -86,6 +87,9 @@ class Process:
             self.watcher = self._watcher()
             self.watcher.messages.page = project_file.load(self.workplace.root).page
             self.sender = self._sender()
+            deploys = self.loader.deploys
+            outbox = self.workplace.outbox(deploys.targets)
+            self.of_runs = Courier(outbox, deploys, self.workplace.state, self.say)
             self.inventories = Inventories(
                 self.loader, self.store, self.watcher, submit=self.pool.submit, say=self.say
             )
@@ -197,6 +201,7 @@ class Process:
     def _send_once(self) -> None:
         """Everything that waits, as far as it is taken at once."""
         deadline = self.clock.monotonic() + GRACE
+        self.of_runs.turn()
         while self.store.waiting() and self.clock.monotonic() < deadline:
             pause = self.sender.turn()
             if pause is None or pause > SHORTLY:
@@ -260,18 +265,19 @@ class Process:
         while True:
             self._mail.clear()
             try:
-                pause = self.sender.turn()
+                pauses = (self.sender.turn() or 60.0, self.of_runs.turn())
             except Refused as error:
                 self.say(f"messages cannot be sent now: {error.what}", warning=True)
-                pause = 10.0
+                pauses = (10.0, 10.0)
             if self.stopping.is_set():
                 return
-            self._mail.wait(60.0 if pause is None else max(0.05, pause))
+            self._mail.wait(max(0.05, min(pauses)))
 
     def _troubles(self) -> list[str]:
         """What is wrong with telling people."""
         failing = self.sender.failing().items()
-        return [f"{name} does not take its alerts: {why}" for name, why in failing]
+        words = [f"{name} does not take its alerts: {why}" for name, why in failing]
+        return words + self.of_runs.troubles()
 
     def _ping(self, watched: WatchedTarget, failed: str) -> None:
         try:

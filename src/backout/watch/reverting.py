@@ -79,8 +79,8 @@ class Reverting:
         if not confirmed or not self._marked(watched, deployed, confirmed):
             return ""
         release, names = f"release {deployed.release}", _names(confirmed)
-        outcome = _outcome(release, self._roll_back(watched, deployed.run))
-        return self._told(watched, deployed.run, names, outcome)
+        answer = self._roll_back(watched, deployed.run)
+        return self._told(watched, deployed.run, names, release, answer)
 
     def finish(self, watched: WatchedTarget, run: str, why: str) -> str:
         """Go on with a revert that another process began and did not see the end of. How it
@@ -96,13 +96,13 @@ class Reverting:
                 answer = _as_answered(row)
             elif (deployed := watched.news.deployed) is None or deployed.run != run:
                 words = f"{release} is no longer in force: there was nothing to revert"
-                return self._told(watched, run, why, (words, _see(watched)))
+                return self._write(watched, run, why, (words, _see(watched)))
             elif not self._still_red(watched, deployed, _named(watched, why)):
                 self._unmark(run)
                 return ""
             else:
                 answer = self._roll_back(watched, run)
-        return self._told(watched, run, why, _outcome(release, answer))
+        return self._told(watched, run, why, release, answer)
 
     def _still_red(
         self, watched: WatchedTarget, deployed: Deployed, red: Sequence[CheckKey]
@@ -150,9 +150,31 @@ class Reverting:
         finally:
             workplace.close()
 
-    def _told(self, watched: WatchedTarget, run: str, names: str, outcome: tuple[str, str]) -> str:
+    def _told(
+        self,
+        watched: WatchedTarget,
+        run: str,
+        names: str,
+        release: str,
+        answer: Answer | BackoutError,
+    ) -> str:
+        """Those who are told of runs were told of this one, by the run itself."""
+        ran = isinstance(answer, Answer) and answer.kind == "run"
+        deploys = self.process.loader.deploys.of(watched.name) if ran else ()
+        return self._write(watched, run, names, _outcome(release, answer), but=deploys)
+
+    def _write(
+        self,
+        watched: WatchedTarget,
+        run: str,
+        names: str,
+        outcome: tuple[str, str],
+        *,
+        but: Sequence[str] = (),
+    ) -> str:
         """The record and its message are one: neither is ever there without the other."""
         title, following = outcome
+        headed = f"[{watched.name}] {title}"
         body = f"went bad after it: {names}\n{following}".rstrip()
         process = self.process
         now = process.clock.now().timestamp()
@@ -161,7 +183,7 @@ class Reverting:
                 with process.store.write() as change:
                     change.reverted(run, now, title)
                     process.watcher.messages.note_in(
-                        change, watched, f"revert-{run}", f"[{watched.name}] {title}", body, now
+                        change, watched, f"revert-{run}", headed, body, now, but=but
                     )
                 process.watcher.messages.wake()
                 return title

@@ -23,7 +23,7 @@ from backout.model import CheckKey, Finding, Release, Target, Verdict
 from backout.project.machines import Machines
 from backout.project.project import Workplace
 from backout.runs.baseline import Baseline
-from backout.watch.addresses import Addresses
+from backout.watch.addresses import Addresses, of_deploys
 from backout.watch.bake import Deployed
 from backout.watch.watched import TargetState, WatchedTarget
 
@@ -54,6 +54,7 @@ class Targets:
     """The targets to watch, by name or path; all when empty."""
     pool: Executor
     addresses: Addresses = field(default_factory=Addresses)
+    deploys: Addresses = field(default_factory=of_deploys)
     _vaults: dict[str, Vault] = field(default_factory=dict)
     _news: dict[str, tuple[object, TargetState]] = field(default_factory=dict)
     _leases: dict[str, str] = field(default_factory=dict)
@@ -98,6 +99,7 @@ class Targets:
         self._vaults[target.name], self._crews[target.name] = machines.vault, machines
         names = {"run": {"id": "watch"}, "release": scope.release_names(Release(0), None)}
         examiner = machines.examiner(names)
+        self.deploys.learn(target, machines.vault)
         for check_key, (_, memory, _) in store.streaks().items():
             if check_key.target == target.name and memory:
                 examiner.memory[check_key.key] = dict(memory)

@@ -350,7 +350,7 @@ def test_damage_that_shows_up_later_is_told_too(path: Path) -> None:
         for n in range(50):
             journal.end("r1", f"{n}", {"output": "x" * 2000})
     content = bytearray(path.read_bytes())
-    content[4096 * 3 :] = b"\xaa" * len(content[4096 * 3 :])
+    content[4096 * 24 :] = b"\xaa" * len(content[4096 * 24 :])
     path.write_bytes(content)
 
     with SqliteJournal(path, str) as journal, pytest.raises(Refused, match="damaged"):

@@ -204,7 +204,7 @@ def test_an_inventory_becomes_a_target(project: Path) -> None:
     assert made.checks["write"].options.headers["X-Count"] == "1"
     assert made.checks["write"].then == ("read",)
     assert made.checks["alive"].expect == ("status == 200",)
-    assert made.notify == (Notify(url="{{ secrets.other }}"),)
+    assert made.notify.alerts == (Notify(url="{{ secrets.other }}"),)
 
 
 def test_a_group_or_host_changes_the_service_it_has(project: Path) -> None:

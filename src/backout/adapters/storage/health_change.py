@@ -8,7 +8,8 @@ import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from backout.model import CheckKey, Incident, Message, Sample, Verdict
+from backout.adapters.storage.letters import REASON, LetterChange
+from backout.model import CheckKey, Incident, Sample, Verdict
 
 DAY = 86400
 HOUR = 3600
@@ -18,20 +19,18 @@ HOURS = 35 * DAY
 DAYS = 800 * DAY
 LETTERS = 30 * DAY
 """How long delivered messages are kept; those about an open incident for as long as it is."""
-REASON = 300
-"""No more of a look's reason is kept than this."""
 VERDICTS = (Verdict.PASS, Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE)
 Fold = Callable[[bytes, Iterable[Sample]], bytes]
 
 
-class Change:
+class Change(LetterChange):
     """One transaction."""
 
     def __init__(
         self, db: sqlite3.Connection, redact: Callable[[str], str], check_keys: dict[CheckKey, int]
     ) -> None:
+        super().__init__(db, redact)
         self._db = db
-        self._redact = redact
         self._check_keys = check_keys
 
     def name(self) -> str:
@@ -162,26 +161,6 @@ class Change:
 
     # --- messages -------------------------------------------------------------------------
 
-    def post(self, message: Message) -> int:
-        """A message that is to be delivered; its number. The same key to the same destination is
-        the same message."""
-        done = self._db.execute(
-            "INSERT INTO letter (target, destination, kind, key, title, body, created, incident)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (destination, key) DO UPDATE"
-            " SET ended = NULL, outcome = '', attempts = 0 WHERE outcome LIKE 'given up%'",
-            (
-                message.target,
-                message.destination,
-                message.kind,
-                message.key,
-                self._redact(message.title),
-                self._redact(message.body),
-                message.created,
-                message.incident,
-            ),
-        )
-        return int(done.lastrowid or 0)
-
     def in_hand(self, incident: int, destination: str) -> bool:
         """Whether a message about it is still on its way there."""
         found = self._db.execute(
@@ -198,47 +177,6 @@ class Change:
             (incident,),
         )
         return frozenset(row[0] for row in found)
-
-    def move(self, message: int, destinations: Sequence[str]) -> None:
-        """To other destinations, as if it had been written to them. A digest falls apart again."""
-        self._db.execute("UPDATE letter SET digest = NULL WHERE digest = ?", (message,))
-        for each in destinations:
-            self._db.execute(
-                "INSERT INTO letter"
-                " (target, destination, kind, key, title, body, created, incident)"
-                " SELECT target, ?, kind, key, title, body, created, incident FROM letter"
-                " WHERE id = ? AND kind != 'digest' ON CONFLICT (destination, key) DO NOTHING",
-                (each, message),
-            )
-        self._db.execute("DELETE FROM letter WHERE id = ?", (message,))
-
-    def bundle(self, messages: Sequence[Message], digest: Message) -> int:
-        """From now on these messages are one, which is delivered instead of them."""
-        id = self.post(digest)
-        self._db.executemany(
-            "UPDATE letter SET digest = ? WHERE id = ?", [(id, each.id) for each in messages]
-        )
-        return id
-
-    def attempt(self, message: int, retry_at: float) -> None:
-        """It is about to be sent, and after that it may have arrived."""
-        self._db.execute(
-            "UPDATE letter SET attempts = attempts + 1, retry_at = ? WHERE id = ?",
-            (retry_at, message),
-        )
-
-    def failed(self, message: int, retry_at: float, failure: str) -> None:
-        self._db.execute(
-            "UPDATE letter SET retry_at = ?, failure = ? WHERE id = ?",
-            (retry_at, self._redact(failure)[:REASON], message),
-        )
-
-    def delivered(self, message: int, at: float, outcome: str = "delivered") -> None:
-        """It has arrived, and with it those that it bundles."""
-        self._db.execute(
-            "UPDATE letter SET ended = ?, outcome = ?, failure = '' WHERE id = ? OR digest = ?",
-            (at, outcome, message, message),
-        )
 
     # --- reverts -------------------------------------------------------------------------
 
@@ -319,12 +257,6 @@ class Change:
 INCIDENT = (
     "SELECT incident.id, target, name, host, kind, since, opened, evidence, told, acked, resolved"
     " FROM incident JOIN spot ON spot.id = incident.spot"
-)
-MESSAGE = (
-    "SELECT target, destination, kind, key, title, body, created, incident, id, attempts,"
-    " retry_at, failure,"
-    " coalesce((SELECT min(id) FROM letter AS part WHERE part.digest = letter.id), id) AS first"
-    " FROM letter"
 )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from backout.adapters.storage import letters
 from backout.errors import Refused
 
 APPLICATION = 0x4261486C
@@ -39,14 +40,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             since REAL NOT NULL, opened REAL NOT NULL, evidence TEXT NOT NULL, told REAL,
             acked TEXT NOT NULL DEFAULT '', resolved REAL)""",
         "CREATE UNIQUE INDEX one_open_incident ON incident (spot) WHERE resolved IS NULL",
-        """CREATE TABLE letter (
-            id INTEGER PRIMARY KEY AUTOINCREMENT, target TEXT NOT NULL, destination TEXT NOT NULL,
-            kind TEXT NOT NULL, key TEXT NOT NULL, title TEXT NOT NULL, body TEXT NOT NULL,
-            created REAL NOT NULL, incident INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
-            retry_at REAL NOT NULL DEFAULT 0, failure TEXT NOT NULL DEFAULT '', ended REAL,
-            outcome TEXT NOT NULL DEFAULT '', digest INTEGER)""",
-        "CREATE UNIQUE INDEX letter_once ON letter (destination, key)",
-        "CREATE INDEX letter_waits ON letter (destination, id) WHERE ended IS NULL",
+        *letters.TABLE,
         """CREATE TABLE silence (
             id INTEGER PRIMARY KEY, target TEXT NOT NULL, name TEXT NOT NULL, until REAL NOT NULL,
             by TEXT NOT NULL)""",

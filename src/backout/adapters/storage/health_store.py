@@ -22,7 +22,6 @@ from backout.adapters.storage.health_change import (
     DAY,
     HOUR,
     INCIDENT,
-    MESSAGE,
     Change,
     Fold,
     incident_of,
@@ -37,6 +36,7 @@ from backout.adapters.storage.health_schema import (
     snapshot,
     whole,
 )
+from backout.adapters.storage.letters import MESSAGE, WAITING, message_of
 from backout.adapters.storage.turns import turn
 from backout.errors import Damaged, Refused, Unwritten
 from backout.model import CheckKey, Incident, Message, Reverted, Sample
@@ -205,12 +205,7 @@ class HealthStore(Closing):
 
     def waiting(self, destination: str | None = None) -> tuple[Message, ...]:
         """Letters that are not delivered yet, in order; those in a digest are part of it."""
-        rows = self._rows(
-            f"{MESSAGE} WHERE ended IS NULL AND digest IS NULL AND ? IN (destination, '')"
-            " ORDER BY first, id",
-            destination or "",
-        )
-        return tuple(Message(*row[:-1]) for row in rows)
+        return tuple(message_of(*row) for row in self._rows(WAITING, destination or ""))
 
     def messages(self, limit: int = 100) -> tuple[tuple[Message, str, float | None], ...]:
         """The newest messages, with what became of them and when."""

@@ -34,10 +34,14 @@ from backout.adapters.storage.journal_rows import (
 )
 from backout.adapters.storage.journal_store import SqliteStore
 from backout.adapters.storage.ledger import Ledger
-from backout.adapters.storage.tables import Tables
+from backout.adapters.storage.letters import LetterChange
+from backout.adapters.storage.tables import Tables, Write
 from backout.errors import BackoutError, Mistakes
-from backout.model import Record, Release, RunRow
+from backout.model import Message, Record, Release, RunRow
 from backout.model.journaled import Body
+
+CLOSED = "closed"
+"""What whoever announces hears when a run is closed, which is no record of its own."""
 
 
 class RunJournal(Ledger):
@@ -86,6 +90,7 @@ class RunJournal(Ledger):
     ) -> None:
         """Close a run, once; it is history from then on."""
         row = (time_text(ended), outcome, exit_code, self.text_of(report), id)
+        letters = self._announce(CLOSED, {"outcome": outcome, "report": report})
 
         def write(db: Tables) -> None:
             done = db.execute(
@@ -94,6 +99,7 @@ class RunJournal(Ledger):
             )
             if not done.rowcount:
                 raise BackoutError(f"there is no run {id} to close", where=self.where)
+            self._post(db, letters)
 
         self.append(write, run=id)
 
@@ -184,18 +190,38 @@ class RunJournal(Ledger):
         }
         body = self.text_of({"outcome": outcome, **record, "ledger": entry})
         at = time_text(self._now())
+        letters = self._announce("decided", record)
 
         def write(db: Tables) -> chain.Link:
             link = chain.append(db, run, "decided", "", at, body)
             _enter(db, run, at, entry)
+            self._post(db, letters)
             return link
 
         self._copy(Line("decided", "", at, body, self.append(write, run=run)))
 
     def _record(self, run: str, kind: str, key: str, record: Body) -> None:
         at, body = time_text(self._now()), self.text_of(record)
-        link = self.append(Draft(run, kind, key, at, body), run=run)
+        draft = Draft(run, kind, key, at, body)
+        letters = self._announce(kind, record)
+        link = self.append(self._telling(draft, letters) if letters else draft, run=run)
         self._copy(Line(kind, key, at, body, link))
+
+    def _telling(self, draft: Draft, letters: Sequence[Message]) -> Write[chain.Link]:
+        """A record, and the messages that tell of it."""
+
+        def write(db: Tables) -> chain.Link:
+            link = draft(db)
+            self._post(db, letters)
+            return link
+
+        return write
+
+    def _post(self, db: Tables, letters: Sequence[Message]) -> None:
+        """Within a transaction."""
+        change = LetterChange(db, self._redact)
+        for letter in letters:
+            change.post(letter)
 
     # --- on other machines -----------------------------------------------------------------
 

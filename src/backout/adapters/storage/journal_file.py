@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from backout.adapters.storage import renaming
+from backout.adapters.storage import letters, renaming
 from backout.errors import Refused
 
 APPLICATION = 0x4261636B  # "Back", so that no other program's database is taken for a journal
@@ -62,6 +62,7 @@ MIGRATIONS: tuple[tuple[Change, ...], ...] = (
         "ALTER TABLE record ADD COLUMN prev TEXT NOT NULL DEFAULT ''",
         "ALTER TABLE record ADD COLUMN hash TEXT NOT NULL DEFAULT ''",
     ),
+    letters.TABLE,
 )
 """What leads from each schema version to the next: statements, and what no statement can do."""
 

@@ -77,6 +77,7 @@ def forget(db: Tables, what: Needless) -> None:
 def forget_target(db: Tables, target: str) -> int:
     """Within a transaction: everything of a target but its last number, which is not given out
     again. Gives how many runs it had."""
+    db.execute("DELETE FROM letter WHERE target = ?", (target,))
     runs = "(SELECT id FROM run WHERE target = ?)"
     with _writable(db, "record", "ledger", "restored", "undone"):
         db.execute(f"DELETE FROM undone WHERE run IN {runs}", (target,))  # noqa: S608 - our own words

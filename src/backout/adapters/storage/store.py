@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from copy import copy
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from backout.adapters.redactor import redact_data
 from backout.adapters.storage.chain import Line
 from backout.adapters.storage.closing import Closing
 from backout.adapters.storage.journal_rows import plain
 from backout.adapters.storage.tables import T, Tables, Write
+from backout.model import Message
+from backout.model.journaled import Body
+
+Announce = Callable[[str, Body], Sequence[Message]]
+"""(kind of record, its body) -> whom to tell what of it."""
 
 
 class JournalStore(Closing):
     """Tables somewhere. Every text passes `redact` before it is written, and `reveal` when a run's
     records are recalled."""
+
+    shared: ClassVar[bool] = False
+    """Whether other machines write to them too."""
 
     def __init__(
         self,
@@ -30,6 +38,7 @@ class JournalStore(Closing):
         self._reveal = reveal
         self._now = now
         self._copy: Callable[[Line], None] = _nowhere
+        self._announce: Announce = silent
 
     @property
     def where(self) -> str:
@@ -65,6 +74,13 @@ class JournalStore(Closing):
         view._redact, view._reveal = redact, reveal
         return view
 
+    def told_by(self, announce: Announce) -> Self:
+        """The same journal; a message about what is recorded through this view is written in the
+        same transaction."""
+        view = copy(self)
+        view._announce = announce
+        return view
+
     def change(self, write: Write[T]) -> T:
         """Durably: one transaction of somebody who knows the tables."""
         return self.append(write)
@@ -76,6 +92,11 @@ class JournalStore(Closing):
         if "\\" not in text and self._redact(text) == text:
             return text
         return json.dumps(redact_data(data, self._redact), default=plain)
+
+
+def silent(_kind: str, _body: Body) -> Sequence[Message]:
+    """Nobody is told."""
+    return ()
 
 
 def _nowhere(_: Line) -> None:

@@ -42,6 +42,8 @@ _PLACES = "(?, ?, ?, ?, ?, ?, ?, ?, ?)"
 class PostgresStore(JournalStore):
     """Tables in a database that several machines share."""
 
+    shared = True
+
     def __init__(
         self,
         address: Address,
