@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import pty
+import shutil
 import signal
 import sqlite3
+import subprocess
+import termios
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from support.disk import small_disk
+from support.project import BACKOUT
 from support.proxy import Proxy
 from support.sshd import SshdBed
 from support.wait import eventually
@@ -247,6 +256,62 @@ def test_a_full_disk_under_the_journal_stops_the_run_and_resume_finishes_it(yard
         said = yard.say("abort")
         assert said.code == 4, said.out + said.err
         assert yard.effects() == {}
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_state_that_cannot_be_written_refuses_before_any_change(yard: Yard, begun: bool) -> None:
+    """Whether the disk is full, or broken, or there to be read only."""
+    yard.runbook(yard.step("First"))
+    state = yard.project.state
+    with small_disk(state, kilobytes=1024) as disk:
+        if begun:
+            yard.good_release()
+            shutil.rmtree(state / "locks")
+        faults = ((disk.fill, disk.empty, "full"), (disk.freeze, disk.thaw, "read-only"))
+        for spoil, mend, what in faults:
+            spoil()
+            said = yard.deploy()
+            mend()
+            assert said.code == 3, said.out + said.err
+            assert str(state) in said.data["error"]["what"] + said.data["error"]["where"], what
+            assert said.data["error"]["next"], what
+        assert yard.effects() == ({"First-here": 1} if begun else {})
+        assert yard.deploy().code == 0
+
+
+@pytest.mark.parametrize("full", ["stdout", "stderr"])
+def test_a_log_that_takes_nothing_more_changes_nothing_of_the_run(yard: Yard, full: str) -> None:
+    yard.runbook(yard.step("First"), yard.step("Second", after="false"))
+    words = (*BACKOUT, "deploy", "--target", "prod")
+    where, env = yard.project.directory, yard.project.env
+    with Path("/dev/full").open("w") as sink:
+        out, err = (sink, subprocess.PIPE) if full == "stdout" else (subprocess.PIPE, sink)
+        process = subprocess.Popen(words, cwd=where, env=env, stdout=out, stderr=err)
+        said = b"".join(stream or b"" for stream in process.communicate(timeout=60))
+    assert process.returncode == 4, said
+    assert yard.effects() == {}
+    lost = b"stdout could not be written: No space left on device\n"
+    assert (said == lost) == (full == "stdout")
+    assert b"Traceback" not in said
+
+
+def test_a_terminal_that_goes_away_backs_out_like_ctrl_c(yard: Yard) -> None:
+    yard.runbook(yard.step("First"), yard.step("Slow", before=yard.hold()), yard.step("Last"))
+    master, slave = pty.openpty()
+    where, env = yard.project.directory, {**yard.project.env, "TERM": "xterm"}
+    take = partial(fcntl.ioctl, slave, termios.TIOCSCTTY, 0)
+    words = (*BACKOUT, "deploy", "--target", "prod")
+    process = subprocess.Popen(
+        words, cwd=where, env=env, stdin=slave, stdout=slave, stderr=slave,
+        start_new_session=True, preexec_fn=take,
+    )  # fmt: skip
+    os.close(slave)
+    yard.busy("Slow-here")
+    os.close(master)
+    yard.let_go()
+    assert process.wait(60) == 4
+    assert yard.effects() == {}
+    assert yard.say("resume").code == 3, "it is over"
 
 
 # --- what steps may say --------------------------------------------------------------------

@@ -61,6 +61,17 @@ def test_code_arrives_on_the_host_and_goes_back(
     assert (app / "RELEASE").read_text() == "1\n"
 
 
+def test_a_release_is_built_in_a_directory_that_begins_at_home(
+    bench: Bench, sshd_bed: SshdBed
+) -> None:
+    assert bench.source is not None
+    bench.source = bench.source.model_copy(update={"strategy": "releases"})
+    built = bench.step("build", {"script": "cp RELEASE BUILT"}).act()
+    assert built.ok, built.stderr
+    assert bench.step("update").act().ok
+    assert (sshd_bed["web1"].home / "my app/current/BUILT").read_text() == "1\n"
+
+
 def test_a_file_arrives_on_the_host_and_goes_back(
     bench: Bench, sshd_bed: SshdBed, tmp_path: Path
 ) -> None:

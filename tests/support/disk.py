@@ -27,6 +27,14 @@ class SmallDisk:
         """Give the space back."""
         self._run(["rm", "-f", f"{self.path}/filler"])
 
+    def freeze(self) -> None:
+        """Let it be read only."""
+        self._run([program("mount"), "-o", "remount,ro", str(self.path)])
+
+    def thaw(self) -> None:
+        """Let it be written again."""
+        self._run([program("mount"), "-o", "remount,rw", str(self.path)])
+
     def mount(self, kilobytes: int) -> None:
         """Mount it."""
         self._run(["mkdir", "-p", str(self.path)])

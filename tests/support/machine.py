@@ -118,6 +118,11 @@ class Machine:
         pairs = (line.split(None, 1) for line in lines)
         return {int(pid): args for pid, args in pairs if not args.startswith("ps -ww -eo")}
 
+    def children(self) -> list[int]:
+        """What the first process has taken on, as it is seen from outside."""
+        path = Path(f"/proc/{self._init}/task/{self._init}/children")
+        return [int(pid) for pid in path.read_text().split()]
+
     def _passwd(self) -> Path:
         lines = Path("/etc/passwd").read_text().splitlines(keepends=True)
         root = f"root:x:0:0:root:{self.home}:/bin/bash\n"

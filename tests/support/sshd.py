@@ -49,6 +49,11 @@ class SshdHost:
         return (self.machine.directory / "sshd.log").read_text(errors="replace")
 
     @property
+    def server(self) -> int:
+        """The server's process, as it is seen from outside of the machine."""
+        return next(pid for pid in self.machine.children() if program_of(pid) == "sshd")
+
+    @property
     def public_key(self) -> str:
         return self._key.with_suffix(".pub").read_text()
 
@@ -174,6 +179,10 @@ class SshdBed(SshBed[SshdHost]):
             machine = Machine(name, directory / name)
             host = SshdHost(machine, address, self.port, self.authorized_keys, environment)
             self._hosts[name] = host
+
+
+def program_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/exe").readlink().name
 
 
 def _is_session(args: str) -> bool:

@@ -8,12 +8,12 @@ import json
 import os
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from backout.adapters.transports.shell_text import run_name
-from backout.errors import Held
+from backout.errors import Held, Refused
 
 
 class LocalLock:
@@ -26,18 +26,33 @@ class LocalLock:
 
     @contextmanager
     def hold(self, run: str) -> Iterator[None]:
-        """Hold it. Raises Held at once when another process does."""
-        self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with self._file.open("a+") as file:
+        """Hold it. Raises Held at once when another process does, and Refused where the state
+        directory cannot be written."""
+        with ExitStack() as stack:
+            with self._written():
+                self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                file = stack.enter_context(self._file.open("a+b", buffering=0))
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise self._held() from None
-            file.truncate(0)
-            since = datetime.now(UTC).isoformat()
-            json.dump({"pid": os.getpid(), "owner": owner(), "run": run, "since": since}, file)
-            file.flush()
+            with self._written():
+                file.truncate(0)
+                since = datetime.now(UTC).isoformat()
+                note = {"pid": os.getpid(), "owner": owner(), "run": run, "since": since}
+                file.write(json.dumps(note).encode())
             yield
+
+    @contextmanager
+    def _written(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise Refused(
+                f"the lock of {self._target} cannot be written: {error.strerror}",
+                where=str(self._file),
+                next="make it writable, with room for more, then the same command again",
+            ) from error
 
     def holder(self) -> Mapping[str, object] | None:
         """The living process that holds it: pid, owner, run, since; None when nobody does."""

@@ -9,10 +9,10 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from backout.adapters import environment, extras
 from backout.adapters.terminal import ci, ui
@@ -89,6 +89,7 @@ def main(options: Options) -> int:
         return 1
     finally:
         workplace.close()
+        screen.ui.close()
 
 
 @contextmanager
@@ -107,7 +108,7 @@ def interruptible(screen: Console) -> Iterator[None]:
             screen.left("interrupted twice: left at once", state=left, next="")
             os._exit(Interrupted.exit_code)
         stopping = True
-        os.write(sys.stderr.fileno(), b"Stopping: what has begun is awaited. Once more leaves.\n")
+        _say_at_once("Stopping: what has begun is awaited. Once more leaves.", sys.stderr)
         raise KeyboardInterrupt
 
     signals = (signal.SIGINT, signal.SIGTERM)
@@ -209,7 +210,11 @@ class Console:
 
 
 def _tell_at_once(error: BackoutError, screen: ui.Ui) -> None:
-    """Without a lock that the interrupted thread may hold."""
     text = error_json(error) if screen.json else error_text(error)
-    stream = screen.out if screen.json else screen.err
-    os.write(stream.fileno(), f"{text}\n".encode())
+    _say_at_once(text, screen.out if screen.json else screen.err)
+
+
+def _say_at_once(text: str, stream: TextIO) -> None:
+    """Without a lock that the interrupted thread may hold, to whoever still reads."""
+    with suppress(OSError):
+        os.write(stream.fileno(), f"{text}\n".encode())

@@ -36,7 +36,10 @@ class Build(Hosted):
     precedes: ClassVar[str] = "update"
 
     def describe(self, work: Work) -> str:
-        return f"in {_inside(work, work.release.commit or 'COMMIT')}: {work.options.script}"
+        inside = posixpath.join(
+            directory(source(work)), _inside(work, work.release.commit or "COMMIT")
+        )
+        return f"in {inside}: {work.options.script}"
 
     def before(self, work: Work) -> Undo:
         where = source(work)
@@ -77,8 +80,9 @@ sh -e {made}"""
 
 
 def _inside(work: Work, commit: str) -> str:
-    where = f"{directory(source(work))}/releases/{release_name(work, commit)}"
-    return posixpath.normpath(posixpath.join(where, work.step.cwd))
+    """Where it runs, from the directory that has the releases."""
+    release = f"releases/{release_name(work, commit)}"
+    return posixpath.normpath(posixpath.join(release, work.step.cwd))
 
 
 def _text(work: Work, commit: str) -> str:

@@ -39,7 +39,7 @@ def a_step(state: str, host: str = "web2", **about: object) -> Event:
 def told(screen: ui.Ui, *events: Event) -> list[str]:
     for event in events:
         screen.listen(event)
-    out = screen.out
+    out = getattr(screen.out, "stream", screen.out)
     assert isinstance(out, io.StringIO)
     return out.getvalue().splitlines()
 
@@ -137,6 +137,28 @@ def test_a_reader_who_left_is_no_error(tmp_path: Path) -> None:
     )
     assert done.stdout == "x" * 100 + "\n"
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("json", [False, True])
+def test_a_log_that_takes_nothing_more_stops_nobody_who_tells(json: bool) -> None:
+    program = "import sys\nfrom backout.adapters.terminal import ui\n"
+    program += "from backout.model import Event\nfrom datetime import UTC, datetime\n"
+    program += f"with ui.choose(sys.stdout, {json}, {{}}) as screen:\n"
+    program += (
+        "    for n in range(1000): screen.listen(Event(datetime.now(UTC), 'note', 'x' * 100))\n"
+    )
+    program += "    screen.print('{}'); screen.error('bad')\n"
+    program += "screen.close()\nsys.exit(4)"
+    with Path("/dev/full").open("w") as full:
+        for out, err in ((full, subprocess.PIPE), (subprocess.PIPE, full), (full, full)):
+            done = subprocess.run(
+                [sys.executable, "-c", program], stdout=out, stderr=err, timeout=60, check=False
+            )
+            assert done.returncode == 4, done.stderr
+            said = (done.stderr or b"") + (done.stdout or b"")
+            assert b"Traceback" not in said
+            if out is full and err is not full:
+                assert b"stdout could not be written: No space left on device" in said
 
 
 def test_an_ascii_stream_gets_what_it_can_show() -> None:

@@ -165,7 +165,7 @@ class Screen(Ui):
         super().__init__(out, err)
         self._color = color
         self._console = Console(
-            file=out, force_terminal=True, no_color=not color, highlight=False, markup=False,
+            file=self.out, force_terminal=True, no_color=not color, highlight=False, markup=False,
             emoji=False, legacy_windows=False,
         )  # fmt: skip
         self._live: Live | None = None

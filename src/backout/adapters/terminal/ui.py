@@ -15,8 +15,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Self, TextIO
+from typing import Self, TextIO, cast
 
+from backout.adapters.terminal.streams import Enduring
 from backout.errors import Refused
 from backout.model import Event, duration
 
@@ -89,8 +90,8 @@ class Ui:
         json: bool = False,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.out = out
-        self.err = err
+        self.out = cast("TextIO", Enduring(out))
+        self.err = cast("TextIO", Enduring(err))
         self.json = json
         self.monotonic = monotonic
         self.lock = threading.RLock()
@@ -117,6 +118,13 @@ class Ui:
             self._ticker.join()
         with self.lock:
             self.finish()
+
+    def close(self) -> None:
+        """Nothing more is told. What was lost on stdout is said on stderr."""
+        for stream, name in ((self.out, "stdout"), (self.err, "")):
+            why = cast("Enduring", stream).over()
+            if why and name:
+                self.write(self.err, f"{name} could not be written: {clean(why)}")
 
     def listen(self, event: Event) -> None:
         """Something happened."""
@@ -202,15 +210,11 @@ class Ui:
                     self.tick()
 
     def write(self, stream: TextIO, text: str) -> None:
-        """One write per text, so that lines of several threads do not mix. A reader who left
-        (`| head`) is no error."""
+        """One write per text, so that lines of several threads do not mix."""
         encoding = stream.encoding or "utf-8"
         text = text.encode(encoding, "replace").decode(encoding)
-        try:
-            stream.write(f"{text}\n")
-            stream.flush()
-        except BrokenPipeError:
-            _swallow(stream)
+        stream.write(f"{text}\n")
+        stream.flush()
 
 
 def lines_of(event: Event) -> list[str]:
@@ -239,14 +243,6 @@ def _clock(at: datetime) -> str:
 
 def _place(event: Event) -> str:
     return f"{one_line(event.host)}  " if event.host else ""
-
-
-def _swallow(stream: TextIO) -> None:
-    """Nobody reads any more; what is still to be written, at exit too, goes nowhere."""
-    try:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    except (OSError, ValueError):
-        return
 
 
 # --- CI ------------------------------------------------------------------------------------

@@ -1,0 +1,59 @@
+"""A deploy of every kind of step meets a fault at one of its writes, syncs, renames or sends, and
+all of it is done, or none. Here a few points of each kind of fault.
+
+`python bench/crashpoints.py` does it at every one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from backout.steps import KINDS
+from support.crashpoints import Ground, Tally, modes
+from support.scenes import SCENES
+from support.sshd import SshdBed
+from support.syscalls import SUPPORTED
+
+SAMPLE = [
+    ("files", 0, ["kill-resume", "kill-abort", "term", "enospc-back", "eio", "deaf"]),
+    ("code", 1, ["kill-back", "shell"]),
+    ("service", 2, ["kill-abort", "shell-back"]),
+]
+STRIDE = 89
+"""How far the points of one mode lie apart, and those of two modes."""
+
+
+def test_the_runbooks_hold_every_kind_of_step(tmp_path: Path) -> None:
+    for name, scene in SCENES.items():
+        place = tmp_path / name
+        place.mkdir()
+        runbook = scene(place, ["web1"], {}).runbook()
+        assert set(_kinds(runbook["steps"] + runbook["settle"])) == scene.kinds, name
+    assert frozenset().union(*(scene.kinds for scene in SCENES.values())) == set(KINDS.own)
+
+
+def _kinds(steps: Sequence[Mapping[str, object]]) -> Iterator[str]:
+    for step in steps:
+        yield from (key for key in step if key in KINDS.own)
+
+
+@pytest.mark.skipif(not SUPPORTED, reason="system calls are told apart on x86-64 only")
+@pytest.mark.parametrize(("scene", "hosts", "faults"), SAMPLE)
+def test_whatever_call_meets_a_fault_all_is_done_or_all_is_undone(
+    bed_directory: Path, scene: str, hosts: int, faults: list[str]
+) -> None:
+    names = ("web1", "web2")[:hosts]
+    with (
+        SshdBed(bed_directory / "bed", names) as bed,
+        Ground(bed_directory, scene, bed if hosts else None, hosts) as ground,
+    ):
+        for number, fault in enumerate(faults):
+            tally = Tally()
+            first = 1 if fault == "deaf" else 20 + number * STRIDE % 140
+            for _ in ground.points(modes()[fault], tally, STRIDE, first, 1):
+                pass
+            assert tally.violations == []
+            assert tally.run > 0
