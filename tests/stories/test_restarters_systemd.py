@@ -110,6 +110,45 @@ def test_an_unknown_unit_is_not_known(bed: Bed) -> None:
     assert restarter.find() == ()
 
 
+UNITS = {
+    "job": "Type=oneshot\nExecStart=/bin/true",
+    "setup": "Type=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true",
+    "spoiled": "ExecStart=/bin/sleep 600",
+    "hidden": "ExecStart=/bin/sleep 600",
+    "worker@": "ExecStart=/bin/sleep 600",
+}
+
+
+def test_what_keeps_a_unit_from_a_restart_is_said_beforehand(bed: Bed) -> None:
+    """Also of one that runs on: systemd would refuse to start it again."""
+    files = "/etc/systemd/system"
+    text = "".join(f"printf '[Service]\n{u}\n' >{files}/{n}.service\n" for n, u in UNITS.items())
+    lame = f"echo Nonsense >>{files}/spoiled.service; echo 'ExecStart=x' >>{files}/spoiled.service"
+    mask = f"ln -sf /dev/null {files}/hidden.service"
+    for script in (
+        f"{text}systemctl daemon-reload; systemctl start setup spoiled hidden worker@1",
+        f"{lame}; {mask}; systemctl daemon-reload",
+    ):
+        assert bed.host.run("sh", "-c", script).returncode == 0
+
+    def seen(name: str) -> Identity:
+        return bed.restarter(name, None).identity()
+
+    assert "it is a oneshot, which ends by itself" in seen("job").obstacle
+    for name, words in (("spoiled", "(bad-setting)"), ("hidden", "systemctl unmask hidden")):
+        assert seen(name).runs
+        assert words in seen(name).obstacle
+        assert bed.restarter(name, None).restart("run.restart").state is State.FAILED
+        assert seen(name).runs
+    for name in ("setup", "worker@1"):
+        before = seen(name)
+        assert before.up
+        assert not before.obstacle
+        assert bed.restarter(name, None).restart("run.restart").state is State.DONE
+        assert seen(name).value != before.value
+    assert seen("worker@").runs is None, "a template is no unit"
+
+
 def test_a_stopped_unit_is_known_and_stopping_again_is_fine(bed: Bed) -> None:
     restarter = bed.restarter()
     assert restarter.stop("run.stop").state is State.DONE

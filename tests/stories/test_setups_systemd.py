@@ -70,10 +70,11 @@ def test_a_changed_unit_file_is_loaded_and_so_is_the_old_one_again(
 def test_a_pattern_and_a_unit_that_nothing_brings_are_refused(
     host: SystemdHost, yard: Yard
 ) -> None:
-    deploys(yard, host, "2", name="worker@*")
-    said = yard.deploy()
-    assert said.code == 2, said.out
-    assert "worker@* is a pattern: name one unit" in said.out
+    for name, kind in (("worker@*", "pattern"), ("gigz.target", "target")):
+        deploys(yard, host, "2", name=name)
+        said = yard.deploy()
+        assert said.code == 2, said.out
+        assert f"{name} is a {kind}: name one unit" in said.out
 
     deploys(yard, host, "2", name="nobody")
     yard.runbook(

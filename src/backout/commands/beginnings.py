@@ -218,7 +218,7 @@ def _service(machines: Machines, host: Host) -> Iterator[Diagnosis]:
     identity = machines.restarter(host.name).identity()
     name = f"{service.backend} {service.name}"
     if identity.known:
-        yield _row(name, True, identity.detail, host=host.name)
+        yield _row(name, not identity.obstacle, identity.detail, identity.obstacle, host.name)
         return
     found = list(_found(machines, host, service))
     fix = "; ".join(found) or f"{service.backend} on {host.name} knows no {service.name}"

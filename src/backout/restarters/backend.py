@@ -7,7 +7,7 @@ is given the caller's. A machine that cannot be asked is an answer too: `known=F
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from backout.errors import Refused, Unreachable
@@ -125,6 +125,12 @@ def sections(text: str) -> Found:
 def pairs(text: str) -> dict[str, str]:
     """Lines of `key=value`."""
     return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+
+
+def understood(states: Iterable[str], *known: Collection[str]) -> bool:
+    """Whether each word that a manager has for a state is one of these: by any other it does not
+    say that something is stopped."""
+    return all(any(state in words for words in known) for state in states)
 
 
 def nobody_knows(result: Result) -> Identity:

@@ -30,6 +30,7 @@ from backout.restarters.backend import (
     nobody_knows,
     quote,
     section,
+    understood,
 )
 from backout.restarters.foreign import Foreign, Unreadable, checked, parsed
 from backout.restarters.listeners import judge, scan
@@ -47,8 +48,8 @@ _FORMAT = "".join(
 "Mounts":{{json .Mounts}}}""".splitlines()
 )
 
-_TRYING = ("restarting", "paused")
-_OVER = ("exited", "dead", "created")
+_TRYING, _OVER = ("restarting", "paused"), ("exited", "dead", "created")
+_PASSING = ("running", "removing", "stopping")
 
 Filters = dict[str, list[str]]
 
@@ -177,7 +178,7 @@ class Container:
 
     def __str__(self) -> str:
         health = f" ({self.health})" if self.health not in ("", "none") else ""
-        words = f"{self.name} {self.status}{health}"
+        words = f"{self.name} {self.status or 'has no state'}{health}"
         return f"{words}, not the image that {self.tag} names now" if self.outdated else words
 
 
@@ -346,6 +347,7 @@ def _identity(found: Sequence[Container], now: float) -> Identity:
         restarts=sum(container.restarts for container in found),
         uptime=None if started is None else now - started,
         detail="; ".join(str(container) for container in found),
+        known=understood((c.status for c in found), _TRYING, _OVER, _PASSING),
         images=tuple(sorted({(container.tag, container.image) for container in found})),
         outdated="; ".join(str(container) for container in found if container.outdated),
         paths=sources,

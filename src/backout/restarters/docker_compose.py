@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -18,6 +19,12 @@ _DIRECTORY = f"{_LABEL}.project.working_dir"
 
 _INSPECT = "docker inspect --format '{{.Id}} {{.State.Running}} {{.State.StartedAt}}'"
 
+
+_NOTHING = re.compile(
+    r"no configuration file|suitable configuration file|no such file|can.t cd|no such service",
+    re.IGNORECASE,
+)
+"""How Compose, or the shell before it, says that there is no project in a directory."""
 
 _SAID = """\
 /^[^ ]/ { top = $1 }
@@ -102,6 +109,8 @@ class DockerCompose(Containers):
             return seen
         name = quote(self.service.name)
         asked = self.read(*self._project(), f"compose ps -aq {name} || compose ps -q {name}")
+        if not asked.ok and not _NOTHING.search(asked.stderr):
+            return asked
         ids = asked.stdout.split()
         mine = [one for one in seen.others if one.id in ids]
         return replace(seen, mine=mine, others=[one for one in seen.others if one not in mine])

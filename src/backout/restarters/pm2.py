@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
@@ -16,27 +17,37 @@ from backout.restarters.backend import (
     paths,
     quote,
     section,
+    understood,
 )
 from backout.restarters.foreign import Foreign, Unreadable, parsed
 from backout.restarters.listeners import Holder, judge, scan
 from backout.restarters.rotated import TAIL
 
-# Keeps the environment of the applications, secrets and all, on the machine. A first look at
-# PM2 prints a banner before the list.
+# Keeps the environment of the applications, secrets and all, on the machine: an error must not
+# quote it either. A first look at PM2 prints a banner before the list.
 _KEPT = """
 let text = "";
+const instances = () => {
+  const list = text.split("\\n").reverse().find((line) => /^\\[(\\{|\\]$)/.test(line));
+  return JSON.parse(list).filter(({ name }) => name === process.argv[1]);
+};
+const kept = ({ pid, pm_id, pm2_env }) => {
+  const env = pm2_env || {};
+  const { status, pm_uptime, restart_time, exec_mode, wait_ready } = env;
+  const { pm_cwd, pm_exec_path } = env;
+  const uptime = (Date.now() - pm_uptime) / 1000;
+  const logs = [env.pm_out_log_path, env.pm_err_log_path].filter((path) => path);
+  return JSON.stringify({
+    pm_id, pid, status, pm_uptime, uptime, restart_time, exec_mode, wait_ready,
+    pm_cwd, pm_exec_path, logs,
+  });
+};
 process.stdin.on("data", (part) => (text += part)).on("end", () => {
-  const list = text.split("\\n").reverse().find((line) => /^\\[(\\{|\\]$)/.test(line)) || "[]";
-  for (const { name, pid, pm_id, pm2_env: env = {} } of JSON.parse(list)) {
-    if (name !== process.argv[1]) continue;
-    const { status, pm_uptime, restart_time, exec_mode, wait_ready } = env;
-    const { pm_cwd, pm_exec_path } = env;
-    const uptime = (Date.now() - pm_uptime) / 1000;
-    const logs = [env.pm_out_log_path, env.pm_err_log_path].filter((path) => path);
-    console.log(JSON.stringify({
-      pm_id, pid, status, pm_uptime, uptime, restart_time, exec_mode, wait_ready,
-      pm_cwd, pm_exec_path, logs,
-    }));
+  try {
+    for (const each of instances()) console.log(kept(each));
+  } catch {
+    console.error("`pm2 jlist` lists nothing that can be read");
+    process.exit(1);
   }
 });
 """.strip()
@@ -45,8 +56,26 @@ _PATHS = "paths_of $(printf '%s\\n' \"$kept\" | sed -n 's/.*\"pid\":\\([1-9][0-9
 
 _NO_DAEMON = "PM2's daemon does not run here"
 
+_DAEMON = """\
+daemon=$(LC_ALL=C cat "${PM2_HOME:-$HOME/.pm2}/pm2.pid" 2>&1) || case $daemon in
+  *'No such file'*) daemon= ;;
+  *) echo "$daemon" >&2; exit 1 ;;
+esac
+title=$(tr '\\0' ' ' 2>/dev/null <"/proc/$daemon/cmdline") || title=
+case $title in
+  '' | *node* | *bun* | *PM2*) ;;
+  *) daemon= ;; # its number was given to another program
+esac
+said=$(LC_ALL=C; export LC_ALL; kill -0 "${daemon:-0}" 2>&1) || case $said in
+  *permitted*) echo "PM2's daemon, process $daemon, is another user's" >&2; exit 1 ;;
+  *) daemon= ;;
+esac"""
+"""Shell text that sets `daemon` to the process of PM2's daemon, to nothing where none runs, and
+fails where that cannot be seen."""
+
 _OVER = ("errored", "stopped")
 _TRYING = ("launching", "waiting restart", "stopping", "one-launch-status")
+_UNFOUND = re.compile(r"(pm2|node): .*not found|not found: (pm2|node)", re.IGNORECASE)
 
 
 class Row(Foreign):
@@ -100,13 +129,20 @@ class Pm2(Backend):
         port = self.service.port
         found = self.look(PATHS_OF, *self._list(), section("paths"), _PATHS, scan(port))
         if isinstance(found, Result):
-            return nobody_knows(found)
+            return self._unasked(nobody_knows(found))
         try:
             rows, daemon = _rows(found[""]), found["daemon"].strip()
         except Unreadable as error:
             return Identity(up=False, known=False, detail=error.what)
         identity = self._identity(rows) if rows else self._without(daemon)
         return judge(found, port, replace(identity, paths=paths(found)), _owner(rows, daemon))
+
+    def _unasked(self, nobody: Identity) -> Identity:
+        """A login that is no terminal's often lacks the directory of Node.js."""
+        if not _UNFOUND.search(nobody.detail):
+            return nobody
+        cure = "`path` of the service says where pm2 and node are: there, `command -v pm2 node`"
+        return replace(nobody, obstacle=cure)
 
     def _without(self, daemon: str) -> Identity:
         """No instance was listed. A PM2 that does not run knows of none, and there may be one of
@@ -132,7 +168,10 @@ class Pm2(Backend):
             uptime=min((row.uptime for row in running if row.uptime is not None), default=None),
             trying=any(row.status in _TRYING or row.lost for row in rows),
             over=any(row.status in _OVER or row.lost for row in rows),
-            detail="; ".join(f"instance {row.pm_id} {row.status}" for row in rows),
+            detail="; ".join(
+                f"instance {row.pm_id} {row.status or 'has no status'}" for row in rows
+            ),
+            known=understood((row.status for row in rows), ("online",), _TRYING, _OVER),
             pinned=() if self._recreated else tuple(dict.fromkeys(kept)),
         )
 
@@ -201,10 +240,10 @@ class Pm2(Backend):
         keep = quote("node", "-e", _KEPT, "--", self.service.name)
         return (
             *self._setting(),
-            'daemon=$(cat "${PM2_HOME:-$HOME/.pm2}/pm2.pid" 2>/dev/null) || daemon=',
-            'if [ -n "$daemon" ] && kill -0 "$daemon" 2>/dev/null',
+            _DAEMON,
+            'if [ -n "$daemon" ]',
             f"then list=$(pm2 jlist); kept=$(printf '%s\\n' \"$list\" | {keep})",
-            "else daemon= kept=; fi",
+            "else kept=; fi",
             "printf '%s\\n' \"$kept\"",
             section("daemon"),
             'echo "$daemon"',

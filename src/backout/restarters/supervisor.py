@@ -20,6 +20,7 @@ from backout.restarters.backend import (
     paths,
     quote,
     section,
+    understood,
 )
 from backout.restarters.listeners import judge, scan
 from backout.restarters.rotated import TAIL
@@ -130,7 +131,7 @@ class Supervisor(Backend):
         if isinstance(found, Result):
             return nobody_knows(found)
         rows = _rows(found[""])
-        told = rows and all(row.state != "UNKNOWN" for row in rows)
+        told = rows and not _strange(found[""])
         identity = _identity(rows, found["started"]) if told else self._without(found[""].strip())
         pids = [row.pid for row in rows if row.pid]
         identity = replace(identity, paths=paths(found))
@@ -256,6 +257,15 @@ class Supervisor(Backend):
         if self.transport.host.connection != "local":
             return ""
         return f'PATH="$PATH":{quote(str(Path(sys.executable).parent))}'
+
+
+def _strange(text: str) -> bool:
+    """Whether nobody can tell the state of a program that is listed, or the list was cut short."""
+    lines = [line.rstrip() for line in text.splitlines()]
+    begun = next((n for n, line in enumerate(lines) if _rows(line)), len(lines))
+    states = (row["state"] for line in lines[begun:] if (row := _ROW.fullmatch(line)))
+    cut = any(re.match(r"error:|.*ERROR \(", line) for line in lines[begun:])
+    return cut or not understood(states, _STATES - {"UNKNOWN"})
 
 
 def _rows(text: str) -> list[Row]:

@@ -17,15 +17,19 @@ from backout.restarters.backend import (
     paths,
     quote,
     section,
+    understood,
 )
 from backout.restarters.listeners import judge, scan
 
 SHOWN = (
     "Id,LoadState,ActiveState,SubState,Result,NRestarts,InvocationID,MainPID,ControlGroup,"
-    "ExecMainStartTimestampMonotonic,WorkingDirectory,ExecStart,NeedDaemonReload"
+    "ExecMainStartTimestampMonotonic,WorkingDirectory,ExecStart,NeedDaemonReload,Type,"
+    "RemainAfterExit"
 )
 _RELOAD = "its unit file changed on disk and is not loaded: systemctl daemon-reload"
+_ONE = "name one unit, or a host's own `service` for each"
 _PATTERN = re.compile(r"[*?\[]")
+_ACTIVE = ("active", "reloading", "refreshing")
 _TRYING = ("activating", "deactivating", "maintenance")
 _OVER = ("failed", "inactive")
 
@@ -48,10 +52,11 @@ class SystemdOptions(Options):
     sudo: Boolean = False
 
     def misnamed(self, name: str) -> str:
-        """A pattern is judged by whichever unit is listed last."""
-        if not _PATTERN.search(name):
-            return ""
-        return f"{name} is a pattern: name one unit, or a host's own `service` for each"
+        """A pattern is judged by whichever unit is listed last; a target is active whether or not
+        what it wants was restarted."""
+        if _PATTERN.search(name):
+            return f"{name} is a pattern: {_ONE}"
+        return f"{name} is a target: {_ONE}" if name.endswith(".target") else ""
 
 
 class Systemd(Backend):
@@ -84,7 +89,7 @@ class Systemd(Backend):
             obstacle = f"{words}: systemctl list-unit-files"
             return Identity(up=False, known=False, absent=True, detail=words, obstacle=obstacle)
         group = unit.get("ControlGroup", "")
-        identity = replace(_identity(unit, found["uptime"]), paths=paths(found))
+        identity = replace(_hindered(unit, found["uptime"]), paths=paths(found))
         return judge(
             found, port, self._lasting(unit, identity), lambda holder: holder.within(group)
         )
@@ -167,21 +172,46 @@ class Systemd(Backend):
 
 
 def _identity(unit: Mapping[str, str], uptime: str) -> Identity:
-    active = unit.get("ActiveState") in ("active", "reloading")
-    process = unit.get("MainPID", "0")
-    started = unit.get("ExecMainStartTimestampMonotonic", "0")
-    serving = active or process != "0"
+    state = unit.get("ActiveState", "")
+    active = state in _ACTIVE
+    process, started = _number(unit, "MainPID"), _number(unit, "ExecMainStartTimestampMonotonic")
+    since = float(uptime.split()[0]) - started / 1e6 if process else -1.0
     return Identity(
         up=active,
-        value=f"{unit.get('InvocationID')}.{process}.{started}" if serving else "",
-        restarts=int(unit["NRestarts"]) if unit.get("NRestarts", "").isdigit() else None,
-        uptime=float(uptime.split()[0]) - int(started) / 1e6 if process != "0" else None,
-        trying=unit.get("ActiveState") in _TRYING,
-        over=unit.get("ActiveState") in _OVER,
+        value=f"{unit.get('InvocationID')}.{process}.{started}" if active or process else "",
+        restarts=_number(unit, "NRestarts") if "NRestarts" in unit else None,
+        uptime=since if since >= 0 else None,  # a container may have a clock of its own
+        trying=state in _TRYING,
+        over=state in _OVER,
         detail=_words(unit),
+        known=understood([state], _ACTIVE, _TRYING, _OVER),
         outdated=_RELOAD if unit.get("NeedDaemonReload") == "yes" else "",
         pinned=_pinned(unit),
     )
+
+
+def _number(unit: Mapping[str, str], key: str) -> int:
+    """What is not set is 0, by whatever word systemd says so."""
+    text = unit.get(key, "")
+    return int(text) if text.isdigit() else 0
+
+
+def _hindered(unit: Mapping[str, str], uptime: str) -> Identity:
+    """With what keeps systemd from starting it, or us from proving that it runs. A unit file that
+    cannot be loaded may be what the run mends."""
+    identity, name, load = _identity(unit, uptime), unit.get("Id"), unit.get("LoadState")
+    if load == "masked":
+        return replace(identity, obstacle=f"it is masked: systemctl unmask {name}")
+    if load in ("bad-setting", "error"):
+        words = f"its unit file cannot be loaded ({load}): systemd-analyze verify {name}"
+        return replace(identity, absent=True, obstacle=words)
+    if unit.get("Type") == "oneshot" and unit.get("RemainAfterExit") == "no":
+        words = (
+            "it is a oneshot, which ends by itself: start it by a step `run`, or name its timer"
+            " as the service"
+        )
+        return replace(identity, obstacle=words)
+    return identity
 
 
 def _pinned(unit: Mapping[str, str]) -> tuple[str, ...]:
@@ -192,7 +222,9 @@ def _pinned(unit: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _words(unit: Mapping[str, str]) -> str:
-    words = f"{unit.get('ActiveState')} ({unit.get('SubState')})"
+    if "ActiveState" not in unit:
+        return "systemctl does not say whether it is active"
+    words = f"{unit['ActiveState']} ({unit.get('SubState')})"
     if unit.get("Result", "success") != "success":
         words += f", {unit['Result']}"
     if unit.get("NeedDaemonReload") == "yes":
