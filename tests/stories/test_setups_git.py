@@ -17,9 +17,10 @@ from backout.adapters.transports.local import LocalTransport
 from backout.adapters.vault import Vault
 from backout.errors import Refused
 from backout.model import Host, Release, Source, State
+from support.deployed import git, release
 from support.git_origin import GitOrigin
 from support.project import Project, Said
-from support.work import RUN, Bench, Trial
+from support.work import Bench, Trial
 
 Maker = Callable[[Path], None]
 Step = Mapping[str, Any]
@@ -36,20 +37,6 @@ def bench(git_origin: GitOrigin, tmp_path: Path, srv: Path) -> Bench:
     made = Bench(tmp_path, source, release=Release(1, git_origin.head()))
     assert made.step("update").act().ok
     return made
-
-
-def release(bench: Bench, origin: GitOrigin, *added: str, number: int = 2) -> Trial:
-    """The next release, published, which brings these files; not deployed yet."""
-    origin.good_change()
-    for name in added:
-        path = origin.copy / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("the release's")
-        origin.git("add", "-f", name)
-    bench.release = Release(number, origin.commit(f"Release {number}"))
-    origin.push()
-    bench.run = f"{RUN}-{number}"
-    return bench.step("update")
 
 
 # --- what stands in the way ----------------------------------------------------------------
@@ -141,7 +128,7 @@ def test_a_directory_that_becomes_a_file_keeps_what_the_application_put_there(
 def test_a_change_that_git_was_told_not_to_see_is_not_overwritten(
     bench: Bench, git_origin: GitOrigin, srv: Path
 ) -> None:
-    _git(srv, "update-index", "--assume-unchanged", "RELEASE")
+    git(srv, "update-index", "--assume-unchanged", "RELEASE")
     (srv / "RELEASE").write_text("the host's")
     trial = release(bench, git_origin)
 
@@ -154,7 +141,7 @@ def test_a_change_that_git_was_told_not_to_see_is_not_overwritten(
 
 def test_a_sparse_checkout_stays_one(bench: Bench, git_origin: GitOrigin, srv: Path) -> None:
     assert release(bench, git_origin, "docs/guide").act().ok
-    _git(srv, "sparse-checkout", "set", "--no-cone", "/*", "!/docs/")
+    git(srv, "sparse-checkout", "set", "--no-cone", "/*", "!/docs/")
     assert not (srv / "docs").exists()
     (git_origin.copy / "docs/guide").write_text("the next one")
     trial = release(bench, git_origin, "docs/more", number=3)
@@ -213,9 +200,9 @@ def test_a_first_deploy_makes_the_services_directory_readable_and_its_own_privat
 def test_a_tag_of_the_branchs_name_is_not_the_branch(
     bench: Bench, git_origin: GitOrigin, srv: Path
 ) -> None:
-    _git(srv, "checkout", "-q", "-b", "main")
+    git(srv, "checkout", "-q", "-b", "main")
     for copy in (git_origin.copy, srv):
-        _git(copy, "tag", "main")
+        git(copy, "tag", "main")
     git_origin.git("push", "-q", "origin", "refs/tags/main")
     git_origin.good_change()
 
@@ -226,7 +213,7 @@ def test_a_tag_of_the_branchs_name_is_not_the_branch(
     assert trial.act().ok
     assert trial.undo().ok
 
-    assert _git(srv, "symbolic-ref", "HEAD") == "refs/heads/main"
+    assert git(srv, "symbolic-ref", "HEAD") == "refs/heads/main"
 
 
 def test_a_deploy_from_a_hook_acts_on_the_host_and_not_on_the_hooks_repository(
@@ -266,22 +253,13 @@ def test_a_deploy_from_a_hook_acts_on_the_host_and_not_on_the_hooks_repository(
     )
     hook.chmod(0o755)
 
-    _git(tree, "commit", "-q", "--allow-empty", "-m", "From a worktree")
+    git(tree, "commit", "-q", "--allow-empty", "-m", "From a worktree")
 
-    head = _git(tree, "rev-parse", "HEAD")
-    assert _git(srv, "rev-parse", "HEAD") == head, (tmp_path / "said").read_text()
+    head = git(tree, "rev-parse", "HEAD")
+    assert git(srv, "rev-parse", "HEAD") == head, (tmp_path / "said").read_text()
     assert (tmp_path / "seen").read_text().strip() == head
-    assert _git(tree, "symbolic-ref", "HEAD") == "refs/heads/main"
-    assert _git(tree, "status", "--porcelain") == ""
-
-
-def _git(directory: Path, *words: str) -> str:
-    return subprocess.run(
-        ["git", "-c", "safe.directory=*", "-C", str(directory), *words],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
+    assert git(tree, "symbolic-ref", "HEAD") == "refs/heads/main"
+    assert git(tree, "status", "--porcelain") == ""
 
 
 def _tree(directory: Path) -> dict[str, str]:
@@ -538,7 +516,7 @@ def test_a_user_without_a_name_or_a_home_deploys_and_goes_back(bed_directory: Pa
         say(verb)
 
     assert (shop.srv / "RELEASE").read_text().strip() == "2"
-    assert _git(shop.srv, "log", "-1", "--format=%s") == "By 12345"
+    assert git(shop.srv, "log", "-1", "--format=%s") == "By 12345"
 
 
 # --- what a plain checkout leaves out --------------------------------------------------------
@@ -561,8 +539,8 @@ def of_lib(bench: Bench, origin: GitOrigin, library: GitOrigin, number: int) -> 
     (library.copy / "version").write_text(f"{number}")
     commit = library.commit("Another")
     library.push()
-    _git(origin.copy / "lib", "fetch", "-q")
-    _git(origin.copy / "lib", "checkout", "-q", commit)
+    git(origin.copy / "lib", "fetch", "-q")
+    git(origin.copy / "lib", "checkout", "-q", commit)
     return release(bench, origin, number=number)
 
 
@@ -582,7 +560,7 @@ def test_submodules_come_along_and_go_back(
         assert result.ok, result.reason
         assert (live / "lib/version").read_text() == str(number)
     if strategy == "checkout":
-        assert _git(srv, "status", "--porcelain") == ""
+        assert git(srv, "status", "--porcelain") == ""
 
     for _ in range(2):
         assert trials[1].undo().ok
@@ -676,7 +654,7 @@ def test_files_in_git_lfs_arrive_as_files_and_go_back_as_files(
         assert result.ok, result.reason
         assert live.read_bytes() == bytes([number]) * 100_000
     if strategy == "checkout":
-        assert _git(srv, "status", "--porcelain") == ""
+        assert git(srv, "status", "--porcelain") == ""
 
     assert trials[1].undo().ok
 

@@ -4,6 +4,7 @@ it goes, Backout goes, and what it refuses, Backout refuses."""
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from backout.adapters.transports.ssh import SshTransport
 from backout.adapters.vault import Vault
 from backout.errors import HostKeyRefused, Unreachable
 from backout.model import Command, Host, Ssh
+from backout.model.repository import OF_ANOTHER_REPOSITORY
 from support.git_origin import GitOrigin
 from support.ssh_bed import make_key
 from support.sshd import SshdBed, SshdHost
@@ -374,25 +376,46 @@ def test_a_file_arrives_whatever_the_host_makes_of_sftp(
     assert target.stat().st_mode & 0o777 == 0o640
 
 
-def test_a_repository_that_a_login_exports_is_not_the_applications(
+def test_another_repositorys_variables_lead_no_step_astray(
     bed: SshdBed, web1: SshdHost, tmp_path: Path, git_origin: GitOrigin
 ) -> None:
-    """As people have it who keep their own settings in a bare repository."""
+    """Whatever a hook hands on here, and a login exports there (as people have it who keep their
+    own settings in a bare repository)."""
     own, srv = tmp_path / "own", tmp_path / "srv"
     git_origin.clone(own)
-    (web1.home / ".bashrc").write_text(f"export GIT_DIR={own}/.git GIT_WORK_TREE={own}\n")
+    values = {
+        **dict.fromkeys(OF_ANOTHER_REPOSITORY, "1"),
+        **dict.fromkeys(("GIT_DIR", "GIT_COMMON_DIR"), f"{own}/.git"),
+        **dict.fromkeys(("GIT_OBJECT_DIRECTORY", "GIT_QUARANTINE_PATH"), f"{own}/.git/objects"),
+        "GIT_INDEX_FILE": f"{own}/.git/index",
+        "GIT_WORK_TREE": str(own),
+        "GIT_CONFIG_PARAMETERS": "'core.bare'='true'",
+        "GIT_NAMESPACE": "other",
+        "GIT_ATTR_SOURCE": "HEAD~9",
+    }
+    exports = (f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
+    (web1.home / ".bashrc").write_text("".join(exports))
     source = {"repository": str(git_origin.copy), "directory": str(srv)}
     (tmp_path / "yard").mkdir()
     with Yard(tmp_path / "yard", bed, source=source) as yard:
         yard.inventory(hosts={"web1": bed.inventory_hosts()["web1"]})
-        yard.runbook({"name": "Update", "update": {}, "on": "web1"})
-        git_origin.good_change()
-        git_origin.commit("Release 2")
-        git_origin.push()
+        yard.runbook(
+            {"name": "Commit", "commit": "Release"},
+            {"name": "Push", "push": {}},
+            {"name": "Update", "update": {}, "on": "web1"},
+        )
+        yard.project.env |= values
+        for number in ("2", "3"):
+            git_origin.good_change()
+            said = yard.deploy()
+            assert said.code == 0, said.out
+            assert said.data["hosts"]["web1"]["release"]["commit"] == git_origin.published()
+            assert (srv / "RELEASE").read_text() == f"{number}\n"
 
-        said = yard.deploy()
+        said = yard.say("rollback")
 
-    assert said.code == 0, said.out
+        assert said.code == 0, said.out
+        assert yard.say("status").code == 0
     assert (srv / "RELEASE").read_text() == "2\n"
     assert (own / "RELEASE").read_text() == "1\n"
 

@@ -37,10 +37,10 @@ def subjects(rows: Iterable[RunRow]) -> dict[str, str]:
 
 def subjects_in(repository: str, commits: Iterable[str]) -> dict[str, str]:
     """By commit, as far as that working copy knows it."""
-    log = ["git", "-C", str(Path(repository).expanduser()), "log", "--no-walk", "--ignore-missing"]
+    git = ["git", "-C", str(Path(repository).expanduser()), "log", "--no-show-signature"]
     try:
         done = subprocess.run(
-            [*log, "--format=%H%x09%s", *sorted(commits), "--"],
+            [*git, "--no-walk", "--ignore-missing", "--format=%H%x09%s", *sorted(commits), "--"],
             capture_output=True,
             text=True,
             errors="replace",

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from backout.errors import BackoutError
 from backout.model import Command, Host, HostEnd, HostState, Release, Target
+from backout.model.repository import ALONE
 from backout.ports import Transport
 from backout.runs import release_file
 from backout.runs.release_file import HostRecord
@@ -43,7 +44,7 @@ def all_told(ends: Mapping[str, HostEnd], target: Target, reach: Reach) -> dict[
 
 
 LIVE = {
-    "checkout": "git -C {d} rev-parse --verify -q HEAD || true",
+    "checkout": f"({ALONE}; git -C {{d}} rev-parse --verify -q HEAD || true)",
     "releases": "p=$(readlink {d}/current) || p='no release'; p=${{p##*/}}; echo \"${{p#*-}}\"",
 }
 """What tells, by strategy, which code is live, whatever was written down."""

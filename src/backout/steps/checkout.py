@@ -36,11 +36,11 @@ class Checkout(Hosted):
         address(work, where)
         refuse_what_git_leaves_out(work, where)
         facts = _look(work, where, place)
+        _refuse_changes(work, place, facts)
         if not facts["head"]:
             _refuse_collisions(work, where, place)
             summary = f"git: remove what this run put into {place}"
             return way_back(work, _first_undo(work, where), {"commit": ""}, summary)
-        _refuse_changes(work, place, facts)
         _refuse_what_is_in_the_way(work, where, place, facts["head"][0])
         commit, branch = facts["head"][0], facts["branch"][0]
         data = {"commit": commit, "branch": branch}
@@ -52,12 +52,16 @@ class Checkout(Hosted):
         g = git(d)
         return f"""\
 mkdir -p {_operand(d)}
-[ -e {quote(d)}/.git ] || git init -q {_operand(d)}
+if [ ! -e {quote(d)}/.git ]; then
+  git init -q {_operand(d)}
+  {g} config backout.made {quote(work.run)}
+fi
 {fetched(d, where, commit)}
 {_move(d, where)}
 if from=$({g} rev-parse -q --verify HEAD); then {g} update-ref {ref(work.run)} "$from"
 else
   from=$({g} hash-object -t tree /dev/null)
+  {g} config backout.head "$({g} symbolic-ref -q HEAD)"
   {g} config backout.first {quote(work.run)}
 fi
 move {commit}
@@ -70,17 +74,19 @@ def _operand(path: str) -> str:
     return quote(path if path.startswith("/") else f"./{path}")
 
 
-def _move(d: str, where: Source) -> str:
+def _move(d: str, where: Source, *, back: bool = False) -> str:
     """Shell functions that go from `$from` to a commit, whole or not at all. Where a kill left
-    one half way, a mark remains, and `settle` finishes it."""
+    one half way, a mark remains, and `settle` finishes it. No hook of the repository holds up
+    the way `back`."""
     g = git(d)
+    there = f'[ "$({g} rev-parse HEAD)" = "$1" ] && {g} diff --quiet --ignore-submodules=all HEAD'
     submodule = f"{g} submodule -q"
     modules = f"{submodule} sync --recursive && {submodule} update --init --recursive"
     return f"""\
 mark=$({g} rev-parse --absolute-git-dir)/BACKOUT_MOVE
 place() {{
   echo "$1" >"$mark.new"; mv -f -- "$mark.new" "$mark"
-  {g} checkout -q -f --detach "$1"
+  {g} checkout -q -f --detach "$1"{f" || {{ {there}; }}" if back else ""}
   {modules if where.submodules else ":"}
   rm -f -- "$mark"
 }}
@@ -118,7 +124,7 @@ for name; do
     f=$f${f:+/}${rest%%/*} rest=${rest#*/}
     [ -e "$f" ] || [ -L "$f" ] || break
     if [ -n "$rest" ]; then
-      if { [ -L "$f" ] || [ ! -d "$f" ]; } && ! known -- "$f"; then DO; break; fi
+      if [ -L "$f" ] || [ ! -d "$f" ]; then known -- "$f" || DO; break; fi
     elif blocks; then DO; fi
   done
 done"""
@@ -158,10 +164,10 @@ if [ -e {quote(d)}/.git ]; then
   if head=$({g} rev-parse -q --verify HEAD); then
     echo "head=$head"
     echo "branch=$({checked_out(d)})"
-    {g} --no-optional-locks -c core.quotePath=false status --porcelain --untracked-files=no \\
-      --ignore-submodules=untracked |
-      sed 's/^.../changed=/'
   fi
+  {g} --no-optional-locks -c core.quotePath=false status --porcelain --untracked-files=no \\
+    --ignore-submodules=untracked |
+    sed 's/^.../changed=/'
 fi"""
     return read(
         work.transport,
@@ -233,7 +239,7 @@ def _undo(work: Work, where: Source, commit: str, branch: str) -> str:
     aside = f'mv -- "$f" "$f".{quote(work.run)} && echo "$f is kept as $f".{quote(work.run)}'
     text = f"""\
 {UNDO}
-{_move(d, where)}
+{_move(d, where, back=True)}
 settle
 if ! {g} diff --quiet --ignore-submodules=all HEAD; then
   {g} -c user.name=Backout -c user.email=backout@localhost stash push -q -m {quote(work.run)}
@@ -254,15 +260,18 @@ if [ "$({g} rev-parse -q --verify {head})" = {commit} ]; then {g} symbolic-ref H
 
 
 def _first_undo(work: Work, where: Source) -> str:
-    """Only what this very run put there is taken away."""
+    """Only what this very run put there is taken away: a repository that was there stays, on the
+    branch that had no commit yet."""
     d = directory(where)
     g = git(d)
     return f"""\
 {UNDO}
 if [ ! -e {quote(d)}/.git ]; then exit 0; fi
 if [ "$({g} config backout.first)" != {quote(work.run)} ]; then exit 0; fi
-{_move(d, where)}
+{_move(d, where, back=True)}
 settle
 {g} rm -r -q -f --ignore-unmatch -- .
-rm -rf {quote(d)}/.git
+if [ "$({g} config backout.made)" = {quote(work.run)} ]; then rm -rf {quote(d)}/.git; exit 0; fi
+{g} symbolic-ref HEAD "$({g} config backout.head)"
+{g} config --remove-section backout
 """

@@ -7,11 +7,12 @@ from shlex import quote
 
 from backout.errors import Refused
 from backout.model import Command, Result, Source, Undo
+from backout.model.repository import ALONE
 from backout.ports import Work
 from backout.steps.base import Kind
 from backout.steps.script import told
 
-QUIET = "export GIT_TERMINAL_PROMPT=0; unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_COMMON_DIR"
+QUIET = f"export GIT_TERMINAL_PROMPT=0; {ALONE}"
 """Git asks nobody: what it would have asked becomes its error. And it acts where `-C` says,
 whatever a hook or a login's start-up file exported."""
 UNDO = f"set -e\n{QUIET}"
@@ -98,11 +99,12 @@ def trailer(name: str, run: str) -> str:
 
 
 def published(where: Source) -> str:
-    """Shell text that sets `head` to the remote branch's commit, empty when there is none."""
+    """Shell text that sets `head` to the remote branch's commit, empty when there is none. (git
+    lists whatever ends in the name: `refs/backup/refs/heads/main` too.)"""
     ref = quote(f"refs/heads/{where.branch}")
     return (
         f"listed=$({git(where.repository)} ls-remote -- {quote(where.remote)} {ref});"
-        " head=${listed%%[!0-9a-f]*}"
+        f" head=$(printf '%s\\n' \"$listed\" | awk -v ref={ref} '$2 == ref {{ print $1 }}')"
     )
 
 
@@ -112,12 +114,21 @@ def fetch(where: Source) -> str:
     return f"{git(where.repository)} fetch -q -- {quote(where.remote)} {ref}"
 
 
+_UNHOOKED = """\
+n=${GIT_CONFIG_COUNT:-0}
+    export GIT_CONFIG_COUNT=$((n + 1)) "GIT_CONFIG_KEY_$n=core.hooksPath"
+    export "GIT_CONFIG_VALUE_$n=/dev/null"\
+"""
+
+
 def reversal(where: Source, run: str, subject: str) -> str:
     """Shell functions that take `$old..$new` back, as one commit on top of `$head`.
 
     The commit is made in a worktree of its own, by merging the reverse of the whole range: the
     working copy and what is uncommitted there are not touched, and merges within the range are
-    no obstacle. `reverse` sets `commit`, to `$head` itself when nothing is left to take back.
+    no obstacle. Neither are the working copy's hooks, which guard new work, nor a key for
+    signatures that needs somebody's hand. `reverse` sets `commit`, to `$head` itself when
+    nothing is left to take back.
     """
     g = git(where.repository)
     return f"""\
@@ -130,16 +141,22 @@ trap 'exit 1' HUP INT TERM
 already() {{
   {g} rev-list -n 1 --all-match {trailer("Backout-Undo", run)} --grep="$new" "$new..$head"
 }}
+unsigned() {{
+  [ "$(git -C "$tmp/tree" config --type=bool commit.gpgSign)" = true ] || return 1
+  git -C "$tmp/tree" reset -q --hard "$head"
+  git -C "$tmp/tree" -c commit.gpgSign=false cherry-pick "$undo" >/dev/null 2>"$tmp/words"
+}}
 reverse() {{
   if [ -z "$tmp" ]; then
     {g} worktree prune
     tmp=$(mktemp -d)
+    {_UNHOOKED}
     {g} worktree add -q --detach "$tmp/tree" "$head"
     undo=$({g} commit-tree -p "$new" -m {quote(f'Revert "{subject}"')} \\
       -m "This reverts commit $range." -m {quote(f"Backout-Undo: {run}")} "$old^{{tree}}")
   fi
   git -C "$tmp/tree" reset -q --hard "$head"
-  if ! git -C "$tmp/tree" cherry-pick "$undo" >/dev/null 2>"$tmp/words"; then
+  if ! git -C "$tmp/tree" cherry-pick "$undo" >/dev/null 2>"$tmp/words" && ! unsigned; then
     clashes=$(git -C "$tmp/tree" diff --name-only --diff-filter=U)
     if [ -n "$clashes" ] || [ -n "$(git -C "$tmp/tree" status --porcelain)" ]; then
       [ -n "$clashes" ] || cat "$tmp/words" >&2

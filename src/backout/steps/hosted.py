@@ -159,8 +159,8 @@ def refuse_what_git_leaves_out(work: Work, where: Source) -> None:
     script = f"""\
 {QUIET}
 {{
-  {g} ls-tree -r {commit} | {_MODULES} | sed 's/^/module=/'
-  if {g} grep -q filter=lfs {commit} -- ':(glob)**/.gitattributes'; then echo lfs=yes; fi
+  {g} ls-tree -r --full-tree {commit} | {_MODULES} | sed 's/^/module=/'
+  if {_has_lfs(g, commit)}; then echo lfs=yes; fi
 }} 2>/dev/null || :"""
     facts, here = read(work.here, script, where.repository), work.transport.host.name
     if facts["module"] and where.submodules is None:
@@ -173,6 +173,11 @@ def refuse_what_git_leaves_out(work: Work, where: Source) -> None:
             f"the release has files in Git LFS, and git-lfs is not set up on {here}",
             next="there: apt-get install git-lfs && git lfs install; or say source.lfs: false",
         )
+
+
+def _has_lfs(g: str, commit: str) -> str:
+    """A shell command: whether a commit has files in Git LFS."""
+    return f"{g} grep -q filter=lfs {commit} -- ':(top,glob)**/.gitattributes'"
 
 
 def _smudges(work: Work, where: Source) -> bool:
@@ -192,8 +197,8 @@ def whole(repository: str, where: Source, commit: str, place: str) -> str:
     loop = f'for f; do f=${{f#*:}}; if {is_pointer}; then echo "$f"; fi; done'
     g = git(repository)
     return f"""\
-if {g} grep -q filter=lfs {commit} -- ':(glob)**/.gitattributes'; then
-  pointers=$({g} grep -z -l '^version https://git-lfs.github.com/spec/' {commit} |
+if {_has_lfs(g, commit)}; then
+  pointers=$({g} grep --no-color -z -l '^version https://git-lfs.github.com/spec/' {commit} |
     (cd -- {place} && xargs -0 sh -c {quote(loop)} sh))
   if [ -n "$pointers" ]; then
     echo "came as pointers into Git LFS, not as files:" $pointers >&2; exit 1

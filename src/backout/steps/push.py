@@ -70,7 +70,7 @@ def _look(work: Work, where: Source) -> Facts:
 echo "old=$head"
 echo "new=$({g} rev-parse HEAD)"
 echo "branch=$({checked_out(where.repository)})"
-echo "subject=$({g} log -1 --format=%s HEAD)"
+echo "subject=$({g} log --no-show-signature -1 --format=%s HEAD)"
 if [ -z "$head" ]; then echo forward=yes count=0
 elif {g} merge-base --is-ancestor "$head" HEAD 2>/dev/null; then
   echo forward=yes
