@@ -233,3 +233,29 @@ def test_stopping_is_repeatable_and_restarting_starts_again(bed: Bed) -> None:
     started = time.monotonic()
     up(restarter)
     assert time.monotonic() - started < 10
+
+
+def test_what_the_ecosystem_file_says_anew_is_what_runs(bed: Bed) -> None:
+    """PM2 itself takes the environment and the arguments, and runs the old program on."""
+    file = str(bed.directory / "ecosystem.config.js")
+    for name in ("one.js", "two.js"):
+        (bed.directory / name).write_text("setInterval(() => 0, 1000);")
+    restarter = bed.restarter(ecosystem=file)
+
+    def runs(*scripts: str, mode: str = "fork_mode") -> None:
+        assert restarter.restart("run.restart").state is State.DONE
+        found = [each["pm2_env"] for each in bed.pm2.processes()]
+        assert [Path(each["pm_exec_path"]).name for each in found] == list(scripts)
+        assert {each["exec_mode"] for each in found} == {mode}
+
+    app = {"name": "gigz-api", "interpreter": "node", "script": "one.js"}
+    bed.pm2.ecosystem(Path(file), **app, args="a")
+    runs("one.js")
+    pm_id = bed.pm2.process("gigz-api")["pm_id"]
+    bed.pm2.ecosystem(Path(file), **app, args="b")
+    runs("one.js")
+    assert bed.pm2.process("gigz-api")["pm_id"] == pm_id, "it is the same application"
+    bed.pm2.ecosystem(Path(file), **{**app, "script": "two.js"})
+    runs("two.js")
+    bed.pm2.ecosystem(Path(file), **app, exec_mode="cluster", instances=2)
+    runs("one.js", "one.js", mode="cluster_mode")

@@ -161,6 +161,8 @@ def test_it_is_found_by_name_also_as_a_group(bed: Bed) -> None:
     assert bed.restarter().find() == ({"backend": "supervisor", "name": "gigz-api"},)
     names = [line["name"] for line in bed.restarter("pair").find()]
     assert names == ["pair:pair_00", "pair:pair_01"]
+    cure = "name it pair:pair_00 or pair:pair_01 or pair:*"
+    assert bed.restarter("pair").identity().obstacle == (f"supervisord has no program pair: {cure}")
     assert bed.restarter("nobody").find() == ()
 
 

@@ -95,7 +95,7 @@ def test_what_cannot_be_seen_is_not_taken_for_stopped(shop: Shop) -> None:
     shop.deploys({"name": "Nothing", "wait": {"for": "0s"}}, name="apy")
     said = shop.yard.deploy()
     assert said.code == 3, said.out
-    assert "supervisord has no program apy" in said.out
+    assert "supervisord has no program apy: supervisorctl status" in said.out
 
     (shop.directory / "dark").touch()
     shop.deploys(shop.write("2"))
@@ -207,6 +207,13 @@ def test_a_changed_section_is_taken_and_so_is_the_old_one_again(shop: Shop) -> N
         {"name": "Fail", "run": "exit 3", "undo": "true"},
     )
     assert shop.yard.deploy().code == 4
+    assert "MARK=2" in environment(shop)
+
+    pattern = "/^.program:api/,$d"
+    shop.deploys({**change, "run": f"cp {config} {config}.old; sed -i '{pattern}' {config}"})
+    said = shop.yard.deploy()
+    assert said.code == 4, said.out
+    assert "the configuration of supervisord has no api any more" in said.out
     assert "MARK=2" in environment(shop)
 
 

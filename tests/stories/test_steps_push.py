@@ -208,12 +208,13 @@ def test_somebody_who_pushes_during_the_undo_is_not_overrun(
     assert trial.act().ok
     colleague.git("pull", "-q")
     commit_file(colleague, "theirs.txt", "theirs")
-    hook = git_origin.copy / ".git/hooks/pre-push"
-    hook.write_text(
+    meanwhile = git_origin.copy.parent / "meanwhile"
+    meanwhile.write_text(
         "#!/bin/sh\nunset $(git rev-parse --local-env-vars)\n"
-        f"exec git -C {colleague.copy} push -q\n"
+        f'git -C {colleague.copy} push -q >&2\nexec git-receive-pack "$@"\n'
     )
-    hook.chmod(0o755)
+    meanwhile.chmod(0o755)
+    git_origin.git("config", "remote.origin.receivepack", str(meanwhile))
 
     assert trial.undo().ok
 

@@ -21,6 +21,7 @@ from backout.restarters.backend import (
 )
 from backout.restarters.foreign import Foreign, Unreadable, parsed
 from backout.restarters.listeners import Holder, judge, scan
+from backout.restarters.pm2_file import changed
 from backout.restarters.rotated import TAIL
 
 # Keeps the environment of the applications, secrets and all, on the machine: an error must not
@@ -34,12 +35,12 @@ const instances = () => {
 const kept = ({ pid, pm_id, pm2_env }) => {
   const env = pm2_env || {};
   const { status, pm_uptime, restart_time, exec_mode, wait_ready } = env;
-  const { pm_cwd, pm_exec_path } = env;
+  const { pm_cwd, pm_exec_path, exec_interpreter } = env;
   const uptime = (Date.now() - pm_uptime) / 1000;
   const logs = [env.pm_out_log_path, env.pm_err_log_path].filter((path) => path);
   return JSON.stringify({
     pm_id, pid, status, pm_uptime, uptime, restart_time, exec_mode, wait_ready,
-    pm_cwd, pm_exec_path, logs,
+    pm_cwd, pm_exec_path, exec_interpreter, logs,
   });
 };
 process.stdin.on("data", (part) => (text += part)).on("end", () => {
@@ -78,6 +79,14 @@ _TRYING = ("launching", "waiting restart", "stopping", "one-launch-status")
 _UNFOUND = re.compile(r"(pm2|node): .*not found|not found: (pm2|node)", re.IGNORECASE)
 
 
+_LED_ELSEWHERE = """\
+real=$(pwd -P)
+[ "$real" = "$PWD" ] || for path in KEPT; do
+  case $path/ in "$real"/* | "$PWD"/*) ;; "${real%/*}"/*) stale=yes ;; esac
+done
+"""
+
+
 class Row(Foreign):
     """An instance. One that is between two processes is listed without its `pid`."""
 
@@ -88,10 +97,18 @@ class Row(Foreign):
     uptime: float | None = None
     restart_time: int = 0
     exec_mode: str = ""
+    exec_interpreter: str = ""
     wait_ready: Boolean = False
     pm_cwd: str = ""
     pm_exec_path: str = ""
     logs: tuple[str, ...] = ()
+
+    @property
+    def kept(self) -> dict[str, str]:
+        """What a restart uses again."""
+        cwd, script = self.pm_cwd, self.pm_exec_path
+        mode, interpreter = self.exec_mode, self.exec_interpreter
+        return {"cwd": cwd, "script": script, "mode": mode, "interpreter": interpreter}
 
     @property
     def lost(self) -> bool:
@@ -257,18 +274,17 @@ class Pm2(Backend):
         )
 
     def _anew(self, rows: Sequence[Row], verbs: str) -> str:
-        """PM2 keeps the directory that a link led to when the application was first started.
-        From its file an application is made anew where the link leads elsewhere by now."""
+        """PM2 keeps what an application was first started with, and the directory that a link
+        then led to. From its file an application is made anew where that says otherwise by now,
+        or the link leads elsewhere."""
         name, ecosystem = self.service.name, self.service.options.ecosystem
-        if not (self._recreated and rows):
+        if not (ecosystem and rows):
             return verbs
         kept = " ".join(quote(path) for row in rows for path in (row.pm_cwd, row.pm_exec_path))
         start = quote("pm2", "start", ecosystem, "--only", name, "--update-env")
         return f"""\
-real=$(pwd -P) stale=
-[ "$real" = "$PWD" ] || for path in {kept}; do
-  case $path/ in "$real"/* | "$PWD"/*) ;; "${{real%/*}}"/*) stale=yes ;; esac
-done
+stale=$({changed(ecosystem, name, [row.kept for row in rows])}) || stale=
+{_LED_ELSEWHERE.replace("KEPT", kept) if self._recreated else ""}\
 if [ -n "$stale" ]; then pm2 delete {quote(name)}; {start}
 else {verbs}; fi"""
 

@@ -141,11 +141,18 @@ class Supervisor(Backend):
         """No program was listed: there is none, or supervisord could not be asked."""
         nobody = Identity(up=False, known=False, detail=said)
         if _NOT_THERE.search(said):
-            lacks = f"supervisord has no program {self.service.name}: supervisorctl status"
+            lacks = f"supervisord has no program {self.service.name}: {self._alike()}"
             return replace(nobody, absent=True, obstacle=lacks)
         if _NO_DAEMON.search(said) and self._daemon():
             return replace(nobody, absent=True)
         return nobody
+
+    def _alike(self) -> str:
+        """What may be meant: supervisorctl knows a member, and a program of several processes, by
+        its group's name before it."""
+        names = [row["name"] for row in self.find()]
+        groups = sorted({f"{name.partition(':')[0]}:*" for name in names})
+        return f"name it {' or '.join((*names, *groups))}" if names else "supervisorctl status"
 
     def still(self, seen: Identity) -> bool:
         """Asked of the kernel, at once: each supervisorctl is a Python that has to start."""
@@ -153,25 +160,29 @@ class Supervisor(Backend):
 
     def restart(self, key: str) -> Result:
         """A section that changed, or is new, is taken first: `restart` alone would start the
-        command that supervisord read long ago. Only this program's group is concerned."""
+        command that supervisord read long ago, also of a section that is gone. Only this program's
+        group is concerned."""
         name = self.service.name
         group = name.partition(":")[0]
         done = self.change(
             key,
             self._path(),
             self._daemon(),
-            f"read=$({self._ctl('reread')} 2>&1) && unread= || unread=$read",
-            "if printf '%s\\n' \"$read\" |"
-            f" grep -qxF -e {quote(f'{group}: changed')} -e {quote(f'{group}: available')}; then",
+            f"doubt= read=$({self._ctl('reread')} 2>&1) ||"
+            ' doubt="supervisord cannot read its configuration: $read"',
+            'says() { printf \'%s\\n\' "$read" | grep -qxF "$@"; }',
+            f"if says {quote(f'{group}: disappeared')}; then",
+            f"  doubt={quote(f'the configuration of supervisord has no {group} any more')}",
+            "fi",
+            f"if says -e {quote(f'{group}: changed')} -e {quote(f'{group}: available')}; then",
             f"  {self._ctl('update', group)}",
             f"  {self._ctl('start', name)} || :",
             f"else {self._ctl('restart', name)}; fi",
-            f'[ -z "$unread" ] || {{ printf "%s\\n" "$unread" >&2; exit {_UNREAD}; }}',
+            f'[ -z "$doubt" ] || {{ printf "%s\\n" "$doubt" >&2; exit {_UNREAD}; }}',
         )
         if done.exit_code != _UNREAD:
             return done
-        doubt = f"supervisord cannot read its configuration: {done.stderr.strip()}"
-        return replace(done, saved={"doubt": doubt})
+        return replace(done, saved={"doubt": done.stderr.strip()})
 
     def stop(self, key: str) -> Result:
         return self.change(key, self._path(), self._ctl("stop", self.service.name))
