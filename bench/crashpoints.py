@@ -11,6 +11,7 @@ import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Self
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
@@ -41,37 +42,62 @@ def main() -> int:
     violations = 0
     for hosts in words.hosts:
         for scene in words.scenes:
-            for name in (name for name in words.modes if hosts or not modes()[name].there):
-                violations += _run(modes()[name], scene, hosts, words)
+            with Place(scene, hosts) as place:
+                for mode in (modes()[name] for name in words.modes):
+                    violations += _run(mode, place, words) if hosts or not mode.there else 0
     return 1 if violations else 0
 
 
-def _run(mode: Mode, scene: str, hosts: int, words: argparse.Namespace) -> int:
+class Place:
+    """A scene over its hosts, which is made anew when a point has spoilt it."""
+
+    def __init__(self, scene: str, hosts: int) -> None:
+        self.scene = scene
+        self.hosts = hosts
+        self._stack = ExitStack()
+        self._ground: Ground | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def ground(self) -> Ground:
+        if self._ground is None:
+            place = self._stack.enter_context(scratch())
+            bed = SshdBed(place / "bed", NAMES[: self.hosts]) if self.hosts else None
+            if bed:
+                self._stack.enter_context(bed)
+            ground = Ground(place, self.scene, bed, self.hosts)
+            self._ground = self._stack.enter_context(ground)
+        return self._ground
+
+    def spoilt(self) -> None:
+        self._stack.close()
+        self._ground = None
+
+
+def _run(mode: Mode, place: Place, words: argparse.Namespace) -> int:
+    """Points until there are no more, or as many as are wanted."""
     tally, began = Tally(), time.monotonic()
     first = words.first or words.seed % words.every + 1
-    while _on_new_ground(mode, scene, hosts, words, tally, first):
-        pass
-    where = f"{hosts} hosts" if hosts else "here"
+    while True:
+        known = len(tally.violations)
+        for line in place.ground().points(mode, tally, words.every, first, words.most):
+            if words.each:
+                print(f"  {line}", flush=True)
+        if len(tally.violations) == known:
+            break
+        place.spoilt()
+        if words.most and tally.run >= words.most:
+            break
+    where = f"{place.hosts} hosts" if place.hosts else "here"
     took = time.monotonic() - began
-    print(f"{scene}, {where}, {mode.name}: {tally}, {took:.0f} s", flush=True)
+    print(f"{place.scene}, {where}, {mode.name}: {tally}, {took:.0f} s", flush=True)
     for violation in tally.violations:
         print(f"  {violation}", flush=True)
     return len(tally.violations)
-
-
-def _on_new_ground(
-    mode: Mode, scene: str, hosts: int, words: argparse.Namespace, tally: Tally, first: int
-) -> bool:
-    """Points until there are no more, or until one spoilt the ground: True then."""
-    with ExitStack() as stack:
-        place = stack.enter_context(scratch())
-        bed = stack.enter_context(SshdBed(place / "bed", NAMES[:hosts])) if hosts else None
-        ground = stack.enter_context(Ground(place, scene, bed, hosts))
-        known = len(tally.violations)
-        for line in ground.points(mode, tally, words.every, first, words.most):
-            if words.each:
-                print(f"  {line}", flush=True)
-        return len(tally.violations) > known and (not words.most or tally.run < words.most)
 
 
 if __name__ == "__main__":

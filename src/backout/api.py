@@ -251,6 +251,9 @@ class _Quiet:
     def print(self, text: str) -> None:
         """Answers are returned."""
 
+    def over(self) -> None:
+        """Signals are the caller's."""
+
     def interrupted(self) -> None:
         """Signals are the caller's."""
 

@@ -7,6 +7,7 @@ all of it is done, or none. Here a few points of each kind of fault.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,13 +16,14 @@ from backout.steps import KINDS
 from support.crashpoints import Ground, Tally, modes
 from support.scenes import SCENES
 from support.sshd import SshdBed
-from support.syscalls import SUPPORTED
+from support.syscalls import SUPPORTED, Call
 
 SAMPLE = [
     ("files", 0, ["kill-resume", "kill-abort", "term", "enospc-back", "eio", "deaf"]),
     ("code", 1, ["kill-back", "shell"]),
     ("service", 2, ["kill-abort", "shell-back"]),
 ]
+TRACED = pytest.mark.skipif(not SUPPORTED, reason="calls are told apart on x86-64 only")
 STRIDE = 89
 """How far the points of one mode lie apart, and those of two modes."""
 
@@ -40,7 +42,26 @@ def _kinds(steps: Sequence[Mapping[str, object]]) -> Iterator[str]:
         yield from (key for key in step if key in KINDS.own)
 
 
-@pytest.mark.skipif(not SUPPORTED, reason="system calls are told apart on x86-64 only")
+def at_the_very_end(call: Call) -> bool:
+    """The journal is closed when all that is left is to leave."""
+    return call.name == "unlink" and call.about.endswith("journal.db-wal")
+
+
+@TRACED
+@pytest.mark.parametrize("name", ["int", "term"])
+def test_a_signal_before_a_run_and_after_its_end_is_told_as_that(
+    bed_directory: Path, name: str
+) -> None:
+    with Ground(bed_directory, "service", None) as ground:
+        mode = modes()[name]
+        for at in (1, 20):
+            _, told = ground.point(mode, at)
+            assert (told.wrong, told.code, told.outcome) == ([], 3, "nothing")
+        _, told = ground.point(replace(mode, wanted=at_the_very_end), 1)
+        assert (told.wrong, told.code, told.outcome) == ([], 0, "done")
+
+
+@TRACED
 @pytest.mark.parametrize(("scene", "hosts", "faults"), SAMPLE)
 def test_whatever_call_meets_a_fault_all_is_done_or_all_is_undone(
     bed_directory: Path, scene: str, hosts: int, faults: list[str]

@@ -151,16 +151,6 @@ def test_what_was_irreversible_is_named_where_a_run_is_said_to_be_backed_out(yar
 # --- hosts ---------------------------------------------------------------------------------
 
 
-def test_one_session_at_a_time_is_enough(fleet: Yard, bed: SshdBed) -> None:
-    bed["web1"].configure(MaxSessions=1)
-    try:
-        fleet.runbook(fleet.step("First"), fleet.step("Second"))
-        assert fleet.deploy().code == 0
-    finally:
-        bed["web1"].restore()
-    assert fleet.effects()["Second-web1"] == 1
-
-
 def test_a_server_that_is_slow_to_greet_is_waited_for(yard: Yard, bed: SshdBed) -> None:
     with Proxy((bed["web1"].address, bed.port)) as proxy:
         key = bed.known_hosts.read_text().splitlines()[0].split(" ", 1)[1]
@@ -180,48 +170,6 @@ def test_a_server_that_is_slow_to_greet_is_waited_for(yard: Yard, bed: SshdBed) 
     assert yard.effects() == {"First-web1": 1}
 
 
-def test_a_server_that_never_greets_refuses_and_no_host_is_touched(
-    fleet: Yard, bed: SshdBed
-) -> None:
-    fleet.runbook(fleet.step("First"))
-    bed["web2"].freeze()
-    try:
-        said = fleet.deploy()
-    finally:
-        bed["web2"].thaw()
-    assert said.code == 3, said.out + said.err
-    assert "web2" in said.data["error"]["what"]
-    assert fleet.effects() == {}
-    assert fleet.deploy().code == 0, "nothing stays open after a refusal"
-
-
-def test_a_host_that_loses_power_in_mid_step_is_named_and_backed_out_when_it_is_back(
-    fleet: Yard, bed: SshdBed
-) -> None:
-    fleet.runbook(fleet.step("First"), fleet.step("Second", after=fleet.hold()))
-    process = fleet.start()
-    eventually(lambda: fleet.exists("Second-web1"), within=60)
-    bed["web1"].power_cut()
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == 5, out + err
-    assert fleet.effects()["Second-web1"] == 1
-    bed["web1"].start()
-    said = fleet.say("resume")
-    assert said.code == 4, said.out + said.err
-    assert fleet.effects() == {}
-
-
-def test_a_full_disk_on_a_host_refuses_before_any_change(fleet: Yard, bed: SshdBed) -> None:
-    fleet.runbook(fleet.step("First"))
-    host = bed["web2"]
-    with small_disk(host.home / ".backout", host.machine, kilobytes=256) as disk:
-        disk.fill()
-        said = fleet.deploy()
-    assert said.code == 3, said.out + said.err
-    assert "web2" in said.data["error"]["what"]
-    assert fleet.effects() == {}
-
-
 def test_a_step_that_fills_a_hosts_disk_is_backed_out(fleet: Yard, bed: SshdBed) -> None:
     big = "$HOME/.backout/big"
     fill = {"name": "Fill", "run": f"cat /dev/zero > {big}", "undo": f"rm -f {big}", "on": "web2"}
@@ -234,28 +182,6 @@ def test_a_step_that_fills_a_hosts_disk_is_backed_out(fleet: Yard, bed: SshdBed)
     assert "web2: Fill failed" in said.data["reason"]
     assert "big" not in left
     assert fleet.effects() == {}
-
-
-def test_a_full_disk_under_the_journal_stops_the_run_and_resume_finishes_it(yard: Yard) -> None:
-    state = yard.project.state
-    filler = state / "filler"
-    fill = {
-        "name": "Fill",
-        "run": f"cat /dev/zero > {filler} || true",
-        "undo": f"rm -f {filler}",
-        "retry_safe": True,
-    }
-    yard.runbook(yard.step("First"), fill, yard.step("Second"))
-    with small_disk(state, kilobytes=2048):
-        said = yard.deploy()
-        assert said.code == 8, said.out + said.err
-        assert "journal could not be written" in said.data["error"]["what"]
-        assert "resume --target prod" in said.data["error"]["next"]
-        filler.unlink()
-        yard.runbook(yard.step("First"), yard.step("Second"))
-        said = yard.say("abort")
-        assert said.code == 4, said.out + said.err
-        assert yard.effects() == {}
 
 
 @pytest.mark.parametrize("begun", [True, False])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,6 +57,8 @@ class Operation:
         self.screen = screen
         self.back = GoingBack(workplace, screen)
         self.stop = Stop()
+        self.going_on = ""
+        """What goes on with the run, once it is on record."""
         self.whole = False
         """Whether all that commands write is told while they run."""
         self.news: News | None = None
@@ -164,6 +166,7 @@ class Operation:
                 f"{target_name} has no unfinished run",
                 next=f"invoke status --target {target_name}",
             )
+        self.going_on = row.going_on
         with self._local_lock(target_name, row.id):
             if row.verb == "rollback":
                 return self._rollback_again(row, verb)
@@ -196,11 +199,17 @@ class Operation:
             datetime.now(UTC),
             {"argv": sys.argv[1:], **told},
         )
-        return journal.run(run)
+        row = journal.run(run)
+        self.going_on = row.going_on
+        return row
 
-    def _local_lock(self, target: str, run: str) -> AbstractContextManager[None]:
+    @contextmanager
+    def _local_lock(self, target: str, run: str) -> Iterator[None]:
+        """No other process here has the target, and signals are the run's."""
         refuse_tracked(self.workplace.state)
-        return LocalLock(self.workplace.state, target).hold(run)
+        lock = LocalLock(self.workplace.state, target)
+        with lock.hold(run), interruptible(self.stop, self.screen, lambda: self.going_on):
+            yield
 
     def _nothing_open(self, target: str) -> None:
         row = self.workplace.journal.open_run_of(target)
@@ -226,11 +235,10 @@ class Operation:
     def _engine_run(self, row: RunRow, made: Plan, go: Callable[[Engine], Ended]) -> Answer:
         parts = self._parts(made.target, row.id)
         engine = Engine(made, parts, Consent(self.workplace, row))
-        with interruptible(self.stop, self.screen, row.going_on):
-            try:
-                ended = go(engine)
-            except (Refused, Held) as error:
-                return self._refused(row, made, error)
+        try:
+            ended = go(engine)
+        except (Refused, Held) as error:
+            return self._refused(row, made, error)
         report = self._report(row, made, ended, engine.worker.release)
         self._settle(row, made, ended, report)
         return Answer("run", report, ended.exit_code)
@@ -244,11 +252,10 @@ class Operation:
         parts = self._parts(back.target, row.id)
         if back.remark:
             self.screen.listen(Event(datetime.now(UTC), "warning", back.remark))
-        with interruptible(self.stop, self.screen, row.going_on):
-            try:
-                ended = rollback.Rollback(back, parts).run()
-            except (Refused, Held) as error:
-                return self._refused(row, back.undoing[0], error)
+        try:
+            ended = rollback.Rollback(back, parts).run()
+        except (Refused, Held) as error:
+            return self._refused(row, back.undoing[0], error)
         ended = replace(ended, advice=ended.advice or back.remark)
         report = self._report(row, back.undoing[0], ended, back.to)
         self._settle(row, back.undoing[0], ended, report)

@@ -66,6 +66,10 @@ OWN: Mapping[str, Callable[[Any], str]] = {
 }
 
 
+RUNNING = ("deploy", "run", "resume", "abort", "rollback")
+"""Verbs that have a run."""
+
+
 def main(options: Options) -> int:
     """Do it and show what it answers. Returns the exit code; raises nothing."""
     environment.settle()
@@ -74,28 +78,44 @@ def main(options: Options) -> int:
     screen = Console(ui.choose(sys.stdout, options.json, os.environ), yes=yes)
     workplace = Workplace(Path.cwd())
     os.chdir(workplace.root)
+    with interruptible(screen):
+        try:
+            return _answered(options, workplace, screen)
+        finally:
+            screen.over()
+            workplace.close()
+            screen.ui.close()
+
+
+def _answered(options: Options, workplace: Workplace, screen: Console) -> int:
     try:
-        with screen.ui, interruptible(screen):
+        with screen.ui:
             answer = do(options, workplace, screen)
+        screen.over()
         return _show(answer, screen, workplace, json=options.json)
     except BackoutError as error:
         return _tell(typed.error(error, options.name), screen, workplace)
     except KeyboardInterrupt:
-        return _tell(Interrupted("interrupted", state="nothing was changed"), screen, workplace)
+        return _tell(_interrupted(options), screen, workplace)
     except Exception as error:  # noqa: BLE001 - the last resort: a bug, told as one
         if missing := _not_installed(error):
             return _tell(typed.error(missing), screen, workplace)
         sys.stderr.write(ui.clean(workplace.redact(traceback.format_exc())))
         return 1
-    finally:
-        workplace.close()
-        screen.ui.close()
+
+
+def _interrupted(options: Options) -> BackoutError:
+    """What was interrupted had no run yet, or only looks; see `signals` for the others."""
+    kind = Refused if options.name in RUNNING else Interrupted
+    again = "the same command again"
+    return kind("interrupted", state="nothing was changed", next=again)
 
 
 @contextmanager
 def interruptible(screen: Console) -> Iterator[None]:
     """The first signal stops a verb that only looks, as soon as what has begun is over; the
-    second leaves at once. While something is changed, or watched, signals are that one's."""
+    second leaves at once. While something is changed, or watched, signals are that one's. When
+    it is over they change nothing of what is told."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -103,6 +123,8 @@ def interruptible(screen: Console) -> Iterator[None]:
 
     def handle(_number: int, _frame: object) -> None:
         nonlocal stopping
+        if screen.is_over:
+            return
         if stopping:
             left = "nothing was changed; what had begun may still be running"
             screen.left("interrupted twice: left at once", state=left, next="")
@@ -111,7 +133,7 @@ def interruptible(screen: Console) -> Iterator[None]:
         _say_at_once("Stopping: what has begun is awaited. Once more leaves.", sys.stderr)
         raise KeyboardInterrupt
 
-    signals = (signal.SIGINT, signal.SIGTERM)
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [(number, signal.signal(number, handle)) for number in signals]
     try:
         yield
@@ -196,6 +218,11 @@ class Console:
         self.live = screen.live
         self.listen = screen.listen
         self.print = screen.print
+        self.is_over = False
+
+    def over(self) -> None:
+        """What was typed has come to its end; only the answer is still to be told."""
+        self.is_over = True
 
     def interrupted(self) -> None:
         """Say that the run stops, and that a second signal leaves at once."""

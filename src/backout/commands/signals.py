@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from backout.errors import Refused
@@ -14,9 +14,10 @@ from backout.runs.decisions import Stop
 
 
 @contextmanager
-def interruptible(stop: Stop, screen: Screen, going_on: str) -> Iterator[None]:
-    """The first signal stops the run, which backs out; the second leaves at once, and says what
-    is `going_on` with it. Beside the main thread, signals are another's."""
+def interruptible(stop: Stop, screen: Screen, going_on: Callable[[], str]) -> Iterator[None]:
+    """From before a run is on record until all of its end is. The first signal stops the run,
+    which backs out; the second leaves at once, and says what goes on with it. Beside the main
+    thread, signals are another's."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -25,7 +26,7 @@ def interruptible(stop: Stop, screen: Screen, going_on: str) -> Iterator[None]:
         name = {signal.SIGINT: "Ctrl-C"}.get(signal.Signals(number), signal.Signals(number).name)
         if stop.reason:
             stop.leave()
-            leave(screen, going_on)
+            leave(screen, going_on())
         stop(f"interrupted by {name}")
         if screen.operator.asking:
             raise Refused(f"not confirmed: interrupted by {name}")
@@ -36,15 +37,17 @@ def interruptible(stop: Stop, screen: Screen, going_on: str) -> Iterator[None]:
     try:
         yield
     finally:
+        screen.over()
         for number, handler in before:
             signal.signal(number, handler)
 
 
 def leave(screen: Screen, going_on: str) -> None:
     """At once, with the journal as it is."""
+    state = "the run is journaled; commands that had started may still be running"
     screen.left(
         "interrupted twice: left at once",
-        state="the run is journaled; commands that had started may still be running",
-        next=going_on,
+        state=state if going_on else "nothing was changed",
+        next=going_on or "the same command again",
     )
     os._exit(8)

@@ -168,6 +168,9 @@ class Screen(Protocol):
     def listen(self, event: Event) -> None:
         """Something happened; from any thread."""
 
+    def over(self) -> None:
+        """The run has come to its end, and nothing that may still happen changes it."""
+
     def interrupted(self) -> None:
         """Say that the run stops, and that a second signal leaves at once."""
 

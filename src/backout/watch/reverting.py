@@ -52,6 +52,9 @@ class _Aside:
     def print(self, text: str) -> None:
         """Nothing is printed."""
 
+    def over(self) -> None:
+        """Signals are the watcher's."""
+
     def interrupted(self) -> None:
         """Signals are the watcher's."""
 
