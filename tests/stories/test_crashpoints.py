@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from backout.steps import KINDS
-from support.crashpoints import Ground, Tally, modes
+from support.crashpoints import Ground, Tally, modes, of_output
 from support.scenes import SCENES
 from support.sshd import SshdBed
 from support.syscalls import SUPPORTED, Call
@@ -48,15 +48,14 @@ def at_the_very_end(call: Call) -> bool:
 
 
 @TRACED
-@pytest.mark.parametrize("name", ["int", "term"])
-def test_a_signal_before_a_run_and_after_its_end_is_told_as_that(
-    bed_directory: Path, name: str
-) -> None:
-    with Ground(bed_directory, "service", None) as ground:
-        mode = modes()[name]
+def test_a_signal_before_a_run_and_after_its_end_is_told_as_that(bed_directory: Path) -> None:
+    with Ground(bed_directory, "files", None) as ground:
+        mode = modes()["term"]
         for at in (1, 20):
             _, told = ground.point(mode, at)
             assert (told.wrong, told.code, told.outcome) == ([], 3, "nothing")
+        _, told = ground.point(replace(mode, wanted=of_output), 6)
+        assert (told.wrong, told.code) == ([], 4), "while it tells something"
         _, told = ground.point(replace(mode, wanted=at_the_very_end), 1)
         assert (told.wrong, told.code, told.outcome) == ([], 0, "done")
 

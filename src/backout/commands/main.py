@@ -226,7 +226,7 @@ class Console:
 
     def interrupted(self) -> None:
         """Say that the run stops, and that a second signal leaves at once."""
-        self.ui.error(
+        self.ui.error_soon(
             "Stopping: what has begun is awaited, then everything is backed out."
             " Once more leaves at once."
         )

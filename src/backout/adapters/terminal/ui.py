@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Self, TextIO, cast
 
@@ -97,7 +98,8 @@ class Ui:
         self.lock = threading.RLock()
         self._waiting: dict[tuple[str, str, str], _Waiting] = {}
         self._held: list[Event] | None = None
-        self._over = threading.Event()
+        self._soon: SimpleQueue[str | None] = SimpleQueue()
+        """Errors that wait to be told, from signal handlers; None ends the telling."""
         self._ticker: threading.Thread | None = None
 
     # --- what others call ----------------------------------------------------------------
@@ -113,7 +115,7 @@ class Ui:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._over.set()
+        self._soon.put(None)
         if self._ticker:
             self._ticker.join()
         with self.lock:
@@ -145,6 +147,11 @@ class Ui:
         with self.lock:
             self.finish()
             self.write(self.err, clean(text))
+
+    def error_soon(self, text: str) -> None:
+        """An error, from a signal handler: whoever it interrupted may be in the middle of
+        writing, so somebody else tells it."""
+        self._soon.put(text)
 
     @contextmanager
     def pause(self) -> Iterator[TextIO]:
@@ -204,10 +211,18 @@ class Ui:
                 )
 
     def _tick_on(self) -> None:
-        while not self._over.wait(self.tick_every):
+        while (text := self._await()) is not None:
             with self.lock:
-                if self._held is None:
+                if text:
+                    self.error(text)
+                elif self._held is None:
                     self.tick()
+
+    def _await(self) -> str | None:
+        try:
+            return self._soon.get(timeout=self.tick_every)
+        except Empty:
+            return ""
 
     def write(self, stream: TextIO, text: str) -> None:
         """One write per text, so that lines of several threads do not mix."""
