@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from backout.adapters import environment
 from support.sshd import SshdBed
 from support.yard import Yard
 
@@ -143,3 +145,30 @@ def test_a_state_that_others_may_write_is_refused(yard: Yard) -> None:
     said = yard.deploy()
     assert said.code == 3, said.out + said.err
     assert said.data["error"]["next"] == f"chmod go-w {yard.project.state}"
+
+
+@pytest.mark.parametrize("home", ["/", ""])
+def test_a_login_without_a_home_is_told_and_nothing_is_written_below_the_root(
+    fleet: Yard, bed: SshdBed, tmp_path: Path, home: str
+) -> None:
+    (bed["web1"].home / ".bashrc").write_text(f"export HOME={home}\n")
+    fleet.inventory(hosts={"web1": bed.inventory_hosts()["web1"]})
+    fleet.runbook(fleet.step("A"))
+    try:
+        said = fleet.deploy()
+        assert said.code == 3, said.out + said.err
+        assert "the login of web1 has no home directory" in said.data["error"]["what"]
+        assert "state:" in said.data["error"]["next"]
+        assert not Path("/.backout").exists()
+
+        fleet.inventory(state=str(tmp_path / "own"))
+        assert fleet.deploy().code == 0
+    finally:
+        (bed["web1"].home / ".bashrc").unlink()
+
+
+def test_a_home_that_is_not_said_is_the_one_on_record() -> None:
+    """As where a service or `env -i` starts Backout."""
+    environ: dict[str, str] = {}
+    environment.settle(environ)
+    assert environ["HOME"] == pwd.getpwuid(os.getuid()).pw_dir

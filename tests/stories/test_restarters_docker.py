@@ -124,6 +124,37 @@ def test_a_restart_does_not_hide_that_the_image_is_an_old_one(bed: Bed) -> None:
     assert "not the image that" in restarter.identity().detail
 
 
+def test_a_container_that_goes_when_it_ends_needs_to_be_made(docker_engine: DockerEngine) -> None:
+    """`docker run --rm`: stopped for another image, it is gone before it can be removed."""
+    engine, name = docker_engine, unique_name("passing")
+    tag = f"{name}:now"
+    run = f"docker run -d --rm --name {name} --network host --init {tag} sleep 600"
+
+    def restarter(create: str = "") -> Docker:
+        options = DockerOptions(host=engine.host, grace=1, create=create)
+        service = Service(name=name, backend="docker", options=options)
+        return Docker(service, Shell(env=engine.environment, host=HOSTS["command"]))
+
+    try:
+        engine.docker("tag", engine.python_image, tag)
+        assert restarter(run).restart("run.first").state is State.DONE
+        before = up(restarter(run))
+        assert not before.obstacle
+        assert "removed when it ends (--rm)" in restarter().identity().obstacle
+        assert restarter(run).restart("run.again").state is State.DONE
+        engine.docker("commit", "-m", "another", name, tag)
+
+        result = restarter(run).restart("run.another")
+
+        assert result.state is State.DONE, result.stderr
+        after = up(restarter(run))
+        assert after.images != before.images
+        assert not after.outdated
+    finally:
+        engine.docker("rm", "-f", name, check=False)
+        engine.docker("rmi", "-f", tag, check=False)
+
+
 def test_with_sudo_nothing_but_docker_and_ls_is_asked_for(
     docker_engine: DockerEngine, tmp_path: Path
 ) -> None:

@@ -228,6 +228,24 @@ def test_the_agent_that_ssh_config_names_opens_a_host_and_is_forwarded(
     assert "ED25519" in listed.stdout
 
 
+def test_a_key_with_its_certificate_elsewhere_opens_a_host(
+    config: Path, common: str, going: Going, bed: SshdBed, tmp_path: Path, web1: SshdHost
+) -> None:
+    for name in ("ca", "key"):
+        make_key(tmp_path / name, name)
+    sign = ("ssh-keygen", "-q", "-s", str(tmp_path / "ca"), "-I", "x", "-n", "root")
+    subprocess.run([*sign, str(tmp_path / "key.pub")], check=True)
+    (tmp_path / "key-cert.pub").rename(tmp_path / "signed.pub")
+    web1.configure(TrustedUserCAKeys=str(tmp_path / "ca.pub"))
+    config.write_text(
+        f"Host h0\n  HostName 127.0.0.10\n  IdentityFile {tmp_path}/key\n"
+        f"  CertificateFile {tmp_path}/signed.pub\n"
+        + common.replace(f"  IdentityFile {bed.identity}\n", "")
+    )
+
+    assert going("h0") == openssh(config, "h0") == "127.0.0.10 root"
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -236,6 +254,8 @@ def test_the_agent_that_ssh_config_names_opens_a_host_and_is_forwarded(
         ("Host h0\n  ProxyJump h1\nHost h1\n  ProxyJump h0\n", "in a circle|jumphost loop"),
         ("Host h0\n  ForwardAgent /tmp/x\n", "ForwardAgent /tmp/x"),
         ("Host h0\n  NoSuchWord yes\n", "Bad configuration option: nosuchword"),
+        ("Host h0\n  PubkeyAuthentication no\n", "lets nobody log in by a key"),
+        ("Host h0\n  PreferredAuthentications password\n", "lets nobody log in by a key"),
     ],
 )
 def test_what_openssh_refuses_or_backout_cannot_follow_is_refused_in_words(

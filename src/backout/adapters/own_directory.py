@@ -17,7 +17,7 @@ from backout.errors import Refused
 OURS = ".backout"
 UNSAFE = 77
 """The exit code of `GUARD` when others may change the directory; its output says by which path,
-whose that is, and `mode` or `owner`."""
+whose that is, and `mode`, `owner` or `home`."""
 
 GUARD = r"""
 guard() {
@@ -36,19 +36,27 @@ guard() {
     if [ $((mode & 2)) != 0 ]; then echo "$owner mode $name"; break; fi
   done
 }
+case $h in //*) echo "0 home /"; exit UNSAFE ;; esac
 unsafe=$(guard "$h")
 real=$(cd -P -- "$h" 2>/dev/null && pwd) || real=
 [ -n "$unsafe" ] || [ -z "$real" ] || [ "$real" = "$h" ] || unsafe=$(h=$real; guard "$real")
 [ -z "$unsafe" ] || { echo "$unsafe"; exit UNSAFE; }
 """.replace("UNSAFE", str(UNSAFE))
 """Shell text that ends with `UNSAFE` when somebody else than root and oneself may change `$h`, or
-put something in its place. One of the usual name to which everybody may add something (the root of
-a new file system) is made private. Where `stat` is not GNU's or busybox's nothing is said."""
+put something in its place, or when it would lie below `/` for want of a home. One of the usual name
+to which everybody may add something (the root of a new file system) is made private. Where `stat`
+is not GNU's or busybox's nothing is said."""
 
 
 def refused(host: str, home: str, said: str) -> Refused:
     """The refusal that `GUARD` asks for."""
     owner, why, path = [*said.strip().split(" ", 2), "", ""][:3]
+    if why == "home":
+        return Refused(
+            f"the login of {host} has no home directory to keep {home.removeprefix('~/')} in",
+            where=host,
+            next="give the inventory a `state:`, for example /var/lib/backout",
+        )
     if why == "mode":
         words, fix = f"others may write {path}", f"on {host}: chmod go-w {path}"
     else:

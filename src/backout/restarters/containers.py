@@ -18,9 +18,6 @@ from datetime import datetime
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from pydantic import ConfigDict
-from pydantic.alias_generators import to_pascal
-
 from backout.errors import Refused
 from backout.model import Boolean, Identity, Options, Result, State
 from backout.restarters.backend import (
@@ -32,21 +29,12 @@ from backout.restarters.backend import (
     section,
     understood,
 )
-from backout.restarters.foreign import Foreign, Unreadable, checked, parsed
+from backout.restarters.foreign import Unreadable, checked, parsed
+from backout.restarters.inspected import FORMAT, Inspected
 from backout.restarters.listeners import judge, scan
 
 if TYPE_CHECKING:
     from docker import DockerClient
-
-# Only what is needed: a container's environment, secrets and all, stays on the machine.
-_FORMAT = "".join(
-    """{"Id":{{json .Id}},"Name":{{json .Name}},"Image":{{json .Image}},
-"RestartCount":{{.RestartCount}},"State":{{json .State}},
-"Config":{"Image":{{json .Config.Image}},"Labels":{{json .Config.Labels}}},
-"HostConfig":{"NetworkMode":{{json .HostConfig.NetworkMode}}},
-"NetworkSettings":{"Ports":{{json .NetworkSettings.Ports}}},
-"Mounts":{{json .Mounts}}}""".splitlines()
-)
 
 _TRYING, _OVER = ("restarting", "paused"), ("exited", "dead", "created")
 _PASSING = ("running", "removing", "stopping")
@@ -66,55 +54,6 @@ class EngineOptions(Options):
     def needs(self, connection: str) -> str:
         """On this machine the Engine is asked through its SDK, elsewhere through its program."""
         return "docker" if connection == "local" and not self.sudo else ""
-
-
-class _Named(Foreign):
-    model_config = ConfigDict(alias_generator=to_pascal)
-
-
-class _Health(_Named):
-    status: str = ""
-
-
-class _State(_Named):
-    status: str = ""
-    started_at: str = ""
-    health: _Health = _Health()
-
-
-class _Config(_Named):
-    image: str = ""
-    labels: dict[str, str] = {}  # noqa: RUF012 - pydantic copies it
-
-
-class _HostConfig(_Named):
-    network_mode: str = ""
-
-
-class _Binding(_Named):
-    host_port: str = ""
-
-
-class _NetworkSettings(_Named):
-    ports: dict[str, tuple[_Binding, ...] | None] = {}  # noqa: RUF012 - pydantic copies it
-
-
-class _Mount(_Named):
-    source: str = ""
-
-
-class Inspected(_Named):
-    """What is needed of `docker inspect`, in the Engine's own words."""
-
-    id: str = ""
-    name: str = ""
-    image: str = ""
-    restart_count: int = 0
-    state: _State = _State()
-    config: _Config = _Config()
-    host_config: _HostConfig = _HostConfig()
-    network_settings: _NetworkSettings = _NetworkSettings()
-    mounts: tuple[_Mount, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +83,8 @@ class Container:
     published: frozenset[int]
     sources: tuple[str, ...] = ()
     """What of the machine it sees, as its mounts name it."""
+    passing: bool = False
+    """Whether it is removed when it ends (`--rm`)."""
     tagged: str = ""
     """The image that its tag names now; empty when nobody has it any more."""
 
@@ -162,6 +103,7 @@ class Container:
             tag=seen.config.image,
             labels=seen.config.labels,
             network=seen.host_config.network_mode,
+            passing=seen.host_config.auto_remove,
             published=frozenset(int(b.host_port) for b in bindings if b.host_port.isdigit()),
             sources=tuple(mount.source for mount in seen.mounts if mount.source),
         )
@@ -292,7 +234,7 @@ class Containers(Backend):
             for name, values in self._filters().items()
             for value in values
         ]
-        inspect = quote("docker", "inspect", "--type", "container", "--format", _FORMAT)
+        inspect = quote("docker", "inspect", "--type", "container", "--format", FORMAT)
         found = self.look(
             f"ids=$({quote('docker', 'ps', '-aq', '--no-trunc', *filters)})",
             f'[ -z "$ids" ] || {inspect} $ids',

@@ -31,6 +31,13 @@ class Docker(Containers):
         lacks = f"{seen.detail}, and `create` does not say how to make it" if seen.absent else ""
         return replace(seen, outdated="", obstacle=seen.obstacle or lacks)
 
+    def _proved(self, identity: Identity, found: Sequence[Container]) -> Identity:
+        seen = super()._proved(identity, found)
+        if self._create or not any(one.passing for one in found):
+            return seen
+        words = "it is removed when it ends (--rm), and `create` does not say how to make it again"
+        return replace(seen, obstacle=seen.obstacle or words)
+
     def restart(self, key: str) -> Result:
         name = quote(self.service.name)
         restart = quote("docker", "restart", *self._grace(), self.service.name)
@@ -44,7 +51,11 @@ class Docker(Containers):
             f'if [ -n "$made" ] && [ "$made" = "$now" ]; then {restart}; exit; fi',
             'if [ -n "$made" ]; then',
             f"  {quote('docker', 'stop', *self._grace(), self.service.name)}",
-            f"  docker rm {name}",
+            f"  docker rm -f {name} >/dev/null 2>&1 || :",  # of --rm it is gone, or goes now
+            "  for each in 1 2 3 4 5 6 7 8 9 10; do",
+            "    [ -n \"$(look '{{.Id}}')\" ] || break",
+            "    sleep 0.5",
+            "  done",
             "fi",
             self._create,
         )

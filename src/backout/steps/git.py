@@ -149,7 +149,8 @@ unsigned() {{
 reverse() {{
   if [ -z "$tmp" ]; then
     {g} worktree prune
-    tmp=$(mktemp -d)
+    tmp=$(mktemp -d 2>/dev/null) ||
+      tmp=$(mktemp -d "$({g} rev-parse --absolute-git-dir)/backout.XXXXXX") # there is no /tmp
     {_UNHOOKED}
     {g} worktree add -q --detach "$tmp/tree" "$head"
     undo=$({g} commit-tree -p "$new" -m {quote(f'Revert "{subject}"')} \\

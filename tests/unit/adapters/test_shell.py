@@ -130,9 +130,9 @@ def test_a_name_that_no_variable_can_have_is_refused() -> None:
     ("path", "text"),
     [
         ("/srv/my app", "'/srv/my app'"),
-        ("srv/app", '"$HOME"/srv/app'),
-        ("~/my app", "\"$HOME\"/'my app'"),
-        ("~", '"$HOME"'),
+        ("srv/app", '"${HOME:-/}"/srv/app'),
+        ("~/my app", "\"${HOME:-/}\"/'my app'"),
+        ("~", '"${HOME:-/}"'),
     ],
 )
 def test_a_path_starts_at_the_root_or_at_home(path: str, text: str) -> None:

@@ -53,7 +53,7 @@ def path(text: str) -> str:
     if text.startswith("/"):
         return quote(text)
     rest = text.removeprefix("~").strip("/")
-    return f'"$HOME"/{quote(rest)}' if rest else '"$HOME"'
+    return f'"${{HOME:-/}}"/{quote(rest)}' if rest else '"${HOME:-/}"'
 
 
 def note_names(key: str) -> tuple[str, str]:

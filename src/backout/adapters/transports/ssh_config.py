@@ -65,6 +65,8 @@ class Login:
     alias: str = ""
     """The name under which its key is on record, where that is not its own."""
     keys: tuple[str, ...] = ()
+    certificates: tuple[str, ...] = ()
+    """What an authority signed of these keys, where that does not lie beside them."""
     only_these_keys: bool = False
     """The agent may offer no others."""
     agent: str = ""
@@ -180,6 +182,10 @@ def _login(place: Place, words: Words) -> Login:
     if one("proxyusefdpass") == "yes" and one("proxycommand"):
         raise _wrong(place, "ProxyUseFdpass is not supported")
     agent = next(iter(words.get("identityagent", ())), "")
+    if one("pubkeyauthentication") in ("no", "false") or "publickey" not in (
+        one("preferredauthentications") or "publickey"
+    ):
+        raise _wrong(place, "it lets nobody log in by a key, and Backout knows no other way")
     return Login(
         name=place.name,
         host=host,
@@ -187,6 +193,7 @@ def _login(place: Place, words: Words) -> Login:
         port=port,
         alias=alias,
         keys=tuple(path(key) for key in words.get("identityfile", ()) if key.lower() != "none"),
+        certificates=tuple(map(path, words.get("certificatefile", ()))),
         only_these_keys=one("identitiesonly") == "yes",
         agent=_agent(agent, path),
         forward_agent=_forward(one("forwardagent"), place),

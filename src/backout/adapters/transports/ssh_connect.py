@@ -19,6 +19,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -116,6 +117,7 @@ class Dialer:
         keys = self._keys(login.keys)
         only = frozenset(_public(login.keys)) if login.only_these_keys else None
         hop.connect_kwargs = {
+            "pkey": _certified(keys, login.certificates),
             "key_filename": [key for key in keys if not _is_public(key)],
             "look_for_keys": False,
             "allow_agent": login.agent != "none",
@@ -152,6 +154,16 @@ class Dialer:
 def _is_public(name: str) -> bool:
     with Path(name).open("rb") as file:
         return not file.read(64).startswith(b"-----BEGIN")
+
+
+def _certified(keys: Sequence[str], certificates: Sequence[str]) -> paramiko.PKey | None:
+    """The first key that a certificate is of, with that; none where nobody can tell."""
+    for key, certificate in product(keys, certificates):
+        with suppress(OSError, ValueError, paramiko.SSHException):
+            found = paramiko.PKey.from_path(key)
+            found.load_certificate(certificate)
+            return found
+    return None
 
 
 def _public(names: Sequence[str]) -> Iterator[bytes]:
