@@ -42,7 +42,7 @@ def test_every_noun_of_the_model_is_explained(name: str) -> None:
 @pytest.mark.parametrize(
     "kind",
     [
-        *(watched.WatchedTarget, watched.TargetState, alerts.Streak, alerts.Transition),
+        *(watched.WatchedTarget, watched.TargetState, model.Streak, alerts.Transition),
         *(wellbeing.Snapshot, ports.Transport, ports.Journal, ports.Vault, ports.Probe, ports.Work),
     ],
     ids=lambda kind: kind.__name__,

@@ -14,9 +14,8 @@ from typing import Any
 import pytest
 
 from backout.adapters.storage.health_store import HealthStore
-from backout.model import Bake, CheckKey, Incident, Release
+from backout.model import Bake, CheckKey, Incident, Release, Streak
 from backout.watch import rollups
-from backout.watch.alerts import Streak
 from backout.watch.bake import Deployed, judge, window
 from support.loopback import Answer, Asked, Web
 from support.process import Process

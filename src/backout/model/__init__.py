@@ -70,6 +70,7 @@ from backout.model.watching import (
     Message,
     Reverted,
     Sample,
+    Streak,
     WatcherHealth,
     WorkerHealth,
 )
@@ -129,6 +130,7 @@ __all__ = [
     "Ssh",
     "State",
     "Step",
+    "Streak",
     "Target",
     "TemplateText",
     "Undo",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from backout.model.results import Verdict
@@ -36,6 +36,39 @@ class Sample:
     elapsed_ms: float
     queued_ms: float = 0.0
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Streak:
+    """What is remembered of a check key from look to look."""
+
+    ill: str = ""
+    """The kind of the open alert: `fail`, `unknown`, or none."""
+    bad: int = 0
+    """Looks in a row that did not pass."""
+    fails: int = 0
+    """Looks in a row that failed: no doubt about them."""
+    good: int = 0
+    last: str = ""
+    """The last looks, newest at the end: p, f, e, i."""
+    since: float = 0.0
+    """When it began to be bad; zero while it is not."""
+    opened: tuple[float, ...] = ()
+    """When an alert opened lately."""
+    green: bool = False
+    """It passed at least once."""
+
+    @property
+    def flaps(self) -> int:
+        """How often it has opened lately, beyond the first time."""
+        return max(0, len(self.opened) - 1)
+
+    def record(self) -> dict[str, Any]:
+        return {name: value for name, value in asdict(self).items() if value}
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Streak:
+        return cls(**{**record, "opened": tuple(record.get("opened", ()))})
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from backout.model import (
     Message,
     Reverted,
     Sample,
+    Streak,
 )
 from backout.ports.runs import Bodies
 
@@ -49,14 +50,14 @@ class HealthChange(OutboxChange, Protocol):
     def look(
         self,
         sample: Sample,
-        streak: Mapping[str, Any],
+        streak: Streak,
         *,
         memory: Mapping[str, Any] | None = None,
         tick: float | None = None,
     ) -> None:
         """One look, with the counters as they are after it."""
 
-    def streak(self, check_key: CheckKey, streak: Mapping[str, Any]) -> None: ...
+    def streak(self, check_key: CheckKey, streak: Streak) -> None: ...
     def snapshot(self, check_key: CheckKey, release: int, at: float, body: Any) -> None: ...
     def incident(self, check_key: CheckKey) -> Incident | None:
         """The one that is open there."""
@@ -112,7 +113,7 @@ class HealthStore(HealthHistory, Protocol):
     def roll_up(self, now: float) -> int: ...
     def streaks(
         self,
-    ) -> Mapping[CheckKey, tuple[Mapping[str, Any], Mapping[str, Any], float | None]]:
+    ) -> Mapping[CheckKey, tuple[Streak, Mapping[str, Any], float | None]]:
         """Counters, probe memory and last tick of every check key."""
 
     def waiting(self, destination: str | None = None) -> tuple[Message, ...]:

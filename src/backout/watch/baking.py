@@ -7,9 +7,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from backout.model import CheckKey, Reverted, duration
+from backout.model import CheckKey, Reverted, Streak, duration
 from backout.watch import alerts, bake
-from backout.watch.alerts import Streak
 from backout.watch.bake import Deployed
 from backout.watch.watched import WatchedTarget
 

@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from backout.checks import drift
-from backout.model import CheckKey, Finding, Incident, Sample, Verdict
+from backout.model import CheckKey, Finding, Incident, Sample, Streak, Verdict
 from backout.ports import HealthChange
 from backout.watch import alerts
-from backout.watch.alerts import Policy, Streak, Transition
+from backout.watch.alerts import Policy, Transition
 from backout.watch.messages import told
 from backout.watch.schedule import Rhythm
 from backout.watch.watched import Looked, WatchedTarget
@@ -58,12 +58,12 @@ class Turn:
         )
         change.look(
             sample,
-            streak.record(),
+            streak,
             memory=self._remember(watched, check_key),
             tick=looked.due if check_key == looked.check_key else None,
         )
         if transition is not None:
-            self._flip(change, watched, check_key, finding, transition, policy, at)
+            self._transit(change, watched, check_key, finding, transition, policy, at)
         if check_key == looked.check_key and (
             entry := self.watcher.timetable.entries.get(check_key)
         ):
@@ -96,7 +96,7 @@ class Turn:
             return finding
         return drift.judged(finding, release, reference)
 
-    def _flip(
+    def _transit(
         self,
         change: HealthChange,
         watched: WatchedTarget,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from backout.model import CheckKey, Incident, Message, Verdict
+from backout.model import CheckKey, Incident, Message, Streak, Verdict
 from backout.ports import HealthChange
 from backout.watch import alerts
 from backout.watch.alerts import Policy
@@ -55,7 +55,7 @@ class Messages:
         """What an open incident asks for now."""
         if self._is_gone(incident):
             change.resolve(incident.id, now)
-            change.streak(incident.check_key, {})
+            change.streak(incident.check_key, Streak())
             self._watcher.streaks.pop(incident.check_key, None)
             return bool(self.tell(change, incident, "gone", now))
         watched = self._watcher.targets.get(incident.check_key.target)

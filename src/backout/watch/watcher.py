@@ -14,10 +14,9 @@ from functools import partial
 from typing import Any
 
 from backout.errors import Unwritten
-from backout.model import CheckKey, Finding, WatcherHealth, duration
+from backout.model import CheckKey, Finding, Streak, WatcherHealth, duration
 from backout.ports import Clock, HealthStore
 from backout.watch import alerts, schedule, wellbeing
-from backout.watch.alerts import Streak
 from backout.watch.baking import Baking
 from backout.watch.bookkeeping import Turn
 from backout.watch.companion import Companion
@@ -79,7 +78,7 @@ class Watcher:
 
     def _recall(self) -> None:
         for check_key, (streak, memory, tick) in self.store.streaks().items():
-            self.streaks[check_key] = Streak.of(streak)
+            self.streaks[check_key] = streak
             self._memory[check_key] = memory
             if tick is not None:
                 self.done[check_key] = tick

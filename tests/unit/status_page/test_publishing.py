@@ -10,7 +10,7 @@ import pytest
 
 from backout.adapters.storage.health_store import HealthStore
 from backout.adapters.storage.journal import SqliteJournal
-from backout.model import CheckKey, Sample, Verdict
+from backout.model import CheckKey, Sample, Streak, Verdict
 from backout.status_page.facts import DAY, HOUR
 from backout.status_page.history import Histories, Ledger
 from backout.watch import rollups
@@ -27,7 +27,7 @@ def store(tmp_path: Path) -> Iterator[HealthStore]:
 
 def look(store: HealthStore, at: float, verdict: Verdict = Verdict.PASS, ms: float = 40.0) -> None:
     with store.write() as change:
-        change.look(Sample(SPOT, at, verdict, ms), {})
+        change.look(Sample(SPOT, at, verdict, ms), Streak())
 
 
 def looks(histories: Histories) -> int:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from backout.adapters.storage.health_change import DAY, HOUR, HOURS, RAW
 from backout.adapters.storage.health_store import HealthStore
-from backout.model import CheckKey, Sample, Verdict
+from backout.model import CheckKey, Sample, Streak, Verdict
 from backout.watch import rollups
 from backout.watch.rollups import Tally, decode, encode, fold, tally
 
@@ -76,7 +76,7 @@ def test_a_tally_cannot_grow_beyond_a_kilobyte() -> None:
 def write(store: HealthStore, seen: Sequence[Sample]) -> None:
     with store.write() as change:
         for sample in seen:
-            change.look(sample, {})
+            change.look(sample, Streak())
 
 
 def test_hours_and_days_are_the_same_whenever_they_are_rolled_up(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from backout.adapters.storage.letters import REASON, LetterChange
-from backout.model import CheckKey, Incident, Sample, Verdict
+from backout.model import CheckKey, Incident, Sample, Streak, Verdict
 
 DAY = 86400
 HOUR = 3600
@@ -46,7 +46,7 @@ class Change(LetterChange):
     def look(
         self,
         sample: Sample,
-        streak: Mapping[str, Any],
+        streak: Streak,
         *,
         memory: Mapping[str, Any] | None = None,
         tick: float | None = None,
@@ -67,15 +67,17 @@ class Change(LetterChange):
         )
         self._db.execute(
             "UPDATE spot SET pulse = ?, tick = coalesce(?, tick) WHERE id = ?",
-            (json.dumps(streak), tick, id),
+            (json.dumps(streak.record()), tick, id),
         )
         if memory is not None:
             self._db.execute("UPDATE spot SET memory = ? WHERE id = ?", (self._json(memory), id))
 
-    def streak(self, check_key: CheckKey, streak: Mapping[str, Any]) -> None:
+    def streak(self, check_key: CheckKey, streak: Streak) -> None:
         """The counters alone."""
         id = self.check_key(check_key)
-        self._db.execute("UPDATE spot SET pulse = ? WHERE id = ?", (json.dumps(streak), id))
+        self._db.execute(
+            "UPDATE spot SET pulse = ? WHERE id = ?", (json.dumps(streak.record()), id)
+        )
 
     def check_key(self, check_key: CheckKey) -> int:
         """Its number; a new one is made when it is not known."""

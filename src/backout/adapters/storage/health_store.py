@@ -39,7 +39,7 @@ from backout.adapters.storage.health_schema import (
 from backout.adapters.storage.letters import MESSAGE, WAITING, message_of
 from backout.adapters.storage.turns import turn
 from backout.errors import Damaged, Refused, Unwritten
-from backout.model import CheckKey, Incident, Message, Reverted, Sample
+from backout.model import CheckKey, Incident, Message, Reverted, Sample, Streak
 from backout.ports import Bodies
 
 FOLDED = 50_000
@@ -129,11 +129,11 @@ class HealthStore(Closing):
 
     # --- reading -------------------------------------------------------------------------
 
-    def streaks(self) -> dict[CheckKey, tuple[dict[str, Any], dict[str, Any], float | None]]:
+    def streaks(self) -> dict[CheckKey, tuple[Streak, dict[str, Any], float | None]]:
         """Counters, probe memory and last tick of every check key."""
         rows = self._rows("SELECT target, name, host, pulse, memory, tick FROM spot")
         return {
-            CheckKey(target, name, host): (json.loads(streak), json.loads(memory), tick)
+            CheckKey(target, name, host): (Streak.of(json.loads(streak)), json.loads(memory), tick)
             for target, name, host, streak, memory, tick in rows
         }
 
