@@ -19,7 +19,19 @@ NOUNS = (
     *("Finding", "Observation", "Verdict", "Outcome", "Identity", "Lease", "Incident", "Message"),
     "CheckKey",
 )
-GONE = ("ward", "wards", "crew", "flip", "_mine", "_engaged", "_rolled", "_again", "_go", "_here")
+GONE = (
+    "ward",
+    "wards",
+    "crew",
+    "spots",
+    "flip",
+    "_mine",
+    "_engaged",
+    "_rolled",
+    "_again",
+    "_go",
+    "_here",
+)
 """Names that a thing once had in the code."""
 
 

@@ -28,7 +28,7 @@ ANSWERS: Mapping[str, tuple[Kind, ...]] = {
     "verify": (report.VerifyReport,),
     "plan": (plans.PlanReport,),
     "diff": (plans.Difference,),
-    "rehearse": (objects.Rehearsed,),
+    "rehearse": (report.Rehearsed,),
     "status": (states.StatusReport, states.Statuses),
     "history": (objects.History, objects.Chain),
     "history.export": (objects.Moved,),

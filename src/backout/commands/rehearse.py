@@ -21,8 +21,7 @@ from backout.project.machines import Machines
 from backout.project.project import TABLES, Workplace
 from backout.reports.answer import Answer
 from backout.reports.data import again, run_report, stamp
-from backout.reports.objects import Rehearsed, Returned
-from backout.reports.report import Report
+from backout.reports.report import Rehearsed, Report, Returned
 from backout.runs import standing
 from backout.runs.engine import Ended
 from backout.runs.rehearsal import Point, no_return, points, strict
@@ -191,7 +190,7 @@ class Rehearsing:
             report,
             checks=story.last.checks if story.last else (),
             hosts=story.last.hosts if story.last else {},
-            rehearsal=replace(told, trouble=None).to_data(),
+            rehearsal=replace(told, trouble=None),
             notes=tuple(map(line_of, told.steps)),
         )
         row = RunRow(

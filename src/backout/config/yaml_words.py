@@ -83,7 +83,7 @@ def _meant(lines: Sequence[str], mark: Mark, trouble: Trouble) -> tuple[Mark, st
         return mark, "a tab stands before the first word: indent with spaces"
     if _BARE_TEMPLATE.search(line):
         return mark, 'a value begins with {{: put it in quotes, "{{ … }}"'
-    return _open(mark, trouble) or (mark, _here(before, there, trouble.problem or ""))
+    return _open(mark, trouble) or (mark, _cause(before, there, trouble.problem or ""))
 
 
 def _open(mark: Mark, trouble: Trouble) -> tuple[Mark, str] | None:
@@ -100,7 +100,7 @@ def _open(mark: Mark, trouble: Trouble) -> tuple[Mark, str] | None:
     return (begun, _known(trouble.problem or "")) if is_a_start else None
 
 
-def _here(before: str, there: str, problem: str) -> str:
+def _cause(before: str, there: str, problem: str) -> str:
     if not before.strip() and "did not find expected" in problem:
         return _INDENTED if there else "a [ or { above is never closed"
     closed = before.rstrip()[-1:]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from backout.reports.objects import Rehearsed
+from backout.reports.report import Rehearsed
 from backout.reports.told import Data, Told, sometimes
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from backout.model import Outcome
-from backout.reports.report import Ends, Known, Report
+from backout.reports.report import Ends, Known
 from backout.reports.told import Told, named
 
 
@@ -143,47 +143,6 @@ class Uninstalled(Told):
     runs: int
     """How many the journal had."""
     next: str
-
-
-@dataclass(frozen=True, slots=True)
-class Returned(Told):
-    """What one failure on purpose showed of the way back."""
-
-    name: str
-    """The step after which it failed."""
-    run: str | None = None
-    returned: bool | None = None
-    """Whether the target is on the release it had, and healthy; None where nobody can tell."""
-    reason: str = ""
-    """Why not; empty when it is."""
-    release: Known = None
-    """What it is on."""
-    proof: tuple[str, ...] = ()
-    """The checks that passed at the end."""
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Rehearsed(Told):
-    """`rehearse`: the steps, and what can be held against the runbook later."""
-
-    rehearsal: str
-    target: str
-    runbook: str
-    digest: str
-    """SHA-256 of the runbook, as it was understood."""
-    version: str
-    """Backout's."""
-    outcome: str
-    exit_code: int
-    reason: str
-    release: Known
-    started_at: str
-    ended_at: str
-    steps: tuple[Returned, ...]
-    next: str
-    trouble: Report | None = None
-    """The report of the run that went wrong."""
 
 
 @dataclass(frozen=True, slots=True)

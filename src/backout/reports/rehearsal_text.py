@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from backout.model import duration
 from backout.reports.lines import one_line, page, table
-from backout.reports.objects import Rehearsed, Returned
 from backout.reports.parts import next_lines, release_text
+from backout.reports.report import Rehearsed, Returned
 from backout.reports.text import run_text
 
 VERDICTS = {True: "returned", False: "DID NOT RETURN", None: "not proved"}

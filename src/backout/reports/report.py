@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from backout.errors import (
     BackedOut,
@@ -165,7 +165,7 @@ class Report(Told):
     records: tuple[StepRecord, ...] | None = sometimes()
     """Every action whole; of `show`."""
     notes: tuple[str, ...] = sometimes(())
-    rehearsal: Mapping[str, Any] | None = sometimes()
+    rehearsal: Rehearsed | None = sometimes()
     """Of a line of the history that says what a rehearsal came to."""
 
     @property
@@ -192,6 +192,47 @@ class Report(Told):
         """Raise the error of the tree that belongs to the exit code; nothing when it is 0."""
         if kind := _RAISED.get(self.exit_code):
             raise kind(self.reason, next=self.next)
+
+
+@dataclass(frozen=True, slots=True)
+class Returned(Told):
+    """What one failure on purpose showed of the way back."""
+
+    name: str
+    """The step after which it failed."""
+    run: str | None = None
+    returned: bool | None = None
+    """Whether the target is on the release it had, and healthy; None where nobody can tell."""
+    reason: str = ""
+    """Why not; empty when it is."""
+    release: Known = None
+    """What it is on."""
+    proof: tuple[str, ...] = ()
+    """The checks that passed at the end."""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsed(Told):
+    """`rehearse`: the steps, and what can be held against the runbook later."""
+
+    rehearsal: str
+    target: str
+    runbook: str
+    digest: str
+    """SHA-256 of the runbook, as it was understood."""
+    version: str
+    """Backout's."""
+    outcome: str
+    exit_code: int
+    reason: str
+    release: Known
+    started_at: str
+    ended_at: str
+    steps: tuple[Returned, ...]
+    next: str
+    trouble: Report | None = None
+    """The report of the run that went wrong."""
 
 
 @dataclass(frozen=True, slots=True)
