@@ -278,6 +278,7 @@ class Containers(Backend):
 
 def _identity(found: Sequence[Container], now: float) -> Identity:
     running = [container for container in found if container.status == "running"]
+    paused = [container.name for container in found if container.status == "paused"]
     sources = tuple(sorted({source for container in found for source in container.sources}))
     times = [_timestamp(container.started) for container in running]
     started = max((time for time in times if time is not None), default=None)
@@ -289,6 +290,7 @@ def _identity(found: Sequence[Container], now: float) -> Identity:
         restarts=sum(container.restarts for container in found),
         uptime=None if started is None else now - started,
         detail="; ".join(str(container) for container in found),
+        obstacle=f"it is paused: docker unpause {' '.join(paused)}" if paused else "",
         known=understood((c.status for c in found), _TRYING, _OVER, _PASSING),
         images=tuple(sorted({(container.tag, container.image) for container in found})),
         outdated="; ".join(str(container) for container in found if container.outdated),

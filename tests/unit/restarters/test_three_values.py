@@ -140,4 +140,6 @@ def test_the_engine(
         f"case $* in ps*) echo abc ;; *image*) ;; *Config.Image}}}}) echo x ;;"
         f" *) echo {quote(seen)} ;; esac"
     )
-    assert asked(kind, "docker", answer, tmp_path, daemon).runs is runs
+    found = asked(kind, "docker", answer, tmp_path, daemon)
+    assert found.runs is runs
+    assert found.obstacle == ("it is paused: docker unpause api" if "paused" in seen else "")
