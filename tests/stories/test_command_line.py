@@ -8,13 +8,19 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import pytest
+from invoke.exceptions import Exit
+from invoke.program import Program
 
-from backout.commands.options import VERBS
+from backout.commands import words
+from backout.commands.options import VERBS, Options, refuse_empty
+from backout.commands.options.base import MAY_BE_EMPTY
+from backout.errors import Mistakes
+from backout.tasks import ns
 from support import warm
 from support.tools import venv_program
 
@@ -111,7 +117,10 @@ def test_a_failing_verb_stops_the_ones_after_it(cli: CommandLine) -> None:
         (("deploy", "--target"), "--target needs a value", "--help deploy"),
         (("deploy", "--target", "--yes"), "--target needs a value", "--help deploy"),
         (("deploy", "--yes=maybe"), "--yes takes no value", "--help deploy"),
-        (("deploy", "prod"), "deploy does not understand 'prod'", "--help deploy"),
+        (("deploy", "prod"), "'prod'; did you mean --target prod?", "--help deploy"),
+        (("--target", "prod", "deploy"), "--target stands behind the verb", "--list"),
+        (("help", "deploy"), "there is no task 'help'; it is an option", "--help deploy"),
+        (("help",), "there is no task 'help'", "--list"),
         (("show",), "show needs RUN", "--help show"),
         (("show", "--jsn"), "show needs RUN", "--help show"),
         (("--lst",), "did you mean --list?", "--list"),
@@ -129,6 +138,34 @@ def test_mistaken_words_exit_2_with_three_lines(
     assert state == "state: nothing was touched"
     assert following.startswith("next:  ")
     assert following.endswith(next)
+
+
+def checked(*said: str) -> None:
+    """The words as `backout` reads them. Raises Exit for mistaken ones."""
+    program = Program(version="", namespace=ns)
+    program.parse_core(["backout", *said])
+    words.check(program.core, program.initial_context, ns, binary="backout")
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
+def test_no_option_that_needs_a_value_goes_without_one(
+    verb: type[Options], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not at the end, not before another option, not as nothing: it would mean all of them."""
+    needed: Any = {each.name: "x" for each in fields(verb) if each.default is MISSING}
+    for each in fields(verb):
+        if each.default is MISSING or isinstance(each.default, bool | int):
+            continue
+        option = f"--{each.name.strip('_').replace('_', '-')}"
+        for said in ([option], [option, "--json"]):
+            with pytest.raises(Exit) as left:
+                checked(verb.name, *needed.values(), *said)
+            assert left.value.code == 2, said
+            assert f"{option} needs a value" in str(left.value) + capsys.readouterr().out, said
+        if each.name not in MAY_BE_EMPTY:
+            empty: Any = {each.name: (" ",) if each.default == () else " "}
+            with pytest.raises(Mistakes, match=f"{option} is empty"):
+                refuse_empty(verb(**needed, **empty))
 
 
 def test_with_json_a_mistaken_word_is_one_object_on_stdout(cli: CommandLine) -> None:

@@ -85,6 +85,9 @@ def test_what_init_writes_for_a_backend_lints_when_its_host_is_filled_in(
     directory.mkdir()
     assert say(directory, "init", "--backend", backend).code == 0
     prod = directory / "inventories" / "prod.yaml"
+    red = say(directory, "lint")
+    assert (red.code, "web1.example.org is a placeholder" in red.err) == (2, True)
+    assert prod.read_text().count("example.org") == 1, "nothing else is left to be filled in"
     prod.write_text(prod.read_text().replace("web1.example.org", "203.0.113.11"))
     assert f"backend: {backend}" in prod.read_text()
     assert say(directory, "lint").code == 0
@@ -117,6 +120,7 @@ def test_the_example_of_a_target_lints_is_planned_whole_and_never_deployed(tmp_p
     plan = say(tmp_path, "plan", "--target", "prod", "--offline", "--json")
     assert plan.code == 0, plan.out + plan.err
     assert plan.data["hosts"] == ["web1", "web2", "db1"]
+    assert plan.data["next"].startswith("write your own hosts into inventories/prod.yaml")
     for verb in ("plan", "deploy"):
         said = say(tmp_path, verb, "--target", "prod")
         assert (said.code, said.out) == (3, ""), verb

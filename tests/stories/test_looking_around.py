@@ -47,7 +47,7 @@ def test_targets_tells_of_each_inventory_what_it_and_the_journal_say(yard: Yard)
     text = yard.project.say("targets")
     assert text.code == 0
     assert "shop: " in text.out
-    assert text.out.endswith("next:  invoke lint\n")
+    assert text.out.endswith("invoke lint\n")
 
 
 # --- exec ----------------------------------------------------------------------------------

@@ -94,6 +94,8 @@ class Inspection:
             if saved
             else f"mend what is refused above, then {line('plan', name)}"
             if told.refused
+            else planning.out_of_the_example(target)
+            if target.example
             else line("deploy" if name == "deploy" else "run", name),
         )
         return Answer("plan whole" if options.verbose else "plan", told, 3 if told.refused else 0)

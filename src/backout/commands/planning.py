@@ -39,11 +39,13 @@ def load_pair(
 def refuse_example(target: Target) -> None:
     """Raise Refused for a target whose hosts are nobody's."""
     if target.example:
-        raise Refused(
-            f"{target.name} is an example: its hosts are nobody's machines",
-            where=target.file,
-            next=f"write your own hosts into {target.file}, and take `example: true` out",
-        )
+        what = f"{target.name} is an example: its hosts are nobody's machines"
+        raise Refused(what, where=target.file, next=out_of_the_example(target))
+
+
+def out_of_the_example(target: Target) -> str:
+    """What makes a target of one's own of it."""
+    return f"write your own hosts into {target.file}, and take `example: true` out"
 
 
 def build(

@@ -43,7 +43,9 @@ def argv_of(target: Target, host: Host) -> tuple[str, ...]:
     """How ssh is called, so that it logs in where Backout does and trusts the same keys. Raises
     Refused for a host without SSH, and Mistakes."""
     if host.connection != "ssh":
-        raise Refused(f"{host.name} is this machine: you are there", where=target.file)
+        raise Refused(
+            f"{host.name} is this machine: you are there", where=target.file, next="type it here"
+        )
     ssh = target.ssh
     try:
         said = Place.of(host.address or host.name)

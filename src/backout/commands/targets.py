@@ -28,7 +28,8 @@ class Listing:
         whole = set(loading.targets(folder))
         rows = (self._line(name, folder) for name in loading.names(folder))
         kept = tuple(row for row in rows if row.hosts or row.target in whole)
-        return Answer("targets", TargetList(kept))
+        following = "invoke lint" if any(row.problem for row in kept) else ""
+        return Answer("targets", TargetList(kept, following if kept else "invoke init"))
 
     def _line(self, name: str, folder: Path) -> TargetLine:
         path = loading.resolve(name, folder)

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from backout.adapters import extras
 from backout.commands.options import VERBS
-from backout.errors import BackoutError, Mistakes
+from backout.errors import BackoutError, Interrupted, Mistakes, Refused
 from backout.reports.told import Told
 
 Said = TypeVar("Said", bound=Told)
@@ -102,9 +102,12 @@ def _named(name: str, value: Any) -> Any:
 
 def error(said: BackoutError, verb: str = "") -> BackoutError:
     """The same error, whose next line can be typed. A mistake in the words of a verb for which
-    nobody knew a better cure leads to what can be said to that verb."""
+    nobody knew a better cure leads to what can be said to that verb, a refusal to the next try."""
     following = said.next
     if not following and isinstance(said, Mistakes):
         following = f"invoke --help {verb}" if verb else "invoke --list"
+    elif not following and isinstance(said, Refused | Interrupted):
+        mended = "put that right, then " if isinstance(said, Refused) else ""
+        following = f"{mended}the same command again"
     said.next = spell(following)
     return said

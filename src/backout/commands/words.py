@@ -36,6 +36,8 @@ def check(
         what = _no_number(core.unparsed, initial, collection.to_contexts())
         raise mistaken(what, next=f"{binary} --help", json=json) from error
     for task in read[1:]:
+        if flag := _without_value(task, core.unparsed):
+            raise mistaken(f"{flag} needs a value", next=f"{binary} --help {task.name}", json=json)
         _look_for_eaten_options(task, parser, collection, binary, json)
 
 
@@ -71,6 +73,16 @@ def mistaken(what: str, *, next: str, json: bool = False) -> Exit:
     return Exit(code=error.exit_code)
 
 
+def _without_value(task: ParserContext, words: Sequence[str]) -> str:
+    """An option that may be repeated and was said without a value, which Invoke lets pass: it
+    would mean all of them."""
+    for word, following in zip(words, (*words[1:], ""), strict=True):
+        repeats = word in task.flags and task.flags[word].kind is list
+        if repeats and (not following or following.partition("=")[0] in task.flags):
+            return word
+    return ""
+
+
 def _look_for_eaten_options(
     task: ParserContext, parser: Parser, collection: Collection, binary: str, json: bool
 ) -> None:
@@ -93,6 +105,7 @@ def _diagnosis(
     contexts: Sequence[ParserContext],
     binary: str,
 ) -> tuple[str, str]:
+    """What is wrong with the words, and what to type next."""
     task = context.name if context else None
     missing = context.missing_positional_args if context else []
     help = f"{binary} --help {task}" if task else f"{binary} --list"
@@ -106,10 +119,17 @@ def _diagnosis(
         return f"{flag} {needs}", help
     if word.startswith("-"):
         whose = f"{task} has no option" if task else "there is no option"
+        if not task and any(flag in each.flags for each in contexts):
+            return f"{flag} stands behind the verb that it is for", help
         return f"{whose} {flag}{_meant(flag, flags)}", help
+    meant = _meant(word, _names(contexts))
     if task:
-        return f"{task} does not understand {word!r}{_meant(word, _names(contexts))}", help
-    return f"there is no task {word!r}{_meant(word, _names(contexts))}", help
+        aimed = f"; did you mean --target {word}?" if "--target" in flags and not meant else ""
+        return f"{task} does not understand {word!r}{meant or aimed}", help
+    verb = next((each for each in words if each in _names(contexts)), "")
+    if word == "help" and verb:
+        return f"there is no task {word!r}; it is an option", f"{binary} --help {verb}"
+    return f"there is no task {word!r}{meant}", help
 
 
 def _offender(

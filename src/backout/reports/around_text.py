@@ -7,18 +7,18 @@ from typing import Any
 
 from backout.reports.lines import one_line, page, table
 from backout.reports.objects import HostLog, Logs, Looked, TargetLine, TargetList
-from backout.reports.parts import bare_release
+from backout.reports.parts import bare_release, next_lines
 
 
 def targets_text(report: TargetList) -> str:
     """`objects.TargetList`."""
     rows = report.targets
     if not rows:
-        return "No target yet: inventories/ has none.\nnext:  invoke init"
+        return page(["No target yet: inventories/ has none."], next_lines(report.next))
     head = ("target", "hosts", "release", "checks", "last run", "")
     lines = [head, *(_target(row) for row in rows)]
     broken = [f"{one_line(row.target)}: {one_line(row.problem)}" for row in rows if row.problem]
-    return page(table(lines, indent=""), broken, ["next:  invoke lint"] if broken else [])
+    return page(table(lines, indent=""), broken, next_lines(report.next))
 
 
 def _target(row: TargetLine) -> tuple[str, ...]:

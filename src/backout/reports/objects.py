@@ -44,6 +44,7 @@ class TargetList(Told):
     """`targets`."""
 
     targets: tuple[TargetLine, ...]
+    next: str = ""
 
 
 @dataclass(frozen=True, slots=True)

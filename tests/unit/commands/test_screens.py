@@ -128,7 +128,7 @@ def there_is() -> str:
            "protected": True, "example": False, "problem": "", "file": ""}  # fmt: skip
     broken = {**row, "target": "staging", "hosts": [], "checks": [], "release": None,
               "last_run": None, "problem": "inventories/staging.yaml:3: port: 0"}  # fmt: skip
-    return targets_text(TargetList.read({"targets": [row, broken]}))
+    return targets_text(TargetList.read({"targets": [row, broken], "next": "invoke lint"}))
 
 
 def missing() -> str:

@@ -14,8 +14,9 @@ from backout.adapters.extras import Installed
 from backout.commands import typed
 from backout.commands.options import VERBS
 from backout.commands.typed import Program
-from backout.errors import Mistake, Mistakes, Refused
+from backout.errors import Interrupted, Mistake, Mistakes, Refused, Unreachable
 from backout.project import needs
+from backout.reports.objects import TargetList
 from backout.reports.report import ErrorReport, Report
 from backout.reports.states import Diagnosis, DoctorReport
 
@@ -95,11 +96,18 @@ def test_only_what_names_commands_is_spelled_in_an_answer(monkeypatch: pytest.Mo
     lacking = DoctorReport("prod", (Diagnosis("git", None, False, said, said),), said)
     cured = DoctorReport("prod", (Diagnosis("git", None, False, said, "X lint"),), "X lint")
     assert typed.told(lacking) == cured
+    assert typed.told(TargetList((), said)).next == "X lint"
     run = {"run": "r", "target": "prod", "runbook": "deploy", "outcome": "refused", "exit_code": 3}
     refused = Report.read({**run, "reason": said, "error": {"what": said, "next": said}})
     told = typed.told(refused)
     assert (told.reason, told.error) == (said, ErrorReport(said, next="X lint"))
     assert typed.page(f"    {said}\nall of it: {said}") == f"    {said}\nall of it: X lint"
+
+
+def test_a_refusal_for_which_nobody_knew_a_command_leads_to_the_next_try() -> None:
+    for refusal in (Refused("no port is free"), Unreachable("web1 starts no shell")):
+        assert typed.error(refusal).next == "put that right, then the same command again"
+    assert typed.error(Interrupted("interrupted")).next == "the same command again"
 
 
 def test_lint_is_the_cure_for_what_is_wrong_in_files_alone() -> None:

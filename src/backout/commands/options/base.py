@@ -41,8 +41,9 @@ def refuse_empty(options: Options) -> None:
 
     for each in fields(options):
         value = getattr(options, each.name)
-        told = isinstance(value, str) and value != each.default and each.name not in MAY_BE_EMPTY
-        if told and not value.strip(", "):
+        told = value != each.default and each.name not in MAY_BE_EMPTY
+        every = value if isinstance(value, tuple) else (value,)
+        if told and any(isinstance(one, str) and not one.strip(", ") for one in every):
             raise Mistakes(
                 f"--{each.name.strip('_').replace('_', '-')} is empty",
                 where="command line",
