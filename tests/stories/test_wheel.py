@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import tarfile
-import venv
 import zipfile
 from pathlib import Path
 
 import pytest
+
+from support import wheelhouse
 
 ROOT = Path(__file__).parents[2]
 
@@ -62,28 +64,71 @@ def test_wheel_and_source_have_every_file_of_the_package(built: Path) -> None:
     assert {"LICENSE", "README.md", "pyproject.toml", "CHANGELOG.md"} <= there
 
 
-def test_the_installed_wheel_scaffolds_lints_and_plans(built: Path, tmp_path: Path) -> None:
-    """In an environment that has the libraries from here, and Backout from the wheel alone."""
-    home = tmp_path / "venv"
-    venv.create(home, with_pip=False)
-    python = home / "bin" / "python"
-    (site,) = home.glob("lib/python*/site-packages")
-    (wheel,) = built.glob("*.whl")
-    quiet = ("-q", "--disable-pip-version-check", "--no-deps", "--no-index")
-    run(sys.executable, "-m", "pip", "--python", python, "install", *quiet, wheel, cwd=tmp_path)
-    libraries = [path for path in sys.path if path.endswith("site-packages")]
-    (site / "libraries.pth").write_text("\n".join(libraries))
+INSTALLED = {
+    "pip": "python3 -m venv venv && venv/bin/pip install -q {wheel} && mkdir -p .local/bin"
+    " && ln -s ../../venv/bin/backout .local/bin",
+    "pipx": "pipx install {wheel}",
+    "uv": "uv tool install {wheel}",
+}
+"""As docs/upgrading.md says it."""
+DOCKER = """\
+hosts: {here: {connection: local}}
+service: {name: api, backend: docker}
+checks: {there: {command: "true", expect: ["exit_code == 0"]}}
+"""
 
+
+@pytest.fixture(scope="module")
+def wheels(built: Path) -> Path:
+    """Every library that Backout and its extra `docker` need, beside no index at all."""
+    folder = built.parent / "wheels"
+    wheelhouse.fill(folder, "backout[docker]")
+    return folder
+
+
+@pytest.mark.parametrize("installer", INSTALLED)
+def test_the_wheel_is_installed_and_gets_what_is_missing_by_the_line_that_it_says(
+    built: Path, wheels: Path, tmp_path: Path, installer: str
+) -> None:
+    (wheel,) = built.glob("*.whl")
+    python, programs = Path(sys.base_prefix) / "bin", Path(sys.executable).parent
+    path = f"{tmp_path}/.local/bin:{python}:{programs}:/usr/bin:/bin"
+    env = {"PATH": path, "HOME": str(tmp_path), "LC_ALL": "C.UTF-8", **wheelhouse.offline(wheels)}
     project = tmp_path / "My project"
     project.mkdir()
-    backout = home / "bin" / "backout"
-    where = run(python, "-c", "import backout; print(backout.__file__)", cwd=project)
-    assert where.startswith(str(home))
-    run(backout, "init", "--backend", "systemd", cwd=project)
+
+    def type_(line: str, *codes: int) -> str:
+        done = subprocess.run(
+            ["sh", "-c", line],
+            cwd=project,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=150,
+        )
+        assert done.returncode in (codes or (0,)), done.stdout
+        return done.stdout
+
+    type_(f"cd .. && {INSTALLED[installer].format(wheel=wheel)}")
+    assert Path(type_("command -v backout").strip()) == tmp_path / ".local/bin/backout"
+    type_("backout init --backend systemd")
     prod = project / "inventories" / "prod.yaml"
     prod.write_text(prod.read_text().replace("web1.example.org", "203.0.113.11"))
-    assert "no mistake" in run(backout, "lint", cwd=project)
-    run(backout, "plan", "--target", "prod", "--offline", cwd=project)
-    assert "prod" in run(backout, "targets", cwd=project)
-    script = run(backout, "completion", "bash", cwd=project)
-    assert str(site / "backout" / "project" / "completing.py") in script
+    assert "no mistake" in type_("backout lint")
+    type_("backout plan --target prod --offline")
+    assert f"{tmp_path}/" in type_("backout completion bash")
+
+    prod.write_text(DOCKER)
+    (row,) = (row for row in doctor(type_("backout doctor --target prod --json", 3)))
+    assert row["detail"] == "not installed: docker"
+    type_(row["fix"])
+    (row,) = (row for row in doctor(type_("backout doctor --target prod --json", 0, 3)))
+    assert row["detail"] == "there"
+
+
+def doctor(told: str) -> list[dict[str, str]]:
+    """What it says of extras."""
+    findings: list[dict[str, str]] = json.loads(told)["findings"]
+    return [row for row in findings if row["name"].startswith("extra ")]

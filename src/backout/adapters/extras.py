@@ -65,23 +65,37 @@ class Installed:
         if (self.prefix / "pipx_metadata.json").exists():
             return shlex.join(["pipx", "inject", "backout", *self.requirements(extra)])
         if (self.prefix / "uv-receipt.toml").exists():
-            brought = [word for each in self.requirements(extra) for word in ("--with", each)]
-            return shlex.join(["uv", "tool", "install", "backout", *brought])
+            # It is made anew from these words: what is there already has to be named again.
+            named = [each for each in (*self._whole(), extra) for each in self.requirements(each)]
+            brought = [word for each in dict.fromkeys(named) for word in ("--with", each)]
+            return shlex.join(["uv", "tool", "install", self._place or "backout", *brought])
         pip = [self.python, "-m", "pip", "install"]
         if not self.has_pip:
             pip = ["uv", "pip", "install", "--python", self.python]
         return shlex.join([*pip, *self._source(extra)])
+
+    def _whole(self) -> Iterator[str]:
+        """The extras of which nothing is missing."""
+        for extra in self.about.metadata.get_all("Provides-Extra") or ():
+            if self.requirements(extra) and not self.lacks(extra):
+                yield extra
+
+    @property
+    def _place(self) -> str:
+        """The file or folder that it was installed from; empty when that is not there."""
+        url = str(self._origin.get("url", ""))
+        path = unquote(urlsplit(url).path)
+        return path if url.startswith("file:") and Path(path).exists() else ""
 
     def _source(self, extra: str) -> list[str]:
         """Where it came from, as pip takes it again: a clone, a file, an address, the index."""
         url = str(self._origin.get("url", ""))
         if "vcs_info" in self._origin:
             return [f"backout[{extra}] @ {self._origin['vcs_info']['vcs']}+{url}"]
-        path = unquote(urlsplit(url).path)
-        if not url.startswith("file:") or not Path(path).exists():
+        if not self._place:
             return [f"backout[{extra}]"]
         editable = self._origin.get("dir_info", {}).get("editable")
-        return [*(["-e"] if editable else []), f"{path}[{extra}]"]
+        return [*(["-e"] if editable else []), f"{self._place}[{extra}]"]
 
     @cached_property
     def _origin(self) -> dict[str, dict[str, str]]:

@@ -215,8 +215,12 @@ def _service(machines: Machines, host: Host) -> Iterator[Diagnosis]:
     service = machines.target.service_on(host)
     if service is None:
         return
-    identity = machines.restarter(host.name).identity()
     name = f"{service.backend} {service.name}"
+    try:
+        identity = machines.restarter(host.name).identity()
+    except BackoutError as error:
+        yield _row(name, False, error.what, error.next, host.name)
+        return
     if identity.known:
         yield _row(name, not identity.obstacle, identity.detail, identity.obstacle, host.name)
         return

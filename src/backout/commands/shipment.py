@@ -83,7 +83,7 @@ class _Git:
         raise Mistakes(
             f"--ref {ref}: no tag, branch or commit of that name in {self._where}",
             where="command line",
-            next="git fetch --tags, or name another",
+            next=f"git -C {shlex.quote(self._where)} fetch --tags, or name another",
         )
 
     def has(self, commit: str) -> bool:

@@ -11,7 +11,7 @@ from backout.config.yaml_tree import Node, Trail, shown_path
 from backout.errors import Mistake
 from backout.language import expressions, template_names, templates
 from backout.language.jinja import CannotRender, Known
-from backout.model import Check, Host, Step, Target
+from backout.model import Check, Host, Options, Step, Target
 from backout.model.validation import did_you_mean
 from backout.registry import Tables
 
@@ -161,6 +161,16 @@ class Judge:
         for inner, key in short or [((*trail, key), key) for key, _inner in node.items()]:
             in_shell, told = key in model.shell_fields, key in model.told_fields
             yield from self.template(inner, known, in_shell=in_shell, told=told)
+
+    def lasting(self, trail: Trail, noun: Step | Check) -> Iterator[Mistake]:
+        """Nothing can be done in no time."""
+        if noun.timeout <= 0:
+            yield self.at((*trail, "timeout"), "must be longer than nothing")
+
+    def slips(self, trail: Trail, options: Options | None) -> Iterator[Mistake]:
+        """What a kind's options can never mean."""
+        for field, said in options.slips() if options else ():
+            yield self.at((*trail, field), said)
 
     def plain(self, trail: Trail) -> Iterator[Mistake]:
         """Nothing at or below `trail` is rendered, so nothing there may look like it."""

@@ -24,6 +24,7 @@ from backout.model import (
     Step,
     Target,
 )
+from backout.model.operands import variable
 from backout.model.validation import as_text, did_you_mean, instead_of, validated
 from backout.registry import Tables
 
@@ -337,7 +338,11 @@ class Reader:
             elif len(inner.value) != 1:
                 self.mistake(inner, path, f"exactly one of {_REFERENCES}")
             else:
-                secrets[key] = self.noun(SecretSource, inner, path) or SecretSource()
+                made = self.noun(SecretSource, inner, path) or SecretSource()
+                secrets[key] = made
+                if made.env is not None and not variable(made.env):
+                    wrong = "not a variable's name: letters, digits and '_'"
+                    self.mistake(inner, (*path, "env"), wrong)
         return secrets
 
 

@@ -95,6 +95,8 @@ class RunbookJudge(Judge):
         known = self.known(step)
         if not is_doubted(self.said, trail, *WAYS):
             yield from self.way_back(trail, step, kind)
+        yield from self.slips((*trail, step.kind), step.options)
+        yield from self.lasting(trail, step)
         yield from self.words(trail, step, kind, known)
         for name in step.env:
             if not variable(name):
@@ -145,6 +147,8 @@ class RunbookJudge(Judge):
         changes = kind.changes and not step.readonly
         if trail[0] == "preflight" and changes:
             yield self.at(trail, "preflight only reads: say readonly: true, or move the step")
+        if step.irreversible in ("true", "yes"):
+            yield self.at((*trail, "irreversible"), "say why: irreversible: the rows are gone")
         known = kind.undoes or step.undo or step.irreversible
         if trail[0] == "steps" and changes and not known:
             told = "it changes something: give undo:, or readonly: true, or irreversible: why"

@@ -59,10 +59,17 @@ class TargetJudge(Judge):
                     yield self.at(
                         ("maintenance", number, "checks", place), f"no check {name!r}{hint}"
                     )
+        yield from self.destinations()
         for name, check in self.noun.checks.items():
             if check.kind:
                 yield from self.check(("checks", name), check)
         yield from self.circles()
+
+    def destinations(self) -> Iterator[Mistake]:
+        for number, each in enumerate(self.noun.notify):
+            if "://" not in each.url and "{{" not in each.url:
+                wrong = f"{each.url!r} is no address to write to, such as slack://… or mailto://…"
+                yield self.at(("notify", number), wrong)
 
     def source(self) -> Iterator[Mistake]:
         """Only the image's name is rendered: it may hold the release's commit."""
@@ -186,8 +193,8 @@ class TargetJudge(Judge):
             yield from self.expression(inner, text, facts, kinds, wanted="a boolean")
         yield from self.saves((*trail, "save"), check.save, facts)
         yield from self.options((*trail, check.kind), kind, known)
-        slips = check.options.slips() if check.options else ()
-        yield from (self.at((*trail, check.kind, field), said) for field, said in slips)
+        yield from self.slips((*trail, check.kind), check.options)
+        yield from self.lasting(trail, check)
         if check.cleanup is not None:
             cleaner = self.tables.probes[check.cleanup.kind]
             yield from self.options((*trail, "cleanup", check.cleanup.kind), cleaner, known)

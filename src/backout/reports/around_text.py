@@ -42,8 +42,7 @@ def logs_text(report: Logs) -> str:
     """`objects.Logs`."""
     several = len(report.logs) > 1
     blocks = [_log(each, several) for each in report.logs]
-    following = [f"next:  {report.next}"] if report.next else []
-    return page(*blocks, following)
+    return page(*blocks, next_lines(report.next))
 
 
 def _log(row: HostLog, several: bool) -> list[str]:
@@ -65,8 +64,7 @@ def looked_text(report: Looked) -> str:
         same = (row.state, row.exit_code, row.stdout, row.stderr, row.reason)
         groups.setdefault(same, []).append(row.host)
     blocks = [_said(hosts, *same) for same, hosts in groups.items()]
-    following = [f"next:  {report.next}"] if report.next else []
-    return page(*blocks, following)
+    return page(*blocks, next_lines(report.next))
 
 
 def _said(
@@ -75,4 +73,5 @@ def _said(
     how = f"exit code {code}" if code is not None else state
     why = f": {one_line(reason)}" if reason else ""
     lines = [*out.splitlines(), *(f"stderr: {line}" for line in err.splitlines())]
-    return [f"{', '.join(hosts)} ({how}{why}):", *(f"  {line}" for line in lines)]
+    more = ":" if lines else ""
+    return [f"{', '.join(hosts)} ({how}{why}){more}", *(f"  {line}" for line in lines)]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from backout.reports.lines import one_line
+from backout.reports.lines import one_line, page
 from backout.reports.objects import Moved, Pruned, Uninstalled
+from backout.reports.parts import next_lines
 
 
 def moved_text(report: Moved) -> str:
@@ -11,7 +12,7 @@ def moved_text(report: Moved) -> str:
     runs, names = report.runs, ", ".join(map(one_line, report.targets))
     what = f"{runs} run{'' if runs == 1 else 's'} of {names}"
     told = what if runs else f"nothing new of {names}"
-    return f"{one_line(report.file)}: {told}.\nnext:  {report.next}"
+    return page([f"{one_line(report.file)}: {told}."], next_lines(report.next))
 
 
 def pruned_text(report: Pruned) -> str:
@@ -33,4 +34,5 @@ def uninstalled_text(report: Uninstalled) -> str:
         for row in gone
         if row.left
     ]
-    return "\n".join([*lines, f"next:  {report.next}"])
+    lines += [f"{row.host}: nothing was there" for row in report.hosts if row not in gone]
+    return page(lines, next_lines(report.next))

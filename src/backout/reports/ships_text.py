@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from backout.reports.lines import one_line, page
 from backout.reports.plans import Difference, ShippedCommit, Ships
 
 SHOWN = 12
@@ -13,7 +14,16 @@ SHOWN = 12
 def diff_text(report: Difference) -> str:
     """What would ship."""
     lines = ships_lines(report, shown=500)
-    return "\n".join(lines or [f"{report.target}: nothing would ship."])
+    if not lines:
+        return f"{report.target}: nothing would ship."
+    return page([f"{one_line(report.target)} runs {_ends(report)}."], lines)
+
+
+def _ends(ships: Ships) -> str:
+    now, then = (commit[:7] if commit else "" for commit in (ships.start, ships.to))
+    if now and now == then:
+        return f"{now}, the last commit there is"
+    return f"{now or 'nothing that is known'}, and {then or 'nobody knows what'} would ship"
 
 
 def ships_lines(ships: Ships, shown: int = SHOWN) -> list[str]:

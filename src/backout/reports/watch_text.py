@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from backout.model import duration
 from backout.reports.checks_text import verify_text
+from backout.reports.lines import page
+from backout.reports.parts import next_lines
 from backout.reports.watched import (
     Acknowledged,
     Alerts,
@@ -20,18 +24,17 @@ def watch_text(report: Watched | Stopped) -> str:
     if isinstance(report, Stopped):
         return ""
     broken = report.broken.items()
-    return "\n\n".join(
-        [
-            *map(_looked, report.targets),
-            *(f"{name} was not looked at: its inventory is broken.\n{why}" for name, why in broken),
-        ]
+    return page(
+        *([_looked(target)] for target in report.targets),
+        *([f"{name} was not looked at: its inventory is broken.", why] for name, why in broken),
+        next_lines("\n".join(target.next for target in report.targets if not target.held)),
     )
 
 
 def _looked(target: WatchedOnce) -> str:
     if target.held:
         return f"{target.target} was not looked at: {target.held} holds it."
-    return verify_text(target)
+    return verify_text(replace(target, next=""))
 
 
 def alert_text(report: Acknowledged | Silenced) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from backout.model import Options, Result, Undo
+from backout.model import Options, Result, Slips, Undo
 from backout.ports import Work
 from backout.steps.base import Kind, command
 
@@ -15,6 +15,10 @@ class RunOptions(Options):
     short: ClassVar[str] = "script"
     shell_fields: ClassVar[tuple[str, ...]] = ("script",)
     script: str
+
+    def slips(self) -> Slips:
+        if not self.script.strip():
+            yield "script", "there is nothing to run"
 
 
 class Run(Kind):

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from backout.reports.report import Report, VerifyReport
 from backout.reports.states import DoctorReport, StatusReport, UnlockReport
 from backout.reports.targets_text import doctor_text, status_text, unlock_text
 from backout.reports.text import history_text, run_text, show_text
+from support import answers
 from support.terminal import on_a_terminal
 from support.wait import eventually
 
@@ -205,25 +207,23 @@ with screen:
 """
 
 
-def shown(text: str) -> str:
-    return f"with screen:\n    screen.print({text!r})\n"
-
-
-PROGRAMS = {
-    "at-work": AT_WORK,
-    "backed-out": shown(backed_out()),
-    "incomplete": shown(incomplete()),
-    "plan": shown(planned()),
-    "history": shown(past()),
-    "status": shown(differing()),
-    "targets": shown(there_is()),
-    "doctor": shown(missing()),
-    "unlock": shown(held()),
-    "verify": shown(unhealthy()),
-    "show": shown(whole()),
-    "lint": shown(mistaken()),
-    "followed": FOLLOWED,
+STILL: dict[str, Callable[[], str]] = {
+    "backed-out": backed_out,
+    "incomplete": incomplete,
+    "plan": planned,
+    "history": past,
+    "status": differing,
+    "targets": there_is,
+    "doctor": missing,
+    "unlock": held,
+    "verify": unhealthy,
+    "show": whole,
+    "lint": mistaken,
+    **answers.ANSWERS,
 }
+LIVE = {"at-work": AT_WORK, "followed": FOLLOWED}
+IMPORT = "document.import"
+"""It fits its columns to the screen by itself."""
 
 
 DRAWN = {"at-work": "web33", "followed": "waiting"}
@@ -244,18 +244,42 @@ def still(lines: list[str]) -> list[str]:
     return [re.sub(r"(\*.*|hosts|web2) [\d.]+m?s$", r"\1 0s", line) for line in moved]
 
 
+@cache
+def printed(columns: int, rows: int) -> dict[str, list[str]]:
+    """What is shown at once and stays, on one terminal: by name, its lines."""
+    texts = {name: make() for name, make in STILL.items()}
+    texts[IMPORT] = answers.imported(columns)
+    said = [
+        f"    screen.print({text!r})\n    screen.print('=== {n}')\n" for n, text in texts.items()
+    ]
+    found: dict[str, list[str]] = {}
+    with on_a_terminal(
+        "with screen:\n" + "".join(said), columns, rows=rows, NO_COLOR="1"
+    ) as session:
+        session.end()
+        lines: list[str] = []
+        for line in session.screen.lines:
+            if line.startswith("=== "):
+                found[line.rstrip()[4:]], lines = lines, []
+            else:
+                lines.append(line.rstrip())
+    return found
+
+
+def drawn(name: str, columns: int, rows: int) -> list[str]:
+    """What moves, at one moment."""
+    with on_a_terminal(LIVE[name], columns, rows=rows, NO_COLOR="1") as session:
+        eventually(lambda: DRAWN[name] in session.screen.seen, saying="it is drawn")
+        lines = eventually(lambda: _whole(name, session.screen.lines), saying="a whole frame")
+        session.type("\n")
+        session.end()
+    return lines
+
+
 @pytest.mark.parametrize(("columns", "rows"), SIZES, ids=lambda size: str(size))
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("name", [*STILL, IMPORT, *LIVE])
 def test_a_screen_is_as_it_was_found_good(name: str, columns: int, rows: int) -> None:
-    with on_a_terminal(PROGRAMS[name], columns, rows=rows, NO_COLOR="1") as session:
-        if name in DRAWN:
-            eventually(lambda: DRAWN[name] in session.screen.seen, saying="it is drawn")
-            lines = eventually(lambda: _whole(name, session.screen.lines), saying="a whole frame")
-            session.type("\n")
-            session.end()
-        else:
-            session.end()
-            lines = [line.rstrip() for line in session.screen.lines]
+    lines = drawn(name, columns, rows) if name in LIVE else printed(columns, rows)[name]
     text = "\n".join(still(list(folded(lines, columns)))).strip("\n") + "\n"
     kept = SCREENS / f"{name}-{columns}x{rows}.txt"
     if os.environ.get("SCREENS") == "write":

@@ -158,6 +158,8 @@ def test_pipx_and_uv_are_asked_in_their_own_words(tmp_path: Path) -> None:
     made = installed(tmp_path)
     (tmp_path / "uv-receipt.toml").touch()
     assert made.getting("docker") == "uv tool install backout --with 'docker<8,>=7.1'"
+    both = "--with 'docker<8,>=7.1' --with 'no-such-thing>=2'"
+    assert made.getting("watch") == f"uv tool install backout {both}", "docker is there, and stays"
     (tmp_path / "pipx_metadata.json").touch()
     assert made.getting("docker") == "pipx inject backout 'docker<8,>=7.1'"
 

@@ -140,6 +140,12 @@ SLIPS = [
     (STEP, "run: x, undo: y, creates: /srv", "write check: …"),
     (STEP, "run: x, undo: y, notify: restart", "a restart stands in settle: …"),
     (STEP, "run: x, undo: y, if: 'true'", "write when: …"),
+    (STEP, "run: '', undo: y", "there is nothing to run"),
+    (STEP, "run: x, undo: y, timeout: 0s", "steps[0].timeout: must be longer than nothing"),
+    (STEP, "run: x, irreversible: true", "say why: irreversible: the rows are gone"),
+    ("    expect:", "    timeout: 0\n    expect:", "alive.timeout: must be longer than nothing"),
+    ("checks:", "secrets: {a: {env: MY TOKEN}}\nchecks:", "a.env: not a variable's name"),
+    ("checks:", "notify: [ops@example.org]\nchecks:", "is no address to write to, such as slack"),
     (STEP, "copy: {src: a, dest: b}", "write upload: {from: …, to: …}"),
 ]
 
