@@ -59,17 +59,19 @@ class TargetJudge(Judge):
                     yield self.at(
                         ("maintenance", number, "checks", place), f"no check {name!r}{hint}"
                     )
-        yield from self.destinations()
+        if self.tree.get("notify"):
+            yield from self.destinations()
         for name, check in self.noun.checks.items():
             if check.kind:
                 yield from self.check(("checks", name), check)
         yield from self.circles()
 
     def destinations(self) -> Iterator[Mistake]:
-        for number, each in enumerate(self.noun.notify):
-            if "://" not in each.url and "{{" not in each.url:
-                wrong = f"{each.url!r} is no address to write to, such as slack://… or mailto://…"
-                yield self.at(("notify", number), wrong)
+        for trail, node in self.tree.find(("notify",)).scalars(("notify",)):
+            text = str(node.value or "")
+            if trail[-1] != "severity" and "://" not in text and "{{" not in text:
+                wrong = f"{text!r} is no address to write to, such as slack://… or mailto://…"
+                yield self.at(trail, wrong)
 
     def source(self) -> Iterator[Mistake]:
         """Only the image's name is rendered: it may hold the release's commit."""

@@ -146,6 +146,7 @@ SLIPS = [
     ("    expect:", "    timeout: 0\n    expect:", "alive.timeout: must be longer than nothing"),
     ("checks:", "secrets: {a: {env: MY TOKEN}}\nchecks:", "a.env: not a variable's name"),
     ("checks:", "notify: [ops@example.org]\nchecks:", "is no address to write to, such as slack"),
+    ("checks:", "notify: {deploys: [ops]}\nchecks:", "notify.deploys[0]: 'ops' is no address"),
     (STEP, "copy: {src: a, dest: b}", "write upload: {from: …, to: …}"),
 ]
 
