@@ -34,6 +34,8 @@ LONGEST_FIRST = (
     "test_local_default",
     "test_setups_pm2",
     "test_walk",
+    "test_crashpoints",
+    "test_fault_table",
     "test_watch_process",
     "test_alerts_from_reports",
     "test_resume",

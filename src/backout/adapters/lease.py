@@ -18,7 +18,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from backout.adapters.local_lock import owner
@@ -38,7 +38,7 @@ from backout.errors import (
     TakenOver,
     Unreachable,
 )
-from backout.model import State
+from backout.model import Result, State
 from backout.ports import OWN, Claim, Transport
 
 TTL = 60.0
@@ -233,7 +233,7 @@ class LeaseLock:
         if not result.ok:
             self._release([transport], given)
             raise _Untaken(
-                f"the lock of {transport.host.name} cannot be taken: {result.reason}",
+                f"the lock of {transport.host.name} cannot be taken: {_why(transport, result)}",
                 where=transport.host.name,
                 next=f"see that {transport.home} can be written there",
             )
@@ -333,6 +333,22 @@ def _machine(transport: ShellTransport, text: str) -> str:
     if local or "-" in (address, port):
         return f"{boot} {name} here" if local else ""
     return f"{boot} {name} {address} {port}"
+
+
+_IS_FULL = """
+while [ -n "$home" ] && [ ! -d "$home" ]; do home=${home%/*}; done
+set -- $(df -Pk "${home:-/}" 2>/dev/null | tail -n 1)
+[ "${4:-1}" = 0 ] && echo "$6"
+"""
+
+
+def _why(transport: ShellTransport, result: Result) -> str:
+    """Shells say "I/O error" of a full disk."""
+    with suppress(Unreachable):
+        full = ask(transport, {}, _IS_FULL)
+        if full.ok:
+            return f"the disk at {full.stdout.strip()} is full"
+    return result.reason
 
 
 class _Renewal:
