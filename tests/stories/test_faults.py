@@ -221,6 +221,19 @@ def test_a_log_that_takes_nothing_more_changes_nothing_of_the_run(yard: Yard, fu
     assert b"Traceback" not in said
 
 
+def test_under_nohup_a_run_goes_on_without_its_terminal(yard: Yard) -> None:
+    yard.runbook(yard.step("First", before=yard.hold()))
+    words = ("nohup", *BACKOUT, "deploy", "--target", "prod")
+    where, env = yard.project.directory, yard.project.env
+    with Path("/dev/null").open("w") as null:
+        process = subprocess.Popen(words, cwd=where, env=env, stdout=null, stderr=null)
+    yard.busy("First-here")
+    process.send_signal(signal.SIGHUP)
+    yard.let_go()
+    assert process.wait(60) == 0
+    assert yard.effects() == {"First-here": 1}
+
+
 def test_a_terminal_that_goes_away_backs_out_like_ctrl_c(yard: Yard) -> None:
     yard.runbook(yard.step("First"), yard.step("Slow", before=yard.hold()), yard.step("Last"))
     master, slave = pty.openpty()

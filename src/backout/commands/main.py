@@ -18,6 +18,7 @@ from backout.adapters import environment, extras
 from backout.adapters.terminal import ci, ui
 from backout.commands import typed
 from backout.commands.options import Confirmed, Options, refuse_empty
+from backout.commands.signals import ending
 from backout.errors import BackoutError, Interrupted, Refused
 from backout.ports import Screen
 from backout.project.project import Workplace
@@ -133,8 +134,7 @@ def interruptible(screen: Console) -> Iterator[None]:
         _say_at_once("Stopping: what has begun is awaited. Once more leaves.", sys.stderr)
         raise KeyboardInterrupt
 
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = [(number, signal.signal(number, handle)) for number in signals]
+    before = [(number, signal.signal(number, handle)) for number in ending()]
     try:
         yield
     finally:

@@ -32,14 +32,19 @@ def interruptible(stop: Stop, screen: Screen, going_on: Callable[[], str]) -> It
             raise Refused(f"not confirmed: interrupted by {name}")
         screen.interrupted()
 
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = [(number, signal.signal(number, handle)) for number in signals]
+    before = [(number, signal.signal(number, handle)) for number in ending()]
     try:
         yield
     finally:
         screen.over()
         for number, handler in before:
             signal.signal(number, handler)
+
+
+def ending() -> tuple[signal.Signals, ...]:
+    """The signals that end a process. Under `nohup` a terminal that goes away is none of them."""
+    nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return (signal.SIGINT, signal.SIGTERM, *(() if nohup else (signal.SIGHUP,)))
 
 
 def leave(screen: Screen, going_on: str) -> None:
