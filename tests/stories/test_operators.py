@@ -1,0 +1,101 @@
+"""Two operators on one target, and everything that happens to them: a sample of what
+`bench/operators.py` goes through, and that it would notice a guard that is not there."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from support import linear
+from support.linear import Host
+from support.operators import Arena, Round, arena
+
+
+def test_two_operators_and_one_ledger_come_to_an_order_whatever_happens() -> None:
+    with arena() as each:
+        tally = each.round(1003)
+    assert (tally.rounds, tally.violations) == (1, [])
+
+
+def test_without_the_look_at_the_lease_the_checker_finds_a_run_beneath_another() -> None:
+    """One laptop is cut off from its hosts, and another one takes them by force and deploys."""
+    with arena(shared=False, without=["token"]) as each:
+        found = _overtaken(each)
+        assert any("go on beneath others" in words for words in found), found
+
+
+def _overtaken(each: Arena) -> Sequence[str]:
+    each.fresh()
+    one, other = each.operators
+    round = Round(each, random.Random(1))
+    one.type("deploy")
+    each.acting(1)
+    heal = round.happens("hosts away", one)
+    other.type("unlock --force", "deploy")
+    other.over()
+    heal()
+    round.end("overtaken")
+    return each.tally.violations
+
+
+@pytest.mark.parametrize(("without", "twice"), [(["void"], True), ([], False)])
+def test_a_command_that_was_on_its_way_when_the_link_was_cut(
+    without: Sequence[str], twice: bool
+) -> None:
+    """It is said never to have begun, and comes all the same, when nothing declares it void."""
+    with arena(shared=False, slow=0.7, without=without) as each:
+        each.fresh()
+        round = Round(each, random.Random(1))
+        each.operators[0].type("deploy")
+        round.happens("sessions killed", each.operators[0])
+        round.end("on its way")
+        found = [words for words in each.tally.violations if "'One': 2" in words]
+        assert bool(found) is twice, each.tally.violations
+
+
+# --- the checker itself --------------------------------------------------------------------
+
+
+def lines(*told: str) -> tuple[tuple[str, str, str], ...]:
+    return tuple((run, step, word) for run, step, word in map(str.split, told))
+
+
+def test_hosts_that_had_the_runs_in_another_order_are_found(tmp_path: Path) -> None:
+    one = Host("web1", lines("r1 One act", "r2 One act"), "r2", "r2")
+    other = Host("web2", lines("r2 One act", "r1 One act"), "r2", "r2")
+    for name in ("r1-One-web1", "r2-One-web1", "r1-One-web2", "r2-One-web2"):
+        (tmp_path / name).write_text("once\n")
+    outcomes = {"r1": {"succeeded"}, "r2": {"succeeded"}}
+    found = list(linear.faults([one, other], ["One"], outcomes, tmp_path))
+    assert "web1 and web2 had the runs in another order: ['r1', 'r2']" in found
+    assert "web2 runs r2, and should r1" in found
+
+
+@pytest.mark.parametrize(
+    ("outcome", "effects", "words"),
+    [
+        ("succeeded", 0, "run r1 is ['succeeded'], and left {'One': 0}"),
+        ("succeeded", 2, "run r1 is ['succeeded'], and left {'One': 2}"),
+        ("backed_out", 1, "run r1 is ['backed_out'], and left {'One': 1}"),
+        ("refused", 1, "run r1 is ['refused'], and left {'One': 1}"),
+        ("interrupted", 2, "run r1 acted twice: {'One': 2}"),
+    ],
+)
+def test_an_effect_that_the_record_does_not_explain_is_found(
+    tmp_path: Path, outcome: str, effects: int, words: str
+) -> None:
+    if effects:
+        (tmp_path / "r1-One-web1").write_text("once\n" * effects)
+    host = Host("web1", lines("r1 One act"), "r1", "r1")
+    found = list(linear.faults([host], ["One"], {"r1": {outcome}}, tmp_path))
+    assert f"web1: {words}" in found
+
+
+def test_a_run_that_two_machines_recorded_otherwise_is_found(tmp_path: Path) -> None:
+    (tmp_path / "beside").write_text("r1 One act\n")
+    found = list(linear.faults([], [], {"r1": {"succeeded", "backed_out"}}, tmp_path))
+    assert found[0].startswith("two commands at one time")
+    assert found[1] == "run r1 is recorded as backed_out and as succeeded"
