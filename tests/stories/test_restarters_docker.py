@@ -155,6 +155,17 @@ def test_a_container_that_goes_when_it_ends_needs_to_be_made(docker_engine: Dock
         engine.docker("rmi", "-f", tag, check=False)
 
 
+def test_another_image_is_another_definition(bed: Bed) -> None:
+    bed.start()
+    restarter = bed.restarter()
+    before = restarter.definition()["images"] or ""
+    assert "/gigz sha256:" in before
+    assert restarter.restart("run.restart").state is State.DONE
+    assert restarter.definition()["images"] == before
+    bed.engine.docker("rm", "-f", bed.name)
+    assert restarter.definition() == {"images": None}
+
+
 def test_with_sudo_nothing_but_docker_and_ls_is_asked_for(
     docker_engine: DockerEngine, tmp_path: Path
 ) -> None:
@@ -360,3 +371,17 @@ def test_an_unknown_service_is_not_known(project: Project) -> None:
     assert not restarter.identity().known
     assert restarter.restart("run.restart").state is State.FAILED
     assert restarter.logs(10) == ""
+
+
+def test_a_compose_file_and_the_images_are_the_definition(project: Project) -> None:
+    project.write("1")
+    restarter = project.restarter()
+    assert restarter.restart("run.restart").state is State.DONE
+    before = restarter.definition()
+    assert f"/{project.name} sha256:" in (before["images"] or "")
+    assert restarter.definition() == before
+    project.write("1", "another")
+    after = restarter.definition()
+    assert after["images"] == before["images"]
+    assert after["compose"] != before["compose"]
+    assert "# docker-compose.yml" in (after["compose"] or "")

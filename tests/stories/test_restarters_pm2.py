@@ -259,3 +259,16 @@ def test_what_the_ecosystem_file_says_anew_is_what_runs(bed: Bed) -> None:
     runs("two.js")
     bed.pm2.ecosystem(Path(file), **app, exec_mode="cluster", instances=2)
     runs("one.js", "one.js", mode="cluster_mode")
+
+
+def test_how_an_application_is_started_is_its_definition_without_its_environment(bed: Bed) -> None:
+    bed.start(TOKEN="s3cret-of-the-shop")
+    before = bed.restarter().definition()["application"] or ""
+    assert 'pm_exec_path = "' in before
+    assert "s3cret" not in before
+    assert bed.restarter("nobody").definition() == {"application": None}
+    bed.pm2.run("delete", "gigz-api")
+    bed.start("--max-memory-restart", "400M")
+    after = bed.restarter().definition()["application"] or ""
+    new = [line for line in after.splitlines() if line not in before.splitlines()]
+    assert new == ["max_memory_restart = 419430400"]

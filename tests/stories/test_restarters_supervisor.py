@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from backout.errors import Refused
 from backout.model import Service, State
 from backout.restarters.supervisor import Supervisor, SupervisorOptions
 from support import sample_app
@@ -180,3 +181,19 @@ def test_a_missing_supervisord_is_started_where_that_was_allowed(bed: Bed) -> No
     finally:
         bed.supervisord.ctl("shutdown")
         eventually(lambda: not bed.supervisord.socket.exists(), saying="supervisord gone")
+
+
+def test_a_section_that_changed_on_disk_changes_the_definition_before_it_is_read(bed: Bed) -> None:
+    restarter = bed.restarter()
+    before = restarter.definition()["program"] or ""
+    assert before.startswith("[program:gigz-api]\n")
+    assert "command = " in before
+    config = bed.supervisord.config
+    head = "[program:gigz-api]\n"
+    config.write_text(config.read_text().replace(head, f"{head}nice=5\n"))
+    after = restarter.definition()["program"] or ""
+    assert [line for line in after.splitlines() if line not in before.splitlines()] == ["nice = 5"]
+    assert bed.restarter("nobody").definition() == {"program": None}
+    config.unlink()
+    with pytest.raises(Refused, match="configuration of gigz-api cannot be read"):
+        restarter.definition()

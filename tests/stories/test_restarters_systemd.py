@@ -167,3 +167,20 @@ def test_a_machine_without_systemd_knows_nothing() -> None:
     identity = Systemd(service, Shell(env={"PATH": "/nowhere"})).identity()
     assert (identity.up, identity.known) == (False, False)
     assert "systemctl" in identity.detail
+
+
+def test_a_drop_in_changes_the_definition_and_no_unit_has_none(bed: Bed) -> None:
+    restarter = bed.restarter()
+    before = restarter.definition()["unit"] or ""
+    assert f"{UNIT}" in before
+    folder = f"/etc/systemd/system/{UNIT.removesuffix('.service')}.service.d"
+    drop_in = f"printf '[Service]\\nNice=5\\n' > {folder}/a.conf"
+    bed.host.run("sh", "-c", f"mkdir -p {folder} && {drop_in}")
+    try:
+        bed.host.run("systemctl", "daemon-reload")
+        assert "Nice=5" in (restarter.definition()["unit"] or "").splitlines()
+    finally:
+        bed.host.run("rm", "-r", folder)
+        bed.host.run("systemctl", "daemon-reload")
+    assert restarter.definition()["unit"] == before
+    assert bed.restarter("nobody.service").definition() == {"unit": None}

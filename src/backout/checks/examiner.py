@@ -10,7 +10,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from backout.checks import evidence
+from backout.checks import drift, evidence
 from backout.checks.judging import by_key, judge
 from backout.errors import BackoutError, Mistakes
 from backout.language import scope, templates
@@ -26,7 +26,7 @@ from backout.model import (
     Verdict,
 )
 from backout.model.values import plain, restored, writable
-from backout.ports import Clock, Look, Probe, Restarter, Transport, Vault
+from backout.ports import Clock, Look, Probe, Recorded, Restarter, Transport, Vault
 
 WORKERS = 20
 SPREAD = 0.5
@@ -98,6 +98,9 @@ class Examiner:
     """The host with the address behind its name, which may be an alias. May raise Unreachable."""
     known_good: Mapping[str, Any] = field(default_factory=dict)
     """The fact `snapshot` of each check at the last known-good release, by finding key."""
+    recorded: Callable[[str, str], Recorded] | None = None
+    """(host, check's key) -> what the ledger knows of the host; None within a run, which makes the
+    record itself. May raise BackoutError."""
     scopes: dict[str, dict[str, Any]] = field(default_factory=dict)
     """The names that templates and expectations may use on each host, once they were asked for."""
     tell: Callable[[Finding], None] = lambda _: None
@@ -235,7 +238,18 @@ class Examiner:
             left = self._clean(place, turn, kept)
         if left:
             finding = replace(finding, reason="; ".join(filter(None, (finding.reason, left))))
-        return (evidence.shown(finding, self.vault.redact), *chained)
+        return (self._held(evidence.shown(finding, self.vault.redact)), *chained)
+
+    def _held(self, finding: Finding) -> Finding:
+        """What is on a host, held against the ledger."""
+        looked = drift.STANDING in finding.facts or finding.verdict is Verdict.ERROR
+        per_host = getattr(self.kinds[self.target.checks[finding.check].kind], "per_host", False)
+        if not (self.recorded and finding.host and looked and per_host):
+            return finding
+        try:
+            return drift.held(finding, self.recorded(finding.host, finding.key))
+        except BackoutError as error:
+            return replace(finding, verdict=Verdict.ERROR, reason=error.what)
 
     def _unreached(self, place: _Place, turn: _Round) -> Iterator[Finding]:
         """What is said of a check that was not reached, and of all that it leads to."""

@@ -203,6 +203,8 @@ class TargetJudge(Judge):
         for key, _node in self.tree.find(trail).items():
             if key not in (check.kind, "cleanup"):
                 yield from self.plain((*trail, key))
+        if getattr(kind, "per_host", False) and check.on is None:
+            yield self.at(trail, f"{check.kind} looks at hosts; add on: all, a group or a host")
         if "hosts" not in self.unsure:
             yield from self.selects(trail, check.on, self.noun)
         if self.unsure.isdisjoint(("hosts", "service", "source")):

@@ -89,6 +89,10 @@ def render_options(options: O, scope: Scope, *, where: str = "") -> tuple[O, Env
         if name in options.shell_fields and isinstance(value, str):
             data[name], pairs = render_shell(value, scope, where=where)
             env.update(pairs)
+        elif name in options.shell_fields and isinstance(value, Mapping):
+            texts = {key: render_shell(text, scope, where=where) for key, text in value.items()}
+            data[name] = {key: text for key, (text, _) in texts.items()}
+            env.update(pair for _, pairs in texts.values() for pair in pairs)
         else:
             data[name] = render_value(value, scope, where=where)
     again = validated(type(options), data)

@@ -162,8 +162,10 @@ class Finding:
         return f"{self.check}@{self.host}" if self.host else self.check
 
     def record(self) -> dict[str, Any]:
-        """Plain data for the journal; the excerpt is for the screen only."""
-        return {**asdict(self), "excerpt": "", "verdict": str(self.verdict)}
+        """Plain data for the journal; the excerpt is for the screen only, and what stands on a
+        host is recorded once, at the end of a run."""
+        facts = {name: fact for name, fact in self.facts.items() if name != "standing"}
+        return {**asdict(self), "facts": facts, "excerpt": "", "verdict": str(self.verdict)}
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Finding:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from backout.model import Event
-from backout.ports.checks import Look, Probe
+from backout.ports.checks import Look, Probe, Recorded
 from backout.ports.runs import (
     AWAITS_APPROVAL,
     NEEDS_PERSON,
@@ -19,6 +19,7 @@ from backout.ports.runs import (
     Bodies,
     Claim,
     Clock,
+    Defined,
     Journal,
     Lasting,
     Lock,
@@ -45,6 +46,7 @@ __all__ = [
     "Bodies",
     "Claim",
     "Clock",
+    "Defined",
     "HealthChange",
     "HealthHistory",
     "HealthStore",
@@ -57,6 +59,7 @@ __all__ = [
     "Outbox",
     "OutboxChange",
     "Probe",
+    "Recorded",
     "RestartBackend",
     "Restarter",
     "Screen",

@@ -11,6 +11,7 @@ from backout.model import (
     Host,
     Observation,
     Options,
+    Release,
     Target,
     Words,
 )
@@ -30,6 +31,26 @@ class Probe(Protocol):
 
     def observe(self, look: Look) -> Observation:
         """Look once. Never raises for illness."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What is known of a host when a check has looked at what is there."""
+
+    under_way: str = ""
+    """The run that is open on it, in words."""
+    release: Release | None = None
+    """The newest one in force that was brought to it, by the ledger."""
+    code: str = ""
+    """The commit of the newest one that brought code."""
+    says: Release | None = None
+    """The one that the host's own record names."""
+    same_run: bool = False
+    """Whether that record is of the run that the ledger means."""
+    missed: Release | None = None
+    """A newer one that ought to have come to this host too."""
+    standing: tuple[str, ...] | None = None
+    """What the run that led there has found at its end; None where that is not on record."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,6 +121,16 @@ class Lasting(Protocol):
         ...
 
 
+@runtime_checkable
+class Defined(Protocol):
+    """A restart backend that can tell how its service is defined."""
+
+    def definition(self) -> Mapping[str, str | None]:
+        """By name, the text of its unit file, program section, Compose file and such; None for one
+        that is not there. Raises Refused when it cannot be read, and Unreachable."""
+        ...
+
+
 class RestartBackend(Protocol):
     """A row of the table `restarters.BACKENDS`."""
 

@@ -11,6 +11,7 @@ KINDS = Table(
         "service": "backout.probes.service:ServiceProbe",
         "log": "backout.probes.log:Log",
         "sql": "backout.probes.sql:Sql",
+        "release": "backout.probes.release:Release",
         "parse-schema": "backout.probes.parse_schema:ParseSchema",
     },
     "backout.probes",

@@ -30,6 +30,10 @@ class Kind:
     """Of some of the names, and of what is below them, the kind of value: for lint."""
     expects: ClassVar[Words] = ()
     """What holds when all is well: judges a cleanup, and a check of a kind that judges itself."""
+    per_host: ClassVar[bool] = False
+    """True when a check of this kind looks at hosts only: `on` is needed."""
+    blames: ClassVar[bool] = True
+    """False when what it finds is no fault of the release: it takes none back."""
     judges_itself: ClassVar[bool] = False
     """True when a check of this kind may do without `expect`."""
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backout.adapters.clock import SystemClock
+from backout.adapters.storage.journal import RunJournal
 from backout.adapters.transports import TRANSPORTS
 from backout.adapters.transports.local import LocalTransport
 from backout.adapters.transports.noted_shell import ShellTransport
@@ -20,6 +21,7 @@ from backout.language import scope, templates
 from backout.model import Event, Finding, Host, Release, Target
 from backout.ports import Listener, Restarter, Transport
 from backout.probes import KINDS as PROBES
+from backout.project.recorded import Records
 from backout.restarters import BACKENDS
 
 if TYPE_CHECKING:
@@ -37,11 +39,14 @@ class Machines:
         vault: Vault,
         home: Path,
         known_good: Callable[[], Mapping[str, Any]] = dict,
+        journal: RunJournal | None = None,
     ) -> None:
         self.target = target
         self.follower: Follower | None = None
         """Who tells what commands say while they run, where somebody looks."""
         self.known_good = known_good
+        self.records = Records(journal, target, self.reach) if journal else None
+        """What the ledger knows; None within a run."""
         self.vault = vault
         self.clock = SystemClock()
         self._home = home
@@ -144,6 +149,7 @@ class Machines:
             clock=self.clock,
             names={**scope.base(self.target), **names},
             known_good=self.known_good(),
+            recorded=self.records.of if self.records else None,
             tell=_teller(redacted(emit, self.vault), self.clock) if emit else lambda _: None,
         )
 

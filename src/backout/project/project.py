@@ -218,6 +218,7 @@ class Workplace:
         command while it runs: nothing, its last line so far (`last`), or all of it (`whole`).
         `announce` says who is told what of its records."""
         machines = self.machines(target)
+        machines.records = None
         emit = redacted(emit, machines.vault)
         if follow:
             machines.follower = Follower(emit, machines.vault, whole=follow == "whole")
@@ -243,7 +244,8 @@ class Workplace:
 
     def machines(self, target: Target) -> Machines:
         known_good = cache(lambda: self._snapshots(target))
-        machines = Machines(target, self.vault(target), self.state / "here", known_good)
+        journal, here = self.journal_of(target), self.state / "here"
+        machines = Machines(target, self.vault(target), here, known_good, journal)
         self.close_later(machines.close)
         return machines
 

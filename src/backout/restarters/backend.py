@@ -145,6 +145,14 @@ def paths(found: Found) -> tuple[str, ...]:
     return tuple(sorted(set(found.get("paths", "").splitlines())))
 
 
+def text_of(result: Result, what: str) -> str:
+    """What was read. Raises Refused when it was not, and Unreachable."""
+    if result.ok:
+        return result.stdout
+    kind = Unreachable if result.state is State.UNREACHABLE else Refused
+    raise kind(f"{what} cannot be read: {nobody_knows(result).detail}")
+
+
 def log_of(result: Result, service: Service, lines: int) -> str:
     """The last lines of a log that was read. Raises Refused when it was not, and Unreachable:
     the words of a failure are not the service's."""

@@ -9,6 +9,7 @@ from typing import ClassVar
 from backout.model import Identity, Options, Result
 from backout.restarters.backend import quote
 from backout.restarters.containers import Container, Containers, EngineOptions, Filters
+from backout.restarters.images import images
 
 
 class DockerOptions(EngineOptions):
@@ -66,6 +67,10 @@ class Docker(Containers):
 
     def stop(self, key: str) -> Result:
         return self.change(key, quote("docker", "stop", *self._grace(), self.service.name))
+
+    def definition(self) -> Mapping[str, str | None]:
+        """The image of its container."""
+        return {"images": images(self._look(), self.service.name)}
 
     def find(self) -> Sequence[Mapping[str, str]]:
         return tuple({"backend": "docker", "name": one.name} for one in self.containers())

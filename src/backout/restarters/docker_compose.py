@@ -10,12 +10,20 @@ from dataclasses import replace
 from typing import ClassVar
 
 from backout.model import Boolean, Identity, Options, Result
-from backout.restarters.backend import quote
+from backout.restarters.backend import quote, text_of
 from backout.restarters.containers import Container, Containers, EngineOptions, Filters, Seen
+from backout.restarters.images import images
 
 _LABEL = "com.docker.compose"
 _PROJECT = f"{_LABEL}.project"
 _DIRECTORY = f"{_LABEL}.project.working_dir"
+
+_FILES = (
+    *("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"),
+    *("compose.override.yaml", "compose.override.yml"),
+    *("docker-compose.override.yaml", "docker-compose.override.yml"),
+)
+"""What Compose reads where no file is named."""
 
 _INSPECT = "docker inspect --format '{{.Id}} {{.State.Running}} {{.State.StartedAt}}'"
 
@@ -90,6 +98,20 @@ class DockerCompose(Containers):
     def stop(self, key: str) -> Result:
         words = quote("stop", *self._grace(), self.service.name)
         return self._changed(key, f"compose {words}")
+
+    def definition(self) -> Mapping[str, str | None]:
+        """The Compose files, and the images of the containers."""
+        named = self.service.options.files
+        files = quote(*(named or _FILES))
+        read = self.read(
+            f"cd {quote(self.service.directory or '.')}",
+            f"for file in {files}; do",
+            '  [ -e "$file" ] || continue',
+            '  echo "# $file"; cat "$file"',
+            "done",
+        )
+        text = text_of(read, f"the Compose file of {self.service.name}")
+        return {"compose": text or None, "images": images(self._look(), self.service.name)}
 
     def find(self) -> Sequence[Mapping[str, str]]:
         return tuple(

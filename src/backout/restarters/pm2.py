@@ -17,6 +17,7 @@ from backout.restarters.backend import (
     paths,
     quote,
     section,
+    text_of,
     understood,
 )
 from backout.restarters.foreign import Foreign, Unreadable, parsed
@@ -52,6 +53,21 @@ process.stdin.on("data", (part) => (text += part)).on("end", () => {
   }
 });
 """.strip()
+
+_DEFINED = """
+let text = "";
+process.stdin.on("data", (part) => (text += part)).on("end", () => {
+  const list = text.split("\\n").reverse().find((line) => /^\\[(\\{|\\]$)/.test(line)) || "[]";
+  for (const { name, pm2_env: env = {} } of JSON.parse(list)) {
+    if (name !== process.argv[1]) continue;
+    for (const key of [
+      "pm_exec_path", "pm_cwd", "args", "node_args", "exec_interpreter", "exec_mode", "instances",
+      "autorestart", "watch", "max_memory_restart", "cron_restart", "wait_ready", "kill_timeout",
+    ]) if (env[key] !== undefined) console.log(key + " = " + JSON.stringify(env[key]));
+  }
+});
+""".strip()
+"""How it is started; its environment stays where it is."""
 
 _PATHS = "paths_of $(printf '%s\\n' \"$kept\" | sed -n 's/.*\"pid\":\\([1-9][0-9]*\\).*/\\1/p')"
 
@@ -239,6 +255,13 @@ class Pm2(Backend):
         rows = _rows(found[""])
         return {path for row in rows for path in row.logs if path != "/dev/null"}
 
+    def definition(self) -> Mapping[str, str | None]:
+        """How PM2 starts it, each instance once."""
+        what = f"PM2's definition of {self.service.name}"
+        text = text_of(self.read(*self._list(_DEFINED)), what).partition("=== daemon")[0]
+        lines = dict.fromkeys(filter(None, text.splitlines()))
+        return {"application": "\n".join(lines) if lines else None}
+
     def find(self) -> Sequence[Mapping[str, str]]:
         directories = dict.fromkeys(row.pm_cwd for row in self._instances())
         return tuple(
@@ -251,10 +274,10 @@ class Pm2(Backend):
         found = self.look(*self._list())
         return () if isinstance(found, Result) else _rows(found[""])
 
-    def _list(self) -> tuple[str, ...]:
+    def _list(self, keeps: str = _KEPT) -> tuple[str, ...]:
         """Shell text that lists the instances. A look must not start PM2's daemon, as any
         command to a PM2 that does not run would."""
-        keep = quote("node", "-e", _KEPT, "--", self.service.name)
+        keep = quote("node", "-e", keeps, "--", self.service.name)
         return (
             *self._setting(),
             _DAEMON,

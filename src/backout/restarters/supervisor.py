@@ -20,6 +20,7 @@ from backout.restarters.backend import (
     paths,
     quote,
     section,
+    text_of,
     understood,
 )
 from backout.restarters.listeners import judge, scan
@@ -65,6 +66,32 @@ for each in options.getServerProxy().supervisor.getAllProcessInfo():
             print(called + " " + channel + "\\t" + (each[channel + "_logfile"] or ""))
 """
 """supervisorctl does not tell where the files are; the library that it is made of does."""
+_SECTIONS = """\
+import configparser, glob, os, sys
+from supervisor.options import ClientOptions
+options = ClientOptions()
+options.realize(["-c", sys.argv[1]] if sys.argv[1] else [])
+names = set(sys.argv[2].split(":"))
+def read(path):
+    found = configparser.RawConfigParser(strict=False, inline_comment_prefixes=(" ;", "\\t;"))
+    with open(path) as file:
+        found.read_file(file)
+    return found
+files, top = [options.configfile], read(options.configfile)
+if top.has_section("include"):
+    for pattern in top.get("include", "files").split():
+        pattern = pattern.replace("%(here)s", os.path.dirname(os.path.abspath(options.configfile)))
+        files += sorted(glob.glob(os.path.join(os.path.dirname(options.configfile), pattern)))
+for path in files:
+    found = read(path)
+    for section in found.sections():
+        kind, _, name = section.partition(":")
+        if name in names:
+            print("[" + section + "]")
+            for key, value in found.items(section):
+                print(key + " = " + value.replace("\\n", " "))
+"""
+"""Its sections as they stand on disk; what changed there and is not read yet is a change too."""
 _NONE = "\0"
 
 
@@ -210,15 +237,19 @@ class Supervisor(Backend):
     def _files(self) -> Mapping[str, str]:
         """Where supervisord writes its programs' streams, as far as it tells; _NONE for a stream
         that it writes nowhere."""
-        options = self.service.options
-        told = self.read(
-            self._path(),
-            f"program=$(command -v {quote(options.command)}) || exit 0",
-            "python=$(sed -n '1{/python/s/^#! *//p;}' \"$program\")",
-            f'[ -z "$python" ] || $python -c {quote(_FILES, options.config)} 2>/dev/null || :',
-        )
+        told = self._library(_FILES)
         rows = (line.partition("\t") for line in told.stdout.splitlines())
         return {stream: file or _NONE for stream, tab, file in rows if tab}
+
+    def _library(self, program: str, *words: str) -> Result:
+        """What a program says that uses the library which supervisorctl is made of."""
+        options = self.service.options
+        return self.read(
+            self._path(),
+            f"program=$(command -v {quote(options.command)})",
+            "python=$(sed -n '1{/python/s/^#! *//p;}' \"$program\")",
+            f"$python -c {quote(program, options.config, *words)}",
+        )
 
     def _read(self, tails: Iterable[str], lines: int) -> str:
         follow = f'follow() {{ timeout {_FOLLOWED} {self._ctl("tail", "-f")} "$@" 2>&1 || :; }}'
@@ -236,6 +267,14 @@ class Supervisor(Backend):
             for name in names
             for channel in ("stdout", "stderr")
         }
+
+    def definition(self) -> Mapping[str, str | None]:
+        """Its sections, in whichever of supervisord's files they stand."""
+        read = self._library(_SECTIONS, self.service.name)
+        text = text_of(read, f"the configuration of {self.service.name}")
+        if not text.strip():
+            return {"program": None}
+        return {"program": text}
 
     def find(self) -> Sequence[Mapping[str, str]]:
         """The program by that name, also as a member of a group or as the group itself."""

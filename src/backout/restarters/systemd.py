@@ -17,6 +17,7 @@ from backout.restarters.backend import (
     paths,
     quote,
     section,
+    text_of,
     understood,
 )
 from backout.restarters.listeners import judge, scan
@@ -133,6 +134,19 @@ class Systemd(Backend):
         command = self._command("journalctl", *scope, self.service.name)
         result = self.read(self._session(), f"{command} --no-pager -q -o short-iso -n {lines:d}")
         return log_of(result, self.service, lines)
+
+    def definition(self) -> Mapping[str, str | None]:
+        """The unit file and what is dropped in beside it. What systemd has not loaded yet shows as
+        the need to."""
+        read = self.read(
+            self._session(),
+            "export LC_ALL=C",
+            self._systemctl("cat"),
+            self._systemctl("show", "-p", "NeedDaemonReload"),
+        )
+        if not read.ok and "No files found" in read.stderr:
+            return {"unit": None}
+        return {"unit": text_of(read, f"the unit {self.service.name}")}
 
     def find(self) -> Sequence[Mapping[str, str]]:
         result = self.read(self._show())

@@ -247,7 +247,8 @@ class Engine:
             "withdrawn": record_of(withdrawn),
             "release": asdict(release),
             "proof": [finding.record() for finding in proof],
-            "snapshots": _snapshots(proof),
+            "snapshots": facts_of(proof, "snapshot"),
+            "standing": facts_of(proof, "standing"),
         }
         self.parts.journal.finish(
             self.plan.run,
@@ -394,6 +395,6 @@ class Engine:
         return f"invoke plan --target {self.plan.target.name}"
 
 
-def _snapshots(findings: Sequence[Finding]) -> dict[str, Any]:
+def facts_of(findings: Sequence[Finding], name: str) -> dict[str, Any]:
     """What checks want held against what they see later."""
-    return {f.key: f.facts["snapshot"] for f in findings if "snapshot" in f.facts}
+    return {f.key: f.facts[name] for f in findings if name in f.facts}

@@ -30,7 +30,7 @@ from backout.runs import standing
 from backout.runs.backward import AFTERWARDS, Backward, in_the_way
 from backout.runs.claims import Brought, Claims
 from backout.runs.decisions import Decisions, note_red, turn_of
-from backout.runs.engine import Ended
+from backout.runs.engine import Ended, facts_of
 from backout.runs.leasing import leased
 from backout.runs.plan import Action, Plan
 from backout.runs.saga import Entry, Saga
@@ -204,7 +204,8 @@ class Rollback:
 
     def _decide(self) -> Mapping[str, Any]:
         number, proof = self.back.to.number, [finding.record() for finding in self.findings]
-        record = {"to": number, "proof": proof}
+        standing = facts_of(self.findings, "standing")
+        record = {"to": number, "proof": proof, "standing": standing}
         self.parts.journal.finish(self.back.run, "succeeded", record, restored=number)
         self.decisions.took("decided", record)
         return record

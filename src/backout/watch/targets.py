@@ -19,9 +19,9 @@ from backout.config import loading
 from backout.config.files import files
 from backout.errors import BackoutError, Mistakes
 from backout.language import scope, templates
-from backout.model import CheckKey, Finding, Release, Target, Verdict
+from backout.model import CheckKey, Finding, Release, RunRow, Target, Verdict
 from backout.project.machines import Machines
-from backout.project.project import Workplace
+from backout.project.project import TABLES, Workplace
 from backout.runs.baseline import Baseline
 from backout.watch.addresses import Addresses, of_deploys
 from backout.watch.bake import Deployed
@@ -95,7 +95,8 @@ class Targets:
         """A target with its machines, ready to be looked at."""
         vault = self.workplace.vault(target, anew=True)
         vault.follow(SECRETS_WITHIN)
-        machines = Machines(target, vault, self.workplace.state / "here")
+        journal, here = self.workplace.journal_of(target), self.workplace.state / "here"
+        machines = Machines(target, vault, here, journal=journal)
         self._vaults[target.name], self._crews[target.name] = machines.vault, machines
         names = {"run": {"id": "watch"}, "release": scope.release_names(Release(0), None)}
         examiner = machines.examiner(names)
@@ -197,11 +198,18 @@ def deployed(workplace: Workplace, name: str) -> Deployed | None:
         release=current.release,
         started=row.started.timestamp(),
         ended=(row.ended or current.at).timestamp(),
-        green=frozenset(f.key for f in baseline.findings if f.verdict is Verdict.PASS),
+        green=frozenset(f.key for f in baseline.findings if _counts(row, f)),
         by=row.owner,
         known_good=current.known_good,
         restored=bool(current.restored_by),
     )
+
+
+def _counts(row: RunRow, finding: Finding) -> bool:
+    """Whether it may take the release back that it was green before."""
+    check = row.plan.get("target", {}).get("checks", {}).get(finding.check, {})
+    kind = TABLES.probes.get(check.get("kind", ""))
+    return finding.verdict is Verdict.PASS and getattr(kind, "blames", True)
 
 
 def _looker(examiner: Examiner) -> Callable[[CheckKey, Deployed | None], tuple[Finding, ...]]:
