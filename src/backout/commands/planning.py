@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from backout.commands import failed_hosts
 from backout.commands.options import Shipping
 from backout.commands.shipment import end_of
 from backout.config import loading
@@ -72,7 +73,7 @@ def build(
         params=params,
         release=Release(number, commit_of(workplace, target, options.ref)),
         previous=previous.release if previous else None,
-        hosts=[name for name in (options.hosts or "").split(",") if name],
+        hosts=failed_hosts.named(workplace, target, options.hosts),
         accept_red=options.accept_red,
         first=good is None,
         user=getpass.getuser(),

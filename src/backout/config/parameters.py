@@ -50,11 +50,18 @@ def _param(param: Param, given: Sequence[str] | None) -> Any:
         if param.required:
             raise ValueError(f"must be given{f': {param.help}' if param.help else ''}")
         return _EMPTY[param.type] if param.default is None else param.default
-    if param.type == "list":
+    value = _given(param.type, given)
+    if words := param.wrong(value):
+        raise ValueError(words)
+    return value
+
+
+def _given(kind: str, given: Sequence[str]) -> Any:
+    if kind == "list":
         return [item for value in given for item in _listed(value)]
     if len(given) > 1:
         raise ValueError("is given twice")
-    return _typed(param.type, given[0])
+    return _typed(kind, given[0])
 
 
 def _typed(kind: str, value: str) -> Any:

@@ -49,6 +49,9 @@ class Host(Noun):
     user: Reached | None = None
     vars: Mapping[str, Any] = Field(default_factory=dict)
     service: Service | None = None
+    is_: str = Field(default="", alias="is")
+    """Shell that only reads, and succeeds on the machine that is meant: asked right before each
+    change there."""
 
 
 class Ssh(Noun):

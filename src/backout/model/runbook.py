@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from pydantic import (
     Field,
+    model_validator,
 )
 
 from backout.model.inventory import Follows, Retry
@@ -21,6 +23,49 @@ class Param(Noun):
     default: Any = None
     required: Boolean = False
     help: str = ""
+    min: int | None = None
+    """The least of an `int`, and the greatest."""
+    max: int | None = None
+    choices: Words = ()
+    """What it may be, or each item of a `list`."""
+    pattern: str = ""
+    """A regular expression that the whole of it matches, or of each item."""
+    max_items: int | None = Field(default=None, ge=0)
+
+    @model_validator(mode="after")
+    def _of_its_type(self) -> Param:
+        """What it says fits its type, and its default fits what it says."""
+        if self.type != "int" and (self.min is not None or self.max is not None):
+            raise ValueError("min and max are of type: int")
+        if self.type != "list" and self.max_items is not None:
+            raise ValueError("max_items is of type: list")
+        if self.type == "bool" and (self.choices or self.pattern):
+            raise ValueError("a bool has no choices and no pattern")
+        try:
+            re.compile(self.pattern)
+        except re.error as error:
+            raise ValueError(f"pattern is no regular expression: {error}") from None
+        if self.default is not None and (words := self.wrong(self.default)):
+            raise ValueError(f"the default {words}")
+        return self
+
+    def wrong(self, value: Any) -> str:
+        """Why a value will not do; empty when it will."""
+        items = value if isinstance(value, list | tuple) else [value]
+        if self.max_items is not None and len(items) > self.max_items:
+            return f"has {len(items)} items, and at most {self.max_items} may be given"
+        return next((words for item in items if (words := self._wrong(item))), "")
+
+    def _wrong(self, item: Any) -> str:
+        if self.min is not None and item < self.min:
+            return f"must be at least {self.min}, not {item}"
+        if self.max is not None and item > self.max:
+            return f"must be at most {self.max}, not {item}"
+        if self.choices and str(item) not in self.choices:
+            return f"must be one of {', '.join(self.choices)}, not {str(item)!r}"
+        if self.pattern and not re.fullmatch(self.pattern, str(item)):
+            return f"must match {self.pattern}, and {str(item)!r} does not"
+        return ""
 
 
 class Step(Noun):

@@ -35,7 +35,7 @@ from backout.runs.forward import Forward, ends_of, record_of
 from backout.runs.leasing import leased
 from backout.runs.plan import Action, Plan
 from backout.runs.serving import serving
-from backout.runs.wording import title, trouble, went_well
+from backout.runs.wording import items_of, no_way_back, title, trouble, went_well
 from backout.runs.worker import Parts, Worker, side_by_side
 
 LOG_LINES = 20
@@ -202,10 +202,10 @@ class Engine:
     def _confirm(self) -> None:
         self._not_stopped()
         plan = self.plan
-        for step in plan.irreversible:
-            self.worker.say("warning", f"{step.name} cannot be undone: {step.irreversible}")
+        self.worker.warn(no_way_back(plan.irreversible))
         if not (plan.target.protected or plan.irreversible):
             return
+        self.worker.warn(items_of(plan.params))
         typed = plan.target.name if plan.target.protected else ""
         now = f"release {plan.previous}" if plan.previous else "no known release"
         where = f"{plan.target.name} ({', '.join(plan.hosts) or 'this machine'}; now: {now})"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from backout.model import Result, State
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from backout.model import Result, State, Step
 from backout.runs.plan import Action
 
 
@@ -32,3 +35,16 @@ def trouble(action: Action, result: Result) -> str:
 
 def _last_line(text: str) -> str:
     return text.strip().rsplit("\n", 1)[-1].strip()
+
+
+def no_way_back(steps: Sequence[Step]) -> Iterator[str]:
+    """What cannot be undone, step by step."""
+    yield from (f"{step.name} cannot be undone: {step.irreversible}" for step in steps)
+
+
+def items_of(params: Mapping[str, Any]) -> Iterator[str]:
+    """The items of every list that was given, one by one: nobody confirms what they have not
+    seen."""
+    for name, items in params.items():
+        if isinstance(items, list | tuple):
+            yield from (f"{name}, {n} of {len(items)}: {item}" for n, item in enumerate(items, 1))

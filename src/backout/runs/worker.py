@@ -7,7 +7,7 @@ and nothing of the order in which actions come: `forward` and `backward` decide 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -34,6 +34,7 @@ from backout.runs.baseline import Baseline
 from backout.runs.decisions import Decisions, Stop
 from backout.runs.discreet import Discreet
 from backout.runs.plan import Action, Plan, moves
+from backout.runs.right_machine import wrong_machine
 from backout.runs.saga import Entry, Saga, note_key
 from backout.runs.wording import words_of
 
@@ -145,9 +146,9 @@ class Worker:
         anew = _looks(action) or (action.phase in BACK and known is not None and not known.ok)
         if known is None or anew:
             self.tell(action, "running")
-            if fenced := self._fenced(action):
+            if why := self._fenced(action) or self._elsewhere(action):
                 return self._told(
-                    action, self.saga.settle(action, Result(State.FAILED, reason=fenced))
+                    action, self.saga.settle(action, Result(State.FAILED, reason=why))
                 )
         result = self.saga.perform(action, self.kind(action), work, anew=anew)
         lost = self._keep(action, result)
@@ -273,6 +274,13 @@ class Worker:
         from_here = not action.host or kind.acts_here
         return self.parts.lock.lost() if changes and from_here else ""
 
+    def _elsewhere(self, action: Action) -> str:
+        """Why its host is not to be changed: it is not the machine that is meant."""
+        host, changes = self.host(action.host), self.kind(action).changes
+        if host is None or not changes or action.step.readonly or action.phase in BACK:
+            return ""
+        return wrong_machine(host, self.parts.reach(host.name))
+
     def _wanted(self, action: Action) -> bool:
         """Raises Mistakes when nobody can tell."""
         when = action.step.when
@@ -343,6 +351,10 @@ class Worker:
         )
 
     # --- telling -------------------------------------------------------------------------
+
+    def warn(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.say("warning", line)
 
     def phase(self, text: str, hosts: Sequence[str] = ()) -> None:
         words = f"{text}: {', '.join(hosts)}" if hosts else text

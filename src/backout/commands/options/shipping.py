@@ -13,7 +13,9 @@ class Shipping(Aimed):
 
     message: str | None = word("The runbook's `message` parameter: the commit message.")
     ref: str | None = word("Ship this tag, branch or commit as it is: nothing is committed.")
-    hosts: str | None = word("Only these hosts or groups, separated by commas.")
+    hosts: str | None = word(
+        "Only these hosts or groups, separated by commas; `failed`: those of the last run."
+    )
     param: tuple[str, ...] = word("--param NAME=VALUE: a parameter of the runbook. Repeatable.", ())
     accept_red: tuple[str, ...] = word(
         "--accept-red NAME: go ahead although this check is red now. Repeatable.", ()
