@@ -9,9 +9,10 @@ from backout.reports.around_text import logs_text, looked_text
 from backout.reports.document_text import import_text
 from backout.reports.keeping_text import moved_text, pruned_text, uninstalled_text
 from backout.reports.notes import Imported
-from backout.reports.objects import Logs, Looked, Moved, Pruned, Rehearsed, Uninstalled, Written
+from backout.reports.objects import Logs, Looked, Moved, Pruned, Uninstalled, Written
 from backout.reports.plans import Difference
 from backout.reports.rehearsal_text import rehearsed_text
+from backout.reports.report import Rehearsed
 from backout.reports.ships_text import diff_text
 from backout.reports.text import init_text
 from backout.reports.watch_text import alerts_text, schedule_text, watch_text
