@@ -110,6 +110,7 @@ def test_every_option_of_a_verb_and_every_run_is_offered(
 ) -> None:
     assert bash(project, "backout exec --", env) == {
         *("--target", "--hosts", "--timeout", "--changes", "--yes", "--json"),
+        *("--wait", "--break-freeze"),
     }
     assert newest(project) in bash(project, "backout show ", env)
 

@@ -240,3 +240,26 @@ def test_a_list_is_of_alerts_and_a_mistake_names_its_line(yard: Yard, told: Told
     assert said.code == 2
     assert "alarms" in said.err
     assert "severity" in said.err
+
+
+def test_people_are_told_of_a_plan_and_of_a_step_that_wait_for_a_yes_and_of_a_broken_freeze(
+    yard: Yard, told: Told
+) -> None:
+    yard.project.env["BACKOUT_PERSON"] = "ann"
+    yard.inventory(protected={"approvals": 1})
+    for _ in range(2):  # asked twice, told once
+        assert yard.deploy("--yes").code == 3
+    (waits,) = told.messages
+    assert waits["title"] == "[prod] deploy of release 1 waits for an approval"
+    run = yard.say("status").data["asked"][0]["run"]
+    assert waits["message"].splitlines()[-1] == f"next: invoke approve {run}"
+
+    always = {"from": "2020-01-01", "until": "2099-01-01", "timezone": "UTC", "why": "the fair"}
+    yard.inventory(protected=False, freeze=[always])
+    ask = {"question": "Are the numbers right?", "by": "another", "expires": "1s"}
+    yard.runbook(yard.step("Switch"), {"name": "Four eyes", "approve": ask})
+    assert yard.deploy("--break-freeze", "the shop is down").code == 4
+    titles = told.titles[1:]
+    assert [title.rpartition(" ")[2] for title in titles[:2]] == ["begun", "approval"]
+    assert "freeze broken: the shop is down" in told.messages[1]["message"]
+    assert "Are the numbers right?" in told.messages[2]["message"]

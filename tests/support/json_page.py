@@ -18,7 +18,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from backout.model import Release
-from backout.reports import notes, objects, plans, report, states, watched
+from backout.reports import approvals, notes, objects, plans, report, states, watched
 from backout.reports.told import Told, is_left_out, key_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "json.md"
@@ -27,6 +27,7 @@ ANSWERS: Mapping[str, tuple[Kind, ...]] = {
     **dict.fromkeys(("deploy", "run", "rollback", "resume", "abort", "show"), (report.Report,)),
     "verify": (report.VerifyReport,),
     "plan": (plans.PlanReport,),
+    "approve": (approvals.ApprovalReport,),
     "diff": (plans.Difference,),
     "rehearse": (report.Rehearsed,),
     "status": (states.StatusReport, states.Statuses),

@@ -72,6 +72,10 @@ class LocalLock:
             return {}
         return noted if isinstance(noted, dict) else {}
 
+    def refusal(self) -> Held | None:
+        """What somebody is told who wants to hold it now; None when it is free."""
+        return None if self.holder() is None else self._held()
+
     def _held(self) -> Held:
         by = self._noted()
         return Held(

@@ -30,6 +30,8 @@ KINDS = {
     "to": "releases",
     "file": "files",
     "junit": "files",
+    "out": "files",
+    "deploy plan": "files",
     "page": "files",
     "shell": "|".join(SHELLS),
     "backend": "|".join(BACKENDS),

@@ -1,4 +1,4 @@
-"""What a run must be in agreement with before its first change: a saved plan.
+"""What a run must be in agreement with before its first change: a saved plan, other people.
 
 It is asked while the hosts are held and their secrets and undos are known, so that what is agreed
 to is what happens.
@@ -6,29 +6,26 @@ to is what happens.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
+from backout.commands.asking import Asking, over
+from backout.commands.pictured import by_reference, picture_of
 from backout.commands.saved_plan import SavedPlan
 from backout.errors import Refused
 from backout.model import RunRow, Target
+from backout.model.people import Request
 from backout.project.project import Workplace
-from backout.runs.picture import Picture, taken
+from backout.runs.picture import Picture
 from backout.runs.plan import Plan
 from backout.runs.worker import Parts
 
+AGAIN = "the same command again, which asks anew"
+APPROVED = "approved"
+"""The record of whose yes a run has used."""
 PLANNED = "planned"
 """The record of the saved plan that a run is held to."""
-
-
-def picture_of(workplace: Workplace, plan: Plan, parts: Parts) -> Picture:
-    """The plan's picture, with secrets by reference. Raises Refused and Unreachable."""
-    return by_reference(workplace, plan.target, taken(plan, parts))
-
-
-def by_reference(workplace: Workplace, target: Target, picture: Picture) -> Picture:
-    return Picture(json.loads(workplace.journal_of(target).text_of(picture.parts)))
 
 
 class Consent:
@@ -46,10 +43,17 @@ class Consent:
 
     def __call__(self, plan: Plan, parts: Parts) -> None:
         """Raises Refused, saying what has moved."""
-        planned = self._noted(PLANNED)
-        if planned is None:
+        planned, needed = self._noted(PLANNED), plan.target.protection.approvals
+        if planned is None and not needed:
             return
-        moved = Picture(planned["parts"]).moved(picture_of(self.workplace, plan, parts))
+        now = picture_of(self.workplace, plan, parts)
+        if planned is not None:
+            self._hold(planned, now, plan)
+        if needed:
+            self._agreed(plan, now)
+
+    def _hold(self, planned: Mapping[str, Any], now: Picture, plan: Plan) -> None:
+        moved = Picture(planned["parts"]).moved(now)
         if moved:
             raise Refused(
                 "\n".join(
@@ -58,9 +62,37 @@ class Consent:
                 next=f"look, and save it anew: {plan_command(plan, planned['file'])}",
             )
 
+    def _agreed(self, plan: Plan, now: Picture) -> None:
+        """Others have said yes to exactly this, and this run is the one that uses it."""
+        noted = self._noted(APPROVED)
+        asking = Asking(self.workplace, plan.target)
+        if noted is not None:
+            request = asking.of(noted["request"])
+            if request and request.digest == now.digest:
+                return
+        else:
+            request = asking.granted(now.digest)
+        at = datetime.now(UTC)
+        if request is None or request.digest != now.digest:
+            raise _not_this(request or asking.newest(), now, plan)
+        if not asking.store.use(request, self.row.id, at):
+            raise Refused(f"the approval of {request.id} was used by another run", next=AGAIN)
+        by = [each.by.to_data() for each in request.yes_for(asking.me)]
+        record = {"request": request.id, "digest": now.digest, "by": by}
+        self.workplace.journal_of(plan.target).note(self.row.id, APPROVED, record)
+
     def _noted(self, kind: str) -> Mapping[str, Any] | None:
         records = self.workplace.journal.recall(self.row.id)
         return next((each.body for each in reversed(records) if each.kind == kind), None)
+
+
+def _not_this(request: Request | None, now: Picture, plan: Plan) -> Refused:
+    """Why nobody's yes is for what would be done now."""
+    if request is None or request.digest == now.digest:
+        return over(request, plan.target.name, datetime.now(UTC))
+    moved = Picture(request.body["parts"]).moved(now)
+    words = ("what would be done now is not what others have said yes to:", *moved)
+    return Refused("\n".join(words), where=plan.target.name, next=AGAIN)
 
 
 def plan_command(plan: Plan, file: str) -> str:

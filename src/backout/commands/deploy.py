@@ -20,18 +20,19 @@ from backout.commands.afterwards import advice_of, as_it_is, following
 from backout.commands.consent import Consent
 from backout.commands.going_back import GoingBack
 from backout.commands.news import News, about_rollback, about_run, person, taken_back, telling
-from backout.commands.options import Abort, Deploy, Resume, Rollback, Run, Shipping
-from backout.commands.planning import build, load_pair, new_run, refuse_example
+from backout.commands.options import Abort, Deploy, Resume, Rollback, Run, Shipping, Starting
+from backout.commands.planning import load_pair, new_run, refuse_example
 from backout.commands.saved_plan import SavedPlan
 from backout.commands.shipment import shipment
 from backout.commands.signals import interruptible
+from backout.commands.start import Start, Wanted
 from backout.commands.takeover import Takeover
 from backout.config import loading
 from backout.errors import BackoutError, ExitCode, Held, Mistakes, Refused, TakenOver
 from backout.model import Event, Outcome, Release, Runbook, RunRow, Target
 from backout.ports import NEEDS_PERSON, Screen
 from backout.project import needs
-from backout.project.freezing import freeze, thaw
+from backout.project.freezing import thaw
 from backout.project.project import Workplace, revealing
 from backout.reports.answer import Answer
 from backout.reports.data import again, refused_report, run_report
@@ -90,14 +91,14 @@ class Operation:
         self.whole = options.follow
         target = self.back.target(options.target)
         run = new_run()
-        with self._local_lock(target.name, run):
-            self._nothing_open(target.name)
+        with self.local_lock(target.name, run):
+            self.nothing_open(target.name)
             if not only and target.hosts:
                 Takeover(self.workplace, self.screen, target).history()
             back = self.back.to(target, run, options.to, only)
             because = BY_ITSELF if only else ""
             told = {"ships": taken_back(back, self._rolled_from), "because": because}
-            row = self._open(back.run, "rollback", back.undoing[0], _rollback_record(back), told)
+            row = self.open(back.run, "rollback", back.undoing[0], _rollback_record(back), told)
             return self._run_rollback(row, back)
 
     # --- starting ------------------------------------------------------------------------
@@ -130,23 +131,14 @@ class Operation:
         target: Target,
         runbook: Runbook,
         params: Mapping[str, Any],
-        options: Shipping,
+        options: Starting,
         saved: SavedPlan | None = None,
     ) -> Answer:
         """A new run of that runbook, from its lock to its report; of what is `saved`, or of
         nothing."""
-        run = new_run()
-        with self._local_lock(target.name, run):
-            self._nothing_open(target.name)
-            number = self.workplace.journal.next_number(target.name)
-            made = build(self.workplace, options, verb, target, runbook, params, number, run)
-            ships = self._say_what_ships(made, options.ref)
-            row = self._open(made.run, verb, made, freeze(made), {"ships": ships})
-            if saved:
-                Consent(self.workplace, row).hold_to(saved, target)
-            return self._run_engine(row, made, Engine.deploy)
+        return Start(self, Wanted(verb, target, runbook, params, options, saved)).answer()
 
-    def _say_what_ships(self, made: Plan, ref: str | None) -> list[str]:
+    def say_what_ships(self, made: Plan, ref: str | None) -> list[str]:
         """And hand back the commits, for whoever is told of the run."""
         here = self.workplace.machines(made.target).reach("")
         ships = replace(shipment(made.target, here, made.previous, ref), unknown="")
@@ -167,11 +159,11 @@ class Operation:
                 next=f"invoke status --target {target_name}",
             )
         self.going_on = row.going_on
-        with self._local_lock(target_name, row.id):
+        with self.local_lock(target_name, row.id):
             if row.verb == "rollback":
                 return self._rollback_again(row, verb)
             made = thaw(self.workplace, row)
-            return self._run_engine(row, made, Engine.resume if forward else Engine.abort)
+            return self.run_engine(row, made, Engine.resume if forward else Engine.abort)
 
     def _elsewhere(self, target: str, *, forward: bool) -> RunRow | None:
         """An unfinished run of another machine, which only the hosts know."""
@@ -187,7 +179,7 @@ class Operation:
             )
         return self._run_rollback(row, self.back.again(row))
 
-    def _open(self, run: str, verb: str, made: Plan, frozen: Words, told: Words) -> RunRow:
+    def open(self, run: str, verb: str, made: Plan, frozen: Words, told: Words) -> RunRow:
         journal = self.workplace.journal_of(made.target)
         journal.open_run(
             run,
@@ -204,14 +196,14 @@ class Operation:
         return row
 
     @contextmanager
-    def _local_lock(self, target: str, run: str) -> Iterator[None]:
+    def local_lock(self, target: str, run: str) -> Iterator[None]:
         """No other process here has the target, and signals are the run's."""
         refuse_tracked(self.workplace.state)
         lock = LocalLock(self.workplace.state, target)
         with lock.hold(run), interruptible(self.stop, self.screen, lambda: self.going_on):
             yield
 
-    def _nothing_open(self, target: str) -> None:
+    def nothing_open(self, target: str) -> None:
         row = self.workplace.journal.open_run_of(target)
         if row is not None:
             raise Held(
@@ -227,13 +219,13 @@ class Operation:
         """What is told of a command while it runs; see `Workplace.parts`."""
         return "whole" if self.whole else "last" if self.screen.live else ""
 
-    def _run_engine(self, row: RunRow, made: Plan, go: Callable[[Engine], Ended]) -> Answer:
+    def run_engine(self, row: RunRow, made: Plan, go: Callable[[Engine], Ended]) -> Answer:
         about, listen = about_run(row, made), self.screen.listen
         with telling(self.workplace, row, made.target, about, listen) as self.news:
             return self._engine_run(row, made, go)
 
     def _engine_run(self, row: RunRow, made: Plan, go: Callable[[Engine], Ended]) -> Answer:
-        parts = self._parts(made.target, row.id)
+        parts = self.parts(made.target, row.id)
         engine = Engine(made, parts, Consent(self.workplace, row))
         try:
             ended = go(engine)
@@ -249,7 +241,7 @@ class Operation:
             return self._rollback_run(row, back)
 
     def _rollback_run(self, row: RunRow, back: Return) -> Answer:
-        parts = self._parts(back.target, row.id)
+        parts = self.parts(back.target, row.id)
         if back.remark:
             self.screen.listen(Event(datetime.now(UTC), "warning", back.remark))
         try:
@@ -261,7 +253,7 @@ class Operation:
         self._settle(row, back.undoing[0], ended, report)
         return Answer("run", report, ended.exit_code)
 
-    def _parts(self, target: Target, run: str) -> Parts:
+    def parts(self, target: Target, run: str) -> Parts:
         return self.workplace.parts(
             target,
             run,

@@ -67,7 +67,13 @@ class Executing:
 
     def _run(self, target: Target, options: Exec, limit: float) -> Answer:
         """Through the engine: the lock, the confirmation, batch by batch, and the last proof."""
-        words = Run(target=options.target, hosts=options.hosts, yes=options.yes)
+        words = Run(
+            target=options.target,
+            hosts=options.hosts,
+            yes=options.yes,
+            break_freeze=options.break_freeze,
+            wait=options.wait,
+        )
         runbook = _runbook(options.changes or "", limit)
         operation = Operation(self.workplace, self.screen)
         return operation.start("exec", target, runbook, {"command": options.command}, words)

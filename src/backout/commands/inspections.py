@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import shlex
-from collections.abc import Mapping
-from dataclasses import asdict, fields, replace
+import time
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from backout.adapters.local_lock import LocalLock
 from backout.adapters.storage import chain
+from backout.adapters.storage.approvals import Approvals
+from backout.adapters.storage.line import Line
 from backout.checks import judging
-from backout.commands import planning, rehearsals, saved_plan
-from backout.commands.chosen import hide_secrets
-from backout.commands.consent import picture_of
+from backout.commands import freezes
 from backout.commands.news import untold
-from backout.commands.options import Diff, Lint, Show, Status, Unlock, Verify
 from backout.commands.options import History as HistoryOptions
-from backout.commands.options import Plan as PlanOptions
-from backout.commands.preview import Preview, Unasked, command_line
-from backout.commands.shipment import shipment
+from backout.commands.options import Lint, Show, Status, Unlock, Verify
 from backout.commands.status import differences, look_at
 from backout.commands.subjects import commit_of, subjects
 from backout.commands.unlock import Unlocking
@@ -32,18 +26,13 @@ from backout.model import Outcome, Release, RunRow, Target, Verdict
 from backout.ports import Screen
 from backout.project.project import TABLES, Workplace
 from backout.reports.answer import Answer
-from backout.reports.data import check_rows, stamp
+from backout.reports.approvals import Asked, asked
+from backout.reports.data import check_rows, freeze_broken, stamp
 from backout.reports.objects import Chain, ChainFault, History, HistoryLine, Linted
-from backout.reports.plans import Difference, Ships
 from backout.reports.report import VerifyReport, ends_of
-from backout.reports.states import DayOfCheck, HostStatus, Statuses, StatusReport
+from backout.reports.states import DayOfCheck, HostStatus, InLine, Statuses, StatusReport
 from backout.reports.story import story
-from backout.runs.decisions import Stop
-from backout.runs.plan import Plan
-from backout.runs.worker import Parts, side_by_side
-
-WORDS = "command line"
-NO_SAMPLE = "the sample application is not there yet: the first deploy makes it"
+from backout.runs.worker import side_by_side
 
 
 class Inspection:
@@ -53,84 +42,7 @@ class Inspection:
         self.workplace = workplace
         self.screen = screen
 
-    # --- plan ----------------------------------------------------------------------------
-
-    def plan(self, options: PlanOptions) -> Answer:
-        name = options.runbook or "deploy"
-        target, runbook, params = planning.load_pair(self.workplace, options, name)
-        target = self.workplace.on_its_port(target)
-        lacks_sample = self.workplace.lacks_sample(target)
-        offline = options.offline or lacks_sample
-        if not offline:
-            planning.refuse_example(target)
-        number = self.workplace.journal.peek_number(target.name)
-        made = planning.build(
-            self.workplace,
-            options,
-            "plan",
-            target,
-            runbook,
-            params,
-            number,
-            planning.new_run(),
-        )
-        parts = self.workplace.parts(
-            target, made.run, self.screen.listen, self.screen.operator, Stop()
-        )
-        parts = replace(parts, reach=lambda name: Unasked(target, name)) if offline else parts
-        told = Preview(made, parts, offline=offline).report()
-        found = rehearsals.newest(self.workplace.journal, runbook, datetime.now(UTC))
-        notes = ([NO_SAMPLE] if lacks_sample else []) + ([rehearsals.words(found)] if found else [])
-        digest, saved = self._saved(options, made, parts, refused=bool(told.refused))
-        line = partial(command_line, options=options, target=target.name)
-        told = replace(
-            told,
-            ships=self._ships(target, options.ref),
-            notes=(*told.notes, *notes),
-            rehearsed=found,
-            digest=digest,
-            saved=saved,
-            next=f"invoke deploy --plan {shlex.quote(saved)}"
-            if saved
-            else f"mend what is refused above, then {line('plan', name)}"
-            if told.refused
-            else planning.out_of_the_example(target)
-            if target.example
-            else line("deploy" if name == "deploy" else "run", name),
-        )
-        return Answer("plan whole" if options.verbose else "plan", told, 3 if told.refused else 0)
-
-    def _saved(
-        self, options: PlanOptions, plan: Plan, parts: Parts, *, refused: bool
-    ) -> tuple[str, str]:
-        """The plan's digest and the file that it is saved in, where that is wanted. Raises
-        Mistakes, and Refused for a plan that cannot be had whole."""
-        if not options.out:
-            return "", ""
-        if options.offline:
-            raise Mistakes("--out needs an answer of every host: without --offline", where=WORDS)
-        if refused:
-            return "", ""
-        hide_secrets(self.workplace, plan.target, self.screen)
-        picture = picture_of(self.workplace, plan, parts)
-        words = saved_plan.Words.of(options, plan.target.name, plan.runbook.name)
-        hidden = json.loads(self.workplace.journal_of(plan.target).text_of(asdict(words)))
-        saved_plan.write(
-            self.workplace.started_in / Path(options.out).expanduser(), hidden, picture
-        )
-        return picture.digest, options.out
-
     # --- health --------------------------------------------------------------------------
-
-    def diff(self, options: Diff) -> Answer:
-        target = self.workplace.target(options.target)
-        ships = self._ships(target, options.ref)
-        return Answer("diff", Difference(target=target.name, **_parts(ships)))
-
-    def _ships(self, target: Target, ref: str | None) -> Ships:
-        current = self.workplace.journal.current(target.name)
-        here = self.workplace.machines(target).reach("")
-        return shipment(target, here, current.release if current else None, ref)
 
     def verify(self, options: Verify) -> Answer:
         target = self.workplace.target(options.target)
@@ -182,6 +94,7 @@ class Inspection:
             for words in differences(name, row, known.get(name), code.get(name), open_run)
         ]
         alive = LocalLock(self.workplace.state, target.name).holder() is not None
+        frozen = freezes.now(self.workplace, target)
         return StatusReport(
             target=target.name,
             release=current.release if current else None,
@@ -189,9 +102,29 @@ class Inspection:
             hosts=hosts,
             differs=tuple(differs),
             unfinished=_unfinished(open_run, alive) if open_run else None,
+            frozen=frozen.words if frozen else "",
+            asked=self._asked(target.name, open_run),
+            queue=self._queue(target.name),
+            freeze_broken=freeze_broken(journal.recall(current.run)) if current else "",
             health=self._health(target),
             untold=untold(self.workplace, target),
             next="" if alive else _after_status(target.name, open_run, hosts, bool(differs)),
+        )
+
+    def _asked(self, target: str, open_run: RunRow | None) -> tuple[Asked, ...]:
+        """What waits for somebody's yes: plans, and the step of a run that has not ended."""
+        now, run = datetime.now(UTC), open_run.id if open_run else ""
+        found = Approvals(self.workplace.journal).of_target(target)
+        waiting = (
+            each for each in found if each.is_open(now) and (each.id == run or not each.step)
+        )
+        return tuple(asked(each, now) for each in waiting)
+
+    def _queue(self, target: str) -> tuple[InLine, ...]:
+        line = Line(self.workplace.journal, target, time.monotonic)
+        return tuple(
+            InLine(n, w.person, w.machine, w.waits_for, stamp(w.since))
+            for n, w in enumerate(line.look(), start=1)
         )
 
     def _health(self, target: Target) -> tuple[DayOfCheck, ...]:
@@ -260,11 +193,15 @@ def _line(row: RunRow, subject: str) -> HistoryLine:
         ends=ends_of(row),
         by=row.owner,
         subject=subject,
+        marks=tuple(_marks(row.report or {})),
     )
 
 
-def _parts(ships: Ships) -> dict[str, Any]:
-    return {each.name: getattr(ships, each.name) for each in fields(ships)}
+def _marks(report: Mapping[str, Any]) -> Iterator[str]:
+    if report.get("freeze_broken"):
+        yield "freeze broken"
+    for by in report.get("approved_by", ()):
+        yield f"approved by {by.partition(' ')[0]}"
 
 
 def _after_verify(target: str, verdict: Verdict) -> str:

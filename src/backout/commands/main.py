@@ -32,6 +32,7 @@ TEXTS = Table(
         "refused": "backout.reports.text:refused_text",
         "plan": "backout.reports.plan_text:plan_text",
         "diff": "backout.reports.ships_text:diff_text",
+        "approved": "backout.reports.approvals:approval_text",
         "rehearsed": "backout.reports.rehearsal_text:rehearsed_text",
         "verify": "backout.reports.checks_text:verify_text",
         "status": "backout.reports.targets_text:status_text",

@@ -220,7 +220,9 @@ def _refuse(target: Target, runbook: Runbook, places: Sequence[Point]) -> None:
     """Raises Refused for what a rehearsal could not prove."""
     final = next((step for step in runbook.settle if step.irreversible), None)
     why = ""
-    if not target.checks:
+    if target.protection.approvals:
+        why = f"{target.name} needs approvals: each run of a rehearsal would ask for its own"
+    elif not target.checks:
         why = f"{target.name} has no check: nothing would prove that it is healthy again"
     elif final:
         why = f"{final.name} in `settle` cannot be undone: {final.irreversible}"

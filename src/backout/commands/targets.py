@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from backout.commands import freezes
 from backout.commands.options import Targets
 from backout.config import loading
 from backout.config.files import shown
 from backout.errors import Mistakes
-from backout.model import RunRow
+from backout.model import RunRow, Target
 from backout.ports import Screen
 from backout.project.project import TABLES, Workplace
 from backout.reports.answer import Answer
@@ -44,13 +45,19 @@ class Listing:
             target=name,
             file=shown(path),
             hosts=tuple(target.hosts),
-            protected=target.protected,
+            protected=bool(target.protected),
+            approvals=target.protection.approvals,
             example=target.example,
+            frozen=self._frozen(target),
             release=current.release if current else None,
             known_good=bool(current and current.known_good),
             checks=tuple(target.checks),
             last_run=last,
         )
+
+    def _frozen(self, target: Target) -> str:
+        found = freezes.now(self.workplace, target)
+        return found.words if found else ""
 
 
 def _last(row: RunRow) -> LastRun:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from backout.config import following, rules, yaml_tree
+from backout.config import following, freezes, project_file, rules, yaml_tree
 from backout.config.files import files, name_of, names, resolve, shown, twin
 from backout.config.frozen import dump, thaw
 from backout.config.parameters import load_params
@@ -146,6 +147,7 @@ def lint(root: Path, tables: Tables) -> tuple[Mistake, ...]:
     for book in books:
         mistakes += book.mistakes or _nowhere(book, targets, tables) if book else ()
     mistakes += _drifted(root, books, targets)
+    mistakes += _stale(root, targets, mistakes)
     return tuple(sorted(set(mistakes)))
 
 
@@ -160,6 +162,19 @@ def _drifted(
     for target in targets:
         if target.noun:
             yield from following.of_target(target.noun, target.tree, lines)
+
+
+def _stale(
+    root: Path, targets: Sequence[_Read[Target]], mistakes: list[Mistake]
+) -> Iterator[Mistake]:
+    """Freezes that are over, or say a time twice: of each target, and of the project."""
+    now = datetime.now(UTC)
+    found = _attempt(lambda: project_file.read(root), mistakes)
+    if found:
+        yield from freezes.stale(found[1], found[0].freeze, "", now)
+    for read in targets:
+        if read.noun and not read.mistakes:
+            yield from freezes.stale(read.tree, read.noun.freeze, read.noun.timezone, now)
 
 
 def _nowhere(

@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator
 
-from backout.config import yaml_tree
+from backout.config import freezes, yaml_tree
 from backout.config.files import shown
-from backout.config.yaml_tree import shown_path
+from backout.config.yaml_tree import Node, shown_path
 from backout.errors import Mistake, Mistakes
-from backout.model import Noun, SecretSource
+from backout.model import Freeze, Noun, SecretSource
 from backout.model.validation import validated
 
 NAME = "backout.yaml"
@@ -48,13 +48,20 @@ class ProjectFile(Noun):
 
     page: Annotated[str, AfterValidator(_url)] = ""
     """The address of the status page that messages give."""
+    freeze: tuple[Freeze, ...] = ()
+    """When nothing is deployed to any target."""
 
 
 def load(root: Path) -> ProjectFile:
     """The project's file, or what holds without one. Raises Mistakes."""
+    return read(root)[0]
+
+
+def read(root: Path) -> tuple[ProjectFile, Node]:
+    """The same, with its tree. Raises Mistakes."""
     path = root / NAME
     if not path.exists():
-        return ProjectFile()
+        return ProjectFile(), Node({}, NAME, 0)
     mistakes: list[Mistake] = []
     tree = yaml_tree.read(path, shown(path), mistakes)
     result = validated(ProjectFile, tree.data() or {}, lambda at, _: tree.find(at).text)
@@ -63,6 +70,8 @@ def load(root: Path) -> ProjectFile:
             Mistake(tree.file, tree.find(at).line, shown_path(at), message)
             for at, message in result
         ]
+    else:
+        mistakes += freezes.mistakes(tree, result.freeze, "")
     if mistakes or isinstance(result, tuple):
         raise Mistakes(mistakes=mistakes)
-    return result
+    return result, tree

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from backout.config import freezes
+from backout.config.cron import no_cron
 from backout.config.judge import (
     NOBODYS,
     SOURCE,
@@ -51,7 +53,7 @@ class TargetJudge(Judge):
             elif key not in ("vars", "checks"):
                 yield from self.plain((key,))
         for number, window in enumerate(self.noun.maintenance):
-            if reason := _no_cron(window.cron):
+            if reason := no_cron(window.cron):
                 yield self.at(("maintenance", number, "cron"), reason)
             for place, name in enumerate(window.checks):
                 if name not in self.noun.checks:
@@ -61,6 +63,8 @@ class TargetJudge(Judge):
                     )
         if self.tree.get("notify"):
             yield from self.destinations()
+        zone = self.tree.get("timezone")
+        yield from freezes.mistakes(self.tree, self.noun.freeze, zone.text if zone else "")
         for name, check in self.noun.checks.items():
             if check.kind:
                 yield from self.check(("checks", name), check)
@@ -220,7 +224,7 @@ class TargetJudge(Judge):
             yield self.at((*trail, "cron"), "every and cron are two schedules; keep one")
         if check.every is not None and check.every <= 0:
             yield self.at((*trail, "every"), "must be longer than nothing")
-        if check.cron is not None and (reason := _no_cron(check.cron)):
+        if check.cron is not None and (reason := no_cron(check.cron)):
             yield self.at((*trail, "cron"), reason)
 
     def circles(self) -> Iterator[Mistake]:
@@ -235,20 +239,3 @@ class TargetJudge(Judge):
                 if following in self.noun.checks and following not in reached:
                     reached.append(following)
                     ahead += self.noun.checks[following].then
-
-
-def _no_cron(text: str) -> str:
-    """Why a text is no cron schedule, or nothing."""
-    if len(text.split()) != 5:
-        return "cron takes five fields: minute, hour, day of month, month, day of week"
-    try:
-        import cronsim
-    except ImportError:
-        return ""
-    from datetime import UTC, datetime
-
-    try:
-        cronsim.CronSim(text, datetime(2024, 1, 1, tzinfo=UTC))
-    except cronsim.CronSimError as error:
-        return f"no cron schedule: {error}"
-    return ""

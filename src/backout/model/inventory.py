@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    Discriminator,
     Field,
+    Tag,
     ValidationInfo,
     field_validator,
 )
@@ -217,11 +220,43 @@ class Maintenance(Noun):
     """All of them when none is named."""
 
 
+def _as_time(value: str) -> str:
+    try:
+        datetime.fromisoformat(value)
+    except ValueError:
+        said = f"{value!r} is no date or time; write 2026-12-20T18:00, or 2026-12-20"
+        raise ValueError(said) from None
+    return value
+
+
+Time = Annotated[str, AfterValidator(_as_time)]
+
+
+class Freeze(Noun):
+    """When nothing is deployed, and why: by schedule, or from one time until another."""
+
+    why: str
+    cron: str = ""
+    for_: Duration | None = Field(default=None, alias="for")
+    from_: Time | Literal[""] = Field(default="", alias="from")
+    until: Time | Literal[""] = ""
+    timezone: Annotated[str, AfterValidator(known_timezone)] | Literal[""] = ""
+    """In which its times are meant; without it that of the inventory."""
+
+
 class Bake(Noun):
     """After a deploy: watch harder for a while, and revert once if it goes bad."""
 
     for_: Duration = Field(alias="for")
     every: Duration = 15.0
+
+
+class Protection(Noun):
+    """So many other people have to say yes to exactly the plan that is deployed."""
+
+    approvals: int = Field(default=1, ge=0, le=9)
+    expires: Duration = 4 * 3600.0
+    """How long what was asked, or said, holds."""
 
 
 class Target(Noun):
@@ -231,7 +266,11 @@ class Target(Noun):
     file: str = ""
     example: Boolean = False
     """Its hosts are nobody's: it can be read and planned, and a deploy is refused."""
-    protected: Boolean = False
+    protected: Annotated[
+        Annotated[Boolean, Tag("plain")] | Annotated[Protection, Tag("whole")],
+        Discriminator(lambda value: "plain" if isinstance(value, bool | str | int) else "whole"),
+    ] = False
+    """Whether changing it asks for its name; and how many other people have to agree."""
     hosts: Mapping[str, Host] = Field(default_factory=dict)
     ssh: Ssh = Ssh()
     service: Service | None = None
@@ -248,8 +287,16 @@ class Target(Noun):
     notify: Annotated[Notices, BeforeValidator(_as_notices)] = Notices()
     """Where alerts go, and the messages of deploys."""
     maintenance: tuple[Maintenance, ...] = ()
+    freeze: tuple[Freeze, ...] = ()
+    """When nothing is deployed; the way back is always open."""
     deadman: str = ""
     """Asked while the schedule is kept, and with `/fail` when it is not: a dead-man's switch."""
+
+    @property
+    def protection(self) -> Protection:
+        """How many others have to agree, and for how long that holds."""
+        known = self.protected if isinstance(self.protected, Protection) else None
+        return known or Protection(approvals=0)
 
     def select(self, on: str) -> tuple[Host, ...]:
         """The hosts that `on` names (`all`, a group or a host), in inventory order."""

@@ -161,6 +161,15 @@ class Operator(Protocol):
         terminal, unless `--yes` was given."""
 
 
+class SecondPerson(Protocol):
+    """Somebody else than whoever began the run."""
+
+    def agree(self, key: str, question: str, lasting: float, say: Callable[[str], None]) -> str:
+        """Wait for another person's yes, `lasting` seconds at most. Why it is none; empty for a
+        yes. Under a `key` a run asks once, whoever goes on with it."""
+        ...
+
+
 class Screen(Protocol):
     """Where events, answers and errors are shown."""
 
@@ -273,6 +282,8 @@ class Work:
     served: Callable[[], Identity | None] = lambda: None
     """Who served on this host when a step last looked, where it is certain that the same
     processes do so now."""
+    second: SecondPerson | None = None
+    """Where somebody else can be asked."""
     was_up: bool | None = None
     """Whether the service ran on this host before the run, well or not; None when nobody could
     tell, and on the way forward."""

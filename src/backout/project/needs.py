@@ -18,6 +18,8 @@ def of_target(target: Target) -> Iterator[str]:
             yield service.options.needs(host.connection)
     for check in target.checks.values():
         yield check.options.needs("local")
+    if any(freeze.cron for freeze in target.freeze):
+        yield WATCH
 
 
 def of_watching(target: Target) -> Iterator[str]:

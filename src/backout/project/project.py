@@ -30,6 +30,7 @@ from backout.probes import KINDS as PROBES
 from backout.project import completing, shared_ledger
 from backout.project.completing import root_of
 from backout.project.machines import Machines, redacted
+from backout.project.second import SecondPerson
 from backout.project.shared_ledger import SharedLedger
 from backout.registry import Tables
 from backout.restarters import BACKENDS
@@ -240,6 +241,7 @@ class Workplace:
             restarter=machines.restarter,
             examine=machines.examine(run, emit),
             stop=stop,
+            second=SecondPerson(journal.told_by(announce), target.name, run, machines.clock, stop),
         )
 
     def machines(self, target: Target) -> Machines:

@@ -7,7 +7,7 @@ from typing import Any
 
 from backout.reports.lines import one_line, page, table
 from backout.reports.objects import HostLog, Logs, Looked, TargetLine, TargetList
-from backout.reports.parts import bare_release, next_lines
+from backout.reports.parts import bare_release, count_of, next_lines
 
 
 def targets_text(report: TargetList) -> str:
@@ -24,10 +24,21 @@ def targets_text(report: TargetList) -> str:
 def _target(row: TargetLine) -> tuple[str, ...]:
     release = bare_release(row.release) if row.release else "-"
     doubt = " (never proved)" if row.release and not row.known_good else ""
-    known = {"protected": row.protected, "example": row.example, "BROKEN": row.problem}
+    until = f"FROZEN {one_line(row.frozen)}"
+    known = {
+        _protected(row): row.protected,
+        until: row.frozen,
+        "example": row.example,
+        "BROKEN": row.problem,
+    }
     marks = [word for word, is_so in known.items() if is_so]
     counts = str(len(row.hosts)), str(len(row.checks))
     return (row.target, counts[0], release + doubt, counts[1], _last(row), ", ".join(marks))
+
+
+def _protected(row: TargetLine) -> str:
+    approvals = f" ({count_of(row.approvals, 'approval')})" if row.approvals else ""
+    return f"protected{approvals}"
 
 
 def _last(row: TargetLine) -> str:

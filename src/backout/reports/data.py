@@ -64,6 +64,8 @@ def run_report(
         failures=failures(rows),
         advice=advice,
         logs=logs(rows),
+        approved_by=approved_by(rows),
+        freeze_broken=freeze_broken(rows),
         next=next,
     )
 
@@ -133,6 +135,18 @@ def failures(records: Iterable[Record]) -> tuple[Failure, ...]:
         for record in records
         if record.kind == "end" and record.body["state"] in bad
     )
+
+
+def approved_by(records: Iterable[Record]) -> tuple[str, ...]:
+    """Whose yes a run has used, each with the account it was said from."""
+    found = (r.body["by"] for r in records if r.kind == "approved")
+    return tuple(f"{each['name']} ({each['account']})" for each in next(found, ()))
+
+
+def freeze_broken(records: Iterable[Record]) -> str:
+    """Which freeze a run has broken, by whom and why; empty for most."""
+    found = next((r.body for r in records if r.kind == "freeze_broken"), None)
+    return f"{found['reason']} ({found['by']}; frozen {found['freeze']})" if found else ""
 
 
 def logs(records: Iterable[Record]) -> dict[str, str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from backout.model import Outcome
 from backout.reports.report import Ends, Known
-from backout.reports.told import Told, named
+from backout.reports.told import Told, named, sometimes
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,10 @@ class TargetLine(Told):
     hosts: tuple[str, ...] = ()
     protected: bool = False
     example: bool = False
+    approvals: int = sometimes(0)
+    """How many other people have to agree to each plan."""
+    frozen: str = sometimes("")
+    """Until when, and why; left out while it is not."""
     release: Known = None
     known_good: bool = False
     checks: tuple[str, ...] = ()
@@ -168,6 +172,8 @@ class HistoryLine(Told):
     by: str = ""
     subject: str = ""
     """Of the commit that it brought."""
+    marks: tuple[str, ...] = sometimes(())
+    """What is to be known of it at a glance: a freeze that it broke."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,10 +33,19 @@ def plan_text(plan: PlanReport, *, whole: bool = False) -> str:
         titled("What the checks say now", check_lines(plan.checks)),
         *ways.paragraphs(),
     )
-    named = f"This plan is {plan.digest[:12]}." if plan.digest else ""
-    saved = f"{named[:-1]}, saved in {one_line(plan.saved)}." if plan.saved else named
+    last = [words for words in (_needs(plan), _named(plan)) if words]
     notes = note_lines((*plan.notes, *ways.notes()))
-    return page(*parts, notes, [saved] if saved else [], next_lines(plan.next))
+    return page(*parts, notes, last, next_lines(plan.next))
+
+
+def _needs(plan: PlanReport) -> str:
+    others = count_of(plan.approvals, "approval")
+    return f"It needs {others} by somebody else." if plan.approvals else ""
+
+
+def _named(plan: PlanReport) -> str:
+    saved = f", saved in {one_line(plan.saved)}" if plan.saved else ""
+    return f"This plan is {plan.digest[:12]}{saved}." if plan.digest else ""
 
 
 def _summary(plan: PlanReport) -> list[str]:

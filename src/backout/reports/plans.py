@@ -123,6 +123,10 @@ class PlanReport(Told):
     notes: tuple[str, ...] = ()
     ships: Ships | None = None
     rehearsed: RehearsalNote | None = None
+    approvals: int = sometimes(0)
+    """How many other people have to agree to it."""
+    frozen: str = sometimes("")
+    """Until when it would be refused, and why."""
     digest: str = sometimes("")
     """SHA-256 of what it comes to and rests on; of a plan that is saved, or needs an approval."""
     saved: str = sometimes("")

@@ -158,6 +158,10 @@ class Report(Told):
     """The services' last log lines when a check had failed, by host."""
     next: str = ""
     """What to type next."""
+    approved_by: tuple[str, ...] = sometimes(())
+    """Who else has said yes to the plan that it was."""
+    freeze_broken: str = sometimes("")
+    """Which freeze was broken, by whom and why."""
     error: ErrorReport | None = sometimes()
     """Of a run that was refused."""
     by: str = sometimes("")

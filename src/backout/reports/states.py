@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from backout.reports.approvals import Asked
 from backout.reports.report import Known
 from backout.reports.told import Told, sometimes
 
@@ -64,6 +65,19 @@ class DayOfCheck(Told):
 
 
 @dataclass(frozen=True, slots=True)
+class InLine(Told):
+    """One who waits for a target."""
+
+    place: int
+    """From 1."""
+    person: str
+    machine: str
+    waits_for: str
+    """`lock` or `approval`."""
+    since: str
+
+
+@dataclass(frozen=True, slots=True)
 class StatusReport(Told):
     """`status` of one target."""
 
@@ -75,6 +89,14 @@ class StatusReport(Told):
     differs: tuple[str, ...] = ()
     """Where the hosts and the ledger do not agree."""
     unfinished: str | None = None
+    asked: tuple[Asked, ...] = ()
+    """What waits for somebody else's yes."""
+    queue: tuple[InLine, ...] = ()
+    """Who waits, in order."""
+    frozen: str = sometimes("")
+    """Until when nothing is deployed, and why."""
+    freeze_broken: str = sometimes("")
+    """Why the run that brought this release broke a freeze."""
     health: tuple[DayOfCheck, ...] = ()
     untold: tuple[str, ...] = sometimes(())
     """Messages of its runs that nobody has taken yet, and why."""

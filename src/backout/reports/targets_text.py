@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from backout.reports.approvals import waiting_lines
 from backout.reports.lines import one_line, page, table
 from backout.reports.parts import HERE, block, count_of, host_lines, next_lines, release_text
 from backout.reports.states import (
@@ -12,6 +13,7 @@ from backout.reports.states import (
     DoctorReport,
     EndedCommand,
     HeldLock,
+    InLine,
     Statuses,
     StatusReport,
     UnlockReport,
@@ -39,10 +41,19 @@ def _status(report: StatusReport) -> str:
         [_at_work(each, name) for name, host in report.hosts.items() for each in host.at_work],
         [f"differs: {one_line(words)}" for words in differs],
         [f"unfinished: {one_line(report.unfinished)}"] if report.unfinished else [],
+        waiting_lines(report.asked),
+        [_in_line(each) for each in report.queue],
+        [f"FROZEN {one_line(report.frozen)}"] if report.frozen else [],
+        [f"a freeze was broken: {one_line(report.freeze_broken)}"] if report.freeze_broken else [],
         _health(report.health),
         [f"not told yet: {one_line(words)}" for words in report.untold],
         next_lines(report.next),
     )
+
+
+def _in_line(each: InLine) -> str:
+    who = f"{one_line(each.person)} on {one_line(each.machine)}, since {each.since}"
+    return f"in line: {each.place}. {who}, waits for the {each.waits_for}"
 
 
 def _health(checks: Sequence[DayOfCheck]) -> list[str]:

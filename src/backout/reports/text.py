@@ -224,7 +224,7 @@ def _line(run: HistoryLine) -> tuple[str, ...]:
     verb = run.verb or "run"
     what = f"{verb} {run.runbook}" if verb in ("run", "rehearse", "rehearsed") else verb
     known = (_minute(run.started_at), took, run.target, what)
-    ended = str(run.outcome or "not finished")
+    ended = ", ".join((str(run.outcome or "not finished"), *run.marks))
     shown = "" if release == UNKNOWN else release
     return (*known, shown, ended, run.run, _cut(one_line(run.subject)))
 
@@ -258,6 +258,8 @@ def show_text(report: Report) -> str:
         ("ended", report.ended_at or "not finished"),
         ("runbook", report.runbook),
         ("release", f"{bare_release(report.ends.start)} -> {bare_release(report.ends.to)}"),
+        ("approved by", one_line(", ".join(report.approved_by))),
+        ("freeze broken", one_line(report.freeze_broken)),
     ]
     told = tuple(Failure(each.name, each.host, each.phase, each.reason) for each in records)
     return page(

@@ -142,7 +142,7 @@ def _running(plan: Plan, parts: Parts) -> Part:
         transport, host = parts.reach(name), plan.target.hosts[name]
         record = release_file.read(transport, plan.target.home_on(host))
         yield f"the release on {name}", str(record.release) if record and record.release else "none"
-        yield f"the last run on {name}", record.last if record else ""
+        yield f"the last run on {name}", record.before(plan.run) if record else ""
         yield f"the code on {name}", standing.commit_on(transport, plan.target)
 
     told = side_by_side(lambda name: tuple(ask(name)), plan.hosts)

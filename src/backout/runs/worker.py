@@ -25,6 +25,7 @@ from backout.ports import (
     Lock,
     Operator,
     Restarter,
+    SecondPerson,
     StepKind,
     Transport,
     Vault,
@@ -70,6 +71,7 @@ class Parts:
     examine: Callable[..., tuple[Finding, ...]]
     """(names, hosts, baseline, release, patient) -> findings; see `examiner.Examiner`."""
     stop: Stop = field(default_factory=Stop)
+    second: SecondPerson | None = None
 
 
 class Worker:
@@ -229,6 +231,7 @@ class Worker:
             verify=lambda checks: self.red(checks, hosts, must or self.required),
             say=lambda text: self.say("note", text, host=action.host),
             render=lambda text: templates.render_document(text, names),
+            second=self.parts.second,
             was_up=before.up.get(action.host) if back else None,
             was_well=before.well.get(action.host, True),
         )

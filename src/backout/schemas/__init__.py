@@ -62,6 +62,7 @@ _WORDS = {
     "severity": "How much it matters: info, warning or critical.",
     "doc": "A link or a sentence for the person who is woken.",
     "maintenance": "Windows by schedule, in which nothing is told.",
+    "freeze": "When nothing is deployed, and why; the way back is always open.",
     "vars": "Values for templates, as `vars.NAME`.",
     "bake": "After a deploy: watch harder, and revert once if it goes bad.",
     "rollout": "Batches over the hosts, and how many of them may fail in all.",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from backout.errors import Refused
-from backout.model import Options, Result, State, Undo
+from backout.model import Duration, Options, Result, State, Undo
 from backout.ports import Work
 from backout.steps.base import Kind
 
@@ -16,6 +16,10 @@ class ApproveOptions(Options):
     short: ClassVar[str] = "question"
     told_fields: ClassVar[tuple[str, ...]] = ("question",)
     question: str
+    by: Literal["", "another"] = ""
+    """`another`: not whoever began the run, but somebody else, by `invoke approve RUN`."""
+    expires: Duration = 4 * 3600.0
+    """How long another person is waited for."""
 
 
 class Approve(Kind):
@@ -26,17 +30,31 @@ class Approve(Kind):
     shell: ClassVar[bool] = False
 
     def describe(self, work: Work) -> str:
-        return f"ask: {work.options.question}"
+        who = " somebody else" if work.options.by else ""
+        return f"ask{who}: {work.options.question}"
 
     def before(self, work: Work) -> Undo:  # noqa: ARG002 - the seam's form
         return Undo(text="")
 
     def act(self, work: Work) -> Result:
+        if work.options.by:
+            return _by_another(work)
         return asked(work, work.options.question, no="it was not approved")
 
     def recall(self, work: Work, undo: Undo) -> Result | None:  # noqa: ARG002 - the seam's form
         """An answer that was not recorded is asked for again."""
         return None
+
+
+def _by_another(work: Work) -> Result:
+    if work.second is None:
+        return Result(State.FAILED, reason="nobody else can be asked here")
+    options = work.options
+    place = f" on {work.host.name}" if work.host else ""
+    action = work.key.removeprefix(f"{work.run}/").partition("#")[0]  # whichever attempt it is
+    key = f"{work.step.name}{place} ({action})"
+    why = work.second.agree(key, options.question, options.expires, work.say)
+    return Result(State.FAILED, reason=why) if why else Result(State.DONE)
 
 
 def asked(work: Work, question: str, *, no: str) -> Result:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +20,7 @@ def turned(data: dict[str, Any]) -> dict[str, Any]:
     return {k: turned(v) if isinstance(v, dict) else v for k, v in reversed(data.items())}
 
 
+@pytest.mark.usefixtures("unhurried")
 @settings(max_examples=40, deadline=None)
 @given(parts)
 def test_the_order_of_facts_is_no_part_of_a_plan(facts: dict[str, Any]) -> None:
@@ -26,6 +28,7 @@ def test_the_order_of_facts_is_no_part_of_a_plan(facts: dict[str, Any]) -> None:
     assert Picture(facts).moved(Picture(turned(facts))) == ()
 
 
+@pytest.mark.usefixtures("unhurried")
 @settings(max_examples=40, deadline=None)
 @given(parts, parts)
 def test_two_plans_have_one_digest_when_nothing_moved_between_them_and_else_not(
@@ -36,6 +39,7 @@ def test_two_plans_have_one_digest_when_nothing_moved_between_them_and_else_not(
     assert bool(first.moved(second)) == (first.digest != second.digest)
 
 
+@pytest.mark.usefixtures("unhurried")
 @settings(max_examples=40, deadline=None)
 @given(parts, st.sampled_from(PARTS), st.text(max_size=6), leaves)
 def test_every_fact_of_every_part_counts(
@@ -48,6 +52,7 @@ def test_every_fact_of_every_part_counts(
     assert len(moved) == (not same)
 
 
+@pytest.mark.usefixtures("unhurried")
 @settings(max_examples=40, deadline=None)
 @given(st.recursive(leaves, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
 def test_data_is_flat_and_nothing_of_it_is_lost(data: Any) -> None:

@@ -217,6 +217,18 @@ class RunJournal(Ledger):
 
         return write
 
+    def tell_of(self, write: Write[bool], kind: str, body: Body) -> bool:
+        """Durably: one transaction that is no record of a run; when it comes to something, people
+        are told of it as of a record of that kind."""
+        letters = self._announce(kind, body)
+
+        def whole(db: Tables) -> bool:
+            if done := write(db):
+                self._post(db, letters)
+            return done
+
+        return self.append(whole)
+
     def _post(self, db: Tables, letters: Sequence[Message]) -> None:
         """Within a transaction."""
         change = LetterChange(db, self._redact)

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from backout.adapters.storage import letters, renaming
+from backout.adapters.storage.people_schema import PEOPLE
 from backout.errors import Refused
 
 APPLICATION = 0x4261636B  # "Back", so that no other program's database is taken for a journal
@@ -63,6 +64,7 @@ MIGRATIONS: tuple[tuple[Change, ...], ...] = (
         "ALTER TABLE record ADD COLUMN hash TEXT NOT NULL DEFAULT ''",
     ),
     letters.TABLE,
+    PEOPLE,
 )
 """What leads from each schema version to the next: statements, and what no statement can do."""
 

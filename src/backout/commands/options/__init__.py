@@ -13,6 +13,7 @@ from backout.commands.options.beginning import Completion, Demo, ExampleGigz, In
 from backout.commands.options.documents import DocumentImport, DocumentRender
 from backout.commands.options.keeping import HistoryExport, HistoryImport, Prune, Uninstall
 from backout.commands.options.looking import Doctor, History, Lint, Show, Status, Unlock, Verify
+from backout.commands.options.people import Approve
 from backout.commands.options.shipping import (
     Abort,
     Deploy,
@@ -23,6 +24,7 @@ from backout.commands.options.shipping import (
     Rollback,
     Run,
     Shipping,
+    Starting,
 )
 from backout.commands.options.watching import (
     AlertAck,
@@ -41,6 +43,7 @@ __all__ = [
     "AlertAck",
     "AlertList",
     "AlertSilence",
+    "Approve",
     "Completion",
     "Confirmed",
     "Demo",
@@ -70,6 +73,7 @@ __all__ = [
     "Shipping",
     "Show",
     "Ssh",
+    "Starting",
     "Status",
     "Targets",
     "Uninstall",
@@ -81,7 +85,7 @@ __all__ = [
 ]
 
 VERBS: tuple[type[Options], ...] = (
-    *(Plan, Diff, Deploy, Run, Rehearse, Rollback, Resume, Abort),
+    *(Plan, Diff, Deploy, Run, Approve, Rehearse, Rollback, Resume, Abort),
     *(Verify, Status, History, Show, Lint, Doctor, Unlock),
     *(Targets, Logs, Exec, Ssh, Completion),
     *(HistoryExport, HistoryImport, Prune, Uninstall),

@@ -65,6 +65,8 @@ class Exec(Aimed, Confirmed):
     hosts: str | None = word(HOSTS)
     timeout: str | None = word("How long it may take on a host: 30s, 5m (default: 60s).")
     changes: str | None = word("It changes something, and this is why.")
+    wait: str | None = word("With --changes: wait so long for the lock, or an approval: 15m.")
+    break_freeze: str | None = word("Change it although the target is frozen; the reason.")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)

@@ -23,6 +23,16 @@ class Shipping(Aimed):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Starting(Shipping, Confirmed):
+    """A verb that begins a run."""
+
+    wait: str | None = word("Wait so long for the lock, or an approval, in order: 15m.")
+    break_freeze: str | None = word(
+        "Go ahead although the target is frozen; the reason, on record."
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Plan(Shipping):
     """Show what would run where, and every undo.
 
@@ -38,7 +48,7 @@ class Plan(Shipping):
 
     name = "plan"
     writes = False
-    room = "backout.commands.inspections:Inspection.plan"
+    room = "backout.commands.foretelling:Foretelling.plan"
     runbook: str | None = word(RUNBOOK)
     offline: bool = word("Resolve only; ask no host anything.", False)
     verbose: bool = word("Show each command and each undo whole.", False)
@@ -58,12 +68,12 @@ class Diff(Aimed):
 
     name = "diff"
     writes = False
-    room = "backout.commands.inspections:Inspection.diff"
+    room = "backout.commands.foretelling:Foretelling.diff"
     ref: str | None = word("To this tag, branch or commit.")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Deploy(Shipping, Followed, Confirmed):
+class Deploy(Starting, Followed):
     """Run runbooks/deploy.yaml: ship, prove, or back out.
 
     Example: invoke deploy --target prod --message "Fix the timeout"
@@ -81,7 +91,7 @@ class Deploy(Shipping, Followed, Confirmed):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Run(Shipping, Followed, Confirmed):
+class Run(Starting, Followed):
     """Run any runbook: do it, prove it, or back it out.
 
     Example: invoke run --runbook userconcert-fix --target prod --param ticket=142
@@ -95,7 +105,7 @@ class Run(Shipping, Followed, Confirmed):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Rehearse(Shipping, Confirmed):
+class Rehearse(Starting):
     """Prove the way back: fail on purpose after each step.
 
     Deploys until after each step, fails there, and shows that the target is back

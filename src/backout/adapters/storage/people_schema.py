@@ -1,0 +1,33 @@
+"""The tables in which people wait for each other, as SQLite has them."""
+
+from __future__ import annotations
+
+_GROWING = ("request", "answer", "spent")
+
+PEOPLE = (
+    """CREATE TABLE request (
+        id TEXT NOT NULL, step TEXT NOT NULL, target TEXT NOT NULL, digest TEXT NOT NULL,
+        needed INTEGER NOT NULL, asker TEXT NOT NULL, asked_by TEXT NOT NULL, asked TEXT NOT NULL,
+        expires TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (id, step))""",
+    "CREATE INDEX request_of_target ON request (target, asked)",
+    """CREATE TABLE answer (
+        request TEXT NOT NULL, step TEXT NOT NULL, asked_by TEXT NOT NULL,
+        answered_by TEXT NOT NULL CHECK (answered_by <> asked_by), who TEXT NOT NULL,
+        answer TEXT NOT NULL CHECK (answer IN ('yes', 'no')), reason TEXT NOT NULL,
+        at TEXT NOT NULL, PRIMARY KEY (request, step, answered_by),
+        FOREIGN KEY (request, step) REFERENCES request)""",
+    """CREATE TABLE spent (
+        request TEXT NOT NULL, step TEXT NOT NULL, run TEXT NOT NULL, at TEXT NOT NULL,
+        PRIMARY KEY (request, step), FOREIGN KEY (request, step) REFERENCES request)""",
+    """CREATE TABLE waiter (
+        id TEXT PRIMARY KEY, target TEXT NOT NULL, ticket INTEGER NOT NULL, beat INTEGER NOT NULL,
+        person TEXT NOT NULL, machine TEXT NOT NULL, pid INTEGER NOT NULL,
+        waits_for TEXT NOT NULL, since TEXT NOT NULL, UNIQUE (target, ticket))""",
+    *(
+        f"CREATE TRIGGER {table}_{verb} BEFORE {verb} ON {table}"
+        f" BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+        for table in _GROWING
+        for verb in ("UPDATE", "DELETE")
+    ),
+)
+"""What leads to them from a journal without."""

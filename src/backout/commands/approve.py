@@ -1,0 +1,118 @@
+"""`approve`: the yes, or the no, of somebody else than whoever asked."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+
+from backout.adapters.person import person
+from backout.adapters.storage.approvals import Approvals
+from backout.commands.options import Approve
+from backout.errors import Mistakes, Refused
+from backout.model.people import AnswerGiven, Person, Request
+from backout.ports import Screen
+from backout.project.project import Workplace
+from backout.reports.answer import Answer
+from backout.reports.approvals import ApprovalReport, asked, request_text, shown
+from backout.reports.plans import PlanReport
+
+
+class Approving:
+    """One answer, of one person."""
+
+    def __init__(self, workplace: Workplace, screen: Screen) -> None:
+        self.screen = screen
+        self.journal = workplace.journal
+        self.store = Approvals(workplace.journal)
+
+    def approve(self, options: Approve) -> Answer:
+        request, me = self._named(options.run), person(os.environ)
+        _refuse(request, me)
+        self._refuse_ended(request)
+        if not options.json:
+            self.screen.print(request_text(_report(request)))
+        no = options.refuse
+        what = f"plan {shown(request.digest)} of {request.asker.name} for {request.target}"
+        question = f"refuse {what}?" if no else f"say yes, as {me.name}, to {what}?"
+        if not self.screen.operator.confirm(question):
+            raise Refused("not confirmed", next=f"invoke approve {request.id}")
+        answer = AnswerGiven(me, no is None, no or "", datetime.now(UTC))
+        if not self.store.answer(request, answer):
+            raise _answered(request, me)
+        now = self._named(request.id)
+        return Answer("approved", _report(now, _following(now)))
+
+    def _refuse_ended(self, request: Request) -> None:
+        """A step of a run that is over asks nobody any more."""
+        if request.step and (row := self.journal.run(request.id)).outcome:
+            raise Refused(
+                f"run {row.id} has ended ({row.outcome}): its step waits for nobody",
+                where=request.target,
+                next=f"invoke show {row.id}",
+            )
+
+    def _named(self, begins: str) -> Request:
+        """Of the requests that one run made the last one that is open, or the last. Raises
+        Mistakes where the name is none, or that of several runs."""
+        found = self.store.named(begins)
+        runs = {each.id for each in found}
+        if len(runs) != 1:
+            known = f" of {len(runs)} runs: {', '.join(sorted(runs)[:5])}" if runs else ""
+            raise Mistakes(
+                f"{begins!r} is the name{known}, which one?"
+                if runs
+                else f"nothing was asked of others under {begins!r}",
+                where="command line",
+                next="invoke status, which names what waits",
+            )
+        now = datetime.now(UTC)
+        return next((each for each in found if each.is_open(now)), found[0])
+
+
+def _refuse(request: Request, me: Person) -> None:
+    now = datetime.now(UTC)
+    if me.is_same(request.asker):
+        raise Refused(
+            f"you asked for it yourself, as {request.asker.name} ({request.asker.account}):"
+            " it needs somebody else",
+            where=f"you are {', '.join(me.names)} ({me.account})",
+            next=f"somebody else, from an account of their own: invoke approve {request.id}",
+        )
+    if any(each.by.is_same(me) for each in request.answers):
+        raise _answered(request, me)
+    if not request.is_open(now):
+        how = request.state(now)
+        by = f" by run {request.used_by}" if request.used_by else ""
+        raise Refused(
+            f"the request of {request.id} is {how}{by}",
+            where=request.target,
+            next=f"{request.asker.name} can ask anew: invoke deploy --target {request.target}",
+        )
+
+
+def _answered(request: Request, me: Person) -> Refused:
+    return Refused(
+        f"{me.name} has answered it already",
+        where=request.target,
+        next=f"invoke status --target {request.target}",
+    )
+
+
+def _report(request: Request, next: str = "") -> ApprovalReport:
+    plan = request.body.get("plan")
+    return ApprovalReport(
+        request=asked(request, datetime.now(UTC)),
+        question=str(request.body.get("question", "")),
+        plan=PlanReport.read(plan) if plan else None,
+        next=next,
+    )
+
+
+def _following(request: Request) -> str:
+    if request.refusal:
+        return f"{request.asker.name} has to change it, and can ask anew"
+    if len(request.yes_for(request.asker)) < request.needed:
+        return f"somebody else still: invoke approve {request.id}"
+    if request.step:
+        return "it goes on by itself"
+    return f"{request.asker.name}: invoke deploy --target {request.target}, as it was typed before"

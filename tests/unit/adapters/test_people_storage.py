@@ -1,0 +1,156 @@
+"""Requests with their answers, and the line of those who wait: the same in every journal."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backout.adapters.storage.approvals import Approvals
+from backout.adapters.storage.line import STILL, Line
+from backout.adapters.storage.tables import Tables
+from backout.errors import BackoutError
+from backout.model.people import AnswerGiven, Person, Request, name_of
+from support.journals import Place
+from support.journals import place as place
+
+NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
+
+
+def somebody(name: str, *, at: str = "", also: tuple[str, ...] = ()) -> Person:
+    return Person(name, (name, *also), at or f"{name}@laptop-of-{name}")
+
+
+ANN, BOB, CY = map(somebody, ("ann", "bob", "cy"))
+
+
+def said(words: str, db: Tables) -> int:
+    return db.execute(words).rowcount
+
+
+def asked(id: str = "r1", **changes: Any) -> Request:
+    made = Request(id, "prod", "", "d1", 1, ANN, NOW, NOW + timedelta(hours=4), {"plan": {}})
+    return replace(made, **changes)
+
+
+def yes(by: Person, minutes: int = 1) -> AnswerGiven:
+    return AnswerGiven(by, True, "", NOW + timedelta(minutes=minutes))
+
+
+def test_what_is_asked_answered_and_used_is_read_back_by_everybody(place: Place) -> None:
+    mine, theirs = Approvals(place()), Approvals(place())
+    mine.ask(asked())
+    mine.ask(asked(digest="another"))  # it is there already, and stays as it is
+    mine.ask(asked("r2", target="other"))
+    (found,) = theirs.of_target("prod")
+    assert found == asked()
+    assert theirs.answer(found, yes(BOB))
+    assert not theirs.answer(found, replace(yes(BOB), yes=False))  # once said, it is said
+    (found,) = mine.named("r1")
+    assert (found.answers, found.state(NOW)) == ((yes(BOB),), "approved")
+    assert mine.use(found, "r1", NOW)
+    assert mine.use(found, "r1", NOW)  # the same run, after a crash
+    assert not theirs.use(found, "r9", NOW)
+    (found,) = theirs.named("r1")
+    assert (found.used_by, found.state(NOW)) == ("r1", "used")
+
+
+def test_the_database_itself_takes_no_answer_of_the_asker_and_forgets_none(place: Place) -> None:
+    journal = place()
+    store = Approvals(journal)
+    store.ask(asked())
+    with pytest.raises(BackoutError, match="does not take this record"):
+        store.answer(asked(), yes(ANN))
+    assert store.answer(asked(), yes(BOB))
+    for words in ("DELETE FROM answer", "UPDATE request SET digest = 'd2'"):
+        with pytest.raises(BackoutError, match="append-only"):
+            journal.change(partial(said, words))
+
+
+def test_two_that_look_alike_to_the_system_are_one(place: Place) -> None:
+    for other in (
+        somebody("ann", at="ann@another-laptop"),
+        somebody("zed", at=ANN.account),
+        somebody("zed", at="ann@ci", also=("ann",)),
+    ):
+        request = asked(answers=(yes(other),))
+        assert request.yes_for(ANN) == ()
+    # Who begins the run does not count either, nor does anybody twice.
+    request = asked(needed=2, answers=(yes(BOB), yes(somebody("rob", at=BOB.account)), yes(CY)))
+    assert [each.by for each in request.yes_for(ANN)] == [BOB, CY]
+    assert [each.by for each in request.yes_for(BOB)] == [CY]
+
+
+@given(st.sampled_from(["ann", "Ann", "ANN", " ann ", "ann@laptop", "Ann@example.org", "ａｎｎ"]))
+def test_every_spelling_of_a_name_is_one_name(spelling: str) -> None:
+    assert name_of(spelling) == "ann"
+
+
+@pytest.mark.parametrize("said", ["аnn", "", "@laptop", "ann bob", "-ann"])
+def test_what_only_looks_like_a_name_is_none(said: str) -> None:
+    with pytest.raises(ValueError, match="is no person's name"):
+        name_of(said)
+
+
+def test_an_answer_that_came_too_late_is_none() -> None:
+    request = asked(answers=(yes(BOB),))
+    late = request.expires
+    assert (request.is_open(late), request.state(late)) == (False, "expired")
+    no = replace(yes(CY), yes=False)
+    assert asked(answers=(yes(BOB), no)).state(NOW) == "refused"
+
+
+# --- the line ------------------------------------------------------------------------------
+
+
+def line(place: Place, monotonic: Callable[[], float] = lambda: 0.0) -> Line:
+    return Line(place(), "prod", monotonic)
+
+
+def test_who_asks_first_is_first_wherever_the_line_is_looked_at(place: Place) -> None:
+    one, other = line(place), line(place)
+    for id in ("c", "a", "b"):
+        one.join(id, id, "lock", NOW)
+    one.join("c", "c", "approval", NOW)  # a sign of life keeps the place
+    assert [each.id for each in other.waiting()] == ["c", "a", "b"]
+    assert other.waiting()[0].waits_for == "approval"
+    other.leave("c")
+    one.join("c", "c", "lock", NOW)
+    assert [each.id for each in one.look()] == ["a", "b", "c"]
+
+
+def test_who_says_nothing_for_long_is_taken_out(place: Place) -> None:
+    time = [0.0]
+    journal = place()
+    watching = Line(journal, "prod", lambda: time[0])
+    for id in ("dead", "alive"):
+        watching.join(id, id, "lock", NOW)
+    # The waiter of another machine, of which only its signs are seen.
+    journal.change(lambda db: db.execute("UPDATE waiter SET machine = 'elsewhere'").rowcount)
+    for _ in range(3):
+        assert [each.id for each in watching.waiting()] == ["dead", "alive"]
+        time[0] += STILL / 2
+        watching.join("alive", "alive", "lock", NOW)
+    assert [each.id for each in watching.waiting()] == ["alive"]
+
+
+def test_a_waiter_whose_process_has_ended_is_gone_at_once(place: Place) -> None:
+    here = line(place)
+    pid = os.fork()
+    if not pid:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    here.join("mine", "mine", "lock", NOW)
+    here.join("dead", "dead", "lock", NOW)
+    place().change(
+        lambda db: db.execute("UPDATE waiter SET pid = ? WHERE id = 'dead'", (pid,)).rowcount
+    )
+    assert [each.id for each in here.look()] == ["mine"]
+    assert [each.id for each in here.waiting()] == ["mine"]
