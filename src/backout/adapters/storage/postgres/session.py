@@ -12,9 +12,12 @@ from backout.adapters.storage.postgres.dialect import translated
 from backout.adapters.storage.tables import Rows, T, Tables
 from backout.postgres.driver import driver, words
 
-PASSING = {"25006", "57P01", "57P02", "57P03", "57P05", "08P01"}
-"""A standby that is being promoted, a server that shuts down, a pooler without a server: such
-states end, though the link is there."""
+PASSING = {"25006", "25P03", "57P01", "57P02", "57P03", "57P05", "08P01"}
+"""A standby that is being promoted, a transaction that slept, a server that shuts down, a pooler
+without a server: such states end, though the link is there."""
+IDLE = 15.0
+"""Seconds after which the server ends a transaction of a machine that says no more: one that is put
+to sleep in the middle of it would hold up all others, and its kernel answers for it."""
 
 
 class Lost(Exception):
@@ -61,7 +64,7 @@ class Session:
         """All of it, or nothing."""
 
         def whole(db: Tables) -> T:
-            db.execute("BEGIN")
+            db.execute(f"BEGIN; SET LOCAL idle_in_transaction_session_timeout = {IDLE * 1000:.0f}")
             value = question(db)
             db.execute("COMMIT")
             return value
