@@ -279,10 +279,9 @@ class Worker:
 
     def _elsewhere(self, action: Action) -> str:
         """Why its host is not to be changed: it is not the machine that is meant."""
-        host, changes = self.host(action.host), self.kind(action).changes
-        if host is None or not changes or action.step.readonly or action.phase in BACK:
-            return ""
-        return wrong_machine(host, self.parts.reach(host.name))
+        host, idle = self.host(action.host), action.step.readonly or action.phase in BACK
+        asked = host and self.kind(action).changes and not idle
+        return wrong_machine(host, self.parts.reach(host.name)) if host and asked else ""
 
     def _wanted(self, action: Action) -> bool:
         """Raises Mistakes when nobody can tell."""
