@@ -149,9 +149,8 @@ class Worker:
         if known is None or anew:
             self.tell(action, "running")
             if why := self._fenced(action) or self._elsewhere(action):
-                return self._told(
-                    action, self.saga.settle(action, Result(State.FAILED, reason=why))
-                )
+                failed = Result(State.FAILED, reason=why)
+                return self._told(action, self.saga.settle(action, failed))
         result = self.saga.perform(action, self.kind(action), work, anew=anew)
         lost = self._keep(action, result)
         if lost:
