@@ -74,17 +74,17 @@ def kinds() -> list[Kind]:
     return _with_parts(dict.fromkeys(kind for answers in ANSWERS.values() for kind in answers))
 
 
-def example(hint: Any) -> Any:
-    """Some value of a type."""
+def example(hint: Any, inside: tuple[Any, ...] = ()) -> Any:
+    """Some value of a type; of what may hold another of its own kind, one that holds none."""
     kind, inner = get_origin(hint), get_args(hint)
     if kind in (Union, UnionType):
-        return example(inner[0])
+        return None if inner[0] in inside and NoneType in inner else example(inner[0], inside)
     if kind is Literal:
         return inner[0]
     if kind is tuple:
-        return (example(inner[0]),)
+        return (example(inner[0], inside),)
     if isinstance(kind, type) and issubclass(kind, Mapping):
-        return {"web1": "x" if inner[1] is Any else example(inner[1])}
+        return {"web1": "x" if inner[1] is Any else example(inner[1], inside)}
     if hint is Release:
         return Release(42, "3f9c2e1")
     if isinstance(hint, type) and issubclass(hint, Enum):
@@ -92,7 +92,8 @@ def example(hint: Any) -> Any:
     if isinstance(hint, type) and issubclass(hint, Told):
         known: Any = hint
         hints = get_type_hints(hint)
-        return known(**{each.name: example(hints[each.name]) for each in fields(known)})
+        around = (*inside, hint)
+        return known(**{each.name: example(hints[each.name], around) for each in fields(known)})
     return {str: "x", bool: True, NoneType: None, int: 7}.get(hint, 1.5)
 
 
