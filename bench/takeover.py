@@ -1,7 +1,9 @@
 """The deploying machine burnt at every record of its journal, over one to three SSH hosts; another
 machine ends the run from their mirrors. Prints what became of each.
 
-python bench/takeover.py --hosts 1 2 3
+python bench/takeover.py --hosts 1 2 3 [--ledger postgresql]
+
+With the ledger in PostgreSQL the other machine is a second operator, who takes the run from there.
 """
 
 from __future__ import annotations
@@ -9,10 +11,14 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
+from support.journals import empty_ledger
+from support.postgres import Postgres
 from support.sshd import SshdBed
 from support.takeover import Laptops, Tally
 
@@ -21,15 +27,22 @@ def main() -> int:
     """1 when anything was neither done nor undone."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hosts", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--ledger", choices=["none", "postgresql"], default="none")
     words = parser.parse_args()
     bad = 0
-    with tempfile.TemporaryDirectory(prefix="burnt-", dir="/tmp") as name:
+    with ExitStack() as beds:
+        name = beds.enter_context(tempfile.TemporaryDirectory(prefix="burnt-", dir="/tmp"))
+        ledger = None
+        if words.ledger == "postgresql":
+            Path(name).chmod(0o755)  # the server is another user's
+            server = beds.enter_context(Postgres(Path(name) / "postgres"))
+            ledger = partial(empty_ledger, server)
         for hosts in words.hosts:
             tally = Tally()
             with SshdBed(Path(name) / f"bed{hosts}") as bed:
                 place = Path(name) / str(hosts)
                 place.mkdir()
-                for line in Laptops(place, bed, hosts).moments(tally):
+                for line in Laptops(place, bed, hosts, ledger).moments(tally):
                     print(f"  {line}", flush=True)
             print(f"{hosts} hosts: {tally}", flush=True)
             for violation in tally.violations:

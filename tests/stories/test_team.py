@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+import signal
+import sqlite3
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from support.journals import empty_ledger
 from support.postgres import Postgres
 from support.sshd import SshdBed
+from support.takeover import Laptops, Tally, expire
+from support.wait import eventually
+from support.warm import Started
 from support.yard import Yard
+
+LEDGER = "ledger: {{secret: TEAM_LEDGER, wait: {}}}\n"
 
 
 @pytest.fixture
@@ -24,7 +33,7 @@ def yard(tmp_path: Path, bed: SshdBed, address: str) -> Iterator[Yard]:
     """One project whose ledger is there, over one SSH host."""
     with Yard(tmp_path, bed, rollout={"batches": ["100%"], "soak": "0s"}) as yard:
         yard.inventory(hosts={"web1": bed.inventory_hosts()["web1"]})
-        (yard.project.directory / "backout.yaml").write_text("ledger: {secret: TEAM_LEDGER}\n")
+        (yard.project.directory / "backout.yaml").write_text(LEDGER.format("1m"))
         yard.project.env["TEAM_LEDGER"] = address
         yield yard
 
@@ -65,3 +74,215 @@ def test_a_run_that_was_killed_is_resumed_from_its_ledger(yard: Yard) -> None:
     said = yard.say("resume")
     assert said.code == 0, said.out + said.err
     assert yard.effects() == {"First-web1": 1, "Slow-web1": 1}
+
+
+def half_done(yard: Yard, start: Callable[[], Started] | None = None) -> Started:
+    """A deploy that is at its second step."""
+    yard.runbook(
+        yard.step("Here", on=None), yard.step("First"), yard.step("Slow", before=yard.hold())
+    )
+    process = start() if start else yard.start()
+    yard.busy("Slow-web1")
+    return process
+
+
+def killed(yard: Yard, process: Started) -> None:
+    """Its machine is gone; what ran on a host ends; a minute goes by."""
+    process.kill()
+    process.communicate()
+    yard.let_go()
+    expire(yard)
+
+
+@pytest.mark.parametrize(
+    ("verb", "code", "effects"),
+    [("resume", 0, ["First-web1", "Here", "Slow-web1"]), ("abort", 4, [])],
+)
+def test_another_person_takes_a_run_over_and_ends_it(
+    yard: Yard, verb: str, code: int, effects: list[str]
+) -> None:
+    process = half_done(yard)
+    other = elsewhere(yard)
+    asked = other.say(verb, "--yes")
+    assert (asked.code, "is alive" in asked.out) == (7, True)
+    assert other.deploy().code == 7
+    killed(yard, process)
+
+    unasked = other.say(verb)
+    assert (unasked.code, "take over run" in unasked.out) == (3, True), unasked.out
+    assert "in the hands of" in other.say("status").data["unfinished"]
+    said = other.say(verb, "--yes")
+    assert said.code == code, said.out + said.err
+    assert yard.effects() == dict.fromkeys(effects, 1)
+    assert yard.say("resume").code == 3  # nothing is left to be ended
+    assert yard.project.say("history", "--check", "--json").data["faults"] == []
+
+
+def test_who_was_taken_over_in_mid_run_ends_as_such(yard: Yard) -> None:
+    process = half_done(yard)
+    process.send_signal(signal.SIGSTOP)
+    yard.let_go()
+    expire(yard)
+    other = elsewhere(yard)
+    assert other.say("abort", "--yes").code == 4
+    process.send_signal(signal.SIGCONT)
+    out, err = process.communicate(timeout=60)
+
+    assert (process.returncode, yard.effects()) == (3, {}), out + err
+    assert "was taken over by" in out
+    runs = yard.project.say("history", "--json").data["runs"]
+    assert [run["outcome"] for run in runs] == ["backed_out"]
+
+
+# --- the database is gone --------------------------------------------------------------------
+
+
+def wait(yard: Yard, so_long: str) -> None:
+    (yard.project.directory / "backout.yaml").write_text(LEDGER.format(so_long))
+
+
+def test_a_run_waits_for_a_ledger_that_is_away_for_a_moment(yard: Yard, postgres: Postgres) -> None:
+    process = half_done(yard)
+    postgres.stop()
+    yard.let_go()
+    eventually(lambda: yard.exists("Slow-web1") and not yard.exists("Slow-web1.busy"), saying="it")
+    postgres.start()
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, out + err
+    assert "waiting for the ledger postgresql://127.0.0.1" in err
+    assert yard.effects() == dict.fromkeys(("Here", "First-web1", "Slow-web1"), 1)
+
+
+@pytest.mark.parametrize(("verb", "code", "left"), [("resume", 0, 1), ("abort", 4, 0)])
+def test_a_ledger_that_stays_away_interrupts_the_run_and_nothing_is_lost(
+    yard: Yard, postgres: Postgres, verb: str, code: int, left: int
+) -> None:
+    wait(yard, "1s")
+    process = half_done(yard, lambda: yard.project.start("deploy", "--target", "prod"))
+    postgres.stop()
+    yard.let_go()
+    _, err = process.communicate(timeout=60)
+    try:
+        assert (process.returncode, "it was awaited for 1 s" in err) == (8, True), err
+        assert "state: nothing further was started" in err
+        assert "no end on record: Slow on web1" in err
+        assert "next:  when the ledger is there again: invoke resume --target prod" in err
+        away = yard.say("status")
+        assert (away.code, "cannot be reached" in away.out) == (3, True), away.out
+    finally:
+        postgres.start()
+    said = yard.say(verb)
+    assert said.code == code, said.out + said.err
+    assert sum(yard.effects().values()) == 3 * left
+
+
+# --- an older journal, and a look at the database ---------------------------------------------
+
+
+def test_a_journal_of_one_machine_is_copied_once_with_its_unfinished_run(
+    yard: Yard, address: str
+) -> None:
+    ledger = yard.project.directory / "backout.yaml"
+    ledger.rename(ledger.with_suffix(".off"))
+    yard.runbook(yard.step("Good"))
+    yard.good_release()
+    killed(yard, half_done(yard))
+    ledger.with_suffix(".off").rename(ledger)
+
+    copied = yard.project.say("ledger.copy", "--json")
+    assert (copied.code, copied.data["runs"]) == (0, 2), copied.out
+    assert yard.project.say("ledger.copy", "--json").data["runs"] == 0
+    assert address not in copied.out
+    said = yard.say("resume")
+    assert said.code == 0, said.out + said.err
+    again = yard.project.say("ledger.copy", "--json")
+    assert (again.code, again.data["runs"]) == (0, 0), again.out
+    assert yard.project.say("history", "--check", "--json").data["faults"] == []
+    assert yard.say("status").data["release"]["number"] == 2
+
+    with sqlite3.connect(yard.project.state / "journal.db") as db:
+        db.execute("DROP TRIGGER record_UPDATE")
+        db.execute("UPDATE record SET body = replace(body, 'Good', 'Bad')")
+    spoilt = yard.project.say("ledger.copy", "--json")
+    assert (spoilt.code, "was changed" in spoilt.data["error"]["what"]) == (3, True), spoilt.out
+
+
+def test_doctor_looks_at_the_database_of_the_ledger(yard: Yard, address: str) -> None:
+    said = yard.say("doctor")
+    found = {row["name"]: row for row in said.data["findings"] if row["host"] is None}
+    assert found["ledger"]["detail"].startswith("PostgreSQL ")
+    assert [found[name]["ok"] for name in ("fsync", "full_page_writes", "synchronous_commit")] == [
+        *[False] * 3
+    ]
+    assert "ALTER SYSTEM SET fsync = on" in found["fsync"]["fix"]
+    assert (found["TLS"]["ok"], found["ledger's clock"]["ok"]) == (True, True)
+    yard.project.env["TEAM_LEDGER"] = "postgresql://ann:s3cret@127.0.0.1:1/nothing"
+    away = yard.say("doctor")
+    rows = [row for row in away.data["findings"] if row["name"] == "ledger"]
+    assert (away.code, [row["ok"] for row in rows]) == (3, [False])
+    assert "s3cret" not in away.out + away.err
+
+
+def test_a_password_of_the_ledger_is_nowhere(yard: Yard, postgres: Postgres, address: str) -> None:
+    """Everybody is let in here, whatever the password: it is in the address all the same."""
+    yard.project.env["TEAM_LEDGER"] = address.replace("postgres@", "postgres:h0rse-stapler@")
+    place = yard.place("Tell", None)
+    yard.runbook({"name": "Tell", "run": f'echo "$TEAM_LEDGER" | tee {place}', "undo": "true"})
+    said = yard.deploy()
+    assert said.code == 0, said.out + said.err
+    assert "h0rse-stapler" in next(yard.files.iterdir()).read_text()
+    shown = yard.project.say("show", said.data["run"], "--json").out
+    dumped = postgres.sql("SELECT body FROM backout.record", address.rpartition("/")[2])
+    assert "h0rse-stapler" not in said.out + said.err + shown + str(dumped)
+
+
+def test_whatever_a_burnt_machine_had_written_a_second_operator_ends_the_run(
+    bed: SshdBed, tmp_path: Path, postgres: Postgres
+) -> None:
+    """Two moments of a whole measurement, `bench/takeover.py --ledger postgresql`."""
+    tally = Tally()
+    laptops = Laptops(tmp_path, bed, 1, partial(empty_ledger, postgres))
+    for moment in (6, 13):
+        assert list(laptops.moments(tally, range(moment, moment + 1)))
+    assert tally.violations == []
+    assert (tally.trials, tally.done + tally.undone + tally.nothing) == (4, 4)
+
+
+# --- a ledger that was restored from a backup --------------------------------------------------
+
+
+def backed_up(postgres: Postgres, address: str) -> str:
+    """The address of a copy of the ledger as it is now."""
+    name = address.rpartition("/")[2]
+    postgres.sql(f"CREATE DATABASE {name}_copy TEMPLATE {name}")
+    return f"{address}_copy"
+
+
+def test_an_older_ledger_is_noticed_by_what_its_hosts_know(
+    yard: Yard, postgres: Postgres, address: str
+) -> None:
+    for name in ("First", "Second"):
+        yard.runbook(yard.step(name))
+        yard.good_release()
+    older = backed_up(postgres, address)
+    yard.runbook(yard.step("Third"))
+    newest = yard.good_release().data["run"]
+
+    yard.project.env["TEAM_LEDGER"] = older
+    assert yard.say("status").code == 6
+    back = yard.say("rollback")
+    assert (back.code, newest in back.out) == (3, True), back.out
+    again = yard.deploy()
+    assert (again.code, again.releases["to"]) == (0, 4)  # 3 was given out before
+
+
+def test_a_run_that_was_taken_over_since_the_backup_is_not_gone_on_with(
+    yard: Yard, postgres: Postgres, address: str
+) -> None:
+    killed(yard, half_done(yard))
+    older = backed_up(postgres, address)
+    assert elsewhere(yard).say("resume", "--yes").code == 0
+    yard.project.env["TEAM_LEDGER"] = older
+    said = yard.say("resume")
+    assert (said.code, "is it an older copy?" in said.out) == (3, True), said.out
+    assert yard.effects() == dict.fromkeys(("Here", "First-web1", "Slow-web1"), 1)

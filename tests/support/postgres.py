@@ -22,8 +22,10 @@ _SETTINGS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "sha
 class Postgres(Bed):
     """The server and its databases; user `postgres` needs no password."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, settings: tuple[str, ...] = _SETTINGS) -> None:
+        """As a test wants it, quick and forgetful; or with other `settings`."""
         self.directory = directory
+        self._settings = settings
         self.port = ports.free_port()
         self._process: Process | None = None
 
@@ -37,7 +39,7 @@ class Postgres(Bed):
             options = ["--locale=C.UTF-8", "--encoding=UTF8", "-D", str(data)]
             self._run_as_server([*initdb, *options])
         settings = [
-            *_SETTINGS,
+            *self._settings,
             "listen_addresses=127.0.0.1",
             f"port={self.port}",
             f"unix_socket_directories={self.directory}",

@@ -17,13 +17,15 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class Proxy(Bed):
-    """Forwards `address:port` to a target. `delay` holds each chunk back by that many seconds."""
+    """Forwards `address:port` to a target. `delay` holds each chunk back by that many seconds.
+    What has the words of `losing` in it arrives, and its answer is lost with the link; once."""
 
     def __init__(self, target: tuple[str, int], address: str = "127.0.0.1") -> None:
         self.target = target
         self.address = address
         self.port = ports.free_port([address])
         self.delay = 0.0
+        self.losing = b""
         self.accepted = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
@@ -100,9 +102,10 @@ class Proxy(Bed):
         try:
             far_reader, far_writer = await asyncio.open_connection(*self.target)
             writers.append(far_writer)
+            lost = asyncio.Event()
             async with asyncio.TaskGroup() as pumps:
-                pumps.create_task(self._pump(reader, far_writer))
-                pumps.create_task(self._pump(far_reader, writer))
+                pumps.create_task(self._pump(reader, far_writer, lost, forth=True))
+                pumps.create_task(self._pump(far_reader, writer, lost))
         except asyncio.CancelledError:
             for each in writers:
                 _reset(each)
@@ -113,9 +116,21 @@ class Proxy(Bed):
             for each in writers:
                 each.close()
 
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self,
+        source: asyncio.StreamReader,
+        sink: asyncio.StreamWriter,
+        lost: asyncio.Event,
+        *,
+        forth: bool = False,
+    ) -> None:
         while data := await source.read(65536):
             await self._flowing.wait()
+            if forth and self.losing and self.losing in data:
+                self.losing = b""
+                lost.set()
+            elif lost.is_set() and not forth:
+                raise OSError("the answer is lost")
             if self.delay:
                 await asyncio.sleep(self.delay)
             sink.write(data)

@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -44,7 +44,10 @@ class Tally:
 class Laptops:
     """One project on machines that come and go, over the same hosts."""
 
-    def __init__(self, directory: Path, bed: SshdBed, hosts: int) -> None:
+    def __init__(
+        self, directory: Path, bed: SshdBed, hosts: int, ledger: Callable[[], str] | None = None
+    ) -> None:
+        """With a `ledger`, which gives the address of an empty one, the runs are in there."""
         names = [host.name for host in bed][:hosts]
         rollout = {"batches": [1, "100%"], "soak": "0s"}
         self.yard = Yard(directory, bed, rollout=rollout)
@@ -54,6 +57,9 @@ class Laptops:
         yard.runbook(yard.step("Here", on=None), yard.step("There"), yard.step("Then"))
         places = (f"{step}-{name}" for step in ("There", "Then") for name in names)
         self.everything = dict.fromkeys(("Here", *places), 1)
+        self._ledger = ledger
+        if ledger:
+            (yard.project.directory / "backout.yaml").write_text("ledger: {secret: TEAM_LEDGER}\n")
         self._count = 0
 
     def moments(self, tally: Tally, only: range | None = None) -> Iterator[str]:
@@ -92,6 +98,8 @@ class Laptops:
             tally.violations.append(f"{what}: {said.code}, {effects}: {said.out[:600]}")
 
     def _fresh(self) -> None:
+        if self._ledger:
+            self.yard.project.env["TEAM_LEDGER"] = self._ledger()
         assert self.yard.bed is not None
         for host in self.yard.bed:
             shutil.rmtree(host.home / ".backout", ignore_errors=True)
@@ -119,7 +127,10 @@ class Laptops:
         here = self.yard.project.directory
         directory = here.with_name(f"laptop{self._count}")
         shutil.copytree(here, directory, ignore=shutil.ignore_patterns(".backout"))
-        return Project(directory)
+        laptop = Project(directory)
+        if self._ledger:
+            laptop.env["TEAM_LEDGER"] = self.yard.project.env["TEAM_LEDGER"]
+        return laptop
 
 
 def expire(yard: Yard) -> None:

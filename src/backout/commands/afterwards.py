@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from backout.checks import judging
+from backout.errors import Interrupted
 from backout.model import Runbook, RunRow, Verdict
 from backout.runs.engine import Ended
+from backout.runs.saga import Saga
 
 
 def advice_of(runbook: Runbook, ended: Ended) -> str:
@@ -39,3 +41,10 @@ def as_it_is(target: str) -> str:
         f"leave it as it is and go on from there: invoke unlock --target {target} --force,"
         f" then invoke deploy --target {target}"
     )
+
+
+def as_it_stands(error: Interrupted, saga: Saga) -> Interrupted:
+    """The same, with what had begun and has no end on record."""
+    begun = saga.under_way()
+    words = f"{error.state}; no end on record: {', '.join(begun)}" if begun else error.state
+    return Interrupted(error.what, where=error.where, state=words, next=error.next)

@@ -66,6 +66,7 @@ class Beginning:
         target = self.workplace.target(options.target)
         machines = self.workplace.machines(target)
         findings = [*_this_machine(machines), *_libraries(target), *_secrets(machines)]
+        findings += _ledger(self.workplace)
         for rows in side_by_side(
             lambda host: list(_on(machines, host)), tuple(target.hosts.values())
         ):
@@ -138,6 +139,17 @@ next:  cd into your own repository and type: backout init"""
 
 def _row(name: str, ok: bool | None, detail: str, fix: str = "", host: str = "") -> Diagnosis:
     return Diagnosis(name, host or None, ok, detail, fix)
+
+
+def _ledger(workplace: Workplace) -> list[Diagnosis]:
+    """The database that keeps the ledger of the team, where there is one."""
+    try:
+        if workplace.shared.address() is None:
+            return []
+        looks = workplace.journal.looked_over()
+    except Refused as error:
+        return [_row("ledger", False, error.what, error.next)]
+    return [_row(look.name, look.ok, look.detail, look.fix) for look in looks]
 
 
 def _this_machine(machines: Machines) -> Iterator[Diagnosis]:

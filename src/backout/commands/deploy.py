@@ -16,7 +16,8 @@ from backout.adapters.own_directory import refuse_tracked
 from backout.adapters.storage.journal import RunJournal
 from backout.adapters.storage.store import silent
 from backout.commands import saved_plan
-from backout.commands.afterwards import advice_of, as_it_is, following
+from backout.commands.afterwards import advice_of, as_it_is, as_it_stands, following
+from backout.commands.claiming import claim
 from backout.commands.consent import Consent
 from backout.commands.going_back import GoingBack
 from backout.commands.news import News, about_rollback, about_run, person, taken_back, telling
@@ -28,7 +29,15 @@ from backout.commands.signals import interruptible
 from backout.commands.start import Start, Wanted
 from backout.commands.takeover import Takeover
 from backout.config import loading
-from backout.errors import BackoutError, ExitCode, Held, Mistakes, Refused, TakenOver
+from backout.errors import (
+    BackoutError,
+    ExitCode,
+    Held,
+    Interrupted,
+    Mistakes,
+    Refused,
+    TakenOver,
+)
 from backout.model import Event, Outcome, Release, Runbook, RunRow, Target
 from backout.ports import NEEDS_PERSON, Screen
 from backout.project import needs
@@ -163,6 +172,7 @@ class Operation:
             if row.verb == "rollback":
                 return self._rollback_again(row, verb)
             made = thaw(self.workplace, row)
+            claim(self.workplace, self.screen, row, made.target, forward=forward)
             return self.run_engine(row, made, Engine.resume if forward else Engine.abort)
 
     def _elsewhere(self, target: str, *, forward: bool) -> RunRow | None:
@@ -177,7 +187,9 @@ class Operation:
                 f"run {row.id} is a rollback: it has one way only",
                 next=f"invoke resume --target {row.target}; or {as_it_is(row.target)}",
             )
-        return self._run_rollback(row, self.back.again(row))
+        back = self.back.again(row)
+        claim(self.workplace, self.screen, row, back.target, forward=False)
+        return self._run_rollback(row, back)
 
     def open(self, run: str, verb: str, made: Plan, frozen: Words, told: Words) -> RunRow:
         journal = self.workplace.journal_of(made.target)
@@ -206,8 +218,10 @@ class Operation:
     def nothing_open(self, target: str) -> None:
         row = self.workplace.journal.open_run_of(target)
         if row is not None:
+            driving = self.workplace.journal.driving(row.id)
+            whose = "" if driving.ours else f", in the hands of {driving.by},"
             raise Held(
-                f"run {row.id} ({row.verb}) of {target} is unfinished",
+                f"run {row.id} ({row.verb}) of {target}{whose} is unfinished",
                 state="it is journaled, and holds the target until it is finished or backed out",
                 next=row.going_on,
             )
@@ -219,16 +233,27 @@ class Operation:
         """What is told of a command while it runs; see `Workplace.parts`."""
         return "whole" if self.whole else "last" if self.screen.live else ""
 
+    def _await_ledger(self, row: RunRow) -> None:
+        """A ledger that is gone is awaited from now on: a run is under way."""
+
+        def warn(text: str) -> None:
+            self.screen.listen(Event(datetime.now(UTC), "warning", text))
+
+        self.workplace.journal.under_way(warn, row.going_on)
+
     def run_engine(self, row: RunRow, made: Plan, go: Callable[[Engine], Ended]) -> Answer:
         about, listen = about_run(row, made), self.screen.listen
         with telling(self.workplace, row, made.target, about, listen) as self.news:
             return self._engine_run(row, made, go)
 
     def _engine_run(self, row: RunRow, made: Plan, go: Callable[[Engine], Ended]) -> Answer:
+        self._await_ledger(row)
         parts = self.parts(made.target, row.id)
         engine = Engine(made, parts, Consent(self.workplace, row))
         try:
             ended = go(engine)
+        except Interrupted as error:
+            raise as_it_stands(error, engine.worker.saga) from error
         except (Refused, Held) as error:
             return self._refused(row, made, error)
         report = self._report(row, made, ended, engine.worker.release)
@@ -241,11 +266,15 @@ class Operation:
             return self._rollback_run(row, back)
 
     def _rollback_run(self, row: RunRow, back: Return) -> Answer:
+        self._await_ledger(row)
         parts = self.parts(back.target, row.id)
         if back.remark:
             self.screen.listen(Event(datetime.now(UTC), "warning", back.remark))
+        going = rollback.Rollback(back, parts)
         try:
-            ended = rollback.Rollback(back, parts).run()
+            ended = going.run()
+        except Interrupted as error:
+            raise as_it_stands(error, going.saga) from error
         except (Refused, Held) as error:
             return self._refused(row, back.undoing[0], error)
         ended = replace(ended, advice=ended.advice or back.remark)
@@ -285,7 +314,14 @@ class Operation:
         begun = any(r.kind in ("ready", "back_out") for r in journal.recall(row.id))
         outcome = Outcome.INTERRUPTED if begun else Outcome.REFUSED
         if isinstance(error, TakenOver):
-            outcome, begun = Outcome.TAKEN_OVER, False
+            outcome, begun = Outcome.TAKEN_OVER, not journal.driving(row.id).ours
+            if journal.shared and not begun:
+                error = TakenOver(
+                    f"{error.what}, which the ledger does not know: is it an older copy?",
+                    where=error.where,
+                    state=error.state,
+                    next=error.next,
+                )
         ended = Ended(outcome, error.exit_code, error.what)
         report = refused_report(self._report(row, made, ended, None), error)
         if not begun:

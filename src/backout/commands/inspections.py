@@ -22,7 +22,7 @@ from backout.commands.subjects import commit_of, subjects
 from backout.commands.unlock import Unlocking
 from backout.config import loading
 from backout.errors import Mistakes
-from backout.model import Outcome, Release, RunRow, Target, Verdict
+from backout.model import Driving, Outcome, Release, RunRow, Target, Verdict
 from backout.ports import Screen
 from backout.project.project import TABLES, Workplace
 from backout.reports.answer import Answer
@@ -95,13 +95,14 @@ class Inspection:
         ]
         alive = LocalLock(self.workplace.state, target.name).holder() is not None
         frozen = freezes.now(self.workplace, target)
+        whose = journal.driving(open_run.id) if open_run else Driving()
         return StatusReport(
             target=target.name,
             release=current.release if current else None,
             known_good=bool(current and current.known_good),
             hosts=hosts,
             differs=tuple(differs),
-            unfinished=_unfinished(open_run, alive) if open_run else None,
+            unfinished=_unfinished(open_run, alive, whose) if open_run else None,
             frozen=frozen.words if frozen else "",
             asked=self._asked(target.name, open_run),
             queue=self._queue(target.name),
@@ -208,8 +209,9 @@ def _after_verify(target: str, verdict: Verdict) -> str:
     return "" if verdict is Verdict.PASS else f"invoke status --target {target}"
 
 
-def _unfinished(row: RunRow, alive: bool) -> str:
-    return f"run {row.id} ({row.verb}){', at work on this machine now' if alive else ''}"
+def _unfinished(row: RunRow, alive: bool, whose: Driving) -> str:
+    by = "" if whose.ours else f", in the hands of {whose.by}"
+    return f"run {row.id} ({row.verb}){', at work on this machine now' if alive else by}"
 
 
 def _after_status(

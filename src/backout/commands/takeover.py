@@ -12,15 +12,15 @@ from backout.adapters import mirror
 from backout.adapters.local_lock import owner
 from backout.adapters.mirror import Found
 from backout.adapters.standings import Standing, held, standings
-from backout.commands.shipment import is_here
-from backout.errors import Refused, Unreachable
+from backout.commands.claiming import refuse_lost_commit
+from backout.errors import Refused
 from backout.model import Outcome, Release, RunRow, Target
 from backout.ports import TAKEN, Screen, Transport
-from backout.project.machines import Machines
 from backout.project.project import Workplace
 from backout.reports.data import run_report
 from backout.runs import release_file
 from backout.runs.engine import Ended
+from backout.runs.leasing import reached
 from backout.runs.worker import side_by_side
 
 
@@ -37,15 +37,15 @@ class Takeover:
         """The unfinished run that the hosts hold, in this journal from now on; None when there is
         none. Raises Held while its owner may be alive, Refused when a person says no, when it
         cannot be known whole, and, `forward`, when this machine has not what it ships."""
-        reached, away = _reached(self.machines)
-        found = standings(reached)
-        run = self._one_of(self._named(reached, found))
+        hosts, away = reached(self.machines.reach, tuple(self.target.hosts))
+        found = standings(hosts)
+        run = self._one_of(self._named(hosts, found))
         if not run:
             return None
         for standing in found:
             if standing.lease and standing.lease.run == run and not standing.expired:
                 raise held(standing, self.target.name)
-        known = mirror.read(reached, run)
+        known = mirror.read(hosts, run)
         if known is None:
             raise Refused(
                 f"run {run} holds {self.target.name}, and no host has its records",
@@ -60,14 +60,9 @@ class Takeover:
                 state="nothing was changed",
                 next=f"see that {', '.join(away) or 'every host'} can be reached, then try again",
             )
-        if forward and (lost := self._lost_commit(known)):
-            raise Refused(
-                f"run {run} made commit {lost}, which is not in this working copy",
-                where=self.target.name,
-                state="nothing was changed",
-                next=f"git fetch, if it was published; else invoke abort --target"
-                f" {self.target.name}, for it is on that machine alone",
-            )
+        if forward:
+            ends = (json.loads(line.body) for line in known.lines if line.kind == "end")
+            refuse_lost_commit(run, self.target, self.machines.reach(""), ends)
         if known.opening.verb == "rollback":
             self.history()  # it takes back what only their journal had
         return self._taken(known, away)
@@ -79,8 +74,8 @@ class Takeover:
         a person says no."""
         if any(self.workplace.journal.runs(self.target.name, limit=1)):
             return
-        reached, away = _reached(self.machines)
-        found = [mirror.read(reached, run) for run in mirror.runs(reached)]
+        hosts, away = reached(self.machines.reach, tuple(self.target.hosts))
+        found = [mirror.read(hosts, run) for run in mirror.runs(hosts)]
         ended = [each for each in found if each and _decided(each)]
         ended.sort(key=lambda each: each.opening.started)
         if not ended:
@@ -117,7 +112,7 @@ class Takeover:
         journal.inherit(opening, found.lines, Outcome.SUCCEEDED, 0, report.to_data())
         journal.number_seen(opening.target, to["number"])
 
-    def _named(self, reached: Sequence[Transport], found: Sequence[Standing]) -> set[str]:
+    def _named(self, hosts: Sequence[Transport], found: Sequence[Standing]) -> set[str]:
         """The runs that are not done with these hosts."""
 
         def begun(transport: Transport) -> tuple[str, ...]:
@@ -125,7 +120,7 @@ class Takeover:
             record = release_file.read(transport, home)
             return record.during if record else ()
 
-        named = {run for runs in side_by_side(begun, reached) for run in runs}
+        named = {run for runs in side_by_side(begun, hosts) for run in runs}
         return named | {standing.lease.run for standing in found if standing.lease}
 
     def _one_of(self, named: set[str]) -> str:
@@ -160,13 +155,6 @@ class Takeover:
         journal.note(row.id, TAKEN, {**claim, "by": owner(), "from": row.owner, "away": list(away)})
         return row
 
-    def _lost_commit(self, found: Found) -> str:
-        """A commit that the run made and only its own machine has; empty when there is none."""
-        ends = [json.loads(line.body) for line in found.lines if line.kind == "end"]
-        made = [str(end["saved"]["commit"]) for end in ends if end["saved"].get("commit")]
-        here = not made or is_here(self.target, self.machines.reach(""), made[-1])
-        return "" if here else made[-1]
-
     def _confirm(self, found: Found, away: Sequence[str]) -> None:
         opening, name = found.opening, self.target.name
         unknown = f" What {', '.join(away)} did is not known: not reached." if away else ""
@@ -190,22 +178,3 @@ def _lacking(found: Found) -> str:
     kinds = {line.kind for line in found.lines}
     begun = found.opening.verb != "rollback" and "ready" in kinds
     return "its baseline is not there" if begun and "baseline" not in kinds else ""
-
-
-def _reached(machines: Machines) -> tuple[list[Transport], list[str]]:
-    """The hosts of a target that can be reached, and the names of those that cannot. Raises
-    Unreachable when none can."""
-
-    def connect(name: str) -> Transport | Unreachable:
-        try:
-            return machines.reach(name)
-        except Unreachable as error:
-            return error
-
-    names = tuple(machines.target.hosts)
-    tried = dict(zip(names, side_by_side(connect, names), strict=True))
-    errors = [each for each in tried.values() if isinstance(each, Unreachable)]
-    if errors and len(errors) == len(tried):
-        raise errors[0]
-    reached = [each for each in tried.values() if not isinstance(each, Unreachable)]
-    return reached, [name for name, each in tried.items() if isinstance(each, Unreachable)]

@@ -100,9 +100,10 @@ class Unlocking:
             reason=f"given up by {owner()}; a person put things right",
         )
         now = datetime.now(UTC)
-        self.workplace.journal.close_run(
-            row.id, report.outcome, report.exit_code, report.to_data(), now
-        )
+        journal = self.workplace.journal
+        if not (driving := journal.driving(row.id)).ours:
+            journal.claim(row.id, driving)
+        journal.close_run(row.id, report.outcome, report.exit_code, report.to_data(), now)
         return [_ended(None, each) for each in ended]
 
     def _next(self, reason: str, away: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ from backout.config.files import shown
 from backout.config.yaml_tree import Node, shown_path
 from backout.errors import Mistake, Mistakes
 from backout.model import Freeze, Noun, SecretSource
+from backout.model.units import Duration
 from backout.model.validation import validated
 
 NAME = "backout.yaml"
@@ -32,19 +33,22 @@ def _source(value: Any) -> Any:
     return value
 
 
-class LedgerAddress(Noun):
-    """Where the ledger of a team is, by reference: a connection string has a password in it."""
+class LedgerPlace(Noun):
+    """The PostgreSQL that all machines share."""
 
-    secret: Annotated[SecretSource, BeforeValidator(_source)]
-    """A source as an inventory's secrets have it; a word is the variable of the environment that
-    holds it."""
+    secret: Annotated[SecretSource | None, BeforeValidator(_source)] = None
+    """Its connection string, by reference, for a password may stand in it: a source as an
+    inventory's secrets have it; a word is the variable of the environment that holds it. Without
+    one the journal is a file of this machine."""
+    wait: Duration = 120.0
+    """So long a run that is under way waits for a database that is gone."""
 
 
 class ProjectFile(Noun):
     """What stands in it."""
 
-    ledger: LedgerAddress | None = None
-    """The PostgreSQL that all machines share; without it the journal is a file of this one."""
+    ledger: LedgerPlace = LedgerPlace()
+    """Where runs, records and releases are kept."""
 
     page: Annotated[str, AfterValidator(_url)] = ""
     """The address of the status page that messages give."""

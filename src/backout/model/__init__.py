@@ -26,7 +26,7 @@ from backout.model.inventory import (
     Ssh,
     Target,
 )
-from backout.model.journaled import LedgerRow, Record, RunRow
+from backout.model.journaled import Driving, LedgerRow, Record, RunRow
 from backout.model.results import (
     RED,
     Command,
@@ -91,6 +91,7 @@ __all__ = [
     "Cleanup",
     "Command",
     "Delivery",
+    "Driving",
     "Duration",
     "Event",
     "Finding",

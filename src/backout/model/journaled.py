@@ -42,6 +42,17 @@ class RunRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Driving:
+    """Who goes on with a run."""
+
+    ours: bool = True
+    """Whether that is this working copy."""
+    by: str = ""
+    epoch: int = 0
+    """How often it was taken over."""
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """One durable fact of a run: `begin`, `end`, or the kind that `note` was given."""
 

@@ -27,7 +27,7 @@ from backout.errors import Mistakes, Refused
 from backout.model import Event, RunRow, SecretSource, Target
 from backout.ports import Listener, Operator
 from backout.probes import KINDS as PROBES
-from backout.project import completing, shared_ledger
+from backout.project import completing
 from backout.project.completing import root_of
 from backout.project.machines import Machines, redacted
 from backout.project.second import SecondPerson
@@ -115,7 +115,7 @@ class Workplace:
         ledger of the team where there is one, else a file of this working copy. Raises Refused."""
         if address := self.shared.address():
             prepare(self.state)
-            journal = shared_ledger.opened(address, self.state, self._hide)
+            journal = self.shared.opened(address, self.state, self._hide)
         else:
             journal = SqliteJournal(self._journal_file(), self._hide)
         self.close_later(journal.close)

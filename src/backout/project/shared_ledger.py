@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from backout.adapters.local_lock import owner
 from backout.adapters.redactor import reference_to
 from backout.adapters.vault import Vault
 from backout.config import project_file
+from backout.config.project_file import LedgerPlace
 from backout.model import SecretSource
 
 if TYPE_CHECKING:
@@ -47,20 +49,20 @@ class SharedLedger:
             self.vaults += (Vault({PASSWORD: SecretSource(env="PASSWORD")}, environ=hidden),)
         return address
 
+    def opened(self, address: Address, state: Path, redact: Callable[[str], str]) -> RunJournal:
+        """The journal there, as this working copy writes it. Raises Refused."""
+        from backout.adapters.storage.postgres.journal import PostgresJournal
+
+        wait = self._said.wait
+        return PostgresJournal(address, redact, driver=name_of(state), owner=owner(), wait=wait)
+
     def _source(self) -> SecretSource | None:
-        if os.environ.get(VARIABLE):
-            return SecretSource(env=VARIABLE)
-        if not (self._root / project_file.NAME).exists():
-            return None
-        found = project_file.load(self._root).ledger
-        return found.secret if found else None
+        return SecretSource(env=VARIABLE) if os.environ.get(VARIABLE) else self._said.secret
 
-
-def opened(address: Address, state: Path, redact: Callable[[str], str]) -> RunJournal:
-    """The journal there, as this working copy writes it. Raises Refused."""
-    from backout.adapters.storage.postgres.journal import PostgresJournal
-
-    return PostgresJournal(address, redact, driver=name_of(state), owner=owner())
+    @cached_property
+    def _said(self) -> LedgerPlace:
+        there = (self._root / project_file.NAME).exists()
+        return project_file.load(self._root).ledger if there else LedgerPlace()
 
 
 def name_of(state: Path) -> str:

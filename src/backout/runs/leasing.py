@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from backout.errors import HostKeyRefused, Unreachable
@@ -71,6 +71,26 @@ def fleet(parts: Parts, hosts: Sequence[str], *, patient: bool = False) -> tuple
     if problems and not patient:
         raise _all_of(problems)
     return tuple(transport for transport in transports if transport is not None)
+
+
+def reached(
+    reach: Callable[[str], Transport], names: Sequence[str]
+) -> tuple[list[Transport], list[str]]:
+    """The hosts of these that can be reached, and the names of those that cannot. Raises
+    Unreachable when none can."""
+
+    def connect(name: str) -> Transport | Unreachable:
+        try:
+            return reach(name)
+        except Unreachable as error:
+            return error
+
+    tried = dict(zip(names, side_by_side(connect, names), strict=True))
+    errors = [each for each in tried.values() if isinstance(each, Unreachable)]
+    if errors and len(errors) == len(tried):
+        raise errors[0]
+    found = [each for each in tried.values() if not isinstance(each, Unreachable)]
+    return found, [name for name, each in tried.items() if isinstance(each, Unreachable)]
 
 
 def _all_of(problems: Sequence[Unreachable]) -> Unreachable:

@@ -101,6 +101,12 @@ class Saga:
         tries = ((entry, n) for entry in begun for n in range(1, entry.attempt + 1))
         return tuple(note_key(self.run, entry.key, n) for entry, n in tries)
 
+    def under_way(self) -> tuple[str, ...]:
+        """What has begun and has no end on record, by step and host."""
+        with self._lock:
+            begun = [e.begin for e in self._entries.values() if e.begin is not None and not e.end]
+        return tuple(f"{b['step']} on {b['host'] or 'this machine'}" for b in begun)
+
     def perform(self, action: Action, kind: StepKind, work: Work, *, anew: bool = False) -> Result:
         """Act at most once; an outcome on record is given back, an interruption sorted out.
         With `anew` an action that has an outcome acts again, as another attempt."""

@@ -12,6 +12,7 @@ from backout.adapters.storage.postgres import session
 from backout.adapters.storage.postgres.address import Address
 from backout.adapters.storage.postgres.journal import PostgresJournal
 from backout.adapters.storage.postgres.session import Lost, Session
+from backout.adapters.storage.postgres.watchdog import Watch
 from backout.adapters.storage.tables import Tables
 from support.postgres import Postgres
 
@@ -31,7 +32,7 @@ def test_it_holds_nobody_up_and_has_done_nothing(
 
     with PostgresJournal(Address(dsn), str) as journal, ThreadPoolExecutor(1) as pool:
         assert journal.next_number("prod") == 1
-        asleep = pool.submit(Session(Address(dsn)).transact, sleeps)
+        asleep = pool.submit(Session(Address(dsn), Watch()).transact, sleeps)
         try:
             assert began.wait(20)
             assert journal.next_number("prod") == 2

@@ -162,11 +162,16 @@ def faults(db: Tables, target: str | None) -> Iterator[tuple[str, str]]:
     """Every run whose records are not what they were when they were written, and why."""
     runs = db.execute("SELECT id FROM run WHERE ? IN (target, '') ORDER BY rowid", (target or "",))
     for (run,) in runs.fetchall():
-        for words in _faults_of(opening_of(db, run), lines(db, run)):
+        for words in faults_of(db, run):
             yield run, words
 
 
-def _faults_of(opening: Opening, found: Sequence[Line]) -> Iterator[str]:
+def faults_of(db: Tables, run: str) -> Iterator[str]:
+    """Why the records of a run are not what they were when they were written."""
+    return _held_together(opening_of(db, run), lines(db, run))
+
+
+def _held_together(opening: Opening, found: Sequence[Line]) -> Iterator[str]:
     """A run that was taken over may lack what never left the machine it was taken from; what is
     from before records had a chain tells nothing."""
     taken = max((i for i, line in enumerate(found) if line.kind == TAKEN), default=-1)

@@ -35,9 +35,10 @@ from backout.adapters.storage.journal_rows import (
 from backout.adapters.storage.journal_store import SqliteStore
 from backout.adapters.storage.ledger import Ledger
 from backout.adapters.storage.letters import LetterChange
+from backout.adapters.storage.moving import Packed, take_up
 from backout.adapters.storage.tables import Tables, Write
 from backout.errors import BackoutError, Mistakes
-from backout.model import Message, Record, Release, RunRow
+from backout.model import Driving, Message, Record, Release, RunRow
 from backout.model.journaled import Body
 
 CLOSED = "closed"
@@ -134,6 +135,20 @@ class RunJournal(Ledger):
             " GROUP BY target, verb, outcome"
         )
         return tuple(self.look(lambda db: db.execute(query).fetchall()))
+
+    def driving(self, run: str) -> Driving:  # noqa: ARG002 - a file's runs are all its own
+        """Who goes on with an unfinished run. Raises Refused when that cannot be read."""
+        return Driving()
+
+    def take_copy(self, packed: Packed) -> tuple[str, ...]:
+        """Durably: the runs of another journal that this one does not have, the unfinished ones as
+        this working copy's own. Gives them. Raises Refused where the two have gone different
+        ways, or a record is not what it was."""
+        return self.append(lambda db: take_up(db, packed))
+
+    def claim(self, run: str, seen: Driving) -> None:
+        """Durably: from now on it is this working copy that goes on with the run, whose driver is
+        the one that was `seen`. Raises TakenOver when it is another one by now."""
 
     # --- records ---------------------------------------------------------------------------
 

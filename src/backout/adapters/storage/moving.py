@@ -38,6 +38,8 @@ COLUMNS = {
 }
 """What of each is carried: `seq` is given anew, only the order within a run counts."""
 
+TOGETHER = 100
+"""So many rows are one statement."""
 Row = Mapping[str, Any]
 
 
@@ -56,11 +58,12 @@ class Packed:
             yield from (json.dumps([table, row]) for row in rows)
 
 
-def pack(db: Tables, target: str | None) -> Packed:
-    """All that the journal has of a target, or of all. Raises Held while a run of them is open."""
+def pack(db: Tables, target: str | None, *, unfinished: bool = False) -> Packed:
+    """All that the journal has of a target, or of all. Raises Held while a run of them is open,
+    unless those that are `unfinished` go along."""
     known = [row[0] for row in db.execute("SELECT DISTINCT target FROM run ORDER BY target")]
     targets = [name for name in known if target in (None, name)]
-    still = run_rows(db, "outcome IS NULL", ())
+    still = () if unfinished else run_rows(db, "outcome IS NULL", ())
     if held := next((run for run in still if run.target in targets), None):
         raise Held(
             f"run {held.id} of {held.target} is unfinished: it can be finished on one machine"
@@ -129,12 +132,8 @@ def take_up(db: Tables, packed: Packed) -> tuple[str, ...]:
         new |= dict.fromkeys(_unknown(db, target, theirs))
     _refuse_numbers(db, packed, new)
     for table, column in (("run", "id"), ("record", "run"), ("ledger", "run"), ("restored", "run")):
-        for row in packed.rows[table]:
-            if row[column] in new:
-                put(db, table, row)
-    for row in packed.rows["undone"]:
-        if row["by"] in new:
-            put(db, "undone", row)
+        put(db, table, [row for row in packed.rows[table] if row[column] in new])
+    put(db, "undone", [row for row in packed.rows["undone"] if row["by"] in new])
     for row in packed.rows["number"]:
         db.execute(
             "INSERT INTO number VALUES (:target, :last)"
@@ -160,7 +159,7 @@ def _unknown(db: Tables, target: str, theirs: Mapping[str, Row]) -> Sequence[str
     """Their runs that come after all of ours."""
     ours = {row["id"]: row for row in rows_of(db, "run", "target = ? ORDER BY rowid", [target])}
     for id in ours.keys() & theirs.keys():
-        if ours[id] != theirs[id]:
+        if not _same(ours[id], theirs[id]):
             raise _clash(target, f"run {id} is another one here")
     both = [id for id in theirs if id in ours]
     after = [*theirs][[*theirs].index(both[-1]) + 1 :] if both else [*theirs]
@@ -168,6 +167,12 @@ def _unknown(db: Tables, target: str, theirs: Mapping[str, Row]) -> Sequence[str
     if after and own:
         raise _clash(target, f"run {own[0]} here and run {after[0]} there do not know each other")
     return after
+
+
+def _same(ours: Row, theirs: Row) -> bool:
+    """One that came here unfinished may have ended since."""
+    known = theirs if theirs["outcome"] is not None else dict.fromkeys(OPENING)
+    return all(ours[name] == theirs[name] for name in known)
 
 
 def _refuse_numbers(db: Tables, packed: Packed, new: Mapping[str, None]) -> None:
@@ -188,6 +193,10 @@ def _clash(target: str, why: str) -> Refused:
     )
 
 
-def put(db: Tables, table: str, row: Row) -> None:
-    places = ", ".join("?" * len(row))
-    db.execute(f"INSERT INTO {table} ({_named(row)}) VALUES ({places})", tuple(row.values()))  # noqa: S608 - our own words
+def put(db: Tables, table: str, rows: Sequence[Row]) -> None:
+    """Many at a time: a database may be far away."""
+    for first in range(0, len(rows), TOGETHER):
+        some = rows[first : first + TOGETHER]
+        row = f"({', '.join('?' * len(some[0]))})"
+        words = f"INSERT INTO {table} ({_named(some[0])}) VALUES {', '.join([row] * len(some))}"  # noqa: S608 - our own words
+        db.execute(words, [value for each in some for value in each.values()])

@@ -40,6 +40,9 @@ class JournalStore(Closing):
         self._copy: Callable[[Line], None] = _nowhere
         self._announce: Announce = silent
 
+    shared = False
+    """Whether several machines write it."""
+
     @property
     def where(self) -> str:
         """Where the tables lie, as errors name it."""
@@ -55,6 +58,11 @@ class JournalStore(Closing):
         """What somebody reads who knows the tables. Raises Refused when they cannot be read."""
         raise NotImplementedError
 
+    def looked_over(self) -> Sequence[Any]:
+        """What `doctor` tells of the place: for each thing its name, whether it is well, details,
+        and what to do."""
+        return ()
+
     def compact(self) -> None:
         """Give back the room of what was taken out, unless somebody is reading just now."""
         raise NotImplementedError
@@ -66,6 +74,10 @@ class JournalStore(Closing):
     def signature(self) -> Hashable:
         """Another one when anything was written since."""
         raise NotImplementedError
+
+    def under_way(self, say: Callable[[str], None], going_on: str) -> None:
+        """A run is: where the place may be gone for a while it is awaited from now on, and `say`
+        is told. `going_on` is what to type when it does not come back."""
 
     def through(self, redact: Callable[[str], str], reveal: Callable[[str], str]) -> Self:
         """The same journal as one target sees it: what is written and recalled passes the secrets

@@ -11,7 +11,13 @@ from backout.commands.options.around import Exec, Logs, Ssh, Targets
 from backout.commands.options.base import Aimed, Confirmed, Options, refuse_empty, word
 from backout.commands.options.beginning import Completion, Demo, ExampleGigz, Init
 from backout.commands.options.documents import DocumentImport, DocumentRender
-from backout.commands.options.keeping import HistoryExport, HistoryImport, Prune, Uninstall
+from backout.commands.options.keeping import (
+    HistoryExport,
+    HistoryImport,
+    LedgerCopy,
+    Prune,
+    Uninstall,
+)
 from backout.commands.options.looking import Doctor, History, Lint, Show, Status, Unlock, Verify
 from backout.commands.options.people import Approve
 from backout.commands.options.shipping import (
@@ -58,6 +64,7 @@ __all__ = [
     "HistoryExport",
     "HistoryImport",
     "Init",
+    "LedgerCopy",
     "Lint",
     "Logs",
     "Options",
@@ -88,7 +95,7 @@ VERBS: tuple[type[Options], ...] = (
     *(Plan, Diff, Deploy, Run, Approve, Rehearse, Rollback, Resume, Abort),
     *(Verify, Status, History, Show, Lint, Doctor, Unlock),
     *(Targets, Logs, Exec, Ssh, Completion),
-    *(HistoryExport, HistoryImport, Prune, Uninstall),
+    *(HistoryExport, HistoryImport, LedgerCopy, Prune, Uninstall),
     *(Watch, Init, Demo, ExampleGigz, AlertAck, AlertList, AlertSilence),
     *(ScheduleInstall, ScheduleRemove, ScheduleShow),
     *(DocumentImport, DocumentRender),

@@ -46,6 +46,24 @@ class HistoryImport(Options):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class LedgerCopy(Options):
+    """Bring this machine's journal into the ledger of the team.
+
+    Runs, records and releases, each record held against its chain; said again it
+    copies what is new since. An unfinished run moves too: `resume` goes on with
+    it there. The file stays as it is, and nothing reads it any more.
+
+    Example: invoke ledger.copy
+
+    Exit codes: 0 copied, or all of it was there; 2 no ledger is named; 3 the
+    two have gone different ways, or a record was changed; 7 a run is at work.
+    """
+
+    name = "ledger.copy"
+    room = "backout.commands.copying:Copying.copy"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Prune(Confirmed):
     """Forget old output, and records nobody comes back to.
 

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import secrets
 from collections.abc import Sequence
 
 from backout.adapters.storage import chain
 from backout.adapters.storage.chain import Line, Opening
 from backout.adapters.storage.journal import RunJournal
-from backout.adapters.storage.journal_rows import held_by, one_run
-from backout.adapters.storage.postgres.store import PostgresStore
+from backout.adapters.storage.journal_rows import held_by, one_run, time_text
+from backout.adapters.storage.moving import Packed, take_up
+from backout.adapters.storage.postgres.store import PostgresStore, taken_over
 from backout.adapters.storage.tables import Tables
+from backout.errors import Refused
+from backout.model import Driving
+from backout.ports import TAKEN
+
+_DRIVEN = "UPDATE run SET epoch = ?, driver = ?, driven_by = ? WHERE id = ?"
 
 
 class PostgresJournal(PostgresStore, RunJournal):
@@ -20,7 +28,54 @@ class PostgresJournal(PostgresStore, RunJournal):
             if held := one_run(db, "target = ? AND outcome IS NULL", opening.target):
                 raise held_by(held)
             chain.put_run(db, opening, lines)
-            driven = "UPDATE run SET driver = ?, driven_by = ? WHERE id = ?"
-            db.execute(driven, (self.driver, self.owner, opening.run))
+            db.execute(_DRIVEN, (0, self.driver, self.owner, opening.run))
 
         self.append(write)
+
+    def driving(self, run: str) -> Driving:
+        return self.look(lambda db: self._driving(db, run))
+
+    def claim(self, run: str, seen: Driving) -> None:
+        token = secrets.token_hex(8)
+
+        def write(db: Tables) -> int:
+            db.execute("SELECT 1 FROM run WHERE id = ? FOR UPDATE", (run,))
+            now = self._driving(db, run)
+            if (now.epoch, now.by) != (seen.epoch, seen.by):
+                raise taken_over(run, now.by, self.where)
+            epoch = max(seen.epoch, _last_claim(db, run)) + 1
+            db.execute(_DRIVEN, (epoch, self.driver, self.owner, run))
+            about = {"epoch": epoch, "claim": token, "by": self.owner, "from": seen.by, "away": []}
+            chain.append(db, run, TAKEN, "", time_text(self._now()), self.text_of(about))
+            return epoch
+
+        self.drive(run, self.append(write))
+
+    def take_copy(self, packed: Packed) -> tuple[str, ...]:
+        def write(db: Tables) -> tuple[str, ...]:
+            new = take_up(db, packed)
+            for run in new:
+                if words := next(chain.faults_of(db, run), ""):
+                    raise Refused(
+                        f"run {run} did not arrive as it was: {words}",
+                        where=self.where,
+                        state="nothing was copied",
+                        next="invoke ledger.copy",
+                    )
+                if one_run(db, "id = ? AND outcome IS NULL", run):
+                    db.execute(_DRIVEN, (_last_claim(db, run), self.driver, self.owner, run))
+            return new
+
+        return self.append(write)
+
+    def _driving(self, db: Tables, run: str) -> Driving:
+        query = "SELECT driver, driven_by, epoch FROM run WHERE id = ?"
+        driver, by, epoch = db.execute(query, (run,)).fetchone() or (self.driver, "", 0)
+        return Driving(driver == self.driver, by, epoch)
+
+
+def _last_claim(db: Tables, run: str) -> int:
+    """By which epoch its hosts know the run: one from before it was in this ledger counts too."""
+    query = "SELECT body FROM record WHERE run = ? AND kind = ? ORDER BY seq DESC LIMIT 1"
+    last = db.execute(query, (run, TAKEN)).fetchone()
+    return int(json.loads(last[0])["epoch"]) if last else 0

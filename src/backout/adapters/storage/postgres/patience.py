@@ -23,6 +23,8 @@ class Patience:
     def __init__(self) -> None:
         self.seconds = 0.0
         self.say: Callable[[str], None] = _nobody
+        self.going_on = ""
+        """What to type when it has run out; for a run that is under way."""
         self._lock = Lock()
         self._over = False
         self._said = 0.0

@@ -38,8 +38,10 @@ def bring_up(session: Session, where: str) -> None:
 
 def version(db: Tables) -> int:
     """The version of the schema; 0 where there is none."""
-    there = db.execute("SELECT to_regclass('backout.version') IS NOT NULL").fetchone()[0]
-    if not there:
+    # Asked of the catalogue's tables: what a session has of it in its cache may be of before
+    # another one made ours.
+    query = "SELECT 1 FROM pg_tables WHERE schemaname = 'backout' AND tablename = 'version'"
+    if not db.execute(query).fetchone():
         return 0
     return int(db.execute("SELECT coalesce(max(number), 0) FROM version").fetchone()[0])
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from backout.adapters.storage.postgres.address import EXTRA, Address
 from backout.adapters.storage.postgres.dialect import translated
+from backout.adapters.storage.postgres.watchdog import Watch
 from backout.adapters.storage.tables import Rows, T, Tables
 from backout.postgres.driver import driver, words
 
@@ -28,12 +29,14 @@ class Lost(Exception):
 class PgTables:
     """What the journal's SQL is said to: one connection."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, watch: Watch) -> None:
         self.connection = connection
+        self._watch = watch
 
     def execute(self, words: str, values: Any = (), /) -> Rows:
         named = isinstance(values, Mapping)
-        rows: Rows = self.connection.execute(translated(words, named=named), values)
+        with self._watch.over(self.connection):
+            rows: Rows = self.connection.execute(translated(words, named=named), values)
         return rows
 
     def executemany(self, words: str, values: Sequence[Any]) -> None:
@@ -44,8 +47,9 @@ class PgTables:
 class Session:
     """Raises Lost for a link that is gone, whatever was asked; the next question opens another."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, watch: Watch) -> None:
         self._address = address
+        self._watch = watch
         self._connection: Any = None
         self._turn = RLock()
 
@@ -53,7 +57,7 @@ class Session:
         """What one statement, or several, come to; each is committed by itself."""
         with self._turn:
             try:
-                return question(PgTables(self._opened()))
+                return question(PgTables(self._opened(), self._watch))
             except BaseException as error:
                 if gone(error):
                     self.drop()

@@ -19,11 +19,12 @@ from typing import Any
 from backout.adapters.storage import chain
 from backout.adapters.storage.chain import Draft, Line, Link
 from backout.adapters.storage.journal_queue import Append, Closed, Queue
-from backout.adapters.storage.journal_rows import target_of
 from backout.adapters.storage.postgres import schema
 from backout.adapters.storage.postgres.address import EXTRA, Address
+from backout.adapters.storage.postgres.looking_over import Look, looked_over
 from backout.adapters.storage.postgres.patience import Patience
 from backout.adapters.storage.postgres.session import Lost, Session, told
+from backout.adapters.storage.postgres.watchdog import Watch
 from backout.adapters.storage.store import JournalStore
 from backout.adapters.storage.tables import T, Tables, Write
 from backout.errors import BackoutError, Interrupted, Refused, TakenOver
@@ -44,6 +45,8 @@ class PostgresStore(JournalStore):
 
     shared = True
 
+    shared = True
+
     def __init__(
         self,
         address: Address,
@@ -53,21 +56,29 @@ class PostgresStore(JournalStore):
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         driver: str = "",
         owner: str = "",
+        wait: float = 0.0,
     ) -> None:
         """Open the ledger, or make its tables. `driver` tells this working copy from others, and
-        `owner` who is at work there. Raises Refused when it cannot be reached, or is a newer
+        `owner` who is at work there; for so many seconds (`wait`) a run that is under way waits for
+        a database that is gone. Raises Refused when it cannot be reached, or is a newer
         Backout's."""
         super().__init__(redact, reveal=reveal, now=now)
         self.address = address
         self.driver, self.owner = driver, owner
+        self._wait = wait
         self.patience = Patience()
         self.commits = 0
         """How many transactions were committed: records that arrive together share one."""
-        self._reader, self._session = Session(address), Session(address)
+        self._watch = Watch()
+        self._reader, self._session = (Session(address, self._watch) for _ in range(2))
         self._tails: dict[str, Link] = {}
         self._epochs: dict[str, int] = {}
-        self.look(lambda _: None)
-        self._told(lambda: schema.bring_up(self._reader, self.where))
+        try:
+            self._told(lambda: schema.bring_up(self._reader, self.where))
+        except BaseException:
+            self._reader.drop()
+            self._watch.close()
+            raise
         self._queue = Queue()
         self._writer = Thread(target=self._write, name="journal", daemon=True)
         self._writer.start()
@@ -82,6 +93,13 @@ class PostgresStore(JournalStore):
         self._writer.join()
         self._reader.drop()
         self._session.drop()
+        self._watch.close()
+
+    def looked_over(self) -> tuple[Look, ...]:
+        """What `doctor` tells of the database. Raises Refused when it cannot be asked."""
+        return self.look(
+            lambda db: tuple(looked_over(db, getattr(db, "connection", None), self.address))
+        )
 
     def compact(self) -> None:
         """The database does so by itself."""
@@ -100,6 +118,10 @@ class PostgresStore(JournalStore):
         )
         return tuple(self.look(lambda db: db.execute(query).fetchone()))
 
+    def under_way(self, say: Callable[[str], None], going_on: str) -> None:
+        self.patience.seconds, self.patience.say = self._wait, say
+        self.patience.going_on = going_on
+
     # --- asking ----------------------------------------------------------------------------
 
     def look(self, read: Callable[[Tables], T]) -> T:
@@ -109,6 +131,8 @@ class PostgresStore(JournalStore):
         try:
             return ask()
         except Lost as error:
+            if self.patience.going_on:
+                raise self._interrupted(f"the ledger cannot be reached: {error}") from error
             raise Refused(
                 f"the ledger cannot be reached: {error}",
                 where=self.where,
@@ -139,17 +163,18 @@ class PostgresStore(JournalStore):
 
     def _unwritten(self, error: BaseException, run: str) -> BackoutError:
         what = f"the ledger could not be written: {told(error)}"
-        if not run:
+        if not run and not self.patience.going_on:
             return Refused(what, where=self.where, next="see that PostgreSQL runs there")
-        target = "…"
-        with suppress(BackoutError):
-            target = self.look(lambda db: target_of(db, run))
+        return self._interrupted(what)
+
+    def _interrupted(self, what: str) -> Interrupted:
+        going_on = self.patience.going_on or "invoke resume"
         return Interrupted(
             what,
             where=self.where,
-            state=f"nothing further was started; run {run} is journaled up to here, and what its"
-            " hosts did since is in their notes",
-            next=f"when the ledger is there again: invoke resume --target {target}",
+            state="nothing further was started; the run is journaled up to here, and what has begun"
+            " on a host is in its notes there",
+            next=f"when the ledger is there again: {going_on}",
         )
 
     def _write(self) -> None:
@@ -223,6 +248,11 @@ class PostgresStore(JournalStore):
                 raise taken_over(run, name, self.where)
             self._epochs[run] = epoch
         return self._epochs[run]
+
+    def drive(self, run: str, epoch: int) -> None:
+        """From now on this working copy writes the run's records, by that epoch."""
+        self._epochs[run] = epoch
+        self._tails.pop(run, None)
 
     def _put_transaction(self, append: Append) -> None:
         token, values = secrets.token_hex(16), list[Any]()

@@ -1,0 +1,63 @@
+"""An unfinished run in the ledger of the team that another working copy drives, taken over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from backout.adapters.standings import held, standings
+from backout.commands.shipment import is_here
+from backout.errors import Refused
+from backout.model import Driving, RunRow, Target
+from backout.ports import Screen, Transport
+from backout.project.project import Workplace
+from backout.runs.leasing import reached
+
+
+def claim(
+    workplace: Workplace, screen: Screen, row: RunRow, target: Target, *, forward: bool
+) -> None:
+    """Take the run over from whoever drives it; nothing where that is this working copy. Raises
+    Held while they may be alive, and Refused when a person says no, or, `forward`, when this
+    machine has not what the run ships."""
+    journal = workplace.journal_of(target)
+    driving = journal.driving(row.id)
+    if driving.ours:
+        return
+    machines = workplace.machines(target)
+    found, away = reached(machines.reach, tuple(target.hosts))
+    for standing in standings(found):
+        if standing.lease and standing.lease.run == row.id and not standing.expired:
+            raise held(standing, target.name)
+    if forward:
+        ends = (record.body for record in journal.recall(row.id) if record.kind == "end")
+        refuse_lost_commit(row.id, target, machines.reach(""), ends)
+    _confirm(screen, row, driving, away)
+    journal.claim(row.id, driving)
+
+
+def refuse_lost_commit(
+    run: str, target: Target, here: Transport, ends: Iterable[Mapping[str, Any]]
+) -> None:
+    """Raises Refused for a commit that the run made and only its own machine has."""
+    made = [str(end["saved"]["commit"]) for end in ends if end["saved"].get("commit")]
+    if made and not is_here(target, here, made[-1]):
+        raise Refused(
+            f"run {run} made commit {made[-1]}, which is not in this working copy",
+            where=target.name,
+            state="nothing was changed",
+            next=f"git fetch, if it was published; else invoke abort --target"
+            f" {target.name}, for it is on that machine alone",
+        )
+
+
+def _confirm(screen: Screen, row: RunRow, driving: Driving, away: Iterable[str]) -> None:
+    unknown = ", ".join(away)
+    question = (
+        f"take over run {row.id} ({row.verb} of {row.target}), begun by {row.owner} at"
+        f" {row.started:%Y-%m-%d %H:%M:%S} UTC"
+        f"{'' if driving.by == row.owner else f', in the hands of {driving.by}'}?"
+        f"{f' {unknown} cannot be reached.' if unknown else ''}"
+    )
+    if not screen.operator.confirm(question):
+        raise Refused("not confirmed", next=f"invoke status --target {row.target}")

@@ -1,0 +1,60 @@
+"""`ledger.copy`: the journal of one machine into the ledger of the team."""
+
+from __future__ import annotations
+
+from backout.adapters.local_lock import LocalLock
+from backout.adapters.storage import chain, moving
+from backout.adapters.storage.journal import RunJournal, SqliteJournal
+from backout.adapters.storage.moving import Packed
+from backout.commands.options import LedgerCopy
+from backout.config import project_file
+from backout.errors import Held, Mistakes, Refused
+from backout.ports import Screen
+from backout.project.project import Workplace
+from backout.project.shared_ledger import VARIABLE
+from backout.reports.answer import Answer
+from backout.reports.objects import Moved
+
+
+class Copying:
+    """What stands in the file of this working copy, in the database that all share."""
+
+    def __init__(self, workplace: Workplace, screen: Screen) -> None:
+        self.workplace = workplace
+        self.screen = screen
+
+    def copy(self, _: LedgerCopy) -> Answer:
+        if not self.workplace.shared.address():
+            raise Mistakes(
+                f"no ledger is named: neither in {project_file.NAME} nor by {VARIABLE}",
+                where="command line",
+                next="see docs/team.md",
+            )
+        file = self.workplace.state / "journal.db"
+        if not file.exists():
+            raise Refused(f"there is no journal here: {file}", next="invoke history")
+        ledger = self.workplace.journal
+        with SqliteJournal(file, str) as journal:
+            packed = self._packed(journal)
+        new = ledger.take_copy(packed)
+        return Answer("moved", Moved(ledger.where, packed.targets, len(new), "invoke history"))
+
+    def _packed(self, journal: RunJournal) -> Packed:
+        """Raises Refused when a record is not what it was, and Held while a run is at work."""
+        for run, words in journal.look(lambda db: list(chain.faults(db, None))):
+            raise Refused(
+                f"run {run} is not what was written: {words}",
+                where=journal.where,
+                state="nothing was copied",
+                next="see docs/team.md: the journal as it is stays readable without a ledger",
+            )
+        packed = journal.look(lambda db: moving.pack(db, None, unfinished=True))
+        for target in packed.targets:
+            if LocalLock(self.workplace.state, target).holder() is not None:
+                raise Held(
+                    f"a run of {target} is at work on this machine",
+                    where=target,
+                    state="nothing was copied",
+                    next="when it has ended: invoke ledger.copy",
+                )
+        return packed
