@@ -34,6 +34,7 @@ ANSWERS: Mapping[str, tuple[Kind, ...]] = {
     "history": (objects.History, objects.Chain),
     "history.export": (objects.Moved,),
     "history.import": (objects.Moved,),
+    "ledger.copy": (objects.Moved,),
     "targets": (objects.TargetList,),
     "logs": (objects.Logs,),
     "exec": (objects.Looked, report.Report),
