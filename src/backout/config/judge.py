@@ -162,11 +162,6 @@ class Judge:
             in_shell, told = key in model.shell_fields, key in model.told_fields
             yield from self.template(inner, known, in_shell=in_shell, told=told)
 
-    def lasting(self, trail: Trail, noun: Step | Check) -> Iterator[Mistake]:
-        """Nothing can be done in no time."""
-        if noun.timeout <= 0:
-            yield self.at((*trail, "timeout"), "must be longer than nothing")
-
     def slips(self, trail: Trail, options: Options | None) -> Iterator[Mistake]:
         """What a kind's options can never mean."""
         for field, said in options.slips() if options else ():

@@ -96,7 +96,6 @@ class RunbookJudge(Judge):
         if not is_doubted(self.said, trail, *WAYS):
             yield from self.way_back(trail, step, kind)
         yield from self.slips((*trail, step.kind), step.options)
-        yield from self.lasting(trail, step)
         yield from self.words(trail, step, kind, known)
         for name in step.env:
             if not variable(name):

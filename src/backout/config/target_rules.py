@@ -200,7 +200,6 @@ class TargetJudge(Judge):
         yield from self.saves((*trail, "save"), check.save, facts)
         yield from self.options((*trail, check.kind), kind, known)
         yield from self.slips((*trail, check.kind), check.options)
-        yield from self.lasting(trail, check)
         if check.cleanup is not None:
             cleaner = self.tables.probes[check.cleanup.kind]
             yield from self.options((*trail, "cleanup", check.cleanup.kind), cleaner, known)

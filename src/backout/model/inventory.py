@@ -24,6 +24,7 @@ from backout.model.units import (
     Duration,
     Noun,
     Severity,
+    Span,
     TemplateText,
     Words,
     known_timezone,
@@ -65,7 +66,7 @@ class Ssh(Noun):
     known_hosts: str = ""
     """Empty: what `ssh_config` says, else `~/.ssh/known_hosts`."""
     config: str = "~/.ssh/config"
-    connect_timeout: Duration = 10.0
+    connect_timeout: Span = 10.0
 
 
 class Source(Noun):
@@ -97,7 +98,7 @@ class SecretSource(Noun):
 class Rollout(Noun):
     """Batches over the hosts, and how many of them may fail in all."""
 
-    batches: tuple[Batch, ...] = (1, "100%")
+    batches: tuple[Batch, ...] = Field(default=(1, "100%"), min_length=1)
     max_failures: int = Field(default=0, ge=0)
     soak: Duration = 5.0
 
@@ -106,7 +107,7 @@ class Retry(Noun):
     """Try again `every` so often `for` so long."""
 
     for_: Duration = Field(alias="for")
-    every: Duration = 2.0
+    every: Span = 2.0
 
 
 class Alert(Noun):
@@ -118,7 +119,7 @@ class Alert(Noun):
     after: int = Field(default=3, ge=1)
     of: int | None = Field(default=None, ge=1, le=100)
     recover: int = Field(default=2, ge=1)
-    remind: Duration | None = None
+    remind: Span | None = None
 
     @field_validator("of")
     @classmethod
@@ -164,9 +165,9 @@ class Check(Noun):
     then: Words = ()
     cleanup: Cleanup | None = None
     baseline: BaselinePolicy = "passes"
-    timeout: Duration = 10.0
+    timeout: Span = 10.0
     retry: Retry | None = None
-    every: Duration | None = None
+    every: Span | None = None
     cron: str | None = None
     alert: Alert = Alert()
     doc: str = ""
@@ -215,7 +216,7 @@ class Maintenance(Noun):
     """A window by schedule: nothing is told while it lasts, and what is wrong still at its end."""
 
     cron: str
-    for_: Duration = Field(alias="for")
+    for_: Span = Field(alias="for")
     checks: Words = ()
     """All of them when none is named."""
 
@@ -237,7 +238,7 @@ class Freeze(Noun):
 
     why: str
     cron: str = ""
-    for_: Duration | None = Field(default=None, alias="for")
+    for_: Span | None = Field(default=None, alias="for")
     from_: Time | Literal[""] = Field(default="", alias="from")
     until: Time | Literal[""] = ""
     timezone: Annotated[str, AfterValidator(known_timezone)] | Literal[""] = ""
@@ -247,15 +248,15 @@ class Freeze(Noun):
 class Bake(Noun):
     """After a deploy: watch harder for a while, and revert once if it goes bad."""
 
-    for_: Duration = Field(alias="for")
-    every: Duration = 15.0
+    for_: Span = Field(alias="for")
+    every: Span = 15.0
 
 
 class Protection(Noun):
     """So many other people have to say yes to exactly the plan that is deployed."""
 
     approvals: int = Field(default=1, ge=0, le=9)
-    expires: Duration = 4 * 3600.0
+    expires: Span = 4 * 3600.0
     """How long what was asked, or said, holds."""
 
 

@@ -13,7 +13,7 @@ from pydantic import (
 )
 
 from backout.model.inventory import Follows, Retry
-from backout.model.units import BaselinePolicy, Boolean, Duration, Noun, Words
+from backout.model.units import BaselinePolicy, Boolean, Noun, Span, Words
 
 
 class Param(Noun):
@@ -78,7 +78,7 @@ class Step(Noun):
     when: str | None = None
     cwd: str = ""
     env: Mapping[str, str] = Field(default_factory=dict)
-    timeout: Duration = 600.0
+    timeout: Span = 600.0
     retry: Retry | None = None
     save: Mapping[str, str] = Field(default_factory=dict)
     undo: str | None = None

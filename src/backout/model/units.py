@@ -73,6 +73,13 @@ def _octal(value: str) -> str:
     return value
 
 
+def _lasting(value: float) -> float:
+    """Nothing can be done in no time."""
+    if value <= 0:
+        raise ValueError("must be longer than nothing")
+    return value
+
+
 def known_timezone(value: str) -> str:
     try:
         ZoneInfo(value)
@@ -86,6 +93,8 @@ Duration = Annotated[
     BeforeValidator(seconds),
     WithJsonSchema({"type": ["number", "string"], "description": "5s, 2m, 1h30m, or seconds"}),
 ]
+Span = Annotated[Duration, AfterValidator(_lasting)]
+"""A duration in which something is done, or between two of them."""
 Batch = Annotated[
     int | str,
     BeforeValidator(_percent_or_count),

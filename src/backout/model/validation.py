@@ -36,6 +36,8 @@ _WORDS = {
     "model_type": "must be a mapping (name: value)",
     "model_attributes_type": "must be a mapping (name: value)",
     "missing": "is missing",
+    "too_short": "names nothing",
+    "string_too_short": "names nothing",
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from backout.errors import Refused
-from backout.model import Duration, Options, Result, State, Undo
+from backout.model import Options, Result, Span, State, Undo
 from backout.ports import Work
 from backout.steps.base import Kind
 
@@ -18,7 +18,7 @@ class ApproveOptions(Options):
     question: str
     by: Literal["", "another"] = ""
     """`another`: not whoever began the run, but somebody else, by `invoke approve RUN`."""
-    expires: Duration = 4 * 3600.0
+    expires: Span = 4 * 3600.0
     """How long another person is waited for."""
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from backout.errors import BackoutError, Refused
-from backout.model import Duration, Identity, Options, Result, State, Undo
+from backout.model import Duration, Identity, Options, Result, Span, State, Undo
 from backout.ports import Restarter, Work
 from backout.steps import whose
 from backout.steps.base import Kind
@@ -33,7 +33,7 @@ Fresh = Callable[[Identity], bool]
 class RestartOptions(Options):
     """How long it may take to come up, and how long it must then stay up."""
 
-    within: Duration = 60.0
+    within: Span = 60.0
     soak: Duration | None = None
 
 

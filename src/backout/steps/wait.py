@@ -8,7 +8,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from backout.errors import Unreachable
-from backout.model import Duration, Options, Result, State, TemplateText, Undo
+from backout.model import Duration, Options, Result, Span, State, TemplateText, Undo
 from backout.ports import Work
 from backout.steps.base import Kind, command
 from backout.steps.script import words
@@ -21,7 +21,7 @@ class WaitOptions(Options):
     shell_fields: ClassVar[tuple[str, ...]] = ("until",)
     for_: Duration | TemplateText = Field(alias="for")
     until: str = ""
-    every: Duration | TemplateText = 2.0
+    every: Span | TemplateText = 2.0
 
 
 class Wait(Kind):
