@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -54,6 +55,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """What is made up at random takes as long as it likes: the quick tier makes up less."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup the commands would not hear it
     settings.register_profile("quick", max_examples=30)
     if config.getoption("--quick"):
         settings.load_profile("quick")

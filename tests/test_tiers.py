@@ -40,7 +40,7 @@ def test_a_bed_or_a_process_is_a_real_part_also_behind_a_helper() -> None:
 def test_a_change_reaches_whoever_imports_it_and_every_story_of_the_command_line() -> None:
     names = {path.name for path in reached(frozenset({ROOT / "src/backout/language/quoting.py"}))}
     assert {"test_templating.py", "test_rollback.py"} <= names
-    assert "test_sparks.py" not in names
+    assert "test_pages.py" not in names
 
 
 def test_a_change_of_a_test_reaches_that_test_alone() -> None:

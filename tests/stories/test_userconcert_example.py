@@ -14,10 +14,11 @@ from support.project import Project
 from support.tools import node_modules
 
 
+@pytest.mark.timeout(540)
 def test_the_story_is_told_with_one_command(tmp_path: Path) -> None:
     project = Project(tmp_path, {"BACKOUT_EXAMPLE_MODULES": str(node_modules())})
 
-    said = project.say("example.gigz", timeout=170)
+    said = project.say("example.gigz", timeout=500)
 
     assert said.code == 0, said.out + said.err
     acts = said.out.split("\n== ")[1:]

@@ -32,6 +32,12 @@ TOLD_IN = {
 }
 """Where a table's story is told each time; wherever else the application runs, with the matrix."""
 
+BY_THE_LETTER = [
+    pytest.param(place, marks=() if place in ("docker-compose", "systemd") else pytest.mark.matrix)
+    for place in SITES
+]
+"""The note that is backed out, in two places each time, in the others with the matrix."""
+
 
 def everywhere(*states: str) -> pytest.MarkDecorator:
     told = [
@@ -61,7 +67,7 @@ def site(postgres: Postgres, docker_engine: DockerEngine) -> Iterator[Callable[[
         yield find
 
 
-@pytest.mark.parametrize("place", SITES)
+@pytest.mark.parametrize("place", BY_THE_LETTER)
 def test_the_note_to_the_letter_is_backed_out_and_the_reason_is_told(
     site: Callable[[str], Gigz], place: str
 ) -> None:

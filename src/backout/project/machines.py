@@ -39,7 +39,7 @@ class Machines:
         vault: Vault,
         home: Path,
         known_good: Callable[[], Mapping[str, Any]] = dict,
-        journal: RunJournal | None = None,
+        journal: Callable[[], RunJournal] | None = None,
     ) -> None:
         self.target = target
         self.follower: Follower | None = None

@@ -246,8 +246,8 @@ class Workplace:
 
     def machines(self, target: Target) -> Machines:
         known_good = cache(lambda: self._snapshots(target))
-        journal, here = self.journal_of(target), self.state / "here"
-        machines = Machines(target, self.vault(target), here, known_good, journal)
+        journal = cache(lambda: self.journal_of(target))
+        machines = Machines(target, self.vault(target), self.state / "here", known_good, journal)
         self.close_later(machines.close)
         return machines
 

@@ -22,10 +22,15 @@ _NOTHING: Mapping[str, Any] = {}
 class Records:
     """Asked for each host that a check of the kind `release` looks at."""
 
-    journal: RunJournal
+    opened: Callable[[], RunJournal]
     target: Target
     reach: Callable[[str], Transport]
     _ended: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def journal(self) -> RunJournal:
+        """Opened when it is first asked: who looks at machines alone needs none."""
+        return self.opened()
 
     def of(self, host: str, check: str) -> Recorded:
         """For the check of that key. Raises Refused and Unreachable."""

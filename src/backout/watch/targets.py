@@ -96,7 +96,7 @@ class Targets:
         vault = self.workplace.vault(target, anew=True)
         vault.follow(SECRETS_WITHIN)
         journal, here = self.workplace.journal_of(target), self.workplace.state / "here"
-        machines = Machines(target, vault, here, journal=journal)
+        machines = Machines(target, vault, here, journal=lambda: journal)
         self._vaults[target.name], self._crews[target.name] = machines.vault, machines
         names = {"run": {"id": "watch"}, "release": scope.release_names(Release(0), None)}
         examiner = machines.examiner(names)
