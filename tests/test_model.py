@@ -10,6 +10,7 @@ from proof.model import Row
 from proof.search import moves
 from proof.world import BENEATH, BESIDE, NOT_BACK, NOT_DEPLOYED, TWICE, Guards, State, broken
 
+pytestmark = pytest.mark.usefixtures("unhurried")
 ROWS = list(model.rows())
 DOUBLED = {(0, ("again",)), (0, ("token", "again")), (2, ("token",))}
 """Scenario, and what is taken away from it without harm: within a run the void says what the lease

@@ -32,6 +32,11 @@ def _functions(item: pytest.Item) -> Iterator[Callable[..., Any]]:
     yield getattr(item, "function", len)
     for definitions in item._fixtureinfo.name2fixturedefs.values() if _has(item) else ():  # type: ignore[attr-defined] # pytest offers no public way to a test's fixtures
         yield from (definition.func for definition in definitions)
+    for value in getattr(getattr(item, "callspec", None), "params", {}).values():
+        # a parameter that names a fixture asks for it
+        if isinstance(value, str) and value.isidentifier():
+            asked = item.session._fixturemanager.getfixturedefs(value, item)
+            yield from (definition.func for definition in asked or ())
 
 
 def _has(item: pytest.Item) -> bool:
