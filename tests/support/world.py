@@ -30,8 +30,8 @@ from backout.model import (
 )
 from backout.ports import Work
 from backout.runs.engine import Ended, Engine
+from backout.runs.parts import Parts
 from backout.runs.plan import Plan, build
-from backout.runs.worker import Parts
 from backout.steps.base import Kind
 from backout.steps.verify import Verify, VerifyOptions
 

@@ -25,9 +25,9 @@ from backout.project.project import Workplace
 from backout.reports.approvals import asked_of, shown
 from backout.reports.plans import PlanReport
 from backout.runs.discreet import secrets_of
+from backout.runs.parts import Parts
 from backout.runs.picture import Picture
 from backout.runs.plan import Plan
-from backout.runs.worker import Parts
 
 WAITS = "approval"
 """The kind of event that tells of a plan that waits for somebody else's yes."""

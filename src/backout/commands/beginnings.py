@@ -28,7 +28,7 @@ from backout.reports.answer import Answer
 from backout.reports.objects import Played, Written
 from backout.reports.states import Diagnosis, DoctorReport
 from backout.restarters import BACKENDS
-from backout.runs.worker import side_by_side
+from backout.runs.parts import side_by_side
 from backout.starter import sample, scaffold
 from backout.starter.scaffold.detected import Detected, detect
 

@@ -17,9 +17,9 @@ from backout.errors import Refused
 from backout.model import RunRow, Target
 from backout.model.people import Request
 from backout.project.project import Workplace
+from backout.runs.parts import Parts
 from backout.runs.picture import Picture
 from backout.runs.plan import Plan
-from backout.runs.worker import Parts
 
 AGAIN = "the same command again, which asks anew"
 APPROVED = "approved"

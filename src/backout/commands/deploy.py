@@ -50,9 +50,9 @@ from backout.reports.ships_text import commit_lines, ships_lines
 from backout.runs import rollback
 from backout.runs.decisions import Stop
 from backout.runs.engine import Ended, Engine
+from backout.runs.parts import Parts
 from backout.runs.plan import Plan
 from backout.runs.rollback import Return
-from backout.runs.worker import Parts
 
 Words = Mapping[str, Any]
 BY_ITSELF = "by itself: checks went bad while the release baked"

@@ -37,7 +37,7 @@ from backout.reports.answer import Answer
 from backout.reports.data import run_report
 from backout.reports.objects import HostOutput, Looked
 from backout.runs.engine import Ended
-from backout.runs.worker import side_by_side
+from backout.runs.parts import side_by_side
 
 USUAL = "60s"
 STEP = "Run the command"

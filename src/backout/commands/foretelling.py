@@ -25,8 +25,8 @@ from backout.project.project import Workplace
 from backout.reports.answer import Answer
 from backout.reports.plans import Difference, PlanReport, Ships
 from backout.runs.decisions import Stop
+from backout.runs.parts import Parts
 from backout.runs.plan import Plan
-from backout.runs.worker import Parts
 
 NO_SAMPLE = "the sample application is not there yet: the first deploy makes it"
 WORDS = "command line"

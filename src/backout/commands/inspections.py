@@ -32,7 +32,7 @@ from backout.reports.objects import Chain, ChainFault, History, HistoryLine, Lin
 from backout.reports.report import VerifyReport, ends_of
 from backout.reports.states import DayOfCheck, HostStatus, InLine, Statuses, StatusReport
 from backout.reports.story import story
-from backout.runs.worker import side_by_side
+from backout.runs.parts import side_by_side
 
 
 class Inspection:

@@ -17,7 +17,7 @@ from backout.project.project import Workplace
 from backout.reports import objects
 from backout.reports.answer import Answer
 from backout.reports.around_text import labelled
-from backout.runs.worker import side_by_side
+from backout.runs.parts import side_by_side
 
 EVERY = 1.0
 """Seconds between two looks for new lines."""

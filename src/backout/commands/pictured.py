@@ -6,9 +6,9 @@ import json
 
 from backout.model import Target
 from backout.project.project import Workplace
+from backout.runs.parts import Parts
 from backout.runs.picture import Picture, taken
 from backout.runs.plan import Plan
-from backout.runs.worker import Parts
 
 
 def picture_of(workplace: Workplace, plan: Plan, parts: Parts) -> Picture:

@@ -13,8 +13,9 @@ from backout.model import Command, Finding, Host, Result, Target
 from backout.reports.data import check_rows
 from backout.reports.plans import PlannedAction, PlannedBatch, PlannedStage, PlanReport
 from backout.reports.report import Ends
+from backout.runs.parts import Parts, side_by_side
 from backout.runs.plan import Action, BatchPlan, Plan
-from backout.runs.worker import Parts, Worker, side_by_side
+from backout.runs.worker import Worker
 
 OFFLINE = "offline: no host was asked, and no check was run"
 UNPROVED = "no check is for these hosts: nothing will prove it, and it will not be known good"

@@ -24,8 +24,8 @@ from backout.reports.data import again, run_report, stamp
 from backout.reports.report import Rehearsed, Report, Returned
 from backout.runs import standing
 from backout.runs.engine import Ended
+from backout.runs.parts import side_by_side
 from backout.runs.rehearsal import Point, no_return, points, strict
-from backout.runs.worker import side_by_side
 
 VERB = "rehearse"
 """Of the runs that fail on purpose."""

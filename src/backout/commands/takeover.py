@@ -21,7 +21,7 @@ from backout.reports.data import run_report
 from backout.runs import release_file
 from backout.runs.engine import Ended
 from backout.runs.leasing import reached
-from backout.runs.worker import side_by_side
+from backout.runs.parts import side_by_side
 
 
 class Takeover:

@@ -20,7 +20,7 @@ from backout.project.project import Workplace
 from backout.reports.answer import Answer
 from backout.reports.objects import LeftHost, Uninstalled
 from backout.runs import release_file
-from backout.runs.worker import side_by_side
+from backout.runs.parts import side_by_side
 
 LOOK = 60.0
 _SIZE = "if [ -d {home} ] && [ ! -L {home} ]; then du -sk {home} | cut -f1; fi"

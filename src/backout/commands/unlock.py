@@ -17,7 +17,7 @@ from backout.reports.answer import Answer
 from backout.reports.data import stamp
 from backout.reports.states import AtWork, EndedCommand, HeldLock, UnlockReport
 from backout.reports.story import unfinished
-from backout.runs.worker import side_by_side
+from backout.runs.parts import side_by_side
 
 
 class Unlocking:

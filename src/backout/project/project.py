@@ -36,7 +36,7 @@ from backout.registry import Tables
 from backout.restarters import BACKENDS
 from backout.runs import release_file
 from backout.runs.decisions import Stop
-from backout.runs.worker import Parts
+from backout.runs.parts import Parts
 from backout.starter import sample
 from backout.steps import KINDS as STEPS
 

@@ -13,11 +13,12 @@ from pathlib import Path
 
 from backout.checks import judging
 from backout.model import Finding, State, Verdict
+from backout.runs.parts import side_by_side
 from backout.runs.plan import Action, BatchPlan, settle_back
 from backout.runs.saga import Entry, Saga
 from backout.runs.serving import stopped
 from backout.runs.wording import title, trouble, went_well
-from backout.runs.worker import Worker, side_by_side
+from backout.runs.worker import Worker
 
 AFTERWARDS = "here/"
 """Marks the settling after the undos on this machine."""

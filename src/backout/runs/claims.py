@@ -14,9 +14,9 @@ from backout.errors import Refused, Unreachable
 from backout.model import Event, Release, State
 from backout.runs import release_file
 from backout.runs.decisions import Decisions
+from backout.runs.parts import Parts, side_by_side
 from backout.runs.release_file import HostRecord
 from backout.runs.saga import Saga
-from backout.runs.worker import Parts, side_by_side
 
 NOTE = "found"
 """The journal's note of what each host had on record before the run began to change it."""

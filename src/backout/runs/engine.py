@@ -6,7 +6,7 @@ an interrupted run goes on where they end, forward, or back once that was decide
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -31,15 +31,14 @@ from backout.runs.baseline import Baseline
 from backout.runs.claims import Claims
 from backout.runs.decisions import note_red, turn_of
 from backout.runs.discreet import secrets_of
+from backout.runs.evidence import evidence_of
 from backout.runs.forward import Forward, ends_of, record_of
 from backout.runs.leasing import leased
+from backout.runs.parts import Parts, side_by_side
 from backout.runs.plan import Action, Plan
 from backout.runs.serving import serving
 from backout.runs.wording import items_of, no_way_back, title, trouble, went_well
-from backout.runs.worker import Parts, Worker, side_by_side
-
-LOG_LINES = 20
-"""The service's own last lines that a failed check brings along."""
+from backout.runs.worker import Worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,8 +298,9 @@ class Engine:
     def _back_out(self, why: str) -> Ended:
         wish = self.worker.noted("back_out")
         if wish is None:
-            failed = [finding.record() for finding in self._failed()]
-            wish = {"why": why, "failed": failed, **self._evidence()}
+            failed = self._failed()
+            evidence = evidence_of(self.worker, failed, self.forward.withdrawn)
+            wish = {"why": why, "failed": [each.record() for each in failed], **evidence}
             self.worker.note("back_out", wish)
         self.worker.say("warning", f"backing out: {why}")
         self.claims.go_back()
@@ -344,38 +344,6 @@ class Engine:
     def _failed(self) -> tuple[Finding, ...]:
         """The findings that stopped the way forward, each once."""
         return tuple({finding.key: finding for finding in self.forward.failed}.values())
-
-    def _evidence(self) -> dict[str, Any]:
-        """What only can be had before anything is backed out: when a check failed, the last log
-        lines of the services, and what `diagnose` has to say."""
-        failed = self._failed()
-        if not failed:
-            return {}
-        logs, unread = self._logs(frozenset(finding.host or "" for finding in failed))
-        log = "\n".join(logs.values())
-        said = (judging.diagnose(self.plan.runbook.diagnose, each, log) for each in failed)
-        advice = next((words for words in said if words), "")
-        return {"advice": advice, "logs": {**logs, **unread}}
-
-    def _logs(self, failed: Collection[str]) -> tuple[dict[str, str], dict[str, str]]:
-        """The logs of the services concerned, by host; and why others cannot be read. A check
-        without a host concerns them all."""
-        hosts = [name for name in self.plan.hosts or ("",) if name not in self.forward.withdrawn]
-        names = hosts if "" in failed else [name for name in hosts if name in failed]
-        served = [n for n in names if self.plan.target.service_on(self.worker.host(n))]
-        unread: dict[str, str] = {}
-
-        def tail(name: str) -> str:
-            try:
-                return self.worker.restarter(name).logs(LOG_LINES)
-            except BackoutError as error:
-                unread[name] = f"(no log: {error.what})"
-            except Exception as error:  # noqa: BLE001 - evidence is a help; a run does not end for it
-                unread[name] = f"(no log: {type(error).__name__})"
-            return ""
-
-        logs = dict(zip(served, side_by_side(tail, served), strict=True))
-        return {name: text for name, text in logs.items() if text}, unread
 
     # --- the fleet -----------------------------------------------------------------------
 

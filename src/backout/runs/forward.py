@@ -15,9 +15,10 @@ from typing import Any
 from backout.checks import judging
 from backout.model import RED, Finding, HostEnd, HostState, Result, Step, alike
 from backout.runs.backward import Backward
+from backout.runs.parts import side_by_side
 from backout.runs.plan import Action, BatchPlan, Stage
 from backout.runs.wording import trouble, went_well
-from backout.runs.worker import PROOF, Must, Worker, side_by_side
+from backout.runs.worker import PROOF, Must, Worker
 
 ALONE = "alone/"
 """Marks the settling of hosts that go back while the others go on, each time anew."""

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from backout.errors import HostKeyRefused, Unreachable
 from backout.model import Event, Target
 from backout.ports import OWN, TAKEN, Claim, Transport
-from backout.runs.worker import Parts, side_by_side
+from backout.runs.parts import Parts, side_by_side
 
 LEASED = "leased"
 """The record of where this run has been: on these machines it left a mark."""

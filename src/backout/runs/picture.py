@@ -18,8 +18,9 @@ from typing import Any
 from backout.errors import Mistakes
 from backout.model import Command, Release
 from backout.runs import release_file, standing
+from backout.runs.parts import Parts, side_by_side
 from backout.runs.plan import Action, Plan
-from backout.runs.worker import Parts, Worker, side_by_side
+from backout.runs.worker import Worker
 
 Leaf = str | int | float | bool | None
 Part = Mapping[str, Leaf]

@@ -32,10 +32,11 @@ from backout.runs.claims import Brought, Claims
 from backout.runs.decisions import Decisions, note_red, turn_of
 from backout.runs.engine import Ended, facts_of
 from backout.runs.leasing import leased
+from backout.runs.parts import Parts, side_by_side
 from backout.runs.plan import Action, Plan
 from backout.runs.saga import Entry, Saga
 from backout.runs.wording import title
-from backout.runs.worker import Parts, Worker, side_by_side
+from backout.runs.worker import Worker
 
 LATER = "on record there when the rollback has ended"
 """Until then a host's record names the release that was taken back."""

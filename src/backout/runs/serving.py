@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from backout.errors import BackoutError
 from backout.model import Finding, Identity, Verdict
 from backout.ports import Clock, Restarter
-from backout.runs.worker import Worker, side_by_side
+from backout.runs.parts import side_by_side
+from backout.runs.worker import Worker
 
 DOUBT = 2.0
 """Seconds that a restart backend may be unable to tell who serves, before that is its answer."""

@@ -11,8 +11,8 @@ from backout.model import Command, Host, HostEnd, HostState, Release, Target
 from backout.model.repository import ALONE
 from backout.ports import Transport
 from backout.runs import release_file
+from backout.runs.parts import side_by_side
 from backout.runs.release_file import HostRecord
-from backout.runs.worker import side_by_side
 
 Reach = Callable[[str], Transport]
 

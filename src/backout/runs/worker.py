@@ -8,70 +8,36 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property, partial
-from typing import Any, TypeVar
+from typing import Any
 
 from backout.checks import judging
 from backout.errors import BackoutError, Mistakes, Unreachable
 from backout.language import expressions, scope, templates
 from backout.model import Event, Finding, Host, Identity, Release, Result, State, Verdict
 from backout.ports import (
-    Clock,
-    Journal,
     Lasting,
-    Listener,
-    Lock,
-    Operator,
     Restarter,
-    SecondPerson,
     StepKind,
-    Transport,
-    Vault,
     Work,
 )
 from backout.runs.baseline import Baseline
-from backout.runs.decisions import Decisions, Stop
+from backout.runs.decisions import Decisions
 from backout.runs.discreet import Discreet
+from backout.runs.parts import Parts
 from backout.runs.plan import Action, Plan, moves
 from backout.runs.right_machine import wrong_machine
 from backout.runs.saga import Entry, Saga, note_key
 from backout.runs.wording import words_of
-
-WIDTH = 64
-"""Hosts that are worked on side by side, at most."""
 
 BACK = ("undo", "back")
 """The phases of an action on the way back."""
 PROOF = "proof"
 """The phase, and the key, of the last proof."""
 
-T = TypeVar("T")
-U = TypeVar("U")
 Must = Callable[[Sequence[Finding]], Collection[str]]
 """Which of these findings have to pass, by key."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What a run is put together from; see `app`."""
-
-    journal: Journal
-    lock: Lock
-    clock: Clock
-    vault: Vault
-    operator: Operator
-    emit: Listener
-    steps: Mapping[str, type[StepKind]]
-    reach: Callable[[str], Transport]
-    """The transport of a host by name; this machine for an empty name. Raises Unreachable."""
-    restarter: Callable[[str], Restarter]
-    """The restart backend of a host by name. Raises Refused."""
-    examine: Callable[..., tuple[Finding, ...]]
-    """(names, hosts, baseline, release, patient) -> findings; see `examiner.Examiner`."""
-    stop: Stop = field(default_factory=Stop)
-    second: SecondPerson | None = None
 
 
 class Worker:
@@ -383,14 +349,6 @@ class Worker:
     def _told(self, action: Action, result: Result) -> Result:
         self.tell(action, str(result.state), result)
         return result
-
-
-def side_by_side(do: Callable[[T], U], items: Sequence[T]) -> list[U]:
-    """Every item's outcome, in the items' order; none hides another's."""
-    if len(items) <= 1:
-        return [do(item) for item in items]
-    with ThreadPoolExecutor(min(WIDTH, len(items))) as pool:
-        return list(pool.map(do, items))
 
 
 def _looks(action: Action) -> bool:

@@ -1,0 +1,58 @@
+"""What a run is put together from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from backout.model import Finding
+from backout.ports import (
+    Clock,
+    Journal,
+    Listener,
+    Lock,
+    Operator,
+    Restarter,
+    SecondPerson,
+    StepKind,
+    Transport,
+    Vault,
+)
+from backout.runs.decisions import Stop
+
+WIDTH = 64
+"""Hosts that are worked on side by side, at most."""
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a run is put together from; see `app`."""
+
+    journal: Journal
+    lock: Lock
+    clock: Clock
+    vault: Vault
+    operator: Operator
+    emit: Listener
+    steps: Mapping[str, type[StepKind]]
+    reach: Callable[[str], Transport]
+    """The transport of a host by name; this machine for an empty name. Raises Unreachable."""
+    restarter: Callable[[str], Restarter]
+    """The restart backend of a host by name. Raises Refused."""
+    examine: Callable[..., tuple[Finding, ...]]
+    """(names, hosts, baseline, release, patient) -> findings; see `examiner.Examiner`."""
+    stop: Stop = field(default_factory=Stop)
+    second: SecondPerson | None = None
+
+
+def side_by_side(do: Callable[[T], U], items: Sequence[T]) -> list[U]:
+    """Every item's outcome, in the items' order; none hides another's."""
+    if len(items) <= 1:
+        return [do(item) for item in items]
+    with ThreadPoolExecutor(min(WIDTH, len(items))) as pool:
+        return list(pool.map(do, items))
