@@ -1,10 +1,9 @@
 """One deploy of one host over SSH, beside the same by hand: commit, push, reset, `supervisorctl
 restart`, and curl until the new release answers.
 
-    python bench/deploy.py [--rounds 5] [--trace]     exit 1 when the difference is over its budget
+    python bench/deploy.py [--rounds 5]     exit 1 when the difference is over its budget
 
-Both act on the same working copy, origin, checkout and program, in turn. `--trace` counts what
-one deploy asks of the host and of this machine's journal instead.
+Both act on the same working copy, origin, checkout and program, in turn.
 """
 
 from __future__ import annotations
@@ -148,7 +147,6 @@ def shop(place: Path) -> Iterator[Shop]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--trace", action="store_true")
     words = parser.parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="deploy-", dir="/tmp") as name,

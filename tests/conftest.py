@@ -21,7 +21,10 @@ from support.sshd import SshdBed
 from support.systemd_host import SystemdBed
 from support.tiers import LIMIT, quick
 
+CHECKS_FIRST = ("test_style", "test_architecture", "test_docs", "test_site")
+"""What `tests/check` says: it stands at the top of what a whole run tells."""
 LONGEST_FIRST = (
+    *CHECKS_FIRST,
     "test_userconcert_story",
     "test_update_image",
     "test_update_heroku",
