@@ -30,7 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "project": {
         *("runs", "checks", "config", "language", "starter", "adapters"),
-        *("steps", "restarters", "probes", *NOUNS),
+        *("steps", "restarters", "balancers", "probes", *NOUNS),
     },
     "reports": {"runs", *NOUNS},
     "runs": {"checks", "language", *NOUNS},
@@ -39,6 +39,7 @@ ALLOWED: dict[str, set[str]] = {
     "language": {*NOUNS},
     "steps": {"heroku", "postgres", *NOUNS},
     "restarters": {"heroku", *NOUNS},
+    "balancers": {*NOUNS},
     "probes": {"postgres", *NOUNS},
     "adapters": {"postgres", *NOUNS},
     "schemas": {*NOUNS},

@@ -1,14 +1,14 @@
 """A table of plug-ins: kind -> class, imported when a row is looked up.
 
 Other packages add rows by entry points of the table's group (`backout.steps`, `backout.probes`,
-`backout.restarters`, `backout.transports`); they are looked for when a kind is asked for that is
-not ours, so that whoever has none pays nothing.
+`backout.restarters`, `backout.balancers`, `backout.transports`); they are looked for when a kind is
+asked for that is not ours, so that whoever has none pays nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -69,3 +69,4 @@ class Tables:
     backends: Mapping[str, Any]
     probes: Mapping[str, Any]
     transports: Mapping[str, Any]
+    balancers: Mapping[str, Any] = field(default_factory=dict)

@@ -30,8 +30,13 @@ def _target(data: Mapping[str, Any], tables: Tables) -> dict[str, Any]:
         for name, host in data["hosts"].items()
     }
     checks = {name: _check(check, tables) for name, check in data["checks"].items()}
+    balancers = {
+        name: _thawed(each, tables.balancers, "backend")
+        for name, each in data.get("balancers", {}).items()
+    }
     service = _thawed(data["service"], tables.backends, "backend")
-    return {**data, "hosts": hosts, "checks": checks, "service": service}
+    made = {"hosts": hosts, "checks": checks, "service": service, "balancers": balancers}
+    return {**data, **made}
 
 
 def _check(data: Mapping[str, Any], tables: Tables) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from backout.config.files import files, resolve, shown
 from backout.config.yaml_tree import Node, Trail, merged, shown_path
 from backout.errors import Mistake, Mistakes
 from backout.model import (
+    HERE,
+    Balancer,
     Check,
     Cleanup,
     Host,
@@ -94,6 +96,7 @@ def _keys(model: type[Noun], *besides: str) -> frozenset[str]:
 
 
 _STEP, _CHECK, _SERVICE = _keys(Step), _keys(Check, "name"), _keys(Service)
+_BALANCER = _keys(Balancer, "name")
 
 
 class _Group(Noun):
@@ -234,6 +237,7 @@ class Reader:
             self.mistake(tree, (), "must be a mapping (name: value)" if tree.value else empty)
             return None
         service, checks = tree.get("service"), self.each(tree.get("checks"), ("checks",))
+        balancers = self.each(tree.get("balancers"), ("balancers",))
         self.reserved(tree, (), "name", "file")
         return self.noun(
             Target,
@@ -243,6 +247,7 @@ class Reader:
             file=tree.file,
             service=self.service(service, ("service",)) if service else None,
             hosts=self.hosts(tree),
+            balancers={key: self.balancer(node, path) for key, node, path in balancers},
             checks={key: self.check(node, path) for key, node, path in checks},
             secrets=self.secrets(tree.get("secrets")),
         )
@@ -290,21 +295,38 @@ class Reader:
             self.mistake(where, (*path, "connection"), f"must be one of: {known}{hint}")
 
     def service(self, node: Node, path: Trail) -> Service:
-        unknown = Service(name="", backend="")
+        made = self.backed(Service, _SERVICE, self.tables.backends, node, path)
+        return made or Service(name="", backend="")
+
+    def balancer(self, node: Node, path: Trail) -> Balancer:
+        name = str(path[-1])
+        self.reserved(node, path, "name")
+        made = self.backed(Balancer, _BALANCER, self.tables.balancers, node, path, name=name)
+        return made or Balancer(name=name, backend="", on=(HERE,))
+
+    def backed(
+        self,
+        model: type[N],
+        common: frozenset[str],
+        table: Mapping[str, Any],
+        node: Node,
+        path: Trail,
+        **ready: Any,
+    ) -> N | None:
+        """What has a backend; the keys that are not `common` are the backend's own options."""
         if not isinstance(node.value, dict):
             self.mistake(node, path, "must be a mapping (name: value)")
-            return unknown
+            return None
         backend = node.get("backend")
-        if backend is None or backend.text not in self.tables.backends:
-            known = ", ".join(self.tables.backends)
-            hint = did_you_mean(backend.text, self.tables.backends) if backend else ""
-            self.mistake(backend or node, (*path, "backend"), f"must be one of: {known}{hint}")
-            return unknown
+        if backend is None or backend.text not in table:
+            hint = did_you_mean(backend.text, table) if backend else ""
+            said = f"must be one of: {', '.join(table)}{hint}"
+            self.mistake(backend or node, (*path, "backend"), said)
+            return None
         self.reserved(node, path, "options")
-        own = [key for key in node.value if key not in _SERVICE]
-        model = self.tables.backends[backend.text].Options
-        options = self.noun(model, node.without(*_SERVICE), path)
-        return self.noun(Service, node.without(*own), path, options=options) or unknown
+        own = [key for key in node.value if key not in common]
+        options = self.noun(table[backend.text].Options, node.without(*common), path)
+        return self.noun(model, node.without(*own), path, options=options, **ready)
 
     def check(self, node: Node, path: Trail) -> Check:
         name = str(path[-1])

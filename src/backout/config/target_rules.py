@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from backout.config import freezes
+from backout.config import balancers, freezes
 from backout.config.cron import no_cron
 from backout.config.judge import (
     NOBODYS,
@@ -46,6 +46,9 @@ class TargetJudge(Judge):
                     yield from self.place((key, name))
             elif key == "service":
                 yield from self.service((key,), names_known(self.noun, None, ()))
+            elif key == "balancers":
+                for name, _inner in node.items():
+                    yield from self.balancer((key, name))
             elif key in ("notify", "deadman"):
                 yield from self.template((key,), names_known(self.noun, None, ()))
             elif key == "source":
@@ -69,6 +72,13 @@ class TargetJudge(Judge):
             if check.kind:
                 yield from self.check(("checks", name), check)
         yield from self.circles()
+        yield from balancers.mistakes(self.noun, self.at)
+
+    def balancer(self, trail: Trail) -> Iterator[Mistake]:
+        """What a balancer's words may use: `member` and its own options, those of each host."""
+        known = names_known(self.noun, "all", ())
+        for key, _node in self.tree.find(trail).items():
+            yield from self.template((*trail, key), known, told=True)
 
     def destinations(self) -> Iterator[Mistake]:
         for trail, node in self.tree.find(("notify",)).scalars(("notify",)):

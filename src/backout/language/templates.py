@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from jinja2 import TemplateSyntaxError
 
@@ -37,8 +37,10 @@ from backout.language.jinja import (
     value_of,
 )
 from backout.language.template_names import chains, unquotable
-from backout.model import Check, Service, Step
+from backout.model import Balancer, Check, Service, Step
 from backout.model.validation import validated
+
+B = TypeVar("B", Balancer, Service)
 
 # --- rendering ---------------------------------------------------------------------------
 
@@ -122,12 +124,21 @@ def render_step(step: Step, scope: Scope, *, shell: bool = True) -> Step:
 
 def render_service(service: Service, scope: Scope, *, where: str = "") -> Service:
     """A service ready for its backend, whose secrets stay references. Raises CannotRender."""
-    options, _env = render_options(service.options, scope, where=where)
-    data = render_value(service.model_dump(exclude={"options"}), scope, where=where)
-    again = validated(Service, {**data, "options": options})
+    return _render_backed(service, "service", scope, where)
+
+
+def render_balancer(balancer: Balancer, scope: Scope, *, where: str = "") -> Balancer:
+    """A balancer ready for its backend, as one host is known there. Raises CannotRender."""
+    return _render_backed(balancer, f"balancers.{balancer.name}", scope, where)
+
+
+def _render_backed(noun: B, what: str, scope: Scope, where: str) -> B:
+    options, _env = render_options(noun.options, scope, where=where)
+    data = render_value(noun.model_dump(exclude={"options"}), scope, where=where)
+    again = validated(type(noun), {**data, "options": options})
     if isinstance(again, tuple):
         wrong = "; ".join(f"{'.'.join(map(str, path))} {message}" for path, message in again)
-        raise CannotRender(f"service: {wrong}", where=where)
+        raise CannotRender(f"{what}: {wrong}", where=where)
     return again
 
 

@@ -7,8 +7,10 @@ Backout makes itself is a frozen, slotted dataclass. Tuples, not lists. Duration
 from __future__ import annotations
 
 from backout.model.inventory import (
+    HERE,
     Alert,
     Bake,
+    Balancer,
     Check,
     Cleanup,
     Follows,
@@ -45,6 +47,7 @@ from backout.model.results import (
     Verdict,
 )
 from backout.model.runbook import Param, Rule, Runbook, Step
+from backout.model.traffic import Member, PoolState
 from backout.model.units import (
     NO_TEMPLATE,
     SEVERITIES,
@@ -79,11 +82,13 @@ from backout.model.watching import (
 )
 
 __all__ = [
+    "HERE",
     "NO_TEMPLATE",
     "RED",
     "SEVERITIES",
     "Alert",
     "Bake",
+    "Balancer",
     "BaselinePolicy",
     "Batch",
     "Boolean",
@@ -106,6 +111,7 @@ __all__ = [
     "Lease",
     "LedgerRow",
     "Maintenance",
+    "Member",
     "Message",
     "Mode",
     "Name",
@@ -117,6 +123,7 @@ __all__ = [
     "Options",
     "Outcome",
     "Param",
+    "PoolState",
     "Protection",
     "Record",
     "Release",

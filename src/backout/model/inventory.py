@@ -95,12 +95,40 @@ class SecretSource(Noun):
     file: str | None = None
 
 
+HERE = "here"
+"""This machine, among the hosts where a balancer runs."""
+
+
+class Balancer(Noun):
+    """What sends requests to hosts. `options` is what the backend's own model made of the rest."""
+
+    name: str
+    backend: str
+    on: Words = Field(min_length=1)
+    """The hosts where it runs, or `here`: this machine."""
+    for_: str = Field(default="all", alias="for")
+    """The hosts that it sends requests to: a group, a host, or all but those where it runs."""
+    member: Words = Field(default=("{{ host.name }}",), min_length=1)
+    """What a host is called there: one name, or one for each instance on it."""
+    drain_timeout: Span = 30.0
+    """How long what is open on a member may take to end."""
+    at_limit: Literal["fail", "proceed"] = "fail"
+    """What becomes of the step when it has not ended by then."""
+    within: Span = 30.0
+    """How long the balancer may take to find a member well that was put back."""
+    options: Any = None
+
+
 class Rollout(Noun):
     """Batches over the hosts, and how many of them may fail in all."""
 
     batches: tuple[Batch, ...] = Field(default=(1, "100%"), min_length=1)
     max_failures: int = Field(default=0, ge=0)
     soak: Duration = 5.0
+    drain: Boolean = False
+    """Take each batch out of the balancers first, and put it back when it has settled."""
+    keep_up: Batch = 1
+    """How many of the members that served before still have to while a batch is out."""
 
 
 class Retry(Noun):
@@ -280,6 +308,7 @@ class Target(Noun):
     state: str = ""
     vars: Mapping[str, Any] = Field(default_factory=dict)
     secrets: Mapping[str, SecretSource] = Field(default_factory=dict)
+    balancers: Mapping[str, Balancer] = Field(default_factory=dict)
     rollout: Rollout = Rollout()
     checks: Mapping[str, Check] = Field(default_factory=dict)
     bake: Bake | None = None
@@ -304,6 +333,14 @@ class Target(Noun):
         return tuple(
             host for host in self.hosts.values() if on in ("all", host.name) or on in host.groups
         )
+
+    def behind(self, balancer: Balancer) -> tuple[Host, ...]:
+        """The hosts that a balancer sends requests to."""
+        return tuple(h for h in self.select(balancer.for_) if h.name not in balancer.on)
+
+    def where(self, balancer: Balancer) -> Words:
+        """The hosts where a balancer runs; this machine is the empty name."""
+        return tuple("" if on == HERE and on not in self.hosts else on for on in balancer.on)
 
     def service_on(self, host: Host | None) -> Service | None:
         """The service of a host: its own, or the target's."""

@@ -1,4 +1,4 @@
-"""The seams: of a run, of a check, of a watcher.
+"""The seams: of a run, of a check, of a balancer, of a watcher.
 
 A seam is a Protocol that the core talks to and that a plug-in or an adapter fills. Whatever
 fills one raises only what its docstring names, and translates every upstream exception there.
@@ -33,6 +33,7 @@ from backout.ports.runs import (
     Vault,
     Work,
 )
+from backout.ports.traffic import BalancerBackend, Pool, Traffic
 from backout.ports.watch import HealthChange, HealthHistory, HealthStore, Outbox, OutboxChange
 
 Listener = Callable[[Event], None]
@@ -44,6 +45,7 @@ __all__ = [
     "OWN",
     "READY",
     "TAKEN",
+    "BalancerBackend",
     "Bodies",
     "Claim",
     "Clock",
@@ -59,6 +61,7 @@ __all__ = [
     "Operator",
     "Outbox",
     "OutboxChange",
+    "Pool",
     "Probe",
     "Recorded",
     "RestartBackend",
@@ -66,6 +69,7 @@ __all__ = [
     "Screen",
     "SecondPerson",
     "StepKind",
+    "Traffic",
     "Transport",
     "Vault",
     "Work",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from backout.model import (
     CheckKey,
@@ -24,6 +24,9 @@ from backout.model import (
     Target,
     Undo,
 )
+
+if TYPE_CHECKING:
+    from backout.ports.traffic import Traffic
 
 
 class Clock(Protocol):
@@ -289,6 +292,8 @@ class Work:
     tell, and on the way forward."""
     was_well: bool = True
     """False when it ran before the run, and was not up."""
+    traffic: Traffic | None = None
+    """What it may use of a balancer, where it moves traffic."""
 
 
 class Journal(Protocol):

@@ -15,11 +15,12 @@ from backout.adapters.transports import TRANSPORTS
 from backout.adapters.transports.local import LocalTransport
 from backout.adapters.transports.noted_shell import ShellTransport
 from backout.adapters.vault import Vault
+from backout.balancers import BACKENDS as BALANCERS
 from backout.checks.examiner import Examiner
 from backout.errors import Refused
 from backout.language import scope, templates
-from backout.model import Event, Finding, Host, Release, Target
-from backout.ports import Listener, Restarter, Transport
+from backout.model import Balancer, Event, Finding, Host, Release, Target
+from backout.ports import Listener, Pool, Restarter, Transport
 from backout.probes import KINDS as PROBES
 from backout.project.recorded import Records
 from backout.restarters import BACKENDS
@@ -119,6 +120,11 @@ class Machines:
         )
         restarter: Restarter = BACKENDS[service.backend](ready, self.reach(name))
         return restarter
+
+    def pool(self, balancer: Balancer, on: str) -> Pool:
+        """A rendered balancer on one of its machines. Raises Unreachable."""
+        pool: Pool = BALANCERS[balancer.backend](balancer, self.reach(on))
+        return pool
 
     def examine(self, run: str, emit: Listener) -> Callable[..., tuple[Finding, ...]]:
         """How a run has its checks run; see `worker.Parts`."""

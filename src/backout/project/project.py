@@ -21,6 +21,7 @@ from backout.adapters.transports import TRANSPORTS
 from backout.adapters.transports.following import Follower
 from backout.adapters.transports.shell_text import run_name
 from backout.adapters.vault import Vault
+from backout.balancers import BACKENDS as BALANCERS
 from backout.config import loading
 from backout.config.files import SUFFIXES, name_of
 from backout.errors import Mistakes, Refused
@@ -40,7 +41,7 @@ from backout.runs.parts import Parts
 from backout.starter import sample
 from backout.steps import KINDS as STEPS
 
-TABLES = Tables(STEPS, BACKENDS, PROBES, TRANSPORTS)
+TABLES = Tables(STEPS, BACKENDS, PROBES, TRANSPORTS, BALANCERS)
 
 
 def find_root(start: Path) -> Path:

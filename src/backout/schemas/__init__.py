@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from backout.model import Check, Cleanup, Host, Options, Runbook, Service, Step, Target
+from backout.model import Balancer, Check, Cleanup, Host, Options, Runbook, Service, Step, Target
 from backout.registry import Tables
 
 Schema = dict[str, Any]
@@ -65,6 +65,7 @@ _WORDS = {
     "freeze": "When nothing is deployed, and why; the way back is always open.",
     "vars": "Values for templates, as `vars.NAME`.",
     "bake": "After a deploy: watch harder, and revert once if it goes bad.",
+    "balancers": "What stands in front of the hosts, and takes them out of traffic.",
     "rollout": "Batches over the hosts, and how many of them may fail in all.",
 }
 
@@ -83,7 +84,9 @@ def inventory(tables: Tables) -> Schema:
     """The schema of `inventories/*.yaml`."""
     schema = _schema(Target, "name", "file")
     defs = schema["$defs"]
-    defs["Service"] = _service(tables.backends, defs)
+    defs["Service"] = _backed(_schema(Service, "options"), tables.backends, defs)
+    balancer = _schema(Balancer, "name", "options")
+    defs["Balancer"] = _backed(balancer, tables.balancers, defs)
     defs["Host"] = _nullable(_schema(Host, "name"))
     defs["Check"] = _kinds(_schema(Check, "name", "kind", "options"), tables.probes, defs)
     one = [{"required": [kind]} for kind in tables.probes]
@@ -179,9 +182,8 @@ def _options(row: Any, defs: Schema) -> Schema:
     return {"description": told, "anyOf": forms}
 
 
-def _service(table: Mapping[str, Any], defs: Schema) -> Schema:
-    """A whole service of one backend, or a part of one that is laid over another."""
-    common = _schema(Service, "options")
+def _backed(common: Schema, table: Mapping[str, Any], defs: Schema) -> Schema:
+    """A whole one of one backend, or a part of one that is laid over another."""
     properties = common["properties"]
     part = {key: value for key, value in properties.items() if key != "backend"}
     whole = []

@@ -15,6 +15,7 @@ from backout.adapters.transports import TRANSPORTS
 from backout.adapters.transports.local import LocalTransport
 from backout.adapters.transports.ssh import SshTransport
 from backout.adapters.vault import Vault
+from backout.balancers import BACKENDS as BALANCERS
 from backout.config import loading, yaml_tree
 from backout.errors import BackoutError, Mistakes, Refused, Unreachable
 from backout.language import expressions, templates
@@ -72,7 +73,7 @@ def test_an_error_is_three_lines(kind: str) -> None:
 
 def runbook(path: Path, text: bytes) -> None:
     (path / "x.yaml").write_bytes(text)
-    loading.load_runbook(path / "x.yaml", Tables(STEPS, BACKENDS, PROBES, TRANSPORTS))
+    loading.load_runbook(path / "x.yaml", Tables(STEPS, BACKENDS, PROBES, TRANSPORTS, BALANCERS))
 
 
 def not_a_database(path: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import Field
 
-from backout import probes, restarters, steps
+from backout import balancers, probes, restarters, steps
 from backout.adapters.transports import TRANSPORTS
 from backout.config import loading, parameters, yaml_tree
 from backout.config.files import name_of
@@ -585,7 +585,7 @@ def test_an_unknown_base_is_a_mistake_of_the_file_that_names_it(project: Path) -
 
 # --- secrets -------------------------------------------------------------------------------
 
-REAL = Tables(steps.KINDS, restarters.BACKENDS, probes.KINDS, TRANSPORTS)
+REAL = Tables(steps.KINDS, restarters.BACKENDS, probes.KINDS, TRANSPORTS, balancers.BACKENDS)
 INSTEAD = "this is shown and kept; use it in env:, in a shell text or in a check instead"
 
 

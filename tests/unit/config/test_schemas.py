@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 
 from backout import schemas
 from backout.adapters.transports import TRANSPORTS
+from backout.balancers import BACKENDS as BALANCERS
 from backout.config.yaml_tree import parse
 from backout.probes import KINDS as PROBES
 from backout.registry import Tables
@@ -18,7 +19,7 @@ from backout.restarters import BACKENDS
 from backout.steps import KINDS as STEPS
 
 ROOT = Path(__file__).parents[3]
-TABLES = Tables(STEPS, BACKENDS, PROBES, TRANSPORTS)
+TABLES = Tables(STEPS, BACKENDS, PROBES, TRANSPORTS, BALANCERS)
 
 RUNBOOK = """\
 summary: Ship it

@@ -1,0 +1,65 @@
+"""What a balancer does now: its members, and which of them it sends requests to."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One thing that a balancer can send requests to: a host, or an instance on it."""
+
+    name: str
+    takes: bool
+    """Whether new requests go to it, as the balancer is set."""
+    up: bool | None = None
+    """Whether the balancer finds it well; None where it does not look."""
+    open: int | None = None
+    """What the balancer has open there: requests and connections; None where it cannot tell."""
+    mark: str = ""
+    """How it is set when it takes requests, in the balancer's own words: its weight."""
+
+    @property
+    def serves(self) -> bool:
+        """Whether it is counted on: it takes requests, and nothing says that it is ill."""
+        return self.takes and self.up is not False
+
+    def out(self) -> Member:
+        """The same one, to which nothing new is sent."""
+        return replace(self, takes=False)
+
+    def set_as(self, other: Member) -> bool:
+        """Whether it is set in the same way; what goes on there is another matter."""
+        return self.takes == other.takes and (not self.takes or self.mark == other.mark)
+
+
+@dataclass(frozen=True, slots=True)
+class PoolState:
+    """A pool as its balancer has it now."""
+
+    members: tuple[Member, ...] = ()
+    layout: str = ""
+    """All that is set beside what takes members out and puts them in, as text: whoever finds
+    another one knows that somebody changed it."""
+
+    def member(self, name: str) -> Member | None:
+        return next((each for each in self.members if each.name == name), None)
+
+    def changed(self, now: PoolState) -> str:
+        """How the layout differs by now, line by line; empty where it is the same."""
+        lines = difflib.unified_diff(
+            self.layout.splitlines(), now.layout.splitlines(), "as it was", "now", lineterm="", n=1
+        )
+        return "\n".join(lines)
+
+    def record(self) -> dict[str, Any]:
+        """Plain data for the journal."""
+        return {"members": [asdict(each) for each in self.members], "layout": self.layout}
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> PoolState:
+        """What `record` made plain."""
+        return cls(tuple(Member(**row) for row in record["members"]), record["layout"])

@@ -1,0 +1,82 @@
+"""Each balancer as it really is: what it says that it does, and what it does when it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backout.balancers import BACKENDS
+from backout.errors import Refused
+from backout.model import Balancer
+from backout.ports import Pool
+from support import balancers, ports, sample_app
+from support.balancers import Front, Members
+from support.transports import Shell
+
+FRONTS: Mapping[str, Callable[[Path, Members], AbstractContextManager[Front]]] = {
+    "haproxy": balancers.haproxy,
+}
+
+
+@pytest.fixture(params=FRONTS)
+def front(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Front]:
+    """A balancer of each kind, before two services that say who they are."""
+    with ExitStack() as stack:
+        at = {}
+        for name in ("web1", "web2"):
+            port = ports.free_port()
+            path = sample_app.write(tmp_path / name, version=name)
+            stack.enter_context(sample_app.run(path, "127.0.0.1", port))
+            sample_app.wait_healthy("127.0.0.1", port)
+            at[name] = f"127.0.0.1:{port}"
+        yield stack.enter_context(FRONTS[request.param](tmp_path, at))
+
+
+def pool(front: Front, **other: Any) -> Pool:
+    words = {**front.entry, **other}
+    backend = BACKENDS[words.pop("backend")]
+    balancer = Balancer(
+        name="edge",
+        backend=front.entry["backend"],
+        on=("here",),
+        options=backend.Options(**words),
+    )
+    made: Pool = backend(balancer, Shell())
+    return made
+
+
+def answering(front: Front) -> set[str]:
+    """Who answers, of a few requests."""
+    said = [front.get("/health") for _ in range(6)]
+    assert {status for status, _ in said} == {200}
+    return {name for name in ("web1", "web2") if any(name in body for _, body in said)}
+
+
+def test_what_is_taken_out_gets_nothing_new_until_it_is_put_back_as_it_was(front: Front) -> None:
+    edge = pool(front)
+    before = edge.look()
+    web1, web2 = before.members
+    assert [member.takes for member in (web1, web2)] == [True, True]
+    assert answering(front) == {"web1", "web2"}
+
+    assert edge.apply("run/1", [web1.out()]).ok
+    now = edge.look()
+    assert [member.takes for member in now.members] == [False, True]
+    assert not before.changed(now), "nothing else than the member is another"
+    assert answering(front) == {"web2"}
+
+    assert edge.apply("run/2", [web1, web2.out()]).ok, "one for the other, in one go"
+    assert answering(front) == {"web1"}
+    assert edge.apply("run/3", [web2]).ok
+    after = edge.look().members
+    assert all(now.set_as(was) for now, was in zip(after, before.members, strict=True))
+    assert answering(front) == {"web1", "web2"}
+
+
+def test_what_cannot_be_read_is_refused_in_words(front: Front) -> None:
+    with pytest.raises(Refused, match=r"edge \(\w+ on \w+\) cannot be read: .*nobody"):
+        pool(front, pool="nobody").look()
