@@ -1,4 +1,4 @@
-"""What is wrong with the balancers of an inventory, and with how a rollout uses them."""
+"""What is wrong with the balancers of an inventory."""
 
 from __future__ import annotations
 
@@ -14,15 +14,10 @@ At = Callable[[Trail, str], Mistake]
 
 
 def mistakes(target: Target, at: At) -> Iterator[Mistake]:
-    """Where they run, whom they send to, and whether there is one to drain."""
+    """Where they run, and whom they send to."""
     for balancer in target.balancers.values():
         if balancer.backend:
             yield from _of(balancer, target, at)
-    if target.rollout.drain and not target.balancers:
-        told = f"{target.name} has no balancers: say what stands in front of its hosts"
-        yield at(("rollout", "drain"), told)
-    if target.rollout.keep_up != 1 and not target.rollout.drain:
-        yield at(("rollout", "keep_up"), "nothing is taken out of traffic; add drain: true")
 
 
 def _of(balancer: Balancer, target: Target, at: At) -> Iterator[Mistake]:

@@ -125,10 +125,6 @@ class Rollout(Noun):
     batches: tuple[Batch, ...] = Field(default=(1, "100%"), min_length=1)
     max_failures: int = Field(default=0, ge=0)
     soak: Duration = 5.0
-    drain: Boolean = False
-    """Take each batch out of the balancers first, and put it back when it has settled."""
-    keep_up: Batch = 1
-    """How many of the members that served before still have to while a batch is out."""
 
 
 class Retry(Noun):
