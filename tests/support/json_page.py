@@ -25,6 +25,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "json.md"
 Kind = type[Told]
 ANSWERS: Mapping[str, tuple[Kind, ...]] = {
     **dict.fromkeys(("deploy", "run", "rollback", "resume", "abort", "show"), (report.Report,)),
+    "follow": (report.Report,),
     "verify": (report.VerifyReport,),
     "plan": (plans.PlanReport,),
     "approve": (approvals.ApprovalReport,),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ from backout.commands.consent import Consent
 from backout.commands.going_back import GoingBack
 from backout.commands.news import News, about_rollback, about_run, person, taken_back, telling
 from backout.commands.options import Abort, Deploy, Resume, Rollback, Run, Shipping, Starting
+from backout.commands.overheard import Overheard
 from backout.commands.planning import load_pair, new_run, refuse_example
 from backout.commands.saved_plan import SavedPlan
 from backout.commands.shipment import shipment
@@ -64,8 +65,8 @@ class Operation:
 
     def __init__(self, workplace: Workplace, screen: Screen) -> None:
         self.workplace = workplace
-        self.screen = screen
-        self.back = GoingBack(workplace, screen)
+        self.screen = Overheard(screen)
+        self.back = GoingBack(workplace, self.screen)
         self.stop = Stop()
         self.going_on = ""
         """What goes on with the run, once it is on record."""
@@ -233,6 +234,10 @@ class Operation:
         """What is told of a command while it runs; see `Workplace.parts`."""
         return "whole" if self.whole else "last" if self.screen.live else ""
 
+    def _followed(self, target: Target, run: str) -> AbstractContextManager[None]:
+        """Meanwhile others can follow the run, and stop it."""
+        return self.screen.followed(self.workplace.journal_of(target), run, self.stop)
+
     def _await_ledger(self, row: RunRow) -> None:
         """A ledger that is gone is awaited from now on: a run is under way."""
 
@@ -251,7 +256,8 @@ class Operation:
         parts = self.parts(made.target, row.id)
         engine = Engine(made, parts, Consent(self.workplace, row))
         try:
-            ended = go(engine)
+            with self._followed(made.target, row.id):
+                ended = go(engine)
         except Interrupted as error:
             raise as_it_stands(error, engine.worker.saga) from error
         except (Refused, Held) as error:
@@ -272,7 +278,8 @@ class Operation:
             self.screen.listen(Event(datetime.now(UTC), "warning", back.remark))
         going = rollback.Rollback(back, parts)
         try:
-            ended = going.run()
+            with self._followed(back.target, row.id):
+                ended = going.run()
         except Interrupted as error:
             raise as_it_stands(error, going.saga) from error
         except (Refused, Held) as error:

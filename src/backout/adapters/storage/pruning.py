@@ -68,6 +68,7 @@ def forget(db: Tables, what: Needless) -> None:
     with _writable(db, "record"):
         for run in what.runs:
             db.execute("DELETE FROM record WHERE run = ?", (run,))
+            db.execute("DELETE FROM told WHERE run = ?", (run,))
         for seq in what.outputs:
             (body,) = db.execute("SELECT body FROM record WHERE seq = ?", (seq,)).fetchone()
             quiet = chain.without_output(json.loads(body))
@@ -79,7 +80,9 @@ def forget_target(db: Tables, target: str) -> int:
     again. Gives how many runs it had."""
     db.execute("DELETE FROM letter WHERE target = ?", (target,))
     runs = "(SELECT id FROM run WHERE target = ?)"
-    with _writable(db, "record", "ledger", "restored", "undone"):
+    with _writable(db, "record", "ledger", "restored", "undone", "wish"):
+        for table in ("told", "pulse", "wish"):
+            db.execute(f"DELETE FROM {table} WHERE run IN {runs}", (target,))  # noqa: S608 - our own words
         db.execute(f"DELETE FROM undone WHERE run IN {runs}", (target,))  # noqa: S608 - our own words
         db.execute("DELETE FROM restored WHERE target = ?", (target,))
         db.execute("DELETE FROM ledger WHERE target = ?", (target,))

@@ -19,7 +19,7 @@ from backout.commands.options.keeping import (
     Uninstall,
 )
 from backout.commands.options.looking import Doctor, History, Lint, Show, Status, Unlock, Verify
-from backout.commands.options.people import Approve
+from backout.commands.options.people import Approve, Follow
 from backout.commands.options.shipping import (
     Abort,
     Deploy,
@@ -60,6 +60,7 @@ __all__ = [
     "DocumentRender",
     "ExampleGigz",
     "Exec",
+    "Follow",
     "History",
     "HistoryExport",
     "HistoryImport",
@@ -92,7 +93,7 @@ __all__ = [
 ]
 
 VERBS: tuple[type[Options], ...] = (
-    *(Plan, Diff, Deploy, Run, Approve, Rehearse, Rollback, Resume, Abort),
+    *(Plan, Diff, Deploy, Run, Follow, Approve, Rehearse, Rollback, Resume, Abort),
     *(Verify, Status, History, Show, Lint, Doctor, Unlock),
     *(Targets, Logs, Exec, Ssh, Completion),
     *(HistoryExport, HistoryImport, LedgerCopy, Prune, Uninstall),

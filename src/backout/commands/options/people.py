@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from backout.commands.options.base import Confirmed, word
+from backout.commands.options.base import Aimed, Confirmed, word
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -24,3 +24,25 @@ class Approve(Confirmed):
     room = "backout.commands.approve:Approving.approve"
     run: str = field(metadata={"help": "The run that asks, as `status` shows it."})
     refuse: str | None = word("Say no, and this is why.")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Follow(Aimed):
+    """Show a run live, as the terminal of its owner does.
+
+    Without a run the open one of --target, from its beginning. Ctrl-C asks
+    whether to leave it running or to stop it; a stop backs out, as Ctrl-C at
+    its own terminal does, and is on record with your name. Where there is no
+    terminal to ask on it is left running.
+
+    Example: invoke follow --target prod
+
+    Exit codes: as the run's own; 8 its owner is gone, or you left it running;
+    2 there is no such run; 3 the target has no open run.
+    """
+
+    name = "follow"
+    writes = False
+    room = "backout.commands.follow:Following.follow"
+    spared = {"run": "target"}  # noqa: RUF012 - of the class, and nobody changes it
+    run: str | None = field(metadata={"help": "The run, as `status` shows it. Or --target."})

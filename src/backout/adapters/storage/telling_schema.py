@@ -1,0 +1,20 @@
+"""The tables of what runs tell while they are under way, as SQLite has them."""
+
+from __future__ import annotations
+
+TELLING = (
+    """CREATE TABLE told (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL, body TEXT NOT NULL)""",
+    "CREATE INDEX told_of_run ON told (run, seq)",
+    "CREATE TABLE pulse (run TEXT PRIMARY KEY, beat INTEGER NOT NULL)",
+    """CREATE TABLE wish (
+        id TEXT PRIMARY KEY, run TEXT NOT NULL, what TEXT NOT NULL, who TEXT NOT NULL,
+        at TEXT NOT NULL)""",
+    "CREATE INDEX wish_of_run ON wish (run)",
+    *(
+        f"CREATE TRIGGER wish_{verb} BEFORE {verb} ON wish"
+        " BEGIN SELECT RAISE(ABORT, 'wish is append-only'); END"
+        for verb in ("UPDATE", "DELETE")
+    ),
+)
+"""What leads to them from a journal without."""
