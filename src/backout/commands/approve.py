@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from backout.adapters.person import person
 from backout.adapters.storage.approvals import Approvals
+from backout.adapters.storage.journal import RunJournal
 from backout.commands.options import Approve
 from backout.errors import Mistakes, Refused
 from backout.model.people import AnswerGiven, Person, Request
@@ -17,30 +18,25 @@ from backout.reports.approvals import ApprovalReport, asked, request_text, shown
 from backout.reports.plans import PlanReport
 
 
-class Approving:
-    """One answer, of one person."""
+class Answering:
+    """What was asked of others in a journal, and what they say."""
 
-    def __init__(self, workplace: Workplace, screen: Screen) -> None:
-        self.screen = screen
-        self.journal = workplace.journal
-        self.store = Approvals(workplace.journal)
+    def __init__(self, journal: RunJournal) -> None:
+        self.journal = journal
+        self.store = Approvals(journal)
 
-    def approve(self, options: Approve) -> Answer:
-        request, me = self._named(options.run), person(os.environ)
-        _refuse(request, me)
-        self._refuse_ended(request)
-        if not options.json:
-            self.screen.print(request_text(_report(request)))
-        no = options.refuse
-        what = f"plan {shown(request.digest)} of {request.asker.name} for {request.target}"
-        question = f"refuse {what}?" if no else f"say yes, as {me.name}, to {what}?"
-        if not self.screen.operator.confirm(question):
-            raise Refused("not confirmed", next=f"invoke approve {request.id}")
-        answer = AnswerGiven(me, no is None, no or "", datetime.now(UTC))
+    def answer(self, request: Request, me: Person, no: str | None) -> None:
+        """Durably a yes, or, with its reason, a no. Raises Refused where it is not that person's
+        to say, or changes nothing any more."""
+        self.refuse(request, me)
+        answer = AnswerGiven(me, not no, no or "", datetime.now(UTC))
         if not self.store.answer(request, answer):
             raise _answered(request, me)
-        now = self._named(request.id)
-        return Answer("approved", _report(now, _following(now)))
+
+    def refuse(self, request: Request, me: Person) -> None:
+        """Raises Refused likewise."""
+        _refuse(request, me)
+        self._refuse_ended(request)
 
     def _refuse_ended(self, request: Request) -> None:
         """A step of a run that is over asks nobody any more."""
@@ -50,6 +46,28 @@ class Approving:
                 where=request.target,
                 next=f"invoke show {row.id}",
             )
+
+
+class Approving(Answering):
+    """One answer, of one person at a terminal."""
+
+    def __init__(self, workplace: Workplace, screen: Screen) -> None:
+        super().__init__(workplace.journal)
+        self.screen = screen
+
+    def approve(self, options: Approve) -> Answer:
+        request, me = self._named(options.run), person(os.environ)
+        self.refuse(request, me)
+        if not options.json:
+            self.screen.print(request_text(approval_of(request)))
+        no = options.refuse
+        what = f"plan {shown(request.digest)} of {request.asker.name} for {request.target}"
+        question = f"refuse {what}?" if no else f"say yes, as {me.name}, to {what}?"
+        if not self.screen.operator.confirm(question):
+            raise Refused("not confirmed", next=f"invoke approve {request.id}")
+        self.answer(request, me, no)
+        now = self._named(request.id)
+        return Answer("approved", approval_of(now, _following(now)))
 
     def _named(self, begins: str) -> Request:
         """Of the requests that one run made the last one that is open, or the last. Raises
@@ -98,7 +116,8 @@ def _answered(request: Request, me: Person) -> Refused:
     )
 
 
-def _report(request: Request, next: str = "") -> ApprovalReport:
+def approval_of(request: Request, next: str = "") -> ApprovalReport:
+    """A request with all that is agreed to."""
     plan = request.body.get("plan")
     return ApprovalReport(
         request=asked(request, datetime.now(UTC)),

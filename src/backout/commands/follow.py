@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -16,7 +13,7 @@ from backout.adapters.local_lock import LocalLock
 from backout.adapters.person import person
 from backout.adapters.storage.telling import STOP, Telling, Wish
 from backout.commands.options import Follow
-from backout.commands.signals import ending
+from backout.commands.signals import heard
 from backout.errors import BackoutError, ExitCode, Interrupted, Refused
 from backout.model import Event, Outcome, RunRow
 from backout.ports import NEEDS_PERSON, Screen
@@ -41,14 +38,14 @@ class Following:
         self.journal = workplace.journal
         self.telling = Telling(workplace.journal)
         self._seen = 0
-        self._interrupted = ""
+        self._signals: list[str] = []
         self._wished = False
 
     def follow(self, options: Follow) -> Answer:
         row = self._row(options)
         owner = Owner(self.workplace, row, self.telling)
         pause = 1.0 if self.journal.shared else PAUSE
-        with self._signals():
+        with heard() as self._signals:
             while True:
                 ended = self.telling.outcome(row.id) is not None
                 gone = "" if ended else owner.gone()
@@ -107,9 +104,9 @@ class Following:
 
     def _heed(self, row: RunRow) -> None:
         """Raises Interrupted where the run is left running."""
-        if not self._interrupted:
+        if not self._signals:
             return
-        how, self._interrupted = self._interrupted, ""
+        how = self._signals.pop()
         operator = self.screen.operator
         ask = how == "SIGINT" and operator.present and not self._wished
         if ask and (operator.ask(LEAVE_OR_STOP) or "").lower() == "stop":
@@ -129,23 +126,6 @@ class Following:
         self._wished = True
         words = "asked to stop: what has begun is awaited, then everything is backed out"
         self.screen.listen(Event(datetime.now(UTC), "note", words))
-
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """A signal is a question here: nothing that is looked at ends with it."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def handle(number: int, _frame: object) -> None:
-            self._interrupted = signal.Signals(number).name
-
-        before = [(number, signal.signal(number, handle)) for number in ending()]
-        try:
-            yield
-        finally:
-            for number, handler in before:
-                signal.signal(number, handler)
 
 
 class Owner:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from backout.adapters.local_lock import LocalLock
 from backout.adapters.storage import chain
 from backout.adapters.storage.approvals import Approvals
-from backout.adapters.storage.line import Line
+from backout.adapters.storage.line import Line, Waiter
 from backout.checks import judging
 from backout.commands import freezes
 from backout.commands.news import untold
@@ -122,11 +122,7 @@ class Inspection:
         return tuple(asked(each, now) for each in waiting)
 
     def _queue(self, target: str) -> tuple[InLine, ...]:
-        line = Line(self.workplace.journal, target, time.monotonic)
-        return tuple(
-            InLine(n, w.person, w.machine, w.waits_for, stamp(w.since))
-            for n, w in enumerate(line.look(), start=1)
-        )
+        return in_line(Line(self.workplace.journal, target, time.monotonic).look())
 
     def _health(self, target: Target) -> tuple[DayOfCheck, ...]:
         """The last day of every check, when somebody watches here."""
@@ -179,6 +175,14 @@ class Inspection:
 
     def unlock(self, options: Unlock) -> Answer:
         return Unlocking(self.workplace, self.screen, options).answer()
+
+
+def in_line(waiting: Sequence[Waiter]) -> tuple[InLine, ...]:
+    """Those who wait for a target, in order."""
+    return tuple(
+        InLine(n, w.person, w.machine, w.waits_for, stamp(w.since))
+        for n, w in enumerate(waiting, start=1)
+    )
 
 
 def _line(row: RunRow, subject: str) -> HistoryLine:

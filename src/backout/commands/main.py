@@ -45,6 +45,8 @@ TEXTS = Table(
         "watch": "backout.reports.watch_text:watch_text",
         "alert": "backout.reports.watch_text:alert_text",
         "alerts": "backout.reports.watch_text:alerts_text",
+        "token": "backout.reports.watch_text:token_text",
+        "tokens": "backout.reports.watch_text:tokens_text",
         "schedule": "backout.reports.watch_text:schedule_text",
         "init": "backout.reports.text:init_text",
         "targets": "backout.reports.around_text:targets_text",

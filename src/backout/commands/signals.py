@@ -56,3 +56,23 @@ def leave(screen: Screen, going_on: str) -> None:
         next=going_on or "the same command again",
     )
     os._exit(8)
+
+
+@contextmanager
+def heard() -> Iterator[list[str]]:
+    """Meanwhile a signal ends nothing: its name is in the list, for whoever looks. Beside the main
+    thread, signals are another's."""
+    names: list[str] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield names
+        return
+
+    def handle(number: int, _frame: object) -> None:
+        names.append(signal.Signals(number).name)
+
+    before = [(number, signal.signal(number, handle)) for number in ending()]
+    try:
+        yield names
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)

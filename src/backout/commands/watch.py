@@ -35,9 +35,11 @@ from backout.watch.process import Process, open_store
 class Watching:
     """One verb, for one operator at one screen."""
 
-    def __init__(self, workplace: Workplace, screen: Screen) -> None:
+    def __init__(self, workplace: Workplace, screen: Screen, who: str = "") -> None:
+        """`who` acts; without one, whoever is at this terminal."""
         self.workplace = workplace
         self.screen = screen
+        self.who = who or owner()
 
     def watch(self, options: Watch) -> Answer:
         beside = publisher.companions(
@@ -59,7 +61,7 @@ class Watching:
 
     def ack(self, options: AlertAck) -> Answer:
         """Somebody knows: no more reminders of what is open now."""
-        by = f"{owner()}: {options.note}" if options.note else owner()
+        by = f"{self.who}: {options.note}" if options.note else self.who
         with self._store() as store:
             there = store.incidents(self._target(options), open=True)
             chosen = [incident for incident in there if _meant(incident.check_key, options)]
@@ -99,7 +101,7 @@ class Watching:
             raise Mistakes(f"{target.name} has no check {check!r}; its checks: {known}")
         until = datetime.now(UTC).timestamp() + lasting
         with self._store() as store, store.write() as change:
-            change.silence(target.name, check, until, owner())
+            change.silence(target.name, check, until, self.who)
         moment = _stamp(until)
         return Answer("alert", Silenced(target.name, check or None, moment))
 

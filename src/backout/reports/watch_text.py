@@ -12,6 +12,8 @@ from backout.reports.watched import (
     Acknowledged,
     Alerts,
     Installed,
+    Keyring,
+    KeyShown,
     Silenced,
     Stopped,
     Watched,
@@ -62,3 +64,14 @@ def schedule_text(report: Installed) -> str:
     """What is installed, or was."""
     lines = [f"{each.state}: {each.name}" for each in report.entries]
     return "\n".join(lines) or "Nothing is installed for this directory."
+
+
+def token_text(report: KeyShown) -> str:
+    """The token, this once."""
+    return f"{report.token}\n\nThe token of {report.name} ({report.role}): it is not shown again."
+
+
+def tokens_text(report: Keyring) -> str:
+    """Who may use the web view."""
+    lines = [f"{each.name}: {each.role}, since {each.since} by {each.by}" for each in report.tokens]
+    return "\n".join(lines) or "There is no token."

@@ -101,3 +101,30 @@ class Installed(Told):
     """`schedule.install`, `schedule.remove` and `schedule.show`."""
 
     entries: tuple[InstalledEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyShown(Told):
+    """`token.add`."""
+
+    name: str
+    role: str
+    token: str
+    """It is not kept, and cannot be shown again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key(Told):
+    """Who may use the web view."""
+
+    name: str
+    role: str
+    since: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Keyring(Told):
+    """`token.list`, and `token.remove`: who may."""
+
+    tokens: tuple[Key, ...]

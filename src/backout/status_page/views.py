@@ -163,7 +163,7 @@ def _target(watched: Watched, now: float, *, many: bool) -> TargetView:
         release=f"{current}, since {utc(current.at)}" if current else "no known release",
         silenced=watched.silenced,
         checks=checks,
-        runs=tuple(_run_line(each) for each in watched.runs),
+        runs=tuple(run_line(each) for each in watched.runs),
     )
 
 
@@ -252,7 +252,8 @@ def _ails(one: Incident) -> str:
     return str(one.evidence.get("what") or one.kind)
 
 
-def _run_line(ran: Ran) -> RunLine:
+def run_line(ran: Ran) -> RunLine:
+    """A run in a list."""
     state, said = OUTCOMES.get(ran.outcome, ("unknown", str(ran.outcome)))
     return RunLine(
         run=ran.run,

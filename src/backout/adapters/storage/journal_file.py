@@ -9,7 +9,7 @@ from pathlib import Path
 
 from backout.adapters.storage import letters, renaming
 from backout.adapters.storage.people_schema import PEOPLE
-from backout.adapters.storage.telling_schema import TELLING
+from backout.adapters.storage.telling_schema import TELLING, TOKENS
 from backout.errors import Refused
 
 APPLICATION = 0x4261636B  # "Back", so that no other program's database is taken for a journal
@@ -67,6 +67,7 @@ MIGRATIONS: tuple[tuple[Change, ...], ...] = (
     letters.TABLE,
     PEOPLE,
     TELLING,
+    TOKENS,
 )
 """What leads from each schema version to the next: statements, and what no statement can do."""
 

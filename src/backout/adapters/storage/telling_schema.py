@@ -18,3 +18,11 @@ TELLING = (
     ),
 )
 """What leads to them from a journal without."""
+
+TOKENS = (
+    """CREATE TABLE token (
+        name TEXT PRIMARY KEY,
+        role TEXT NOT NULL CHECK (role IN ('look', 'acknowledge', 'approve', 'deploy')),
+        digest TEXT NOT NULL UNIQUE, at TEXT NOT NULL, made_by TEXT NOT NULL)""",
+)
+"""Who may use the web view."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from backout.adapters.web.address import Address
 from backout.adapters.web.html import RUN
@@ -69,7 +69,7 @@ class Site:
             Route("/runs/{run}.html", self._run, methods=["GET"]),
             Route("/{name}", self._page, methods=["GET"]),
         ]
-        return _Guard(Starlette(routes=routes), self.address)
+        return guarded(Starlette(routes=routes), self.address)
 
     def _page(self, request: Request) -> Response:
         name = request.path_params.get("name", "index.html")
@@ -118,6 +118,11 @@ class Site:
         return Response(self.metrics.text(), headers={"Content-Type": self.metrics.content_type})
 
 
+def guarded(app: Any, address: Address) -> Any:
+    """The application, for requests that mean this server; every answer has our headers."""
+    return _Guard(app, address)
+
+
 class _Guard:
     """Lets a request through that means this server, and puts the headers on every answer."""
 
@@ -150,10 +155,18 @@ _ENCODED = [(name.lower().encode(), value.encode()) for name, value in HEADERS.i
 _POLICED = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 
 
-class Server:
-    """The site in a thread of its own."""
+class Served(Protocol):
+    """What a server serves, and where."""
 
-    def __init__(self, site: Site) -> None:
+    address: Address
+
+    def application(self) -> Any: ...
+
+
+class Server:
+    """A site in a thread of its own."""
+
+    def __init__(self, site: Served) -> None:
         """Raises Refused when the address cannot be had, or the libraries are missing."""
         try:
             import starlette  # noqa: F401

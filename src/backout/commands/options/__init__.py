@@ -20,6 +20,7 @@ from backout.commands.options.keeping import (
 )
 from backout.commands.options.looking import Doctor, History, Lint, Show, Status, Unlock, Verify
 from backout.commands.options.people import Approve, Follow
+from backout.commands.options.serving import Serve, TokenAdd, TokenList, TokenRemove
 from backout.commands.options.shipping import (
     Abort,
     Deploy,
@@ -78,12 +79,16 @@ __all__ = [
     "ScheduleInstall",
     "ScheduleRemove",
     "ScheduleShow",
+    "Serve",
     "Shipping",
     "Show",
     "Ssh",
     "Starting",
     "Status",
     "Targets",
+    "TokenAdd",
+    "TokenList",
+    "TokenRemove",
     "Uninstall",
     "Unlock",
     "Verify",
@@ -98,6 +103,7 @@ VERBS: tuple[type[Options], ...] = (
     *(Targets, Logs, Exec, Ssh, Completion),
     *(HistoryExport, HistoryImport, LedgerCopy, Prune, Uninstall),
     *(Watch, Init, Demo, ExampleGigz, AlertAck, AlertList, AlertSilence),
+    *(Serve, TokenAdd, TokenList, TokenRemove),
     *(ScheduleInstall, ScheduleRemove, ScheduleShow),
     *(DocumentImport, DocumentRender),
 )

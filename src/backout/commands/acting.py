@@ -1,0 +1,120 @@
+"""What is done from the web view: as at the terminal, on record with the visitor's name."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+from backout.adapters.storage.approvals import Approvals
+from backout.adapters.storage.telling import STOP, Telling, Wish
+from backout.adapters.web.visitors import Visitor
+from backout.commands.approve import Answering
+from backout.commands.follow import Owner
+from backout.commands.options import AlertAck, AlertSilence
+from backout.commands.watch import Watching
+from backout.errors import Mistakes, Refused
+from backout.model.people import Person, name_of
+from backout.ports import Screen
+from backout.project.project import Workplace
+
+Form = Mapping[str, str]
+MAY = {
+    "acknowledge": "acknowledge",
+    "silence": "acknowledge",
+    "approve": "approve",
+    "stop": "deploy",
+}
+"""What each needs."""
+
+
+class Acting:
+    """One project's acts."""
+
+    def __init__(self, workplace: Workplace, screen: Screen) -> None:
+        self.workplace, self.screen = workplace, screen
+        self._acts: Mapping[str, Callable[[Form, Visitor], str]] = {
+            "acknowledge": self._acknowledge,
+            "silence": self._silence,
+            "approve": self._approve,
+            "stop": self._stop,
+        }
+
+    def do(self, what: str, form: Form, visitor: Visitor) -> str:
+        """The path to go on to. Raises BackoutError."""
+        if what not in self._acts:
+            raise Mistakes(f"nothing is done under {what!r}", where="the address")
+        if not visitor.may(MAY[what]):
+            raise Refused(
+                f"{visitor.name or 'whoever only looks'} may {visitor.role}; that needs the role"
+                f" {MAY[what]}",
+                state="nothing was changed",
+                next=f"whoever runs the server: invoke token.add NAME --role {MAY[what]}",
+            )
+        return self._acts[what](form, visitor)
+
+    def _acknowledge(self, form: Form, visitor: Visitor) -> str:
+        target, _, check = form.get("which", "").partition(" ")
+        options = AlertAck(target=target, check=check, note=form.get("note", "").strip() or None)
+        if not (target and check):
+            raise Mistakes("which incident?", where="the form")
+        Watching(self.workplace, self.screen, who_of(visitor)).ack(options)
+        return "/incidents"
+
+    def _silence(self, form: Form, visitor: Visitor) -> str:
+        options = AlertSilence(
+            target=form.get("target") or None,
+            check=form.get("check", "").strip() or None,
+            for_=form.get("for"),
+        )
+        Watching(self.workplace, self.screen, who_of(visitor)).silence(options)
+        return "/incidents"
+
+    def _approve(self, form: Form, visitor: Visitor) -> str:
+        """Exactly what was shown: the form brings its digest back."""
+        run, step = form.get("run", ""), form.get("step", "")
+        journal = self.workplace.journal
+        named = Approvals(journal).named(run)
+        request = next((each for each in named if (each.id, each.step) == (run, step)), None)
+        if request is None or request.digest != form.get("digest"):
+            raise Refused(
+                "that is not what was shown",
+                state="nothing was answered",
+                next="look at the page again",
+            )
+        said = form.get("answer")
+        if said not in ("yes", "no"):
+            raise Mistakes("yes or no?", where="the form")
+        reason = form.get("reason", "").strip()
+        if said == "no" and not reason:
+            raise Mistakes("a no needs its reason", where="the form")
+        Answering(journal).answer(request, person_of(visitor), "" if said == "yes" else reason)
+        return f"/approvals/{run}" + (f"?step={step}" if step else "")
+
+    def _stop(self, form: Form, visitor: Visitor) -> str:
+        journal, telling = self.workplace.journal, Telling(self.workplace.journal)
+        row = journal.run(form.get("run", ""))
+        if form.get("sure") != "yes":
+            raise Refused("not confirmed", state=f"the {row.verb} of {row.target} goes on")
+        if not row.open:
+            raise Refused(f"run {row.id} has ended", next=f"invoke show {row.id}")
+        if gone := Owner(self.workplace, row, telling).gone():
+            raise Refused(
+                f"nobody drives run {row.id}: {gone}",
+                state="it is journaled, and holds the target",
+                next=row.going_on,
+            )
+        now = datetime.now(UTC)
+        telling.wish(Wish(secrets.token_hex(8), row.id, STOP, who_of(visitor), now))
+        return f"/runs/{row.id}"
+
+
+def who_of(visitor: Visitor) -> str:
+    """As it is on record."""
+    return f"{visitor.name} (web)"
+
+
+def person_of(visitor: Visitor) -> Person:
+    """Somebody who has shown a token: an account of their own. Whoever has that name elsewhere is
+    the same."""
+    return Person(visitor.name, (name_of(visitor.name),), f"{visitor.name}@web")
