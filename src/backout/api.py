@@ -229,6 +229,9 @@ class _Nobody:
     def ask(self, question: str) -> str | None:  # noqa: ARG002 - nobody is asked here
         return None
 
+    def line(self, question: str, over: Callable[[], bool]) -> str | None:  # noqa: ARG002
+        return None
+
     def confirm(self, question: str, *, typed: str = "") -> bool:  # noqa: ARG002 - the seam's form
         if not self._yes:
             raise Refused(f"nobody can be asked: {question}", next="yes=True, when it is meant")

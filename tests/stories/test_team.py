@@ -118,6 +118,20 @@ def test_another_person_takes_a_run_over_and_ends_it(
     assert yard.project.say("history", "--check", "--json").data["faults"] == []
 
 
+def test_a_run_that_is_held_hears_an_answer_from_another_machine(yard: Yard) -> None:
+    mended = yard.files.parent / "mended"
+    yard.runbook(yard.step("First"), yard.step("Second", after=f"test -e {mended}"))
+    process = yard.start("deploy", "--hold", "--hold-for", "10m")
+    other = elsewhere(yard)
+    eventually(lambda: other.say("status").data.get("held"), within=60, saying="a hold")
+    mended.touch()
+    said = other.say("hold", "--answer", "again")
+    assert said.data.get("answered") == "Second on web1: again", said.out + said.err
+    out, err = process.communicate(timeout=60)
+    assert process.wait() == 0, out + err
+    assert yard.project.say("history", "--check", "--json").data["faults"] == []
+
+
 def test_who_was_taken_over_in_mid_run_ends_as_such(yard: Yard) -> None:
     process = half_done(yard)
     process.send_signal(signal.SIGSTOP)

@@ -28,6 +28,7 @@ ANSWERS: Mapping[str, tuple[Kind, ...]] = {
     "follow": (report.Report,),
     "verify": (report.VerifyReport,),
     "plan": (plans.PlanReport,),
+    "hold": (states.HoldReport, report.Report),
     "approve": (approvals.ApprovalReport,),
     "diff": (plans.Difference,),
     "rehearse": (report.Rehearsed,),

@@ -46,6 +46,9 @@ class Person:
     def ask(self, question: str) -> str | None:  # noqa: ARG002 - nobody is asked here
         return None
 
+    def line(self, question: str, over: Callable[[], bool]) -> str | None:  # noqa: ARG002
+        return None
+
     def confirm(self, question: str, *, typed: str = "") -> bool:
         self.asked.append(f"{question} [{typed}]" if typed else question)
         if not self.answers:

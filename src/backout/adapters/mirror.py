@@ -25,7 +25,7 @@ from backout.adapters.transports.noted_shell import ShellTransport
 from backout.adapters.transports.shell_text import LOOK, Luggage, run_name
 from backout.errors import Refused, Unreachable
 from backout.model import Command
-from backout.ports import Transport
+from backout.ports import ANSWERED, HELD, Transport
 
 OPEN = "open"
 """The kind of the first line: the run as it was opened, with its plan."""
@@ -65,13 +65,14 @@ class Mirror:
 
     def keep(self, line: Line) -> None:
         """A record that is durable here. One that is about to act from this machine is on the
-        hosts when this returns, as far as they can be reached."""
+        hosts when this returns, as far as they can be reached; so is what a run that is held
+        asks, for nothing else goes there then."""
         if not self._held:
             self._past.append(line)
             return
         concerned = self._load(line)
         kind = str(json.loads(line.body).get("kind", "")) if line.kind == "begin" else ""
-        if kind and self._from_here(kind, _host(line)):
+        if line.kind in (HELD, ANSWERED) or (kind and self._from_here(kind, _host(line))):
             self.flush(concerned)
 
     def _load(self, line: Line) -> Sequence[ShellTransport]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from backout.adapters.standings import held, standings
+from backout.adapters.standings import Standing, held, standings
 from backout.commands.shipment import is_here
 from backout.errors import Refused
 from backout.model import Driving, RunRow, Target
@@ -26,14 +26,19 @@ def claim(
         return
     machines = workplace.machines(target)
     found, away = reached(machines.reach, tuple(target.hosts))
-    for standing in standings(found):
-        if standing.lease and standing.lease.run == row.id and not standing.expired:
-            raise held(standing, target.name)
+    if alive := living(found, row.id):
+        raise held(alive, target.name)
     if forward:
         ends = (record.body for record in journal.recall(row.id) if record.kind == "end")
         refuse_lost_commit(row.id, target, machines.reach(""), ends)
     _confirm(screen, row, driving, away)
     journal.claim(row.id, driving)
+
+
+def living(hosts: Sequence[Transport], run: str) -> Standing | None:
+    """The lease of a run whose process may be alive, as its hosts have it."""
+    found = (each for each in standings(hosts) if each.lease and each.lease.run == run)
+    return next((each for each in found if not each.expired), None)
 
 
 def refuse_lost_commit(

@@ -26,6 +26,7 @@ KINDS = {
     "check": "checks",
     "accept_red": "checks",
     "host": "host",
+    "answer": "again|done|back-out",
     "hosts": "hosts",
     "to": "releases",
     "file": "files",

@@ -70,6 +70,8 @@ class Operation:
         self.stop = Stop()
         self.going_on = ""
         """What goes on with the run, once it is on record."""
+        self.leaves = False
+        """Whether a run that is held is left to others where nobody is asked here."""
         self.whole = False
         """Whether all that commands write is told while they run."""
         self.news: News | None = None
@@ -162,13 +164,13 @@ class Operation:
         target_name = _named(self.workplace, target)
         journal = self.workplace.journal
         forward = verb == "resume"
-        row = journal.open_run_of(target_name) or self._elsewhere(target_name, forward=forward)
+        row = journal.open_run_of(target_name) or self.elsewhere(target_name, forward=forward)
         if row is None:
             raise Refused(
                 f"{target_name} has no unfinished run",
                 next=f"invoke status --target {target_name}",
             )
-        self.going_on = row.going_on
+        self.going_on, self.leaves = row.going_on, True
         with self.local_lock(target_name, row.id):
             if row.verb == "rollback":
                 return self._rollback_again(row, verb)
@@ -176,7 +178,7 @@ class Operation:
             claim(self.workplace, self.screen, row, made.target, forward=forward)
             return self.run_engine(row, made, Engine.resume if forward else Engine.abort)
 
-    def _elsewhere(self, target: str, *, forward: bool) -> RunRow | None:
+    def elsewhere(self, target: str, *, forward: bool) -> RunRow | None:
         """An unfinished run of another machine, which only the hosts know."""
         found = self.workplace.target(target)
         takeover = Takeover(self.workplace, self.screen, found)
@@ -298,6 +300,7 @@ class Operation:
             self.stop,
             self._follow,
             self.news.announce if self.news else silent,
+            leaves=self.leaves,
         )
 
     def _journal(self, target: Target) -> RunJournal:

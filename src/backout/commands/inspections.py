@@ -27,11 +27,12 @@ from backout.ports import Screen
 from backout.project.project import TABLES, Workplace
 from backout.reports.answer import Answer
 from backout.reports.approvals import Asked, asked
-from backout.reports.data import check_rows, freeze_broken, stamp
+from backout.reports.data import check_rows, freeze_broken, held_steps, stamp
 from backout.reports.objects import Chain, ChainFault, History, HistoryLine, Linted
 from backout.reports.report import VerifyReport, ends_of
 from backout.reports.states import DayOfCheck, HostStatus, InLine, Statuses, StatusReport
 from backout.reports.story import story
+from backout.runs.holds import Hold, Holds, typed
 from backout.runs.parts import side_by_side
 
 
@@ -96,6 +97,10 @@ class Inspection:
         alive = LocalLock(self.workplace.state, target.name).holder() is not None
         frozen = freezes.now(self.workplace, target)
         whose = journal.driving(open_run.id) if open_run else Driving()
+        hold = self._hold(open_run)
+        following = "" if alive else _after_status(target.name, open_run, hosts, bool(differs))
+        if hold and open_run:
+            following = "\n".join(typed(each, open_run.id) for each in hold.open)
         return StatusReport(
             target=target.name,
             release=current.release if current else None,
@@ -103,14 +108,20 @@ class Inspection:
             hosts=hosts,
             differs=tuple(differs),
             unfinished=_unfinished(open_run, alive, whose) if open_run else None,
+            held=held_steps([hold] if hold else ()),
             frozen=frozen.words if frozen else "",
             asked=self._asked(target.name, open_run),
             queue=self._queue(target.name),
             freeze_broken=freeze_broken(journal.recall(current.run)) if current else "",
             health=self._health(target),
             untold=untold(self.workplace, target),
-            next="" if alive else _after_status(target.name, open_run, hosts, bool(differs)),
+            next=following,
         )
+
+    def _hold(self, open_run: RunRow | None) -> Hold | None:
+        """What an unfinished run asks."""
+        found = Holds.of(self.workplace.journal.recall(open_run.id)).last if open_run else None
+        return found if found and found.open else None
 
     def _asked(self, target: str, open_run: RunRow | None) -> tuple[Asked, ...]:
         """What waits for somebody's yes: plans, and the step of a run that has not ended."""

@@ -16,6 +16,7 @@ from typing import Any, TextIO
 
 from backout.adapters import environment, extras
 from backout.adapters.terminal import ci, ui
+from backout.adapters.terminal.operator import TerminalOperator
 from backout.commands import typed
 from backout.commands.options import Confirmed, Options, refuse_empty
 from backout.commands.signals import ending
@@ -32,6 +33,7 @@ TEXTS = Table(
         "refused": "backout.reports.text:refused_text",
         "plan": "backout.reports.plan_text:plan_text",
         "diff": "backout.reports.ships_text:diff_text",
+        "held": "backout.reports.targets_text:hold_text",
         "approved": "backout.reports.approvals:approval_text",
         "rehearsed": "backout.reports.rehearsal_text:rehearsed_text",
         "verify": "backout.reports.checks_text:verify_text",
@@ -217,7 +219,7 @@ class Console:
 
     def __init__(self, screen: ui.Ui, *, yes: bool) -> None:
         self.ui = screen
-        self.operator = ui.TerminalOperator(screen, sys.stdin, yes=yes)
+        self.operator = TerminalOperator(screen, sys.stdin, yes=yes)
         self.live = screen.live
         self.listen = screen.listen
         self.print = screen.print

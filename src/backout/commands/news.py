@@ -16,12 +16,13 @@ from typing import Any
 
 from backout.commands.subjects import subjects_in
 from backout.model import Event, Message, Outcome, Release, RunRow, Target
-from backout.ports import AWAITS_APPROVAL, NEEDS_PERSON, READY, Listener
+from backout.ports import AWAITS_APPROVAL, HELD, NEEDS_PERSON, READY, Listener
 from backout.project.project import Workplace
 from backout.reports import news_text
 from backout.reports.news_text import About, Words
 from backout.reports.parts import host_lines, release_text
 from backout.reports.report import Report
+from backout.runs.holds import Hold, held_until, typed
 from backout.runs.plan import Plan
 from backout.runs.rollback import Return
 from backout.watch import postman
@@ -78,6 +79,8 @@ class News:
             why, following = str(body["why"]), str(body["next"])
             words = news_text.needs_person(self.about, why, body["hosts"], following, seconds)
             return "needs-person", words
+        if kind == HELD:
+            return f"held-{body['number']}", self._held(body, seconds)
         if kind == AWAITS_APPROVAL:
             what = str(body.get("what", ""))
             words = news_text.awaits_approval(self.about, what, str(body.get("next", "")))
@@ -86,6 +89,13 @@ class News:
             why = str(body["report"].get("reason", ""))
             return "backed-out", news_text.backed_out(self.about, why, seconds)
         return None
+
+    def _held(self, body: Body, seconds: float) -> Words:
+        hold = Hold.of(body)
+        why = "; ".join(each.why for each in hold.open)
+        until = f"held until {held_until(hold)}, then it is backed out"
+        following = "\n".join(typed(each, self.about.run) for each in hold.open)
+        return news_text.needs_person(self.about, why, [until], following, seconds)
 
     def _decided(self, body: Body, seconds: float) -> tuple[str, Words]:
         if self.about.verb == "rollback":

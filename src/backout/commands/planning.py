@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from backout.commands import failed_hosts
+from backout.commands.held import seconds_of
 from backout.commands.options import Shipping
 from backout.commands.shipment import end_of
 from backout.config import loading
@@ -78,6 +79,7 @@ def build(
         first=good is None,
         user=getpass.getuser(),
         started=stamp(datetime.now(UTC)),
+        hold=seconds_of(options, target),
         kinds=TABLES.steps,
     )
     refuse_idle(made)

@@ -15,6 +15,7 @@ from backout.adapters.standings import held, standings
 from backout.commands import freezes
 from backout.commands.asking import Asking, Unapproved, foretold, tell
 from backout.commands.consent import Consent
+from backout.commands.held import refuse_unattended
 from backout.commands.news import about_run, telling
 from backout.commands.options import Starting
 from backout.commands.planning import build, new_run
@@ -62,6 +63,7 @@ class Start:
     def answer(self) -> Answer:
         """Raises Refused and Held."""
         options = self.wanted.options
+        refuse_unattended(options, self.target, self.screen.operator)
         freezes.refuse(self.workplace, self.target, options.break_freeze)
         limit = patience(options.wait)
         with Waiting(self.workplace, self.screen, self.target.name, limit) as waiting:

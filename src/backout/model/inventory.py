@@ -125,6 +125,8 @@ class Rollout(Noun):
     batches: tuple[Batch, ...] = Field(default=(1, "100%"), min_length=1)
     max_failures: int = Field(default=0, ge=0)
     soak: Duration = 5.0
+    hold_for: Span | None = None
+    """How long `--hold` holds a run for a person's answer; then it is backed out."""
 
 
 class Retry(Noun):

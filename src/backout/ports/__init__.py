@@ -10,8 +10,11 @@ from collections.abc import Callable
 
 from backout.model import Event
 from backout.ports.checks import Look, Probe, Recorded
+from backout.ports.people import Operator, Said, Screen, SecondPerson
 from backout.ports.runs import (
+    ANSWERED,
     AWAITS_APPROVAL,
+    HELD,
     NEEDS_PERSON,
     OWN,
     READY,
@@ -23,11 +26,8 @@ from backout.ports.runs import (
     Journal,
     Lasting,
     Lock,
-    Operator,
     RestartBackend,
     Restarter,
-    Screen,
-    SecondPerson,
     StepKind,
     Transport,
     Vault,
@@ -40,7 +40,9 @@ Listener = Callable[[Event], None]
 """Whoever wants to hear what happens: the screen, the log."""
 
 __all__ = [
+    "ANSWERED",
     "AWAITS_APPROVAL",
+    "HELD",
     "NEEDS_PERSON",
     "OWN",
     "READY",
@@ -66,6 +68,7 @@ __all__ = [
     "Recorded",
     "RestartBackend",
     "Restarter",
+    "Said",
     "Screen",
     "SecondPerson",
     "StepKind",

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 from backout.model import (
     CheckKey,
     Command,
-    Event,
     Finding,
     Host,
     Identity,
@@ -27,6 +26,8 @@ from backout.model import (
 
 if TYPE_CHECKING:
     from backout.ports.traffic import Traffic
+
+from backout.ports.people import Operator, SecondPerson
 
 
 class Clock(Protocol):
@@ -140,64 +141,6 @@ class RestartBackend(Protocol):
     Options: ClassVar[type[Options]]
 
     def __call__(self, service: Service, transport: Transport) -> Restarter: ...
-
-
-class Operator(Protocol):
-    """The person at the terminal, if there is one."""
-
-    @property
-    def asking(self) -> bool:
-        """Whether a question stands open: a signal then is a no."""
-
-    @property
-    def present(self) -> bool:
-        """Whether there is a terminal to ask on."""
-        ...
-
-    def ask(self, question: str) -> str | None:
-        """One line in answer to a question; None when the person has no more to say. Only where
-        somebody is `present`."""
-        ...
-
-    def confirm(self, question: str, *, typed: str = "") -> bool:
-        """Yes or no; with `typed`, the person must type that word. Raises Refused without a
-        terminal, unless `--yes` was given."""
-
-
-class SecondPerson(Protocol):
-    """Somebody else than whoever began the run."""
-
-    def agree(self, key: str, question: str, lasting: float, say: Callable[[str], None]) -> str:
-        """Wait for another person's yes, `lasting` seconds at most. Why it is none; empty for a
-        yes. Under a `key` a run asks once, whoever goes on with it."""
-        ...
-
-
-class Screen(Protocol):
-    """Where events, answers and errors are shown."""
-
-    @property
-    def operator(self) -> Operator: ...
-
-    @property
-    def live(self) -> bool:
-        """Whether somebody looks at what happens while it happens."""
-        ...
-
-    def print(self, text: str) -> None:
-        """An answer, or a part of it."""
-
-    def listen(self, event: Event) -> None:
-        """Something happened; from any thread."""
-
-    def over(self) -> None:
-        """The run has come to its end, and nothing that may still happen changes it."""
-
-    def interrupted(self) -> None:
-        """Say that the run stops, and that a second signal leaves at once."""
-
-    def left(self, what: str, *, state: str, next: str) -> None:
-        """Say, from a signal handler, that the process leaves now."""
 
 
 class StepKind(Protocol):
@@ -348,6 +291,9 @@ TAKEN = "taken"
 
 READY = "ready"
 """The record that all is looked at, held and confirmed: what follows changes something."""
+HELD, ANSWERED = "held", "answered"
+"""The records that a run stands still and what it asks, and what one question was answered. They
+are on its hosts when they are written, as far as those can be reached."""
 NEEDS_PERSON = "needs_person"
 """The record that a run has come to where it cannot go on by itself: `why`, and `next`."""
 AWAITS_APPROVAL = "awaits_approval"

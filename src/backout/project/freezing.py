@@ -27,6 +27,7 @@ def freeze(plan: Plan) -> dict[str, Any]:
         "previous": _release(plan.previous) if plan.previous else None,
         "user": plan.user,
         "started": plan.started,
+        "hold": plan.hold,
     }
 
 
@@ -51,6 +52,7 @@ def thaw(workplace: Workplace, row: RunRow) -> Plan:
         first=frozen.get("first", previous is None),
         user=frozen["user"],
         started=frozen["started"],
+        hold=frozen.get("hold", 0.0),
         kinds=TABLES.steps,
     )
 

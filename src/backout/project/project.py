@@ -11,11 +11,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from backout.adapters.lease import LeaseLock
-from backout.adapters.local_lock import LocalLock
+from backout.adapters.local_lock import LocalLock, owner
 from backout.adapters.mirror import Mirror
 from backout.adapters.own_directory import prepare
 from backout.adapters.storage.journal import RunJournal, SqliteJournal
 from backout.adapters.storage.outbox import JournalOutbox
+from backout.adapters.storage.spoken import Spoken
 from backout.adapters.storage.store import Announce, silent
 from backout.adapters.transports import TRANSPORTS
 from backout.adapters.transports.following import Follower
@@ -215,10 +216,12 @@ class Workplace:
         stop: Stop,
         follow: str = "",
         announce: Announce = silent,
+        *,
+        leaves: bool = False,
     ) -> Parts:
         """Everything that a run of `target` is put together from. `follow` is what is told of a
         command while it runs: nothing, its last line so far (`last`), or all of it (`whole`).
-        `announce` says who is told what of its records."""
+        `announce` says who is told what of its records; `leaves` is `Parts.leaves`."""
         machines = self.machines(target)
         machines.records = None
         emit = redacted(emit, machines.vault)
@@ -242,6 +245,9 @@ class Workplace:
             restarter=machines.restarter,
             examine=machines.examine(run, emit),
             stop=stop,
+            said=Spoken(journal, run),
+            me=owner(),
+            leaves=leaves,
             second=SecondPerson(journal.told_by(announce), target.name, run, machines.clock, stop),
         )
 

@@ -13,12 +13,14 @@ from backout.reports.report import (
     Ends,
     ErrorReport,
     Failure,
+    HeldStep,
     HostReport,
     Report,
     StepRecord,
     StepReport,
 )
 from backout.runs.engine import Ended
+from backout.runs.holds import Hold, Holds, Question
 
 PHASES = {"undo": "undo", "settle": "settle", "back": "settle", "proof": "settle"}
 TAIL = 20
@@ -65,6 +67,7 @@ def run_report(
         advice=advice,
         logs=logs(rows),
         approved_by=approved_by(rows),
+        held=held_steps(Holds.of(rows).all),
         freeze_broken=freeze_broken(rows),
         next=next,
     )
@@ -141,6 +144,27 @@ def approved_by(records: Iterable[Record]) -> tuple[str, ...]:
     """Whose yes a run has used, each with the account it was said from."""
     found = (r.body["by"] for r in records if r.kind == "approved")
     return tuple(f"{each['name']} ({each['account']})" for each in next(found, ()))
+
+
+def held_steps(holds: Iterable[Hold]) -> tuple[HeldStep, ...]:
+    """Every question of a run once, as it was asked first or asked anew."""
+    found = {(each.key, each.asked): (hold, each) for hold in holds for each in hold.questions}
+    return tuple(_held(hold, each) for hold, each in found.values())
+
+
+def _held(hold: Hold, question: Question) -> HeldStep:
+    given = hold.answers.get(question.key)
+    return HeldStep(
+        step=question.step,
+        host=question.host or None,
+        why=question.why,
+        since=stamp(hold.since),
+        until=stamp(hold.until),
+        by=hold.by,
+        answer=given.answer if given else "",
+        answered_by=given.by if given else "",
+        answered_at=stamp(given.at) if given else None,
+    )
 
 
 def freeze_broken(records: Iterable[Record]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from backout.model import Verdict, duration
 from backout.model.alike import grouped
 from backout.reports.lines import one_line, table
-from backout.reports.report import CheckReport, HostReport, Known
+from backout.reports.report import CheckReport, HeldStep, HostReport, Known
 
 if TYPE_CHECKING:
     from backout.reports.states import HostStatus
@@ -45,6 +45,19 @@ def _host_state(host: HostReport | HostStatus) -> str:
 def note_lines(notes: Sequence[str], advice: str = "") -> list[str]:
     first = [f"advice: {one_line(advice)}"] if advice else []
     return first + [f"note: {one_line(note)}" for note in notes]
+
+
+def held_lines(held: Sequence[HeldStep]) -> list[str]:
+    """What a run is, or was, held for."""
+    return [_held_line(each) for each in held]
+
+
+def _held_line(each: HeldStep) -> str:
+    place = f"{one_line(each.step)} on {one_line(each.host or HERE)}"
+    if not each.answered_at:
+        return f"HELD since {each.since} until {each.until}: {place}: {one_line(each.why)}"
+    by = one_line(each.answered_by) or "nobody in time"
+    return f"held at {place} from {each.since} to {each.answered_at}: {each.answer}, {by}"
 
 
 def release_text(release: Known) -> str:

@@ -97,6 +97,26 @@ class StepRecord(Told):
 
 
 @dataclass(frozen=True, slots=True)
+class HeldStep(Told):
+    """A step that failed, and for which the run was held."""
+
+    step: str
+    host: str | None
+    """None on this machine."""
+    why: str
+    since: str
+    until: str
+    """When it is backed out, if nobody answers."""
+    by: str
+    """Whose run it was."""
+    answer: str = ""
+    """`again`, `done` or `back-out`; empty while nobody has answered."""
+    answered_by: str = ""
+    """Empty where nobody answered in time."""
+    answered_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ErrorReport(Told):
     """Why a run was refused."""
 
@@ -160,6 +180,8 @@ class Report(Told):
     """What to type next."""
     approved_by: tuple[str, ...] = sometimes(())
     """Who else has said yes to the plan that it was."""
+    held: tuple[HeldStep, ...] = sometimes(())
+    """What it was held for, and what people answered."""
     freeze_broken: str = sometimes("")
     """Which freeze was broken, by whom and why."""
     error: ErrorReport | None = sometimes()

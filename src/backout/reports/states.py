@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from backout.reports.approvals import Asked
-from backout.reports.report import Known
+from backout.reports.report import HeldStep, Known
 from backout.reports.told import Told, sometimes
 
 
@@ -78,6 +78,18 @@ class InLine(Told):
 
 
 @dataclass(frozen=True, slots=True)
+class HoldReport(Told):
+    """`hold`: what a run that is held asks, and what was answered just now."""
+
+    run: str
+    target: str
+    held: tuple[HeldStep, ...]
+    answered: str = ""
+    """The step, its host and the answer; empty when nothing was said."""
+    next: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class StatusReport(Told):
     """`status` of one target."""
 
@@ -89,6 +101,8 @@ class StatusReport(Told):
     differs: tuple[str, ...] = ()
     """Where the hosts and the ledger do not agree."""
     unfinished: str | None = None
+    held: tuple[HeldStep, ...] = sometimes(())
+    """What a run that is held asks."""
     asked: tuple[Asked, ...] = ()
     """What waits for somebody else's yes."""
     queue: tuple[InLine, ...] = ()

@@ -6,13 +6,22 @@ from collections.abc import Sequence
 
 from backout.reports.approvals import waiting_lines
 from backout.reports.lines import one_line, page, table
-from backout.reports.parts import HERE, block, count_of, host_lines, next_lines, release_text
+from backout.reports.parts import (
+    HERE,
+    block,
+    count_of,
+    held_lines,
+    host_lines,
+    next_lines,
+    release_text,
+)
 from backout.reports.states import (
     AtWork,
     DayOfCheck,
     DoctorReport,
     EndedCommand,
     HeldLock,
+    HoldReport,
     InLine,
     Statuses,
     StatusReport,
@@ -41,6 +50,7 @@ def _status(report: StatusReport) -> str:
         [_at_work(each, name) for name, host in report.hosts.items() for each in host.at_work],
         [f"differs: {one_line(words)}" for words in differs],
         [f"unfinished: {one_line(report.unfinished)}"] if report.unfinished else [],
+        held_lines(report.held),
         waiting_lines(report.asked),
         [_in_line(each) for each in report.queue],
         [f"FROZEN {one_line(report.frozen)}"] if report.frozen else [],
@@ -49,6 +59,13 @@ def _status(report: StatusReport) -> str:
         [f"not told yet: {one_line(words)}" for words in report.untold],
         next_lines(report.next),
     )
+
+
+def hold_text(report: HoldReport) -> str:
+    """What a run that is held asks."""
+    said = [f"answered: {one_line(report.answered)}"] if report.answered else []
+    first = f"Run {report.run} of {report.target} is held."
+    return page([first], held_lines(report.held), said, next_lines(report.next))
 
 
 def _in_line(each: InLine) -> str:

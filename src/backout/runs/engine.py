@@ -33,6 +33,7 @@ from backout.runs.decisions import note_red, turn_of
 from backout.runs.discreet import secrets_of
 from backout.runs.evidence import evidence_of
 from backout.runs.forward import Forward, ends_of, record_of
+from backout.runs.holding import Holding
 from backout.runs.leasing import leased
 from backout.runs.parts import Parts, side_by_side
 from backout.runs.plan import Action, Plan
@@ -109,8 +110,23 @@ class Engine:
         if self.worker.noted("decided") is not None:
             return self._succeed()
         with self.parts.stop.recorded(lambda why: self.worker.note("stop", {"why": why})):
-            words = self.forward.run()
+            words = self._go_forward()
             return self._back_out(words) if words else self._succeed()
+
+    def _go_forward(self) -> str:
+        """Why the run goes back; nothing when all is done and proved. One that is held goes the
+        same way again once it was answered: what is done stays done."""
+        if not self.plan.hold:
+            return self.forward.run()
+        holding = Holding(self.worker)
+        while not (back := holding.ready()):
+            words = self.forward.run()
+            if not words or self.worker.stopped or not holding.can_ask(self.forward):
+                return words
+            if back := holding.settled(self.forward):
+                return f"{words}; {back}"
+            self.forward = Forward(self.worker)
+        return back
 
     # --- before the first change ---------------------------------------------------------
 

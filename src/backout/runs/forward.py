@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -22,6 +23,16 @@ from backout.runs.worker import PROOF, Must, Worker
 
 ALONE = "alone/"
 """Marks the settling of hosts that go back while the others go on, each time anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """An action that did not go well."""
+
+    action: Action
+    words: str
+    hosts: frozenset[str]
+    """Those that it concerns alone."""
 
 
 class Forward:
@@ -55,6 +66,15 @@ class Forward:
         """The hosts that could be neither finished nor taken back, and why."""
         ends = self.withdrawn.items()
         return {host: end.why for host, end in ends if end.state is HostState.STUCK}
+
+    @property
+    def in_the_way(self) -> tuple[Trouble, ...]:
+        """What stopped the run, as it is on record: not what went back alone."""
+        actions = (*self.plan.actions, *self.plan.settling, *filter(None, [self._proof()]))
+        found = [(each, self.worker.saga.entry(each.key).result) for each in actions]
+        bad = [(each, result) for each, result in found if result and not went_well(result)]
+        troubles = [Trouble(each, trouble(each, r), _alone(each, r)) for each, r in bad]
+        return tuple(t for t in troubles if not t.hosts or t.hosts - self.withdrawn.keys())
 
     def _run_here(self, stage: Stage) -> str:
         for action in stage.here:
@@ -213,6 +233,13 @@ def record_of(withdrawn: Mapping[str, HostEnd]) -> dict[str, list[str]]:
 def ends_of(record: Mapping[str, Any]) -> dict[str, HostEnd]:
     """The same hosts again."""
     return {host: HostEnd(HostState(state), why=why) for host, (state, why) in record.items()}
+
+
+def _alone(action: Action, result: Result) -> frozenset[str]:
+    """The hosts that a failed action concerns, where it does not concern them all."""
+    if action.host:
+        return frozenset((action.host,))
+    return frozenset(each.host for each in red_of(result) if each.host)
 
 
 def red_of(result: Result) -> tuple[Finding, ...]:

@@ -15,6 +15,7 @@ from backout.ports import (
     Lock,
     Operator,
     Restarter,
+    Said,
     SecondPerson,
     StepKind,
     Transport,
@@ -48,6 +49,12 @@ class Parts:
     """(names, hosts, baseline, release, patient) -> findings; see `examiner.Examiner`."""
     stop: Stop = field(default_factory=Stop)
     second: SecondPerson | None = None
+    said: Callable[[], Sequence[Said]] = tuple
+    """What was answered so far, from wherever, while the run is held."""
+    me: str = ""
+    """Who is at work here: `ann@laptop`."""
+    leaves: bool = False
+    """True for a process that leaves a held run to whoever answers, where nobody is asked here."""
 
 
 def side_by_side(do: Callable[[T], U], items: Sequence[T]) -> list[U]:

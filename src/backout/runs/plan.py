@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -86,7 +86,8 @@ class Plan:
     """True while no release of the target is known good: the baseline is recorded, not required."""
     user: str = ""
     started: str = ""
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    hold: float = 0.0
+    """How many seconds it is held when something fails, for a person to decide; 0 goes back."""
 
     @property
     def batches(self) -> tuple[BatchPlan, ...]:
@@ -136,6 +137,7 @@ def build(
     first: bool = False,
     user: str = "",
     started: str = "",
+    hold: float = 0.0,
     kinds: Kinds = MappingProxyType({}),
 ) -> Plan:
     """`kinds` tell which steps leave alone what a service runs. Raises Mistakes when the selection
@@ -160,6 +162,7 @@ def build(
         first=first,
         user=user,
         started=started,
+        hold=hold,
     )
 
 

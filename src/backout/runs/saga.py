@@ -107,13 +107,40 @@ class Saga:
             begun = [e.begin for e in self._entries.values() if e.begin is not None and not e.end]
         return tuple(f"{b['step']} on {b['host'] or 'this machine'}" for b in begun)
 
-    def perform(self, action: Action, kind: StepKind, work: Work, *, anew: bool = False) -> Result:
+    def perform(
+        self,
+        action: Action,
+        kind: StepKind,
+        work: Work,
+        *,
+        anew: bool = False,
+        again: bool = False,
+    ) -> Result:
         """Act at most once; an outcome on record is given back, an interruption sorted out.
-        With `anew` an action that has an outcome acts again, as another attempt."""
+        With `anew` an action that has an outcome acts again, as another attempt; with `again`
+        because a person wants it."""
         entry = self.entry(action.key)
-        if entry.result is not None and not anew:
+        if entry.result is not None and not (anew or again):
             return entry.result
-        return self._timed(action, lambda: self._forward(action, kind, work, entry))
+        act = self._once_more if again and entry.begin and entry.end else self._forward
+        return self._timed(action, lambda: act(action, kind, work, entry))
+
+    def by_hand(self, action: Action, kind: StepKind, work: Work, by: str) -> str:
+        """A person says that it is done. Why it is not recorded so; empty when it is, for what
+        the machine says agrees."""
+        entry = self.entry(action.key)
+        if why := _not_by_hand(action.step, kind, entry):
+            return why
+        try:
+            undo = entry.undo if entry.begin else kind.before(work)
+            if why := _disagrees(kind, numbered(work, max(1, entry.attempt)), undo):
+                return why
+        except BackoutError as error:
+            return error.what
+        if entry.begin is None:
+            self._begin(action, undo, 1)
+        self._end(action, Result(State.DONE, reason=f"done by hand, says {by}, and it is so"))
+        return ""
 
     def take_back(self, action: Action, kind: StepKind, work: Work, entry: Entry) -> Result:
         """Undo `entry`, whichever run made it. `action.key` names the undo itself."""
@@ -122,13 +149,13 @@ class Saga:
             return known
         return self._timed(action, lambda: self._backward(action, kind, work, entry))
 
-    def settle(self, action: Action, result: Result) -> Result:
+    def settle(self, action: Action, result: Result, *, again: bool = False) -> Result:
         """Record an outcome that needed no act: not wanted, or impossible to begin. Of what has
         begun nobody knows then what became."""
         entry = self.entry(action.key)
         if entry.begin is not None and result.state in (State.SKIPPED, State.UNREACHABLE):
             result = replace(result, state=State.UNKNOWN)
-        known = entry.result
+        known = None if again else entry.result
         return self._timed(action, lambda: result) if known is None else known
 
     def _timed(self, action: Action, do: Callable[[], Result]) -> Result:
@@ -151,6 +178,29 @@ class Saga:
         except BackoutError as error:
             return Result(State.FAILED, reason=error.what)
         return self._persist(action, kind, work, undo)
+
+    def _once_more(self, action: Action, kind: StepKind, work: Work, entry: Entry) -> Result:
+        """Never beside itself, and with the way back that it had: what is there by now may be its
+        own work."""
+        try:
+            if (seen := self._still(kind, work, entry)).ok:
+                return seen
+            if work.step.check and kind.done(work):
+                return Result(State.DONE, reason="its check says that it is done")
+        except Unreachable as error:
+            return Result(State.UNKNOWN, reason=error.what)
+        except BackoutError as error:
+            return Result(State.FAILED, reason=error.what)
+        return self._persist(action, kind, work, entry.undo)
+
+    def _still(self, kind: StepKind, work: Work, entry: Entry) -> Result:
+        """What became of an attempt whose end was not seen; it does not run on afterwards."""
+        unseen = entry.result is not None and entry.result.state in (
+            State.UNKNOWN,
+            State.UNREACHABLE,
+        )
+        recalled = kind.recall(numbered(work, entry.attempt), entry.undo) if unseen else None
+        return recalled or Result(State.UNKNOWN)
 
     def _persist(
         self, action: Action, kind: StepKind, work: Work, undo: Undo, interrupted: int = 0
@@ -280,6 +330,27 @@ def note_key(run: str, key: str, attempt: int = 1) -> str:
 def numbered(work: Work, attempt: int) -> Work:
     """The same work under the note of this attempt."""
     return work if attempt == 1 else replace(work, key=f"{work.key}#{attempt}")
+
+
+def _not_by_hand(step: Step, kind: StepKind, entry: Entry) -> str:
+    """Why nobody but the step itself can do it."""
+    if step.save or kind.publishes:
+        return "what it makes is used by later steps, and only the step itself can tell them"
+    if entry.begin is None and kind.undoes:
+        return "it never began, so its way back is not known"
+    return ""
+
+
+def _disagrees(kind: StepKind, work: Work, undo: Undo) -> str:
+    """Why a step does not count as done, whoever says so; it does not run on afterwards either.
+    Without a `check` a kind has to be able to tell by itself."""
+    recalled = kind.recall(work, undo)
+    if not work.step.check:
+        if recalled is not None and recalled.ok:
+            return ""
+        return "it has no `check`, and nothing else there says that it is done"
+    said = kind.done(work)
+    return "" if said else f"its check {'says that it is not' if said is False else 'cannot tell'}"
 
 
 def _harmless(kind: StepKind, work: Work) -> bool:

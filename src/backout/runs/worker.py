@@ -60,6 +60,8 @@ class Worker:
             self.release = replace(self.release, number=given["number"])
         self.served: dict[str, Identity] = {}
         """Who served on each host when a step last looked."""
+        self.once_more: set[str] = set()
+        """The actions that failed, and that a person wants to be tried again."""
         self._guard = threading.Lock()
         self._unchanging: dict[str, dict[str, Any]] = {}
         self._remember(self.saga if past is None else past)
@@ -102,22 +104,27 @@ class Worker:
         pass."""
         if action.host:
             hosts = (action.host,)
+        again = action.key in self.once_more
+        self.once_more.discard(action.key)
         try:
             if not self._wanted(action):
-                return self.saga.settle(action, Result(State.SKIPPED, reason="not wanted: `when`"))
+                skipped = Result(State.SKIPPED, reason="not wanted: `when`")
+                return self.saga.settle(action, skipped, again=again)
             work = self.work(action, hosts=self.plan.hosts if hosts is None else hosts, must=must)
         except BackoutError as error:
             unreachable = isinstance(error, Unreachable)
             state = State.UNREACHABLE if unreachable else State.FAILED
-            return self._told(action, self.saga.settle(action, Result(state, reason=error.what)))
+            failed = Result(state, reason=error.what)
+            return self._told(action, self.saga.settle(action, failed, again=again))
         known = self.saga.entry(action.key).result
-        anew = _looks(action) or (action.phase in BACK and known is not None and not known.ok)
+        back = action.phase in BACK and known is not None and not known.ok
+        anew = _looks(action) or back or again
         if known is None or anew:
             self.tell(action, "running")
             if why := self._fenced(action) or self._elsewhere(action):
                 failed = Result(State.FAILED, reason=why)
-                return self._told(action, self.saga.settle(action, failed))
-        result = self.saga.perform(action, self.kind(action), work, anew=anew)
+                return self._told(action, self.saga.settle(action, failed, again=again))
+        result = self.saga.perform(action, self.kind(action), work, anew=anew, again=again)
         lost = self._keep(action, result)
         if lost:
             result = replace(result, state=State.FAILED, reason=lost)
@@ -140,6 +147,14 @@ class Worker:
             return False
         except BackoutError:
             return True
+
+    def by_hand(self, action: Action, by: str) -> str:
+        """Record that a person has done it, where that is so. Why it is not; empty when it is."""
+        try:
+            work = self.work(action)
+        except BackoutError as error:
+            return error.what
+        return self.saga.by_hand(action, self.kind(action), work, by)
 
     def undo(self, action: Action, entry: Entry) -> Result:
         """Take back what `entry` did; `action.key` names the undo."""

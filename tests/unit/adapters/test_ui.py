@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from backout.adapters.terminal import ui
 from backout.adapters.terminal.fitting import fitted
+from backout.adapters.terminal.operator import TerminalOperator
 from backout.errors import Refused
 from backout.model import Event
 from backout.reports.lines import table
@@ -414,7 +415,8 @@ def test_a_dumb_terminal_gets_plain_lines(term: str, kind: str) -> None:
 # --- the person ------------------------------------------------------------------------------
 
 A_QUESTION = """
-operator = ui.TerminalOperator(screen, sys.stdin, yes=YES)
+from backout.adapters.terminal.operator import TerminalOperator
+operator = TerminalOperator(screen, sys.stdin, yes=YES)
 with screen:
     tell("phase", "batch")
     step("Commit", "running"); step("Commit", "done")
@@ -450,13 +452,13 @@ def test_a_question_is_answered_on_the_terminal(typed: str, reply: str, answer: 
 
 def test_yes_answers_and_says_so() -> None:
     screen = plain()
-    operator = ui.TerminalOperator(screen, io.StringIO(), yes=True)
+    operator = TerminalOperator(screen, io.StringIO(), yes=True)
     assert operator.confirm("deploy to prod?", typed="prod")
     assert told(screen) == ["deploy to prod? yes (--yes)"]
 
 
 def test_without_a_terminal_a_question_is_a_refusal() -> None:
-    operator = ui.TerminalOperator(plain(), io.StringIO("y\n"))
+    operator = TerminalOperator(plain(), io.StringIO("y\n"))
     with pytest.raises(Refused, match="not confirmed: deploy to prod") as refusal:
         operator.confirm("deploy to prod?")
     assert refusal.value.exit_code == 3

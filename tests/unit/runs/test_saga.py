@@ -218,6 +218,14 @@ class Bench:
         act = action(step)
         return saga.perform(act, kind or self.kind, self.work(act), anew=anew)
 
+    def again(self, saga: Saga, step: Step) -> Result:
+        act = action(step)
+        return saga.perform(act, self.kind, self.work(act), again=True)
+
+    def by_hand(self, saga: Saga, step: Step) -> str:
+        act = action(step)
+        return saga.by_hand(act, self.kind, self.work(act), "ann")
+
     def take_back(self, saga: Saga, step: Step) -> Result:
         act = action(step)
         back = replace(act, key=f"undo/{act.key}", phase="undo")
@@ -302,6 +310,69 @@ def test_a_failure_is_an_outcome_too_and_is_not_tried_again(bench: Bench) -> Non
     assert bench.perform(bench.saga(), step()).state is State.FAILED
     assert bench.perform(bench.saga(), step()).state is State.FAILED
     assert len(bench.machine.acted) == 1
+
+
+class Seeing(Doing):
+    """A kind whose way back is what it sees before it acts."""
+
+    def before(self, work: Work) -> Undo:
+        here = sorted(self.machine.residue)
+        return Undo(text=f"back to {here}", data={"step": work.step.name})
+
+
+def test_a_step_that_is_tried_once_more_keeps_the_way_back_that_it_had(bench: Bench) -> None:
+    bench.kind = Seeing(bench.machine, {"a": [FAILED, DONE]})
+    saga = bench.saga()
+    assert bench.perform(saga, step()).state is State.FAILED
+    assert bench.again(saga, step()).ok
+    assert (saga.entry("steps/a").undo.text, saga.entry("steps/a").attempt) == ("back to []", 2)
+    bench.take_back(saga, step())
+    assert (+bench.machine.effects, bench.machine.residue) == (Counter(), set())
+
+
+def test_what_may_still_run_is_awaited_before_it_is_tried_once_more(bench: Bench) -> None:
+    bench.machine.lost.add("a")
+    saga = bench.saga()
+    assert bench.perform(saga, step()).state is State.UNKNOWN
+    bench.machine.lost.clear()
+    assert bench.again(saga, step()).ok
+    assert (bench.machine.effects["a"], len(bench.machine.acted)) == (1, 1)
+    assert bench.machine.violations == []
+
+
+def test_done_by_hand_is_held_against_the_check_and_can_be_undone(bench: Bench) -> None:
+    bench.kind = Doing(bench.machine, {"a": [FAILED]})
+    saga, checked = bench.saga(), step(check="true")
+    bench.perform(saga, checked)
+    assert bench.by_hand(saga, checked) == "its check says that it is not"
+    assert not saga.entry("steps/a").done
+    bench.machine.effects["a"] = 1
+    assert bench.by_hand(saga, checked) == ""
+    assert bench.saga().entry("steps/a").done
+    bench.take_back(saga, checked)
+    assert +bench.machine.effects == Counter()
+
+
+@pytest.mark.parametrize(
+    ("keys", "why"),
+    [({}, "it has no `check`"), ({"save": {"x": "stdout"}}, "used by later steps")],
+    ids=["without a check", "with something to save"],
+)
+def test_what_nothing_can_agree_with_is_not_done_by_hand(
+    bench: Bench, keys: dict[str, Any], why: str
+) -> None:
+    bench.kind = Doing(bench.machine, {"a": [FAILED]})
+    saga = bench.saga()
+    bench.perform(saga, step(**keys))
+    assert why in bench.by_hand(saga, step(**keys))
+    assert not saga.entry("steps/a").done
+
+
+def test_what_never_began_has_no_way_back_that_a_person_could_have_kept(bench: Bench) -> None:
+    saga, act = bench.saga(), action(step(check="true"))
+    saga.settle(act, Result(State.UNREACHABLE, reason="away"))
+    bench.machine.effects["a"] = 1
+    assert "its way back is not known" in bench.by_hand(saga, step(check="true"))
 
 
 def test_what_is_done_already_is_skipped_and_leaves_nothing_to_undo(bench: Bench) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from backout.adapters.storage import letters, renaming
-from backout.adapters.storage.people_schema import PEOPLE
+from backout.adapters.storage.people_schema import PEOPLE, SPOKEN
 from backout.adapters.storage.telling_schema import TELLING, TOKENS
 from backout.errors import Refused
 
@@ -68,6 +68,7 @@ MIGRATIONS: tuple[tuple[Change, ...], ...] = (
     PEOPLE,
     TELLING,
     TOKENS,
+    SPOKEN,
 )
 """What leads from each schema version to the next: statements, and what no statement can do."""
 

@@ -31,3 +31,16 @@ PEOPLE = (
     ),
 )
 """What leads to them from a journal without."""
+
+SPOKEN = (
+    """CREATE TABLE spoken (
+        run TEXT NOT NULL, key TEXT NOT NULL, asked INTEGER NOT NULL,
+        answer TEXT NOT NULL CHECK (answer IN ('again', 'done', 'back-out')), who TEXT NOT NULL,
+        at TEXT NOT NULL, PRIMARY KEY (run, key, asked))""",
+    *(
+        f"CREATE TRIGGER spoken_{verb} BEFORE {verb} ON spoken"
+        " BEGIN SELECT RAISE(ABORT, 'spoken is append-only'); END"
+        for verb in ("UPDATE", "DELETE")
+    ),
+)
+"""What was said to runs that are held."""

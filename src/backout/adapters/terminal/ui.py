@@ -19,7 +19,6 @@ from types import TracebackType
 from typing import Self, TextIO, cast
 
 from backout.adapters.terminal.streams import Enduring
-from backout.errors import Refused
 from backout.model import Event, duration
 
 _SEQUENCE = re.compile(
@@ -340,52 +339,3 @@ def choose(
     from backout.adapters.terminal.live import Screen
 
     return Screen(stream, err, color=not environ.get("NO_COLOR"))
-
-
-# --- the person ------------------------------------------------------------------------------
-
-
-class TerminalOperator:
-    """`ports.Operator`: asks on the terminal, or answers what `--yes` answers."""
-
-    def __init__(self, ui: Ui, stdin: TextIO, *, yes: bool = False) -> None:
-        self._ui = ui
-        self._stdin = stdin
-        self._yes = yes
-        self._one_at_a_time = threading.Lock()
-        self.asking = False
-
-    @property
-    def present(self) -> bool:
-        return self._stdin.isatty() and self._ui.progress.isatty()
-
-    def ask(self, question: str) -> str | None:
-        """One line in answer; None at the end of what is typed."""
-        with self._one_at_a_time, self._ui.pause() as stream:
-            stream.write(f"{clean(question).strip()}\n> ")
-            stream.flush()
-            answer = self._stdin.readline()
-        return answer.strip() if answer else None
-
-    def confirm(self, question: str, *, typed: str = "") -> bool:
-        """Yes or no; with `typed`, that word has to be typed. Raises Refused without a
-        terminal, unless `--yes` was given."""
-        with self._one_at_a_time, self._ui.pause() as stream:
-            question = clean(question).strip()
-            if self._yes:
-                self._ui.write(stream, f"{question} yes (--yes)")
-                return True
-            if not (self._stdin.isatty() and stream.isatty()):
-                raise Refused(
-                    f"not confirmed: {question}",
-                    where="there is no terminal to ask on",
-                    next="the same command with --yes",
-                )
-            stream.write(f"{question} {f'Type {clean(typed)} to go on:' if typed else '[y/N]'} ")
-            stream.flush()
-            self.asking = True
-            try:
-                answer = self._stdin.readline().strip()
-            finally:
-                self.asking = False
-        return answer == typed if typed else answer.lower() in ("y", "yes")

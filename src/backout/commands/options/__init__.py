@@ -19,12 +19,13 @@ from backout.commands.options.keeping import (
     Uninstall,
 )
 from backout.commands.options.looking import Doctor, History, Lint, Show, Status, Unlock, Verify
-from backout.commands.options.people import Approve, Follow
+from backout.commands.options.people import Approve, Follow, Hold
 from backout.commands.options.serving import Serve, TokenAdd, TokenList, TokenRemove
 from backout.commands.options.shipping import (
     Abort,
     Deploy,
     Diff,
+    Holding,
     Plan,
     Rehearse,
     Resume,
@@ -65,6 +66,8 @@ __all__ = [
     "History",
     "HistoryExport",
     "HistoryImport",
+    "Hold",
+    "Holding",
     "Init",
     "LedgerCopy",
     "Lint",
@@ -98,7 +101,7 @@ __all__ = [
 ]
 
 VERBS: tuple[type[Options], ...] = (
-    *(Plan, Diff, Deploy, Run, Follow, Approve, Rehearse, Rollback, Resume, Abort),
+    *(Plan, Diff, Deploy, Run, Follow, Approve, Hold, Rehearse, Rollback, Resume, Abort),
     *(Verify, Status, History, Show, Lint, Doctor, Unlock),
     *(Targets, Logs, Exec, Ssh, Completion),
     *(HistoryExport, HistoryImport, LedgerCopy, Prune, Uninstall),

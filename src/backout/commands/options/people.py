@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from backout.commands.options.base import Aimed, Confirmed, word
+from backout.commands.options.base import TARGET, Aimed, Confirmed, word
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -46,3 +46,29 @@ class Follow(Aimed):
     room = "backout.commands.follow:Following.follow"
     spared = {"run": "target"}  # noqa: RUF012 - of the class, and nobody changes it
     run: str | None = field(metadata={"help": "The run, as `status` shows it. Or --target."})
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Hold(Confirmed):
+    """Answer a run that is held: again, done or back-out.
+
+    `again` tries the failed step once more; `done` says that a person has done it,
+    which its check must confirm; `back-out` takes the whole run back. An answer is
+    for one step on one host. Without --answer it shows what is asked. Where the
+    run's process is gone, this one goes on with the run.
+
+    Example: invoke hold --target prod --host web1 --answer again
+
+    Exit codes: 0 answered, or shown; 2 which step is not clear; 3 nothing is held,
+    or it was answered before; 8 more is asked; where it goes on with the run,
+    those of deploy.
+    """
+
+    name = "hold"
+    room = "backout.commands.hold:Answering.hold"
+    spared = {"run": "target"}  # noqa: RUF012 - of the class, and nobody changes it
+    run: str | None = field(metadata={"help": "The run, as `status` shows it. Or: --target."})
+    target: str | None = word(TARGET)
+    answer: str | None = word("again, done or back-out.")
+    host: str | None = word("The host on which the step failed, where there are several.")
+    step: str | None = word("The step that failed, where there are several.")

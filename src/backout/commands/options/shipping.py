@@ -33,6 +33,16 @@ class Starting(Shipping, Confirmed):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Holding(Starting):
+    """A verb whose run may be held when something fails."""
+
+    hold: bool = word(
+        "On a failure stop, keep the leases, and ask: again, done or back-out.", False
+    )
+    hold_for: str | None = word("Hold it so long, then back out: 30m. Needed without a terminal.")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Plan(Shipping):
     """Show what would run where, and every undo.
 
@@ -73,7 +83,7 @@ class Diff(Aimed):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Deploy(Starting, Followed):
+class Deploy(Holding, Followed):
     """Run runbooks/deploy.yaml: ship, prove, or back out.
 
     Example: invoke deploy --target prod --message "Fix the timeout"
@@ -91,7 +101,7 @@ class Deploy(Starting, Followed):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Run(Starting, Followed):
+class Run(Holding, Followed):
     """Run any runbook: do it, prove it, or back it out.
 
     Example: invoke run --runbook userconcert-fix --target prod --param ticket=142

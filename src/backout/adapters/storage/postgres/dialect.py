@@ -7,7 +7,7 @@ from functools import lru_cache
 
 TABLES = (
     *("run", "record", "number", "ledger", "restored", "undone", "settled", "version"),
-    *("request", "answer", "spent", "waiter", "told", "pulse", "wish", "token"),
+    *("request", "answer", "spent", "waiter", "told", "pulse", "wish", "token", "spoken"),
     *("spot", "look", "hour", "day", "incident", "letter", "silence", "snapshot", "revert", "meta"),
 )
 """Ours, which lie in a schema of their own: no `search_path` is relied on, for a pooler may give
