@@ -84,7 +84,7 @@ def deploys(directory: Path, hosts: SshdBed, ledger: str) -> float:
     took = []
     for _ in range(ROUNDS):
         begun = time.perf_counter()
-        said = project.say("deploy", "--target", "prod", "--json", timeout=240)
+        said = project.say("deploy", "--target", "prod", "--json", alone=True)
         took.append(time.perf_counter() - begun)
         assert said.code == 0, said.out + said.err
     return round(statistics.median(took), 2)

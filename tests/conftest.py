@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import time
 from collections.abc import Generator, Iterator
@@ -62,6 +63,15 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.register_profile("quick", max_examples=30)
     if config.getoption("--quick"):
         settings.load_profile("quick")
+
+
+def pytest_collection() -> None:
+    gc.disable()  # nearly all that is read now stays
+
+
+def pytest_collection_finish() -> None:
+    gc.enable()
+    gc.freeze()  # else it would be looked through again with each full collection
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

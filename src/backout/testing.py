@@ -86,11 +86,10 @@ class Sandbox:
 
     def say(self, *words: str, env: Mapping[str, str] | None = None) -> Said:
         """Type `backout WORDS` in the project's directory, and wait for its end. From one thread at
-        a time: meanwhile the process's directory, environment and streams are the command's."""
-        with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-            with _as_typed(words, self.directory, {**self.env, **(env or {})}, out, err):
-                code = _typed()
-            return Said(ExitCode(code), _read(out), _read(err))
+        a time: meanwhile the process's directory, environment and streams are the command's. It
+        finds no terminal, and nothing to read."""
+        code, out, err = typed(words, self.directory, {**self.env, **(env or {})})
+        return Said(ExitCode(code), out, err)
 
     def _write(self, folder: str, name: str, data: Mapping[str, Any]) -> Path:
         import yaml
@@ -99,6 +98,17 @@ class Sandbox:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(yaml.safe_dump(dict(data), sort_keys=False))
         return path
+
+
+def typed(
+    words: Sequence[str], directory: Path, env: Mapping[str, str], name: str = "backout"
+) -> tuple[int, str, str]:
+    """Type `NAME WORDS` in a directory, with that environment: how it left, and what it said on
+    both streams."""
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        with _as_typed([name, *words], directory, env, out, err):
+            code = _typed()
+        return code, _read(out), _read(err)
 
 
 def _typed() -> int:
@@ -118,14 +128,19 @@ def _as_typed(
     words: Sequence[str], directory: Path, env: Mapping[str, str], out: IO[str], err: IO[str]
 ) -> Iterator[None]:
     """The process as a shell would have started it, and as it was afterwards."""
-    argv, before = sys.argv, dict(os.environ)
-    with chdir(directory), redirect_stdout(out), redirect_stderr(err):
-        sys.argv = ["backout", *words]
+    argv, stdin, before = sys.argv, sys.stdin, dict(os.environ)
+    with (
+        Path(os.devnull).open(encoding="utf-8") as nothing,
+        chdir(directory),
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        sys.argv, sys.stdin = [*words], nothing
         _put(env)
         try:
             yield
         finally:
-            sys.argv = argv
+            sys.argv, sys.stdin = argv, stdin
             _put(before)
 
 

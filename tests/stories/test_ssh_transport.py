@@ -472,7 +472,7 @@ def test_a_proxy_command_is_used_and_its_failure_named(sshd_bed: SshdBed, tmp_pa
     config = tmp_path / "config"
     jump = f"ssh -F {sshd_bed.ssh_config} -W %h:%p web1"
     config.write_text(f"Host web2\n  ProxyCommand {jump}\nInclude {sshd_bed.ssh_config}\n")
-    given = Ssh(config=str(config), connect_timeout=3)
+    given = Ssh(config=str(config), connect_timeout=10)
     web2 = SshTransport(Host(name="web2"), given, HOME, one_secret())
     assert web2.run(Command("hostname")).stdout == "web2\n"
     web2.close()

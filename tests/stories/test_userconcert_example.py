@@ -18,7 +18,7 @@ from support.tools import node_modules
 def test_the_story_is_told_with_one_command(tmp_path: Path) -> None:
     project = Project(tmp_path, {"BACKOUT_EXAMPLE_MODULES": str(node_modules())})
 
-    said = project.say("example.gigz", timeout=500)
+    said = project.say("example.gigz")
 
     assert said.code == 0, said.out + said.err
     acts = said.out.split("\n== ")[1:]

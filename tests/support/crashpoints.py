@@ -253,7 +253,7 @@ class Ground:
             yield f"left with {said.code}, and said no more than {error}"
 
     def _end(self, verb: str) -> Said:
-        return self.project.say(verb, "--target", "prod", "--yes", "--json", timeout=WITHIN)
+        return self.project.say(verb, "--target", "prod", "--yes", "--json")
 
     def _outcome(self, last: Said) -> str:
         """What became of the run, as the history has it and as whoever ended it said."""

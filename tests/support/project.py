@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -35,19 +37,32 @@ def number(release: Mapping[str, Any] | None) -> int | None:
 
 
 class Project(Sandbox):
-    """A sandbox whose verbs are processes of their own."""
+    """A sandbox whose verbs are typed as `invoke` has them."""
+
+    alone = False
+    """Whether each verb is a process of its own, which ends with it. That costs as much again as
+    most verbs; told where the process is the point: its id, its locks, its end."""
 
     def say(
         self,
         *words: str,
         env: Mapping[str, str] | None = None,
-        timeout: float = 120,
         within: str = ".",
+        alone: bool = False,
     ) -> Said:
         """Run `backout WORDS` to its end, in a directory of the project."""
         directory = self.directory / within
-        return Said(*warm.run(words, directory, {**self.env, **(env or {})}, timeout))
+        whole = {**self.env, **(env or {})}
+        if alone or self.alone or not _fits(whole):
+            return Said(*warm.run(words, directory, whole, timeout=240))
+        return Said(*testing.typed(words, directory, whole, "invoke"))
 
     def start(self, *words: str) -> Started:
         """Begin `backout WORDS`, for a test that interrupts it."""
         return warm.talking(words, self.directory, self.env)
+
+
+def _fits(env: Mapping[str, str]) -> bool:
+    """Whether a command may have this process for itself."""
+    mine = threading.current_thread() is threading.main_thread()
+    return mine and warm.about_python(env) == warm.about_python(os.environ)

@@ -162,11 +162,18 @@ def _checked(piece: Expression, where: str) -> Expression:
 
 
 def tree_of(piece: Expression) -> nodes.Output:
-    template = jinja().parse(f"{{{{ {piece.source} }}}}")
-    output = template.body[0] if template.body else None
-    if not isinstance(output, nodes.Output) or len(output.nodes) != 1:
+    """To be read only: whoever asks for the same expression gets the same tree."""
+    tree = _tree(piece.source)
+    if tree is None:
         raise TemplateSyntaxError("it must be one expression", piece.line)
-    return output
+    return tree
+
+
+@lru_cache(maxsize=4096)
+def _tree(source: str) -> nodes.Output | None:
+    template = jinja().parse(f"{{{{ {source} }}}}")
+    output = template.body[0] if template.body else None
+    return output if isinstance(output, nodes.Output) and len(output.nodes) == 1 else None
 
 
 @lru_cache(maxsize=4096)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import doctest
 import os
+import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +64,11 @@ def test_a_mistake_is_said_as_on_the_command_line(sandbox: Sandbox) -> None:
 
 def test_the_process_is_as_before_afterwards(sandbox: Sandbox) -> None:
     def state() -> tuple[object, ...]:
-        return Path.cwd(), dict(os.environ), sys.argv, sys.stdout, sys.stderr
+        minded = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+        streams = sys.stdin, sys.stdout, sys.stderr
+        return Path.cwd(), dict(os.environ), sys.argv, streams, minded, threading.active_count()
 
     before = state()
     assert sandbox.say("deploy", "--target", "nowhere").code is ExitCode.MISTAKE
+    assert sandbox.say("deploy", "--target", "prod").code is ExitCode.DONE
     assert state() == before
