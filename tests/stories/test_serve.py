@@ -62,6 +62,7 @@ class House:
 
     def come_in(self, token: str) -> None:
         """The browser, by the form."""
+        self.browser.call("Network.clearBrowserCookies")
         self.browser.open(f"{self.url}incidents")
         self.browser.run(f"document.querySelector('[name=token]').value = {json.dumps(token)}")
         self.click("Enter")
@@ -79,7 +80,13 @@ class House:
         )
 
     def text(self) -> str:
-        return str(self.browser.run("document.body.innerText"))
+        return str(self.browser.run("document.body?.innerText ?? ''"))
+
+    def shows(self, words: str) -> None:
+        """That, sooner or later."""
+        eventually(
+            lambda: words in self.text(), within=60, saying=words, ignoring=(AssertionError,)
+        )
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +138,6 @@ def test_without_tokens_a_run_is_read_live_to_its_end_and_nothing_can_be_done(ho
     assert browser.run("document.querySelectorAll('main script, main img').length") == 0
     assert "read only" in house.text()
     assert "Stop it" not in house.text()
-    readable(browser)
     run = page.rpartition("/")[2]
     assert house.ask("/act/stop", {"run": run, "sure": "yes", "csrf": ""})[0] == 403
     house.yard.let_go("Slow")
@@ -146,7 +152,7 @@ def test_without_tokens_a_run_is_read_live_to_its_end_and_nothing_can_be_done(ho
         saying="the page has come to the end of the run",
     )
     readable(browser)
-    for path in ("", "runs?q=deploy+prod", "incidents", "approvals", "targets/prod"):
+    for path in ("", "runs?q=deploy+prod", "incidents"):
         browser.open(f"{house.url}{path}")
         readable(browser)
     assert run in house.ask("/runs?q=prod+succeeded")[1]
@@ -172,12 +178,14 @@ def test_another_tokens_yes_is_taken_and_ones_own_is_refused(house: House) -> No
         house.come_in(token)
         house.browser.open(f"{house.url}approvals/{asked['run']}")
         assert "Shop" in house.text()
-        readable(house.browser)
         house.click(button)
         assert words_after in house.text()
         house.browser.open(house.url)
         house.click("leave")
         assert "Who are you?" in house.text()
+    house.come_in(bob)
+    house.browser.open(f"{house.url}approvals/{asked['run']}")
+    readable(house.browser)
     said = project.say(*words)
     assert said.code == 0, said.out + said.err
     assert said.data["approved_by"][0].startswith("bob (bob@web)")
@@ -207,6 +215,72 @@ def test_whoever_may_stops_a_run_with_a_form_of_their_own_and_is_on_record(house
     assert house.ask("/runs", cookie=cookies["deploy"])[0] == 401
 
 
+def test_an_address_that_others_can_reach_needs_a_token_first(tmp_path: Path) -> None:
+    with Yard(tmp_path) as yard:
+        said = yard.project.say("serve", "--listen", "0.0.0.0:0", "--json")
+        assert said.code == 3
+        assert "there is no token" in said.data["error"]["what"]
+        assert yard.project.say("token.add", "Ann Lee", "--json").code == 2
+        assert yard.project.say("token.add", "ann", "--role", "god", "--json").code == 2
+
+
+def test_what_was_shown_is_started_and_rolled_back_from_the_page_by_whoever_may(
+    house: House,
+) -> None:
+    yard, browser = house.yard, house.browser
+    yard.runbook(yard.step("Again"))
+    before = yard.deploy()
+    assert before.code == 0, before.out + before.err
+    carol = house.token("carol", "deploy")
+    house.come_in(carol)
+
+    def confirmed(button: str) -> str:
+        browser.run("document.querySelector('[name=typed]').value = 'prod'")
+        house.click(button)
+        house.shows("The run, whole")
+        browser.open(str(browser.run("document.querySelector('main p a').href")))
+        return house.text()
+
+    browser.open(f"{house.url}targets/prod")
+    house.click("Show the plan")
+    house.shows("Start it, as carol")
+    assert "Again" in house.text()
+    plan = browser.run("location.pathname")
+    said = confirmed("Start")
+    assert "Deployed release" in said
+    assert "carol@web" in said
+    browser.open(f"{house.url}targets/prod")
+    readable(browser)
+    said = confirmed("Roll back")
+    assert "ack to release" in said
+    # What was not shown is not begun.
+    cookie = house.enter(carol)
+    form = {"target": "prod", "now": "1 x", "to": "1", "typed": "prod", "csrf": house.csrf(cookie)}
+    assert "not on the release any more" in house.ask("/act/rollback", form, cookie)[1]
+    form = {"plan": plan.rpartition("/")[2], "digest": "x", "typed": "prod", "csrf": form["csrf"]}
+    assert "not the plan that was shown" in house.ask("/act/start", form, cookie)[1]
+
+
+def test_an_incident_is_acknowledged_with_a_note_and_its_target_silenced(house: House) -> None:
+    yard = house.yard
+    ill = {"command": "false", "expect": ["exit_code == 0"], "alert": {"after": 1}}
+    yard.project.inventory("ill", {"hosts": yard.plain()["hosts"], "checks": {"alive": ill}})
+    assert yard.project.say("watch", "--target", "ill", "--once", "--json").code == 6
+    cookie = house.enter(house.token("dora", "acknowledge"))
+    csrf = house.csrf(cookie)
+    shown = house.ask("/incidents", cookie=cookie)[1]
+    assert 'value="ill alive"' in shown
+    ack = {"which": "ill alive", "note": "on <it>", "csrf": csrf}
+    assert house.ask("/act/acknowledge", ack, cookie)[0] == 303
+    quiet = {"target": "ill", "check": "alive", "for": "1h", "csrf": csrf}
+    assert house.ask("/act/silence", quiet, cookie)[0] == 303
+    assert "--for" in house.ask("/act/silence", {**quiet, "for": "soon"}, cookie)[1]
+    shown = house.ask("/incidents", cookie=cookie)[1]
+    assert "dora (web): on &lt;it&gt;" in shown
+    assert "by dora (web)" in shown.partition("Silences")[2]
+    assert house.ask("/act/stop", {"run": "x", "csrf": csrf}, cookie)[0] == 409
+
+
 def test_wrong_tokens_are_not_looked_at_for_long_and_no_secret_is_in_any_byte(house: House) -> None:
     wrong = [{"token": f"bo_{n}", "to": "//evil.example"} for n in range(7)]
     answers = [house.ask("/enter", form)[0] for form in wrong]
@@ -219,12 +293,3 @@ def test_wrong_tokens_are_not_looked_at_for_long_and_no_secret_is_in_any_byte(ho
         assert secret.encode() not in house.bytes + kept
     assert b"bo_" not in kept
     assert "bo_" not in told.out
-
-
-def test_an_address_that_others_can_reach_needs_a_token_first(tmp_path: Path) -> None:
-    with Yard(tmp_path) as yard:
-        said = yard.project.say("serve", "--listen", "0.0.0.0:0", "--json")
-        assert said.code == 3
-        assert "there is no token" in said.data["error"]["what"]
-        assert yard.project.say("token.add", "Ann Lee", "--json").code == 2
-        assert yard.project.say("token.add", "ann", "--role", "god", "--json").code == 2

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from backout.adapters.person import acting
 from backout.adapters.transports.shell_text import run_name
 from backout.errors import Held, Refused
 
@@ -88,7 +89,9 @@ class LocalLock:
 
 
 def owner() -> str:
-    """Who locks: user@machine."""
+    """Who locks: user@machine, or whoever this process acts for."""
+    if somebody := acting():
+        return somebody.account
     try:
         user = getpass.getuser()
     except (KeyError, OSError):

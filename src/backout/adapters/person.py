@@ -25,8 +25,24 @@ PEOPLE = 1000
 """From this number on an account is somebody's own; below it are the system's."""
 
 
+_acting: list[Person] = []
+"""For whom this process acts, when that is nobody at its terminal."""
+
+
+def act_as(somebody: Person) -> None:
+    """From now on, and until its end, the process acts for them: whoever begins it has made sure
+    who they are."""
+    _acting[:] = [somebody]
+
+
+def acting() -> Person | None:
+    return _acting[0] if _acting else None
+
+
 def person(environ: Mapping[str, str]) -> Person:
     """Raises Mistakes for a name that is none."""
+    if somebody := acting():
+        return somebody
     uid = _login() if _login() is not None else _sudoer(environ)
     uid = os.getuid() if uid is None else uid
     account = _account(uid)

@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 from backout.adapters.storage.approvals import Approvals
 from backout.adapters.storage.telling import STOP, Telling, Wish
 from backout.adapters.web.visitors import Visitor
+from backout.commands import saved_plan
 from backout.commands.approve import Answering
+from backout.commands.errand import Errands
 from backout.commands.follow import Owner
 from backout.commands.options import AlertAck, AlertSilence
 from backout.commands.watch import Watching
@@ -23,7 +25,7 @@ MAY = {
     "acknowledge": "acknowledge",
     "silence": "acknowledge",
     "approve": "approve",
-    "stop": "deploy",
+    **dict.fromkeys(("stop", "plan", "start", "rollback", "resume", "abort"), "deploy"),
 }
 """What each needs."""
 
@@ -33,11 +35,17 @@ class Acting:
 
     def __init__(self, workplace: Workplace, screen: Screen) -> None:
         self.workplace, self.screen = workplace, screen
+        self.errands = Errands(workplace)
         self._acts: Mapping[str, Callable[[Form, Visitor], str]] = {
             "acknowledge": self._acknowledge,
             "silence": self._silence,
             "approve": self._approve,
             "stop": self._stop,
+            "plan": self._plan,
+            "start": self._start,
+            "rollback": self._rollback,
+            "resume": self._go_on("resume"),
+            "abort": self._go_on("abort"),
         }
 
     def do(self, what: str, form: Form, visitor: Visitor) -> str:
@@ -107,6 +115,57 @@ class Acting:
         now = datetime.now(UTC)
         telling.wish(Wish(secrets.token_hex(8), row.id, STOP, who_of(visitor), now))
         return f"/runs/{row.id}"
+
+    # --- in processes of their own -----------------------------------------------------------
+
+    def _plan(self, form: Form, visitor: Visitor) -> str:
+        """Saved, to be shown and then started as it is."""
+        target, id = self.workplace.target(form.get("target", "")).name, self.errands.new()
+        words = {"target": target, "out": str(self.errands.file(id, "plan"))}
+        self.errands.begin("plan", words, person_of(visitor), id)
+        return f"/errands/{id}"
+
+    def _start(self, form: Form, visitor: Visitor) -> str:
+        """Exactly the plan that was shown, or nothing: `deploy --plan` looks again."""
+        planned = self.errands.find(form.get("plan", ""))
+        saved = saved_plan.read(self.errands.file(planned.id, "plan"))
+        if planned.verb != "plan" or saved.picture.digest != form.get("digest"):
+            raise Refused("that is not the plan that was shown", next="look at the page again")
+        _confirm(form, saved.words.target)
+        words = {"plan": saved.file, "yes": True}
+        return f"/errands/{self.errands.begin('deploy', words, person_of(visitor))}"
+
+    def _rollback(self, form: Form, visitor: Visitor) -> str:
+        """From the release that was shown, or not at all."""
+        journal = self.workplace.journal
+        target, to = self.workplace.target(form.get("target", "")).name, form.get("to", "")
+        current = journal.current(target)
+        if current is None or f"{current.number} {current.run}" != form.get("now"):
+            raise Refused(f"{target} is not on the release any more that was shown")
+        _confirm(form, target)
+        words = {"target": target, "to": to, "yes": True}
+        return f"/errands/{self.errands.begin('rollback', words, person_of(visitor))}"
+
+    def _go_on(self, verb: str) -> Callable[[Form, Visitor], str]:
+        def act(form: Form, visitor: Visitor) -> str:
+            row = self.workplace.journal.run(form.get("run", ""))
+            if not row.open or row.id != form.get("run"):
+                raise Refused(f"run {row.id} has ended", next=f"invoke show {row.id}")
+            _confirm(form, row.target)
+            words = {"target": row.target, "yes": True}
+            return f"/errands/{self.errands.begin(verb, words, person_of(visitor))}"
+
+        return act
+
+
+def _confirm(form: Form, target: str) -> None:
+    """Raises Refused unless the target's name was typed."""
+    if form.get("typed", "").strip() != target:
+        raise Refused(
+            f"not confirmed: type {target} to go on",
+            state="nothing was changed",
+            next="look at the page again",
+        )
 
 
 def who_of(visitor: Visitor) -> str:

@@ -35,6 +35,8 @@ from backout.reports.errors_text import error_text
 from backout.reports.objects import TargetLine
 from backout.reports.parts import bare_release
 from backout.reports.plan_text import plan_text
+from backout.reports.plans import PlanReport
+from backout.reports.report import Report
 from backout.reports.story import story
 from backout.reports.text import outcome_text
 from backout.reports.watched import Alerts
@@ -147,6 +149,8 @@ class Desk:
             return "run", self._run(rest)
         if first == "targets" and rest:
             return "target", self._target(rest)
+        if first == "errands" and rest:
+            return "errand", self._errand(rest)
         if first == "approvals" and rest:
             return "approval", self._approval(rest, query.get("step", ""))
         raise NotThere(f"nothing is under /{path}")
@@ -201,7 +205,7 @@ class Desk:
             sentence += f", and {gone}." if gone else "."
         view = run_view(report, facts, sentence, now=time.time())
         events = (event for _, event in telling.told(row.id))
-        names = {"view": view, "phases": tree(events), "alive": alive}
+        names = {"view": view, "phases": tree(events), "alive": alive, "target": row.target}
         return {"title": f"Run {row.id}", "live": f"/runs/{row.id}", **names}
 
     def _row(self, id: str) -> RunRow:
@@ -230,9 +234,19 @@ class Desk:
             "checks": view.targets[0].checks,
             "opened": [each for each in self._alerts().alerts if each.target == name],
             "asked": [each for each in self._asked(name) if each.state in ("open", "approved")],
+            "back": self._back(name),
             "line": in_line(Line(self.journal, name, time.monotonic).look()),
             "latest": [_line(row) for row in self.journal.runs(name, limit=15)],
         }
+
+    def _back(self, name: str) -> Words | None:
+        """The way back to the last known-good release; None where there is none."""
+        current = self.journal.current(name)
+        good = self.journal.known_good(name, before=current.number) if current else None
+        if current is None or good is None:
+            return None
+        now = f"{current.number} {current.run}"
+        return {"now": now, "from": str(current.release), "to": good.number, "told": good.release}
 
     def _incidents(self) -> Words:
         alerts, view = self._alerts(), self._status()
@@ -268,6 +282,27 @@ class Desk:
             "question": report.question,
             "plan": plan_text(report.plan, whole=True) if report.plan else "",
         }
+
+    def _errand(self, id: str) -> Words:
+        errands = self.acting.errands
+        try:
+            errand = errands.find(id)
+        except Mistakes as error:
+            raise NotThere(error.what) from error
+        came = errands.came(errand)
+        data, words = came.data, {"at_work": came.code is None, "plan": "", "digest": "", "run": ""}
+        if "error" in data:
+            words["said"] = "\n".join(str(value) for value in data["error"].values() if value)
+        elif errand.verb == "plan" and data:
+            report = PlanReport.read(data)
+            words |= {"plan": plan_text(report, whole=True), "digest": report.digest}
+            words |= {"target": report.target, "id": id}
+        elif data:
+            words |= {"run": data.get("run", ""), "said": outcome_text(Report.read(data))}
+        elif came.code is not None:
+            words["said"] = "It ended without an answer: look at the runs."
+        what = f"{errand.verb.capitalize()} for {errand.who.name}"
+        return {"title": what, "live": "", "said": "", **words}
 
     # --- facts -------------------------------------------------------------------------------
 

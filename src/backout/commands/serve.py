@@ -50,6 +50,7 @@ class Serving:
             )
         self._know_secrets()
         desk = Desk(self.workplace, self.screen)
+        desk.acting.errands.tidy()
         server = Server(Console(desk, Door(tokens.all, proxy), address))
         server.start()
         with heard() as signals:

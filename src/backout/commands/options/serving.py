@@ -38,7 +38,7 @@ class TokenAdd(Options):
     """Let somebody use the web view; shows the token once.
 
     Roles, each with what those before it may: look, acknowledge (incidents,
-    silences), approve (what others want), deploy (stop runs).
+    silences), approve (what others want), deploy (also roll back, stop, resume).
 
     Example: invoke token.add bob --role approve
 

@@ -1,0 +1,121 @@
+"""What it costs a deploy that many read it meanwhile in the web view: the median of paired runs,
+with and without readers, each of whom follows the run by server-sent events.
+
+python bench/readers.py [readers] [pairs]      exit 1 when it costs more than its budget
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import yaml
+
+BUDGET = 1.05
+STEPS = 12
+PROGRAM = [sys.executable, "-m", "backout"]
+
+
+def project(directory: Path) -> None:
+    """A deploy as long as a short one of somebody's: each step takes a third of a second."""
+    (directory / "tasks.py").write_text("from backout.tasks import ns\n")
+    for folder in ("inventories", "runbooks"):
+        (directory / folder).mkdir()
+    well = {"command": "true", "expect": ["exit_code == 0"]}
+    inventory = {
+        "hosts": {"here": {"connection": "local", "groups": ["web"]}},
+        "rollout": {"batches": ["100%"], "soak": 0},
+        "checks": {"well": well},
+    }
+    steps = [
+        {"name": f"Step {n}", "run": "sleep 0.3; seq 20", "undo": "true", "on": "web"}
+        for n in range(STEPS)
+    ]
+    runbook = {"summary": "Steps.", "steps": steps, "settle": [{"name": "Prove", "verify": "all"}]}
+    (directory / "inventories" / "prod.yaml").write_text(yaml.safe_dump(inventory))
+    (directory / "runbooks" / "deploy.yaml").write_text(yaml.safe_dump(runbook))
+
+
+def deploy(directory: Path) -> float:
+    """One deploy, start to end."""
+    start = time.perf_counter()
+    argv = [*PROGRAM, "deploy", "--target", "prod", "--yes"]
+    subprocess.run(argv, cwd=directory, capture_output=True, check=True)
+    return time.perf_counter() - start
+
+
+async def reader(port: int, path: str) -> int:
+    """Follows until the server or the deploy is done; how many parts came."""
+    got = 0
+    reading, writing = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writing.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
+        while chunk := await reading.read(1 << 16):
+            got += chunk.count(b"event: ")
+    finally:
+        writing.close()
+    return got
+
+
+READ = (
+    "import asyncio, sys; sys.path.insert(0, sys.argv[1]); import readers;"
+    " asyncio.run(readers.crowd(int(sys.argv[2]), int(sys.argv[3])))"
+)
+
+
+async def crowd(port: int, readers: int) -> None:
+    """All of them: half on the page of now, half on the newest run, once there is one."""
+    asked = [asyncio.create_task(reader(port, "/live/")) for _ in range(readers // 2)]
+    await asyncio.sleep(1.5)
+    page_in, page_out = await asyncio.open_connection("127.0.0.1", port)
+    page_out.write(f"GET /runs HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
+    page = (await page_in.read()).decode()
+    page_out.close()
+    run = page.partition('href="/runs/')[2].partition('"')[0]
+    asked += [asyncio.create_task(reader(port, f"/live/runs/{run}")) for _ in range(readers // 2)]
+    done = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 120)
+    parts = [each for each in done if isinstance(each, int)]
+    print(f"  {len(parts)} readers, {sum(parts)} parts", flush=True)
+
+
+def read_deploy(directory: Path, port: int, readers: int) -> float:
+    """The same, while they read."""
+    argv = [sys.executable, "-c", READ, str(Path(__file__).parent), str(port), str(readers)]
+    with subprocess.Popen(argv) as reading:
+        try:
+            return deploy(directory)
+        finally:
+            reading.terminate()
+
+
+def main() -> int:
+    readers = int(sys.argv[1]) if len(sys.argv) > 1 else 200
+    pairs = int(sys.argv[2]) if len(sys.argv) > 2 else 7
+    with tempfile.TemporaryDirectory() as place:
+        directory = Path(place)
+        project(directory)
+        deploy(directory)
+        serve = [*PROGRAM, "serve", "--listen", "0"]
+        with subprocess.Popen(serve, cwd=directory, stdout=subprocess.PIPE, text=True) as server:
+            assert server.stdout is not None
+            port = int(server.stdout.readline().rstrip("/\n").rpartition(":")[2])
+            try:
+                ratios = []
+                for _ in range(pairs):
+                    alone, read = deploy(directory), read_deploy(directory, port, readers)
+                    ratios.append(read / alone)
+                    print(f"alone {alone:.2f} s, with {readers} readers {read:.2f} s", flush=True)
+            finally:
+                server.terminate()
+    measured = statistics.median(ratios)
+    print(f"{readers} readers cost a deploy {100 * (measured - 1):+.1f} % (budget +5 %)")
+    return int(measured > BUDGET)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
