@@ -340,7 +340,9 @@ class Desk:
     def _status(self, name: str = "", target: Target | None = None) -> StatusView:
         """As the status page has it: of one target, or the incidents of all."""
         now = time.time()
-        names = [name] if name else [each.target for each in self._known()]
+        known = [each.target for each in self._known()]
+        known += [each.target for each in self._alerts().alerts]  # also where the file is gone
+        names = [name] if name else list(dict.fromkeys(known))
         with self._store() as store:
             watched = [self._watched(each, target, store, now) for each in names]
         return status_view(watched, now=now, stale_after=0)

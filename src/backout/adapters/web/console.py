@@ -111,8 +111,11 @@ class Console:
         self, request: Request, events: AsyncIterator[bytes]
     ) -> AsyncIterator[bytes]:
         """Whoever may not look any more is told nothing any more."""
+        words = (request.cookies.get(COOKIE, ""), _peer(request), dict(request.headers))
         async for event in events:
-            if await self._visitor(request) is None:
+            if self.door.stale:
+                await _in_thread(self.door.look)
+            if self.door.known(*words) is None:
                 return
             yield event
 

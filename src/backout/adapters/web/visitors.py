@@ -23,6 +23,8 @@ COOKIE = "backout_session"
 LASTS = 12 * 3600.0
 """Seconds that a session lasts."""
 SESSIONS = 1000
+OLD = 2.0
+"""Seconds for which whoever follows is not asked about again."""
 WRONG, WITHIN = 5, 60.0
 """So many wrong tokens from one address within so many seconds; then none is looked at."""
 WRONG_IN_ALL = 50
@@ -81,10 +83,26 @@ class Door:
         self._key = secrets.token_bytes(32)
         self._sessions: dict[str, _Session] = {}
         self._wrong: deque[tuple[float, str]] = deque()
+        self._seen: Sequence[Token] = ()
+        self._seen_at = -OLD
+
+    @property
+    def stale(self) -> bool:
+        """Whether the tokens that were seen last are too old for anything."""
+        return self._monotonic() - self._seen_at > OLD
+
+    def look(self) -> None:
+        """See which tokens there are."""
+        self._seen, self._seen_at = self._tokens(), self._monotonic()
 
     def visitor(self, cookie: str, address: str, headers: Mapping[str, str]) -> Visitor | None:
         """Who it is; None where they have to show a token first."""
-        tokens = self._tokens()
+        self.look()
+        return self.known(cookie, address, headers)
+
+    def known(self, cookie: str, address: str, headers: Mapping[str, str]) -> Visitor | None:
+        """The same, by the tokens that were seen last; without asking anybody."""
+        tokens = self._seen
         if self._proxy and self._proxy.trusts(address):
             if name := headers.get(self._proxy.header.lower(), "").strip():
                 return self._named(near(name), tokens)
