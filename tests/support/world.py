@@ -270,6 +270,7 @@ class Deployer:
             reach=cast("Any", machines.__getitem__),
             restarter=cast("Any", None),
             examine=self.world.examine,
+            pool=cast("Any", None),
         )
         try:
             ended: Ended = getattr(Engine(self.plan, parts), verb)()

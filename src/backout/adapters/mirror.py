@@ -121,10 +121,12 @@ def text_of(line: Line) -> str:
 
 
 def _host(line: Line) -> str:
-    """The host that a record concerns; empty for this machine, and for the run as a whole."""
+    """The machine that a record concerns, where another host's traffic may be moved; empty for
+    this machine, and for the run as a whole."""
     if line.kind not in ("begin", "end"):
         return ""
-    return str(json.loads(line.body).get("host") or "")
+    body = json.loads(line.body)
+    return str(body.get("at" if body.get("balancer") else "host") or "")
 
 
 # --- reading ------------------------------------------------------------------------------

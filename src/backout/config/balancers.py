@@ -1,4 +1,4 @@
-"""What is wrong with the balancers of an inventory."""
+"""What is wrong with the balancers of an inventory, and with how a rollout uses them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from backout.config.yaml_tree import Trail
 from backout.errors import Mistake
-from backout.model import HERE, Balancer, Target
+from backout.model import HERE, Balancer, Step, Target
 from backout.model.validation import did_you_mean
 
 At = Callable[[Trail, str], Mistake]
@@ -14,10 +14,16 @@ At = Callable[[Trail, str], Mistake]
 
 
 def mistakes(target: Target, at: At) -> Iterator[Mistake]:
-    """Where they run, and whom they send to."""
+    """Where they run, whom they send to, and whether there is one to drain."""
     for balancer in target.balancers.values():
         if balancer.backend:
             yield from _of(balancer, target, at)
+    if target.rollout.drain and not target.balancers:
+        told = f"{target.name} has no balancers: say what stands in front of its hosts"
+        yield at(("rollout", "drain"), told)
+    if target.rollout.keep_up != 1 and not target.balancers:
+        told = f"{target.name} has no balancers: there is nothing to keep up"
+        yield at(("rollout", "keep_up"), told)
 
 
 def _of(balancer: Balancer, target: Target, at: At) -> Iterator[Mistake]:
@@ -31,3 +37,18 @@ def _of(balancer: Balancer, target: Target, at: At) -> Iterator[Mistake]:
         hint = did_you_mean(balancer.for_, {"all", *target.hosts, *groups})
         told = f"{target.name} has no host {balancer.for_!r} that it could send to{hint}"
         yield at((*trail, "for"), told)
+
+
+def of_step(step: Step, target: Target, trail: Trail, at: At) -> Iterator[Mistake]:
+    """A step that moves traffic: whose, and of which balancer."""
+    named = step.options.balancer
+    if named and named not in target.balancers:
+        hint = did_you_mean(named, target.balancers)
+        yield at((*trail, step.kind), f"{target.name} has no balancer {named!r}{hint}")
+        return
+    for host in target.select(step.on or ""):
+        if not target.balancers_of(host.name, named):
+            which = f"balancer {named}" if named else "no balancer"
+            sends = "does not send" if named else "sends"
+            told = f"{which} of {target.name} {sends} requests to {host.name}"
+            yield at((*trail, "on"), told)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from backout.config import balancers
 from backout.config.judge import (
     RESULT,
     SERVICE,
@@ -106,9 +107,13 @@ class RunbookJudge(Judge):
             yield from self.expression(inner, step.when, bare(known), wanted="a boolean")
         results = dict.fromkeys({*RESULT, *getattr(kind, "names", ())})
         yield from self.saves((*trail, "save"), step.save, results)
+        if step.options and step.options.moves_traffic and not step.on:
+            yield self.at(trail, f"{step.kind} moves hosts; add on: all, a group or a host")
         if self.target is not None:
             if "hosts" not in self.unsure:
                 yield from self.selects(trail, step.on, self.target)
+                if step.options and step.options.moves_traffic:
+                    yield from balancers.of_step(step, self.target, trail, self.at)
             if self.unsure.isdisjoint(("hosts", "service", "source")):
                 yield from self.needs(trail, step, kind, self.target)
             if "checks" not in self.unsure:

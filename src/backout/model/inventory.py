@@ -127,6 +127,10 @@ class Rollout(Noun):
     soak: Duration = 5.0
     hold_for: Span | None = None
     """How long `--hold` holds a run for a person's answer; then it is backed out."""
+    drain: Boolean = False
+    """Take each batch out of the balancers first, and put it back when it has settled."""
+    keep_up: Batch = 1
+    """How many of the members that served before still have to while a batch is out."""
 
 
 class Retry(Noun):
@@ -332,9 +336,19 @@ class Target(Noun):
             host for host in self.hosts.values() if on in ("all", host.name) or on in host.groups
         )
 
+    def checks_of(self, host: str) -> Words:
+        """The checks of a host itself."""
+        each = ((check.name, check.on) for check in self.checks.values())
+        return tuple(n for n, on in each if on and any(h.name == host for h in self.select(on)))
+
     def behind(self, balancer: Balancer) -> tuple[Host, ...]:
         """The hosts that a balancer sends requests to."""
         return tuple(h for h in self.select(balancer.for_) if h.name not in balancer.on)
+
+    def balancers_of(self, host: str, named: str = "") -> tuple[Balancer, ...]:
+        """The balancers that send requests to a host, or the named one of them."""
+        each = (b for b in self.balancers.values() if named in ("", b.name))
+        return tuple(b for b in each if any(h.name == host for h in self.behind(b)))
 
     def where(self, balancer: Balancer) -> Words:
         """The hosts where a balancer runs; this machine is the empty name."""

@@ -27,6 +27,11 @@ class Member:
         """Whether it is counted on: it takes requests, and nothing says that it is ill."""
         return self.takes and self.up is not False
 
+    @property
+    def told(self) -> str:
+        """How it is set, for a person."""
+        return f"{'in' if self.takes else 'out of'} traffic ({self.mark})"
+
     def out(self) -> Member:
         """The same one, to which nothing new is sent."""
         return replace(self, takes=False)

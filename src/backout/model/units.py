@@ -142,6 +142,8 @@ class Options(Noun):
     """Fields that are POSIX shell text: what `{{ … }}` puts into them is quoted."""
     told_fields: ClassVar[tuple[str, ...]] = ()
     """Fields that are shown or written down as they are, so that no secret may stand in them."""
+    moves_traffic: ClassVar[bool] = False
+    """True of a step that acts at the balancers of its host, on the machines where they run."""
     secret_fields: ClassVar[tuple[str, ...]] = ()
 
     """Of a restart backend: the fields that a secret may stand in."""

@@ -173,6 +173,10 @@ class StepKind(Protocol):
         """Look, before the first change, whether the step can succeed at all. `made`: other
         steps of the run may bring what is missing. Raises Refused."""
 
+    def settles_first(self, options: Any) -> bool:
+        """Whether it is taken back only when its host has settled again after all other undos."""
+        ...
+
     def before(self, work: Work) -> Undo:
         """Read the state to come back to, and resolve the undo from it. Changes nothing.
         Raises Refused when the way back cannot be known."""

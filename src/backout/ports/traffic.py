@@ -52,3 +52,5 @@ class Traffic:
     """Whether this run has moved this host here before."""
     back: bool
     """Whether this is the way back."""
+    returned: bool
+    """Whether the run that is taken back has put this host in here by itself."""

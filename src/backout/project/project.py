@@ -243,6 +243,7 @@ class Workplace:
             steps=STEPS,
             reach=machines.reach,
             restarter=machines.restarter,
+            pool=machines.pool,
             examine=machines.examine(run, emit),
             stop=stop,
             said=Spoken(journal, run),

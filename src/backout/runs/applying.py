@@ -30,9 +30,9 @@ def refuse_idle(plan: Plan) -> None:
 
 
 def _acting(plan: Plan) -> Iterator[Action]:
-    """Every action but the gates: a gate looks at what others did."""
-    yield from plan.actions
-    yield from (action for action in plan.settling if action.step.kind != "verify")
+    """Every action but the gates, which look at what others did, and what only drains."""
+    each = (a for a in (*plan.actions, *plan.settling) if a.step not in plan.drain)
+    yield from (a for a in each if a.phase != "settle" or a.step.kind != "verify")
 
 
 def _may_apply(plan: Plan, action: Action) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 from backout.checks import judging
 from backout.model import Finding, State, Verdict
 from backout.runs.parts import side_by_side
-from backout.runs.plan import Action, BatchPlan, settle_back
+from backout.runs.plan import Action, BatchPlan, leave_back, settle_back
 from backout.runs.saga import Entry, Saga
 from backout.runs.serving import stopped
 from backout.runs.wording import title, trouble, went_well
@@ -60,10 +60,11 @@ class Backward:
         and why."""
         if names := [host for host in hosts if host]:
             self.worker.phase("backing out", names)
-        stuck = self.undo_on(hosts)
+        stuck = self.undo_on(hosts, turn, settled)
         reached = {"", *self.touched()} - stuck.keys() - set(settled)
         left = [host for host in hosts if host in reached]
-        return stuck | self.settle_again(left, turn)
+        stuck |= self.settle_again(left, turn)
+        return stuck | self.into_traffic([host for host in hosts if host not in stuck])
 
     def touched(self) -> tuple[str, ...]:
         """The hosts that an action may have changed, or that a restart reached."""
@@ -110,7 +111,8 @@ class Backward:
         before = self.worker.baseline.findings
         required = judging.after_backing_out(before)
         names = sorted({finding.check for finding in before if finding.key in required})
-        down = self.stopped(set(self.plan.hosts) - set(stuck))
+        left = [host for host in self.touched() if host not in stuck]
+        down = (*self.stopped(left), *self.out(left))
         if not names:
             return down
         self.worker.phase("proving the old release")
@@ -131,17 +133,35 @@ class Backward:
         """What ran before on those of these hosts that were touched, and does not run now."""
         return stopped(self.worker, [host for host in self.touched() if host in hosts])
 
+    def out(self, hosts: Collection[str]) -> tuple[Finding, ...]:
+        """Those of these hosts that are not in traffic as they were before."""
+        told = self.worker.balancing.moved(self.plan.places, hosts)
+        return tuple(
+            Finding(f"traffic of {balancer}", host, Verdict.FAIL, reason=words)
+            for balancer, host, words in told
+        )
+
     # --- undoing -------------------------------------------------------------------------
 
-    def undo_on(self, hosts: Sequence[str]) -> dict[str, str]:
-        """Stage by stage in reverse; the hosts of one stage side by side."""
+    def undo_on(
+        self, hosts: Sequence[str], turn: str = "", settled: Collection[str] = ()
+    ) -> dict[str, str]:
+        """Stage by stage in reverse; the hosts of one stage side by side. Those that are taken out
+        of traffic go batch by batch, and settle before the next one leaves."""
         stuck: dict[str, str] = {}
         for stage in reversed(self.plan.stages):
-            names = [h for b in stage.batches for h in b.hosts if h in hosts and h not in stuck]
-            mine = [[a for b in stage.batches for a in b.of(host)] for host in names]
-            words = side_by_side(self._actions_back, mine)
-            stuck |= {host: why for host, why in zip(names, words, strict=True) if why}
+            if self.plan.leaving:
+                for batch in reversed(stage.batches):
+                    left = [h for h in self._worked_on(batch) if h in hosts and h not in stuck]
+                    stuck |= self._out_and_back(batch, left, turn, settled)
+            stuck |= self._undo(stage.batches, [host for host in hosts if host not in stuck])
         return stuck
+
+    def _undo(self, batches: Sequence[BatchPlan], hosts: Sequence[str]) -> dict[str, str]:
+        names = [host for batch in batches for host in batch.hosts if host in hosts]
+        mine = [[a for batch in batches for a in batch.of(host)] for host in names]
+        words = side_by_side(self._actions_back, mine)
+        return {host: why for host, why in zip(names, words, strict=True) if why}
 
     def here_back(self) -> dict[str, str]:
         """Undo what was done on this machine."""
@@ -151,12 +171,14 @@ class Backward:
     def _actions_back(self, actions: Sequence[Action]) -> str:
         """Newest first. When one cannot be undone the older ones wait for a person."""
         for action in reversed(actions):
-            words = self._undo(action, self.past.entry(action.key))
+            if self._settles_first(action):
+                continue
+            words = self._action_back(action, self.past.entry(action.key))
             if words:
                 return words
         return ""
 
-    def _undo(self, action: Action, entry: Entry) -> str:
+    def _action_back(self, action: Action, entry: Entry) -> str:
         if not self._changed(action, entry):
             return ""
         if entry.undo.irreversible:
@@ -173,13 +195,69 @@ class Backward:
     def _key(self, action: Action) -> str:
         return f"undo/{self.of}{action.key}"
 
+    # --- traffic -------------------------------------------------------------------------
+
+    def _out_and_back(
+        self, batch: BatchPlan, hosts: Sequence[str], turn: str, settled: Collection[str]
+    ) -> dict[str, str]:
+        """Out of traffic, back, settled, and into traffic again."""
+        leaving = [host for host in hosts if host not in settled]
+        self._leave(batch, leaving, turn)
+        stuck = self._undo((batch,), hosts)
+        left = [host for host in leaving if host not in stuck]
+        stuck |= self.settle_again(left, turn, (batch,))
+        return stuck | self.into_traffic([host for host in left if host not in stuck], (batch,))
+
+    def _leave(self, batch: BatchPlan, hosts: Sequence[str], turn: str) -> None:
+        """Hosts that nobody can stand in for go back all the same, in traffic."""
+        if not hosts:
+            return
+        balancing = self.worker.balancing
+        actions = [a for a in leave_back(self.plan, batch, self.of + turn) if a.host in hosts]
+        places = sorted({(action.balancer, action.at) for action in actions})
+        if words := balancing.too_few(places, hosts, self.worker.ill, "1"):
+            self.worker.say("warning", f"{', '.join(hosts)} go back while in traffic: {words}")
+            return
+        for action, result in zip(actions, side_by_side(self.worker.do, actions), strict=True):
+            if not went_well(result):
+                self.worker.say("warning", f"{trouble(action, result)}; it goes back all the same")
+
+    def into_traffic(
+        self, hosts: Sequence[str], batches: Sequence[BatchPlan] | None = None
+    ) -> dict[str, str]:
+        """What was taken out of traffic for good is in it again, as it was; returns who is not."""
+        stuck: dict[str, str] = {}
+        batches = self.plan.batches if batches is None else batches
+        actions = [a for batch in batches for a in batch.actions if a.host in hosts]
+        for action in reversed([a for a in actions if self._settles_first(a)]):
+            if action.host not in stuck:
+                words = self._action_back(action, self.past.entry(action.key))
+                stuck |= {action.host: words} if words else {}
+        return stuck
+
+    def _settles_first(self, action: Action) -> bool:
+        return self.worker.kind(action).settles_first(action.step.options)
+
+    def _worked_on(self, *batches: BatchPlan) -> tuple[str, ...]:
+        """The hosts of these batches, or of all, where anything but traffic may have changed."""
+        actions = (a for batch in batches or self.plan.batches for a in batch.all_actions)
+        touched = {a.host for a in actions if not a.balancer and self.past.entry(a.key).touched}
+        return tuple(host for host in self.plan.hosts if host in touched)
+
     # --- settling ------------------------------------------------------------------------
 
-    def settle_again(self, hosts: Sequence[str], turn: str = "") -> dict[str, str]:
-        """Batch by batch in reverse, so that not every host restarts at once."""
+    def settle_again(
+        self, hosts: Sequence[str], turn: str = "", batches: Sequence[BatchPlan] | None = None
+    ) -> dict[str, str]:
+        """Batch by batch in reverse, so that not every host restarts at once; those where nothing
+        but traffic was changed do not."""
         stuck: dict[str, str] = {}
-        for batch in reversed(self.plan.batches):
+        worked = {"", *self._worked_on()}
+        hosts = [host for host in hosts if host in worked]
+        for batch in reversed(self.plan.batches if batches is None else batches):
             near = bool(set(batch.hosts) & set(hosts))
+            if self.plan.leaving and near:
+                self._leave(batch, [h for h in batch.hosts if h in hosts], turn)
             for row in self._rows(batch, turn):
                 mine = [pair for pair in row if pair[1].host in hosts and pair[1].host not in stuck]
                 if not row[0][1].host:

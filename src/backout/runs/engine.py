@@ -200,9 +200,17 @@ class Engine:
         reasons = judging.baseline_refusals(
             findings, self.plan.target.checks, self.plan.accept_red, first=baseline.first
         )
+        self._take_traffic()
         if reasons:
             words = "\n".join(("the baseline is not what it must be", *reasons))
             raise Refused(words, next=self._plan_command())
+
+    def _take_traffic(self) -> None:
+        """How every balancer is, and whether each batch can be spared."""
+        balancing, batches = self.worker.balancing, self.plan.batches
+        balancing.look(self.plan.places)
+        moving = [b.hosts for b in batches if any(a.balancer for a in b.all_actions)]
+        balancing.refuse_too_few(self.plan.places, moving)
 
     def _served(self, host: str) -> Identity:
         """Who serves there, as a step has just seen, or asked for. A moment in which nobody can
@@ -365,7 +373,8 @@ class Engine:
 
     def _leased(self, *, patient: bool = False) -> AbstractContextManager[Sequence[str]]:
         plan = self.plan
-        return leased(self.parts, plan.target, plan.run, plan.hosts, patient=patient)
+        at = plan.places
+        return leased(self.parts, plan.target, plan.run, plan.hosts, at=at, patient=patient)
 
     def _overtaken(self, lost: str) -> Ended:
         """Somebody took the lock away: what the hosts are by now is not this run's to say."""

@@ -87,7 +87,8 @@ class Forward:
         if stage.if_moved and not any(self.worker.moved(a) for a in self.plan.actions):
             return ""
         for batch in stage.batches:
-            words = self.worker.stopped or self._over_budget() or self._batch(batch)
+            words = self.worker.stopped or self._over_budget() or self._spared(batch)
+            words = words or self._batch(batch)
             if words:
                 return words
         return ""
@@ -99,6 +100,13 @@ class Forward:
         side_by_side(lambda host: self._travel(batch.of(host)), hosts)
         words = self._over_budget() or self._settle(batch)
         return words or self._withdraw(batch.hosts)
+
+    def _spared(self, batch: BatchPlan) -> str:
+        """Why the hosts of a batch cannot be out of traffic now. What has begun goes on."""
+        places = {(a.balancer, a.at) for a in batch.all_actions if a.balancer}
+        hosts = self._left(batch.hosts)
+        keep_up = self.worker.balancing.keep_up
+        return self.worker.balancing.too_few(sorted(places), hosts, self.worker.ill, keep_up)
 
     def _travel(self, actions: Sequence[Action]) -> None:
         """One host through its steps, until it fails or the run is to stop."""

@@ -9,6 +9,7 @@ from backout.errors import HostKeyRefused, Unreachable
 from backout.model import Event, Target
 from backout.ports import OWN, TAKEN, Claim, Transport
 from backout.runs.parts import Parts, side_by_side
+from backout.runs.plan import Place
 
 LEASED = "leased"
 """The record of where this run has been: on these machines it left a mark."""
@@ -16,12 +17,20 @@ LEASED = "leased"
 
 @contextmanager
 def leased(
-    parts: Parts, target: Target, run: str, hosts: Sequence[str], *, patient: bool = False
+    parts: Parts,
+    target: Target,
+    run: str,
+    hosts: Sequence[str],
+    *,
+    at: Sequence[Place] = (),
+    patient: bool = False,
 ) -> Iterator[Sequence[str]]:
-    """Hold the hosts of the run, all or none, and the target's other hosts that can be reached,
-    so that two runs on different hosts of one target meet. `patient` goes on with those of the
+    """Hold the hosts of the run and those where its balancers run (`at`), all or none, and the
+    target's other hosts that can be reached, so that two runs on different hosts of one target
+    meet. `patient` goes on with those of the
     run's hosts that can be reached. Gives the names of what is held. Raises Held, Refused,
     Unreachable."""
+    hosts = tuple(dict.fromkeys((*hosts, *(on for _, on in at if on))))
     transports = fleet(parts, hosts, patient=patient)
     others = _others(parts, [name for name in target.hosts if name not in hosts])
     began, here = _began(parts, run), parts.reach("")

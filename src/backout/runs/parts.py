@@ -7,13 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from backout.model import Finding
+from backout.model import Balancer, Finding
 from backout.ports import (
     Clock,
     Journal,
     Listener,
     Lock,
     Operator,
+    Pool,
     Restarter,
     Said,
     SecondPerson,
@@ -47,6 +48,8 @@ class Parts:
     """The restart backend of a host by name. Raises Refused."""
     examine: Callable[..., tuple[Finding, ...]]
     """(names, hosts, baseline, release, patient) -> findings; see `examiner.Examiner`."""
+    pool: Callable[[Balancer, str], Pool]
+    """A rendered balancer on a machine by name, this one for an empty name. Raises Unreachable."""
     stop: Stop = field(default_factory=Stop)
     second: SecondPerson | None = None
     said: Callable[[], Sequence[Said]] = tuple

@@ -17,9 +17,11 @@ from types import MappingProxyType
 from typing import Any
 
 from backout.errors import Mistakes
-from backout.model import Batch, Host, Release, Runbook, Step, Target
+from backout.model import HERE, Batch, Host, Release, Runbook, Step, Target
 from backout.ports import StepKind
 
+Place = tuple[str, str]
+"""A balancer, and one of the machines where it runs."""
 Kinds = Mapping[str, type[StepKind]]
 """The kinds of step, by name."""
 
@@ -33,6 +35,15 @@ class Action:
     host: str = ""
     phase: str = "do"
     """`preflight`, `do`, `settle`, `undo`, `back` (settled again) or `finally`."""
+    balancer: str = ""
+    """The balancer that it acts at, for its host."""
+    at: str = ""
+    """The machine where that balancer runs; this one when it is empty."""
+
+    @property
+    def machine(self) -> str:
+        """Where it acts; this machine is the empty name."""
+        return self.at if self.balancer else self.host
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +59,11 @@ class BatchPlan:
     """How many batches the stage has."""
     label: str = ""
     """Names the batch's settling within the run."""
+
+    @property
+    def all_actions(self) -> tuple[Action, ...]:
+        """Those that settle it, too."""
+        return (*self.actions, *(action for row in self.settle for action in row))
 
     def of(self, host: str) -> tuple[Action, ...]:
         return tuple(action for action in self.actions if action.host == host)
@@ -88,6 +104,10 @@ class Plan:
     started: str = ""
     hold: float = 0.0
     """How many seconds it is held when something fails, for a person to decide; 0 goes back."""
+    drain: tuple[Step, ...] = ()
+    """What takes a host out of traffic before its batch, and puts it back: two steps, or none."""
+    leaving: tuple[Step, ...] = ()
+    """What takes a host out of traffic before it is changed, the runbook's own steps too."""
 
     @property
     def batches(self) -> tuple[BatchPlan, ...]:
@@ -118,6 +138,12 @@ class Plan:
         return (action for batch in self.batches for row in batch.settle for action in row)
 
     @property
+    def places(self) -> tuple[Place, ...]:
+        """Every balancer that a step acts at, on each of its machines."""
+        moving = (a for a in (*self.actions, *self.settling) if a.balancer)
+        return tuple(dict.fromkeys((each.balancer, each.at) for each in moving))
+
+    @property
     def irreversible(self) -> tuple[Step, ...]:
         steps = (*self.runbook.steps, *self.runbook.settle)
         return tuple(step for step in steps if step.irreversible)
@@ -143,6 +169,7 @@ def build(
     """`kinds` tell which steps leave alone what a service runs. Raises Mistakes when the selection
     leaves no host for a step."""
     target = _expecting(target, runbook)
+    drain = _drain(target, kinds)
     chosen = _chosen(target, hosts)
     names = tuple(host.name for host in chosen)
     return Plan(
@@ -154,7 +181,10 @@ def build(
         hosts=names,
         release=release,
         previous=previous,
-        stages=(*_stages(target, runbook, names), *_afterwards(target, runbook, names, kinds)),
+        stages=(
+            *_stages(target, runbook, names, drain),
+            *_afterwards(target, runbook, names, kinds, drain),
+        ),
         preflight=tuple(_spread("preflight", runbook.preflight, target, names, "preflight")),
         finals=tuple(_spread("finally", runbook.finally_, target, names, "finally")),
         accept_red=tuple(accept_red),
@@ -163,6 +193,8 @@ def build(
         user=user,
         started=started,
         hold=hold,
+        drain=drain,
+        leaving=drain[:1] or tuple(_leaving(runbook, kinds)),
     )
 
 
@@ -204,7 +236,31 @@ def _on(step: Step, target: Target, names: Sequence[str]) -> tuple[str, ...]:
     return tuple(host.name for host in target.select(step.on or "") if host.name in chosen)
 
 
-def _stages(target: Target, runbook: Runbook, names: Sequence[str]) -> Iterator[Stage]:
+def _drain(target: Target, kinds: Kinds) -> tuple[Step, ...]:
+    if not target.rollout.drain or "traffic" not in kinds:
+        return ()
+    model = kinds["traffic"].Options
+    out, back = (model.model_validate({"to": to}) for to in ("out", "in"))
+    return (
+        Step(name="Out of traffic", kind="traffic", options=out, on="all"),
+        Step(name="Into traffic", kind="traffic", options=back, on="all"),
+    )
+
+
+def _leaving(runbook: Runbook, kinds: Kinds) -> Iterator[Step]:
+    for step in runbook.steps:
+        kind = kinds.get(step.kind)
+        if kind and _moves_traffic(step) and kind().settles_first(step.options):
+            yield step
+
+
+def _moves_traffic(step: Step) -> bool:
+    return getattr(step.options, "moves_traffic", False)
+
+
+def _stages(
+    target: Target, runbook: Runbook, names: Sequence[str], drain: tuple[Step, ...]
+) -> Iterator[Stage]:
     here: list[Action] = []
     travelling: list[tuple[int, Step]] = []
     reached: set[str] = set()
@@ -214,7 +270,7 @@ def _stages(target: Target, runbook: Runbook, names: Sequence[str]) -> Iterator[
             yield Stage(here=tuple(here))
         if travelling:
             hosts = [name for name in names if name in reached]
-            yield Stage(batches=tuple(_batches(target, runbook, hosts, tuple(travelling))))
+            yield Stage(batches=tuple(_batches(target, runbook, hosts, tuple(travelling), drain)))
         here.clear()
         travelling.clear()
         reached.clear()
@@ -233,11 +289,11 @@ def _stages(target: Target, runbook: Runbook, names: Sequence[str]) -> Iterator[
             here.append(Action(f"steps/{index}", step))
     yield from arrive()
     if not any(step.on for step in runbook.steps) and runbook.settle:
-        yield Stage(batches=tuple(_batches(target, runbook, names, ())))
+        yield Stage(batches=tuple(_batches(target, runbook, names, (), drain)))
 
 
 def _afterwards(
-    target: Target, runbook: Runbook, names: Sequence[str], kinds: Kinds
+    target: Target, runbook: Runbook, names: Sequence[str], kinds: Kinds, drain: tuple[Step, ...]
 ) -> Iterator[Stage]:
     """What settles on hosts that no batch reaches: whatever a run changed is settled."""
     if not any(step.on for step in runbook.steps):
@@ -248,7 +304,8 @@ def _afterwards(
     alone = {name for on in apart if not on & reached for name in on}
     if alone and any(moves(step, kinds.get(step.kind)) for step in applying):
         hosts = [name for name in names if name in alone]
-        yield Stage(batches=tuple(_batches(target, runbook, hosts, ())), if_moved=True)
+        batches = tuple(_batches(target, runbook, hosts, (), drain))
+        yield Stage(batches=batches, if_moved=True)
 
 
 def moves(step: Step, kind: type[StepKind] | None) -> bool:
@@ -257,22 +314,30 @@ def moves(step: Step, kind: type[StepKind] | None) -> bool:
 
 
 def _batches(
-    target: Target, runbook: Runbook, hosts: Sequence[str], steps: Sequence[tuple[int, Step]]
+    target: Target,
+    runbook: Runbook,
+    hosts: Sequence[str],
+    steps: Sequence[tuple[int, Step]],
+    drain: tuple[Step, ...],
 ) -> Iterator[BatchPlan]:
     counts = tuple(sizes(target.rollout.batches, len(hosts))) or (0,)
     stage = steps[0][0] if steps else "all"
-    wanted = [(index, step, frozenset(_on(step, target, hosts))) for index, step in steps]
+    wanted = [
+        (f"steps/{index}", step, frozenset(_on(step, target, hosts))) for index, step in steps
+    ]
     start = 0
     for number, size in enumerate(counts, start=1):
         batch = tuple(hosts[start : start + size])
-        actions = tuple(
-            Action(f"steps/{index}@{name}", step, name)
-            for name in batch
-            for index, step, on in wanted
-            if name in on
-        )
         label = f"{stage}.{number}"
-        settle = _settle(f"settle/{label}", runbook, target, batch, "settle")
+        leaving = [(f"drain/{label}", step, frozenset(batch)) for step in drain[:1]]
+        actions = tuple(
+            action
+            for name in batch
+            for key, step, on in (*leaving, *wanted)
+            if name in on
+            for action in _on_host(key, step, target, name)
+        )
+        settle = _settle(f"settle/{label}", runbook, target, batch, "settle", drain)
         yield BatchPlan(number, batch, actions, settle, len(counts), label)
         start += size
 
@@ -280,14 +345,26 @@ def _batches(
 def settle_back(plan: Plan, batch: BatchPlan, of: str = "") -> tuple[tuple[Action, ...], ...]:
     """The settle steps of a batch once more, after its hosts went back. `of` tells them from
     those of another time, and of another run that is taken back together with this one."""
-    return _settle(f"back/{of}{batch.label}", plan.runbook, plan.target, batch.hosts, "back")
+    label = f"back/{of}{batch.label}"
+    return _settle(label, plan.runbook, plan.target, batch.hosts, "back", plan.drain)
+
+
+def leave_back(plan: Plan, batch: BatchPlan, of: str = "") -> tuple[Action, ...]:
+    """What takes the hosts of a batch out of traffic before they go back."""
+    label = f"back/{of}{batch.label}/out"
+    return tuple(_spread(label, plan.leaving, plan.target, batch.hosts, "back"))
 
 
 def _settle(
-    label: str, runbook: Runbook, target: Target, hosts: Sequence[str], phase: str
+    label: str,
+    runbook: Runbook,
+    target: Target,
+    hosts: Sequence[str],
+    phase: str,
+    drain: tuple[Step, ...],
 ) -> tuple[tuple[Action, ...], ...]:
     rows = []
-    for index, step in enumerate(runbook.settle):
+    for index, step in (*enumerate(runbook.settle), *(("in", step) for step in drain[1:])):
         row = tuple(_spread(f"{label}/{index}", (step,), target, hosts, phase, single=True))
         if row:
             rows.append(row)
@@ -308,4 +385,17 @@ def _spread(
         if not step.on:
             yield Action(key, step, "", phase)
         for name in _on(step, target, names) if step.on else ():
-            yield Action(f"{key}@{name}", step, name, phase)
+            yield from _on_host(key, step, target, name, phase)
+
+
+def _on_host(
+    key: str, step: Step, target: Target, host: str, phase: str = "do"
+) -> Iterator[Action]:
+    """A step for one host: on it, or at each of its balancers, on every machine of that one."""
+    if not _moves_traffic(step):
+        yield Action(f"{key}@{host}", step, host, phase)
+        return
+    for balancer in target.balancers_of(host, step.options.balancer):
+        for on in target.where(balancer):
+            name = f"{key}@{host}+{balancer.name}+{on or HERE}"
+            yield Action(name, step, host, phase, balancer.name, on)

@@ -28,6 +28,7 @@ from backout.model import (
 from backout.ports import READY
 from backout.runs import standing
 from backout.runs.backward import AFTERWARDS, Backward, in_the_way
+from backout.runs.balancing import Balancing
 from backout.runs.claims import Brought, Claims
 from backout.runs.decisions import Decisions, note_red, turn_of
 from backout.runs.engine import Ended, facts_of
@@ -95,16 +96,20 @@ class Rollback:
 
     def _way(self, plan: Plan) -> Backward:
         past = Saga(plan.run, self.parts.journal, self.parts.clock)
-        return Backward(Worker(plan, self.parts, self.saga, past), past, of=f"{plan.run}/")
+        balancing = Balancing(self.parts, plan.target, self.decisions)
+        worker = Worker(plan, self.parts, self.saga, past, balancing)
+        return Backward(worker, past, of=f"{plan.run}/")
 
     def run(self) -> Ended:
         """Lock, refuse what is irreversible, undo, settle, prove."""
         self._refuse_the_irreversible()
-        with leased(self.parts, self.target, self.back.run, self.back.hosts):
+        places = tuple(dict.fromkeys(place for way in self.ways for place in way.plan.places))
+        with leased(self.parts, self.target, self.back.run, self.back.hosts, at=places):
             self._refuse_strangers()
             if self.decisions.noted(READY) is None:
                 self._confirm()
                 self._refuse_the_impossible()
+                self.ways[0].worker.balancing.look(places)
                 self.claims.begin()
                 self.decisions.note(READY, {})
             decided = self.decisions.noted("decided")
@@ -126,7 +131,7 @@ class Rollback:
         self.ways[0].worker.phase(f"back to release {self.back.to}", self.back.hosts)
         stuck: dict[str, str] = {}
         for way in self.ways:
-            stuck |= way.undo_on([host for host in way.touched() if host not in stuck])
+            stuck |= way.undo_on([host for host in way.touched() if host not in stuck], turn)
         stuck = self._settle(stuck, turn)
         if in_the_way(stuck, self.ways):
             return stuck
@@ -144,6 +149,8 @@ class Rollback:
             hosts = [h for h in way.settling() if h not in stuck and (steps, h) not in settled]
             stuck |= way.settle_again(hosts, turn)
             settled += [(steps, host) for host in hosts]
+        for way in self.ways:
+            stuck |= way.into_traffic([host for host in way.touched() if host not in stuck])
         return stuck
 
     def _settle_here(self, turn: str) -> dict[str, str]:
@@ -183,7 +190,7 @@ class Rollback:
     def _stopped(self, stuck: Mapping[str, str]) -> tuple[Finding, ...]:
         """What ran before any of those runs runs again, where nothing is stuck."""
         left = set(self.back.hosts) - stuck.keys()
-        found = (finding for way in self.ways for finding in way.stopped(left))
+        found = (f for way in self.ways for f in (*way.stopped(left), *way.out(left)))
         return tuple({finding.key: finding for finding in found}.values())
 
     def _before(self) -> Iterator[Finding]:

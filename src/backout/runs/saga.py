@@ -101,6 +101,16 @@ class Saga:
         tries = ((entry, n) for entry in begun for n in range(1, entry.attempt + 1))
         return tuple(note_key(self.run, entry.key, n) for entry, n in tries)
 
+    def moved(self, action: Action) -> bool:
+        """Whether another action has moved the same host's traffic at the same balancer."""
+        place = (action.host, action.balancer, action.at)
+        with self._lock:
+            begun = [(e.key, e.begin) for e in self._entries.values() if e.begin is not None]
+        return any(
+            key != action.key and (b["host"], b.get("balancer"), b.get("at")) == place
+            for key, b in begun
+        )
+
     def under_way(self) -> tuple[str, ...]:
         """What has begun and has no end on record, by step and host."""
         with self._lock:
@@ -365,4 +375,5 @@ def _plain(noun: Undo | Result) -> dict[str, Any]:
 
 def _about(action: Action) -> dict[str, Any]:
     step: Step = action.step
-    return {"step": step.name, "kind": step.kind, "host": action.host, "phase": action.phase}
+    about = {"step": step.name, "kind": step.kind, "host": action.host, "phase": action.phase}
+    return {**about, "balancer": action.balancer, "at": action.at} if action.balancer else about

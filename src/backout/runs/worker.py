@@ -20,8 +20,10 @@ from backout.ports import (
     Lasting,
     Restarter,
     StepKind,
+    Traffic,
     Work,
 )
+from backout.runs.balancing import Balancing
 from backout.runs.baseline import Baseline
 from backout.runs.decisions import Decisions
 from backout.runs.discreet import Discreet
@@ -44,18 +46,25 @@ class Worker:
     """Does the actions of one run."""
 
     def __init__(
-        self, plan: Plan, parts: Parts, saga: Saga | None = None, past: Saga | None = None
+        self,
+        plan: Plan,
+        parts: Parts,
+        saga: Saga | None = None,
+        past: Saga | None = None,
+        balancing: Balancing | None = None,
     ) -> None:
         """`past` is the saga of the plan's own run, where `saga` is that of another one which
-        takes it back."""
+        takes it back, and what that one knows of the balancers is `balancing`."""
         self.plan = plan
         self.parts = parts
         self.saga = saga or Saga(plan.run, parts.journal, parts.clock)
+        self.past = past or self.saga
         self.release: Release = plan.release
         self.saved: dict[str, Any] = {}
         self.findings: tuple[Finding, ...] = ()
         """What proves the run's end; the baseline is none of it."""
         self.decisions = Decisions(plan.run, parts.journal)
+        self.balancing = balancing or Balancing(parts, plan.target, self.decisions)
         if (given := self.decisions.noted("number")) is not None:
             self.release = replace(self.release, number=given["number"])
         self.served: dict[str, Identity] = {}
@@ -64,7 +73,7 @@ class Worker:
         """The actions that failed, and that a person wants to be tried again."""
         self._guard = threading.Lock()
         self._unchanging: dict[str, dict[str, Any]] = {}
-        self._remember(self.saga if past is None else past)
+        self._remember(self.past)
 
     # --- what the run has decided so far -------------------------------------------------
 
@@ -201,20 +210,37 @@ class Worker:
             release=self.release,
             previous=self.plan.previous,
             host=self.host(action.host),
-            transport=self.parts.reach(action.host),
+            transport=self.parts.reach(action.machine),
             here=self.parts.reach(""),
             restarter=lambda: self.restarter(action.host),
             served=lambda: self._still(action.host),
             vault=self.parts.vault,
             clock=self.parts.clock,
             operator=self.parts.operator,
-            verify=lambda checks: self.red(checks, hosts, must or self.required),
+            verify=lambda checks: self.red(
+                checks,
+                hosts or ((action.host,) if action.balancer else ()),
+                must or (self._passed_before if back else self.required),
+            ),
+            traffic=self._traffic(action) if action.balancer else None,
             say=lambda text: self.say("note", text, host=action.host),
             render=lambda text: templates.render_document(text, names),
             second=self.parts.second,
             was_up=before.up.get(action.host) if back else None,
             was_well=before.well.get(action.host, True),
         )
+
+    def _traffic(self, action: Action) -> Traffic:
+        place = (action.host, action.balancer, action.at)
+        each = (a for a in (*self.plan.actions, *self.plan.settling) if a.balancer)
+        returned = any(
+            (a.host, a.balancer, a.at) == place
+            and not self.kind(a).settles_first(a.step.options)
+            and self.past.entry(a.key).done
+            for a in each
+        )
+        back, moved = action.phase in BACK, self.saga.moved(action)
+        return self.balancing.of(action, moved=moved, back=back, returned=returned)
 
     def scope(self, host: str) -> dict[str, Any]:
         """The names that this run's templates may use on a host."""
@@ -254,12 +280,12 @@ class Worker:
         host is fenced there."""
         kind = self.kind(action)
         changes = kind.changes and not action.step.readonly
-        from_here = not action.host or kind.acts_here
+        from_here = not action.machine or kind.acts_here
         return self.parts.lock.lost() if changes and from_here else ""
 
     def _elsewhere(self, action: Action) -> str:
         """Why its host is not to be changed: it is not the machine that is meant."""
-        host, idle = self.host(action.host), action.step.readonly or action.phase in BACK
+        host, idle = self.host(action.machine), action.step.readonly or action.phase in BACK
         asked = host and self.kind(action).changes and not idle
         return wrong_machine(host, self.parts.reach(host.name)) if host and asked else ""
 
@@ -316,6 +342,9 @@ class Worker:
         before, checks = self.baseline.findings, self.plan.target.checks
         return judging.required(findings, before, checks, self.plan.accept_red, final=final)
 
+    def _passed_before(self, _findings: Sequence[Finding]) -> Collection[str]:
+        return judging.after_backing_out(self.baseline.findings)
+
     def examine(self, names: Sequence[str], hosts: Sequence[str]) -> tuple[Finding, ...]:
         """Run checks, patiently; what they found is kept for the report."""
         findings = self.look(names, hosts, patient=True)
@@ -331,6 +360,14 @@ class Worker:
         return self.parts.examine(
             names, hosts, self.baseline.findings, self.release, patient=patient
         )
+
+    def ill(self, hosts: Sequence[str]) -> Collection[str]:
+        """Those of these hosts whose own checks passed before, and do not pass now."""
+        names = sorted({name for host in hosts for name in self.plan.target.checks_of(host)})
+        before = self._passed_before(())
+        found = self.look(names, hosts) if names else ()
+        red = (f for f in found if f.key in before and f.verdict is not Verdict.PASS)
+        return {finding.host for finding in red if finding.host}
 
     # --- telling -------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ KINDS = Table(
         "upload": "backout.steps.upload:Upload",
         "template": "backout.steps.template:Template",
         "sql": "backout.steps.sql:Sql",
+        "traffic": "backout.steps.traffic:Traffic",
         "verify": "backout.steps.verify:Verify",
         "wait": "backout.steps.wait:Wait",
         "approve": "backout.steps.approve:Approve",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from backout.model import Command, NoOptions, Options, Result, State, Undo
 from backout.ports import Work
@@ -28,6 +28,10 @@ class Kind:
     def reads(self, work: Work) -> Sequence[str]:  # noqa: ARG002 - most bring no file
         """The files of this machine whose content it brings along."""
         return ()
+
+    def settles_first(self, options: Any) -> bool:  # noqa: ARG002 - the seam's form
+        """Most are taken back before their host settles again."""
+        return False
 
     def ready(self, work: Work, *, made: bool) -> None:
         """Most kinds find out while they resolve their way back."""

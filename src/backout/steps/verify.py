@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from pydantic import field_validator
@@ -39,16 +40,20 @@ class Verify(Kind):
         return Undo(text="")
 
     def act(self, work: Work) -> Result:
-        red = work.verify(work.options.checks)
-        if not red:
-            return Result(State.DONE)
-        shown = "\n".join(f"{f.key}: {f.excerpt}" for f in red if f.excerpt)
-        saved = {RED: [finding.record() for finding in red]}
-        return Result(State.FAILED, stderr=shown, reason="; ".join(map(_told, red)), saved=saved)
+        return proved(work.verify(work.options.checks))
 
     def recall(self, work: Work, undo: Undo) -> Result | None:  # noqa: ARG002 - the seam's form
         """Health is never remembered: look again."""
         return None
+
+
+def proved(red: Sequence[Finding]) -> Result:
+    """What it comes to that these had to pass and did not."""
+    if not red:
+        return Result(State.DONE)
+    shown = "\n".join(f"{f.key}: {f.excerpt}" for f in red if f.excerpt)
+    saved = {RED: [finding.record() for finding in red]}
+    return Result(State.FAILED, stderr=shown, reason="; ".join(map(_told, red)), saved=saved)
 
 
 def _told(finding: Finding) -> str:

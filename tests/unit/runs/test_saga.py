@@ -103,6 +103,8 @@ class Doing:
     publishes: ClassVar[bool] = False
 
     def ready(self, work: Work, *, made: bool) -> None: ...
+    def settles_first(self, options: Any) -> bool:
+        return False
 
     def __init__(
         self, machine: Machine, ends: Mapping[str, Sequence[Result]] | None = None

@@ -1,0 +1,140 @@
+"""The balancers of a run: how they were when it began, and who can be spared now."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
+
+from backout.errors import BackoutError, Refused
+from backout.language import scope, templates
+from backout.model import Balancer, Host, PoolState, Target
+from backout.ports import Pool, Traffic
+from backout.runs.decisions import Decisions
+from backout.runs.parts import Parts, side_by_side
+from backout.runs.plan import Action, Place
+
+NOTE = "traffic"
+"""The record of how every pool was when the run began."""
+
+Ill = Callable[[Sequence[str]], Collection[str]]
+"""Which of these hosts do not pass their own checks."""
+
+
+class Balancing:
+    """What a run knows of its balancers."""
+
+    def __init__(self, parts: Parts, target: Target, decisions: Decisions) -> None:
+        self.parts = parts
+        self.target = target
+        self._decisions = decisions
+
+    # --- how they were -------------------------------------------------------------------
+
+    def look(self, places: Sequence[Place]) -> None:
+        """Ask every pool how it is, and keep that: from now on it is "before the run". Raises
+        Refused and Unreachable."""
+        if not places:
+            return
+        states = side_by_side(lambda place: self.pool(place).look(), places)
+        rows = [[*place, state.record()] for place, state in zip(places, states, strict=True)]
+        self._decisions.note(NOTE, {"pools": rows})
+
+    def begun(self, place: Place) -> PoolState | None:
+        """A pool as it was when the run began; None before that."""
+        noted = self._decisions.noted(NOTE) or {"pools": ()}
+        found = (row for name, on, row in noted["pools"] if (name, on) == place)
+        return next((PoolState.of(row) for row in found), None)
+
+    def moved(
+        self, places: Sequence[Place], hosts: Collection[str]
+    ) -> Iterator[tuple[str, str, str]]:
+        """By balancer and host, how these hosts are not in traffic as they were before."""
+        for place in places if hosts else ():
+            try:
+                now, why = self.pool(place).look(), ""
+            except BackoutError as error:
+                now, why = PoolState(), error.what
+            begun = self.begun(place) or now
+            for member, host in self._owners(place[0]).items():
+                was, found = begun.member(member), now.member(member)
+                if host in hosts and was and was.takes and not (found and found.set_as(was)):
+                    told = found.told if found else why or "not there"
+                    yield place[0], host, f"{member} was {was.told}, and is {told}"
+
+    # --- one of them ---------------------------------------------------------------------
+
+    def pool(self, place: Place) -> Pool:
+        """A pool, as a whole. Raises Unreachable."""
+        name, on = place
+        first = self.target.behind(self.target.balancers[name])[0]
+        return self.parts.pool(self.balancer(name, first), on)
+
+    def balancer(self, name: str, host: Host) -> Balancer:
+        """A balancer as a host is known there. Raises CannotRender."""
+        names = scope.on(self.target, host)
+        return templates.render_balancer(self.target.balancers[name], names, where=name)
+
+    def of(self, action: Action, *, moved: bool, back: bool, returned: bool) -> Traffic:
+        """What an action that moves traffic may use."""
+        balancer = self.balancer(action.balancer, self.target.hosts[action.host])
+        pool = partial(self.parts.pool, balancer, action.at)
+        begun = self.begun((action.balancer, action.at))
+        return Traffic(balancer, pool, begun, moved, back, returned)
+
+    # --- who can be spared ---------------------------------------------------------------
+
+    def too_few(self, places: Sequence[Place], hosts: Sequence[str], ill: Ill, keep: str) -> str:
+        """Why these hosts cannot be out at once, asked of every pool and of the checks of the
+        others; empty when they can."""
+        try:
+            looks = ((place, self.pool(place).look()) for place in places)
+            words = (self._too_few(place, hosts, now, ill, keep) for place, now in looks)
+            return next((each for each in words if each), "")
+        except BackoutError as error:
+            return error.what
+
+    def refuse_too_few(self, places: Sequence[Place], batches: Sequence[Sequence[str]]) -> None:
+        """Raises Refused where a batch could not be spared even as things are now."""
+        for place in places:
+            begun = self.begun(place) or PoolState()
+            for hosts in batches:
+                if words := self._too_few(place, hosts, begun, lambda _: (), self.keep_up):
+                    fix = "smaller rollout.batches, a lower rollout.keep_up, or another host"
+                    raise Refused(words, where=self.target.file, next=fix)
+
+    @property
+    def keep_up(self) -> str:
+        return str(self.target.rollout.keep_up)
+
+    def _too_few(
+        self, place: Place, hosts: Sequence[str], now: PoolState, ill: Ill, keep: str
+    ) -> str:
+        before = [each.name for each in (self.begun(place) or now).members if each.serves]
+        owners = self._owners(place[0])
+        serving = [each.name for each in now.members if each.serves]
+        leaving = [name for name in serving if owners.get(name) in hosts]
+        if not leaving:
+            return ""
+        staying = [name for name in serving if name not in leaving]
+        doubtful = ill(sorted({owners[name] for name in staying if name in owners}))
+        left = [name for name in staying if owners.get(name) not in doubtful]
+        need = needed(keep, len(before))
+        if len(left) >= need:
+            return ""
+        return (
+            f"{', '.join(leaving)} cannot be taken out of {place[0]}: {len(left)} of the"
+            f" {len(before)} that served before would be left ({', '.join(left) or 'none'}), and"
+            f" keep_up: {keep} needs {need}"
+        )
+
+    def _owners(self, name: str) -> dict[str, str]:
+        """Members of a balancer -> the host that each is on."""
+        hosts = self.target.behind(self.target.balancers[name])
+        return {member: h.name for h in hosts for member in self.balancer(name, h).member}
+
+
+def needed(keep: str, count: int) -> int:
+    """How many of so many have to stay: a share, rounded up, or a number; one at least."""
+    share = math.ceil(count * int(keep[:-1]) / 100) if keep.endswith("%") else int(keep)
+    return max(1, min(count, share)) if count else 0

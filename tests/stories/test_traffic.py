@@ -1,0 +1,187 @@
+"""Hosts leave the balancer before they are changed, and come back when they prove themselves."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support import balancers
+from support.fronted import Fronted
+from support.sshd import SshdBed
+from support.wait import eventually
+
+WEB = ("web1", "web2", "web3")
+ALL = dict.fromkeys(WEB, True)
+
+
+@pytest.fixture(scope="module")
+def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshdBed]:
+    """Three hosts, and the one that stands in front of them."""
+    with SshdBed(tmp_path_factory.mktemp("bed"), (*WEB, "lb1")) as bed:
+        yield bed
+
+
+@pytest.fixture
+def site(bed: SshdBed, tmp_path: Path) -> Iterator[Fronted]:
+    with Fronted(tmp_path, bed, balancers.haproxy) as site:
+        yield site
+
+
+def taking(site: Fronted) -> dict[str, bool]:
+    """Who takes requests, as the balancer itself says."""
+    return {each.name: each.takes for each in site.pool().look().members}
+
+
+def by_hand(site: Fronted, command: str) -> None:
+    """What a person does at the balancer's socket."""
+    pool: Any = site.pool()
+    pool.read(pool._ask(command))
+
+
+@contextmanager
+def slow(site: Fronted, seconds: float) -> Iterator[list[Future[tuple[int, str]]]]:
+    """A slow request that is open on each host."""
+    with ThreadPoolExecutor() as clients:
+        path = f"/slow/{seconds}"
+        asked = [clients.submit(site.front.get, path) for _ in range(len(WEB))]
+        eventually(lambda: [m.open for m in site.pool().look().members] == [1, 1, 1])
+        yield asked
+
+
+def moves(said: Any) -> list[tuple[str, str, str]]:
+    """The steps that move traffic, in order."""
+    steps = said.data["steps"]
+    return [(s["name"], s["host"], s["state"]) for s in steps if "traffic" in s["name"]]
+
+
+def test_a_host_is_out_while_it_is_changed_forward_and_back(site: Fronted) -> None:
+    with slow(site, 1.0) as asked:
+        site.runbook(site.update(), site.witness(), settle=site.settling())
+        planned = site.say("plan").out
+        said = site.deploy()
+    assert [each.result()[0] for each in asked] == [200, 200, 200], "what was open has ended"
+    assert said.code == 0, said.out + said.err
+    assert set(site.serving().values()) == {"2"}
+    others = {"web1": "web2, web3", "web2": "web1, web3", "web3": "web1, web2"}
+    assert site.witnessed() == others, "those who stayed took the requests"
+    names = ("Out of traffic", "Into traffic")
+    assert moves(said) == [(name, host, "done") for host in WEB for name in names]
+    assert taking(site) == ALL
+    assert "set server app/web1 state ready" in planned, "the plan has the way back of the move"
+
+    site.runbook(site.update("bad"), site.witness(), settle=site.settling())
+    failed = site.deploy()
+    assert failed.code == 4, failed.out + failed.err
+    assert site.witnessed()["web1"] == "web2, web3"
+    assert (taking(site), site.serving()["web2"]) == (ALL, "2")
+
+
+def test_a_rollback_goes_out_of_traffic_too(site: Fronted) -> None:
+    site.good_release()
+    site.runbook(site.update(), site.witness(), settle=site.settling())
+    site.good_release()
+    for name in WEB:
+        (site.files / f"{name}.saw").unlink()
+    by_hand(site, "set server app/web3 state drain")
+    said = site.say("rollback")
+    assert said.code == 0, said.out + said.err
+    assert site.witnessed() == {"web1": "web2", "web2": "web1", "web3": "web1, web2"}
+    assert taking(site) == {**ALL, "web3": False}, "who was out by hand stays out"
+
+
+def test_who_was_out_by_hand_stays_out_and_nobody_counts_on_him(site: Fronted) -> None:
+    by_hand(site, "set server app/web3 state maint")
+    site.inventory(rollout={"batches": [2], "soak": "0s", "drain": True})
+    said = site.deploy()
+    assert said.code == 3, "two of the two that serve"
+    assert "web1, web2 cannot be taken out of edge: 0 of the 2" in said.data["error"]["what"]
+    assert set(site.serving().values()) == {"1"}
+
+    site.inventory(rollout={"batches": [1], "soak": "0s", "drain": True, "keep_up": "75%"})
+    assert "keep_up: 75% needs 2" in site.deploy().data["error"]["what"]
+
+    site.inventory(rollout={"batches": [1], "soak": "0s", "drain": True})
+    said = site.deploy()
+    assert said.code == 0, said.out + said.err
+    assert set(site.serving().values()) == {"2"}, "it is deployed to all the same"
+    assert taking(site) == {**ALL, "web3": False}
+
+
+@pytest.mark.parametrize(("verb", "code", "version"), [("resume", 0, "2"), ("abort", 4, "1")])
+def test_killed_while_it_waits_the_balancer_knows_what_was_done(
+    site: Fronted, verb: str, code: int, version: str
+) -> None:
+    with slow(site, 3.0) as asked:
+        process = site.start()
+        eventually(lambda: not taking(site)["web1"], within=60)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    assert [each.result()[0] for each in asked] == [200, 200, 200]
+    said = site.say(verb)
+    assert said.code == code, said.out + said.err
+    assert taking(site) == ALL
+    assert set(site.serving().values()) == {version}
+
+
+def test_what_is_still_open_at_the_limit_is_said_and_the_run_goes_back(site: Fronted) -> None:
+    edge = {**site.changes["balancers"]["edge"], "drain_timeout": "300ms"}
+    site.inventory(balancers={"edge": edge})
+    with slow(site, 4.0) as asked:
+        said = site.deploy()
+        assert said.code == 4, said.out + said.err
+        assert "edge: web1 has 1 open after 0.3 s" in said.data["reason"]
+        assert taking(site) == ALL
+    assert [each.result()[0] for each in asked] == [200, 200, 200]
+    assert set(site.serving().values()) == {"1"}
+
+
+def test_what_somebody_changed_meanwhile_is_refused_and_left_as_it_is(site: Fronted) -> None:
+    gate = site.step("Gate", before=site.hold())
+    site.runbook({**gate, "on": "web1"}, site.update(), settle=site.settling())
+    process = site.start()
+    site.busy("Gate-web1")
+    by_hand(site, "set server app/web1 weight 5")
+    site.let_go()
+    out, err = process.communicate(timeout=90)
+    assert process.returncode == 5, out + err
+    assert "edge was changed by hand since the run began" in out
+    assert "web1 was in traffic (weight 1), and is out of traffic (weight 5)" in out
+    assert taking(site) == {**ALL, "web1": False}
+    assert "web1" in site.say("status").out
+
+    by_hand(site, "set server app/web1 weight 1")
+    assert site.say("abort").code == 4
+    assert taking(site) == ALL
+
+
+def test_a_runbook_may_move_traffic_itself(site: Fronted) -> None:
+    site.inventory(rollout={"batches": [1], "soak": "0s"})
+    out = {"traffic": "out", "on": "web"}
+    settle = [*site.settling(), {"traffic": "in", "on": "web"}]
+    site.runbook(out, site.update(), site.witness(), settle=settle)
+    said = site.deploy()
+    assert said.code == 0, said.out + said.err
+    assert site.witnessed()["web1"] == "web2, web3"
+    fails = {"name": "Fail", "run": "false", "on": "web3", "readonly": True}
+    site.runbook(out, site.update("3"), site.witness(), fails, settle=settle)
+    assert site.deploy().code == 4
+    assert site.witnessed()["web1"] == "web2, web3", "on the way back, too"
+    assert taking(site) == ALL
+
+    site.runbook({"traffic": "out", "on": "web1"}, settle=[{"verify": "all"}])
+    assert site.deploy().code == 0
+    assert taking(site) == {**ALL, "web1": False}
+    site.runbook({"traffic": "in", "on": "web1"}, settle=[{"verify": "all"}])
+    assert site.deploy().code == 0
+    assert taking(site) == ALL
+
+    site.runbook({"traffic": "out"})
+    assert "traffic moves hosts; add on: all, a group or a host" in site.deploy().out
+    site.runbook({"traffic": {"to": "out", "balancer": "egde"}, "on": "web1"})
+    assert "has no balancer 'egde'; did you mean" in site.deploy().out
