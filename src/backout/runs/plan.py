@@ -19,11 +19,10 @@ from typing import Any
 from backout.errors import Mistakes
 from backout.model import HERE, Batch, Host, Release, Runbook, Step, Target
 from backout.ports import StepKind
+from backout.runs.draining import Kinds, drain_of, leaving_of, moves_traffic
 
 Place = tuple[str, str]
 """A balancer, and one of the machines where it runs."""
-Kinds = Mapping[str, type[StepKind]]
-"""The kinds of step, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +43,11 @@ class Action:
     def machine(self) -> str:
         """Where it acts; this machine is the empty name."""
         return self.at if self.balancer else self.host
+
+    @property
+    def there(self) -> tuple[str, str, str]:
+        """Whose traffic it moves, and where."""
+        return self.host, self.balancer, self.at
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +173,7 @@ def build(
     """`kinds` tell which steps leave alone what a service runs. Raises Mistakes when the selection
     leaves no host for a step."""
     target = _expecting(target, runbook)
-    drain = _drain(target, kinds)
+    drain = drain_of(target, kinds)
     chosen = _chosen(target, hosts)
     names = tuple(host.name for host in chosen)
     return Plan(
@@ -194,7 +198,7 @@ def build(
         started=started,
         hold=hold,
         drain=drain,
-        leaving=drain[:1] or tuple(_leaving(runbook, kinds)),
+        leaving=drain[:1] or tuple(leaving_of(runbook, kinds)),
     )
 
 
@@ -234,28 +238,6 @@ def _chosen(target: Target, hosts: Sequence[str]) -> tuple[Host, ...]:
 def _on(step: Step, target: Target, names: Sequence[str]) -> tuple[str, ...]:
     chosen = set(names)
     return tuple(host.name for host in target.select(step.on or "") if host.name in chosen)
-
-
-def _drain(target: Target, kinds: Kinds) -> tuple[Step, ...]:
-    if not target.rollout.drain or "traffic" not in kinds:
-        return ()
-    model = kinds["traffic"].Options
-    out, back = (model.model_validate({"to": to}) for to in ("out", "in"))
-    return (
-        Step(name="Out of traffic", kind="traffic", options=out, on="all"),
-        Step(name="Into traffic", kind="traffic", options=back, on="all"),
-    )
-
-
-def _leaving(runbook: Runbook, kinds: Kinds) -> Iterator[Step]:
-    for step in runbook.steps:
-        kind = kinds.get(step.kind)
-        if kind and _moves_traffic(step) and kind().settles_first(step.options):
-            yield step
-
-
-def _moves_traffic(step: Step) -> bool:
-    return getattr(step.options, "moves_traffic", False)
 
 
 def _stages(
@@ -392,7 +374,7 @@ def _on_host(
     key: str, step: Step, target: Target, host: str, phase: str = "do"
 ) -> Iterator[Action]:
     """A step for one host: on it, or at each of its balancers, on every machine of that one."""
-    if not _moves_traffic(step):
+    if not moves_traffic(step):
         yield Action(f"{key}@{host}", step, host, phase)
         return
     for balancer in target.balancers_of(host, step.options.balancer):

@@ -103,11 +103,10 @@ class Saga:
 
     def moved(self, action: Action) -> bool:
         """Whether another action has moved the same host's traffic at the same balancer."""
-        place = (action.host, action.balancer, action.at)
         with self._lock:
             begun = [(e.key, e.begin) for e in self._entries.values() if e.begin is not None]
         return any(
-            key != action.key and (b["host"], b.get("balancer"), b.get("at")) == place
+            key != action.key and (b["host"], b.get("balancer"), b.get("at")) == action.there
             for key, b in begun
         )
 

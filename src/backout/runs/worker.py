@@ -231,14 +231,9 @@ class Worker:
         )
 
     def _traffic(self, action: Action) -> Traffic:
-        place = (action.host, action.balancer, action.at)
-        each = (a for a in (*self.plan.actions, *self.plan.settling) if a.balancer)
-        returned = any(
-            (a.host, a.balancer, a.at) == place
-            and not self.kind(a).settles_first(a.step.options)
-            and self.past.entry(a.key).done
-            for a in each
-        )
+        there = (a for a in (*self.plan.actions, *self.plan.settling) if a.there == action.there)
+        done = (a for a in there if self.past.entry(a.key).done)
+        returned = any(not self.kind(a).settles_first(a.step.options) for a in done)
         back, moved = action.phase in BACK, self.saga.moved(action)
         return self.balancing.of(action, moved=moved, back=back, returned=returned)
 
