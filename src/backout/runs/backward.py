@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from backout.checks import judging
 from backout.model import Finding, State, Verdict
+from backout.runs.balancing import ill
 from backout.runs.parts import side_by_side
 from backout.runs.plan import Action, BatchPlan, leave_back, settle_back
 from backout.runs.saga import Entry, Saga
@@ -215,7 +217,7 @@ class Backward:
         balancing = self.worker.balancing
         actions = [a for a in leave_back(self.plan, batch, self.of + turn) if a.host in hosts]
         places = sorted({(action.balancer, action.at) for action in actions})
-        if words := balancing.too_few(places, hosts, self.worker.ill, "1"):
+        if words := balancing.too_few(places, hosts, partial(ill, self.worker), "1"):
             self.worker.say("warning", f"{', '.join(hosts)} go back while in traffic: {words}")
             return
         for action, result in zip(actions, side_by_side(self.worker.do, actions), strict=True):

@@ -5,14 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from backout.errors import BackoutError, Refused
 from backout.language import scope, templates
-from backout.model import Balancer, Host, PoolState, Target
+from backout.model import Balancer, Host, PoolState, Target, Verdict
 from backout.ports import Pool, Traffic
 from backout.runs.decisions import Decisions
 from backout.runs.parts import Parts, side_by_side
 from backout.runs.plan import Action, Place
+
+if TYPE_CHECKING:
+    from backout.runs.worker import Worker
 
 NOTE = "traffic"
 """The record of how every pool was when the run began."""
@@ -138,3 +142,12 @@ def needed(keep: str, count: int) -> int:
     """How many of so many have to stay: a share, rounded up, or a number; one at least."""
     share = math.ceil(count * int(keep[:-1]) / 100) if keep.endswith("%") else int(keep)
     return max(1, min(count, share)) if count else 0
+
+
+def ill(worker: Worker, hosts: Sequence[str]) -> Collection[str]:
+    """Those of these hosts whose own checks passed before, and do not pass now."""
+    names = sorted({name for host in hosts for name in worker.plan.target.checks_of(host)})
+    before = worker.passed_before()
+    found = worker.look(names, hosts) if names else ()
+    red = (f for f in found if f.key in before and f.verdict is not Verdict.PASS)
+    return {finding.host for finding in red if finding.host}

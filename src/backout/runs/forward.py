@@ -16,6 +16,7 @@ from typing import Any
 from backout.checks import judging
 from backout.model import RED, Finding, HostEnd, HostState, Result, Step, alike
 from backout.runs.backward import Backward
+from backout.runs.balancing import ill
 from backout.runs.parts import side_by_side
 from backout.runs.plan import Action, BatchPlan, Stage
 from backout.runs.wording import trouble, went_well
@@ -106,7 +107,9 @@ class Forward:
         places = {(a.balancer, a.at) for a in batch.all_actions if a.balancer}
         hosts = self._left(batch.hosts)
         keep_up = self.worker.balancing.keep_up
-        return self.worker.balancing.too_few(sorted(places), hosts, self.worker.ill, keep_up)
+        return self.worker.balancing.too_few(
+            sorted(places), hosts, partial(ill, self.worker), keep_up
+        )
 
     def _travel(self, actions: Sequence[Action]) -> None:
         """One host through its steps, until it fails or the run is to stop."""

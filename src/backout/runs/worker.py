@@ -220,7 +220,7 @@ class Worker:
             verify=lambda checks: self.red(
                 checks,
                 hosts or ((action.host,) if action.balancer else ()),
-                must or (self._passed_before if back else self.required),
+                must or (self.passed_before if back else self.required),
             ),
             traffic=self._traffic(action) if action.balancer else None,
             say=lambda text: self.say("note", text, host=action.host),
@@ -337,7 +337,8 @@ class Worker:
         before, checks = self.baseline.findings, self.plan.target.checks
         return judging.required(findings, before, checks, self.plan.accept_red, final=final)
 
-    def _passed_before(self, _findings: Sequence[Finding]) -> Collection[str]:
+    def passed_before(self, _findings: Sequence[Finding] = ()) -> Collection[str]:
+        """The keys of what has to pass after the way back."""
         return judging.after_backing_out(self.baseline.findings)
 
     def examine(self, names: Sequence[str], hosts: Sequence[str]) -> tuple[Finding, ...]:
@@ -355,14 +356,6 @@ class Worker:
         return self.parts.examine(
             names, hosts, self.baseline.findings, self.release, patient=patient
         )
-
-    def ill(self, hosts: Sequence[str]) -> Collection[str]:
-        """Those of these hosts whose own checks passed before, and do not pass now."""
-        names = sorted({name for host in hosts for name in self.plan.target.checks_of(host)})
-        before = self._passed_before(())
-        found = self.look(names, hosts) if names else ()
-        red = (f for f in found if f.key in before and f.verdict is not Verdict.PASS)
-        return {finding.host for finding in red if finding.host}
 
     # --- telling -------------------------------------------------------------------------
 

@@ -19,17 +19,17 @@ from support.work import Bench
 def test_every_kind_has_options_and_says_how_it_is_undone() -> None:
     assert set(KINDS) == {
         "run", "commit", "push", "build", "update", "restart", "upload", "template", "sql",
-        "verify", "wait", "approve", "manual",
+        "verify", "wait", "approve", "manual", "traffic",
     }  # fmt: skip
     facts = {name: (kind.changes, kind.undoes, kind.shell) for name, kind in KINDS.items()}
     assert {name for name, (changes, _, _) in facts.items() if not changes} == {
         "verify", "wait", "approve",
     }  # fmt: skip
     assert {name for name, (_, undoes, _) in facts.items() if undoes} == {
-        "commit", "push", "build", "update", "restart", "upload", "template",
+        "commit", "push", "build", "update", "restart", "upload", "template", "traffic",
     }  # fmt: skip
     assert {name for name, (_, _, shell) in facts.items() if not shell} == {
-        "sql", "approve", "manual",
+        "sql", "approve", "manual", "traffic",
     }  # fmt: skip
 
 
