@@ -39,7 +39,8 @@ def main() -> int:
             ledger = partial(empty_ledger, server)
         for hosts in words.hosts:
             tally = Tally()
-            with SshdBed(Path(name) / f"bed{hosts}") as bed:
+            known = tuple(f"web{number}" for number in range(1, hosts + 1))
+            with SshdBed(Path(name) / f"bed{hosts}", known) as bed:
                 place = Path(name) / str(hosts)
                 place.mkdir()
                 for line in Laptops(place, bed, hosts, ledger).moments(tally):

@@ -122,6 +122,16 @@ class Unwritten(Refused):
     Nothing of it was; it can be tried again."""
 
 
+class Unsettled(Unwritten):
+    """Whether it was written is not known yet: the answer of the database was lost, and it cannot
+    be asked for now."""
+
+    def __init__(self, what: str, token: str, *, where: str = "") -> None:
+        super().__init__(what, where=where, next="see that PostgreSQL runs there")
+        self.token = token
+        """By which it can be asked for later."""
+
+
 class Damaged(Refused):
     """A file of Backout's own is not what it was: what is in it cannot be read any more."""
 

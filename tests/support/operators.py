@@ -21,7 +21,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from . import linear, warm
+from . import faketime, linear, warm
 from .guard import guard
 from .netns import NetnsBed
 from .postgres import Postgres
@@ -48,9 +48,10 @@ OTHERS = (
 """What the other operator types."""
 FAULTS = (
     *("kill", "freeze", "freeze", "freeze", "hosts away", "one host away", "sessions killed"),
-    *("clock", "nothing"),
+    *("clock", "a host's clock", "nothing"),
 )
-DATABASE_FAULTS = ("database away", "database restarted")
+DATABASE_FAULTS = ("database away", "database restarted", "the database's clock")
+JUMPS = (-HOUR, HOUR, 24 * HOUR)
 
 
 @dataclass
@@ -151,7 +152,7 @@ class Arena:
         self.slow = slow
         self.tally = Tally()
         self.files = directory / "files"
-        self.bed = NetnsBed(directory / "bed")
+        self.bed = NetnsBed(directory / "bed", environment=faketime.settings())
         self.operators: tuple[Operator, ...] = ()
         self._settings = {
             "SEAT_LEASE": str(LEASE),
@@ -165,7 +166,10 @@ class Arena:
     def __enter__(self) -> Arena:
         self._stack.enter_context(self.bed)
         if self.shared:
-            self._postgres = self._stack.enter_context(Postgres(self.directory / "postgres"))
+            place = self.directory / "postgres"
+            settings = faketime.settings(self._database_clock)
+            server = Postgres(place, environment=settings)
+            self._postgres = self._stack.enter_context(server)
             self._postgres.create_database("ledger")
         self.operators = tuple(self._seat(number, name) for number, name in enumerate("ab"))
         return self
@@ -177,6 +181,18 @@ class Arena:
         self._stack.close()
 
     # --- the world -----------------------------------------------------------------------
+
+    @property
+    def _database_clock(self) -> Path:
+        return self.directory / "database-clock"
+
+    def set_clock(self, host: str, seconds: int) -> None:
+        """What the wall clock of a host is wrong by."""
+        faketime.set_clock(self.bed[host].machine.home / faketime.NAME, seconds)
+
+    def set_database_clock(self, seconds: int) -> None:
+        """What the wall clock of the database's server is wrong by."""
+        faketime.set_clock(self._database_clock, seconds)
 
     def _seat(self, number: int, name: str) -> Operator:
         first = next(iter(self.bed))
@@ -250,7 +266,9 @@ class Arena:
             shutil.rmtree(host.home / ".backout", ignore_errors=True)
         shutil.rmtree(self.files, ignore_errors=True)
         self.files.mkdir()
+        self.set_database_clock(0)
         for host in self.bed:
+            self.set_clock(host.name, 0)
             (self.files / f"{host.name}.current").write_text("")
         if self._postgres is not None:
             self._postgres.sql("DROP SCHEMA IF EXISTS backout CASCADE", "ledger")
@@ -359,7 +377,11 @@ class Round:
             case "sessions killed":
                 arena.kill_sessions()
             case "clock":
-                operator.clock.write_text(str(self.random.choice([-HOUR, HOUR, 24 * HOUR])))
+                operator.clock.write_text(str(self.random.choice(JUMPS)))
+            case "a host's clock":
+                arena.set_clock(self.random.choice(hosts), self.random.choice(JUMPS))
+            case "the database's clock":
+                arena.set_database_clock(self.random.choice(JUMPS))
             case "database away":
                 arena.database(operator, up=False)
                 return partial(arena.database, operator, up=True)

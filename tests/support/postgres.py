@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -22,10 +23,16 @@ _SETTINGS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "sha
 class Postgres(Bed):
     """The server and its databases; user `postgres` needs no password."""
 
-    def __init__(self, directory: Path, settings: tuple[str, ...] = _SETTINGS) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        settings: tuple[str, ...] = _SETTINGS,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         """As a test wants it, quick and forgetful; or with other `settings`."""
         self.directory = directory
         self._settings = settings
+        self._environment = dict(environment or {})
         self.port = ports.free_port()
         self._process: Process | None = None
 
@@ -44,7 +51,9 @@ class Postgres(Bed):
             f"port={self.port}",
             f"unix_socket_directories={self.directory}",
         ]
-        argv = [*self._prefix(), postgres_program("postgres"), "-D", str(data)]
+        more = [f"{name}={value}" for name, value in self._environment.items()]
+        argv = [*self._prefix(), program("env"), *more, postgres_program("postgres")]
+        argv += ["-D", str(data)]
         argv += [part for setting in settings for part in ("-c", setting)]
         env = {"PATH": SYSTEM_PATH, "LC_ALL": "C.UTF-8"}
         self._process = Process(argv, log=self.directory / "log", env=env, cwd=self.directory)

@@ -45,6 +45,7 @@ def revert(count: Callable[[str], None]) -> None:
         watched.news = watch.loader.news(watched.target)
         assert watched.news.deployed
         traced(count)
+        assert isinstance(watch.store, HealthStore)
         watch.store._db.set_trace_callback(count)
         Reverting(watch, take_back).revert(
             watched, watched.news.deployed, [CheckKey("shop", "alive")]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
 from backout.adapters.local_lock import LocalLock
-from backout.adapters.storage import chain, moving
+from backout.adapters.storage import chain, health_moving, moving
 from backout.adapters.storage.journal import RunJournal, SqliteJournal
 from backout.adapters.storage.moving import Packed
 from backout.commands.options import LedgerCopy
 from backout.config import project_file
 from backout.errors import Held, Mistakes, Refused
+from backout.model import Event
 from backout.ports import Screen
 from backout.project.project import Workplace
 from backout.project.shared_ledger import VARIABLE
@@ -34,10 +39,32 @@ class Copying:
         if not file.exists():
             raise Refused(f"there is no journal here: {file}", next="invoke history")
         ledger = self.workplace.journal
-        with SqliteJournal(file, str) as journal:
+        with self._unwatched(), SqliteJournal(file, str) as journal:
             packed = self._packed(journal)
-        new = ledger.take_copy(packed)
+            new = ledger.take_copy(packed)
+            self._copy_health()
         return Answer("moved", Moved(ledger.where, packed.targets, len(new), "invoke history"))
+
+    @contextmanager
+    def _unwatched(self) -> Iterator[None]:
+        """While nobody watches here, for what he writes would not be copied. Raises Held."""
+        from backout.watch.process import alone
+
+        with alone(self.workplace.state):
+            yield
+
+    def _copy_health(self) -> None:
+        """What its checks have said, too. Raises Unwritten."""
+        from backout.watch import rollups, stores
+
+        if (here := stores.here(self.workplace)) is None:
+            return
+        with here as old, stores.open_store(self.workplace, self.workplace.redact) as shared:
+            packed = health_moving.pack(old)
+            with shared.write() as change:
+                looks = health_moving.take_up(change, packed, rollups.fold, rollups.join)
+        text = f"{looks} looks at checks were copied, with what was made of them"
+        self.screen.listen(Event(datetime.now(UTC), "note", text))
 
     def _packed(self, journal: RunJournal) -> Packed:
         """Raises Refused when a record is not what it was, and Held while a run is at work."""

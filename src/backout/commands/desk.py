@@ -45,7 +45,7 @@ from backout.status_page.history import ran_of, resolved_lately
 from backout.status_page.run_view import run_view
 from backout.status_page.tree import tree
 from backout.status_page.views import RunLine, StatusView, run_line, status_view
-from backout.watch.process import open_store
+from backout.watch.stores import is_there, open_store
 
 SHOWN = 50
 """So many runs are on one page."""
@@ -324,14 +324,14 @@ class Desk:
     @contextmanager
     def _store(self) -> Iterator[Any]:
         """The history of checks; None where nobody has watched here."""
-        if not (self.workplace.state / "health.db").exists():
+        if not is_there(self.workplace):
             yield None
             return
         with open_store(self.workplace, self.workplace.redact) as store:
             yield store
 
     def _alerts(self) -> Alerts:
-        if not (self.workplace.state / "health.db").exists():
+        if not is_there(self.workplace):
             return Alerts((), ())
         told = Watching(self.workplace, self.screen).list(AlertList()).told
         assert isinstance(told, Alerts)  # noqa: S101 - that is what it answers

@@ -137,10 +137,11 @@ class Inspection:
 
     def _health(self, target: Target) -> tuple[DayOfCheck, ...]:
         """The last day of every check, when somebody watches here."""
-        if not (self.workplace.state / "health.db").exists():
-            return ()
         from backout.watch import sparkline
-        from backout.watch.process import open_store
+        from backout.watch.stores import is_there, open_store
+
+        if not is_there(self.workplace):
+            return ()
 
         with open_store(self.workplace, self.workplace.redact) as store:
             return sparkline.rows(target, store, datetime.now(UTC).timestamp())

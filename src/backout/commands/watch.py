@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from backout.adapters.local_lock import owner
-from backout.adapters.storage.health_store import HealthStore
+from backout.adapters.storage.health_tables import HealthTables
 from backout.commands import deploy
 from backout.commands.options import (
     Aimed,
@@ -29,7 +29,8 @@ from backout.reports.watched import Acknowledged, Alerts, Silence, Silenced, Sto
 from backout.status_page import publisher
 from backout.status_page.listen import ListenAt
 from backout.watch.alerts import alert_row
-from backout.watch.process import Process, open_store
+from backout.watch.process import Process
+from backout.watch.stores import open_store
 
 
 class Watching:
@@ -110,7 +111,7 @@ class Watching:
         return self.workplace.target_name(name) if name else ""
 
     @contextmanager
-    def _store(self) -> Iterator[HealthStore]:
+    def _store(self) -> Iterator[HealthTables]:
         with open_store(self.workplace, self.workplace.redact) as store:
             yield store
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Any
 
 from backout.model.results import Verdict
@@ -135,6 +136,18 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Post:
+    """Whose it is to watch a target, as it was seen."""
+
+    epoch: int
+    """How often it has changed hands."""
+    beat: int
+    """Grows while that process lives."""
+    by: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerHealth:
     """One thread that is to run as long as the watcher does."""
 
@@ -148,7 +161,7 @@ class WatcherHealth:
     """Whether the watching itself is well."""
 
     status: str
-    """`ok`, `overdue`, or `starting`."""
+    """`ok`, `overdue`, `starting`, or `standby`: others watch all of it."""
     reasons: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
     checks: int = 0
@@ -157,10 +170,12 @@ class WatcherHealth:
     broken: tuple[str, ...] = ()
     """Targets whose inventory cannot be read."""
     workers: tuple[WorkerHealth, ...] = ()
+    others: tuple[tuple[str, str], ...] = ()
+    """Targets that another process watches, each with whose it is."""
 
     @property
     def well(self) -> bool:
-        return self.status == "ok"
+        return self.status in ("ok", "standby")
 
     def to_data(self) -> dict[str, Any]:
         """What `/health` answers."""
@@ -171,5 +186,6 @@ class WatcherHealth:
             "checks": self.checks,
             "held": dict(self.held),
             "broken": list(self.broken),
+            "others": dict(self.others),
             "workers": {w.name: {"alive": w.alive, "deaths": w.deaths} for w in self.workers},
         }

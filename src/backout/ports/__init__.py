@@ -34,7 +34,14 @@ from backout.ports.runs import (
     Work,
 )
 from backout.ports.traffic import BalancerBackend, Pool, Traffic
-from backout.ports.watch import HealthChange, HealthHistory, HealthStore, Outbox, OutboxChange
+from backout.ports.watch import (
+    HealthChange,
+    HealthHistory,
+    HealthStore,
+    Outbox,
+    OutboxChange,
+    Posts,
+)
 
 Listener = Callable[[Event], None]
 """Whoever wants to hear what happens: the screen, the log."""
@@ -64,6 +71,7 @@ __all__ = [
     "Outbox",
     "OutboxChange",
     "Pool",
+    "Posts",
     "Probe",
     "Recorded",
     "RestartBackend",

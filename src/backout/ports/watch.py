@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -10,6 +10,7 @@ from backout.model import (
     CheckKey,
     Incident,
     Message,
+    Post,
     Reverted,
     Sample,
     Streak,
@@ -101,6 +102,23 @@ class HealthHistory(Protocol):
     def snapshot(self, check_key: CheckKey) -> tuple[int, Any] | None: ...
 
 
+class Posts(Protocol):
+    """Which targets this process watches, where several could. Raises Unwritten."""
+
+    @property
+    def held(self) -> frozenset[str]:
+        """Those that are its own, as far as it knows."""
+
+    def stand(self, names: Collection[str]) -> Mapping[str, Post]:
+        """Say that it is there, and take what is free. Gives whose the others are."""
+
+    def relieve(self, name: str, seen: Post) -> bool:
+        """Take the place of one that has given no sign since it was seen."""
+
+    def leave(self, names: Collection[str]) -> None:
+        """From now on they are anybody's."""
+
+
 class HealthStore(HealthHistory, Protocol):
     """The same, to be written by one watcher."""
 
@@ -109,6 +127,9 @@ class HealthStore(HealthHistory, Protocol):
 
     def write(self) -> AbstractContextManager[HealthChange]:
         """One transaction: all of it is durable at its end, or none. Raises Unwritten."""
+
+    def settled(self, token: str) -> bool:
+        """Whether a transaction was written of which that was not known. Raises Unwritten."""
 
     def roll_up(self, now: float) -> int: ...
     def streaks(

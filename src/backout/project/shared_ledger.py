@@ -17,8 +17,11 @@ from backout.config.project_file import LedgerPlace
 from backout.model import SecretSource
 
 if TYPE_CHECKING:
+    from backout.adapters.storage.health_change import Fold
     from backout.adapters.storage.journal import RunJournal
     from backout.adapters.storage.postgres.address import Address
+    from backout.adapters.storage.postgres.health import PostgresHealth
+    from backout.adapters.storage.postgres.posts import Posts
 
 VARIABLE = "BACKOUT_LEDGER"
 """Goes before what `backout.yaml` says."""
@@ -36,6 +39,10 @@ class SharedLedger:
     def address(self) -> Address | None:
         """None where the journal is a file of this working copy. Raises Mistakes, and Refused when
         the secret cannot be fetched or the driver is not installed."""
+        return self._address
+
+    @cached_property
+    def _address(self) -> Address | None:
         source = self._source()
         if source is None:
             return None
@@ -55,6 +62,18 @@ class SharedLedger:
 
         wait = self._said.wait
         return PostgresJournal(address, redact, driver=name_of(state), owner=owner(), wait=wait)
+
+    def health(self, address: Address, redact: Callable[[str], str], fold: Fold) -> PostgresHealth:
+        """The history of checks there. Raises Refused."""
+        from backout.adapters.storage.postgres.health import PostgresHealth
+
+        return PostgresHealth(address, redact, fold)
+
+    def posts(self, store: PostgresHealth, state: Path) -> Posts:
+        """Which targets a process of this working copy watches, that begins now."""
+        from backout.adapters.storage.postgres.posts import Posts
+
+        return Posts(store, name_of(state), secrets.token_hex(4), owner())
 
     def _source(self) -> SecretSource | None:
         return SecretSource(env=VARIABLE) if os.environ.get(VARIABLE) else self._said.secret

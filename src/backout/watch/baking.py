@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from backout.errors import Refused
 from backout.model import CheckKey, Reverted, Streak, duration
 from backout.watch import alerts, bake
 from backout.watch.bake import Deployed
@@ -43,9 +45,12 @@ class Baking:
         self._considered: set[str] = set()
         """The targets that were looked at once, so that what was missed was seen."""
         self._tried: dict[str, float] = {}
-        self._recall()
+        self.recall()
 
-    def _recall(self) -> None:
+    def recall(self, target: str = "") -> None:
+        """What is on record of reverts. Raises Refused. A `target` that is new here is looked at
+        for what was missed."""
+        self._considered.discard(target)
         rows = self._watcher.store.reverts()
         self.reverted = {row.run for row in rows}
         self._unfinished = {row.run: row for row in rows if row.ended is None}
@@ -158,7 +163,8 @@ class Baking:
 
     def _ended(self, watched: WatchedTarget, run: str, outcome: str) -> None:
         self._reverting.pop(run, None)
-        self._recall()
+        with suppress(Refused):
+            self.recall()
         if outcome:
             self._watcher.say(f"{watched.name}: {outcome}", warning=True)
 

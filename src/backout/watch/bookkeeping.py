@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -32,12 +32,19 @@ class Turn:
     said: list[tuple[str, bool]] = field(default_factory=list)
     doubtful: list[tuple[CheckKey, Policy, Rhythm]] = field(default_factory=list)
     posted: bool = False
+    taken: list[Looked] = field(default_factory=list)
 
     def take(self, change: HealthChange, looked: Looked) -> None:
+        self.taken.append(looked)
         blocked = looked.watched.blocked(looked.findings)
         for finding in looked.findings:
             if finding.check in looked.watched.target.checks:
                 self._one(change, looked, finding, counts=finding.check not in blocked)
+
+    def without(self, looks: Sequence[Looked]) -> list[Looked]:
+        """Those that are not part of this turn."""
+        taken = {id(each) for each in self.taken}
+        return [each for each in looks if id(each) not in taken]
 
     def _one(self, change: HealthChange, looked: Looked, finding: Finding, *, counts: bool) -> None:
         watched, at = looked.watched, looked.at

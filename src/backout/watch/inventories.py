@@ -6,9 +6,10 @@ import threading
 from collections.abc import Callable, Mapping
 from time import monotonic
 
-from backout.adapters.storage.health_store import HealthStore
-from backout.errors import BackoutError, Mistakes
+from backout.adapters.storage.health_tables import HealthTables
+from backout.errors import BackoutError, Mistakes, Refused
 from backout.model import Target
+from backout.watch.shifts import Shifts
 from backout.watch.targets import Loaded, Targets
 from backout.watch.watcher import Watcher
 
@@ -26,8 +27,9 @@ class Inventories:
     def __init__(
         self,
         loader: Targets,
-        store: HealthStore,
+        store: HealthTables,
         watcher: Watcher,
+        shifts: Shifts,
         *,
         submit: Callable[[Callable[[], None]], object],
         say: Callable[..., None],
@@ -37,11 +39,14 @@ class Inventories:
         self._watcher = watcher
         self._submit = submit
         self._say = say
+        self.shifts = shifts
         self._reload = threading.Event()
         self._loading = False
         self._looked = 0.0
         self._fingerprint: object = None
-        self._there: frozenset[str] = frozenset()
+        self._loaded = Loaded({}, {}, frozenset())
+        self._behind = False
+        """Whether the watcher does not have all that is ours yet."""
         watcher.absent = self._is_absent
 
     def reload(self) -> None:
@@ -51,13 +56,14 @@ class Inventories:
     def begin(self, loaded: Loaded, fingerprint: object) -> None:
         """Watch what was read at the start."""
         self._fingerprint = fingerprint
-        self._there = loaded.there
-        for target in loaded.targets.values():
-            self._watcher.watch(self._loader.watched(target, self._store))
-        self._tell_broken(loaded.broken)
+        self._loaded = loaded
+        self._mind_shifts()
+        self._line_up()
 
     def mind(self) -> None:
         """Read them again when there is a reason; at most every two seconds."""
+        if self._mind_shifts():
+            self._line_up()
         now = monotonic()
         if self._loading or not (self._reload.is_set() or now - self._looked >= FILES_EVERY):
             return
@@ -86,19 +92,46 @@ class Inventories:
         self._say(words, warning=True)
 
     def _swap(self, loaded: Loaded) -> None:
-        self._loading, self._there = False, loaded.there
-        for name in self._watcher.targets.keys() - loaded.targets.keys() - loaded.broken.keys():
+        self._loading, self._loaded = False, loaded
+        gone = self._watcher.targets.keys() - loaded.targets.keys() - loaded.broken.keys()
+        for name in gone:
             self._say(f"{name} is no longer watched")
             self._loader.addresses.retire(name)
             self._watcher.forget(name)
-        for target in loaded.targets.values():
-            self._watch(target)
-        self._tell_broken(loaded.broken)
+        if gone and self.shifts.posts:  # what is open there is closed while it is still ours
+            self._watcher.attempt(self._watcher.messages.remind)
+        self._mind_shifts()
+        self._line_up(read=True)
 
-    def _watch(self, target: Target) -> None:
+    # --- what is ours ----------------------------------------------------------------------
+
+    def _mind_shifts(self) -> bool:
+        """Whether there is something to be lined up."""
+        return self.shifts.mind({*self._loaded.targets, *self._loaded.broken}) or self._behind
+
+    def _line_up(self, *, read: bool = False) -> None:
+        """The watcher watches what is whole and ours; `read`, when it was read just now."""
+        ours, self._behind = self.shifts.ours, False
+        for name in self._watcher.targets.keys() - ours:
+            self._watcher.forget(name)
+        for name, target in self._loaded.targets.items():
+            if name in ours:
+                self._watch(target, read)
+        self._tell_broken({n: why for n, why in self._loaded.broken.items() if n in ours})
+        self._watcher.others = {name: each.by for name, each in self.shifts.others.items()}
+
+    def _watch(self, target: Target, read: bool) -> None:
         old = self._watcher.targets.get(target.name)
-        if old is None or old.target != target:
+        if old is not None and old.target == target:
+            return
+        try:
+            if old is None and self.shifts.posts:
+                self._watcher.recall(target.name)
             self._watcher.watch(self._loader.watched(target, self._store))
+        except Refused as error:
+            self._behind = True
+            self._say(f"{target.name} cannot be watched yet: {error.what}", warning=True)
+        if read and not self._behind:
             again = "again" if old else "and is watched"
             self._say(f"{target.name}: its inventory was read {again}")
 
@@ -112,15 +145,18 @@ class Inventories:
                 self._say(f"{name}: its inventory is broken, {state}: {error.what}", warning=True)
                 what = f"an inventory is broken, {state}\n{error.what}"
                 watcher.messages.notice(name, what, about="inventory", next="invoke lint")
-        for name in self._told() - broken.keys():
+        for name in self._told() & self.shifts.ours - broken.keys():
             watcher.messages.notice(name, "", about="inventory")
         watcher.broken = {name: error.what for name, error in broken.items()}
 
     def _told(self) -> set[str]:
         """The targets whose inventory is on record as broken."""
-        opened = self._store.incidents(open=True)
+        try:
+            opened = self._store.incidents(open=True)
+        except Refused:
+            return set()
         return {each.check_key.target for each in opened if each.check_key.check == ":inventory"}
 
     def _is_absent(self, name: str) -> bool:
         """There is no such inventory, or it has no checks."""
-        return name not in self._there
+        return name not in self._loaded.there

@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from backout.adapters.clock import SystemClock
 from backout.adapters.local_lock import owner
 from backout.adapters.own_directory import prepare
 from backout.adapters.storage.health_schema import set_aside
-from backout.adapters.storage.health_store import HealthStore
+from backout.adapters.storage.health_tables import HealthTables
 from backout.checks import judging
 from backout.checks.examiner import WORKERS
 from backout.config import project_file
@@ -33,11 +33,12 @@ from backout.reports.answer import Answer
 from backout.reports.data import check_rows, stamp
 from backout.reports.report import CODES
 from backout.reports.watched import Watched, WatchedOnce
-from backout.watch import rollups
 from backout.watch.inventories import Inventories
 from backout.watch.outbox import Sender
 from backout.watch.postman import Courier
 from backout.watch.reverting import Reverting, TakeBack
+from backout.watch.shifts import EVERY, STILL, Shifts
+from backout.watch.stores import open_store, posts_of
 from backout.watch.surroundings import Surroundings
 from backout.watch.targets import Loaded, Targets
 from backout.watch.watched import WatchedTarget
@@ -74,7 +75,7 @@ class Process:
         """Read everything and open everything. Raises Mistakes when no inventory can be watched,
         Refused, and Held while another one watches here."""
         with ExitStack() as stack:
-            stack.enter_context(_alone(self.workplace.state))
+            stack.enter_context(alone(self.workplace.state))
             self.pool = stack.enter_context(ThreadPoolExecutor(WORKERS, "look"))
             self.loader = Targets(self.workplace, self._names, self.pool)
             fingerprint, loaded = self.loader.fingerprint(), self.loader.load()
@@ -90,28 +91,34 @@ class Process:
             deploys = self.loader.deploys
             outbox = self.workplace.outbox(deploys.targets)
             self.of_runs = Courier(outbox, deploys, self.workplace.state, self.say)
+            posts = posts_of(self.workplace, self.store)
+            shifts = Shifts(posts, self.say, every=EVERY, still=STILL)
+            stack.callback(shifts.leave)
             self.inventories = Inventories(
-                self.loader, self.store, self.watcher, submit=self.pool.submit, say=self.say
+                self.loader, self.store, self.watcher, shifts, submit=self.pool.submit, say=self.say
             )
-            self.inventories.begin(loaded, fingerprint)
             stack.callback(self._close_targets)
+            self.inventories.begin(loaded, fingerprint)
             self._resources = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._resources.close()
 
-    def _open_store(self) -> HealthStore:
+    def _open_store(self) -> HealthTables:
         """The history of checks. A damaged one is set aside: looking and telling go on."""
         try:
-            store = open_store(self.workplace, self.loader.redact)
+            store = open_store(self.workplace, self._redact)
             store.examine()
             return store
         except Damaged as error:
             stamp = self.clock.now().strftime("%Y%m%d-%H%M%S")
             aside = set_aside(Path(error.where), stamp)
             self.say(f"{error.what}: it is set aside as {aside}, a new one begins", warning=True)
-            return open_store(self.workplace, self.loader.redact)
+            return open_store(self.workplace, self._redact)
+
+    def _redact(self, text: str) -> str:
+        return self.loader.redact(self.workplace.redact(text))
 
     def _watcher(self) -> Watcher:
         around = Surroundings(
@@ -188,6 +195,7 @@ class Process:
     def once(self) -> Answer:
         """Every check once, whatever its schedule; then tell what there is to tell."""
         watcher = self.watcher
+        self._refuse_second()
         watcher.turn()
         watcher.look_once()
         with self._signals(), self._accompanied():
@@ -197,6 +205,22 @@ class Process:
         watcher.baking.join()
         self._send_once()
         return self._answer()
+
+    def _refuse_second(self) -> None:
+        """Once is not for standing by. Raises Held when others watch all that is asked for."""
+        shifts = self.inventories.shifts
+        began = self.clock.monotonic()
+        while shifts.others and not shifts.ours and self.clock.monotonic() - began <= STILL + EVERY:
+            if shifts.alive:
+                name, post = next(iter(shifts.others.items()))
+                raise Held(
+                    f"{name} is watched by {post.by}",
+                    where=name,
+                    state="it goes on",
+                    next="invoke status",
+                )
+            self.clock.sleep(0.5)
+            self.inventories.mind()
 
     def _send_once(self) -> None:
         """Everything that waits, as far as it is taken at once."""
@@ -259,6 +283,7 @@ class Process:
             self.clock,
             self.loader.addresses,
             said=partial(self.say, warning=True),
+            claim=getattr(self.store, "claim", None),
         )
 
     def _send_on(self) -> None:
@@ -297,7 +322,7 @@ def _nothing(loaded: Loaded) -> BackoutError:
 
 
 @contextmanager
-def _alone(state: Path) -> Iterator[None]:
+def alone(state: Path) -> Iterator[None]:
     """One watcher per state directory. Raises Held."""
     prepare(state)
     with (state / "watch.lock").open("a+") as file:
@@ -324,8 +349,3 @@ def _who(noted: str) -> str:
         return f"process {by['pid']} of {by['owner']} since {by['since']}"
     except (ValueError, KeyError):
         return "it has just started"
-
-
-def open_store(workplace: Workplace, redact: Callable[[str], str]) -> HealthStore:
-    """The history of checks of a workplace. Raises Refused."""
-    return HealthStore(workplace.state / "health.db", redact, rollups.fold)

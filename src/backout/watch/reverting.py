@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from backout.errors import BackoutError, Held, Unwritten
+from backout.errors import BackoutError, Held, Refused, TakenOver, Unwritten
 from backout.model import CheckKey, Finding, RunRow, Verdict
 from backout.ports import Operator, Screen
 from backout.project.project import Workplace
@@ -124,14 +124,14 @@ class Reverting:
         try:
             with store.write() as change:
                 first = change.revert(deployed.run, watched.name, now, _names(red))
-        except Unwritten:
+        except Refused:
             return False
         self.process.watcher.baking.reverted.add(deployed.run)
         return first
 
     def _unmark(self, run: str) -> None:
         """Nothing was begun, and there is no reason any more: as if nothing had been."""
-        with suppress(Unwritten), self.process.store.write() as change:
+        with suppress(Refused), self.process.store.write() as change:
             change.unmark_revert(run)
 
     def _roll_back(self, watched: WatchedTarget, run: str) -> Answer | BackoutError:
@@ -193,6 +193,8 @@ class Reverting:
                     )
                 process.watcher.messages.wake()
                 return title
+            except TakenOver:
+                return title  # whoever watches it by now tells it
             except Unwritten:
                 if process.stopping.wait(5.0):
                     return title  # it is told when somebody watches again

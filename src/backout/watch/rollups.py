@@ -91,6 +91,11 @@ def fold(before: bytes, samples: Iterable[Sample]) -> bytes:
     return encode(decode(before) + tally(samples))
 
 
+def join(one: bytes, other: bytes) -> bytes:
+    """Two encoded tallies as one."""
+    return encode(decode(one) + decode(other))
+
+
 def encode(counted: Tally) -> bytes:
     """Numbers of seven bits a byte; buckets by their distance from the one before."""
     numbers = [*counted.verdicts]

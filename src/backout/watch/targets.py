@@ -12,7 +12,7 @@ from time import monotonic
 
 from backout.adapters.local_lock import LocalLock
 from backout.adapters.standings import standings
-from backout.adapters.storage.health_store import HealthStore
+from backout.adapters.storage.health_tables import HealthTables
 from backout.adapters.vault import Vault
 from backout.checks.examiner import Examiner
 from backout.config import loading
@@ -59,6 +59,8 @@ class Targets:
     _news: dict[str, tuple[object, TargetState]] = field(default_factory=dict)
     _leases: dict[str, str] = field(default_factory=dict)
     _asked: dict[str, float] = field(default_factory=dict)
+    _driven_since: dict[str, tuple[str, float]] = field(default_factory=dict)
+    """The run of another working copy that was seen, and since when."""
     _crews: dict[str, Machines] = field(default_factory=dict)
 
     # --- files ---------------------------------------------------------------------------
@@ -91,7 +93,7 @@ class Targets:
 
     # --- targets ---------------------------------------------------------------------------
 
-    def watched(self, target: Target, store: HealthStore) -> WatchedTarget:
+    def watched(self, target: Target, store: HealthTables) -> WatchedTarget:
         """A target with its machines, ready to be looked at."""
         vault = self.workplace.vault(target, anew=True)
         vault.follow(SECRETS_WITHIN)
@@ -145,10 +147,25 @@ class Targets:
     def _held_here(self, name: str) -> str:
         """An unfinished run that a living process is at work on. The journal is asked first: the
         lock is looked at only when no new run could want it."""
-        row = self.workplace.journal.open_run_of(name)
-        if row is None or LocalLock(self.workplace.state, name).holder() is None:
+        journal = self.workplace.journal
+        row = journal.open_run_of(name)
+        if row is None:
+            return ""
+        if not (driving := journal.driving(row.id)).ours:
+            return self._driven(name, row, driving.by)
+        if LocalLock(self.workplace.state, name).holder() is None:
             return ""
         return f"{row.verb} {row.id}"
+
+    def _driven(self, name: str, row: RunRow, by: str) -> str:
+        """A run of another working copy that the ledger knows: as long as its lease lives on the
+        hosts, and until they have been asked for the first time."""
+        if self._driven_since.get(name, ("", 0.0))[0] != row.id:
+            self._driven_since[name] = (row.id, monotonic())
+            self._asked.pop(name, None)
+            self._leases.pop(name, None)
+        since = self._driven_since[name][1]
+        return f"{row.verb} {row.id} of {by}" if monotonic() - since < LEASES_EVERY else ""
 
     def _held_elsewhere(self, target: Target) -> str:
         """Somebody else's lease on one of its hosts, as of some seconds ago."""
@@ -176,12 +193,13 @@ class Targets:
         self._leases.pop(name, None)
 
     def _ours(self, run: str) -> bool:
-        """Whether the run is in our own journal, which says more of it than a lease does."""
+        """Whether the run is this working copy's, whose journal says more of it than a lease."""
+        journal = self.workplace.journal
         try:
-            self.workplace.journal.run(run)
+            journal.run(run)
+            return journal.driving(run).ours
         except BackoutError:
             return False
-        return True
 
 
 def deployed(workplace: Workplace, name: str) -> Deployed | None:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from backout.errors import Unwritten
+from backout.errors import Refused, TakenOver, Unsettled
 from backout.model import CheckKey, Finding, Streak, WatcherHealth, duration
 from backout.ports import Clock, HealthStore
 from backout.watch import alerts, schedule, wellbeing
@@ -21,6 +21,7 @@ from backout.watch.baking import Baking
 from backout.watch.bookkeeping import Turn
 from backout.watch.companion import Companion
 from backout.watch.messages import REMIND_EVERY, Messages
+from backout.watch.news import News
 from backout.watch.schedule import Tick, Timetable
 from backout.watch.surroundings import Surroundings
 from backout.watch.watched import Looked, WatchedTarget
@@ -30,7 +31,6 @@ from backout.watch.workers import Workers
 
 JUMP = 5.0
 """When the clock goes this much faster or slower than time passes, it was set."""
-NEWS_EVERY = 0.5
 SOON = 30.0
 """Within so many seconds from the start everything is looked at once."""
 PING_EVERY = 60.0
@@ -58,12 +58,15 @@ class Watcher:
         self.workers = Workers()
         self.broken: Mapping[str, str] = {}
         """The inventories that cannot be read, and why."""
+        self.others: Mapping[str, str] = {}
+        """Targets that other processes watch, each with whose it is."""
         self.absent: Callable[[str], bool] = lambda name: name not in self.targets
         """Whether there is no such target any more; from the watcher's own thread."""
         self.certificates: Mapping[CheckKey, float] = {}
         """When the first certificate of the chain that was seen ends."""
         self._back: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._unwritten: list[Looked] = []
+        self._unsettled: tuple[str, Turn] | None = None
         self._memory: dict[CheckKey, Mapping[str, Any]] = {}
         self._latest: dict[CheckKey, Finding] = {}
         self._overlapping: set[CheckKey] = set()
@@ -72,16 +75,21 @@ class Watcher:
         self._clock_read = (self._began, self.turned)
         self._hour = int(self._began // 3600)
         self._snapshot = Snapshot(self.turned)
+        self.news = News(self)
         self.messages = Messages(self, around.wake)
         self.baking = Baking(self, around.reverts)
-        self._recall()
+        self.recall()
 
-    def _recall(self) -> None:
+    def recall(self, target: str = "") -> None:
+        """What is on record of a target, or of all. Raises Refused."""
         for check_key, (streak, memory, tick) in self.store.streaks().items():
-            self.streaks[check_key] = streak
-            self._memory[check_key] = memory
-            if tick is not None:
-                self.done[check_key] = tick
+            if target in ("", check_key.target):
+                self.streaks[check_key] = streak
+                self._memory[check_key] = memory
+                if tick is not None:
+                    self.done[check_key] = tick
+        if target:
+            self.baking.recall(target)
 
     # --- what is watched -----------------------------------------------------------------
 
@@ -95,14 +103,15 @@ class Watcher:
         self._hide(
             lambda check_key: check_key.target == watched.name and not watched.has(check_key)
         )
-        self._plan()
+        self.plan()
 
     def forget(self, name: str) -> None:
         """Watch a target no longer."""
         self._retire(self.targets.pop(name))
+        self._unwritten = [each for each in self._unwritten if each.watched.name != name]
         self._hide(lambda check_key: check_key.target == name)
         self._turns.pop("remind", None)  # what was open there is closed at once
-        self._plan()
+        self.plan()
 
     def _hide(self, gone: Callable[[CheckKey], bool]) -> None:
         """What is not looked at any more is not shown any more."""
@@ -119,7 +128,7 @@ class Watcher:
         if not watched.running:
             watched.close()
 
-    def _plan(self) -> None:
+    def plan(self) -> None:
         now = self.clock.now().timestamp()
         rhythms = {s: r for watched in self.targets.values() for s, r in watched.rhythms().items()}
         fresh = rhythms.keys() - self.timetable.entries.keys()
@@ -174,8 +183,8 @@ class Watcher:
         """Do all that is to be done now; returns in how many seconds there is more."""
         now, self.turned = self.clock.now().timestamp(), self.clock.monotonic()
         self._mind_the_clock(now)
-        if self._is_time("news", NEWS_EVERY):
-            self._read_news(now)
+        if self._is_time("news", self.news.every):
+            self.news.read(now)
         self.write()
         self._start_due(now)
         if self._is_time("remind", REMIND_EVERY):
@@ -317,16 +326,30 @@ class Watcher:
             self.say("it can be written again")
             self.trouble = ""
         for watched in self.targets.values():
-            self.baking.consider(watched)
+            self.attempt(partial(self.baking.consider, watched))
         for companion in self.companions:
             companion.ticked(self.clock.now())
 
     def _write_looks(self) -> None:
         """All of them and whatever follows from them, or nothing."""
+        if self._unsettled is not None:
+            token, turn = self._unsettled
+            if self.store.settled(token):
+                self._is_written(turn)
+            self._unsettled = None
         turn = Turn(self)
-        with self.store.write() as change:
-            for looked in self._unwritten:
-                turn.take(change, looked)
+        try:
+            with self.store.write() as change:
+                for looked in self._unwritten:
+                    turn.take(change, looked)
+        except Unsettled as error:
+            self._unsettled = (error.token, turn)
+            raise
+        self._is_written(turn)
+
+    def _is_written(self, turn: Turn) -> None:
+        """What was made of those looks counts from now on."""
+        self._unwritten = turn.without(self._unwritten)
         self.streaks.update(turn.streaks)
         self._memory.update(turn.memory)
         self._latest.update(turn.latest)
@@ -345,30 +368,15 @@ class Watcher:
         """Whether it could be written; why not is said once."""
         try:
             write()
-        except Unwritten as error:
+        except TakenOver as error:
+            self.say(error.what, warning=True)
+            return False
+        except Refused as error:
             if not self.trouble:
                 self.say(f"nothing can be written, going on: {error.what}", warning=True)
             self.trouble = error.what
             return False
         return True
-
-    # --- deploys -------------------------------------------------------------------------
-
-    def _read_news(self, now: float) -> None:
-        for watched in self.targets.values():
-            before, watched.news = watched.news, self.around.news(watched.target)
-            self._say_held(watched, before.held)
-            if self.baking.mind(watched, now):
-                self._plan()
-            self.baking.consider(watched)
-
-    def _say_held(self, watched: WatchedTarget, before: str) -> None:
-        held = watched.news.held
-        if held and not before:
-            self.say(f"{watched.name}: {held} holds it: its checks wait")
-        elif before and not held:
-            self.say(f"{watched.name} is free again: {count(watched.skipped, 'look')} skipped")
-            watched.skipped = 0
 
     # --- the rest ------------------------------------------------------------------------
 

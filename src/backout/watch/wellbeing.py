@@ -62,6 +62,8 @@ class Snapshot:
     troubles: tuple[str, ...] = ()
     """What else is wrong."""
     workers: tuple[WorkerHealth, ...] = ()
+    others: tuple[tuple[str, str], ...] = ()
+    """Targets that other processes watch, each with whose it is."""
     certificates: Mapping[CheckKey, float] | None = None
     """When the first certificate of the chain that was seen ends; nobody changes this mapping."""
 
@@ -75,7 +77,7 @@ class Snapshot:
     def unwell(self, now: float, elapsed: float) -> dict[str, list[str]]:
         """What is wrong, by target; what concerns all of them under ''."""
         everywhere = [self.stuck(elapsed), *self.troubles]
-        everywhere += [] if self.targets else ["nothing is watched"]
+        everywhere += [] if self.targets or self.others else ["nothing is watched"]
         found = {"": [words for words in everywhere if words]}
         watched = {each.target.name for each in self.targets}
         for name, why in self.broken:
@@ -95,13 +97,14 @@ class Snapshot:
             for words in several
         )
         return WatcherHealth(
-            status="overdue" if reasons else "ok",
+            status="overdue" if reasons else "ok" if self.targets else "standby",
             reasons=reasons,
             targets=tuple(sorted(each.target.name for each in self.targets)),
             checks=self.checks,
             held=tuple((each.target.name, each.held) for each in self.targets if each.held),
             broken=tuple(sorted(name for name, _ in self.broken)),
             workers=self.workers,
+            others=self.others,
         )
 
 
@@ -114,19 +117,24 @@ def _expected(watcher: Watcher) -> Iterator[Expected]:
             yield Expected(check_key, entry.rhythm, watcher.last_look(check_key), allowance)
 
 
+def _unread(watcher: Watcher) -> tuple[str, ...]:
+    return (f"nothing is known of deploys: {unread}",) if (unread := watcher.news.unread) else ()
+
+
 def snapshot(watcher: Watcher) -> Snapshot:
     """Of the watcher as it is; from its own thread alone."""
     workers = watcher.workers.each
     return Snapshot(
         turned=watcher.turned,
         trouble=watcher.trouble,
+        others=tuple(sorted(watcher.others.items())),
         targets=tuple(
             SeenTarget(each.target, each.roots, each.news.held) for each in watcher.targets.values()
         ),
         expected=tuple(_expected(watcher)),
         checks=len(watcher.timetable.entries),
         broken=tuple(watcher.broken.items()),
-        troubles=(*watcher.workers.troubles, *watcher.around.troubles()),
+        troubles=(*watcher.workers.troubles, *watcher.around.troubles(), *_unread(watcher)),
         workers=tuple(WorkerHealth(each.name, each.alive, each.deaths) for each in workers),
         certificates=watcher.certificates,
     )

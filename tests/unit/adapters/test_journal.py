@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from backout.adapters.storage.journal import RunJournal
-from backout.errors import BackoutError, Held, Interrupted, Mistakes
+from backout.errors import BackoutError, Held, Interrupted, Mistakes, Refused
 from backout.model import Release
 from support.journals import Place, place
 from support.runs import NOW, all_at_once, closed, opened, released, rolled_back
@@ -152,7 +152,7 @@ def test_a_target_is_free_again_when_its_run_is_closed(journal: RunJournal) -> N
 def test_a_closed_run_is_history(journal: RunJournal) -> None:
     closed(journal, opened(journal, "r1"))
 
-    with pytest.raises(BackoutError, match="closed"):
+    with pytest.raises(Refused, match="run r1 is closed: it has ended meanwhile"):
         closed(journal, "r1", "backed_out", 4)
     assert journal.run("r1").outcome == "succeeded"
 

@@ -87,6 +87,15 @@ def test_whoever_has_taken_a_run_over_writes_it_and_the_other_is_refused(dsn: st
         assert ann.current("prod") is None
 
 
+def test_a_run_that_ended_since_it_was_looked_at_is_not_taken_over(dsn: str) -> None:
+    with of(dsn) as ann, of(dsn, "bob") as bob:
+        opened(ann, "r1")
+        seen = bob.driving("r1")
+        closed(ann, "r1")
+        with pytest.raises(Refused, match="run r1 is closed: it has ended meanwhile"):
+            bob.claim("r1", seen)
+
+
 def test_of_many_that_take_a_run_over_at_once_one_does(dsn: str) -> None:
     with of(dsn) as ann, of(dsn, "bob") as bob, of(dsn, "cid") as cid:
         opened(ann, "r1")

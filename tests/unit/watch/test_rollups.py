@@ -136,9 +136,8 @@ def rolled(store: HealthStore, table: str, count: int, measured: Sequence[float]
     """As many buckets as are ever kept."""
     body = encode(tally(looks(measured)))
     with store.write() as change:
-        change._db.executemany(
-            f"INSERT INTO {table} VALUES (1, ?, ?)", [(n, body) for n in range(count)]
-        )
+        for n in range(count):
+            change._db.execute(f"INSERT INTO {table} VALUES (1, ?, ?)", (n, body))
 
 
 def test_single_looks_are_forgotten_after_two_days_and_hours_after_thirty_five(

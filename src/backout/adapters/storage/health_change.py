@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import secrets
-import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from backout.adapters.storage.letters import REASON, LetterChange
+from backout.adapters.storage.tables import Tables
 from backout.model import CheckKey, Incident, Sample, Streak, Verdict
 
 DAY = 86400
@@ -27,7 +27,7 @@ class Change(LetterChange):
     """One transaction."""
 
     def __init__(
-        self, db: sqlite3.Connection, redact: Callable[[str], str], check_keys: dict[CheckKey, int]
+        self, db: Tables, redact: Callable[[str], str], check_keys: dict[CheckKey, int]
     ) -> None:
         super().__init__(db, redact)
         self._db = db
@@ -96,7 +96,8 @@ class Change(LetterChange):
     def snapshot(self, check_key: CheckKey, release: int, at: float, body: Any) -> None:
         """What a release looked like when it was known to be good."""
         self._db.execute(
-            "INSERT OR REPLACE INTO snapshot VALUES (?, ?, ?, ?)",
+            "INSERT INTO snapshot VALUES (?, ?, ?, ?) ON CONFLICT (spot) DO UPDATE"
+            " SET release = excluded.release, at = excluded.at, body = excluded.body",
             (self.check_key(check_key), release, at, self._json(body)),
         )
 
@@ -117,9 +118,9 @@ class Change(LetterChange):
 
     def open(self, incident: Incident) -> int:
         """A new one; its number."""
-        done = self._db.execute(
+        made = self._db.execute(
             "INSERT INTO incident (spot, kind, since, opened, evidence, told)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
+            " VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
             (
                 self.check_key(incident.check_key),
                 incident.kind,
@@ -129,7 +130,7 @@ class Change(LetterChange):
                 incident.told,
             ),
         )
-        return int(done.lastrowid or 0)
+        return int(made.fetchone()[0])
 
     def worsen(self, incident: int, kind: str, evidence: Mapping[str, Any]) -> None:
         self._db.execute(
@@ -219,8 +220,16 @@ class Change(LetterChange):
         for (table, check_key, at), samples in found.items():
             self._add(table, check_key, at, samples, fold)
         if rows:
-            self._db.execute("INSERT OR REPLACE INTO meta VALUES ('rolled', ?)", (rows[-1][0],))
+            self.roll(rows[-1][0])
         return len(rows)
+
+    def roll(self, seq: int) -> None:
+        """From now on all looks up to this one are part of their hours and days."""
+        self._db.execute(
+            "INSERT INTO meta VALUES ('rolled', ?)"
+            " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            (str(seq),),
+        )
 
     def _add(
         self, table: str, check_key: int, at: int, samples: Sequence[Sample], fold: Fold
@@ -231,7 +240,8 @@ class Change(LetterChange):
         ).fetchone()
         body = fold(row[0] if row else b"", samples)
         self._db.execute(
-            f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)",  # noqa: S608
+            f"INSERT INTO {table} VALUES (?, ?, ?)"  # noqa: S608
+            " ON CONFLICT (spot, at) DO UPDATE SET body = excluded.body",
             (check_key, at, body),
         )
 
@@ -287,7 +297,7 @@ def sample_of(
     )
 
 
-def rolled(db: sqlite3.Connection) -> int:
+def rolled(db: Tables) -> int:
     """The last look that is part of its hour and day."""
     row = db.execute("SELECT value FROM meta WHERE name = 'rolled'").fetchone()
     return int(row[0]) if row else 0

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from backout.adapters.storage.tables import ALL, Tables
-from backout.errors import BackoutError, Held
+from backout.errors import BackoutError, Held, Refused
 from backout.model import RunRow
 from backout.model.journaled import Body
 
@@ -120,6 +120,20 @@ def plan_of(db: Tables, run: str) -> Body:
     """The frozen plan of a run that there is."""
     plan: Body = json.loads(db.execute("SELECT plan FROM run WHERE id = ?", (run,)).fetchone()[0])
     return plan
+
+
+CLOSED = "the run is closed"
+"""What the tables say of a write for a run that has ended."""
+
+
+def has_ended(run: str, where: str) -> Refused:
+    """Somebody else has ended it since it was looked at."""
+    return Refused(
+        f"{f'run {run}' if run else 'the run'} is closed: it has ended meanwhile",
+        where=where,
+        state="nothing was written to it",
+        next=f"invoke show {run}".strip() if run else "invoke history",
+    )
 
 
 def held_by(run: RunRow) -> Held:

@@ -23,7 +23,7 @@ from backout.adapters.storage.journal_file import (
     told_reading,
 )
 from backout.adapters.storage.journal_queue import Append, Closed, Queue
-from backout.adapters.storage.journal_rows import target_of
+from backout.adapters.storage.journal_rows import CLOSED, has_ended, target_of
 from backout.adapters.storage.store import JournalStore
 from backout.adapters.storage.tables import T, Tables, Write
 from backout.adapters.storage.turns import turn
@@ -98,6 +98,8 @@ class SqliteStore(JournalStore):
         try:
             return self._queue.put(write).result()
         except sqlite3.IntegrityError as error:
+            if CLOSED in str(error):
+                raise has_ended(run, str(self.path)) from error
             raise BackoutError(
                 f"the journal does not take this record: {error}",
                 where=str(self.path),

@@ -45,6 +45,11 @@ class LetterChange:
         self._tables = db
         self._redact = redact
 
+    @property
+    def tables(self) -> Tables:
+        """What the transaction is said to."""
+        return self._tables
+
     def post(self, message: Message) -> None:
         """A message that is to be delivered. The same key to the same destination is the same
         message."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from backout.adapters.storage import chain
 from backout.adapters.storage.chain import Line, Opening
 from backout.adapters.storage.journal import RunJournal
-from backout.adapters.storage.journal_rows import held_by, one_run, time_text
+from backout.adapters.storage.journal_rows import has_ended, held_by, one_run, time_text
 from backout.adapters.storage.moving import Packed, take_up
 from backout.adapters.storage.postgres.store import PostgresStore, taken_over
 from backout.adapters.storage.tables import Tables
@@ -39,7 +39,9 @@ class PostgresJournal(PostgresStore, RunJournal):
         token = secrets.token_hex(8)
 
         def write(db: Tables) -> int:
-            db.execute("SELECT 1 FROM run WHERE id = ? FOR UPDATE", (run,))
+            row = db.execute("SELECT outcome FROM run WHERE id = ? FOR UPDATE", (run,)).fetchone()
+            if row and row[0]:
+                raise has_ended(run, self.where)
             now = self._driving(db, run)
             if (now.epoch, now.by) != (seen.epoch, seen.by):
                 raise taken_over(run, now.by, self.where)

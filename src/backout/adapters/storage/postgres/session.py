@@ -29,14 +29,16 @@ class Lost(Exception):
 class PgTables:
     """What the journal's SQL is said to: one connection."""
 
-    def __init__(self, connection: Any, watch: Watch) -> None:
+    def __init__(self, connection: Any, watch: Watch, *, health: bool = False) -> None:
         self.connection = connection
         self._watch = watch
+        self._health = health
 
     def execute(self, words: str, values: Any = (), /) -> Rows:
         named = isinstance(values, Mapping)
         with self._watch.over(self.connection):
-            rows: Rows = self.connection.execute(translated(words, named=named), values)
+            text = translated(words, named=named, health=self._health)
+            rows: Rows = self.connection.execute(text, values)
         return rows
 
     def executemany(self, words: str, values: Sequence[Any]) -> None:
@@ -47,8 +49,11 @@ class PgTables:
 class Session:
     """Raises Lost for a link that is gone, whatever was asked; the next question opens another."""
 
-    def __init__(self, address: Address, watch: Watch) -> None:
+    def __init__(self, address: Address, watch: Watch, *, health: bool = False) -> None:
+        """One that asks for the history of checks says so (`health`): those tables go by short
+        names."""
         self._address = address
+        self._health = health
         self._watch = watch
         self._connection: Any = None
         self._turn = RLock()
@@ -57,7 +62,7 @@ class Session:
         """What one statement, or several, come to; each is committed by itself."""
         with self._turn:
             try:
-                return question(PgTables(self._opened(), self._watch))
+                return question(PgTables(self._opened(), self._watch, health=self._health))
             except BaseException as error:
                 if gone(error):
                     self.drop()
@@ -68,7 +73,7 @@ class Session:
         """All of it, or nothing."""
 
         def whole(db: Tables) -> T:
-            db.execute(f"BEGIN; SET LOCAL idle_in_transaction_session_timeout = {IDLE * 1000:.0f}")
+            begin(db)
             value = question(db)
             db.execute("COMMIT")
             return value
@@ -79,10 +84,11 @@ class Session:
             except Lost:
                 raise
             except BaseException:
-                self._roll_back()
+                self.roll_back()
                 raise
 
-    def _roll_back(self) -> None:
+    def roll_back(self) -> None:
+        """Nothing of what was begun is done."""
         try:
             self._connection.execute("ROLLBACK")
         except Exception:  # noqa: BLE001 - whatever it is, this session is of no more use
@@ -99,6 +105,11 @@ class Session:
         if connection is not None:
             with suppress(Exception):
                 connection.close()
+
+
+def begin(db: Tables) -> None:
+    """A transaction that no sleeping machine can hold open."""
+    db.execute(f"BEGIN; SET LOCAL idle_in_transaction_session_timeout = {IDLE * 1000:.0f}")
 
 
 def gone(error: BaseException) -> bool:

@@ -19,6 +19,7 @@ from typing import Any
 from backout.adapters.storage import chain
 from backout.adapters.storage.chain import Draft, Line, Link
 from backout.adapters.storage.journal_queue import Append, Closed, Queue
+from backout.adapters.storage.journal_rows import CLOSED, has_ended
 from backout.adapters.storage.postgres import schema
 from backout.adapters.storage.postgres.address import EXTRA, Address
 from backout.adapters.storage.postgres.looking_over import Look, looked_over
@@ -42,8 +43,6 @@ _PLACES = "(?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 class PostgresStore(JournalStore):
     """Tables in a database that several machines share."""
-
-    shared = True
 
     shared = True
 
@@ -155,6 +154,8 @@ class PostgresStore(JournalStore):
         except driver(EXTRA).Error as error:
             if error.sqlstate == OTHER_EPOCH:
                 raise taken_over(run, str(error.diag.message_primary or ""), self.where) from error
+            if CLOSED in str(error.diag.message_primary):
+                raise has_ended(run, self.where) from error
             if error.sqlstate and error.sqlstate[:2] in ("42", "25"):
                 raise self._unwritten(error, run) from error
             raise BackoutError(

@@ -18,8 +18,8 @@ class Watch:
     """Looks at what is being asked, once in a while, from a thread of its own: a server that is
     frozen, or behind a link that passes nothing on, tells the driver nothing."""
 
-    def __init__(self) -> None:
-        self._silent = SILENT
+    def __init__(self, silent: float | None = None) -> None:
+        self._silent = SILENT if silent is None else silent
         self._asked: dict[int, float] = {}
         self._over = Event()
         self._thread = Thread(target=self._look, name="ledger", daemon=True)
