@@ -21,6 +21,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from backout.adapters.person import act_as
@@ -74,14 +75,24 @@ class Errands:
         self.workplace = workplace
         self.folder = workplace.state / FOLDER
         self.telling = Telling(workplace.journal)
+        self._waiting: SimpleQueue[str] = SimpleQueue()
 
     def begin(self, verb: str, words: Mapping[str, Any], who: Person, id: str = "") -> str:
-        """Durably wished, then begun; its name."""
+        """Durably wished, to be started soon; its name."""
         id = id or self.new()
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         what = json.dumps({"verb": verb, "words": dict(words)})
         told = json.dumps(who.to_data())
         self.telling.wish(Wish(id, id, what, told, datetime.now(UTC)))
+        self._waiting.put(id)
+        return id
+
+    def start(self) -> None:
+        """Those that wait; by the thread whose priority they are to have."""
+        while not self._waiting.empty():
+            self._start(self._waiting.get())
+
+    def _start(self, id: str) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
         out, err = (os.open(self.file(id, kind), flags, 0o600) for kind in ("out", "err"))
         try:
@@ -97,7 +108,6 @@ class Errands:
             os.close(out)
             os.close(err)
         threading.Thread(target=process.wait, name="errand", daemon=True).start()
-        return id
 
     def new(self) -> str:
         return secrets.token_hex(8)

@@ -51,11 +51,12 @@ class Serving:
         self._know_secrets()
         desk = Desk(self.workplace, self.screen)
         desk.acting.errands.tidy()
-        server = Server(Console(desk, Door(tokens.all, proxy), address))
+        server = Server(Console(desk, Door(tokens.all, proxy), address), gives_way=True)
         server.start()
         with heard() as signals:
             self._say(f"the web view is at {replace(address, port=server.port).url}")
             while not signals:
+                desk.acting.errands.start()
                 time.sleep(PAUSE)
         server.stop()
         return Answer("watch", Stopped())

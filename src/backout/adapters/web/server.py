@@ -7,10 +7,12 @@ rebinding). Needs the extra `backout[web]`.
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
@@ -42,6 +44,8 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+NICE = 10
+"""How much a server that gives way does so."""
 _POLICY = re.compile(rb'http-equiv="Content-Security-Policy" content="([^"]*)"')
 
 
@@ -166,8 +170,9 @@ class Served(Protocol):
 class Server:
     """A site in a thread of its own."""
 
-    def __init__(self, site: Served) -> None:
-        """Raises Refused when the address cannot be had, or the libraries are missing."""
+    def __init__(self, site: Served, *, gives_way: bool = False) -> None:
+        """With `gives_way` its threads run when nobody else on this machine wants to. Raises
+        Refused when the address cannot be had, or the libraries are missing."""
         try:
             import starlette  # noqa: F401
             import uvicorn
@@ -179,6 +184,7 @@ class Server:
             ) from error
         from backout.adapters.web.patience import ROOM, Patient
 
+        self._gives_way = gives_way
         self._socket = site.address.bind()
         self.port: int = self._socket.getsockname()[1]
         config = uvicorn.Config(
@@ -199,6 +205,9 @@ class Server:
 
     def run(self) -> None:
         """Serve until it is stopped."""
+        if self._gives_way:  # of this thread, and of those that it begins
+            with suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
         self._server.run([self._socket])
 
     def start(self) -> None:
