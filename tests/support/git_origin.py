@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import functools
 import os
+import shutil
 import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +15,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from . import ports, sample_app
+from .guard import guard
 from .sample_app import Behaviour
 from .tools import program
 
@@ -20,11 +23,25 @@ from .tools import program
 class GitOrigin:
     """Release 1 of the service is committed and pushed when the object is made."""
 
-    def __init__(self, directory: Path, branch: str = "main") -> None:
+    def __init__(self, directory: Path, branch: str = "main", *, anew: bool = False) -> None:
+        """Copied from one that was made before, unless it is made `anew`: git need not start
+        a dozen times."""
         self.branch = branch
         self.origin = directory / "origin.git"
         self.copy = directory / "copy"
         self.version = 1
+        if anew:
+            self._make(directory, branch)
+        else:
+            self._copy(_made(branch), directory)
+
+    def _copy(self, made: Path, directory: Path) -> None:
+        shutil.copytree(made, directory, dirs_exist_ok=True, symlinks=True)
+        config = self.copy / ".git" / "config"
+        config.write_text(config.read_text().replace(str(made), str(directory)))
+        self.git("update-index", "-q", "--refresh")  # it goes by inodes, which are others now
+
+    def _make(self, directory: Path, branch: str) -> None:
         self.origin.mkdir(parents=True)
         self._git_in(self.origin, "init", "-q", "--bare", "-b", branch)
         self._git_in(directory, "clone", "-q", str(self.origin), str(self.copy))
@@ -93,6 +110,17 @@ class GitOrigin:
         )
         assert done.returncode == 0, f"git {' '.join(arguments)}: {done.stderr}"
         return done.stdout
+
+
+@functools.cache
+def _made(branch: str) -> Path:
+    """One that nobody changes, for as long as this process lives."""
+    folder = tempfile.mkdtemp(prefix="origin-", dir="/tmp")
+    guard.add(["rm", "-rf", folder])
+    GitOrigin(Path(folder), branch, anew=True)
+    for sample in Path(folder).rglob("hooks/*.sample"):
+        sample.unlink()
+    return Path(folder)
 
 
 def every_file(directory: Path) -> list[Path]:
