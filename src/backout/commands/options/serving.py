@@ -13,7 +13,7 @@ HEADER = "In which header it says so, such as X-Forwarded-User."
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Serve(Options):
-    """Serve the web view: runs live, history, incidents, approvals.
+    """Serve the web view: runs, incidents, approvals.
 
     On 127.0.0.1:8643 unless --listen names another address. Without tokens
     everybody on this machine may read, and nobody may do anything; an
