@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import http.client
+import json
+import os
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +31,25 @@ class Front:
     """Its options in an inventory, `on` apart."""
     process: Process
     directory: Path
+
+    def errors(self) -> int:
+        """How many requests it has answered with a 5xx so far, by its own count."""
+        log = self.directory / "access.log"
+        lines = log.read_text().splitlines() if log.exists() else []
+        match self.entry["backend"]:
+            case "haproxy":
+                return self._hrsp_5xx()
+            case "nginx":
+                return sum(line.startswith("5") for line in lines)
+            case _:
+                return sum(json.loads(line).get("status", 0) >= 500 for line in lines)
+
+    def _hrsp_5xx(self) -> int:
+        with socket.socket(socket.AF_UNIX) as link:
+            link.connect(self.entry["socket"])
+            link.sendall(b"show stat front 1 -1\n")
+            said = b"".join(iter(lambda: link.recv(65536), b"")).decode()
+        return sum(int(row["hrsp_5xx"] or 0) for row in csv.DictReader(said[2:].splitlines()))
 
     def get(self, path: str = "/", timeout: float = 10.0) -> tuple[int, str]:
         """Status and body of a page, asked for on a connection of its own."""
@@ -68,6 +91,118 @@ def haproxy(directory: Path, members: Members, server: str = "") -> Iterator[Fro
     words = [program("haproxy"), "-db", "-f", str(config)]
     with _running(words, port, directory, entry) as front:
         yield front
+
+
+NGINX = """\
+daemon off;
+{user}worker_processes 2;
+pid {directory}/nginx.pid;
+error_log {directory}/error.log;
+events {{ worker_connections 1024; }}
+http {{
+  log_format short '$status $upstream_addr $request_uri';
+  access_log {directory}/access.log short;
+  client_body_temp_path {directory}/body;
+  proxy_temp_path {directory}/proxy;
+  fastcgi_temp_path {directory}/fastcgi;
+  uwsgi_temp_path {directory}/uwsgi;
+  scgi_temp_path {directory}/scgi;
+  map $http_upgrade $connection_upgrade {{ default upgrade; '' ''; }}
+  include {directory}/upstreams/*.conf;
+  server {{
+    listen 127.0.0.1:{port} backlog=1024;
+    location / {{
+      proxy_pass http://app;
+      proxy_http_version 1.1;
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection $connection_upgrade;
+      proxy_next_upstream off;
+    }}
+  }}
+}}
+"""
+
+
+@contextmanager
+def nginx(directory: Path, members: Members) -> Iterator[Front]:
+    """An nginx whose upstream `app` has these members."""
+    port, config = ports.free_port(), directory / "nginx.conf"
+    upstream = directory / "upstreams" / "app.conf"
+    upstream.parent.mkdir()
+    servers = "".join(f"  server {at};  # {name}\n" for name, at in members.items())
+    upstream.write_text(f"upstream app {{\n{servers}  keepalive 16;\n}}\n")
+    user = "user root;\n" if os.geteuid() == 0 else ""
+    config.write_text(NGINX.format(directory=directory, port=port, user=user))
+    words = f"{program('nginx')} -c {config} -e {directory}/error.log"
+    entry = {
+        **{"backend": "nginx", "file": str(upstream), "pool": "app"},
+        **{"program": words, "pid": f"{directory}/nginx.pid"},
+    }
+    with _running(words.split(), port, directory, entry) as front:
+        yield front
+
+
+@contextmanager
+def caddy(directory: Path, members: Members) -> Iterator[Front]:
+    """A Caddy whose `reverse_proxy` with the @id `app` has these upstreams."""
+    port, admin = ports.free_port(), ports.free_port()
+    upstreams = [{"dial": at} for at in members.values()]
+    turns = {"selection_policy": {"policy": "round_robin"}}
+    proxy = {"@id": "app", "handler": "reverse_proxy", "upstreams": upstreams}
+    proxy["load_balancing"] = turns
+    parked = {"@id": "app-out", "handler": "reverse_proxy", "upstreams": []}
+    nowhere = {"match": [{"host": ["out.invalid"]}], "handle": [parked]}
+    server = {
+        "listen": [f"127.0.0.1:{port}"],
+        "automatic_https": {"disable": True},
+        "routes": [nowhere, {"handle": [proxy]}],
+        "logs": {},
+    }
+    log = {"writer": {"output": "file", "filename": f"{directory}/access.log"}}
+    config = {
+        "admin": {"listen": f"127.0.0.1:{admin}", "config": {"persist": False}},
+        "logging": {"logs": {"access": {**log, "include": ["http.log.access"]}}},
+        "apps": {"http": {"servers": {"site": server}}},
+    }
+    file = directory / "caddy.json"
+    file.write_text(json.dumps(config))
+    address = f"http://127.0.0.1:{admin}"
+    entry = {"backend": "caddy", "admin": address, "pool": "app", "parked": "app-out"}
+    words = [program("caddy"), "run", "--config", str(file)]
+    with _running(words, port, directory, entry) as front:
+        yield front
+    ports.release(admin)
+
+
+@contextmanager
+def command(directory: Path, members: Members) -> Iterator[Front]:
+    """A balancer that only its own program knows: `ctl list`, `ctl out NAME`, `ctl in NAME`."""
+    with haproxy(directory, members) as front:
+        ctl = directory / "ctl"
+        ctl.write_text(CTL.format(socket=front.entry["socket"]))
+        told = {"out": f'python3 {ctl} out "$MEMBER"', "in": f'python3 {ctl} in "$MEMBER"'}
+        entry = {"backend": "command", "read": f"python3 {ctl} list", **told}
+        yield replace(front, entry=entry)
+
+
+CTL = """\
+import csv, socket, sys
+
+def ask(text):
+    link = socket.socket(socket.AF_UNIX)
+    link.connect("{socket}")
+    link.sendall(text.encode() + b"\\n")
+    return b"".join(iter(lambda: link.recv(65536), b"")).decode()
+
+word, *names = sys.argv[1:]
+if word == "list":
+    for row in csv.DictReader(ask("show stat app 4 -1")[2:].strip().splitlines()):
+        state = "out" if row["status"].startswith(("DRAIN", "MAINT")) else "in"
+        print(row["svname"], state, row["scur"])
+else:
+    for name in names:
+        print(ask(f"set server app/{{name}} state {{'drain' if word == 'out' else 'ready'}}"))
+"""
 
 
 @contextmanager

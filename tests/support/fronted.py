@@ -95,7 +95,11 @@ class Fronted(Yard):
         hosts = {name: {**hosts[name], "groups": ["web"]} for name in self.hosts} | {
             "lb1": {**hosts["lb1"], "groups": []}
         }
-        edge = {**self.front.entry, "on": "lb1", "for": "web", "drain_timeout": "8s"}
+        if self.front.entry["backend"] == "caddy":
+            own_name = {"member": f"{{{{ host.address }}}}:{self.port}"}
+        else:
+            own_name = {}
+        edge = {**self.front.entry, **own_name, "on": "lb1", "for": "web", "drain_timeout": "8s"}
         return {
             "hosts": hosts,
             "balancers": {"edge": edge},

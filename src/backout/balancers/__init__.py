@@ -6,7 +6,10 @@ from backout.registry import Table
 
 BACKENDS = Table(
     {
+        "caddy": "backout.balancers.caddy:Caddy",
+        "command": "backout.balancers.command:Command",
         "haproxy": "backout.balancers.haproxy:HAProxy",
+        "nginx": "backout.balancers.nginx:Nginx",
     },
     "backout.balancers",
 )

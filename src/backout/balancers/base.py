@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 
 from backout.errors import Refused, Unreachable
 from backout.model import Balancer, Command, Member, PoolState, Result, State
@@ -12,6 +13,14 @@ READING = 30.0
 """Seconds that a look at a balancer may take."""
 CHANGING = 60.0
 """Seconds that it may take to change what it does."""
+
+
+ESTABLISHED = r"""
+echo "=== links"
+if command -v ss >/dev/null 2>&1; then ss -Htn state established | awk '{ print $4 }'
+else echo none; fi
+"""
+"""Shell text: the far ends of the connections that this machine has open."""
 
 
 class Backend:
@@ -49,3 +58,9 @@ class Backend:
         """Run a text that changes what it does, under the caller's key."""
         title = f"traffic of {self.balancer.name}"
         return self.transport.run(Command(script, key=key, timeout=CHANGING, title=title))
+
+
+def sections(text: str) -> Mapping[str, str]:
+    """What a script printed below each line `=== NAME`."""
+    parts = re.split(r"^=== (\w+)\n", text, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))

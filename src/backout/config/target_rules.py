@@ -77,8 +77,10 @@ class TargetJudge(Judge):
     def balancer(self, trail: Trail) -> Iterator[Mistake]:
         """What a balancer's words may use: `member` and its own options, those of each host."""
         known = names_known(self.noun, "all", ())
+        options = self.noun.balancers[str(trail[-1])].options
+        shell = [name.rstrip("_") for name in options.shell_fields] if options else []
         for key, _node in self.tree.find(trail).items():
-            yield from self.template((*trail, key), known, told=True)
+            yield from self.template((*trail, key), known, in_shell=key in shell, told=True)
 
     def destinations(self) -> Iterator[Mistake]:
         for trail, node in self.tree.find(("notify",)).scalars(("notify",)):

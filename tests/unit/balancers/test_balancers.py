@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
@@ -19,6 +20,9 @@ from support.transports import Shell
 
 FRONTS: Mapping[str, Callable[[Path, Members], AbstractContextManager[Front]]] = {
     "haproxy": balancers.haproxy,
+    "nginx": balancers.nginx,
+    "caddy": balancers.caddy,
+    "command": balancers.command,
 }
 
 
@@ -27,8 +31,8 @@ def front(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Front]:
     """A balancer of each kind, before two services that say who they are."""
     with ExitStack() as stack:
         at = {}
-        for name in ("web1", "web2"):
-            port = ports.free_port()
+        free = sorted((ports.free_port(), ports.free_port()))
+        for name, port in zip(("web1", "web2"), free, strict=True):
             path = sample_app.write(tmp_path / name, version=name)
             stack.enter_context(sample_app.run(path, "127.0.0.1", port))
             sample_app.wait_healthy("127.0.0.1", port)
@@ -78,5 +82,33 @@ def test_what_is_taken_out_gets_nothing_new_until_it_is_put_back_as_it_was(front
 
 
 def test_what_cannot_be_read_is_refused_in_words(front: Front) -> None:
+    wrong = {"read": "echo nobody"} if "read" in front.entry else {"pool": "nobody"}
     with pytest.raises(Refused, match=r"edge \(\w+ on \w+\) cannot be read: .*nobody"):
-        pool(front, pool="nobody").look()
+        pool(front, **wrong).look()
+
+
+def test_every_balancer_has_been_run() -> None:
+    assert set(FRONTS) == set(BACKENDS)
+
+
+def test_nginx_is_never_left_with_a_file_that_it_does_not_run_with(tmp_path: Path) -> None:
+    at = {"web1": "127.0.0.1:9", "web2": "127.0.0.1:10"}
+    with balancers.nginx(tmp_path, at) as front:
+        edge, file = pool(front), Path(front.entry["file"])
+        text = file.read_text()
+        web1 = edge.look().members[0]
+        file.write_text(text.replace("127.0.0.1:10", "nobody.invalid:x"))
+        broken = edge.apply("run/1", [web1.out()])
+        assert not broken.ok
+        assert "nobody.invalid" in broken.stderr
+        assert "down" not in file.read_text(), "what nginx refuses is taken back"
+
+        file.write_text(text)
+        time.sleep(0.1)
+        with pytest.raises(Refused, match="was changed after nginx had read it"):
+            edge.look()
+        assert edge.apply("run/2", [web1.out()]).ok
+        assert [member.takes for member in edge.look().members] == [False, True]
+
+        file.write_text(file.read_text().replace("web1", "web3"))
+        assert "was changed by hand meanwhile" in edge.apply("run/3", [web1]).reason
