@@ -147,9 +147,8 @@ def caddy(directory: Path, members: Members) -> Iterator[Front]:
     """A Caddy whose `reverse_proxy` with the @id `app` has these upstreams."""
     port, admin = ports.free_port(), ports.free_port()
     upstreams = [{"dial": at} for at in members.values()]
-    turns = {"selection_policy": {"policy": "round_robin"}}
-    proxy = {"@id": "app", "handler": "reverse_proxy", "upstreams": upstreams}
-    proxy["load_balancing"] = turns
+    turns = {"load_balancing": {"selection_policy": {"policy": "round_robin"}}}
+    proxy = {"@id": "app", "handler": "reverse_proxy", "upstreams": upstreams, **turns}
     parked = {"@id": "app-out", "handler": "reverse_proxy", "upstreams": []}
     nowhere = {"match": [{"host": ["out.invalid"]}], "handle": [parked]}
     server = {
