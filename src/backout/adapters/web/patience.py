@@ -12,7 +12,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 SECONDS = 10.0
 """How long a request may take to be there whole."""
 ROOM = 100
-"""Connections that are open at the same time, before those without a request make room."""
+"""Connections that wait for a request at the same time, before the oldest of them makes room;
+those that are being answered keep nobody out."""
+CROWD = 500
+"""The same where many come at once, to follow."""
 
 
 class Patient(H11Protocol):
@@ -26,10 +29,13 @@ class Patient(H11Protocol):
         self._since = time.monotonic()
         self._wait()
         open_now = [c for c in self.connections if not c.transport.is_closing()]
-        if len(open_now) > ROOM:
-            waiting = [c for c in open_now if isinstance(c, Patient) and c._may_make_room_for(self)]
-            if waiting:
-                min(waiting, key=lambda c: c._since).transport.abort()
+        waiting = [c for c in open_now if isinstance(c, Patient) and c._may_make_room_for(self)]
+        if len(waiting) >= self._room:
+            min(waiting, key=lambda c: c._since).transport.abort()
+
+    @property
+    def _room(self) -> int:
+        return ROOM
 
     def _may_make_room_for(self, newest: Patient) -> bool:
         """Whoever has only just come may be about to ask, though all before are being answered."""
@@ -57,3 +63,11 @@ class Patient(H11Protocol):
         if self._limit is not None:
             self._limit.cancel()
             self._limit = None
+
+
+class Crowded(Patient):
+    """For a server that many follow."""
+
+    @property
+    def _room(self) -> int:
+        return CROWD

@@ -171,8 +171,9 @@ class Server:
     """A site in a thread of its own."""
 
     def __init__(self, site: Served, *, gives_way: bool = False) -> None:
-        """With `gives_way` its threads run when nobody else on this machine wants to. Raises
-        Refused when the address cannot be had, or the libraries are missing."""
+        """With `gives_way` it has room for many who follow, and its threads run when nobody else on
+        this machine wants to. Raises Refused when the address cannot be had, or the libraries are
+        missing."""
         try:
             import starlette  # noqa: F401
             import uvicorn
@@ -182,14 +183,14 @@ class Server:
                 state="nothing is watched or served",
                 next="pip install 'backout[web]'",
             ) from error
-        from backout.adapters.web.patience import ROOM, Patient
+        from backout.adapters.web.patience import ROOM, Crowded, Patient
 
         self._gives_way = gives_way
         self._socket = site.address.bind()
         self.port: int = self._socket.getsockname()[1]
         config = uvicorn.Config(
             site.application(),
-            http=Patient,
+            http=Crowded if gives_way else Patient,
             ws="none",
             lifespan="off",
             log_config=None,
