@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -18,7 +19,12 @@ from types import TracebackType
 from .guard import guard
 from .tools import program, system_python
 
-_BOOT = 'mount --bind "$1" /etc/passwd && hostname "$2" && shift 2 && exec "$@"'
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"
+_BOOT = f"""\
+mount --bind "$1" /etc/passwd && hostname "$2" || exit
+[ -z "$3" ] || mount --bind "$3" {_BOOT_ID} || exit
+shift 3; exec "$@"
+"""
 
 
 class Machine:
@@ -32,6 +38,8 @@ class Machine:
         self.directory = directory
         self.home = directory / "home"
         self.network = network
+        self.tells_boots = False
+        """Whether each boot has a name of its own; otherwise it is that of the one kernel."""
         self._popen: subprocess.Popen[bytes] | None = None
         self._init = 0
         self._token = 0
@@ -43,6 +51,7 @@ class Machine:
         argv = [*_in_network(self.network), program("unshare")]
         argv += ["--mount", "--uts", "--pid", "--fork", "--mount-proc", "--kill-child"]
         argv += ["sh", "-c", _BOOT, "sh", str(self._passwd()), self.name]
+        argv += [str(self._boot_id()) if self.tells_boots else ""]
         argv += [system_python(), "-S", "-E", str(Path(__file__).with_name("machine_init.py"))]
         with (self.directory / "boot.log").open("wb") as log:
             self._popen = subprocess.Popen(
@@ -122,6 +131,11 @@ class Machine:
         """What the first process has taken on, as it is seen from outside."""
         path = Path(f"/proc/{self._init}/task/{self._init}/children")
         return [int(pid) for pid in path.read_text().split()]
+
+    def _boot_id(self) -> Path:
+        path = self.directory / "boot_id"
+        path.write_text(f"{uuid.uuid4()}\n")
+        return path
 
     def _passwd(self) -> Path:
         lines = Path("/etc/passwd").read_text().splitlines(keepends=True)

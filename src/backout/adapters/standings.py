@@ -112,7 +112,7 @@ def held(standing: Standing, target: str) -> Held:
         if standing.living:
             return _alive(host, at_work, unlock)
         return Held(
-            f"{host} was let go this moment by another run",
+            _nobodys(host, lease),
             where=host,
             state="nothing was changed",
             next=f"try again; when it stays so: {unlock}",
@@ -133,6 +133,12 @@ def held(standing: Standing, target: str) -> Held:
         state=f"nothing was changed; {expired}",
         next=f"{_ended(target)}; or {unlock}" if standing.expired else f"wait for it, or: {unlock}",
     )
+
+
+def _nobodys(host: str, lease: Lease | None) -> str:
+    if lease is None:
+        return f"{host} was let go this moment by another run"
+    return f"the lease on {host} names no run: it is just being written, or a power cut left it so"
 
 
 def _ended(target: str) -> str:

@@ -13,6 +13,13 @@ from backout.model import Command, Release, Result
 from backout.ports import Transport
 
 NAME = "release.json"
+_WRITE = """\
+folder={folder} path={path}
+[ -d "$folder" ] || mkdir -p "$folder"
+printf '%s\\n' {text} >"$path.new" || exit
+sync "$path.new" 2>/dev/null || sync
+mv -f "$path.new" "$path" || exit
+sync "$folder" 2>/dev/null || sync"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +75,10 @@ class HostRecord:
 
 
 def write(transport: Transport, home: str, record: HostRecord) -> Result:
-    """Put it on record; a torn record reads as none. Raises Unreachable."""
+    """Put it on record, whole and on the disk, or not at all. Raises Unreachable."""
     folder, path = _path(transport, home), _path(transport, f"{home}/{NAME}")
     text = shlex.quote(json.dumps(asdict(record)))
-    script = f"[ -d {folder} ] || mkdir -p {folder}\nprintf '%s\\n' {text} > {path}"
+    script = _WRITE.format(folder=folder, path=path, text=text)
     return transport.run(Command(script, timeout=60.0, fenced=True, brief=True))
 
 

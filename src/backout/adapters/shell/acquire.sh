@@ -22,11 +22,16 @@ if [ "$seen" -gt "$epoch" ] || { [ "$seen" -eq "$epoch" ] && [ "$its" != "$claim
   echo "$who"; exit 74
 fi
 
+on_disk() { sync "$@" 2>/dev/null || sync; }
+
+# A directory on the disk whose files are not is what a power cut leaves of a lease otherwise:
+# nobody's, for ever.
 write() {
   bo_lock=$1 bo_ttl=$ttl
   echo "$owner" >"$1/owner"; echo "$run" >"$1/run"; date +%s >"$1/since"
   bo_renew
   echo "$host" >"$1/host"; echo "$token" >"$1/token"
+  on_disk "$1"/* "$1"
 }
 
 # The directory appears whole or not at all.
@@ -86,7 +91,7 @@ if [ -n "$checkout" ] && [ -d "$checkout/.git/info" ]; then
 fi
 
 # On the disk before the first step acts.
-sync "$home/lock/token" "$mine/boot" "$mine" "$home/lock" "$home" 2>/dev/null || sync
+on_disk "$mine"/* "$mine" "$home/lock/fence" "$home/fence" "$home/lock" "$home/notes" "$home"
 
 # Which machine this is: its kernel, the name that it goes by, and where its server listens.
 # (Containers of one machine share the kernel.)
