@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from backout import model, ports
-from backout.watch import alerts, watched, wellbeing
+from backout.checks.streaks import Transition
+from backout.watch import watched, wellbeing
 
 ROOT = Path(__file__).parents[2]
 GLOSSARY = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
@@ -54,7 +55,7 @@ def test_every_noun_of_the_model_is_explained(name: str) -> None:
 @pytest.mark.parametrize(
     "kind",
     [
-        *(watched.WatchedTarget, watched.TargetState, model.Streak, alerts.Transition),
+        *(watched.WatchedTarget, watched.TargetState, model.Streak, Transition),
         *(wellbeing.Snapshot, ports.Transport, ports.Journal, ports.Vault, ports.Probe, ports.Work),
     ],
     ids=lambda kind: kind.__name__,

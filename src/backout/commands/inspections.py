@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from backout.commands.status import differences, look_at
 from backout.commands.subjects import commit_of, subjects
 from backout.commands.unlock import Unlocking
 from backout.config import loading
-from backout.errors import Mistakes
+from backout.errors import BackoutError, Mistakes
 from backout.model import Driving, Outcome, Release, RunRow, Target, Verdict
 from backout.ports import Screen
 from backout.project.project import TABLES, Workplace
@@ -34,6 +35,7 @@ from backout.reports.states import DayOfCheck, HostStatus, InLine, Statuses, Sta
 from backout.reports.story import story
 from backout.runs.holds import Hold, Holds, typed
 from backout.runs.parts import side_by_side
+from backout.runs.plan import large_first
 
 
 class Inspection:
@@ -181,7 +183,14 @@ class Inspection:
             len(loading.names(self.workplace.root / folder))
             for folder in ("runbooks", "inventories")
         )
-        return Answer("lint", Linted(runbooks, inventories))
+        return Answer("lint", Linted(runbooks, inventories, notes=tuple(self._notes())))
+
+    def _notes(self) -> Iterator[str]:
+        """What is no mistake, and may cost something. What others only extend is not whole."""
+        for name in loading.names(self.workplace.root / "inventories"):
+            with suppress(BackoutError):
+                if words := large_first(self.workplace.target(name)):
+                    yield words
 
     # --- the lock ------------------------------------------------------------------------
 

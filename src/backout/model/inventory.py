@@ -125,6 +125,13 @@ class Rollout(Noun):
     batches: tuple[Batch, ...] = Field(default=(1, "100%"), min_length=1)
     max_failures: int = Field(default=0, ge=0)
     soak: Duration = 5.0
+    watch: Duration = 0.0
+    """How long the checks are watched between two batches."""
+    watch_every: Span | None = None
+    watch_limit: Span | None = None
+    """How long what nobody can tell is watched at most; three times as long unless it is said."""
+    compare: Literal["", "canary"] = ""
+    """`canary`: latency and failed looks of the new hosts against those of the old ones."""
     hold_for: Span | None = None
     """How long `--hold` holds a run for a person's answer; then it is backed out."""
     drain: Boolean = False

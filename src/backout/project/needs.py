@@ -9,6 +9,7 @@ from backout.errors import Refused
 from backout.model import Runbook, Target
 
 WATCH = "watch"
+COMPARE = "compare"
 
 
 def of_target(target: Target) -> Iterator[str]:
@@ -18,6 +19,8 @@ def of_target(target: Target) -> Iterator[str]:
             yield service.options.needs(host.connection)
     for check in target.checks.values():
         yield check.options.needs("local")
+    if target.rollout.compare:
+        yield COMPARE
     if any(freeze.cron for freeze in target.freeze):
         yield WATCH
 

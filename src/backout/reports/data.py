@@ -22,7 +22,7 @@ from backout.reports.report import (
 from backout.runs.engine import Ended
 from backout.runs.holds import Hold, Holds, Question
 
-PHASES = {"undo": "undo", "settle": "settle", "back": "settle", "proof": "settle"}
+PHASES = {"undo": "undo", **dict.fromkeys(("settle", "back", "proof", "watch"), "settle")}
 TAIL = 20
 """Lines of output that a failure brings along."""
 

@@ -208,6 +208,8 @@ class Linted(Told):
     runbooks: int
     inventories: int
     mistakes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = sometimes(())
+    """What is no mistake, and may cost something."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,6 +175,7 @@ def _failure(failure: Failure, hosts: Sequence[str]) -> list[str]:
         "undo": " while backing out",
         "settle": " while settling",
         "proof": " in the last proof",
+        "watch": " between two batches",
     }
     reason, phase = one_line(failure.reason), when.get(failure.phase, f" in {failure.phase}")
     head = f"failed{place}{phase}: {one_line(failure.name)}: {reason}"
@@ -301,7 +302,8 @@ def _record(record: StepRecord, ways: WaysBack) -> list[str]:
 def lint_text(report: Linted) -> str:
     """How much is without a mistake."""
     files = f"{count_of(report.runbooks, 'runbook')} and {report.inventories} inventor"
-    return f"{files}{'y' if report.inventories == 1 else 'ies'}: no mistake."
+    first = f"{files}{'y' if report.inventories == 1 else 'ies'}: no mistake."
+    return "\n".join((first, *note_lines(report.notes)))
 
 
 def init_text(report: Written) -> str:

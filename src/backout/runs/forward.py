@@ -14,13 +14,14 @@ from functools import partial
 from typing import Any
 
 from backout.checks import judging
-from backout.model import RED, Finding, HostEnd, HostState, Result, Step, alike
+from backout.model import RED, Finding, HostEnd, HostState, Result, Step, alike, duration
 from backout.runs.backward import Backward
 from backout.runs.balancing import ill
 from backout.runs.parts import side_by_side
 from backout.runs.plan import Action, BatchPlan, Stage
+from backout.runs.watching import Watching
 from backout.runs.wording import trouble, went_well
-from backout.runs.worker import PROOF, Must, Worker
+from backout.runs.worker import PROOF, Must, Red, Worker
 
 ALONE = "alone/"
 """Marks the settling of hosts that go back while the others go on, each time anew."""
@@ -71,7 +72,8 @@ class Forward:
     @property
     def in_the_way(self) -> tuple[Trouble, ...]:
         """What stopped the run, as it is on record: not what went back alone."""
-        actions = (*self.plan.actions, *self.plan.settling, *filter(None, [self._proof()]))
+        looks = (*map(self._watch_of, self.plan.batches), self._proof())
+        actions = (*self.plan.actions, *self.plan.settling, *filter(None, looks))
         found = [(each, self.worker.saga.entry(each.key).result) for each in actions]
         bad = [(each, result) for each, result in found if result and not went_well(result)]
         troubles = [Trouble(each, trouble(each, r), _alone(each, r)) for each, r in bad]
@@ -87,9 +89,10 @@ class Forward:
     def _batches(self, stage: Stage) -> str:
         if stage.if_moved and not any(self.worker.moved(a) for a in self.plan.actions):
             return ""
-        for batch in stage.batches:
+        for number, batch in enumerate(stage.batches, start=1):
             words = self.worker.stopped or self._over_budget() or self._spared(batch)
             words = words or self._batch(batch)
+            words = words or self._watch(stage.batches[:number], stage.batches[number:])
             if words:
                 return words
         return ""
@@ -120,6 +123,28 @@ class Forward:
             if words:
                 self._lose(action.host, words)
                 return
+
+    # --- between two batches ---
+
+    def _watch(self, done: Sequence[BatchPlan], left: Sequence[BatchPlan]) -> str:
+        """The new hosts beside the old ones. A host that went red alone within the budget goes
+        back alone."""
+        new = self._left([host for batch in done for host in batch.hosts])
+        old = self._left([host for batch in left for host in batch.hosts])
+        rollout = self.plan.target.rollout
+        if not (rollout.watch and old and new and self.plan.target.checks):
+            return ""
+        self.worker.phase(f"watching for {duration(rollout.watch)}", new)
+        watching = Watching(self.worker, new, old)
+        words = self._step(self._watch_of(done[-1]), new, red=watching.red)
+        if not words or not self._lose_the_red():
+            return words
+        return self._over_budget() or self._withdraw(new)
+
+    def _watch_of(self, batch: BatchPlan) -> Action:
+        options = self.worker.parts.steps["verify"].Options()
+        step = Step(name=f"Watch batch {batch.number}", kind="verify", options=options)
+        return Action(f"watch/{batch.label}", step, phase="watch")
 
     # --- gates and the proof -------------------------------------------------------------
 
@@ -178,9 +203,13 @@ class Forward:
         return {*self.worker.required(deployed), *(f.key for f in back if f.key in before)}
 
     def _step(
-        self, action: Action, hosts: Sequence[str] | None = None, must: Must | None = None
+        self,
+        action: Action,
+        hosts: Sequence[str] | None = None,
+        must: Must | None = None,
+        red: Red | None = None,
     ) -> str:
-        result = self.worker.do(action, hosts=hosts, must=must)
+        result = self.worker.do(action, hosts=hosts, must=must, red=red)
         if went_well(result):
             return ""
         with self._guard:

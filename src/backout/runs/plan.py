@@ -222,6 +222,17 @@ def sizes(spec: Sequence[Batch], count: int) -> Iterator[int]:
         index += 1
 
 
+def large_first(target: Target) -> str:
+    """That the first batch is over a tenth of the fleet, and more than one host; else nothing."""
+    first = next(sizes(target.rollout.batches, len(target.hosts)), 0)
+    if first < 2 or first * 10 <= len(target.hosts):
+        return ""
+    return (
+        f"{target.name}: its first batch is {first} of {len(target.hosts)} hosts, over a tenth:"
+        " what is wrong is found by so many"
+    )
+
+
 def _chosen(target: Target, hosts: Sequence[str]) -> tuple[Host, ...]:
     for name in hosts:
         if not target.select(name):

@@ -40,6 +40,8 @@ PROOF = "proof"
 
 Must = Callable[[Sequence[Finding]], Collection[str]]
 """Which of these findings have to pass, by key."""
+Red = Callable[[], tuple[Finding, ...]]
+"""Looks, and says what must pass and does not."""
 
 
 class Worker:
@@ -106,11 +108,16 @@ class Worker:
     # --- doing ---------------------------------------------------------------------------
 
     def do(
-        self, action: Action, *, hosts: Sequence[str] | None = None, must: Must | None = None
+        self,
+        action: Action,
+        *,
+        hosts: Sequence[str] | None = None,
+        must: Must | None = None,
+        red: Red | None = None,
     ) -> Result:
         """The action, at most once; only the last proof is made each time. `hosts` are those that
         its checks look at, all of them unless it is told; `must` says which findings have to
-        pass."""
+        pass; `red` looks in another way."""
         if action.host:
             hosts = (action.host,)
         again = action.key in self.once_more
@@ -119,7 +126,9 @@ class Worker:
             if not self._wanted(action):
                 skipped = Result(State.SKIPPED, reason="not wanted: `when`")
                 return self.saga.settle(action, skipped, again=again)
-            work = self.work(action, hosts=self.plan.hosts if hosts is None else hosts, must=must)
+            chosen = self.plan.hosts if hosts is None else hosts
+            work = self.work(action, hosts=chosen, must=must)
+            work = replace(work, verify=lambda _: red()) if red else work
         except BackoutError as error:
             unreachable = isinstance(error, Unreachable)
             state = State.UNREACHABLE if unreachable else State.FAILED

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from backout.checks.streaks import FLAPS_WITHIN
 from backout.model import Bake, CheckKey, Incident, Release, Streak
-from backout.watch.alerts import FLAPS_WITHIN
 
 
 @dataclass(frozen=True, slots=True)

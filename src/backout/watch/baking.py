@@ -8,9 +8,10 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from backout.checks.streaks import FLAPS_WITHIN
 from backout.errors import Refused
 from backout.model import CheckKey, Reverted, Streak, duration
-from backout.watch import alerts, bake
+from backout.watch import bake
 from backout.watch.bake import Deployed
 from backout.watch.watched import WatchedTarget
 
@@ -100,7 +101,7 @@ class Baking:
         if not any(each.ill for each in streaks.values()):
             return
         past = self._watcher.store.incidents(
-            watched.name, since=deployed.started - alerts.FLAPS_WITHIN, limit=1000
+            watched.name, since=deployed.started - FLAPS_WITHIN, limit=1000
         )
         judged = bake.judge(deployed, streaks, past)
         if judged.held and not judged.red and deployed.run not in self._holding:

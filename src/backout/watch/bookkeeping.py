@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from backout.checks import drift
+from backout.checks import drift, streaks
+from backout.checks.streaks import Policy, Transition
 from backout.model import CheckKey, Finding, Incident, Sample, Streak, Verdict
 from backout.ports import HealthChange
 from backout.watch import alerts
-from backout.watch.alerts import Policy, Transition
 from backout.watch.messages import told
 from backout.watch.schedule import Rhythm
 from backout.watch.watched import Looked, WatchedTarget
@@ -55,7 +55,7 @@ class Turn:
         streak = self.streaks.get(check_key) or self.watcher.streaks.get(check_key) or Streak()
         transition: Transition | None = None
         if counts:
-            streak, transition = alerts.weigh(streak, finding.verdict, at, policy)
+            streak, transition = streaks.weigh(streak, finding.verdict, at, policy)
         self.streaks[check_key] = streak
         self.latest[check_key] = replace(finding, facts={}, saved={})
         if (ends := _first_to_end(finding.facts.get("tls"))) is not None:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from backout.checks.streaks import Policy
 from backout.model import CheckKey, Incident, Message, Streak, Verdict
 from backout.ports import HealthChange
 from backout.watch import alerts
-from backout.watch.alerts import Policy
 from backout.watch.bake import Deployed
 from backout.watch.watched import WatchedTarget
 from backout.watch.words import utc

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backout.checks.streaks import FLAPS_WITHIN, Policy, Transition, in_doubt, weigh
 from backout.model import Check, CheckKey, Finding, Incident, Message, Streak, Verdict
 from backout.watch import alerts
-from backout.watch.alerts import FLAPS_WITHIN, Policy, Transition, in_doubt, weigh
 
 VERDICTS = {"p": Verdict.PASS, "f": Verdict.FAIL, "e": Verdict.ERROR, "i": Verdict.INCONCLUSIVE}
 SPOT = CheckKey("prod", "alive", "web1")
