@@ -17,11 +17,11 @@ from backout.checks import judging
 from backout.model import RED, Finding, HostEnd, HostState, Result, Step, alike, duration
 from backout.runs.backward import Backward
 from backout.runs.balancing import ill
-from backout.runs.parts import side_by_side
+from backout.runs.parts import Must, Red, side_by_side
 from backout.runs.plan import Action, BatchPlan, Stage
 from backout.runs.watching import Watching
 from backout.runs.wording import trouble, went_well
-from backout.runs.worker import PROOF, Must, Red, Worker
+from backout.runs.worker import PROOF, Worker
 
 ALONE = "alone/"
 """Marks the settling of hosts that go back while the others go on, each time anew."""

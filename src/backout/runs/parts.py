@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -27,6 +27,10 @@ from backout.runs.decisions import Stop
 WIDTH = 64
 """Hosts that are worked on side by side, at most."""
 
+Must = Callable[[Sequence[Finding]], Collection[str]]
+"""Which of these findings have to pass, by key."""
+Red = Callable[[], tuple[Finding, ...]]
+"""Looks, and says what must pass and does not."""
 T = TypeVar("T")
 U = TypeVar("U")
 

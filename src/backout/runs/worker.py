@@ -7,7 +7,7 @@ and nothing of the order in which actions come: `forward` and `backward` decide 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
@@ -27,7 +27,7 @@ from backout.runs.balancing import Balancing
 from backout.runs.baseline import Baseline
 from backout.runs.decisions import Decisions
 from backout.runs.discreet import Discreet
-from backout.runs.parts import Parts
+from backout.runs.parts import Must, Parts, Red
 from backout.runs.plan import Action, Plan, moves
 from backout.runs.right_machine import wrong_machine
 from backout.runs.saga import Entry, Saga, note_key
@@ -37,11 +37,6 @@ BACK = ("undo", "back")
 """The phases of an action on the way back."""
 PROOF = "proof"
 """The phase, and the key, of the last proof."""
-
-Must = Callable[[Sequence[Finding]], Collection[str]]
-"""Which of these findings have to pass, by key."""
-Red = Callable[[], tuple[Finding, ...]]
-"""Looks, and says what must pass and does not."""
 
 
 class Worker:
@@ -126,8 +121,7 @@ class Worker:
             if not self._wanted(action):
                 skipped = Result(State.SKIPPED, reason="not wanted: `when`")
                 return self.saga.settle(action, skipped, again=again)
-            chosen = self.plan.hosts if hosts is None else hosts
-            work = self.work(action, hosts=chosen, must=must)
+            work = self.work(action, hosts=self.plan.hosts if hosts is None else hosts, must=must)
             work = replace(work, verify=lambda _: red()) if red else work
         except BackoutError as error:
             unreachable = isinstance(error, Unreachable)
@@ -167,7 +161,7 @@ class Worker:
             return True
 
     def by_hand(self, action: Action, by: str) -> str:
-        """Record that a person has done it, where that is so. Why it is not; empty when it is."""
+        """Record that a person has done it. Why that is not so; empty when it is."""
         try:
             work = self.work(action)
         except BackoutError as error:
