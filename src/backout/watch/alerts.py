@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from backout.checks.streaks import Policy, needed
+from backout.checks.streaks import in_doubt as in_doubt
 from backout.model import (
     Check,
     CheckKey,

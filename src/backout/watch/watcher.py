@@ -13,11 +13,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from backout.checks import streaks
 from backout.errors import Refused, TakenOver, Unsettled
 from backout.model import CheckKey, Finding, Streak, WatcherHealth, duration
 from backout.ports import Clock, HealthStore
-from backout.watch import schedule, wellbeing
+from backout.watch import alerts, schedule, wellbeing
 from backout.watch.baking import Baking
 from backout.watch.bookkeeping import Turn
 from backout.watch.companion import Companion
@@ -362,7 +361,7 @@ class Watcher:
         if turn.posted:
             self.around.wake()
         for check_key, policy, rhythm in turn.doubtful:
-            if streaks.in_doubt(self.streaks[check_key], policy):
+            if alerts.in_doubt(self.streaks[check_key], policy):
                 self.timetable.hasten(check_key, self.done[check_key] + rhythm.quick())
 
     def attempt(self, write: Callable[[], None]) -> bool:
