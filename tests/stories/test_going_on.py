@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from support.project import Said
+from support.wait import eventually, throughout
 from support.yard import Yard
 
 NAMES = ("web1", "web2", "web3")
@@ -183,3 +185,23 @@ def test_what_had_succeeded_is_finished_by_abort_and_it_is_said(yard: Yard) -> N
     assert said.code == 0, left(said)
     assert "it had succeeded, and is not backed out: invoke rollback --target prod" in said.err
     assert yard.effects() == {"One-here": 1, "Close": 1}
+
+
+def test_nothing_is_undone_beside_a_restart_that_was_interrupted(tmp_path: Path) -> None:
+    """It lives on when whoever began it is killed, and ends when it likes."""
+    with Yard(tmp_path) as yard:
+        beside = f"[ ! -d {yard.files}/Restart-here.busy ] || echo undo >> {yard.files}/beside"
+        step = yard.step("Good")
+        step["undo"] = f"{beside}\n{step['undo']}"
+        yard.runbook(step, settle=[yard.step("Restart", before=yard.hold())])
+        process = yard.start()
+        yard.busy("Restart-here")
+        process.kill()
+        process.communicate()
+        abort = yard.start("abort")
+        eventually(lambda: any(kind == "back_out" for kind, _, _ in yard.records()), within=30)
+        assert throughout(lambda: "Good-here" in yard.effects(), seconds=0.5)
+        yard.let_go()
+        abort.communicate()
+        assert (abort.returncode, yard.exists("beside")) == (4, False)
+        assert "Good-here" not in yard.effects()

@@ -164,3 +164,43 @@ def test_a_note_is_imported_and_its_way_back_rehearsed(yard: Yard, tmp_path: Pat
     refused = yard.project.say("document.import", "open.md", "--rehearse", "prod", "--json")
     assert refused.code == 3
     assert refused.data["written"][0] == "runbooks/open.yaml", "what was imported is there"
+
+
+def test_a_target_takes_only_what_was_rehearsed_as_it_is(yard: Yard) -> None:
+    step = yard.step("migrate", on=None)
+    yard.runbook(step)
+    staging = {**yard.plain(), "checks": yard.plain()["checks"]}
+    yard.project.inventory("staging", staging)
+    yard.inventory(rehearsed="required", protected=True)
+
+    def refused(word: str) -> None:
+        said, planned = yard.deploy("--yes"), yard.say("plan")
+        assert (said.code, planned.code) == (3, 3), said.out + planned.out
+        for told in (said.data["error"]["what"], *planned.data["refused"]):
+            assert word in told
+        assert "rehearse --target STAGING" in said.data["error"]["next"]
+        assert yard.effects() == {}
+
+    def rehearse() -> None:
+        said = yard.project.say("rehearse", "--target", "staging", "--json")
+        assert said.code == 0, said.out + said.err
+
+    refused("deploy never was")
+    rehearse()
+    assert yard.say("plan").code == 0
+    yard.runbook(yard.step("migrate", on=None, timeout="5s"))
+    refused("the runbook has changed since")
+    rehearse()
+    yard.inventory(rehearsed={"within": "1ms"})
+    refused("are allowed")
+    yard.inventory(rehearsed={"within": "30d"})
+    said = yard.deploy("--yes")
+    assert said.code == 0, said.out + said.err
+    assert yard.say("rollback", "--yes").code in (0, 3), "the way back asks for no rehearsal"
+
+
+def test_how_rehearsed_is_spelt(yard: Yard) -> None:
+    yard.runbook(yard.step("migrate", on=None))
+    yard.inventory(rehearsed="always")
+    said = yard.project.say("lint")
+    assert (said.code, "rehearsed" in said.out) == (2, True)

@@ -84,6 +84,12 @@ class Foretelling:
             else line("deploy" if name == "deploy" else "run", name),
         )
         told = _if_frozen(told, freezes.now(self.workplace, target))
+        lacking = rehearsals.missing(self.workplace.journal, target, runbook, datetime.now(UTC))
+        if lacking:
+            first = rehearsals.rehearse_command(runbook)
+            told = replace(
+                told, refused=(*told.refused, lacking), next=f"{first}; then {told.next}"
+            )
         return Answer("plan whole" if options.verbose else "plan", told, 3 if told.refused else 0)
 
     def _saved(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import sha256
 
 from backout.adapters.storage.journal import RunJournal
 from backout.adapters.storage.journal_rows import one_run
-from backout.model import Runbook, duration
+from backout.errors import Refused
+from backout.model import Runbook, Target, duration
+from backout.project.project import Workplace
 from backout.reports.data import stamp
 from backout.reports.plans import RehearsalNote
 
@@ -37,6 +39,37 @@ def newest(journal: RunJournal, runbook: Runbook, now: datetime) -> RehearsalNot
         outcome=row.outcome,
         changed=row.plan.get("digest") != digest(runbook),
     )
+
+
+def missing(journal: RunJournal, target: Target, runbook: Runbook, now: datetime) -> str:
+    """Why the runbook is not to be begun on a target that asks for a rehearsal; empty where nothing
+    is missing, or none is asked for."""
+    asked = target.rehearsing
+    if asked is None:
+        return ""
+    found = newest(journal, runbook, now)
+    if found is None:
+        return f"{target.name} takes only what was rehearsed, and {runbook.name} never was"
+    old = asked.within is not None and found.seconds > asked.within
+    if found.outcome == "succeeded" and not (found.changed or old):
+        return ""
+    limit = f"; {duration(asked.within)} are allowed" if old and asked.within else ""
+    return f"{target.name} takes only what was rehearsed: of {runbook.name}, {words(found)}{limit}"
+
+
+def refuse(workplace: Workplace, target: Target, runbook: Runbook) -> None:
+    """Raises Refused for a runbook whose way back was not rehearsed as the target asks."""
+    why = missing(workplace.journal, target, runbook, datetime.now(UTC))
+    if why:
+        raise Refused(
+            why, where=target.file, state="nothing was changed", next=rehearse_command(runbook)
+        )
+
+
+def rehearse_command(runbook: Runbook) -> str:
+    """What to type then."""
+    book = "" if runbook.name == "deploy" else f" --runbook {runbook.name}"
+    return f"invoke rehearse --target STAGING{book}, on a target that may fail"
 
 
 def words(found: RehearsalNote) -> str:

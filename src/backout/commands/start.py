@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from backout.adapters.local_lock import LocalLock, owner
 from backout.adapters.standings import held, standings
-from backout.commands import freezes
+from backout.commands import freezes, rehearsals
 from backout.commands.asking import Asking, Unapproved, foretold, tell
 from backout.commands.consent import Consent
 from backout.commands.held import refuse_unattended
@@ -35,6 +35,8 @@ from backout.runs.plan import Plan
 if TYPE_CHECKING:
     from backout.commands.deploy import Operation
 
+REHEARSE = "rehearse"
+"""The verb that nothing is asked to have been rehearsed for."""
 HOSTS = 5.0
 """Seconds between two looks at the leases of the hosts."""
 
@@ -65,6 +67,8 @@ class Start:
         options = self.wanted.options
         refuse_unattended(options, self.target, self.screen.operator)
         freezes.refuse(self.workplace, self.target, options.break_freeze)
+        if self.wanted.verb != REHEARSE:
+            rehearsals.refuse(self.workplace, self.target, self.wanted.runbook)
         limit = patience(options.wait)
         with Waiting(self.workplace, self.screen, self.target.name, limit) as waiting:
             while True:

@@ -161,6 +161,7 @@ def _checked(piece: Expression, where: str) -> Expression:
     return piece
 
 
+@lru_cache(maxsize=4096)
 def tree_of(piece: Expression) -> nodes.Output:
     """To be read only: whoever asks for the same expression gets the same tree."""
     tree = _tree(piece.source)

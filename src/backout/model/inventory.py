@@ -297,6 +297,13 @@ class Protection(Noun):
     """How long what was asked, or said, holds."""
 
 
+class Rehearsing(Noun):
+    """A runbook is begun only when its way back was rehearsed, as it is now."""
+
+    within: Span | None = None
+    """How old that may be."""
+
+
 class Target(Noun):
     """One inventory, whole."""
 
@@ -309,6 +316,14 @@ class Target(Noun):
         Discriminator(lambda value: "plain" if isinstance(value, bool | str | int) else "whole"),
     ] = False
     """Whether changing it asks for its name; and how many other people have to agree."""
+    rehearsed: (
+        Annotated[
+            Annotated[Literal["required"], Tag("plain")] | Annotated[Rehearsing, Tag("whole")],
+            Discriminator(lambda value: "plain" if isinstance(value, str) else "whole"),
+        ]
+        | None
+    ) = None
+    """Whether a runbook must have been rehearsed, as it is now, before it is begun here."""
     hosts: Mapping[str, Host] = Field(default_factory=dict)
     ssh: Ssh = Ssh()
     service: Service | None = None
@@ -336,6 +351,11 @@ class Target(Noun):
         """How many others have to agree, and for how long that holds."""
         known = self.protected if isinstance(self.protected, Protection) else None
         return known or Protection(approvals=0)
+
+    @property
+    def rehearsing(self) -> Rehearsing | None:
+        """What rehearsal is asked for, if one is."""
+        return Rehearsing() if self.rehearsed == "required" else self.rehearsed or None
 
     def select(self, on: str) -> tuple[Host, ...]:
         """The hosts that `on` names (`all`, a group or a host), in inventory order."""

@@ -45,7 +45,7 @@ class Backward:
         host is stuck on the new code, what was done here for it (a migration) stays as it is.
         Hosts that are `settled` went back before and need no restart of their own."""
         if not self.plan.hosts:
-            return self.here_back() | self.settle_here(turn)
+            return self._at_work([""]) or self.here_back() | self.settle_here(turn)
         stuck = self.hosts_back(self.settling(), turn, settled)
         if in_the_way(stuck, (self,)):
             return stuck
@@ -150,7 +150,7 @@ class Backward:
     ) -> dict[str, str]:
         """Stage by stage in reverse; the hosts of one stage side by side. Those that are taken out
         of traffic go batch by batch, and settle before the next one leaves."""
-        stuck: dict[str, str] = {}
+        stuck = self._at_work(hosts)
         for stage in reversed(self.plan.stages):
             if self.plan.leaving:
                 for batch in reversed(stage.batches):
@@ -164,6 +164,14 @@ class Backward:
         mine = [[a for batch in batches for a in batch.of(host)] for host in names]
         words = side_by_side(self._actions_back, mine)
         return {host: why for host, why in zip(names, words, strict=True) if why}
+
+    def _at_work(self, hosts: Sequence[str]) -> dict[str, str]:
+        """A restart that was interrupted may still be at work: nothing is undone beside it. The
+        hosts of which nobody can tell that it is over, and why."""
+        settling = [a for a in self.plan.settling if a.host in hosts]
+        unseen = [(a, e) for a in settling if (e := self.past.entry(a.key)).unseen]
+        words = side_by_side(lambda pair: self.worker.over(*pair), unseen)
+        return {a.host: why for (a, _), why in zip(unseen, words, strict=True) if why}
 
     def here_back(self) -> dict[str, str]:
         """Undo what was done on this machine."""

@@ -48,6 +48,11 @@ class Entry:
         return self.end is not None and self.end["state"] == State.DONE
 
     @property
+    def unseen(self) -> bool:
+        """Whether it began, and nobody saw its end: it may still be at work."""
+        return self.begin is not None and (self.end is None or self.end["state"] == State.UNKNOWN)
+
+    @property
     def touched(self) -> bool:
         """Whether the action may have changed something."""
         never_began = self.attempt == 1 and self.end and self.end["state"] == State.UNREACHABLE
@@ -282,7 +287,7 @@ class Saga:
 
     def _backward(self, action: Action, kind: StepKind, work: Work, entry: Entry) -> Result:
         try:
-            if entry.end is None and self._never_began(kind, work, entry):
+            if entry.unseen and not self.over(kind, work, entry) and entry.end is None:
                 return Result(State.SKIPPED, reason="it never began")
             return self._undo(action, kind, work, entry)
         except Unreachable as error:
@@ -292,11 +297,12 @@ class Saga:
         except BackoutError as error:
             return Result(State.FAILED, reason=error.what)
 
-    def _never_began(self, kind: StepKind, work: Work, entry: Entry) -> bool:
-        """Also makes sure that an interrupted action does not run on beside its undo. Attempts
-        before an interrupted one did begin."""
+    def over(self, kind: StepKind, work: Work, entry: Entry) -> bool:
+        """Whether it ever began. If it did it is over then: what was not seen to end does not run
+        on beside what comes next. Attempts before an interrupted one did begin. Raises
+        Unreachable."""
         forward = replace(work, key=note_key(entry.run, entry.key, entry.attempt))
-        return kind.recall(forward, entry.undo) is None and entry.attempt == 1
+        return kind.recall(forward, entry.undo) is not None or entry.attempt > 1
 
     def _undo(self, action: Action, kind: StepKind, work: Work, entry: Entry) -> Result:
         """Undos are idempotent: one whose end was not seen is run again, never beside itself."""

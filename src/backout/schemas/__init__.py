@@ -54,6 +54,7 @@ _WORDS = {
     "summary": "What it is for, in one sentence.",
     "extends": "Another inventory, laid under this one; mappings merge.",
     "protected": "Changing it asks for the target's name.",
+    "rehearsed": "A runbook is begun only when its way back was rehearsed as it is now.",
     "groups": "Variables and services of the hosts of a group.",
     "hosts": "The machines.",
     "checks": "What proves that the target works.",

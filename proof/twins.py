@@ -1,0 +1,330 @@
+"""Twins of the product that lack one guard each, and the worlds in which that is noticed.
+
+Prints a table: which guard, after how many worlds, and what was seen.
+
+    python proof/twins.py                      # drawn at large: minutes
+    python proof/twins.py --guided             # each in worlds of the kind that it is there for
+    python proof/twins.py --only "the void"
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from proof.worlds import faults
+from proof.worlds.story import Told, Worlds, ground
+
+from backout.adapters import lease, programs
+from backout.adapters.storage.journal import RunJournal
+from backout.adapters.transports import shell_text
+from backout.errors import BackoutError, Unreachable
+from backout.model import Result, State
+from backout.runs.backward import Backward
+from backout.runs.claims import Claims
+from backout.runs.forward import Forward
+from backout.runs.saga import Saga, numbered
+from backout.runs.worker import Worker
+from backout.steps import restart
+
+BUDGET = 400
+"""So many worlds at most until a twin is noticed."""
+GUIDED = 60
+"""The same, of worlds of its kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """The product without one guard."""
+
+    guard: str
+    texts: tuple[tuple[str, str, str], ...] = ()
+    """Programs of the hosts, each with what is taken out of it and what stands there instead."""
+    parts: tuple[tuple[Any, str, Any], ...] = ()
+    """Functions of the product, and what is done instead."""
+    shape: Mapping[str, Any] = field(default_factory=dict)
+    among: tuple[faults.Fault, ...] = faults.FAULTS
+    """The worlds of its kind."""
+    soon: bool = True
+    """Whether a few of those are enough."""
+
+
+# --- what is done instead ----------------------------------------------------------------------
+
+
+def _acts_first(
+    self: Saga, action: Any, kind: Any, work: Any, undo: Any, attempt: int, left: int = 3
+) -> Result:
+    try:
+        result: Result = kind.act(numbered(work, attempt))
+    except Unreachable as error:
+        result = Result(State.UNREACHABLE, reason=error.what)
+    except BackoutError as error:
+        result = Result(State.FAILED, reason=error.what)
+    self._begin(action, undo, attempt)
+    if result.state is State.UNKNOWN:
+        return self._sort_out(action, kind, work, undo, attempt, result, left)
+    return result
+
+
+def _asks_nobody(
+    self: Saga,
+    action: Any,
+    kind: Any,
+    work: Any,
+    undo: Any,
+    attempt: int,
+    unknown: Result,
+    left: int,
+) -> Result:
+    return self._act(action, kind, work, undo, attempt + 1, left - 1) if left > 1 else unknown
+
+
+def _finishes_twice(self: RunJournal, run: str, outcome: str, record: Any, **ledger: Any) -> None:
+    _FINISH(self, run, outcome, record)
+    _FINISH(self, run, outcome, record, **ledger)
+
+
+_FINISH = RunJournal.finish
+
+
+def _forgets_the_wish(self: Worker, name: str, body: Any) -> None:
+    if name != "back_out":
+        _NOTE(self, name, body)
+
+
+_NOTE = Worker.note
+
+
+def _nothing(*_: Any, **__: Any) -> dict[str, str]:
+    return {}
+
+
+def _no_words(*_: Any, **__: Any) -> str:
+    return ""
+
+
+def _no_news(*_: Any) -> tuple[()]:
+    return ()
+
+
+def _well(*_: Any, **__: Any) -> Result:
+    return Result(State.DONE)
+
+
+# --- the table ---------------------------------------------------------------------------------
+
+_KILLS = (faults.kill, faults.kill_soon)
+_CUTS = (faults.cut, faults.unplug)
+
+TWINS = (
+    Twin(
+        "the way back is on record before the act",
+        parts=((Saga, "_act", _acts_first),),
+        among=_KILLS,
+        shape={"back": False},
+    ),
+    Twin(
+        "a machine is asked what became of a command",
+        parts=((Saga, "_sort_out", _asks_nobody),),
+        among=_CUTS,
+        shape={"known": "", "back": False},
+    ),
+    Twin(
+        "who is told that a command never began makes sure that it never will (the void)",
+        texts=(
+            ("recall", """{ printf '' >"$bo_note.void"; } 2>/dev/null""", ":"),
+            ("recall", '[ -e "$bo_note.void" ] && [ "$bo_was"', '[ "$bo_was"'),
+        ),
+        among=(faults.late,),
+    ),
+    Twin(
+        "a command does nothing without its lease",
+        texts=(("note", '[ -n "$bo_token" ] || return 0', "return 0"),),
+        among=(faults.rob,),
+        shape={"slow": 4.0},
+    ),
+    Twin(
+        "a command looks for its lease once more when its note is made",
+        soon=False,
+        texts=(("note", "  bo_ours || { bo_give_up fenced; return; }", "  :"),),
+        among=(faults.rob,),
+        shape={"back": False},
+    ),
+    Twin(
+        "who takes or frees a host looks for commands that are alive there",
+        soon=False,
+        texts=(("lease", 'echo "alive=$bo_pid', 'echo >/dev/null "alive=$bo_pid'),),
+        among=(faults.inherit,),
+        shape={"slow": 70.0, "back": False},
+    ),
+    Twin(
+        "who takes over the lease of its own run takes that one",
+        soon=False,
+        texts=(("acquire", "|| write . ||", '|| write "$home/lock" ||'),),
+        among=(faults.race,),
+    ),
+    Twin(
+        "a run does not go on where another one was since",
+        soon=False,
+        texts=(("acquire", 'echo "$last"; exit 76', ":"),),
+        parts=((Claims, "_news", _no_news),),
+        among=(faults.inherit,),
+    ),
+    Twin(
+        "whoever was taken over is refused (the epoch)",
+        texts=(("acquire", 'if [ "$seen" -gt "$epoch" ]', 'if false && [ "$seen" -gt "$epoch" ]'),),
+        among=(faults.take_over,),
+    ),
+    Twin(
+        '"it never began" is said by the mark of this boot',
+        texts=(("recall", '&& [ "$bo_was" = "$bo_boot" ]', ""),),
+        among=(faults.storm,),
+        shape={"slow": 4.0, "known": ""},
+    ),
+    Twin(
+        "the mark is made once",
+        texts=(("acquire", '[ -n "$began" ] || [ -e "$mine/boot" ] || echo', "echo"),),
+        among=(faults.storm,),
+        shape={"slow": 4.0, "known": ""},
+    ),
+    Twin(
+        "a lease is renewed while its run lives",
+        parts=((lease._Renewal, "_run", _no_words),),
+        among=(faults.unlock,),
+        shape={"here": True, "slow": 70.0},
+    ),
+    Twin(
+        "the outcome and the ledger are one transaction",
+        parts=((RunJournal, "finish", _finishes_twice),),
+        among=(faults.kill_at_decision,),
+        shape={"ends": "well", "back": False},
+    ),
+    Twin(
+        "the wish to go back is on record",
+        parts=((Worker, "note", _forgets_the_wish),),
+        among=_KILLS,
+        shape={"ends": "fails", "back": False},
+    ),
+    Twin(
+        "hosts are settled after their undos",
+        parts=((Backward, "settle_again", _nothing),),
+        among=(faults.signal,),
+        shape={"back": False},
+    ),
+    Twin(
+        "nothing is undone beside a restart that was interrupted",
+        soon=False,
+        parts=((Backward, "_at_work", _nothing),),
+        among=(faults.kill_soon,),
+        shape={"ends": "well", "back": False, "slow": 1.0},
+    ),
+    Twin(
+        "a restart is proved by its identity",
+        parts=((restart, "prove", _well),),
+        among=(faults.stale,),
+    ),
+    Twin(
+        "the last proof is made",
+        parts=((Forward, "_prove", _no_words),),
+        among=(faults.stale,),
+        shape={"ends": "ill"},
+    ),
+    Twin(
+        "the end asks whether the hosts are still held",
+        soon=False,
+        parts=((lease.LeaseLock, "lost", _no_words),),
+        among=(faults.take,),
+    ),
+)
+"""Each guard that is taken away."""
+
+
+@contextmanager
+def without(twin: Twin) -> Iterator[None]:
+    """Meanwhile the product lacks that guard."""
+    changed = [(place, name, getattr(place, name)) for place, name, _ in twin.parts]
+    changed += list(_texts(twin)) if twin.texts else []
+    try:
+        for place, name, other in twin.parts:
+            setattr(place, name, other)
+        yield
+    finally:
+        for place, name, value in changed:
+            setattr(place, name, value)
+
+
+def _texts(twin: Twin) -> Iterator[tuple[Any, str, Any]]:
+    """Wherever the product has one of these programs at hand it is another; gives what it was."""
+    known = programs.program
+    others = {name: known(name) for name, _, _ in twin.texts}
+    for name, old, new in twin.texts:
+        if others[name].count(old) != 1:
+            raise ValueError(f"{name} has not {old!r} once")
+        others[name] = others[name].replace(old, new)
+    library, quote = known("note"), shell_text.quote
+    other_library = others.get("note", library)
+
+    def program(name: str) -> str:
+        return others.get(name) or known(name)
+
+    for module in _ours():
+        for name, value in list(vars(module).items()):
+            if value is known and module is not programs:
+                setattr(module, name, program)
+            elif isinstance(value, str) and other_library != library and library in value:
+                setattr(module, name, value.replace(library, other_library))
+            elif isinstance(value, str) and other_library != library and quote(library) in value:
+                setattr(module, name, value.replace(quote(library), quote(other_library)))
+            else:
+                continue
+            yield module, name, value
+
+
+def _ours() -> Iterator[ModuleType]:
+    yield from (m for name, m in list(sys.modules.items()) if name.startswith("backout."))
+
+
+def noticed(
+    worlds: Worlds, twin: Twin, *, seed: int = 1, guided: bool = False
+) -> tuple[int, Told | None]:
+    """After how many worlds that guard is missed, and in which one; none within the budget."""
+    kind: dict[str, Any] = {"shape": twin.shape, "among": twin.among} if guided else {}
+    budget = GUIDED if guided else BUDGET
+    with without(twin):
+        for number in range(budget):
+            told = worlds.play(seed + number, **kind)
+            if told.violations:
+                return number + 1, told
+    return budget, None
+
+
+def main() -> int:
+    """1 when a twin is not noticed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--guided", action="store_true")
+    parser.add_argument("--only", default="", help="guards in whose name that stands")
+    words = parser.parse_args()
+    missed = 0
+    print("| guard | worlds until it is missed | what was seen |\n|---|---|---|")
+    with ground() as worlds:
+        for twin in TWINS:
+            if words.only in twin.guard:
+                count, told = noticed(worlds, twin, seed=words.seed, guided=words.guided)
+                missed += told is None
+                seen = f"seed {told.seed}: {told.violations[0]}" if told else "nothing"
+                print(f"| {twin.guard} | {count} | {seen} |", flush=True)
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,165 @@
+"""Whether a world is as what was said of it; by what lies on its machines, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from proof.worlds.machine import Machine
+from proof.worlds.world import NAME, Typed, World
+
+from backout.model import Outcome
+from backout.reports.report import Report
+
+OVER = (Outcome.SUCCEEDED, Outcome.BACKED_OUT)
+NOTHING = ("backed out", "withdrawn", "unchanged")
+LOST = ("fenced: ", "has taken the lock of", "the lease on")
+A_WHILE = 0.5
+"""Seconds after which whoever lost its lock must know of it."""
+CODES = {0, 3, 4, 5, 7, 8}
+
+
+def steps_on(world: World, machine: Machine) -> list[str]:
+    """The steps that leave an effect there."""
+    on_hosts = machine.name in world.hosts
+    return [name for name, where in world.steps.items() if where is on_hosts]
+
+
+def left(world: World, machine: Machine, run: str) -> dict[str, int]:
+    """How often each effect of a run is there."""
+    return {s: machine.service.effects.get((run, s), 0) for s in steps_on(world, machine)}
+
+
+def at_an_end(world: World, typed: Typed) -> Iterator[str]:
+    """What one verb said, held against its hosts at that moment."""
+    if typed.broke:
+        yield f"{typed.who.name}: {typed.verb}: a traceback: {typed.broke}"
+    if typed.code is not None and typed.code not in CODES:
+        yield f"{typed.who.name}: {typed.verb}: exit code {typed.code}"
+    yield from _robbed(world, typed)
+    report = typed.report
+    if report is None:
+        return
+    yield from _taken(world, typed, report)
+    late = typed.robbed is not None and world.baton.now - typed.robbed > A_WHILE
+    if typed.code == 0 and late and not world.apart:
+        yield f"{typed.who.name}: {typed.verb} has lost its lock, and ends with 0"
+    for name, told in report.hosts.items():
+        found = left(world, world.hosts[name], report.run)
+        wrong = _untrue(told.state, found)
+        if wrong:
+            yield f"{typed.who.name}: {typed.verb} says of {name} {told.state!r}, which has {found}"
+        if told.state.startswith("deployed") and not world.hosts[name].service.well:
+            yield f"{typed.who.name}: {typed.verb} says of {name} {told.state!r}, which is not well"
+    if report.outcome in OVER and typed.code != (0 if report.outcome is Outcome.SUCCEEDED else 4):
+        yield f"{typed.verb}: {report.outcome} with exit code {typed.code}"
+    undone = report.outcome in (Outcome.BACKED_OUT, Outcome.REFUSED) and typed.verb == "deploy"
+    if undone and any(left(world, typed.who.machine, report.run).values()):
+        yield f"{typed.verb}: {report.outcome}, and what was done here stays"
+
+
+def _robbed(world: World, typed: Typed) -> Iterator[str]:
+    """Whoever is alive, and can reach its hosts, keeps its lock."""
+    if typed.verb != "unlock" or typed.code != 0 or world.apart:
+        return
+    for other in world.typed:
+        if other is not typed and not other.over and other.holds:
+            yield f"{other.who.name}: {other.verb} lives, and its lock was taken without force"
+
+
+def _taken(world: World, typed: Typed, report: Report) -> Iterator[str]:
+    """A lock is lost to whoever frees it, or goes on with the very run, and to nobody else."""
+    others = (t for t in world.typed if t.who is not typed.who and t.verb in ("resume", "abort"))
+    with_it = any(t.report is None or t.report.run == report.run for t in others)
+    away = with_it or any(when >= typed.since for when in world.freed)
+    if typed.verb == "deploy" and not away and any(words in report.reason for words in LOST):
+        yield f"{typed.who.name}: {typed.verb} lost its lock, and nobody took it: {report.reason}"
+
+
+def _untrue(state: str, found: dict[str, int]) -> bool:
+    if state.startswith("deployed"):
+        return any(count != 1 for count in found.values())
+    return state.startswith(NOTHING) and any(found.values())
+
+
+def at_the_end(world: World) -> Iterator[str]:
+    """What must hold when all is healed, and whoever could has ended what was unfinished."""
+    yield from world.baton.crashed
+    machines = [*world.hosts.values(), *(seat.machine for seat in world.seats)]
+    yield from world.remote.wrong
+    for machine in machines:
+        yield from machine.service.wrong if machine.name in world.hosts else ()
+        if machine.disk.find("/root/.backout/lock", machine.disk.root) is not None:
+            yield f"{machine.name} is still held"
+        if machine.processes:
+            yield f"{machine.name} has {len(machine.processes)} commands that never end"
+    yield from _orders(world)
+    yield from _records(world)
+
+
+def _orders(world: World) -> Iterator[str]:
+    """Nothing is done, or undone, beneath another run."""
+    orders = {}
+    for host in world.hosts.values():
+        log = host.service.log
+        blocks = [run for n, (run, _, _) in enumerate(log) if not n or log[n - 1][0] != run]
+        if len(blocks) > len(set(blocks)):
+            yield f"{host.name}: runs go on beneath others: {blocks}"
+        orders[host.name] = list(dict.fromkeys(blocks))
+    for one, first in orders.items():
+        for other, second in orders.items():
+            common = [run for run in first if run in second]
+            if one < other and common != [run for run in second if run in first]:
+                yield f"{one} and {other} had the runs in another order: {common}"
+
+
+def _records(world: World) -> Iterator[str]:
+    """What is on record of each run is what its machines have."""
+    told: dict[str, dict[str, str]] = {}
+    withdrawn: dict[str, set[str]] = {}
+    verbs: dict[str, str] = {}
+    half = False
+    """Whether a rollback was given up."""
+    for seat in world.seats:
+        for row in seat.runs():
+            half |= row.verb == "rollback" and row.outcome != Outcome.SUCCEEDED
+            told.setdefault(row.id, {})[seat.name] = str(row.outcome)
+            verbs[row.id] = row.verb
+            hosts = (row.report or {}).get("hosts", {})
+            gone = {h for h, each in hosts.items() if str(each["state"]).startswith("withdrawn")}
+            withdrawn.setdefault(row.id, set()).update(gone)
+    over: set[str] = set()
+    for seat in world.seats:
+        rows = {row.run: row for row in seat.journal.releases(NAME, limit=-1)}
+        over |= {run for run, row in rows.items() if row.undone_by}
+        for row in seat.runs():
+            if row.verb == "deploy" and row.outcome == Outcome.SUCCEEDED and row.id not in rows:
+                yield f"{seat.name}: run {row.id} has succeeded, and made no release"
+    seen = {run for host in world.hosts.values() for run, _, _ in host.service.log}
+    for run in sorted(seen - told.keys()):
+        yield f"run {run} is on no record, and was there"
+    for run, words in told.items():
+        ended = {word for word in words.values() if word in OVER}
+        if len(ended) > 1:
+            yield f"run {run} is recorded as {' and as '.join(sorted(ended))}"
+        elif half or verbs[run] == "rollback":
+            continue
+        elif ended or set(words.values()) == {"refused"}:
+            undone = run in over
+            wanted = 1 if "succeeded" in ended and not undone else 0
+            yield from _whole(world, run, words, wanted, withdrawn[run])
+
+
+def _whole(
+    world: World, run: str, words: dict[str, str], wanted: int, withdrawn: set[str]
+) -> Iterator[str]:
+    for host in world.hosts.values():
+        found = left(world, host, run)
+        count = 0 if host.name in withdrawn else wanted
+        if found != dict.fromkeys(found, count):
+            yield f"{host.name}: run {run} is {words}, and left {found}"
+        running = {step: int((run, step) in host.service.running) for step in found}
+        if not world.forced and running != dict.fromkeys(found, count):
+            yield f"{host.name}: run {run} is {words}, and what runs there has {running}"
+    here = left(world, world.ann.machine, run)
+    if here != dict.fromkeys(here, wanted):
+        yield f"run {run} is {words}, and from the operators' machines is {here}"

@@ -1,0 +1,170 @@
+"""Worlds: the real product over pretended machines, links and time, one for each seed.
+
+More of them: `bench/worlds.py`; each guard taken away: `proof/twins.py`.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("greenlet")
+
+from proof.twins import TWINS, Twin, noticed
+from proof.worlds.baton import Baton
+from proof.worlds.files import File, Folder
+from proof.worlds.machine import Machine
+from proof.worlds.process import Gathered
+from proof.worlds.story import Worlds, ground
+from proof.worlds.threads import Now
+
+from backout.adapters.own_directory import GUARD
+from backout.adapters.programs import program
+from backout.adapters.transports.shell_text import LIBRARY, Fence, noted, plain, recall
+from backout.model import Command
+
+pytestmark = pytest.mark.usefixtures("unhurried")
+
+WORLDS = 50
+PAGE = Path(__file__).parent.parent / "docs" / "proof.md"
+MARK = "mark"
+HOME = "~/.backout"
+FENCE = Fence("token1", 60.0, "run1")
+TAKEN = (
+    "token={0}\nname=web1\nhost=web1\nnotes={1}\nrun={1}\nowner=ann@laptop\nttl=60\nbegan={2}\n"
+    "epoch={3}\nclaim=''\nspare=512\nrecord=release.json\ndays=30\nfew=10\n"
+)
+
+
+def asked(values: str, script: str) -> str:
+    text = f'home="$HOME"/.backout\n{values}{LIBRARY}{program("lease")}{script}'
+    return plain(Command(text), (), MARK)
+
+
+def acquired(token: str, run: str, began: str = "''", epoch: int = 0) -> str:
+    values = TAKEN.format(token, run, began, epoch)
+    return asked(values, f"h=$home;{GUARD}{program('acquire')}")
+
+
+def did(key: str, script: str, fence: Fence = FENCE, lines: Sequence[str] = ()) -> str:
+    return noted(Command(script, key=key, title=f"Step {key}"), (), MARK, HOME, fence, lines)
+
+
+STORY = (
+    asked("", "show ''\n"),
+    acquired("token1", "run1"),
+    acquired("token1", "run1"),
+    acquired("token2", "run2"),
+    asked("", "show ''\n"),
+    did("run1/a", "echo out; echo err >&2; exit 3", lines=['{"a": 1}', "it's"]),
+    did("run1/a", "echo again"),
+    did("run1/b", "echo here; true"),
+    did("run1/c", "echo never", Fence("token2", 60.0, "run2")),
+    recall("run1/a", MARK, HOME),
+    recall("run1/late", MARK, HOME),
+    did("run1/late", "echo late"),
+    plain(Command('printf "%s\\n" "$HOME" >/dev/null; echo "$((3 + 4))"'), (), MARK),
+    plain(Command("echo kept"), (), MARK, HOME, FENCE, ["line"]),
+    acquired("token3", "run1", began="1", epoch=2),
+    acquired("token4", "run1", began="1", epoch=1),
+    asked("token=token3\n", 'ours || { cat "$home/lock/run"; exit 75; }\n'),
+    asked("token=token9\n", 'ours || { cat "$home/lock/run"; exit 75; }\n'),
+    asked("token=token3\nforce=\nonly=''\ngrace=2\n", program("end_group") + program("take")),
+    asked("", "show ''\n"),
+    acquired("token5", "run2"),
+    acquired("token6", "run1", began="1", epoch=2),
+    asked("token=token5\n", 'ours || exit 75\nrm -rf "$home/lock"'),
+    acquired("token7", "run1", began="1", epoch=2),
+    asked("notes=run1\nfrom=1\nsize=400\n", program("mirror")),
+    asked("notes=run3\nbegan=''\n", program("mark")),
+    recall("run3/x", MARK, HOME),
+)
+"""What hosts are asked, one after the other."""
+
+
+def real(home: Path) -> Iterator[tuple[int, str, str]]:
+    for text in STORY:
+        done = subprocess.run(
+            ["/bin/sh"],
+            input=text,
+            env={"HOME": str(home), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        yield done.returncode, done.stdout, done.stderr
+
+
+def pretended(machine: Machine) -> Iterator[tuple[int, str, str]]:
+    for text in STORY:
+        out, err = Gathered(), Gathered()
+        process = machine.start(text, out, err)
+        machine.baton.play(lambda process=process: not process.threads)  # type: ignore[misc]
+        assert process.ends is not None, (text, machine.baton.crashed)
+        yield process.ends, "".join(out.parts), "".join(err.parts)
+
+
+def alike(text: str) -> str:
+    """Without what differs between two machines: boots, process numbers, moments."""
+    text = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}|\w+-boot\d+", "BOOT", text)
+    text = re.sub(r"(?m)^BOOT \S+ \S+ \S+$", "MACHINE", text)
+    return re.sub(r"(?<![\w.])\d{2,}(?!\w)", "N", text)
+
+
+def on_disk(folder: Path) -> dict[str, str]:
+    files = (file for file in folder.rglob("*") if file.is_file() and ".git" not in file.parts)
+    return {str(file.relative_to(folder)): alike(file.read_text()) for file in files}
+
+
+def in_memory(folder: Folder, above: str = "") -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, each in folder.names.items():
+        if isinstance(each, File):
+            found[above + name] = alike(each.text)
+        elif name != ".git":
+            found |= in_memory(each, f"{above}{name}/")
+    return found
+
+
+def test_a_pretended_machine_says_and_leaves_what_a_real_shell_does(tmp_path: Path) -> None:
+    baton = Baton(1)
+    Now.baton = baton
+    machine = Machine(baton, "web1")
+    told = [(code, alike(out), alike(err)) for code, out, err in pretended(machine)]
+    assert told == [(code, alike(out), alike(err)) for code, out, err in real(tmp_path)]
+    home = machine.disk.find("/root/.backout", machine.disk.root)
+    assert isinstance(home, Folder)
+    assert in_memory(home) == on_disk(tmp_path / ".backout")
+
+
+@pytest.fixture(scope="module")
+def worlds() -> Iterator[Worlds]:
+    with ground() as made:
+        yield made
+
+
+def test_the_same_seed_is_the_same_world(worlds: Worlds) -> None:
+    for seed in (17, 1090):
+        assert worlds.play(seed) == worlds.play(seed)
+
+
+def test_whatever_goes_wrong_all_is_done_or_all_is_undone_and_told_so(worlds: Worlds) -> None:
+    told = [worlds.play(seed) for seed in range(1, WORLDS + 1)]
+    assert [(each.seed, each.violations) for each in told if each.violations] == []
+    codes = {code for each in told for verb, code in each.codes if verb == "ann: deploy"}
+    assert codes >= {0, 3, 4, None}, "too little goes wrong in them"
+
+
+@pytest.mark.parametrize("twin", [each for each in TWINS if each.soon], ids=lambda each: each.guard)
+def test_a_product_without_one_of_its_guards_is_noticed(worlds: Worlds, twin: Twin) -> None:
+    assert noticed(worlds, twin, guided=True)[1] is not None
+
+
+def test_the_page_has_every_twin() -> None:
+    rows = re.findall(r"(?m)^\| ([^|]+) \| ([\d,]+) \| [^|]+ \|$", PAGE.read_text())
+    known = [twin.guard for twin in TWINS]
+    assert [guard for guard, _ in rows if guard in known] == known
