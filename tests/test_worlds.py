@@ -29,7 +29,7 @@ from backout.model import Command
 
 pytestmark = pytest.mark.usefixtures("unhurried")
 
-WORLDS = 50
+WORLDS = 30
 PAGE = Path(__file__).parent.parent / "docs" / "proof.md"
 MARK = "mark"
 HOME = "~/.backout"

@@ -180,6 +180,9 @@ class Yes:
     def ask(self, question: str) -> str | None:  # noqa: ARG002
         return None
 
+    def line(self, question: str, over: Callable[[], bool]) -> str | None:  # noqa: ARG002
+        return None
+
     def confirm(self, question: str, *, typed: str = "") -> bool:  # noqa: ARG002
         return True
 
