@@ -298,10 +298,9 @@ class Protection(Noun):
 
 
 class Rehearsing(Noun):
-    """A runbook is begun only when its way back was rehearsed, as it is now."""
+    """A runbook is begun only when its way back was rehearsed, as it is now, not longer ago."""
 
     within: Span | None = None
-    """How old that may be."""
 
 
 class Target(Noun):

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from backout.checks import judging
+from backout.errors import BackoutError
 from backout.model import Finding, State, Verdict
 from backout.runs.balancing import ill
 from backout.runs.parts import side_by_side
@@ -170,8 +171,17 @@ class Backward:
         hosts of which nobody can tell that it is over, and why."""
         settling = [a for a in self.plan.settling if a.host in hosts]
         unseen = [(a, e) for a in settling if (e := self.past.entry(a.key)).unseen]
-        words = side_by_side(lambda pair: self.worker.over(*pair), unseen)
+        words = side_by_side(lambda pair: self._over(*pair), unseen)
         return {a.host: why for (a, _), why in zip(unseen, words, strict=True) if why}
+
+    def _over(self, action: Action, entry: Entry) -> str:
+        """Wait for its end. Why nobody can tell that it came; empty when it did."""
+        worker = self.worker
+        try:
+            worker.saga.over(worker.kind(action), worker.work(action, strict=False), entry)
+        except BackoutError as error:
+            return f"{action.step.name} may still be at work: {error.what}"
+        return ""
 
     def here_back(self) -> dict[str, str]:
         """Undo what was done on this machine."""

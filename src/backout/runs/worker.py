@@ -180,15 +180,6 @@ class Worker:
             result = Result(State.UNREACHABLE, reason=error.what)
         return self._told(action, result)
 
-    def over(self, action: Action, entry: Entry) -> str:
-        """Wait for the end of what nobody saw end. Why nobody can tell that it came; empty when it
-        did."""
-        try:
-            self.saga.over(self.kind(action), self.work(action, strict=False), entry)
-        except BackoutError as error:
-            return f"{action.step.name} may still be at work: {error.what}"
-        return ""
-
     def kind(self, action: Action) -> StepKind:
         return self.parts.steps[action.step.kind]()
 
