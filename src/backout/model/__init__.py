@@ -19,7 +19,6 @@ from backout.model.inventory import (
     Maintenance,
     Notices,
     Notify,
-    Protection,
     Retry,
     Rollout,
     SecretSource,
@@ -29,6 +28,7 @@ from backout.model.inventory import (
     Target,
 )
 from backout.model.journaled import Driving, LedgerRow, Record, RunRow
+from backout.model.protection import Protection
 from backout.model.results import (
     RED,
     Command,

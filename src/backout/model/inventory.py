@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from backout.model.operands import Branch, Operand, Reached, Remote
+from backout.model.protection import Protection, Rehearsing
 from backout.model.units import (
     BaselinePolicy,
     Batch,
@@ -287,20 +288,6 @@ class Bake(Noun):
 
     for_: Span = Field(alias="for")
     every: Span = 15.0
-
-
-class Protection(Noun):
-    """So many other people have to say yes to exactly the plan that is deployed."""
-
-    approvals: int = Field(default=1, ge=0, le=9)
-    expires: Span = 4 * 3600.0
-    """How long what was asked, or said, holds."""
-
-
-class Rehearsing(Noun):
-    """A runbook is begun only when its way back was rehearsed, as it is now, not longer ago."""
-
-    within: Span | None = None
 
 
 class Target(Noun):
