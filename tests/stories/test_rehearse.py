@@ -203,4 +203,4 @@ def test_how_rehearsed_is_spelt(yard: Yard) -> None:
     yard.runbook(yard.step("migrate", on=None))
     yard.inventory(rehearsed="always")
     said = yard.project.say("lint")
-    assert (said.code, "rehearsed" in said.out) == (2, True)
+    assert (said.code, "rehearsed" in said.out + said.err) == (2, True)
