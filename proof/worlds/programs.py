@@ -193,8 +193,8 @@ def removed(process: Process, args: list[str]) -> int:
 
 def moved(process: Process, args: list[str]) -> int:
     machine = process.machine
-    exact = args[0] == "-T"
-    *sources, into = args[1:] if exact else args
+    exact = "-T" in args
+    *sources, into = [each for each in args if each not in ("-T", "-f")]
     machine.point()
     for source in sources:
         holder, name = machine.disk.place(source, process.cwd)
