@@ -11,9 +11,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("greenlet")
-
 from proof.twins import TWINS, Twin, noticed
 from proof.worlds.baton import Baton
 from proof.worlds.files import File, Folder

@@ -168,6 +168,35 @@ def test_a_release_that_another_machine_made_is_rolled_back_from_here(two: Yard)
     assert other.good_release().data["release"]["to"]["number"] == 3
 
 
+def test_a_rollback_that_had_ended_but_for_one_lease_is_ended_from_another_machine(
+    two: Yard, bed: SshdBed
+) -> None:
+    two.runbook(two.step("First"))
+    two.good_release()
+    two.runbook(two.step("Second"))
+    two.good_release()
+    run = two.say("rollback").data["run"]
+    lease = notes(bed, "web2").parent / "lock"
+    lease.mkdir()
+    told = {
+        "owner": "alice@away",
+        "run": run,
+        "since": "1700000000",
+        "token": "left",
+        "host": "web2",
+    }
+    for name, text in {**told, "expires": "another-boot 0 1"}.items():
+        (lease / name).write_text(f"{text}\n")
+    shutil.rmtree(two.project.state)
+    other = two.elsewhere()
+    assert other.say("abort", "--yes").data["error"]["what"].endswith("it has one way only")
+    said = other.say("resume", "--yes")
+    assert said.code == 0, said.out + said.err
+    assert set(two.effects()) == {"First-web1", "First-web2"}
+    assert other.say("status").code == 0
+    assert not lease.exists()
+
+
 def test_a_rollback_is_ended_from_another_machine_too(two: Yard) -> None:
     two.runbook(two.step("First"))
     two.good_release()

@@ -84,6 +84,10 @@ class Laptops:
         said = other.say(verb, "--target", "prod", "--yes", "--json")
         tally.trials += 1
         self._judge(f"moment {number}, {verb}", said, tally)
+        if said.code == 0:
+            known = other.say("status", "--target", "prod", "--json")
+            if known.code:
+                tally.violations.append(f"moment {number}, {verb}: then {known.out[:600]}")
         return True
 
     def _judge(self, what: str, said: Said, tally: Tally) -> None:

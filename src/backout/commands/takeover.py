@@ -64,19 +64,25 @@ class Takeover:
             ends = (json.loads(line.body) for line in known.lines if line.kind == "end")
             refuse_lost_commit(run, self.target, self.machines.reach(""), ends)
         if known.opening.verb == "rollback":
-            self.history()  # it takes back what only their journal had
+            if not forward:
+                raise Refused(
+                    f"run {run} is a rollback: it has one way only",
+                    state="nothing was changed",
+                    next=f"invoke resume --target {self.target.name}",
+                )
+            self.history(besides=run)  # it takes back what only their journal had
         return self._taken(known, away)
 
-    def history(self) -> None:
+    def history(self, besides: str = "") -> None:
         """Where nothing was deployed from here yet, the runs of other machines that have ended, in
         this journal from now on: what they did can be taken back from here. Histories of two
-        machines are never mixed: whoever goes back is told of the stranger. Raises Refused when
-        a person says no."""
+        machines are never mixed: whoever goes back is told of the stranger. `besides` is a run
+        that is taken over, whatever it has on record. Raises Refused when a person says no."""
         if any(self.workplace.journal.runs(self.target.name, limit=1)):
             return
         hosts, away = reached(self.machines.reach, tuple(self.target.hosts))
         found = [mirror.read(hosts, run) for run in mirror.runs(hosts)]
-        ended = [each for each in found if each and _decided(each)]
+        ended = [each for each in found if each and _decided(each) and each.opening.run != besides]
         ended.sort(key=lambda each: each.opening.started)
         if not ended:
             return

@@ -7,7 +7,6 @@ import pytest
 from backout.checks.comparing import FEWEST, Side, compared
 from support.canary import Load, alarms
 
-pytest.importorskip("scipy", reason="the extra `compare` is not installed")
 SEEDS = range(1, 9)
 
 

@@ -276,7 +276,7 @@ class RunJournal(Ledger):
         def write(db: Tables) -> None:
             if held := one_run(db, "target = ? AND outcome IS NULL", opening.target):
                 raise held_by(held)
-            chain.put_run(db, opening, lines)
+            _put(db, opening, lines)
 
         self.append(write)
 
@@ -284,13 +284,10 @@ class RunJournal(Ledger):
         self, opening: Opening, lines: Sequence[Line], outcome: str, exit_code: int, report: Body
     ) -> None:
         """Durably: a run of another machine that has ended, with its part of the ledger."""
-        decided = next((line for line in lines if line.kind == "decided"), None)
         end = (lines[-1].at, outcome, exit_code, self.text_of(report), opening.run)
 
         def write(db: Tables) -> None:
-            chain.put_run(db, opening, lines)
-            if decided:
-                _enter(db, opening.run, decided.at, json.loads(decided.body)["ledger"])
+            _put(db, opening, lines)
             db.execute(
                 "UPDATE run SET ended = ?, outcome = ?, exit_code = ?, report = ? WHERE id = ?", end
             )
@@ -336,6 +333,15 @@ class RunJournal(Ledger):
 
 class SqliteJournal(SqliteStore, RunJournal):
     """The runs of one working copy, in a file of its own."""
+
+
+def _put(db: Tables, opening: Opening, lines: Sequence[Line]) -> None:
+    """Within a transaction: a run of another machine, with its part of the ledger once its outcome
+    was decided there."""
+    chain.put_run(db, opening, lines)
+    for line in lines:
+        if line.kind == "decided":
+            _enter(db, opening.run, line.at, json.loads(line.body)["ledger"])
 
 
 def _enter(db: Tables, run: str, at: str, entry: Body) -> None:
