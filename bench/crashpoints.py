@@ -1,5 +1,5 @@
-"""A deploy of every built-in kind of step over real hosts, met by a fault at the N-th of its
-writes, syncs, renames and sends, for every N. Prints what was seen of each.
+"""A deploy of every built-in kind of step but `traffic`, over real hosts, met by a fault at the
+N-th of its writes, syncs, renames and sends, for every N. Prints what was seen of each.
 
 python bench/crashpoints.py --modes kill-resume --scenes files --hosts 0 1 2 3 --every 1
 """

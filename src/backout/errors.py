@@ -9,6 +9,7 @@
     │   │   └── HostKeyRefused  a host's key is unknown or has changed (3)
     │   ├── TakenOver       another machine goes on with the run (3)
     │   ├── Unwritten       the history of checks cannot be written now (3)
+    │   │   └── Unsettled   whether it was written is not known yet (3)
     │   └── Damaged         a file of Backout's own cannot be read any more (3)
     ├── BackedOut           failed, backed out, the old release is healthy (4)
     ├── Incomplete          backing out is incomplete: a person is needed (5)
@@ -126,10 +127,8 @@ class Unsettled(Unwritten):
     """Whether it was written is not known yet: the answer of the database was lost, and it cannot
     be asked for now."""
 
-    def __init__(self, what: str, token: str, *, where: str = "") -> None:
-        super().__init__(what, where=where, next="see that PostgreSQL runs there")
-        self.token = token
-        """By which it can be asked for later."""
+    token = ""
+    """By which it can be asked for later."""
 
 
 class Damaged(Refused):

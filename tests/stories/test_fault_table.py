@@ -19,8 +19,8 @@ from support.fault_table import held, rows
 from support.git_origin import GitOrigin
 from support.project import Said
 from support.sshd import SshdBed
+from support.takeover import expire
 from support.tools import program
-from support.wait import eventually
 from support.warm import Started
 from support.yard import Yard
 
@@ -255,17 +255,12 @@ def test_two_laptops(pair: Yard) -> None:
     assert ended(process).code == 0
 
 
-def test_an_owner_that_was_suspended_until_its_lease_was_taken(pair: Yard, bed: SshdBed) -> None:
+def test_an_owner_that_was_suspended_until_its_lease_was_taken(pair: Yard) -> None:
     process = pair.start()
     pair.busy("Second-web1")
     process.send_signal(signal.SIGSTOP)
     pair.let_go()
-    ends = bed["web1"].home / ".backout/prod/notes"
-    eventually(lambda: len(list(ends.glob("*/*.end"))) == 2, saying="its command ends")
-    for host in bed:
-        expires = host.home / ".backout/prod/lock/expires"
-        boot, _, ttl = expires.read_text().split()
-        expires.write_text(f"{boot} 0 {ttl}\n")
+    expire(pair)
     other = pair.elsewhere()
     taken = other.say("unlock", "--yes")
     assert taken.code == 0, taken.out + taken.err

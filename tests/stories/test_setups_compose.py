@@ -91,6 +91,7 @@ class Project:
 def project(
     docker_engine: DockerEngine, bed_directory: Path, yard: Yard, request: pytest.FixtureRequest
 ) -> Iterator[Project]:
+    yard.project.alone = True  # the SDK leaves a socket open for each Engine that is not there
     project = Project(docker_engine, request.param, bed_directory, yard)
     project.up()
     eventually(lambda: project.marks() == ["MARK=1"], saying="the first version")

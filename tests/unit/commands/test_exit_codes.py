@@ -35,6 +35,7 @@ CONTRACT = {
     "HostKeyRefused": 3,
     "TakenOver": 3,
     "Unwritten": 3,
+    "Unsettled": 3,
     "Damaged": 3,
     "BackedOut": 4,
     "Incomplete": 5,

@@ -30,7 +30,7 @@ write() {
   bo_lock=$1 bo_ttl=$ttl
   echo "$owner" >"$1/owner"; echo "$run" >"$1/run"; date +%s >"$1/since"
   bo_renew
-  echo "$host" >"$1/host"; echo "$token" >"$1/token"
+  echo "$host" >"$1/host"; echo "$token" >"$1/token" || return
   on_disk "$1"/* "$1"
 }
 

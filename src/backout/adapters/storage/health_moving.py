@@ -72,7 +72,7 @@ class _Taking:
     change: Change
     packed: PackedHealth
     join: Join
-    spots: dict[int, int] = field(default_factory=dict)
+    numbers: dict[int, int] = field(default_factory=dict)
     """What their check keys are called there."""
     incidents: dict[int, int] = field(default_factory=dict)
 
@@ -118,7 +118,7 @@ class _Taking:
     def _spot(self, row: Row) -> None:
         """Counters and memory are of whoever looked last."""
         id = self.change.check_key(CheckKey(row["target"], row["name"], row["host"]))
-        self.spots[row["id"]] = id
+        self.numbers[row["id"]] = id
         self.db.execute(
             "UPDATE spot SET tick = ?, pulse = ?, memory = ? WHERE id = ? AND pulse = '{}'"
             " AND tick IS NULL",
@@ -129,7 +129,7 @@ class _Taking:
         put(self.db, "look", [{**_without(row, "seq"), "spot": self._of(row)} for row in rows])
 
     def _of(self, row: Row) -> int:
-        return self.spots[row["spot"]]
+        return self.numbers[row["spot"]]
 
     def _mark_rolled(self) -> None:
         last = self.db.execute("SELECT max(seq) FROM look").fetchone()[0]

@@ -139,7 +139,7 @@ class Console:
 
     async def _enter(self, request: Request) -> Response:
         form = await _form(request)
-        to = _here(form.get("to", "/"))
+        to = _on_this_site(form.get("to", "/"))
         try:
             cookie = await _in_thread(
                 self.door.enter, form.get("token", "").strip(), _peer(request)
@@ -181,7 +181,7 @@ class Console:
             to = await _in_thread(self.desk.act, request.path_params["what"], form, visitor)
         except BackoutError as error:
             return _html(self.desk.told(error, visitor))
-        return _redirect(_here(to))
+        return _redirect(_on_this_site(to))
 
 
 async def _in_thread(do: Any, *words: Any) -> Any:
@@ -215,7 +215,7 @@ def _is_foreign(request: Request) -> bool:
     return bool(origin) and urlsplit(origin or "").netloc != request.headers.get("host", "")
 
 
-def _here(to: str) -> str:
+def _on_this_site(to: str) -> str:
     """A path of this server, whatever was asked for."""
     return to if to.startswith("/") and not to.startswith(("//", "/\\")) else "/"
 

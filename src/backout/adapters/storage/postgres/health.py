@@ -198,6 +198,12 @@ class PostgresHealth(HealthTables):
             if not self._asked_for(token):
                 raise self._away(error) from error
 
+    def _unsettled(self, error: Unwritten, token: str) -> Unsettled:
+        following = "see that PostgreSQL runs there"
+        unsettled = Unsettled(error.what, where=self.where, next=following)
+        unsettled.token = token
+        return unsettled
+
     def _asked_for(self, token: str) -> bool:
         """Whether it was committed. Raises Unsettled when nobody can tell for now."""
         until = time.monotonic() + ASKED_FOR
@@ -206,7 +212,7 @@ class PostgresHealth(HealthTables):
                 return self.settled(token)
             except Unwritten as error:
                 if time.monotonic() > until:
-                    raise Unsettled(error.what, token, where=self.where) from error
+                    raise self._unsettled(error, token) from error
                 time.sleep(0.5)
 
     def settled(self, token: str) -> bool:
