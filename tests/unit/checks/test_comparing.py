@@ -8,6 +8,7 @@ from backout.checks.comparing import FEWEST, Side, compared
 from support.canary import Load, alarms
 
 SEEDS = range(1, 9)
+pytestmark = pytest.mark.usefixtures("unhurried")
 
 
 @pytest.mark.parametrize(
