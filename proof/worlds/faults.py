@@ -107,7 +107,7 @@ def clock(world: World, random: Random) -> str:
     return f"the clock of {machine.name} is wrong by {machine.skew:.0f} s"
 
 
-def signal(world: World, random: Random) -> str:  # noqa: ARG001
+def signal(world: World, random: Random) -> str:  # noqa: ARG001 - the seam's form
     """Ctrl-C."""
     for typed in world.typed:
         if typed.who is world.ann and typed.operation and not typed.over:
@@ -255,7 +255,7 @@ def _soon(world: World, random: Random, do: Callable[[], object]) -> str:
     return f"in {later:.1f} s"
 
 
-def kill_at_decision(world: World, random: Random) -> str:  # noqa: ARG001
+def kill_at_decision(world: World, random: Random) -> str:  # noqa: ARG001 - the seam's form
     """An operator is killed right after the outcome is on record."""
     world.ann.doom = -1
     return "ann is killed when the outcome is on record"

@@ -76,7 +76,7 @@ class Wire(ShellTransport):
         if not self._there():
             raise self._unreachable()
 
-    def put(self, content: bytes, path: str, mode: int = 0o644) -> None:  # noqa: ARG002
+    def put(self, content: bytes, path: str, mode: int = 0o644) -> None:  # noqa: ARG002 - the seam's form
         self.machine.put(path, content.decode())
 
     def close(self) -> None:
@@ -95,8 +95,8 @@ class Wire(ShellTransport):
         text: str,
         timeout: float,
         *,
-        private: bool = False,  # noqa: ARG002
-        brief: bool = False,  # noqa: ARG002
+        private: bool = False,  # noqa: ARG002 - the seam's form
+        brief: bool = False,  # noqa: ARG002 - the seam's form
     ) -> Ran:
         self.baton.point()
         ran = Ran(Capture(self._mark), Capture(self._mark))

@@ -131,13 +131,13 @@ class Restarts:
             Command("work restart 0.5", timeout=30.0, key=key, title="Restart")
         )
 
-    def stop(self, key: str) -> Result:  # noqa: ARG002
+    def stop(self, key: str) -> Result:  # noqa: ARG002 - the seam's form
         raise AssertionError("it ran before, and is never stopped")
 
-    def logs(self, lines: int) -> str:  # noqa: ARG002
+    def logs(self, lines: int) -> str:  # noqa: ARG002 - the seam's form
         return ""
 
-    def streams(self, lines: int) -> Mapping[str, str]:  # noqa: ARG002
+    def streams(self, lines: int) -> Mapping[str, str]:  # noqa: ARG002 - the seam's form
         return {}
 
     def find(self) -> tuple[()]:
@@ -177,13 +177,13 @@ class Yes:
     asking = False
     present = False
 
-    def ask(self, question: str) -> str | None:  # noqa: ARG002
+    def ask(self, question: str) -> str | None:  # noqa: ARG002 - the seam's form
         return None
 
-    def line(self, question: str, over: Callable[[], bool]) -> str | None:  # noqa: ARG002
+    def line(self, question: str, over: Callable[[], bool]) -> str | None:  # noqa: ARG002 - the seam's form
         return None
 
-    def confirm(self, question: str, *, typed: str = "") -> bool:  # noqa: ARG002
+    def confirm(self, question: str, *, typed: str = "") -> bool:  # noqa: ARG002 - the seam's form
         return True
 
 

@@ -41,7 +41,7 @@ class Source:
         rest, self.at = self.text[self.at :], len(self.text)
         return rest
 
-    def write(self, text: str) -> None:  # noqa: ARG002
+    def write(self, text: str) -> None:  # noqa: ARG002 - the seam's form
         raise NotTold("nobody writes there")
 
 

@@ -27,7 +27,7 @@ class Lock:
         self._depth = 0
         self._waiting: deque[Task] = deque()
 
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:  # noqa: ARG002
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:  # noqa: ARG002 - the seam's form
         me = Now.baton.task
         while self._depth and (self._owner is not me or me is None):
             if not blocking:
@@ -135,7 +135,7 @@ class Future:
 class Pool:
     """`ThreadPoolExecutor`, as wide as it is asked to be."""
 
-    def __init__(self, workers: int = 0, name: str = "") -> None:  # noqa: ARG002
+    def __init__(self, workers: int = 0, name: str = "") -> None:  # noqa: ARG002 - the seam's form
         self._all: list[Future] = []
 
     def submit(self, do: Callable[..., Any], *args: Any) -> Future:
@@ -147,7 +147,7 @@ class Pool:
         futures = [self.submit(do, item) for item in items]
         return (future.result() for future in futures)
 
-    def shutdown(self, wait: bool = True, cancel_futures: bool = False) -> None:  # noqa: ARG002
+    def shutdown(self, wait: bool = True, cancel_futures: bool = False) -> None:  # noqa: ARG002 - the seam's form
         for future in self._all:
             Now.baton.join(future._task)
 

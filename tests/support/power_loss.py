@@ -6,9 +6,7 @@ none is.
 from __future__ import annotations
 
 import random
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack
@@ -20,12 +18,10 @@ from typing import Any, Self
 from .lossy_disk import LossyDisk, Shelf
 from .project import Said
 from .sshd import SshdBed
-from .takeover import expire
+from .takeover import VERBS, expire, killed_at
 from .wait import eventually
 from .yard import Yard
 
-SUITE = Path(__file__).parent.parent
-VERBS = ("resume", "abort")
 STEPS = ("There", "Then")
 TRIES = 3
 NOTHING_OPEN = 3
@@ -127,26 +123,15 @@ class Trial:
         well = {"command": there, "on": "all", "expect": ["exit_code == 0"]}
         yard.inventory(checks={"well": well})
         yard.runbook(*(_step(yard, name) for name in STEPS))
-        yard.project.env["PYTHONPATH"] = str(SUITE)
         subprocess.run(["sync", "-f", str(self.disk.path)], check=True)
         return yard
 
     def dies_at(self, number: int) -> bool:
         """False when the deploy came to its end before that moment."""
-        project = self.yard.project
-        words = ("-m", "support.burnt", str(number), "deploy", "--target", "prod", "--json")
-        ended = subprocess.run(
-            [sys.executable, *words],
-            cwd=project.directory,
-            env=project.env,
-            capture_output=True,
-            timeout=120,
-            check=False,
-        )
-        assert ended.returncode in (0, -signal.SIGKILL), ended.stdout + ended.stderr
-        if ended.returncode:
+        killed = killed_at(number, self.yard.project) != 0
+        if killed:
             self._loses_power()
-        return ended.returncode != 0
+        return killed
 
     def loses_its_host(self, part: float) -> None:
         """At that part of the way from the first change there to the last."""

@@ -112,19 +112,9 @@ class Laptops:
         shutil.rmtree(self.yard.project.state, ignore_errors=True)
 
     def _burn(self, number: int) -> int:
-        project = self.yard.project
-        words = ("-m", "support.burnt", str(number), "deploy", "--target", "prod", "--json")
-        ended = subprocess.run(
-            [sys.executable, *words],
-            cwd=project.directory,
-            env={**project.env, "PYTHONPATH": str(SUITE)},
-            capture_output=True,
-            timeout=120,
-            check=False,
-        )
-        assert ended.returncode in (0, -signal.SIGKILL), ended.stdout + ended.stderr
-        shutil.rmtree(project.state, ignore_errors=True)
-        return ended.returncode
+        code = killed_at(number, self.yard.project)
+        shutil.rmtree(self.yard.project.state, ignore_errors=True)
+        return code
 
     def _laptop(self) -> Project:
         self._count += 1
@@ -135,6 +125,21 @@ class Laptops:
         if self._ledger:
             laptop.env["TEAM_LEDGER"] = self.yard.project.env["TEAM_LEDGER"]
         return laptop
+
+
+def killed_at(number: int, project: Project) -> int:
+    """How a deploy ends that is killed at that moment of its journal: 0 when it ended before."""
+    words = ("-m", "support.burnt", str(number), "deploy", "--target", "prod", "--json")
+    ended = subprocess.run(
+        [sys.executable, *words],
+        cwd=project.directory,
+        env={**project.env, "PYTHONPATH": str(SUITE)},
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode in (0, -signal.SIGKILL), ended.stdout + ended.stderr
+    return ended.returncode
 
 
 def expire(yard: Yard) -> None:

@@ -28,7 +28,7 @@ from backout.commands.saved_plan import SavedPlan
 from backout.commands.shipment import shipment
 from backout.commands.signals import interruptible
 from backout.commands.start import Start, Wanted
-from backout.commands.takeover import Takeover
+from backout.commands.takeover import Takeover, one_way_only
 from backout.config import loading
 from backout.errors import (
     BackoutError,
@@ -186,10 +186,8 @@ class Operation:
 
     def _rollback_again(self, row: RunRow, verb: str) -> Answer:
         if verb == "abort":
-            raise Refused(
-                f"run {row.id} is a rollback: it has one way only",
-                next=f"invoke resume --target {row.target}; or {as_it_is(row.target)}",
-            )
+            either = f"invoke resume --target {row.target}; or {as_it_is(row.target)}"
+            raise one_way_only(row.id, either)
         back = self.back.again(row)
         claim(self.workplace, self.screen, row, back.target, forward=False)
         return self._run_rollback(row, back)

@@ -65,11 +65,7 @@ class Takeover:
             refuse_lost_commit(run, self.target, self.machines.reach(""), ends)
         if known.opening.verb == "rollback":
             if not forward:
-                raise Refused(
-                    f"run {run} is a rollback: it has one way only",
-                    state="nothing was changed",
-                    next=f"invoke resume --target {self.target.name}",
-                )
+                raise one_way_only(run, f"invoke resume --target {self.target.name}")
             self.history(besides=run)  # it takes back what only their journal had
         return self._taken(known, away)
 
@@ -171,6 +167,11 @@ class Takeover:
         )
         if not self.screen.operator.confirm(question):
             raise Refused("not confirmed", next=f"invoke status --target {name}")
+
+
+def one_way_only(run: str, next: str) -> Refused:
+    """Nobody aborts a rollback."""
+    return Refused(f"run {run} is a rollback: it has one way only", next=next)
 
 
 def _decided(found: Found) -> Mapping[str, Any]:
