@@ -114,6 +114,7 @@ class Preview:
             host=action.host or None,
             undo=step.undo or "",
             irreversible=step.irreversible or "",
+            net=step.net,
             readonly=step.readonly or not self.worker.kind(action).changes,
             when=step.when or "",
         )

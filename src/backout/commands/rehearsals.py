@@ -19,8 +19,9 @@ CERTIFICATE = "rehearsed"
 
 
 def digest(runbook: Runbook) -> str:
-    """SHA-256 of a runbook as it is understood, wherever its file lies."""
-    data = runbook.model_dump(mode="json", exclude={"file"})
+    """SHA-256 of a runbook as it is understood, wherever its file lies. What it does not say is no
+    part of it, so that a newer version with more to say finds the same."""
+    data = runbook.model_dump(mode="json", exclude={"file"}, exclude_defaults=True)
     return sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 

@@ -153,6 +153,9 @@ class RunbookJudge(Judge):
             yield self.at(trail, "preflight only reads: say readonly: true, or move the step")
         if step.irreversible in ("true", "yes"):
             yield self.at((*trail, "irreversible"), "say why: irreversible: the rows are gone")
+        if step.net and not step.irreversible:
+            told = "a net is for a step that cannot be undone: say irreversible: why, or give undo:"
+            yield self.at((*trail, "net"), told)
         known = kind.undoes or step.undo or step.irreversible
         if trail[0] == "steps" and changes and not known:
             told = "it changes something: give undo:, or readonly: true, or irreversible: why"
@@ -160,10 +163,11 @@ class RunbookJudge(Judge):
 
     def named_checks(self, trail: Trail, step: Step, target: Target) -> Iterator[Mistake]:
         names = getattr(step.options, "checks", ())
-        for name in names if isinstance(names, tuple) else ():
-            if name not in target.checks and "{{" not in name:
+        own = [(step.kind, name) for name in names if isinstance(names, tuple) and "{{" not in name]
+        for key, name in (*own, *(("net", name) for name in step.net)):
+            if name not in target.checks:
                 hint = did_you_mean(name, target.checks)
-                yield self.at((*trail, step.kind), f"{target.name} has no check {name!r}{hint}")
+                yield self.at((*trail, key), f"{target.name} has no check {name!r}{hint}")
 
 
 _OF_TYPE = {"str": "text", "int": "a whole number", "bool": "true or false", "list": "a list"}

@@ -87,8 +87,10 @@ def _step(phase: str, at: int, step: Data, target: Target | None) -> str:
 
 
 def _no_way_back(step: Data) -> str:
-    why = step.get("irreversible")
-    return f"There is no way back: {_line(str(why))}" if why else ""
+    why, net = step.get("irreversible"), step.get("net", ())
+    names = [net] if isinstance(net, str) else net
+    before = f". Right before it must pass: {_line(', '.join(map(str, names)))}" if names else ""
+    return f"There is no way back: {_line(str(why))}{before}" if why else ""
 
 
 def kind_of(step: Data) -> str:

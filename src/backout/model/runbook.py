@@ -86,6 +86,8 @@ class Step(Noun):
     readonly: Boolean = False
     retry_safe: Boolean = False
     irreversible: str | None = None
+    net: Words = ()
+    """The checks that must pass right before a step that cannot be undone."""
     follows: Follows | None = None
 
 

@@ -241,6 +241,8 @@ class Work:
     """False when it ran before the run, and was not up."""
     traffic: Traffic | None = None
     """What it may use of a balancer, where it moves traffic."""
+    gate: Callable[[], str] = str
+    """Why it must not act now, asked right before it does; empty when it may."""
 
 
 class Journal(Protocol):

@@ -21,6 +21,7 @@ from backout.reports.report import (
 )
 from backout.runs.engine import Ended
 from backout.runs.holds import Hold, Holds, Question
+from backout.runs.nets import NOTE as NET
 
 PHASES = {"undo": "undo", **dict.fromkeys(("settle", "back", "proof", "watch"), "settle")}
 TAIL = 20
@@ -88,14 +89,18 @@ def again(records: Iterable[Record]) -> str:
 def step_rows(records: Iterable[Record]) -> tuple[StepReport, ...]:
     """Every action's latest outcome, in the order in which they ended."""
     latest: dict[str, StepReport] = {}
+    nets: dict[str, tuple[CheckReport, ...]] = {}
     for record in records:
-        if record.kind in ("begin", "end"):
+        if record.kind.startswith(NET):
+            found = map(Finding.of, record.body["findings"])
+            nets[record.kind.removeprefix(NET)] = check_rows(found)
+        elif record.kind in ("begin", "end"):
             latest.pop(record.key, None)
-            latest[record.key] = _step(record)
+            latest[record.key] = _step(record, nets.get(record.key, ()))
     return tuple(latest.values())
 
 
-def _step(record: Record) -> StepReport:
+def _step(record: Record, net: tuple[CheckReport, ...]) -> StepReport:
     body = record.body
     return StepReport(
         name=body["step"],
@@ -104,6 +109,7 @@ def _step(record: Record) -> StepReport:
         state=State(body["state"]) if record.kind == "end" else "running",
         seconds=body.get("seconds", 0.0),
         exit_code=body.get("exit_code"),
+        net=net,
     )
 
 

@@ -87,6 +87,7 @@ def _step(action: PlannedAction, hosts: Sequence[str], ways: Detail) -> list[str
     lines += block("only when: ", action.when, "    ") if action.when else []
     if action.irreversible:
         lines.append(f"    POINT OF NO RETURN: {one_line(action.irreversible)}")
+        lines += [f"    right before it must pass: {', '.join(action.net)}"] if action.net else []
     elif action.undo:
         lines += ways.told(action.name, action.undo, action.undo_summary)
     elif action.readonly:

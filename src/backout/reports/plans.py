@@ -20,6 +20,8 @@ class PlannedAction(Told):
     undo_summary: str = ""
     irreversible: str = ""
     """Why it has no way back; empty when it has one."""
+    net: tuple[str, ...] = sometimes(())
+    """The checks that must pass right before it."""
     readonly: bool = False
     when: str = ""
 

@@ -40,6 +40,8 @@ class StepReport(Told):
     state: State | Literal["running"]
     seconds: float = 0.0
     exit_code: int | None = None
+    net: tuple[CheckReport, ...] = sometimes(())
+    """What the checks said right before it, where it cannot be undone."""
 
 
 @dataclass(frozen=True, slots=True)

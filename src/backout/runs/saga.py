@@ -167,7 +167,8 @@ class Saga:
         """Record an outcome that needed no act: not wanted, or impossible to begin. Of what has
         begun nobody knows then what became."""
         entry = self.entry(action.key)
-        if entry.begin is not None and result.state in (State.SKIPPED, State.UNREACHABLE):
+        unsure = result.state in (State.SKIPPED, State.UNREACHABLE)
+        if entry.begin is not None and (unsure or entry.unseen):
             result = replace(result, state=State.UNKNOWN)
         known = None if again else entry.result
         return self._timed(action, lambda: result) if known is None else known
@@ -227,13 +228,19 @@ class Saga:
             unknown = Result(State.UNKNOWN, reason="interrupted, and its outcome is not known")
             result = self._sort_out(action, kind, work, undo, interrupted, unknown, ATTEMPTS)
         else:
-            result = self._act(action, kind, work, undo, self.entry(action.key).attempt + 1)
+            result = self._try(action, kind, work, undo)
         while retry and result.state is State.FAILED:
             if self._clock.monotonic() + retry.every > limit:
                 break
             self._clock.sleep(retry.every)
-            result = self._act(action, kind, work, undo, self.entry(action.key).attempt + 1)
+            result = self._try(action, kind, work, undo)
         return result
+
+    def _try(self, action: Action, kind: StepKind, work: Work, undo: Undo) -> Result:
+        """Act, where nothing forbids it at this moment."""
+        if why := work.gate():
+            return Result(State.FAILED, reason=why)
+        return self._act(action, kind, work, undo, self.entry(action.key).attempt + 1)
 
     def _act(
         self,
@@ -280,6 +287,8 @@ class Saga:
             return Result(State.DONE, reason="its check says that it is done")
         may_run = recalled is None or done is False or _harmless(kind, work)
         if may_run and left > 1:
+            if why := work.gate():
+                return replace(unknown, reason=f"{unknown.reason}; not tried again: {why}")
             return self._act(action, kind, work, undo, attempt + 1, left - 1)
         return replace(unknown, reason=(recalled and recalled.reason) or unknown.reason)
 

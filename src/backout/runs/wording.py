@@ -39,7 +39,9 @@ def _last_line(text: str) -> str:
 
 def no_way_back(steps: Sequence[Step]) -> Iterator[str]:
     """What cannot be undone, step by step."""
-    yield from (f"{step.name} cannot be undone: {step.irreversible}" for step in steps)
+    for step in steps:
+        net = f"; right before it must pass: {', '.join(step.net)}" if step.net else ""
+        yield f"{step.name} cannot be undone: {step.irreversible}{net}"
 
 
 def items_of(params: Mapping[str, Any]) -> Iterator[str]:

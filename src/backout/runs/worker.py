@@ -23,6 +23,7 @@ from backout.ports import (
     Traffic,
     Work,
 )
+from backout.runs import nets
 from backout.runs.balancing import Balancing
 from backout.runs.baseline import Baseline
 from backout.runs.decisions import Decisions
@@ -110,9 +111,8 @@ class Worker:
         must: Must | None = None,
         red: Red | None = None,
     ) -> Result:
-        """The action, at most once; only the last proof is made each time. `hosts` are those that
-        its checks look at, all of them unless it is told; `must` says which findings have to
-        pass; `red` looks in another way."""
+        """The action, at most once; only the last proof is made each time. `hosts` are those its
+        checks look at (all), `must` says which findings have to pass, `red` looks otherwise."""
         if action.host:
             hosts = (action.host,)
         again = action.key in self.once_more
@@ -231,6 +231,7 @@ class Worker:
             second=self.parts.second,
             was_up=before.up.get(action.host) if back else None,
             was_well=before.well.get(action.host, True),
+            gate=lambda: "" if back else nets.torn(self, action),
         )
 
     def _traffic(self, action: Action) -> Traffic:
@@ -274,8 +275,7 @@ class Worker:
         return moves(action.step, type(self.kind(action))) and self.saga.entry(action.key).touched
 
     def _fenced(self, action: Action) -> str:
-        """Why nothing may be changed from this machine any more. What changes something on a
-        host is fenced there."""
+        """Why nothing may be changed from here any more. What changes a host is fenced there."""
         kind = self.kind(action)
         changes = kind.changes and not action.step.readonly
         from_here = not action.machine or kind.acts_here

@@ -36,6 +36,7 @@ _WORDS = {
     "readonly": "It changes nothing, so it needs no way back.",
     "retry_safe": "It may run twice.",
     "irreversible": "Why there is no way back: a point of no return.",
+    "net": "Checks that must pass right before a step that is `irreversible`.",
     "follows": "The lines of the note that it was made from; `lint` tells when they changed.",
     "expect": "CEL expressions that must all be true.",
     "then": "Checks that use what this one saved.",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, cast
 
@@ -224,6 +224,10 @@ class Bench:
         act = action(step)
         return saga.perform(act, self.kind, self.work(act), again=True)
 
+    def gated(self, saga: Saga, step: Step, gate: Callable[[], str]) -> Result:
+        act = action(step)
+        return saga.perform(act, self.kind, replace(self.work(act), gate=gate))
+
     def by_hand(self, saga: Saga, step: Step) -> str:
         act = action(step)
         return saga.by_hand(act, self.kind, self.work(act), "ann")
@@ -312,6 +316,43 @@ def test_a_failure_is_an_outcome_too_and_is_not_tried_again(bench: Bench) -> Non
     assert bench.perform(bench.saga(), step()).state is State.FAILED
     assert bench.perform(bench.saga(), step()).state is State.FAILED
     assert len(bench.machine.acted) == 1
+
+
+def test_what_is_forbidden_at_this_moment_has_no_intent_and_leaves_nothing(bench: Bench) -> None:
+    result = bench.gated(bench.saga(), step(), lambda: "the backup is old")
+    assert (result.state, result.reason) == (State.FAILED, "the backup is old")
+    assert bench.machine.acted == []
+    assert bench.kinds_of_record() == ["end"]
+    assert not bench.saga().entry("steps/a").touched
+
+
+def test_each_further_attempt_is_asked_for_anew(bench: Bench) -> None:
+    bench.kind = Doing(bench.machine, {"a": [FAILED, DONE]})
+    asked = iter(["", "the backup is old", ""])
+    patient = step(retry=Retry.model_validate({"for": "1m", "every": "1s"}))
+    assert bench.gated(bench.saga(), patient, lambda: next(asked)).ok
+    assert len(bench.machine.acted) == 2
+    assert next(asked, "all asked") == "all asked"
+
+
+def test_what_was_interrupted_is_not_run_again_when_it_is_forbidden_by_now(bench: Bench) -> None:
+    patient = step(retry_safe=True)
+    killed(bench, BEGUN, patient)
+    bench.machine.lost.add("a")
+    result = bench.gated(bench.saga(), patient, lambda: "the backup is old")
+    assert result.state is State.UNKNOWN
+    assert result.reason.endswith("; not tried again: the backup is old")
+    assert bench.machine.acted == []
+
+
+@pytest.mark.parametrize("state", [State.FAILED, State.SKIPPED, State.UNREACHABLE])
+def test_what_may_still_run_is_never_told_as_ended_without_being_asked(
+    bench: Bench, state: State
+) -> None:
+    killed(bench, RUNNING, step())
+    saga = bench.saga()
+    assert saga.settle(action(step()), Result(state, reason="no")).state is State.UNKNOWN
+    assert bench.saga().entry("steps/a").unseen
 
 
 class Seeing(Doing):
