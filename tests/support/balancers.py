@@ -1,4 +1,5 @@
-"""Real balancers as a user's own processes on loopback ports, each in front of a few members."""
+"""Real balancers on loopback ports, each in front of a few members: on this machine, or inside
+another one, where whoever logs in there sees its processes."""
 
 from __future__ import annotations
 
@@ -7,13 +8,14 @@ import http.client
 import json
 import os
 import socket
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from . import ports
+from .machine import Machine
 from .process import Process
 from .tools import program
 from .wait import eventually
@@ -81,15 +83,15 @@ backend app
 
 
 @contextmanager
-def haproxy(directory: Path, members: Members, server: str = "") -> Iterator[Front]:
-    """A HAProxy whose backend `app` has these members; `server` are words behind each of them."""
+def haproxy(directory: Path, members: Members, inside: Machine | None = None) -> Iterator[Front]:
+    """A HAProxy whose backend `app` has these members."""
     port, socket = ports.free_port(), directory / "admin.sock"
-    servers = "".join(f"  server {name} {at} {server}\n" for name, at in members.items())
+    servers = "".join(f"  server {name} {at}\n" for name, at in members.items())
     config = directory / "haproxy.cfg"
     config.write_text(HAPROXY.format(socket=socket, port=port) + servers)
     entry = {"backend": "haproxy", "socket": str(socket), "pool": "app"}
     words = [program("haproxy"), "-db", "-f", str(config)]
-    with _running(words, port, directory, entry) as front:
+    with _running(words, port, directory, entry, inside) as front:
         yield front
 
 
@@ -124,7 +126,7 @@ http {{
 
 
 @contextmanager
-def nginx(directory: Path, members: Members) -> Iterator[Front]:
+def nginx(directory: Path, members: Members, inside: Machine | None = None) -> Iterator[Front]:
     """An nginx whose upstream `app` has these members."""
     port, config = ports.free_port(), directory / "nginx.conf"
     upstream = directory / "upstreams" / "app.conf"
@@ -138,12 +140,12 @@ def nginx(directory: Path, members: Members) -> Iterator[Front]:
         **{"backend": "nginx", "file": str(upstream), "pool": "app"},
         **{"program": words, "pid": f"{directory}/nginx.pid"},
     }
-    with _running(words.split(), port, directory, entry) as front:
+    with _running(words.split(), port, directory, entry, inside) as front:
         yield front
 
 
 @contextmanager
-def caddy(directory: Path, members: Members) -> Iterator[Front]:
+def caddy(directory: Path, members: Members, inside: Machine | None = None) -> Iterator[Front]:
     """A Caddy whose `reverse_proxy` with the @id `app` has these upstreams."""
     port, admin = ports.free_port(), ports.free_port()
     upstreams = [{"dial": at} for at in members.values()]
@@ -168,15 +170,15 @@ def caddy(directory: Path, members: Members) -> Iterator[Front]:
     address = f"http://127.0.0.1:{admin}"
     entry = {"backend": "caddy", "admin": address, "pool": "app", "parked": "app-out"}
     words = [program("caddy"), "run", "--config", str(file)]
-    with _running(words, port, directory, entry) as front:
+    with _running(words, port, directory, entry, inside) as front:
         yield front
     ports.release(admin)
 
 
 @contextmanager
-def command(directory: Path, members: Members) -> Iterator[Front]:
+def command(directory: Path, members: Members, inside: Machine | None = None) -> Iterator[Front]:
     """A balancer that only its own program knows: `ctl list`, `ctl out NAME`, `ctl in NAME`."""
-    with haproxy(directory, members) as front:
+    with haproxy(directory, members, inside) as front:
         ctl = directory / "ctl"
         ctl.write_text(CTL.format(socket=front.entry["socket"]))
         told = {"out": f'python3 {ctl} out "$MEMBER"', "in": f'python3 {ctl} in "$MEMBER"'}
@@ -206,8 +208,9 @@ else:
 
 @contextmanager
 def _running(
-    words: list[str], port: int, directory: Path, entry: Mapping[str, Any]
+    words: list[str], port: int, directory: Path, entry: Mapping[str, Any], inside: Machine | None
 ) -> Iterator[Front]:
+    words = inside.command(words) if inside else words
     process = Process(words, log=directory / "balancer.log")
     try:
         eventually(lambda: ports.accepts("127.0.0.1", port), saying=process.output() or words[0])
@@ -215,3 +218,11 @@ def _running(
     finally:
         process.stop()
         ports.release(port)
+
+
+FRONTS: Mapping[str, Callable[..., AbstractContextManager[Front]]] = {
+    "haproxy": haproxy,
+    "nginx": nginx,
+    "caddy": caddy,
+    "command": command,
+}

@@ -21,6 +21,7 @@ from .transports import Shell
 from .yard import Yard
 
 APP = Path(__file__).with_name("fronted_app") / "app.py"
+NODE_APP = APP.with_name("app.js")
 START = """\
 #!/bin/sh
 # start HOST: end the service of a host, and begin it anew with what its version file says.
@@ -45,7 +46,7 @@ class Fronted(Yard):
         self,
         directory: Path,
         bed: SshdBed,
-        kind: Callable[[Path, Members], AbstractContextManager[Front]],
+        kind: Callable[[Path, Members, Machine], AbstractContextManager[Front]],
         **inventory: Any,
     ) -> None:
         self._opened = ExitStack()
@@ -62,7 +63,9 @@ class Fronted(Yard):
             self.start_app(host.machine, host.name, host.address)
         members = {name: f"{host.address}:{self.port}" for name, host in self.hosts.items()}
         (directory / "front").mkdir()
-        self.front = self._opened.enter_context(kind(directory / "front", members))
+        self.before = bed["lb1"].machine
+        front = kind(directory / "front", members, self.before)
+        self.front = self._opened.enter_context(front)
         self.inventory(**self.fronted(**inventory))
         self.runbook(self.update(), settle=self.settling())
 
@@ -141,7 +144,8 @@ class Fronted(Yard):
         backend = BACKENDS[str(words.pop("backend"))]
         options = backend.Options(**words)
         made: Pool = backend(
-            Balancer(name="edge", backend="", on=("here",), options=options), Shell()
+            Balancer(name="edge", backend="", on=("here",), options=options),
+            Shell(inside=self.before.command([])),
         )
         return made
 

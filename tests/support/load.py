@@ -40,15 +40,26 @@ class Tally:
     """Words on the WebSocket that came back."""
     reopened: int = 0
     failures: Counter[str] = field(default_factory=Counter)
+    began: float = field(default_factory=time.monotonic)
+    span: tuple[float, float] | None = None
+    """When the first and the last one failed, in seconds since the load began."""
 
     @property
     def failed(self) -> int:
         return self.failures.total()
 
+    def fail(self, why: str) -> None:
+        self.failures[why[:60]] += 1
+        now = time.monotonic() - self.began
+        self.span = (self.span[0] if self.span else now, now)
+
     def __str__(self) -> str:
         words = f"{self.failed} failed of {self.asked}, {self.again} asked again,"
         words += f" WebSocket: {self.said} words, {self.reopened} times opened again"
-        return f"{words}; {dict(self.failures)}" if self.failures else words
+        if self.span is None:
+            return words
+        first, last = self.span
+        return f"{words}; {dict(self.failures)} from {first:.1f} to {last:.1f} s"
 
 
 class Load:
@@ -95,12 +106,12 @@ class Load:
             async with asyncio.timeout(PATIENCE):
                 status = await self._ask(path, kept)
         except (OSError, EOFError, asyncio.IncompleteReadError, TimeoutError) as error:
-            self.tally.failures[f"{type(error).__name__}: {error}"[:60]] += 1
+            self.tally.fail(f"{type(error).__name__}: {error}")
             return
         if status == "200":
             self.tally.answered += 1
         else:
-            self.tally.failures[status] += 1
+            self.tally.fail(status)
 
     async def _ask(self, path: str, kept: bool) -> str:
         if kept and self._idle:
@@ -162,7 +173,7 @@ class Load:
                     link = await self._opened()
                     self.tally.reopened += 1
                 except (OSError, EOFError, asyncio.IncompleteReadError, TimeoutError) as error:
-                    self.tally.failures[f"WebSocket: {type(error).__name__}"] += 1
+                    self.tally.fail(f"WebSocket: {type(error).__name__}")
                     await asyncio.sleep(BEAT)
         link[1].close()
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,8 @@ from backout.errors import Refused
 from backout.model import Balancer
 from backout.ports import Pool
 from support import balancers, ports, sample_app
-from support.balancers import Front, Members
+from support.balancers import FRONTS, Front
 from support.transports import Shell
-
-FRONTS: Mapping[str, Callable[[Path, Members], AbstractContextManager[Front]]] = {
-    "haproxy": balancers.haproxy,
-    "nginx": balancers.nginx,
-    "caddy": balancers.caddy,
-    "command": balancers.command,
-}
 
 
 @pytest.fixture(params=FRONTS)
