@@ -83,10 +83,16 @@ backend app
 
 
 @contextmanager
-def haproxy(directory: Path, members: Members, inside: Machine | None = None) -> Iterator[Front]:
-    """A HAProxy whose backend `app` has these members."""
+def haproxy(
+    directory: Path,
+    members: Members,
+    inside: Machine | None = None,
+    each: Mapping[str, str] | None = None,
+) -> Iterator[Front]:
+    """A HAProxy whose backend `app` has these members; `each` has words behind single ones."""
     port, socket = ports.free_port(), directory / "admin.sock"
-    servers = "".join(f"  server {name} {at}\n" for name, at in members.items())
+    own = each or {}
+    servers = "".join(f"  server {name} {at} {own.get(name, '')}\n" for name, at in members.items())
     config = directory / "haproxy.cfg"
     config.write_text(HAPROXY.format(socket=socket, port=port) + servers)
     entry = {"backend": "haproxy", "socket": str(socket), "pool": "app"}

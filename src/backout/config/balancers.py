@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from backout.config import slots
 from backout.config.yaml_tree import Trail
 from backout.errors import Mistake
 from backout.model import HERE, Balancer, Step, Target
@@ -15,9 +16,10 @@ At = Callable[[Trail, str], Mistake]
 
 def mistakes(target: Target, at: At) -> Iterator[Mistake]:
     """Where they run, whom they send to, and whether there is one to drain."""
+    switching = slots.switching(target)
     for balancer in target.balancers.values():
         if balancer.backend:
-            yield from _of(balancer, target, at)
+            yield from _of(balancer, target, at, alone=balancer.name in switching)
     if target.rollout.drain and not target.balancers:
         told = f"{target.name} has no balancers: say what stands in front of its hosts"
         yield at(("rollout", "drain"), told)
@@ -26,13 +28,13 @@ def mistakes(target: Target, at: At) -> Iterator[Mistake]:
         yield at(("rollout", "keep_up"), told)
 
 
-def _of(balancer: Balancer, target: Target, at: At) -> Iterator[Mistake]:
+def _of(balancer: Balancer, target: Target, at: At, *, alone: bool) -> Iterator[Mistake]:
     trail: Trail = ("balancers", balancer.name)
     for name in balancer.on:
         if name != HERE and name not in target.hosts:
             hint = did_you_mean(name, (HERE, *target.hosts))
             yield at((*trail, "on"), f"{target.name} has no host {name!r}{hint}")
-    if not target.behind(balancer):
+    if not (alone or target.behind(balancer)):
         groups = {group for host in target.hosts.values() for group in host.groups}
         hint = did_you_mean(balancer.for_, {"all", *target.hosts, *groups})
         told = f"{target.name} has no host {balancer.for_!r} that it could send to{hint}"

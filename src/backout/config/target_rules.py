@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from backout.config import balancers, freezes
+from backout.config import balancers, freezes, slots
 from backout.config.cron import no_cron
 from backout.config.judge import (
     NOBODYS,
@@ -73,6 +73,7 @@ class TargetJudge(Judge):
                 yield from self.check(("checks", name), check)
         yield from self.circles()
         yield from balancers.mistakes(self.noun, self.at)
+        yield from slots.mistakes(self.noun, self.tables.backends, self.at)
 
     def balancer(self, trail: Trail) -> Iterator[Mistake]:
         """What a balancer's words may use: `member` and its own options, those of each host."""
@@ -139,8 +140,12 @@ class TargetJudge(Judge):
         backends |= {self.noun.service.backend} if self.noun.service else set()
         kinds = [self.tables.backends[name] for name in backends if name in self.tables.backends]
         secret = {field for kind in kinds for field in kind.Options.secret_fields}
+        if any(each.bluegreen for each in self._services()):
+            known = {**known, "slot": slots.NAMES}
         for key, _node in self.tree.find(trail).items():
-            yield from self.template((*trail, key), known, told=key not in secret)
+            in_shell = key in slots.IN_SHELL
+            told = key not in secret and not in_shell
+            yield from self.template((*trail, key), known, told=told, in_shell=in_shell)
         yield from self.misnamed(trail)
 
     def misnamed(self, trail: Trail) -> Iterator[Mistake]:

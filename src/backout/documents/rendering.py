@@ -164,8 +164,11 @@ def _restart(target: Target | None) -> Iterator[str]:
     for host in target.hosts.values() if target else ():
         if service := target.service_on(host) if target else None:
             services[service.backend, service.name] = service
-    for backend, name in services:
-        yield _RESTARTS.get(backend, "# restart {name}").format(name=quote(name))
+    for (backend, name), service in services.items():
+        if service.bluegreen:
+            yield f"# start {name} in its idle slot, prove it there, then send traffic to it"
+        else:
+            yield _RESTARTS.get(backend, "# restart {name}").format(name=quote(name))
     if not services:
         yield "# restart the service, and see that another process answers"
 

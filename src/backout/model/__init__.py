@@ -22,7 +22,6 @@ from backout.model.inventory import (
     Retry,
     Rollout,
     SecretSource,
-    Service,
     Source,
     Ssh,
     Target,
@@ -47,6 +46,7 @@ from backout.model.results import (
     Verdict,
 )
 from backout.model.runbook import Param, Rule, Runbook, Step
+from backout.model.services import Service
 from backout.model.traffic import Member, PoolState
 from backout.model.units import (
     NO_TEMPLATE,

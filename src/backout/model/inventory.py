@@ -18,6 +18,7 @@ from pydantic import (
 
 from backout.model.operands import Branch, Operand, Reached, Remote
 from backout.model.protection import Protection, Rehearsing
+from backout.model.services import Service
 from backout.model.units import (
     BaselinePolicy,
     Batch,
@@ -26,21 +27,9 @@ from backout.model.units import (
     Noun,
     Severity,
     Span,
-    TemplateText,
     Words,
     known_timezone,
 )
-
-
-class Service(Noun):
-    """What `restart` restarts. `options` is what the backend's own model made of the rest."""
-
-    name: Operand
-    backend: str
-    directory: Operand = ""
-    port: int | TemplateText | None = None
-    """When given, a restart is proved only if the new process owns this listening port."""
-    options: Any = None
 
 
 class Host(Noun):

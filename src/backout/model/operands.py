@@ -7,6 +7,7 @@ to run, and the ssh configuration's ProxyCommand is a shell text that addresses 
 from __future__ import annotations
 
 import re
+import shlex
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -47,6 +48,14 @@ def reached(value: str) -> str:
     if found := _SHELL.search(operand(value)):
         raise ValueError(f"{value!r} cannot have {found[0]!r} in it")
     return value
+
+
+def shell_path(path: str, *, here: bool) -> str:
+    """A path as shell text. On a host what is relative starts at the login home, wherever a
+    start-up file goes; `here`, on this machine, at the project."""
+    if path.startswith("/") or (here and not path.startswith("~/")):
+        return shlex.quote(path)
+    return f'"$HOME"/{shlex.quote(path.removeprefix("~/"))}'
 
 
 def variable(name: str) -> bool:

@@ -84,6 +84,15 @@ class Undo:
     irreversible: str = ""
     summary: str = ""
 
+    @property
+    def first(self) -> bool:
+        """Whether it goes before every other undo of its run: nobody sees the new release then."""
+        return bool(self.data.get("first"))
+
+    def keys(self, key: str) -> tuple[str, ...]:
+        """The notes that an attempt of its action may leave: one, and one for each part."""
+        return (key, *(f"{key}~{part}" for part in self.data.get("parts", ())))
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:

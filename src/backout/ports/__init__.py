@@ -11,6 +11,7 @@ from collections.abc import Callable
 from backout.model import Event
 from backout.ports.checks import Look, Probe, Recorded
 from backout.ports.people import Operator, Said, Screen, SecondPerson
+from backout.ports.restarters import Defined, Lasting, Restarter, Slotted
 from backout.ports.runs import (
     ANSWERED,
     AWAITS_APPROVAL,
@@ -22,12 +23,9 @@ from backout.ports.runs import (
     Bodies,
     Claim,
     Clock,
-    Defined,
     Journal,
-    Lasting,
     Lock,
     RestartBackend,
-    Restarter,
     StepKind,
     Transport,
     Vault,
@@ -79,6 +77,7 @@ __all__ = [
     "Said",
     "Screen",
     "SecondPerson",
+    "Slotted",
     "StepKind",
     "Traffic",
     "Transport",

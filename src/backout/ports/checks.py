@@ -15,7 +15,8 @@ from backout.model import (
     Target,
     Words,
 )
-from backout.ports.runs import Restarter, Transport, Vault
+from backout.ports.restarters import Restarter
+from backout.ports.runs import Transport, Vault
 
 
 class Probe(Protocol):

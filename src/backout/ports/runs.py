@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from backout.model import (
     CheckKey,
@@ -23,6 +23,7 @@ from backout.model import (
     Target,
     Undo,
 )
+from backout.ports.restarters import Restarter, Slotted
 
 if TYPE_CHECKING:
     from backout.ports.traffic import Traffic
@@ -90,49 +91,6 @@ class Transport(Protocol):
         Raises Unreachable when the link is down, OSError when the machine says no."""
 
     def close(self) -> None: ...
-
-
-class Restarter(Protocol):
-    """A restart backend, for one service on one machine."""
-
-    def identity(self) -> Identity:
-        """Who serves now. Never raises for an unknown service: that is `known=False`."""
-
-    def restart(self, key: str) -> Result:
-        """Ask the backend to restart; its exit code alone proves nothing."""
-
-    def stop(self, key: str) -> Result:
-        """Stop the service: the way back to a machine where it did not run."""
-
-    def logs(self, lines: int) -> str:
-        """The last lines that the service wrote; empty when it wrote none. Raises Refused when
-        they cannot be read, and Unreachable."""
-
-    def streams(self, lines: int) -> Mapping[str, str]:
-        """The last lines of each stream that the service writes by itself, in the order in which
-        they were written, on from the files that were rotated away. Raises as `logs` does."""
-
-    def find(self) -> Sequence[Mapping[str, str]]:
-        """Services by this name that this backend knows here, as inventory lines; for doctor."""
-
-
-@runtime_checkable
-class Lasting(Protocol):
-    """A restart backend that can tell cheaply that nobody else serves by now."""
-
-    def still(self, seen: Identity) -> bool:
-        """Whether the very processes live on that were seen; False when that cannot be told."""
-        ...
-
-
-@runtime_checkable
-class Defined(Protocol):
-    """A restart backend that can tell how its service is defined."""
-
-    def definition(self) -> Mapping[str, str | None]:
-        """By name, the text of its unit file, program section, Compose file and such; None for one
-        that is not there. Raises Refused when it cannot be read, and Unreachable."""
-        ...
 
 
 class RestartBackend(Protocol):
@@ -232,6 +190,15 @@ class Work:
     served: Callable[[], Identity | None] = lambda: None
     """Who served on this host when a step last looked, where it is certain that the same
     processes do so now."""
+    slots: Callable[[], Slotted | None] = lambda: None
+    """The service's two slots, where it has them."""
+    went: Undo | None = None
+    """Where it settles again, the way back that it resolved when it went forward: an empty one
+    where it never began. None on the way forward."""
+    resolved: Undo | None = None
+    """Where it acts, its way back, as it is on record."""
+    undoing: bool = False
+    """Whether it is what this step did that is undone."""
     second: SecondPerson | None = None
     """Where somebody else can be asked."""
     was_up: bool | None = None

@@ -23,6 +23,7 @@ from backout.model import Balancer, Event, Finding, Host, Release, Target
 from backout.ports import Listener, Pool, Restarter, Transport
 from backout.probes import KINDS as PROBES
 from backout.project.recorded import Records
+from backout.project.slots import bluegreen
 from backout.restarters import BACKENDS
 
 if TYPE_CHECKING:
@@ -115,11 +116,23 @@ class Machines:
         service = self.target.service_on(host)
         if service is None:
             raise Refused(f"{self.target.name} has no service to restart", where=self.target.file)
-        ready = templates.render_service(
-            service, scope.on(self.target, host), where=self.target.file
-        )
+        names, where = scope.on(self.target, host), self.target.file
+        if service.bluegreen:
+            home = self.target.home_on(host) if host else str(self._home)
+            pools = partial(self._pools, host)
+            return bluegreen(service, names, self.reach(name), home, pools, where=where)
+        ready = templates.render_service(service, names, where=where)
         restarter: Restarter = BACKENDS[service.backend](ready, self.reach(name))
         return restarter
+
+    def _pools(self, host: Host | None, name: str) -> list[Pool]:
+        """A balancer where it runs: on the host itself, or else on each of its machines. Raises
+        CannotRender, Unreachable."""
+        balancer, where = self.target.balancers[name], self.target.file
+        ready = templates.render_balancer(balancer, scope.on(self.target, host), where=where)
+        on = self.target.where(balancer)
+        own = [host.name] if host and host.name in on else on
+        return [self.pool(ready, each) for each in own]
 
     def pool(self, balancer: Balancer, on: str) -> Pool:
         """A rendered balancer on one of its machines. Raises Unreachable."""

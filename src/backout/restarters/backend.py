@@ -9,6 +9,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
+from typing import ClassVar
 
 from backout.errors import Refused, Unreachable
 from backout.model import Command, Identity, Result, Service, State
@@ -46,6 +47,9 @@ paths_of() {
 
 class Backend:
     """A service on a machine, and the two ways to run shell text there."""
+
+    slotted: ClassVar[bool] = False
+    """Whether two of its services can stand beside each other, and be one with two slots."""
 
     def __init__(self, service: Service, transport: Transport) -> None:
         self.service = service

@@ -64,6 +64,7 @@ class Systemd(Backend):
     """`service.name` is the unit, with or without `.service`."""
 
     Options: ClassVar[type[Options]] = SystemdOptions
+    slotted: ClassVar[bool] = True
 
     def identity(self) -> Identity:
         """The unit's invocation and main process. Its exit code 0 of `restart` proves nothing:
@@ -92,7 +93,10 @@ class Systemd(Backend):
         group = unit.get("ControlGroup", "")
         identity = replace(_hindered(unit, found["uptime"]), paths=paths(found))
         return judge(
-            found, port, self._lasting(unit, identity), lambda holder: holder.within(group)
+            found,
+            port,
+            self._lasting(unit, identity),
+            lambda each: bool(group) and each.within(group),
         )
 
     @property

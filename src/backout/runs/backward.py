@@ -14,7 +14,7 @@ from pathlib import Path
 
 from backout.checks import judging
 from backout.errors import BackoutError
-from backout.model import Finding, State, Verdict
+from backout.model import Finding, State, Undo, Verdict
 from backout.runs.balancing import ill
 from backout.runs.parts import side_by_side
 from backout.runs.plan import Action, BatchPlan, leave_back, settle_back
@@ -40,6 +40,8 @@ class Backward:
         """Which earlier run, as the beginning of the keys."""
         self.ill: set[str] = set()
         """Where settling again was tried, and failed."""
+        self.went: Mapping[str, Undo] = {}
+        """Host -> where it is to come back to, when that lies before an earlier run than this."""
 
     def run(self, turn: str = "", settled: Collection[str] = ()) -> dict[str, str]:
         """Back out everything. Returns what is stuck: host (empty: this machine) -> why. While a
@@ -150,8 +152,10 @@ class Backward:
         self, hosts: Sequence[str], turn: str = "", settled: Collection[str] = ()
     ) -> dict[str, str]:
         """Stage by stage in reverse; the hosts of one stage side by side. Those that are taken out
-        of traffic go batch by batch, and settle before the next one leaves."""
+        of traffic go batch by batch, and settle before the next one leaves. What takes the new
+        release out of sight at once goes first of all."""
         stuck = self._at_work(hosts)
+        stuck |= self._first_back([host for host in hosts if host not in stuck])
         for stage in reversed(self.plan.stages):
             if self.plan.leaving:
                 for batch in reversed(stage.batches):
@@ -182,6 +186,19 @@ class Backward:
         except BackoutError as error:
             return f"{action.step.name} may still be at work: {error.what}"
         return ""
+
+    def _first_back(self, hosts: Sequence[str]) -> dict[str, str]:
+        mine = [[a for a in self._first() if a.host == host] for host in hosts]
+        words = side_by_side(self._actions_back, mine)
+        return {host: why for host, why in zip(hosts, words, strict=True) if why}
+
+    def _first(self) -> list[Action]:
+        entries = ((action, self.past.entry(action.key)) for action in self.plan.settling)
+        return [action for action, entry in entries if entry.touched and entry.undo.first]
+
+    def came_from(self) -> dict[str, Undo]:
+        """Host -> what its service was like before this run replaced it beside the old one."""
+        return {action.host: self.past.entry(action.key).undo for action in self._first()}
 
     def here_back(self) -> dict[str, str]:
         """Undo what was done on this machine."""
@@ -307,13 +324,14 @@ class Backward:
         be told on the way forward, since a step that failed was to save it, has nothing to
         repeat."""
         doing = [
-            action
+            (action, self.went.get(action.host) or self.past.entry(was.key).undo)
             for was, action in row
             if action.step.kind != "verify"
             and (self.past.entry(was.key).touched or self.worker.can_tell(action))
         ]
         stuck: dict[str, str] = {}
-        for action, result in zip(doing, side_by_side(self.worker.do, doing), strict=True):
+        results = side_by_side(lambda each: self.worker.do(each[0], went=each[1]), doing)
+        for (action, _), result in zip(doing, results, strict=True):
             if not went_well(result):
                 stuck[action.host] = trouble(action, result)
             if result.state is State.FAILED:

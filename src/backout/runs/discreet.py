@@ -7,7 +7,7 @@ from collections.abc import Callable
 from backout.checks import evidence
 from backout.language import templates
 from backout.model import Identity
-from backout.ports import Restarter, Vault
+from backout.ports import Restarter, Slotted, Vault
 from backout.runs.plan import Plan
 
 
@@ -31,6 +31,13 @@ class Discreet:
 
     def logs(self, lines: int) -> str:
         return evidence.cleared(self._logs(lines), self._redact)
+
+
+def discreet_slots(restarter: Restarter, vault: Vault) -> Slotted | None:
+    """The two slots of a service that has them, as discreet."""
+    if not isinstance(restarter, Slotted):
+        return None
+    return restarter.within(lambda each: Discreet(each, vault, lambda _: None))
 
 
 def secrets_of(plan: Plan) -> frozenset[str]:

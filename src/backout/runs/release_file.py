@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from backout.model import Command, Release, Result
+from backout.model.operands import shell_path
 from backout.ports import Transport
 
 NAME = "release.json"
@@ -115,9 +116,4 @@ def _record(data: Mapping[str, Any]) -> HostRecord:
 
 
 def _path(transport: Transport, path: str) -> str:
-    """A path as shell text. On a host what is relative starts at the login home, wherever a
-    start-up file goes; on this machine at the project."""
-    here = transport.host.connection == "local" and not path.startswith("~/")
-    if path.startswith("/") or here:
-        return shlex.quote(path)
-    return f'"$HOME"/{shlex.quote(path.removeprefix("~/"))}'
+    return shell_path(path, here=transport.host.connection == "local")

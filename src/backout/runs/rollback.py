@@ -92,6 +92,9 @@ class Rollback:
         self.decisions = Decisions(back.run, parts.journal)
         self.claims = Claims(parts, self.saga, self.decisions, self.target.name, back.homes)
         self.ways = tuple(self._way(plan) for plan in back.undoing)
+        came_from = {host: undo for way in self.ways for host, undo in way.came_from().items()}
+        for way in self.ways:
+            way.went = came_from
         self.findings: tuple[Finding, ...] = ()
 
     def _way(self, plan: Plan) -> Backward:

@@ -104,7 +104,7 @@ class Saga:
         with self._lock:
             begun = [entry for entry in self._entries.values() if entry.begin is not None]
         tries = ((entry, n) for entry in begun for n in range(1, entry.attempt + 1))
-        return tuple(note_key(self.run, entry.key, n) for entry, n in tries)
+        return tuple(key for e, n in tries for key in e.undo.keys(note_key(self.run, e.key, n)))
 
     def moved(self, action: Action) -> bool:
         """Whether another action has moved the same host's traffic at the same balancer."""
@@ -253,7 +253,7 @@ class Saga:
     ) -> Result:
         self._begin(action, undo, attempt)
         try:
-            result = kind.act(numbered(work, attempt))
+            result = kind.act(replace(numbered(work, attempt), resolved=undo))
         except Unreachable as error:
             return Result(State.UNREACHABLE, reason=error.what)
         except Interrupted:

@@ -15,19 +15,13 @@ from typing import Any
 from backout.checks import judging
 from backout.errors import BackoutError, Mistakes, Unreachable
 from backout.language import expressions, scope, templates
-from backout.model import Event, Finding, Host, Identity, Release, Result, State, Verdict
-from backout.ports import (
-    Lasting,
-    Restarter,
-    StepKind,
-    Traffic,
-    Work,
-)
+from backout.model import Event, Finding, Host, Identity, Release, Result, State, Undo, Verdict
+from backout.ports import Lasting, Restarter, StepKind, Traffic, Work
 from backout.runs import nets
 from backout.runs.balancing import Balancing
 from backout.runs.baseline import Baseline
 from backout.runs.decisions import Decisions
-from backout.runs.discreet import Discreet
+from backout.runs.discreet import Discreet, discreet_slots
 from backout.runs.parts import Must, Parts, Red
 from backout.runs.plan import Action, Plan, moves
 from backout.runs.right_machine import wrong_machine
@@ -110,9 +104,10 @@ class Worker:
         hosts: Sequence[str] | None = None,
         must: Must | None = None,
         red: Red | None = None,
+        went: Undo | None = None,
     ) -> Result:
-        """The action, at most once; only the last proof is made each time. `hosts` are those its
-        checks look at (all), `must` says which findings have to pass, `red` looks otherwise."""
+        """The action, at most once; only the last proof is made each time. `hosts` are its checks'
+        (all), `must` says which ones must pass, `red` looks otherwise, `went` is `Work`'s."""
         if action.host:
             hosts = (action.host,)
         again = action.key in self.once_more
@@ -121,7 +116,8 @@ class Worker:
             if not self._wanted(action):
                 skipped = Result(State.SKIPPED, reason="not wanted: `when`")
                 return self.saga.settle(action, skipped, again=again)
-            work = self.work(action, hosts=self.plan.hosts if hosts is None else hosts, must=must)
+            chosen = self.plan.hosts if hosts is None else hosts
+            work = self.work(action, hosts=chosen, must=must, went=went)
             work = replace(work, verify=lambda _: red()) if red else work
         except BackoutError as error:
             unreachable = isinstance(error, Unreachable)
@@ -190,6 +186,7 @@ class Worker:
         hosts: Sequence[str] = (),
         must: Must | None = None,
         strict: bool = True,
+        went: Undo | None = None,
     ) -> Work:
         """All that the action may use. Raises Mistakes, Unreachable. Without `strict` a step
         that cannot be rendered (its names are gone) is taken as it is: an undo is journaled
@@ -232,6 +229,9 @@ class Worker:
             was_up=before.up.get(action.host) if back else None,
             was_well=before.well.get(action.host, True),
             gate=lambda: "" if back else nets.torn(self, action),
+            slots=lambda: discreet_slots(self.parts.restarter(action.host), self.parts.vault),
+            went=went,
+            undoing=action.phase == "undo",
         )
 
     def _traffic(self, action: Action) -> Traffic:

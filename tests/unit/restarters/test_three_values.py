@@ -39,7 +39,7 @@ def asked(
     path = f"{directory}:/usr/bin:/bin:{Path(program('node')).parent}"
     shell = Shell(env={"PATH": path, "HOME": str(directory)}, host=Host(name="web1"))
     options = BACKENDS[kind].Options(**({"ecosystem": "apps.js"} if kind == "pm2" else {}))
-    named = Service(**{"name": "api", **service}, backend=kind, options=options)
+    named = Service.model_validate({"name": "api", **service, "backend": kind, "options": options})
     seen: Identity = BACKENDS[kind](named, shell).identity()
     return seen
 

@@ -1,0 +1,167 @@
+"""A service of two slots: the new one comes up beside the old one, and traffic moves."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support import balancers
+from support.dockerd import DockerEngine
+from support.ports import accepts
+from support.slots import Asking, release_at
+from support.systemd_host import SystemdBed
+from support.twin_units import TwinUnits
+from support.wait import eventually
+
+
+@pytest.fixture(scope="module")
+def served(
+    docker_engine: DockerEngine, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[TwinUnits]:
+    directory = tmp_path_factory.mktemp("twins")
+    volumes = {str(directory): str(directory)}
+    with (
+        SystemdBed(docker_engine, directory / "bed", volumes=volumes) as bed,
+        TwinUnits(directory / "app", bed) as twins,
+    ):
+        assert twins.deploy().code == 0
+        yield twins
+
+
+@pytest.fixture
+def twins(served: TwinUnits) -> TwinUnits:
+    """One that serves a release, in whichever slot."""
+    served.describe()
+    return served
+
+
+def test_the_new_one_comes_up_beside_the_old_one_and_a_bad_one_never_stays(
+    twins: TwinUnits,
+) -> None:
+    first, slot = twins.front.now(), twins.slot
+    second = twins.ship()
+    with Asking(twins.front.now) as asking:
+        said = twins.deploy()
+        assert said.code == 0, said.out + said.err
+        assert twins.slot != slot
+        assert twins.states() == {"blue": "active", "green": "active"}
+        red = twins.ship()
+        twins.describe(red=red)
+        said = twins.deploy()
+        assert said.code == 4, said.out + said.err
+        twins.ship("error-500")
+        said = twins.deploy()
+        assert said.code == 4, said.out
+        assert "does not prove itself on its port" in said.out
+    assert asking.failed == 0
+    assert asking.releases == [first, second, red, second]
+    assert twins.states() == {slot: "inactive", twins.slot: "active"}
+
+    doomed = twins.ship("crash-later")
+    with Asking(twins.front.now) as asking:
+        said = twins.deploy()
+        assert said.code == 4, said.out
+    assert set(asking.releases) <= {second, doomed}
+    assert twins.front.now() == second
+    assert twins.states()[slot] != "active"
+
+
+def by_hand(edge: balancers.Front, command: str) -> None:
+    with socket.socket(socket.AF_UNIX) as link:
+        link.connect(edge.entry["socket"])
+        link.sendall(f"{command}\n".encode())
+        while link.recv(4096):
+            pass
+
+
+def test_a_balancer_is_asked_which_slot_is_live_and_told_to_move(
+    twins: TwinUnits, tmp_path: Path
+) -> None:
+    members = {name: f"{twins.host.address}:{port}" for name, port in twins.ports.items()}
+    off = {twins.idle: "disabled"}
+    with balancers.haproxy(tmp_path, members, each=off) as edge:
+        twins.describe(switch={"balancer": "edge"}, front=edge.port, balancers={"edge": edge.entry})
+        before, number = twins.front.now(), twins.ship()
+        with Asking(lambda: release_at("127.0.0.1", edge.port)) as asking:
+            assert twins.deploy().code == 0
+            said = twins.rollback()
+            assert said.code == 0, said.out
+        assert (asking.failed, asking.releases) == (0, [before, number, before])
+        by_hand(edge, "set server app/blue state ready; set server app/green state ready")
+        said = twins.deploy()
+        assert said.code == 3, said.out
+        assert "edge sends requests to both slots: it was changed by hand" in said.out
+
+
+def test_what_is_not_as_it_was_left_is_refused_before_anything_changes(twins: TwinUnits) -> None:
+    before, live, idle = twins.front.now(), twins.slot, twins.idle
+    twins.host.run("systemctl", "stop", f"api@{idle}")
+    number = twins.ship()
+
+    def refused(*words: str) -> None:
+        said = twins.deploy()
+        assert said.code == 3, said.out
+        assert all(each in said.out for each in words), said.out
+
+    twins.host.run("systemctl", "start", f"api@{idle}")
+    refused(f"api@{idle} runs, though traffic goes elsewhere, and no deploy has left it")
+    twins.live.write_text(f"{idle}\n")
+    refused(f"api@{live} runs, though traffic goes elsewhere")
+    twins.live.write_text(f"{live}\n")
+    twins.host.run("systemctl", "stop", f"api@{idle}")
+
+    stranger = f"python3 -m http.server --bind {twins.host.address} {twins.ports[idle]}"
+    twins.host.run("systemd-run", "--unit=stranger", "/bin/sh", "-c", f"exec {stranger}")
+    eventually(lambda: accepts(twins.host.address, twins.ports[idle]))
+    refused("the idle slot: port", "is held by process", "which is not this service")
+    twins.host.run("systemctl", "stop", "stranger")
+
+    twins.live.write_text("purple\n")
+    refused("goes to 'purple', and its slots are blue and green", "changed by hand")
+    twins.live.write_text(f"{live}\n")
+    assert twins.front.now() == before
+
+    said = twins.deploy()
+    assert said.code == 0, said.out
+    assert twins.front.now() == number
+
+
+def test_a_rollback_moves_traffic_while_the_old_one_is_kept_and_starts_it_first_afterwards(
+    twins: TwinUnits,
+) -> None:
+    before, slot = twins.front.now(), twins.slot
+    kept = twins.host.show("MainPID", unit=f"api@{slot}")
+    after = twins.ship()
+    with Asking(twins.front.now) as asking:
+        assert twins.deploy().code == 0
+        said = twins.rollback()
+        assert said.code == 0, said.out
+    assert (asking.failed, asking.releases) == (0, [before, after, before])
+    assert twins.host.show("MainPID", unit=f"api@{slot}") == kept
+
+    twins.describe(keep_old="500ms")
+    with Asking(twins.front.now) as asking:
+        assert twins.deploy().code == 0
+        eventually(lambda: twins.states()[slot] == "inactive", saying="the old one has ended")
+        said = twins.rollback()
+        assert said.code == 0, said.out
+    assert (asking.failed, asking.releases) == (0, [before, after, before])
+    assert twins.states() == {twins.idle: "inactive", twins.slot: "active"}
+
+
+def test_killed_while_it_moves_all_is_done_or_all_is_undone(twins: TwinUnits) -> None:
+    with Asking(twins.front.now) as asking:
+        for moment, verb, code in (
+            (twins.idle_is_up, "resume", 0),
+            (twins.traffic_has_moved, "abort", 4),
+        ):
+            before, number = twins.front.now(), twins.ship()
+            twins.killed(moment)
+            said = twins.project.say(verb, "--target", "prod", "--yes", "--json")
+            assert said.code == code, said.out + said.err
+            assert twins.front.now() == (before if code else number)
+            assert list(twins.states().values()).count("active") == (1 if code else 2)
+    assert asking.failed == 0
