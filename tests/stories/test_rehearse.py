@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
+from backout.runs.rehearsal import OLD_CODE
 from support.git_origin import GitOrigin
 from support.project import Said
 from support.sshd import SshdBed
@@ -124,6 +128,90 @@ def test_what_is_committed_and_pushed_is_reverted_and_taken_up_again(
         assert git_origin.git("log", "--format=%s", f"{before}..HEAD").count("Revert") == 3
         assert yard.deploy().code == 0
         assert (tmp_path / "at" / "RELEASE").read_text() == "2\n"
+
+
+@pytest.fixture
+def migrating(tmp_path: Path, git_origin: GitOrigin) -> Iterator[tuple[GitOrigin, Yard]]:
+    """A runbook that ships, and drops a column on the way; two targets of the same source."""
+    sources = [
+        {"repository": str(git_origin.copy), "directory": str(git_origin.clone(tmp_path / name))}
+        for name in ("staging", "prod")
+    ]
+    with Yard(tmp_path / "yard", hosts=HERE) as yard:
+        schema = yard.files.parent / "schema"
+        drop = {"name": "Drop", "run": f"echo new > {schema}", "irreversible": "the column is gone"}
+        yard.runbook(
+            {"name": "Commit", "commit": {}},
+            {"name": "Push", "push": {}},
+            {"name": "Update", "update": {}, "on": "all"},
+            drop,
+        )
+        schema.write_text("old\n")
+        checks = {"lives": {"command": f"cat {schema}", "expect": ["exit_code == 0"]}}
+        for name, source in zip(("staging", "prod"), sources, strict=True):
+            yard.project.inventory(name, {**yard.plain(), "source": source, "checks": checks})
+        yield git_origin, yard
+
+
+def both(yard: Yard, verb: str, target: str, *words: str) -> Said:
+    return yard.project.say(verb, "--target", target, "--json", *words)
+
+
+def released(origin: GitOrigin, yard: Yard) -> None:
+    """One good release on both, and a change in the working copy."""
+    for target in ("staging", "prod"):
+        said = both(yard, "deploy", target, "--yes")
+        assert said.code == 0, said.out + said.err
+    origin.good_change()
+
+
+def test_the_old_code_beside_what_cannot_be_undone_lets_a_rollback_leave_that_as_it_is(
+    migrating: tuple[GitOrigin, Yard],
+) -> None:
+    origin, yard = migrating
+    released(origin, yard)
+    alone = both(yard, "rehearse", "staging")
+    assert (alone.code, alone.data["steps"][-1]["reason"]) == (9, "past a point of no return")
+
+    said = both(yard, "rehearse", "staging", "--old-code", "--yes")
+    assert said.code == 0, said.out + said.err
+    assert returned(said)[OLD_CODE] is True
+    assert said.data["crossed"] == ["Drop"]
+    assert both(yard, "deploy", "prod", "--yes").code == 0
+
+    back = both(yard, "rollback", "prod")
+    assert back.code == 0, back.out + back.err
+    shown = " ".join(back.err.split())
+    assert "Drop stays as it is: release 1 (" in shown
+    assert "was rehearsed on staging, " in shown
+    assert (yard.files.parent / "schema").read_text() == "new\n"
+    assert both(yard, "status", "prod").data["release"]["number"] == 1
+
+
+def test_what_was_seen_of_another_release_lets_no_rollback_pass(
+    migrating: tuple[GitOrigin, Yard],
+) -> None:
+    origin, yard = migrating
+    released(origin, yard)
+    assert both(yard, "rehearse", "staging", "--old-code", "--yes").code == 0
+    (origin.copy / "more").write_text("another change\n")
+    origin.git("add", "more")
+    assert both(yard, "deploy", "prod", "--yes").code == 0
+    back = both(yard, "rollback", "prod")
+    assert back.code == 3
+    assert "Drop was irreversible: the column is gone" in back.data["error"]["what"]
+    assert "invoke rehearse --target STAGING --old-code" in back.data["error"]["next"]
+
+
+def test_there_is_no_old_code_to_live_with_where_everything_can_be_undone(yard: Yard) -> None:
+    yard.runbook(yard.step("one", on=None))
+    said = yard.say("rehearse", "--old-code")
+    assert said.code == 3
+    assert "every step of deploy can be undone" in said.data["error"]["what"]
+    yard.runbook(yard.step("one", on=None), {**FINAL, "check": "true"})
+    said = yard.say("rehearse", "--old-code", "--yes")
+    assert said.code == 9, "its check says that it is done already: nothing was seen"
+    assert "nothing that cannot be undone did anything" in said.data["reason"]
 
 
 NOTE = """\

@@ -379,4 +379,5 @@ def _rollback_record(back: Return) -> dict[str, Any]:
     return {
         "undoing": [made.run for made in back.undoing],
         "to": {"number": back.to.number, "commit": back.to.commit},
+        "crossing": list(back.crossing),
     }

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 
 from backout.commands.ledger import brought, same_code
+from backout.commands.old_code import final_steps, proof_of, seen
 from backout.errors import Refused
-from backout.model import Release, RunRow, Target
+from backout.model import LedgerRow, Release, RunRow, Target
 from backout.ports import Screen
 from backout.project.freezing import thaw
 from backout.project.project import Workplace
@@ -66,20 +69,39 @@ class GoingBack:
                 f"run {only} is not the only one since release {to} of {name}",
                 next=f"invoke history --target {name}",
             )
-        return self._return(run, runs, to)
+        return self._return(run, runs, to, None if only else current)
 
     def again(self, row: RunRow) -> Return:
         """The rollback that the journal keeps."""
         journal = self.workplace.journal
         runs = tuple(journal.run(run) for run in row.plan["undoing"])
-        return self._return(row.id, runs, Release(**row.plan["to"]))
+        back = self._return(row.id, runs, Release(**row.plan["to"]))
+        return replace(back, crossing=tuple(row.plan.get("crossing", ())))
 
-    def _return(self, run: str, runs: Sequence[RunRow], to: Release) -> Return:
+    def _return(
+        self, run: str, runs: Sequence[RunRow], to: Release, current: LedgerRow | None = None
+    ) -> Return:
         plans = tuple(thaw(self.workplace, row) for row in runs)
         target = plans[0].target
         journal = self.workplace.journal_of(target)
         remark = same_code(journal, to, target.name)
-        return Return(run, plans, to, brought(journal, plans), remark)
+        back = Return(run, plans, to, brought(journal, plans), remark)
+        return self._crossing(back, current) if current else back
+
+    def _crossing(self, back: Return, current: LedgerRow) -> Return:
+        """The same, past what cannot be undone where a rehearsal has seen the code it goes back
+        to healthy beside it. What older runs did was not what that rehearsal saw."""
+        plan, journal = back.undoing[0], self.workplace.journal_of(back.target)
+        steps = final_steps(journal, plan)
+        if not steps or current.run != plan.run:
+            return back
+        here = self.workplace.machines(back.target).reach("")
+        wanted = seen(back.target, here, back.to.commit, current.commit, steps, plan.params)
+        if not (proof := proof_of(journal, wanted, datetime.now(UTC))):
+            return back
+        names = tuple(step.name for step in steps)
+        words = f"{', '.join(names)} stays as it is: release {back.to} was {proof} beside it"
+        return replace(back, crossing=names, remark="; ".join(filter(None, (back.remark, words))))
 
 
 def _led_somewhere(row: RunRow) -> bool:

@@ -4,28 +4,40 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from backout import __version__
 from backout.adapters.local_lock import owner
 from backout.commands.deploy import Operation
+from backout.commands.old_code import KEY, Seen, acted, seen
 from backout.commands.options import Rehearse
 from backout.commands.planning import as_it_is, new_run
 from backout.commands.rehearsals import CERTIFICATE, digest
 from backout.errors import BackoutError, ExitCode, Refused
-from backout.model import Command, Event, HostEnd, HostState, Outcome, Runbook, RunRow, Target
+from backout.model import (
+    Command,
+    Event,
+    HostEnd,
+    HostState,
+    Outcome,
+    Release,
+    Runbook,
+    RunRow,
+    Step,
+    Target,
+)
 from backout.ports import Screen
 from backout.project.machines import Machines
 from backout.project.project import TABLES, Workplace
 from backout.reports.answer import Answer
 from backout.reports.data import again, run_report, stamp
-from backout.reports.report import Rehearsed, Report, Returned
+from backout.reports.report import Known, Rehearsed, Report, Returned
 from backout.runs import standing
 from backout.runs.engine import Ended
 from backout.runs.parts import side_by_side
-from backout.runs.rehearsal import Point, no_return, points, strict
+from backout.runs.rehearsal import OLD_CODE, Point, no_return, old_code, points, strict
 
 VERB = "rehearse"
 """Of the runs that fail on purpose."""
@@ -50,6 +62,9 @@ class _Story:
     reason: str = ""
     last: Report | None = None
     """The report of the last run."""
+    crossed: tuple[Step, ...] = ()
+    seen: Seen | None = None
+    """The old code beside what was not undone."""
 
     def stopped(self, code: int, reason: str) -> None:
         self.code, self.reason = ExitCode(code), reason
@@ -72,7 +87,11 @@ class Rehearsing:
         name = options.runbook or "deploy"
         target, runbook, params = self.operation.ready(options, name)
         book = as_it_is(runbook) if options.ref else runbook
-        places = tuple(points(book, TABLES.steps["run"].Options))
+        shell = TABLES.steps["run"].Options
+        places = tuple(points(book, shell))
+        if options.old_code:
+            _refuse_old_code(target, book)
+            places = (*places, old_code(book, shell))
         _refuse(target, book, places)
         self._confirm(target, book, len(places))
         started, story = datetime.now(UTC), _Story([])
@@ -82,12 +101,16 @@ class Rehearsing:
             answer = self._fail_at(point, target, params, options, story)
             if answer is None:
                 break
-            story.rows.append(_shown(point, answer, before, _stand(machines, target)))
+            row = _shown(point, answer, before, _stand(machines, target))
+            if point.name == OLD_CODE:
+                row = self._cross(row, target, book, params, machines, story)
+            story.rows.append(row)
             self._take_up(target, machines, story)
             if story.code:
                 break
         left = [Returned(point.name, reason="not reached") for point in places[len(story.rows) :]]
-        left += [Returned(s.name, reason="past a point of no return") for s in no_return(book)]
+        past = () if options.old_code else no_return(book)
+        left += [Returned(s.name, reason="past a point of no return") for s in past]
         return self._ended(target, runbook, story, started, left)
 
     def _confirm(self, target: Target, runbook: Runbook, times: int) -> None:
@@ -119,6 +142,26 @@ class Rehearsing:
         elif itself := _by_itself(point, report):
             story.stopped(ExitCode.BACKED_OUT, itself)
         return answer
+
+    def _cross(
+        self,
+        row: Returned,
+        target: Target,
+        book: Runbook,
+        params: Mapping[str, Any],
+        machines: Machines,
+        story: _Story,
+    ) -> Returned:
+        """What the run past the points of no return has shown of the code before them."""
+        report = story.last
+        if not row.returned or report is None:
+            return row
+        story.crossed = acted(report, book.steps)
+        if not story.crossed:
+            return replace(row, returned=None, reason="nothing that cannot be undone did anything")
+        start, end = (_commit(each) for each in (report.ends.start, report.ends.to))
+        story.seen = seen(target, machines.reach(""), start, end, story.crossed, params)
+        return row
 
     def _take_up(self, target: Target, machines: Machines, story: _Story) -> None:
         """The change that the way back has reverted, in the working copy again: the next run has
@@ -166,6 +209,7 @@ class Rehearsing:
             steps=rows,
             next=_next(story, target, runbook),
             trouble=story.last if story.code else None,
+            crossed=tuple(step.name for step in story.crossed),
         )
         if any(row.returned is not None for row in story.rows):
             self._certify(target, told, story, started)
@@ -198,7 +242,7 @@ class Rehearsing:
             target=told.target,
             verb=CERTIFICATE,
             runbook=told.runbook,
-            plan={"digest": told.digest, "version": told.version},
+            plan={"digest": told.digest, "version": told.version, **_kept(story.seen)},
             owner=owner(),
             started=started,
             options={"argv": sys.argv[1:]},
@@ -214,6 +258,21 @@ def line_of(row: Returned) -> str:
     """One step, in words."""
     verdict = {True: "returned", False: "DID NOT RETURN", None: "not proved"}[row.returned]
     return f"after {row.name}: {verdict}{f': {row.reason}' if row.reason else ''}"
+
+
+def _commit(release: Known) -> str:
+    return release.commit if isinstance(release, Release) else ""
+
+
+def _kept(seen: Seen | None) -> dict[str, Any]:
+    return {KEY: asdict(seen)} if seen else {}
+
+
+def _refuse_old_code(target: Target, runbook: Runbook) -> None:
+    """Raises Refused where there is nothing that older code would have to live with."""
+    if not any(step.irreversible for step in runbook.steps):
+        why = f"every step of {runbook.name} can be undone: there is nothing to leave behind"
+        raise Refused(why, where=target.file or target.name, next="invoke --help rehearse")
 
 
 def _refuse(target: Target, runbook: Runbook, places: Sequence[Point]) -> None:

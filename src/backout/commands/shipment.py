@@ -60,6 +60,13 @@ def is_here(target: Target, here: Transport, commit: str) -> bool:
     return target.source is None or _Git(here, target.source.repository).has(commit)
 
 
+def tree(target: Target, here: Transport, commit: str) -> str:
+    """Git's name for what a commit holds; empty where the working copy does not have it."""
+    if target.source is None or not commit:
+        return ""
+    return _Git(here, target.source.repository).tree(commit)
+
+
 def _nothing_known(start: str) -> str:
     return "" if start else "nothing that runs now is known"
 
@@ -88,6 +95,11 @@ class _Git:
 
     def has(self, commit: str) -> bool:
         return bool(self.lines(f"rev-parse --verify -q {shlex.quote(commit + '^{commit}')}"))
+
+    def tree(self, commit: str) -> str:
+        return next(
+            iter(self.lines(f"rev-parse --verify -q {shlex.quote(commit + '^{tree}')}")), ""
+        )
 
     def log(self, start: str, end: str) -> Iterator[ShippedCommit]:
         between = shlex.quote(f"{start}..{end}")

@@ -261,6 +261,8 @@ class Rehearsed(Told):
     next: str
     trouble: Report | None = None
     """The report of the run that went wrong."""
+    crossed: tuple[str, ...] = sometimes(())
+    """The steps that cannot be undone, and beside which the code before them was healthy."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Any
 from backout.model import Options, Runbook, Step, Target
 
 WHOLE = "the whole run, settled"
+OLD_CODE = "everything, and what cannot be undone stays: the old code beside it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,11 @@ def points(runbook: Runbook, shell: type[Options]) -> Iterator[Point]:
         yield _cut(runbook, at, step.name, shell, step.on)
     if any(step.on for step in runbook.steps[-1:]):
         yield _cut(runbook, len(runbook.steps) - 1, WHOLE, shell, None)
+
+
+def old_code(runbook: Runbook, shell: type[Options]) -> Point:
+    """The very end, past what cannot be undone: the way back leaves that as it is."""
+    return _cut(runbook, len(runbook.steps) - 1, OLD_CODE, shell, None)
 
 
 def no_return(runbook: Runbook) -> tuple[Step, ...]:

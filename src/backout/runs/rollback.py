@@ -54,6 +54,9 @@ class Return:
     """What the journal knows to be on the hosts, newest first; what is undone comes first."""
     remark: str = ""
     """What is to be known of it before it acts."""
+    crossing: tuple[str, ...] = ()
+    """The names of the newest run's steps that cannot be undone and stay as they are: the release
+    it goes back to was proved beside them."""
 
     @property
     def target(self) -> Target:
@@ -260,12 +263,14 @@ class Rollback:
     def _refuse_the_irreversible(self) -> None:
         for way in self.ways:
             for action in way.plan.actions:
-                entry = way.past.entry(action.key)
-                if entry.touched and entry.undo.irreversible:
+                entry, newest = way.past.entry(action.key), way is self.ways[0]
+                crossed = newest and action.step.name in self.back.crossing
+                if entry.touched and entry.undo.irreversible and not crossed:
                     raise Refused(
                         f"run {way.plan.run} cannot be undone: {action.step.name} was"
                         f" irreversible: {entry.undo.irreversible}",
-                        next=f"invoke show {way.plan.run}",
+                        next=f"invoke show {way.plan.run}; whether the older code lives with it"
+                        " shows invoke rehearse --target STAGING --old-code",
                     )
 
     def _refuse_the_impossible(self) -> None:
@@ -274,7 +279,7 @@ class Rollback:
             (way, action, way.past.entry(action.key))
             for way in self.ways
             for action in way.plan.actions
-            if action.host and way.past.entry(action.key).touched
+            if action.host and way.past.entry(action.key).touched and not action.step.irreversible
         ]
         words = side_by_side(lambda step: _unready(*step), steps)
         if problems := dict.fromkeys(each for each in words if each):

@@ -120,7 +120,9 @@ class Rehearse(Starting):
 
     Deploys until after each step, fails there, and shows that the target is back
     on the release it had, and healthy. What was reverted is taken up again in the
-    working copy. `plan` says how old the rehearsal is.
+    working copy. `plan` says how old the rehearsal is. With --old-code the code
+    before a step that cannot be undone is also proved beside what that step
+    leaves: a rollback of that very change may then pass over it.
 
     Example: invoke rehearse --target staging
 
@@ -133,6 +135,9 @@ class Rehearse(Starting):
     name = "rehearse"
     room = "backout.commands.rehearse:Rehearsing.rehearse"
     runbook: str | None = word(RUNBOOK)
+    old_code: bool = word(
+        "Also do what cannot be undone, once: is the code before it healthy beside it?", False
+    )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
