@@ -64,9 +64,8 @@ class Front:
             link.close()
 
 
+HAPROXY_SOCKET = "/run/haproxy/admin.sock"
 HAPROXY = """\
-global
-  stats socket {socket} mode 600 level admin
 defaults
   mode http
   timeout connect 2s
@@ -77,6 +76,10 @@ defaults
 frontend front
   bind 127.0.0.1:{port}
   default_backend app
+"""
+HAPROXY_APP = """\
+global
+  stats socket /run/haproxy/admin.sock mode 600 level admin
 backend app
   balance roundrobin
 """
@@ -88,13 +91,15 @@ def haproxy(
     members: Members,
     inside: Machine | None = None,
     each: Mapping[str, str] | None = None,
+    recipe: str = "",
 ) -> Iterator[Front]:
     """A HAProxy whose backend `app` has these members; `each` has words behind single ones."""
     port, socket = ports.free_port(), directory / "admin.sock"
     own = each or {}
     servers = "".join(f"  server {name} {at} {own.get(name, '')}\n" for name, at in members.items())
+    app = _here(recipe, members) or HAPROXY_APP + servers
     config = directory / "haproxy.cfg"
-    config.write_text(HAPROXY.format(socket=socket, port=port) + servers)
+    config.write_text(HAPROXY.format(port=port) + app.replace(HAPROXY_SOCKET, str(socket)))
     entry = {"backend": "haproxy", "socket": str(socket), "pool": "app"}
     words = [program("haproxy"), "-db", "-f", str(config)]
     with _running(words, port, directory, entry, inside) as front:
@@ -132,13 +137,16 @@ http {{
 
 
 @contextmanager
-def nginx(directory: Path, members: Members, inside: Machine | None = None) -> Iterator[Front]:
+def nginx(
+    directory: Path, members: Members, inside: Machine | None = None, recipe: str = ""
+) -> Iterator[Front]:
     """An nginx whose upstream `app` has these members."""
     port, config = ports.free_port(), directory / "nginx.conf"
     upstream = directory / "upstreams" / "app.conf"
     upstream.parent.mkdir()
     servers = "".join(f"  server {at};  # {name}\n" for name, at in members.items())
-    upstream.write_text(f"upstream app {{\n{servers}  keepalive 16;\n}}\n")
+    app = f"upstream app {{\n{servers}  keepalive 16;\n}}\n"
+    upstream.write_text(_here(recipe, members) or app)
     user = "user root;\n" if os.geteuid() == 0 else ""
     config.write_text(NGINX.format(directory=directory, port=port, user=user))
     words = f"{program('nginx')} -c {config} -e {directory}/error.log"
@@ -151,18 +159,15 @@ def nginx(directory: Path, members: Members, inside: Machine | None = None) -> I
 
 
 @contextmanager
-def caddy(directory: Path, members: Members, inside: Machine | None = None) -> Iterator[Front]:
+def caddy(
+    directory: Path, members: Members, inside: Machine | None = None, recipe: str = ""
+) -> Iterator[Front]:
     """A Caddy whose `reverse_proxy` with the @id `app` has these upstreams."""
     port, admin = ports.free_port(), ports.free_port()
-    upstreams = [{"dial": at} for at in members.values()]
-    turns = {"load_balancing": {"selection_policy": {"policy": "round_robin"}}}
-    proxy = {"@id": "app", "handler": "reverse_proxy", "upstreams": upstreams, **turns}
-    parked = {"@id": "app-out", "handler": "reverse_proxy", "upstreams": []}
-    nowhere = {"match": [{"host": ["out.invalid"]}], "handle": [parked]}
     server = {
         "listen": [f"127.0.0.1:{port}"],
         "automatic_https": {"disable": True},
-        "routes": [nowhere, {"handle": [proxy]}],
+        **(json.loads(_here(recipe, members)) if recipe else _routes(members)),
         "logs": {},
     }
     log = {"writer": {"output": "file", "filename": f"{directory}/access.log"}}
@@ -181,18 +186,28 @@ def caddy(directory: Path, members: Members, inside: Machine | None = None) -> I
     ports.release(admin)
 
 
+def _routes(members: Members) -> dict[str, Any]:
+    upstreams = [{"dial": at} for at in members.values()]
+    turns = {"load_balancing": {"selection_policy": {"policy": "round_robin"}}}
+    proxy = {"@id": "app", "handler": "reverse_proxy", "upstreams": upstreams, **turns}
+    parked = {"@id": "app-out", "handler": "reverse_proxy", "upstreams": []}
+    nowhere = {"match": [{"host": ["out.invalid"]}], "handle": [parked]}
+    return {"routes": [nowhere, {"handle": [proxy]}]}
+
+
 @contextmanager
 def command(directory: Path, members: Members, inside: Machine | None = None) -> Iterator[Front]:
-    """A balancer that only its own program knows: `ctl list`, `ctl out NAME`, `ctl in NAME`."""
+    """A balancer that only its own program knows: `list`, `disable`, `enable`."""
     with haproxy(directory, members, inside) as front:
-        ctl = directory / "ctl"
+        ctl = directory / "balancer"
         ctl.write_text(CTL.format(socket=front.entry["socket"]))
-        told = {"out": f'python3 {ctl} out "$MEMBER"', "in": f'python3 {ctl} in "$MEMBER"'}
-        entry = {"backend": "command", "read": f"python3 {ctl} list", **told}
-        yield replace(front, entry=entry)
+        ctl.chmod(0o755)
+        told = {"out": f'{ctl} disable "$MEMBER"', "in": f'{ctl} enable "$MEMBER"'}
+        yield replace(front, entry={"backend": "command", "read": f"{ctl} list", **told})
 
 
 CTL = """\
+#!/usr/bin/python3
 import csv, socket, sys
 
 def ask(text):
@@ -208,8 +223,15 @@ if word == "list":
         print(row["svname"], state, row["scur"])
 else:
     for name in names:
-        print(ask(f"set server app/{{name}} state {{'drain' if word == 'out' else 'ready'}}"))
+        print(ask(f"set server app/{{name}} state {{'drain' if word == 'disable' else 'ready'}}"))
 """
+
+
+def _here(recipe: str, members: Members) -> str:
+    """A part of a configuration as a document has it, with its hosts where they are here."""
+    for number, at in enumerate(members.values(), 11):
+        recipe = recipe.replace(f"203.0.113.{number}:8080", at)
+    return recipe
 
 
 @contextmanager

@@ -82,6 +82,11 @@ class Fronted(Yard):
     def start_app(self, machine: Machine, name: str, address: str) -> None:
         machine.run("sh", str(self.files / "start"), name, address)
 
+    @property
+    def ctl(self) -> Path:
+        """The program of a balancer that only its own program knows."""
+        return self.front.directory / "balancer"
+
     def version(self, name: str) -> Path:
         """The file that says which version a host's service is of when it starts."""
         return self.files / f"{name}.version"
