@@ -136,7 +136,8 @@ def _offender(
     words: Sequence[str], initial: ParserContext, contexts: Sequence[ParserContext]
 ) -> str:
     """The first word that no reading gets past."""
-    parser = Parser(initial=initial, contexts=contexts)
+    among = [each for each in contexts if not set(_names([each])).isdisjoint(words)]
+    parser = Parser(initial=initial, contexts=among)
     for count in range(len(words) - 1, 0, -1):
         try:
             parser.parse_argv(list(words[:count]))

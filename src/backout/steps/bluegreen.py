@@ -217,7 +217,7 @@ def _back(work: Work, slots: Slotted, went: Mapping[str, Any]) -> Result:
     serving = slots.slot(want).identity()
     ours = not went or proving.same(serving.value, str(went["identity"]))
     if serving.up and ours and not whose.old(work, serving):
-        moved = _here(work, slots, want)
+        moved = _move(work, slots, want)
         proved = proving.stays(slots.slot(want), serving, work) if moved.ok else moved
     else:
         proved = _brought(work, slots)
@@ -227,7 +227,7 @@ def _back(work: Work, slots: Slotted, went: Mapping[str, Any]) -> Result:
     return proved if gone.ok else gone
 
 
-def _here(work: Work, slots: Slotted, want: str) -> Result:
+def _move(work: Work, slots: Slotted, want: str) -> Result:
     if slots.live() == want:
         return Result(State.DONE)
     return _switched(slots, want, f"{work.key}~{MOVE}")
@@ -240,7 +240,7 @@ def _neither(work: Work, slots: Slotted, went: Mapping[str, Any]) -> Result:
         ended = _ended(work, slots, name)
         if not ended.ok:
             return ended
-    moved = _here(work, slots, str(went.get("slot") or live))
+    moved = _move(work, slots, str(went.get("slot") or live))
     return replace(moved, reason="stopped, as it was before this run") if moved.ok else moved
 
 
