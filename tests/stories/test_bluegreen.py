@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -48,16 +49,12 @@ def test_the_new_one_comes_up_beside_the_old_one_and_a_bad_one_never_stays(
         assert said.code == 0, said.out + said.err
         assert twins.slot != slot
         assert twins.states() == {"blue": "active", "green": "active"}
-        red = twins.ship()
-        twins.describe(red=red)
-        said = twins.deploy()
-        assert said.code == 4, said.out + said.err
         twins.ship("error-500")
         said = twins.deploy()
         assert said.code == 4, said.out
         assert "does not prove itself on its port" in said.out
     assert asking.failed == 0
-    assert asking.releases == [first, second, red, second]
+    assert asking.releases == [first, second]
     assert twins.states() == {slot: "inactive", twins.slot: "active"}
 
     doomed = twins.ship("crash-later")
@@ -83,13 +80,24 @@ def test_a_balancer_is_asked_which_slot_is_live_and_told_to_move(
     members = {name: f"{twins.host.address}:{port}" for name, port in twins.ports.items()}
     off = {twins.idle: "disabled"}
     with balancers.haproxy(tmp_path, members, each=off) as edge:
-        twins.describe(switch={"balancer": "edge"}, front=edge.port, balancers={"edge": edge.entry})
+        behind = partial(
+            twins.describe,
+            switch={"balancer": "edge"},
+            front=edge.port,
+            balancers={"edge": edge.entry},
+        )
+        behind()
         before, number = twins.front.now(), twins.ship()
         with Asking(lambda: release_at("127.0.0.1", edge.port)) as asking:
             assert twins.deploy().code == 0
             said = twins.rollback()
             assert said.code == 0, said.out
-        assert (asking.failed, asking.releases) == (0, [before, number, before])
+            red = twins.ship()
+            behind(red=red)
+            said = twins.deploy()
+            assert said.code == 4, said.out
+        assert (asking.failed, asking.releases) == (0, [before, number, before, red, before])
+        assert twins.states() == {twins.idle: "inactive", twins.slot: "active"}
         by_hand(edge, "set server app/blue state ready; set server app/green state ready")
         said = twins.deploy()
         assert said.code == 3, said.out
@@ -150,6 +158,26 @@ def test_a_rollback_moves_traffic_while_the_old_one_is_kept_and_starts_it_first_
         assert said.code == 0, said.out
     assert (asking.failed, asking.releases) == (0, [before, after, before])
     assert twins.states() == {twins.idle: "inactive", twins.slot: "active"}
+
+
+def test_one_that_goes_bad_while_it_bakes_gives_its_traffic_back_to_the_old_one(
+    twins: TwinUnits,
+) -> None:
+    bad = twins.live.with_name("bad")
+    well = f"test ! -e {bad} || ! curl -fsS {twins.front.url} | grep -qFf {bad}"
+    twins.describe(bake={"for": "10m", "every": "200ms"}, well=well, keep_old="15m")
+    before, slot, after = twins.front.now(), twins.slot, twins.ship()
+    kept = twins.host.show("MainPID", unit=f"api@{slot}")
+    with Asking(twins.front.now) as asking:
+        assert twins.deploy().code == 0
+        with twins.watched() as watcher:
+            eventually(lambda: "bakes for 10m" in watcher.output(), within=30)
+            assert twins.states() == {"blue": "active", "green": "active"}
+            bad.write_text(f'"release": "{after}"\n')
+            eventually(lambda: twins.front.now() == before, within=30)
+            eventually(lambda: twins.states()[twins.idle] == "inactive", within=30)
+    assert (asking.failed, asking.releases) == (0, [before, after, before])
+    assert twins.host.show("MainPID", unit=f"api@{slot}") == kept
 
 
 def test_killed_while_it_moves_all_is_done_or_all_is_undone(twins: TwinUnits) -> None:

@@ -58,6 +58,10 @@ class Front(Bed):
                 _copy(client, to)
                 back.join()
 
+    @property
+    def url(self) -> str:
+        return f"http://{self.address}:{self.port}/health"
+
     def now(self) -> str:
         return release_at(self.address, self.port)
 
@@ -94,7 +98,8 @@ class Asking:
 
     def _run(self) -> None:
         while not self._over.wait(self.every):
-            self.seen.append((time.monotonic(), self.now()))
+            release = self.now()
+            self.seen.append((time.time(), release))
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 from . import ports, sample_app
 from .bed import Bed
 from .git_origin import GitOrigin
-from .project import Project, Said
+from .process import Process
+from .project import BACKOUT, Project, Said
 from .slots import SLOTS, Front
 from .systemd_host import SystemdBed, SystemdHost
 from .wait import eventually
@@ -64,9 +66,12 @@ class TwinUnits(Bed):
         red: str = "none",
         front: int = 0,
         balancers: Mapping[str, Any] | None = None,
+        bake: Mapping[str, str] | None = None,
+        well: str = "",
         **service: Any,
     ) -> None:
-        """The project's files; release `red` fails its check once everybody asks it."""
+        """The project's files; release `red` fails its check once everybody asks it, and what
+        `well` says as shell text fails it at any time."""
         url = f"http://{self.host.address}"
         asked = f"http://127.0.0.1:{front}" if front else f"{url}:{self.front.port}"
         edges = {name: {**entry, "on": ["here"]} for name, entry in (balancers or {}).items()}
@@ -98,8 +103,10 @@ class TwinUnits(Bed):
                     "well": {
                         "http": f"{asked}/health",
                         "expect": ["status == 200", f"body.release != '{red}'"],
-                    }
+                    },
+                    **({"still": {"command": well, "expect": ["exit_code == 0"]}} if well else {}),
                 },
+                **({"bake": bake} if bake else {}),
             },
         )
         self.project.runbook(
@@ -128,6 +135,13 @@ class TwinUnits(Bed):
 
     def rollback(self) -> Said:
         return self.project.say("rollback", "--target", "prod", "--yes", "--json")
+
+    @contextmanager
+    def watched(self) -> Iterator[Process]:
+        """While `invoke watch` runs."""
+        argv, place = [*BACKOUT, "watch", "--target", "prod"], self.project.directory
+        with Process(argv, log=place / "watch.log", env=self.project.env, cwd=place) as process:
+            yield process
 
     def killed(self, moment: Callable[[], Callable[[], bool]]) -> None:
         """A deploy that is killed as soon as something has happened on the host."""

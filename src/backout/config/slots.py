@@ -73,6 +73,9 @@ def _switch(service: Service, host: Host | None, target: Target) -> Iterator[tup
             " without keep_old it is kept until the next deploy"
         )
         yield "keep_old", words
+    elif service.keep_old and target.bake and service.keep_old < target.bake.for_:
+        words = "the old one would end before the bake window does, and the way back take a start"
+        yield "keep_old", f"{words}: not less than `bake.for`"
 
 
 def _one_write(balancer: Balancer, host: Host | None, target: Target) -> Iterator[tuple[str, str]]:

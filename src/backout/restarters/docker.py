@@ -23,6 +23,7 @@ class Docker(Containers):
     bring another image it is made anew, which needs `create`."""
 
     Options: ClassVar[type[Options]] = DockerOptions
+    slotted: ClassVar[bool] = True
 
     def identity(self) -> Identity:
         """Nothing can be brought that cannot be made."""

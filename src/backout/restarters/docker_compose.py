@@ -61,6 +61,7 @@ class DockerCompose(Containers):
     """`service.name` is the service in the Compose file, `service.directory` where that is."""
 
     Options: ClassVar[type[Options]] = ComposeOptions
+    slotted: ClassVar[bool] = True
 
     def identity(self) -> Identity:
         """Compose makes a container anew when its mounts have changed."""

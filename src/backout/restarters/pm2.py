@@ -155,6 +155,7 @@ class Pm2(Backend):
     """`service.name` is the application's name; all its instances count."""
 
     Options: ClassVar[type[Options]] = Pm2Options
+    slotted: ClassVar[bool] = True
 
     def identity(self) -> Identity:
         """Every instance's process and when it started. PM2 calls a crash looper online, with

@@ -66,6 +66,14 @@ def test_what_could_not_work_is_a_mistake(tmp_path: Path, wrong: Any, said: str)
     assert said in text, text
 
 
+def test_the_old_one_outlives_the_bake_window(tmp_path: Path) -> None:
+    bake = {"for": "10m", "every": "15s"}
+    short = mistakes(tmp_path, {**SERVICE, "keep_old": "9m"}, bake=bake)
+    assert "service.keep_old: the old one would end before the bake window does" in short
+    assert mistakes(tmp_path, {**SERVICE, "keep_old": "10m"}, bake=bake) == ""
+    assert mistakes(tmp_path, SERVICE, bake=bake) == ""
+
+
 def test_two_slots_cannot_run_from_one_checkout(tmp_path: Path) -> None:
     source = {"strategy": "checkout", "directory": "/srv/api"}
     assert "two slots cannot run from one checkout" in mistakes(tmp_path, SERVICE, source=source)

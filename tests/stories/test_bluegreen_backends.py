@@ -1,0 +1,37 @@
+"""Two slots by PM2, Docker and Compose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from support.slots import Asking
+from support.twin_sites import ByImage, ByPm2, Site
+
+
+@pytest.fixture(params=["pm2", "docker", "v2"])
+def site(request: pytest.FixtureRequest, bed_directory: Path) -> Iterator[Site]:
+    """By `v2` of Compose."""
+    with ExitStack() as stack:
+        if request.param == "pm2":
+            yield ByPm2(bed_directory, stack)
+        else:
+            engine = request.getfixturevalue("docker_engine")
+            yield ByImage(bed_directory, stack, engine, request.param)
+
+
+def test_the_new_one_comes_up_beside_the_old_one_and_both_ways_lose_no_request(
+    site: Site,
+) -> None:
+    site.ship()
+    site.describe()
+    said = site.deploy()
+    assert said.code == 0, said.out + said.err
+    with Asking(site.front.now, every=0.05) as asking:
+        site.describe(red=site.ship())
+        said = site.deploy()
+        assert said.code == 4, said.out + said.err
+    assert (asking.failed, asking.releases) == (0, ["1", "2", "1"])
