@@ -13,6 +13,7 @@ import pytest
 
 from support import balancers
 from support.fronted import Fronted
+from support.load import Load
 from support.sshd import SshdBed
 from support.wait import eventually
 
@@ -158,6 +159,23 @@ def test_what_somebody_changed_meanwhile_is_refused_and_left_as_it_is(site: Fron
     by_hand(site, "set server app/web1 weight 1")
     assert site.say("abort").code == 4
     assert taking(site) == ALL
+
+
+def test_what_only_the_balancer_has_seen_fail_is_found_before_the_second_batch(
+    site: Fronted,
+) -> None:
+    site.inventory(
+        rollout={
+            **{"batches": [1, "100%"], "soak": "0s", "watch": "3s", "watch_limit": "20s"},
+            "compare": {"balancer": "edge"},
+        }
+    )
+    site.runbook(site.update("flaky"), settle=site.settling())
+    with Load(site.front.port, rate=150, slow=0.1):
+        said = site.deploy()
+    assert said.code == 4, said.out + said.err
+    assert "requests failed, of 0 in" in said.data["reason"]
+    assert set(site.serving().values()) == {"1"}
 
 
 def test_a_runbook_may_move_traffic_itself(site: Fronted) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from support.project import Said
+from support.prometheus import Service, asked, prometheus
 from support.yard import Yard
 
 ROLLOUT = {"batches": [1, "100%"], "soak": "0s", "watch": "500ms", "watch_every": "100ms"}
@@ -34,6 +36,20 @@ def test_what_stays_green_goes_on(fleet: Yard) -> None:
     assert said.code == 0, said.out + said.err
     assert fleet.states(said)[WATCHED] == "done"
     assert reached(said) == {"web1", "web2", "web3"}
+
+
+def test_prometheus_is_asked_about_the_new_host_beside_the_old_ones(
+    fleet: Yard, tmp_path: Path
+) -> None:
+    service = Service(("web1", "web2", "web3"), failing={"web1": 0.05})
+    with prometheus(tmp_path, service) as url:
+        compare = {"prometheus": {**asked(url), "headers": {"X-Scope": "{{ target.name }}"}}}
+        fleet.inventory(rollout={**ROLLOUT, "watch": "2s", "compare": compare})
+        fleet.runbook(fleet.step("First"))
+        said = fleet.deploy()
+    assert said.code == 4, said.out + said.err
+    assert "requests failed, of 0 in" in said.data["reason"]
+    assert (reached(said), fleet.effects()) == ({"web1"}, {})
 
 
 @pytest.mark.parametrize(

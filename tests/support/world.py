@@ -271,6 +271,7 @@ class Deployer:
             restarter=cast("Any", None),
             examine=self.world.examine,
             pool=cast("Any", None),
+            metrics=cast("Any", None),
         )
         try:
             ended: Ended = getattr(Engine(self.plan, parts), verb)()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from backout.errors import Refused, Unreachable
 from backout.model import Balancer, Command, Member, PoolState, Result, State
@@ -25,6 +26,8 @@ else echo none; fi
 
 class Backend:
     """A balancer on a machine, and the two ways to run shell text there."""
+
+    counts: ClassVar[bool] = False
 
     def __init__(self, balancer: Balancer, transport: Transport) -> None:
         self.balancer = balancer

@@ -1,7 +1,8 @@
 """`command`: any balancer that can be asked and told by commands of one's own.
 
 `read` prints a JSON list, or an object by line, of `{"member", "takes"}` and what else is known:
-`up`, `open` and `mark`; or lines of words: the member, `in` or `out`, and how much is open there.
+`up`, `open`, `mark`, and `requests` and `errors` so far; or lines of words: the member, `in` or
+`out`, and how much is open there.
 `out` and `in` are given the member as `$MEMBER`, and what `read` had said of it as `$MARK`.
 """
 
@@ -34,6 +35,7 @@ class Command(Backend):
     """A balancer that is asked and told by commands, on the host where it runs."""
 
     Options: ClassVar[type[Options]] = CommandOptions
+    counts: ClassVar[bool] = True
 
     def look(self) -> PoolState:
         said = self.read(self.balancer.options.read)
@@ -83,5 +85,11 @@ def _member(row: Any) -> Member:
     takes, up, opened = known["takes"], known.get("up"), known.get("open")
     if not isinstance(takes, bool) or not isinstance(up, bool | None):
         raise TypeError(takes)
-    count = None if opened is None else int(opened)
-    return Member(str(known["member"]), takes, up, count, str(known.get("mark", "")))
+    count = _counted(opened)
+    asked, failed = (_counted(known.get(name)) for name in ("requests", "errors"))
+    mark = str(known.get("mark", ""))
+    return Member(str(known["member"]), takes, up, count, mark, asked, failed)
+
+
+def _counted(value: Any) -> int | None:
+    return None if value is None else int(value)

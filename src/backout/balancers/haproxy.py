@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 from backout.balancers.base import Backend
 from backout.model import Member, Options, PoolState, Result
@@ -62,6 +62,7 @@ class HAProxy(Backend):
     """One `backend` of a HAProxy; a member is a `server` in it."""
 
     Options = HAProxyOptions
+    counts: ClassVar[bool] = True
 
     def look(self) -> PoolState:
         pool = self.balancer.options.pool
@@ -115,10 +116,23 @@ def _stats(answer: str) -> Iterator[Mapping[str, str]]:
 def _member(state: Mapping[str, str], stat: Mapping[str, str]) -> Member:
     weight, admin = state["srv_uweight"], int(state["srv_admin_state"])
     looks = bool(stat.get("check_status"))
+    answers, failed = _answers(stat)
     return Member(
         name=state["srv_name"],
         takes=not admin & OUT and weight != "0",
         up=state["srv_op_state"] != "0" if looks else None,
         open=int(stat["scur"] or 0) + int(stat["qcur"] or 0),
         mark=f"weight {weight}",
+        asked=answers,
+        failed=failed,
     )
+
+
+def _answers(stat: Mapping[str, str]) -> tuple[int | None, int | None]:
+    """How many requests were sent there, and how many of those failed: 5xx answers, and no answer
+    or no connection at all. Nobody counts that where `mode tcp` knows no requests."""
+    if not stat.get("hrsp_5xx"):
+        return None, None
+    lost = sum(int(stat[name] or 0) for name in ("econ", "eresp"))
+    kinds = (f"hrsp_{kind}" for kind in ("1xx", "2xx", "3xx", "4xx", "5xx", "other"))
+    return sum(int(stat[name] or 0) for name in kinds) + lost, int(stat["hrsp_5xx"]) + lost

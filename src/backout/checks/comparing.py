@@ -28,10 +28,12 @@ class Side:
     took: tuple[float, ...] = ()
     """Milliseconds of each look that passed."""
     failed: int = 0
+    untimed: int = 0
+    """What passed, too, and nobody knows how long it took."""
 
     @property
     def looks(self) -> int:
-        return len(self.took) + self.failed
+        return len(self.took) + self.failed + self.untimed
 
     def plus(self, took: Sequence[float], failed: int) -> Side:
         return Side((*self.took, *took), self.failed + failed)
@@ -43,19 +45,20 @@ class Compared:
 
     worse: str = ""
     """In what the new release is worse, in words."""
-    enough: bool = False
-    """Whether there were looks enough to tell."""
+    unknown: str = "nothing was seen"
+    """Why nobody can tell; empty where there was enough to tell."""
 
 
-def compared(new: Side, old: Side) -> Compared:
+def compared(new: Side, old: Side, *, noun: str = "looks") -> Compared:
     """Whether the new side is worse than the old one. Too few looks prove nothing."""
     if min(new.looks, old.looks) < FEWEST:
-        return Compared()
-    words = "; ".join(filter(None, (_more_failures(new, old), _slower(new, old))))
-    return Compared(words, enough=True)
+        few = f"{new.looks} {noun}, and {old.looks} on the old release, are too few to compare"
+        return Compared(unknown=few)
+    words = "; ".join(filter(None, (_more_failures(new, old, noun), _slower(new, old))))
+    return Compared(words, unknown="")
 
 
-def _more_failures(new: Side, old: Side) -> str:
+def _more_failures(new: Side, old: Side, noun: str) -> str:
     if new.failed * old.looks <= old.failed * new.looks:
         return ""
     table = [[new.failed, new.looks - new.failed], [old.failed, old.looks - old.failed]]
@@ -63,7 +66,7 @@ def _more_failures(new: Side, old: Side) -> str:
     if chance >= ALPHA:
         return ""
     return (
-        f"{new.failed} of {new.looks} looks failed, of {old.failed} in {old.looks} on the old"
+        f"{new.failed} of {new.looks} {noun} failed, of {old.failed} in {old.looks} on the old"
         f" release (p = {chance:.1g})"
     )
 

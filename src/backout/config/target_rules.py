@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from backout.config import balancers, freezes, slots
+from backout.config import balancers, comparing, freezes, slots
 from backout.config.cron import no_cron
 from backout.config.judge import (
     NOBODYS,
@@ -53,6 +53,8 @@ class TargetJudge(Judge):
                 yield from self.template((key,), names_known(self.noun, None, ()))
             elif key == "source":
                 yield from self.source()
+            elif key == "rollout":
+                yield from self.rollout()
             elif key not in ("vars", "checks"):
                 yield from self.plain((key,))
         for number, window in enumerate(self.noun.maintenance):
@@ -73,6 +75,7 @@ class TargetJudge(Judge):
                 yield from self.check(("checks", name), check)
         yield from self.circles()
         yield from balancers.mistakes(self.noun, self.at)
+        yield from comparing.mistakes(self.noun, self.tables.balancers, self.at)
         yield from slots.mistakes(self.noun, self.tables.backends, self.at)
 
     def balancer(self, trail: Trail) -> Iterator[Mistake]:
@@ -82,6 +85,22 @@ class TargetJudge(Judge):
         shell = [name.rstrip("_") for name in options.shell_fields] if options else []
         for key, _node in self.tree.find(trail).items():
             yield from self.template((*trail, key), known, in_shell=key in shell, told=True)
+
+    def rollout(self) -> Iterator[Mistake]:
+        """Only what Prometheus is asked is rendered: for each host."""
+        for key, _node in self.tree.find(("rollout",)).items():
+            if key != "compare":
+                yield from self.plain(("rollout", key))
+        compare = self.noun.rollout.comparing
+        if not (compare and compare.prometheus):
+            yield from self.plain(("rollout", "compare"))
+            return
+        asked: Trail = ("rollout", "compare", "prometheus")
+        each = names_known(self.noun, "all", (), window=())
+        for key, _node in self.tree.find(asked).items():
+            own = key in ("requests", "errors", "latency")
+            known = each if own else names_known(self.noun, None, ())
+            yield from self.template((*asked, key), known)
 
     def destinations(self) -> Iterator[Mistake]:
         for trail, node in self.tree.find(("notify",)).scalars(("notify",)):

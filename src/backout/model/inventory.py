@@ -16,6 +16,7 @@ from pydantic import (
     field_validator,
 )
 
+from backout.model.comparing import Compare
 from backout.model.operands import Branch, Operand, Reached, Remote
 from backout.model.protection import Protection, Rehearsing
 from backout.model.services import Service
@@ -120,14 +121,23 @@ class Rollout(Noun):
     watch_every: Span | None = None
     watch_limit: Span | None = None
     """How long what nobody can tell is watched at most; three times as long unless it is said."""
-    compare: Literal["", "canary"] = ""
-    """`canary`: latency and failed looks of the new hosts against those of the old ones."""
+    compare: Annotated[
+        Annotated[Literal["", "canary"], Tag("plain")] | Annotated[Compare, Tag("whole")],
+        Discriminator(lambda value: "whole" if isinstance(value, dict | Compare) else "plain"),
+    ] = ""
+    """`canary`: latency and failed looks of the new hosts against those of the old ones; or also
+    what others have counted."""
     hold_for: Span | None = None
     """How long `--hold` holds a run for a person's answer; then it is backed out."""
     drain: Boolean = False
     """Take each batch out of the balancers first, and put it back when it has settled."""
     keep_up: Batch = 1
     """How many of the members that served before still have to while a batch is out."""
+
+    @property
+    def comparing(self) -> Compare | None:
+        """What is compared beside the checks, if anything is."""
+        return Compare() if self.compare == "canary" else self.compare or None
 
 
 class Retry(Noun):

@@ -21,6 +21,10 @@ class Member:
     """What the balancer has open there: requests and connections; None where it cannot tell."""
     mark: str = ""
     """How it is set when it takes requests, in the balancer's own words: its weight."""
+    asked: int | None = None
+    """How many requests it was sent so far, by the balancer's count; None where nobody counts."""
+    failed: int | None = None
+    """How many of those failed, by the same count."""
 
     @property
     def serves(self) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from backout.model import Event
 from backout.ports.checks import Look, Probe, Recorded
+from backout.ports.metrics import Labels, Metrics
 from backout.ports.people import Operator, Said, Screen, SecondPerson
 from backout.ports.restarters import Defined, Lasting, Restarter, Slotted
 from backout.ports.runs import (
@@ -61,10 +62,12 @@ __all__ = [
     "HealthHistory",
     "HealthStore",
     "Journal",
+    "Labels",
     "Lasting",
     "Listener",
     "Lock",
     "Look",
+    "Metrics",
     "Operator",
     "Outbox",
     "OutboxChange",

@@ -33,6 +33,8 @@ class BalancerBackend(Protocol):
     """A row of the table `balancers.BACKENDS`."""
 
     Options: ClassVar[type[Options]]
+    counts: ClassVar[bool]
+    """Whether it counts what each member was asked, and how often that failed."""
 
     def __call__(self, balancer: Balancer, transport: Transport) -> Pool: ...
 

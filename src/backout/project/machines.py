@@ -20,7 +20,7 @@ from backout.checks.examiner import Examiner
 from backout.errors import Refused
 from backout.language import scope, templates
 from backout.model import Balancer, Event, Finding, Host, Release, Target
-from backout.ports import Listener, Pool, Restarter, Transport
+from backout.ports import Listener, Metrics, Pool, Restarter, Transport
 from backout.probes import KINDS as PROBES
 from backout.project.recorded import Records
 from backout.project.slots import bluegreen
@@ -138,6 +138,12 @@ class Machines:
         """A rendered balancer on one of its machines. Raises Unreachable."""
         pool: Pool = BALANCERS[balancer.backend](balancer, self.reach(on))
         return pool
+
+    def metrics(self, url: str, headers: Mapping[str, str]) -> Metrics:
+        """What answers queries at an address."""
+        from backout.adapters.prometheus import Prometheus
+
+        return Prometheus(url, headers, self.vault)
 
     def examine(self, run: str, emit: Listener) -> Callable[..., tuple[Finding, ...]]:
         """How a run has its checks run; see `worker.Parts`."""

@@ -244,6 +244,7 @@ class Workplace:
             reach=machines.reach,
             restarter=machines.restarter,
             pool=machines.pool,
+            metrics=machines.metrics,
             examine=machines.examine(run, emit),
             stop=stop,
             said=Spoken(journal, run),

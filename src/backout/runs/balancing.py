@@ -66,6 +66,21 @@ class Balancing:
                     told = found.told if found else why or "not there"
                     yield place[0], host, f"{member} was {was.told}, and is {told}"
 
+    def counted(self, name: str) -> dict[str, tuple[int, int]]:
+        """How many requests each host was sent so far, and how many failed, by a balancer's own
+        count on all its machines. Raises Refused where it counts none, and Unreachable."""
+        sums: dict[str, tuple[int, int]] = {}
+        owners = self._owners(name)
+        for on in self.target.where(self.target.balancers[name]):
+            for member in self.pool((name, on)).look().members:
+                if member.name not in owners:
+                    continue
+                if member.asked is None or member.failed is None:
+                    raise Refused(f"{name} does not say how many requests {member.name} was sent")
+                asked, failed = sums.get(owners[member.name], (0, 0))
+                sums[owners[member.name]] = (asked + member.asked, failed + member.failed)
+        return sums
+
     # --- one of them ---------------------------------------------------------------------
 
     def pool(self, place: Place) -> Pool:

@@ -13,6 +13,7 @@ from backout.ports import (
     Journal,
     Listener,
     Lock,
+    Metrics,
     Operator,
     Pool,
     Restarter,
@@ -54,6 +55,8 @@ class Parts:
     """(names, hosts, baseline, release, patient) -> findings; see `examiner.Examiner`."""
     pool: Callable[[Balancer, str], Pool]
     """A rendered balancer on a machine by name, this one for an empty name. Raises Unreachable."""
+    metrics: Callable[[str, Mapping[str, str]], Metrics]
+    """(address, headers) -> a store of metrics that can be asked; both may refer to secrets."""
     stop: Stop = field(default_factory=Stop)
     second: SecondPerson | None = None
     said: Callable[[], Sequence[Said]] = tuple

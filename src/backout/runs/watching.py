@@ -14,6 +14,8 @@ from backout.checks import comparing
 from backout.checks.comparing import Compared, Side
 from backout.checks.streaks import Policy, weigh
 from backout.model import Finding, Rollout, Streak, Verdict, duration
+from backout.model.canary import canary_checks
+from backout.runs.counting import counters
 from backout.runs.worker import Worker
 
 USUAL = 5.0
@@ -40,7 +42,9 @@ class Watching:
             for each in (*worker.baseline.findings, *worker.findings)
             if each.verdict is Verdict.PASS
         )
-        self.canary = self._canary() if self.plan.compare else ()
+        checks = worker.plan.target.checks
+        self.canary = canary_checks(checks) if self.plan.compare else ()
+        self.counters = counters(worker)
         self.streaks: dict[str, Streak] = {}
         self.last: dict[str, Finding] = {}
         self.sides: dict[tuple[str, bool], Side] = {}
@@ -50,15 +54,18 @@ class Watching:
         """What went red, or cannot be told at the limit; nothing when all of it stayed green."""
         clock = self.worker.parts.clock
         began = clock.monotonic()
+        for counter in self.counters:
+            counter.begin()
         limit = self.plan.watch_limit or LIMIT * self.plan.watch
         whole, compare = began, began + self.plan.watch / TIMES
         while not self.worker.stopped:
             started = clock.monotonic()
             full = started >= whole
-            self._look(() if full else self.canary)
+            if full or self.canary:
+                self._look(() if full else self.canary)
             whole += self._pause(fast=False) if full else 0.0
             over = clock.monotonic() - began >= self.plan.watch
-            if self.canary and (over or clock.monotonic() >= compare):
+            if clock.monotonic() >= compare:
                 compare += self.plan.watch / TIMES
                 self._compare()
             if red := tuple(self._red()):
@@ -72,16 +79,9 @@ class Watching:
 
     def _pause(self, *, fast: bool) -> float:
         usual = self.plan.watch_every or USUAL
-        if not (fast and self.canary):
+        if not fast or not self.plan.compare:
             return usual
-        return min(usual, max(FASTEST, self.plan.watch / LOOKS))
-
-    def _canary(self) -> tuple[str, ...]:
-        """The checks of single hosts that leave no trace: they are looked at often."""
-        checks = self.worker.plan.target.checks
-        led = {name for each in checks.values() for name in each.then}
-        alone = (c for c in checks.values() if c.on and not (c.cleanup or c.then))
-        return tuple(c.name for c in alone if c.name not in led)
+        return min(usual, max(FASTEST, self.plan.watch / (LOOKS if self.canary else TIMES)))
 
     # --- looking ---------------------------------------------------------------------------
 
@@ -112,6 +112,8 @@ class Watching:
         for name in self.canary:
             new, old = (self.sides.get((name, side), Side()) for side in (True, False))
             self.compared[name] = comparing.compared(new, old)
+        for counter in self.counters:
+            self.compared |= counter.compared(self.new, self.old)
 
     # --- judging ---------------------------------------------------------------------------
 
@@ -142,12 +144,10 @@ class Watching:
                 also = "; old hosts have it too" if self._ill_on_old(finding.check) else ""
                 reason = f"{spent}{also}: {finding.reason}"
                 yield replace(finding, verdict=Verdict.INCONCLUSIVE, reason=reason)
-        for name in self.canary:
-            found = self.compared.get(name, Compared())
-            if self.old and not found.enough:
-                looks = self.sides.get((name, True), Side()).looks
-                words = f"{spent}: {looks} looks are too few to compare"
-                yield self._said(name, words)
+        nothing = dict.fromkeys(self.canary, Compared())
+        for name, found in (nothing | self.compared).items():
+            if self.old and found.unknown:
+                yield self._said(name, f"{spent}: {found.unknown}")
 
     def _said(self, check: str, words: str, verdict: Verdict = Verdict.INCONCLUSIVE) -> Finding:
         return Finding(check or "watch", None, verdict, reason=words)

@@ -1,12 +1,14 @@
 """A small service behind a balancer: quick pages, slow ones, and a WebSocket that echoes.
 
 `app.py HOST PORT VERSION-FILE`: the version is read once, as the code of a process is. At SIGTERM
-it is gone at once, with whatever was open: who takes it out of traffic first loses nothing.
+it is gone at once, with whatever was open: who takes it out of traffic first loses nothing. Of the
+version `flaky` every fifth page fails, though it looks well.
 """
 
 import asyncio
 import base64
 import hashlib
+import itertools
 import os
 import pathlib
 import signal
@@ -14,6 +16,7 @@ import sys
 
 HOST, PORT, FILE = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 VERSION = pathlib.Path(FILE).read_text().strip()
+TURNS = itertools.count(1)
 MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
@@ -40,6 +43,8 @@ async def page(writer: asyncio.StreamWriter, path: str) -> None:
         await asyncio.sleep(float(path.removeprefix("/slow/")))
     well = VERSION != "bad" or not path.startswith("/health")
     body = f"{HOST} {VERSION} {os.getpid()}".encode()
+    if VERSION == "flaky" and path == "/":
+        well = next(TURNS) % 5 > 0
     status = "200 OK" if well else "500 Ill"
     head = f"HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\n\r\n"
     writer.write(head.encode() + body)

@@ -74,6 +74,23 @@ def test_what_is_taken_out_gets_nothing_new_until_it_is_put_back_as_it_was(front
     assert answering(front) == {"web1", "web2"}
 
 
+def test_who_counts_says_what_each_member_answered(tmp_path: Path) -> None:
+    at = {}
+    with ExitStack() as stack:
+        for name in ("web1", "web2"):
+            at[name] = f"127.0.0.1:{ports.free_port()}"
+        web1 = sample_app.write(tmp_path / "web1", version="web1")
+        stack.enter_context(sample_app.run(web1, "127.0.0.1", int(at["web1"].partition(":")[2])))
+        front = stack.enter_context(balancers.haproxy(tmp_path, at))
+        sample_app.wait_healthy("127.0.0.1", int(at["web1"].partition(":")[2]))
+        statuses = [front.get("/health")[0] for _ in range(6)]
+        said = {m.name: (m.asked, m.failed) for m in pool(front).look().members}
+    assert sorted(statuses) == [200, 200, 200, 503, 503, 503]
+    assert said == {"web1": (3, 0), "web2": (3, 3)}, "also who could not be reached at all"
+    counting = {name for name in BACKENDS if BACKENDS[name].counts}
+    assert counting == {"haproxy", "command"}
+
+
 def test_what_cannot_be_read_is_refused_in_words(front: Front) -> None:
     wrong = {"read": "echo nobody"} if "read" in front.entry else {"pool": "nobody"}
     with pytest.raises(Refused, match=r"edge \(\w+ on \w+\) cannot be read: .*nobody"):
