@@ -41,9 +41,12 @@ def _of(
     service: Service, host: Host | None, target: Target, kind: Any
 ) -> Iterator[tuple[str, str]]:
     """Keys of the service, and what is wrong there."""
+    reloaded = bool(getattr(service.options, "reload", False))
+    if reloaded:
+        yield from _reload(service)
     if not service.bluegreen:
         for key in KEYS:
-            if getattr(service, key):
+            if getattr(service, key) and not (reloaded and key == "prove"):
                 yield key, f"{key} is for services of two slots: say `strategy: bluegreen`"
         return
     if not getattr(kind, "slotted", False):
@@ -56,6 +59,22 @@ def _of(
     if source and source.strategy == "checkout" and source.directory:
         words = "two slots cannot run from one checkout: say `source.strategy: releases`, or image"
         yield "strategy", words
+
+
+def _reload(service: Service) -> Iterator[tuple[str, str]]:
+    """A main process that stays proves nothing."""
+    if service.bluegreen:
+        yield "reload", "a slot is started anew, and never reloaded: leave `reload` out"
+    if not service.prove:
+        yield (
+            "reload",
+            (
+                "a reload leaves the main process as it is: `prove` has to say, in shell,"
+                " how the release that is live on disk is known by its answers"
+            ),
+        )
+    if service.port is None:
+        yield "reload", "its workers are known by the `port` that they hold: say which"
 
 
 def _switch(service: Service, host: Host | None, target: Target) -> Iterator[tuple[str, str]]:

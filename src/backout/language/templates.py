@@ -124,7 +124,9 @@ def render_step(step: Step, scope: Scope, *, shell: bool = True) -> Step:
 
 def render_service(service: Service, scope: Scope, *, where: str = "") -> Service:
     """A service ready for its backend, whose secrets stay references. Raises CannotRender."""
-    return _render_backed(service, "service", scope, where)
+    prove, _env = render_shell(service.prove, scope, where=where)
+    ready = _render_backed(service.model_copy(update={"prove": ""}), "service", scope, where)
+    return ready.model_copy(update={"prove": prove})
 
 
 def render_balancer(balancer: Balancer, scope: Scope, *, where: str = "") -> Balancer:

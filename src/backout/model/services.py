@@ -42,7 +42,8 @@ class Service(Noun):
     slots: Mapping[str, Slot] = Field(default_factory=dict)
     """Two of them; `slot.name` and `slot.port` stand for them in the service's own words."""
     prove: str = ""
-    """Shell on the host that succeeds once what runs in `slot` answers well on its own port."""
+    """Shell on the host that succeeds once what runs in `slot` answers well on its own port; of a
+    service that is reloaded, once the release that is live on disk is what answers."""
     switch: Switch | None = None
     keep_old: Span | None = None
     """How long the old one stays beside the new one; unsaid, until the next deploy."""

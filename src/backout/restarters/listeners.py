@@ -107,6 +107,12 @@ def judge(
     return replace(identity, obstacle=identity.obstacle or str(doubt)) if doubt.lasts else identity
 
 
+def holders(found: Mapping[str, str]) -> frozenset[int]:
+    """The processes that hold the port."""
+    sockets = _sockets(found.get(SECTION, ""))
+    return frozenset(holder.line[0] for socket in sockets for holder in socket.holders)
+
+
 @dataclass(frozen=True, slots=True)
 class _Doubt:
     words: str = ""

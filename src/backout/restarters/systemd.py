@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import ClassVar, Literal
 
 from backout.model import Boolean, Identity, Options, Result, State
+from backout.restarters import reloading
 from backout.restarters.backend import (
     PATHS_OF,
     Backend,
@@ -20,16 +21,18 @@ from backout.restarters.backend import (
     text_of,
     understood,
 )
-from backout.restarters.listeners import judge, scan
+from backout.restarters.listeners import Holder, judge, scan
 
 SHOWN = (
     "Id,LoadState,ActiveState,SubState,Result,NRestarts,InvocationID,MainPID,ControlGroup,"
     "ExecMainStartTimestampMonotonic,WorkingDirectory,ExecStart,NeedDaemonReload,Type,"
-    "RemainAfterExit"
+    "RemainAfterExit,TriggeredBy"
 )
 _RELOAD = "its unit file changed on disk and is not loaded: systemctl daemon-reload"
 _ONE = "name one unit, or a host's own `service` for each"
 _PATTERN = re.compile(r"[*?\[]")
+_MAIN = "$(printf '%s\\n' \"$shown\" | sed -n 's/^MainPID=\\([1-9]\\)/\\1/p')"
+"""As a shell word, or none."""
 _ACTIVE = ("active", "reloading", "refreshing")
 _TRYING = ("activating", "deactivating", "maintenance")
 _OVER = ("failed", "inactive")
@@ -47,10 +50,12 @@ would end it."""
 
 
 class SystemdOptions(Options):
-    """`scope: user` is the connected user's own manager; `sudo` is `sudo -n` before it all."""
+    """`scope: user` is the connected user's own manager; `sudo` is `sudo -n` before it all;
+    `reload` is the unit's own way to bring new code, instead of a restart."""
 
     scope: Literal["system", "user"] = "system"
     sudo: Boolean = False
+    reload: Boolean = False
 
     def misnamed(self, name: str) -> str:
         """A pattern is judged by whichever unit is listed last; a target is active whether or not
@@ -74,14 +79,15 @@ class Systemd(Backend):
             return Identity(up=False, known=False, detail=self._pattern)
         found = self.look(
             PATHS_OF,
-            f"{self._session()}\nshown=$({self._systemctl('show', '-p', SHOWN)})".strip(),
+            f"{self._session()}\nshown=$({self._systemctl('show', '-p', self._shown)})".strip(),
             "printf '%s\\n' \"$shown\"",
             _LINGER if self._user else "",
             section("uptime"),
             "cat /proc/uptime",
             section("paths"),
-            "paths_of $(printf '%s\\n' \"$shown\" | sed -n 's/^MainPID=\\([1-9]\\)/\\1/p')",
+            f"paths_of {_MAIN}",
             scan(port, sudo=self._sudo),
+            *(reloading.scan(_MAIN, self.service.prove) if self._reload else ()),
         )
         if isinstance(found, Result):
             return nobody_knows(found)
@@ -90,14 +96,15 @@ class Systemd(Backend):
             words = f"no unit {unit.get('Id')}"
             obstacle = f"{words}: systemctl list-unit-files"
             return Identity(up=False, known=False, absent=True, detail=words, obstacle=obstacle)
-        group = unit.get("ControlGroup", "")
-        identity = replace(_hindered(unit, found["uptime"]), paths=paths(found))
-        return judge(
+        main = replace(_hindered(unit, found["uptime"]), paths=paths(found))
+        identity = reloading.serving(main, unit.get("MainPID", ""), found) if self._reload else main
+        judged = judge(
             found,
             port,
             self._lasting(unit, identity),
-            lambda each: bool(group) and each.within(group),
+            lambda each: _ours(each, unit, up=main.up),
         )
+        return reloading.proved(judged, main, found) if self._reload else judged
 
     @property
     def _pattern(self) -> str:
@@ -125,7 +132,7 @@ class Systemd(Backend):
             self._session(),
             f"{self._manager('daemon-reload')} || :",
             f"{self._systemctl('reset-failed')} 2>/dev/null || :",
-            self._systemctl("restart"),
+            self._systemctl("reload-or-restart" if self._reload else "restart"),
         )
 
     def stop(self, key: str) -> Result:
@@ -163,6 +170,14 @@ class Systemd(Backend):
         return ({key: value for key, value in line.items() if value},)
 
     @property
+    def _reload(self) -> bool:
+        return bool(self.service.options.reload)
+
+    @property
+    def _shown(self) -> str:
+        return f"{SHOWN},CanReload" if self._reload else SHOWN
+
+    @property
     def _user(self) -> bool:
         return bool(self.service.options.scope == "user")
 
@@ -187,6 +202,13 @@ class Systemd(Backend):
 
     def _command(self, *words: str) -> str:
         return quote(*(("sudo", "-n") if self._sudo else ()), *words)
+
+
+def _ours(holder: Holder, unit: Mapping[str, str], *, up: bool) -> bool:
+    """Of its control group; while it does not run, its socket unit keeps the port for it."""
+    group = unit.get("ControlGroup", "")
+    kept = not up and ".socket" in unit.get("TriggeredBy", "") and holder.name == "systemd"
+    return kept or (bool(group) and holder.within(group))
 
 
 def _identity(unit: Mapping[str, str], uptime: str) -> Identity:
@@ -220,6 +242,8 @@ def _hindered(unit: Mapping[str, str], uptime: str) -> Identity:
     identity, name, load = _identity(unit, uptime), unit.get("Id"), unit.get("LoadState")
     if load == "masked":
         return replace(identity, obstacle=f"it is masked: systemctl unmask {name}")
+    if unit.get("CanReload") == "no":
+        return replace(identity, obstacle=reloading.NO_RELOAD)
     if load in ("bad-setting", "error"):
         words = f"its unit file cannot be loaded ({load}): systemd-analyze verify {name}"
         return replace(identity, absent=True, obstacle=words)

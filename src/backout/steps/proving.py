@@ -115,12 +115,14 @@ def _of_the_release(proved: Result, now: Identity, work: Work) -> Result:
 
 
 def _soaked(look: Callable[[], Identity], first: Identity, soak: float, work: Work) -> Result:
-    """Whether it stays: by the look that found it, and every one after that until the soak ends."""
+    """Whether it stays: by the look that found it, and every one after that until the soak ends.
+    Of several processes the last may come up later: it is watched from then on."""
     now, end = first, work.clock.monotonic() + soak
     while True:
         if now.runs is not None or work.clock.monotonic() >= end + BEGINNING:
             if fallen := _fallen(now, first, soak):
                 return Result(State.FAILED, reason=fallen)
+            first = now
             if work.clock.monotonic() >= end:
                 return Result(State.DONE, saved={"identity": now.value})
         work.clock.sleep(min(POLL, soak) if now.runs is not None else POLL)
@@ -129,7 +131,8 @@ def _soaked(look: Callable[[], Identity], first: Identity, soak: float, work: Wo
 
 def _fallen(now: Identity, first: Identity, soak: float) -> str:
     """Why what came up does not count, or nothing."""
-    if now.value != first.value or not now.up:
+    stayed = now.value == first.value or same(first.value, now.value)
+    if not (now.up and stayed):
         return f"did not stay up for {soak:g} s: {_change(now)}"
     if now.restarts is not None and now.restarts != first.restarts:
         return f"restarted by itself {now.restarts} times"

@@ -66,6 +66,16 @@ def test_what_could_not_work_is_a_mistake(tmp_path: Path, wrong: Any, said: str)
     assert said in text, text
 
 
+def test_a_reload_says_how_the_new_code_is_known(tmp_path: Path) -> None:
+    web = {"name": "web", "backend": "systemd", "reload": True}
+    proved = {**web, "port": 8000, "prove": "curl -fsS http://{{ target.name }}:8000/"}
+    assert mistakes(tmp_path, proved) == ""
+    assert "service.reload: a reload leaves the main process" in mistakes(tmp_path, web)
+    assert "known by the `port` that they hold" in mistakes(tmp_path, web)
+    assert "never reloaded" in mistakes(tmp_path, {**SERVICE, "reload": True})
+    assert "prove is for services of two slots" in mistakes(tmp_path, {**proved, "reload": False})
+
+
 def test_the_old_one_outlives_the_bake_window(tmp_path: Path) -> None:
     bake = {"for": "10m", "every": "15s"}
     short = mistakes(tmp_path, {**SERVICE, "keep_old": "9m"}, bake=bake)
