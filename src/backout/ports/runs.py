@@ -198,7 +198,8 @@ class Work:
     resolved: Undo | None = None
     """Where it acts, its way back, as it is on record."""
     undoing: bool = False
-    """Whether it is what this step did that is undone."""
+    """Whether what this step did is undone, or will be: of what was interrupted only the end
+    matters then, not what came of it."""
     second: SecondPerson | None = None
     """Where somebody else can be asked."""
     was_up: bool | None = None

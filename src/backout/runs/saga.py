@@ -310,7 +310,8 @@ class Saga:
         """Whether it ever began. If it did it is over then: what was not seen to end does not run
         on beside what comes next. Attempts before an interrupted one did begin. Raises
         Unreachable."""
-        forward = replace(work, key=note_key(entry.run, entry.key, entry.attempt))
+        key = note_key(entry.run, entry.key, entry.attempt)
+        forward = replace(work, key=key, undoing=True)
         return kind.recall(forward, entry.undo) is not None or entry.attempt > 1
 
     def _undo(self, action: Action, kind: StepKind, work: Work, entry: Entry) -> Result:

@@ -66,6 +66,8 @@ class InPlace(Kind):
             restarter.identity().value, before
         ):
             return None
+        if work.undoing:  # that it is over is all that is asked
+            return Result(State.UNKNOWN, reason="it was interrupted")
         return prove(restarter, lambda now: proving.is_new(now.value, before), work)
 
     def undo(self, work: Work, undo: Undo) -> Result:  # noqa: ARG002 - the seam's form

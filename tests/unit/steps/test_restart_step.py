@@ -160,6 +160,18 @@ def test_an_interrupted_restart_is_done_again_where_nobody_knew_who_served(bench
         assert Restart().recall(doing, Undo(text="", data=known)) is None
 
 
+def test_on_the_way_back_an_interrupted_restart_need_only_be_over_and_not_come_up(
+    bench: Bench,
+) -> None:
+    coming = Identity(up=False, value="2.200", trying=True, detail="starting")
+    doing = replace(work(bench, manager(coming)), transport=_Noted(), undoing=True)
+    began = elapsed(bench)
+    told = Restart().recall(doing, Undo(text="", data={"identity": OLD.value, "told": True}))
+    assert told is not None
+    assert told.state is State.UNKNOWN
+    assert elapsed(bench) == began, "nothing is awaited that is taken back anyway"
+
+
 class _Noted(Told):
     def recall(self, key: str, wait: float) -> Result | None:  # noqa: ARG002 - the seam's form
         return None
