@@ -52,7 +52,10 @@ ALLOWED: dict[str, set[str]] = {
     "registry": {"errors"},
 }
 """Which rooms each room may import, now or later: every arrow points down."""
-HEAVY = {"fabric", "paramiko", "docker", "cel", "psycopg", "jinja2", "rich", "pycurl", "pydantic"}
+HEAVY = {
+    *("fabric", "paramiko", "docker", "cel", "psycopg", "jinja2", "rich", "pycurl", "pydantic"),
+    "procrastinate",
+}
 
 
 def modules() -> list[Path]:

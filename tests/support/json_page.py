@@ -18,7 +18,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from backout.model import Release
-from backout.reports import approvals, notes, objects, plans, report, states, watched
+from backout.reports import approvals, handed, notes, objects, plans, report, states, watched
 from backout.reports.told import Told, is_left_out, key_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "json.md"
@@ -45,6 +45,8 @@ ANSWERS: Mapping[str, tuple[Kind, ...]] = {
     "lint": (objects.Linted,),
     "watch": (watched.Watched, watched.Stopped),
     "serve": (watched.Stopped,),
+    "worker": (watched.Stopped,),
+    "workers": (handed.Zones,),
     "token.add": (watched.KeyShown,),
     "token.list": (watched.Keyring,),
     "token.remove": (watched.Keyring,),

@@ -261,7 +261,7 @@ class Operation:
         except Interrupted as error:
             raise as_it_stands(error, engine.worker.saga) from error
         except (Refused, Held) as error:
-            return self._refused(row, made, error)
+            return self.refused(row, made, error)
         report = self._report(row, made, ended, engine.worker.release)
         self._settle(row, made, ended, report)
         return Answer("run", report, ended.exit_code)
@@ -283,7 +283,7 @@ class Operation:
         except Interrupted as error:
             raise as_it_stands(error, going.saga) from error
         except (Refused, Held) as error:
-            return self._refused(row, back.undoing[0], error)
+            return self.refused(row, back.undoing[0], error)
         ended = replace(ended, advice=ended.advice or back.remark)
         report = self._report(row, back.undoing[0], ended, back.to)
         self._settle(row, back.undoing[0], ended, report)
@@ -315,7 +315,7 @@ class Operation:
         with suppress(BackoutError):  # what it says of itself matters more
             self._journal(made.target).note(row.id, NEEDS_PERSON, person(report))
 
-    def _refused(self, row: RunRow, made: Plan, error: BackoutError) -> Answer:
+    def refused(self, row: RunRow, made: Plan, error: BackoutError) -> Answer:
         """Nothing was changed by this process. A run that had changed something stays open, unless
         it is another machine's by now."""
         journal = self.workplace.journal

@@ -15,7 +15,7 @@ from backout.adapters.storage.telling import STOP, Telling, Wish
 from backout.commands.options import Follow
 from backout.commands.signals import heard
 from backout.errors import BackoutError, ExitCode, Interrupted, Refused
-from backout.model import Event, Outcome, RunRow
+from backout.model import Driving, Event, Outcome, RunRow
 from backout.ports import NEEDS_PERSON, Screen
 from backout.project.project import Workplace
 from backout.reports.answer import Answer
@@ -152,21 +152,38 @@ class Owner:
         self.doubt = ""
         silent = self._silent()
         driving = self._journal.driving(self._row.id)
+        if driving.zone:
+            return self._of_workers(driving, silent)
         if driving.ours:
             holder = self._lock.holder()
             if holder is None or holder.get("run", self._row.id) != self._row.id:
                 return f"its process on this machine is gone (it was begun by {self._row.owner})"
-            self._doubt(silent, holder.get("pid", "?"))
+            words = (
+                f"no sign of life of the run for {STILL:.0f}s, though its process"
+                f" {holder.get('pid', '?')} is there: is it stopped?"
+            )
+            self._doubt(silent, words)
             return ""
         by = driving.by or self._row.owner
         return f"{by} has given no sign of life for {STILL:.0f}s: it seems dead" if silent else ""
 
-    def _doubt(self, silent: bool, pid: object) -> None:
+    def _of_workers(self, driving: Driving, silent: bool) -> str:
+        """Another worker goes on with it, unless it has come to where a person decides."""
+        if silent and self._asks():
+            return "a person decides how it goes on"
+        where = f"a worker of zone {driving.zone}"
+        gone = f"{driving.by} gives no sign of life: {where} takes it over when one is there"
+        words = f"waits for {where}" if driving.free else gone
+        self._doubt(silent, f"{words} (invoke workers)")
+        return ""
+
+    def _asks(self) -> bool:
+        records = self._journal.recall(self._row.id)
+        return bool(records) and records[-1].kind == NEEDS_PERSON
+
+    def _doubt(self, silent: bool, words: str) -> None:
         if silent and not self._doubted:
-            self.doubt = (
-                f"no sign of life of the run for {STILL:.0f}s, though its process {pid} is there:"
-                " is it stopped?"
-            )
+            self.doubt = words
         self._doubted = silent
 
     def _silent(self) -> bool:

@@ -57,6 +57,8 @@ TEXTS = Table(
         "moved": "backout.reports.keeping_text:moved_text",
         "pruned": "backout.reports.keeping_text:pruned_text",
         "uninstalled": "backout.reports.keeping_text:uninstalled_text",
+        "handed": "backout.reports.handed_text:handed_text",
+        "zones": "backout.reports.handed_text:zones_text",
         "imported": "backout.reports.document_text:import_text",
     }
 )

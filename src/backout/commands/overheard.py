@@ -34,6 +34,8 @@ class Overheard:
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
         self._waiting: deque[Event] = deque(maxlen=MOST)
+        self.beat = BEAT
+        """Seconds between two signs of life of a run."""
         self.print = screen.print
         self.over = screen.over
         self.interrupted = screen.interrupted
@@ -76,10 +78,10 @@ class _Beside:
         self.over = Flag()
         self.thread = Thread(target=self._run, name="telling", daemon=True)
         self._screen, self._run_id, self._stop = screen, run, stop
-        self._pace = SHARED_PACE if journal.shared else PACE
+        self._pace = min(SHARED_PACE if journal.shared else PACE, screen.beat)
         self._telling = Telling(journal)
         self._known: set[str] = set()
-        self._beaten = -BEAT
+        self._beaten = -screen.beat
 
     def _run(self) -> None:
         with suppress(BackoutError):
@@ -92,7 +94,7 @@ class _Beside:
             self._tell()
 
     def _tell(self) -> None:
-        alive = time.monotonic() - self._beaten >= BEAT
+        alive = time.monotonic() - self._beaten >= self._screen.beat
         events = self._screen.take()
         if events or alive:
             self._telling.tell(self._run_id, events, alive=alive)

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from backout.adapters.local_lock import LocalLock, owner
 from backout.adapters.standings import held, standings
-from backout.commands import freezes, rehearsals
+from backout.commands import freezes, handover, rehearsals
 from backout.commands.asking import Asking, Unapproved, foretold, tell
 from backout.commands.consent import Consent
+from backout.commands.handover import HandOver
 from backout.commands.held import refuse_unattended
 from backout.commands.news import about_run, telling
 from backout.commands.options import Starting
@@ -30,6 +31,7 @@ from backout.reports.data import refused_report, run_report
 from backout.reports.plans import PlanReport
 from backout.reports.ships_text import commit_lines
 from backout.runs.engine import Ended, Engine
+from backout.runs.picture import Part
 from backout.runs.plan import Plan
 
 if TYPE_CHECKING:
@@ -53,6 +55,15 @@ class Wanted:
     saved: SavedPlan | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A run in the ledger, on its way to workers."""
+
+    by: HandOver
+    row: RunRow
+    files: Part
+
+
 class Start:
     """Begins one run, now or when it is its turn."""
 
@@ -60,6 +71,8 @@ class Start:
         self.operation = operation
         self.workplace, self.screen = operation.workplace, operation.screen
         self.wanted, self.target = wanted, wanted.target
+        self.hand_over: HandOver | None = None
+        """To workers, where they are to drive it."""
         self._hosts_seen: tuple[float, Held | None] = (-HOSTS, None)
 
     def answer(self) -> Answer:
@@ -69,15 +82,19 @@ class Start:
         freezes.refuse(self.workplace, self.target, options.break_freeze)
         if self.wanted.verb != REHEARSE:
             rehearsals.refuse(self.workplace, self.target, self.wanted.runbook)
+        if handover.wanted(self.workplace, options, attended=self.screen.operator.present):
+            self.hand_over = HandOver.of(self.operation, options)
         limit = patience(options.wait)
         with Waiting(self.workplace, self.screen, self.target.name, limit) as waiting:
             while True:
                 answer = self._attempt(waiting)
                 if isinstance(answer, Answer):
                     return answer
+                if isinstance(answer, Opened):
+                    return answer.by.done(answer.row, answer.files)
                 waiting.until(_once(answer), "lock")
 
-    def _attempt(self, waiting: Waiting) -> Answer | Held:
+    def _attempt(self, waiting: Waiting) -> Answer | Opened | Held:
         """Held only where that is waited for."""
         waiting.turn(self._busy)
         run = new_run()
@@ -90,15 +107,18 @@ class Start:
             if waiting.patience is None:
                 raise
             return error
+        if isinstance(answer, Opened):
+            return answer
         again = answer.exit_code == ExitCode.HELD and waiting.patience is not None
         return Held(f"{self.target.name} is held", where=self.target.name) if again else answer
 
-    def _begin(self, run: str, waiting: Waiting) -> Answer:
+    def _begin(self, run: str, waiting: Waiting) -> Answer | Opened:
         wanted, operation = self.wanted, self.operation
         broken = freezes.refuse(self.workplace, self.target, wanted.options.break_freeze)
         with operation.local_lock(self.target.name, run):
             operation.nothing_open(self.target.name)
             made = self._plan(run, self.workplace.journal.next_number(self.target.name))
+            along = self.hand_over.look(made) if self.hand_over else {}
             ships = operation.say_what_ships(made, wanted.options.ref)
             told = {"ships": ships, "break_freeze": broken.get("reason", "")}
             row = operation.open(made.run, wanted.verb, made, freeze(made), told)
@@ -106,7 +126,16 @@ class Start:
             self._say_broken(row, broken)
             if wanted.saved:
                 Consent(self.workplace, row).hold_to(wanted.saved, self.target)
+            if self.hand_over:
+                return self._opened(self.hand_over, row, made, along)
             return operation.run_engine(row, made, Engine.deploy)
+
+    def _opened(self, by: HandOver, row: RunRow, made: Plan, along: Part) -> Answer | Opened:
+        try:
+            by.confirmed(row, made)
+        except Refused as error:
+            return self.operation.refused(row, made, error)
+        return Opened(by, row, along)
 
     def _plan(self, run: str, number: int) -> Plan:
         wanted = self.wanted

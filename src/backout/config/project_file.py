@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator
@@ -44,6 +45,40 @@ class LedgerPlace(Noun):
     """So long a run that is under way waits for a database that is gone."""
 
 
+def _zone(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,62}", value):
+        raise ValueError(f"{value!r} is no name of a zone: small letters, digits, - and _")
+    return value
+
+
+def zone_named(word: str) -> str:
+    """A zone as it was typed. Raises Mistakes."""
+    try:
+        return _zone(word)
+    except ValueError as error:
+        raise Mistakes(f"--zone: {error}", where="command line") from error
+
+
+Zone = Annotated[str, AfterValidator(_zone)]
+
+
+class Workers(Noun):
+    """Those that drive runs instead of whoever asked for them."""
+
+    zone: Zone = "default"
+    """Whose workers drive what is handed over, where nothing else is said."""
+    rescue: Literal["ask", "back_out", "resume"] = "resume"
+    """How a run that was handed over goes on when its driver is gone: a person decides, it is
+    backed out, or finished."""
+    after: Duration = 30.0
+    """After so long without a sign of life a driver is gone."""
+    grace: Duration = 600.0
+    """So long a worker that is asked to stop drives on what it has begun; then it hands it over."""
+    secret: Annotated[SecretSource | None, BeforeValidator(_source)] = None
+    """Where workers listen, by reference, when the ledger's own address leads to a pooler: one
+    that leads to the database itself."""
+
+
 class ProjectFile(Noun):
     """What stands in it."""
 
@@ -54,6 +89,11 @@ class ProjectFile(Noun):
     """The address of the status page that messages give."""
     freeze: tuple[Freeze, ...] = ()
     """When nothing is deployed to any target."""
+    runs: Literal["here", "workers"] = "here"
+    """Who drives a run that nobody starts at a terminal, as in CI: whoever starts it, or `workers`,
+    which are followed to its end."""
+    workers: Workers = Workers()
+    """Those who drive what is handed over."""
 
 
 def load(root: Path) -> ProjectFile:

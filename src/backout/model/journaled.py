@@ -50,6 +50,10 @@ class Driving:
     by: str = ""
     epoch: int = 0
     """How often it was taken over."""
+    free: bool = False
+    """Whether nobody does: it waits for a worker."""
+    zone: str = ""
+    """The workers that it was handed over to, if it was."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,23 +41,41 @@ from backout.ports.watch import (
     OutboxChange,
     Posts,
 )
+from backout.ports.workers import (
+    ASK,
+    BACK_OUT,
+    CONFIRMED,
+    HANDED,
+    RESCUED,
+    RESUME,
+    Doorbell,
+    Shift,
+    Tick,
+)
 
 Listener = Callable[[Event], None]
 """Whoever wants to hear what happens: the screen, the log."""
 
 __all__ = [
     "ANSWERED",
+    "ASK",
     "AWAITS_APPROVAL",
+    "BACK_OUT",
+    "CONFIRMED",
+    "HANDED",
     "HELD",
     "NEEDS_PERSON",
     "OWN",
     "READY",
+    "RESCUED",
+    "RESUME",
     "TAKEN",
     "BalancerBackend",
     "Bodies",
     "Claim",
     "Clock",
     "Defined",
+    "Doorbell",
     "HealthChange",
     "HealthHistory",
     "HealthStore",
@@ -80,8 +98,10 @@ __all__ = [
     "Said",
     "Screen",
     "SecondPerson",
+    "Shift",
     "Slotted",
     "StepKind",
+    "Tick",
     "Traffic",
     "Transport",
     "Vault",

@@ -135,6 +135,10 @@ class StepKind(Protocol):
         """Whether it is taken back only when its host has settled again after all other undos."""
         ...
 
+    def asks(self, options: Any) -> bool:
+        """Whether it asks the person at the run's own terminal."""
+        ...
+
     def before(self, work: Work) -> Undo:
         """Read the state to come back to, and resolve the undo from it. Changes nothing.
         Raises Refused when the way back cannot be known."""

@@ -52,6 +52,8 @@ class Machines:
         self.vault = vault
         self.clock = SystemClock()
         self._home = home
+        self.base: Path | None = None
+        """Where what is kept of hosts without SSH lies, when that is not below this directory."""
         self._transports: dict[str, Transport] = {}
         self._guards: dict[str, threading.Lock] = {}
         self._guard = threading.Lock()
@@ -71,6 +73,8 @@ class Machines:
             return LocalTransport(here, str(self._home), self.vault)
         host = self.target.hosts[name]
         home = self.target.home_on(host)
+        if host.connection == "local" and self.base:
+            home = str(self.base / home)
         if host.connection == "ssh":
             transport: Transport = self._connect_by_ssh(host, home)
         else:

@@ -61,6 +61,8 @@ class Workplace:
     def __init__(self, start: Path) -> None:
         self.started_in = start
         self.root = find_root(start)
+        self.home = self.root
+        """Where its secrets lie, whichever checkout its files are read from."""
         self.state = Path(os.environ.get("BACKOUT_STATE") or self.root / ".backout").absolute()
         self.only_reads = False
         """Whether nothing may be written, not even a journal that is not there yet."""
@@ -69,6 +71,11 @@ class Workplace:
 
     def close(self) -> None:
         self._open.close()
+
+    def move(self, root: Path) -> None:
+        """From now on its files are those of another checkout; its state and secrets stay."""
+        self.root = self.started_in = root
+        os.chdir(root)
 
     def close_later(self, close: Callable[[], object]) -> None:
         self._open.callback(close)
@@ -126,7 +133,7 @@ class Workplace:
     @cached_property
     def shared(self) -> SharedLedger:
         """Where the ledger of the team is, if there is one."""
-        return SharedLedger(self.root)
+        return SharedLedger(self.home)
 
     def _journal_file(self) -> Path:
         """Where there is none and nothing may be written, an empty one is read elsewhere."""
@@ -172,7 +179,7 @@ class Workplace:
         known = [vault for owner, vault in self._owners if owner == about]
         if known and not anew:
             return known[-1]
-        made = Vault(target.secrets, self.root)
+        made = Vault(target.secrets, self.home)
         self._owners.append((about, made))
         return made
 
@@ -257,6 +264,7 @@ class Workplace:
         known_good = cache(lambda: self._snapshots(target))
         journal = cache(lambda: self.journal_of(target))
         machines = Machines(target, self.vault(target), self.state / "here", known_good, journal)
+        machines.base = self.home if self.root != self.home else None
         self.close_later(machines.close)
         return machines
 

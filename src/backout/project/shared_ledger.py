@@ -13,19 +13,23 @@ from backout.adapters.local_lock import owner
 from backout.adapters.redactor import reference_to
 from backout.adapters.vault import Vault
 from backout.config import project_file
-from backout.config.project_file import LedgerPlace
+from backout.config.project_file import LedgerPlace, ProjectFile, Workers
+from backout.errors import Refused
 from backout.model import SecretSource
 
 if TYPE_CHECKING:
     from backout.adapters.storage.health_change import Fold
     from backout.adapters.storage.journal import RunJournal
     from backout.adapters.storage.postgres.address import Address
+    from backout.adapters.storage.postgres.hands import Hands
     from backout.adapters.storage.postgres.health import PostgresHealth
     from backout.adapters.storage.postgres.posts import Posts
+    from backout.ports import Doorbell
 
 VARIABLE = "BACKOUT_LEDGER"
 """Goes before what `backout.yaml` says."""
 NAME = "ledger"
+LISTENS = "workers"
 PASSWORD = "ledger-password"  # noqa: S105 - what it is called, not what it is
 
 
@@ -51,10 +55,13 @@ class SharedLedger:
         vault = Vault({NAME: source}, self._root)
         self.vaults = (vault,)
         address = Address(vault.reveal(reference_to(NAME)).strip())
+        self._hide_password(address)
+        return address
+
+    def _hide_password(self, address: Address) -> None:
         if address.password:
             hidden = {"PASSWORD": address.password}
             self.vaults += (Vault({PASSWORD: SecretSource(env="PASSWORD")}, environ=hidden),)
-        return address
 
     def opened(self, address: Address, state: Path, redact: Callable[[str], str]) -> RunJournal:
         """The journal there, as this working copy writes it. Raises Refused."""
@@ -62,6 +69,40 @@ class SharedLedger:
 
         wait = self._said.wait
         return PostgresJournal(address, redact, driver=name_of(state), owner=owner(), wait=wait)
+
+    def hands(self, journal: RunJournal) -> Hands:
+        """In whose hands its runs are. Raises Refused where the journal is a file: nobody else
+        would ever see what is handed over."""
+        from backout.adapters.queue.bell import Bell, library
+
+        address = self._needed()
+        from backout.adapters.storage.postgres.hands import Hands
+
+        library()
+        return Hands(journal, Bell(address))
+
+    def bell(self) -> Doorbell:
+        """Where a worker listens. Raises Refused."""
+        from backout.adapters.queue.bell import Bell
+        from backout.adapters.storage.postgres.address import Address
+
+        source, address = self.workers.secret, self._needed()
+        if source is not None:
+            vault = Vault({LISTENS: source}, self._root)
+            self.vaults += (vault,)
+            address = Address(vault.reveal(reference_to(LISTENS)).strip())
+            self._hide_password(address)
+        return Bell(address)
+
+    def _needed(self) -> Address:
+        address = self.address()
+        if address is None:
+            raise Refused(
+                "workers drive what stands in the ledger of the team, and there is none",
+                where="backout.yaml",
+                next="name a PostgreSQL in it: ledger: {secret: …}, see docs/workers.md",
+            )
+        return address
 
     def health(self, address: Address, redact: Callable[[str], str], fold: Fold) -> PostgresHealth:
         """The history of checks there. Raises Refused."""
@@ -78,10 +119,20 @@ class SharedLedger:
     def _source(self) -> SecretSource | None:
         return SecretSource(env=VARIABLE) if os.environ.get(VARIABLE) else self._said.secret
 
-    @cached_property
+    @property
     def _said(self) -> LedgerPlace:
+        return self.file.ledger
+
+    @property
+    def workers(self) -> Workers:
+        """What the project says of workers."""
+        return self.file.workers
+
+    @cached_property
+    def file(self) -> ProjectFile:
+        """`backout.yaml`. Raises Mistakes."""
         there = (self._root / project_file.NAME).exists()
-        return project_file.load(self._root).ledger if there else LedgerPlace()
+        return project_file.load(self._root) if there else ProjectFile()
 
 
 def name_of(state: Path) -> str:

@@ -24,8 +24,8 @@ from backout.model import (
     Verdict,
     alike,
 )
-from backout.ports import READY
-from backout.runs import standing
+from backout.ports import CONFIRMED, READY
+from backout.runs import confirming, standing
 from backout.runs.backward import Backward
 from backout.runs.baseline import Baseline
 from backout.runs.claims import Claims
@@ -38,7 +38,7 @@ from backout.runs.leasing import leased
 from backout.runs.parts import Parts, side_by_side
 from backout.runs.plan import Action, Plan
 from backout.runs.serving import serving
-from backout.runs.wording import items_of, no_way_back, title, trouble, went_well
+from backout.runs.wording import title, trouble, went_well
 from backout.runs.worker import Worker
 
 
@@ -224,17 +224,9 @@ class Engine:
 
     def _confirm(self) -> None:
         self._not_stopped()
-        plan = self.plan
-        self.worker.warn(no_way_back(plan.irreversible))
-        if not (plan.target.protected or plan.irreversible):
-            return
-        self.worker.warn(items_of(plan.params))
-        typed = plan.target.name if plan.target.protected else ""
-        now = f"release {plan.previous}" if plan.previous else "no known release"
-        where = f"{plan.target.name} ({', '.join(plan.hosts) or 'this machine'}; now: {now})"
-        question = f"{plan.verb} release {self.worker.release} to {where}?"
-        if not self.parts.operator.confirm(question, typed=typed):
-            raise Refused("not confirmed", next=self._plan_command())
+        if self.worker.noted(CONFIRMED) is None:
+            operator, warn = self.parts.operator, self.worker.warn
+            confirming.asked(self.plan, self.worker.release, operator, warn)
         self._not_stopped()
 
     def _not_stopped(self) -> None:

@@ -116,6 +116,11 @@ def flat(data: Any, at: str = "") -> Iterator[tuple[str, Leaf]]:
 # --- taken ---------------------------------------------------------------------------------
 
 
+def files(plan: Plan, parts: Parts) -> Part:
+    """The content of every file of this machine that a plan brings along. No host is asked."""
+    return dict(_files(Worker(replace(plan, run=_STAND_IN), parts)))
+
+
 def taken(plan: Plan, parts: Parts) -> Picture:
     """The picture of a plan in the world as it is: hosts are asked, nothing is changed. Raises
     Refused where an undo cannot be known, and Unreachable."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from backout.errors import Refused
 from backout.model import Options, Result, Span, State, Undo
@@ -28,6 +28,9 @@ class Approve(Kind):
     Options: ClassVar[type[Options]] = ApproveOptions
     changes: ClassVar[bool] = False
     shell: ClassVar[bool] = False
+
+    def asks(self, options: Any) -> bool:
+        return not options.by
 
     def describe(self, work: Work) -> str:
         who = " somebody else" if work.options.by else ""

@@ -33,6 +33,10 @@ class Kind:
         """Most are taken back before their host settles again."""
         return False
 
+    def asks(self, options: Any) -> bool:  # noqa: ARG002 - the seam's form
+        """Few ask anybody."""
+        return False
+
     def ready(self, work: Work, *, made: bool) -> None:
         """Most kinds find out while they resolve their way back."""
 

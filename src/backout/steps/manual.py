@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from backout.model import Options, Result, State, Undo
 from backout.ports import Work
@@ -24,6 +24,9 @@ class Manual(Kind):
     Options: ClassVar[type[Options]] = ManualOptions
     brings: ClassVar[bool] = True
     shell: ClassVar[bool] = False
+
+    def asks(self, options: Any) -> bool:  # noqa: ARG002 - the seam's form
+        return True
 
     def describe(self, work: Work) -> str:
         return f"by hand: {work.options.text}"

@@ -103,6 +103,9 @@ class Doing:
     publishes: ClassVar[bool] = False
 
     def ready(self, work: Work, *, made: bool) -> None: ...
+    def asks(self, options: Any) -> bool:
+        return False
+
     def settles_first(self, options: Any) -> bool:
         return False
 

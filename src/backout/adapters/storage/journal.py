@@ -146,9 +146,10 @@ class RunJournal(Ledger):
         ways, or a record is not what it was."""
         return self.append(lambda db: take_up(db, packed))
 
-    def claim(self, run: str, seen: Driving) -> None:
+    def claim(self, run: str, seen: Driving, zone: str = "") -> None:
         """Durably: from now on it is this working copy that goes on with the run, whose driver is
-        the one that was `seen`. Raises TakenOver when it is another one by now."""
+        the one that was `seen`; as a worker of that `zone`, or as a person. Raises TakenOver when
+        it is another one by now."""
 
     # --- records ---------------------------------------------------------------------------
 

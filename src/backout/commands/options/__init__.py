@@ -43,6 +43,7 @@ from backout.commands.options.watching import (
     ScheduleShow,
     Watch,
 )
+from backout.commands.options.working import Worker, Workers
 
 __all__ = [
     "VERBS",
@@ -96,6 +97,8 @@ __all__ = [
     "Unlock",
     "Verify",
     "Watch",
+    "Worker",
+    "Workers",
     "refuse_empty",
     "word",
 ]
@@ -107,6 +110,7 @@ VERBS: tuple[type[Options], ...] = (
     *(HistoryExport, HistoryImport, LedgerCopy, Prune, Uninstall),
     *(Watch, Init, Demo, ExampleGigz, AlertAck, AlertList, AlertSilence),
     *(Serve, TokenAdd, TokenList, TokenRemove),
+    *(Worker, Workers),
     *(ScheduleInstall, ScheduleRemove, ScheduleShow),
     *(DocumentImport, DocumentRender),
 )

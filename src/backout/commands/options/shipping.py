@@ -40,6 +40,7 @@ class Holding(Starting):
         "On a failure stop, keep the leases, and ask: again, done or back-out.", False
     )
     hold_for: str | None = word("Hold it so long, then back out: 30m. Needed without a terminal.")
+    detach: bool = word("Hand the run over to workers, and come back at once.", False)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)

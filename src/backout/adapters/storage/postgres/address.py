@@ -64,8 +64,12 @@ class Address:
         """A new session of psycopg's, which commits each statement by itself. Values are put into
         the words here: nothing is prepared on the server, which a pooler would not bear."""
         psycopg = driver(EXTRA)
-        given = {"connect_timeout": CONNECT_WITHIN, "application_name": "backout", **ALIVE}
-        given = {name: value for name, value in given.items() if name not in self.parts}
         return psycopg.connect(
-            self.dsn, autocommit=True, cursor_factory=psycopg.ClientCursor, **given, **more
+            self.dsn, autocommit=True, cursor_factory=psycopg.ClientCursor, **self.settings, **more
         )
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What a session has beside what stands in it."""
+        given = {"connect_timeout": CONNECT_WITHIN, "application_name": "backout", **ALIVE}
+        return {name: value for name, value in given.items() if name not in self.parts}

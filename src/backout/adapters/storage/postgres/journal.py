@@ -17,7 +17,7 @@ from backout.errors import Refused
 from backout.model import Driving
 from backout.ports import TAKEN
 
-_DRIVEN = "UPDATE run SET epoch = ?, driver = ?, driven_by = ? WHERE id = ?"
+_DRIVEN = "UPDATE run SET epoch = ?, driver = ?, driven_by = ?, zone = ? WHERE id = ?"
 
 
 class PostgresJournal(PostgresStore, RunJournal):
@@ -28,14 +28,14 @@ class PostgresJournal(PostgresStore, RunJournal):
             if held := one_run(db, "target = ? AND outcome IS NULL", opening.target):
                 raise held_by(held)
             chain.put_run(db, opening, lines)
-            db.execute(_DRIVEN, (0, self.driver, self.owner, opening.run))
+            db.execute(_DRIVEN, (0, self.driver, self.owner, "", opening.run))
 
         self.append(write)
 
     def driving(self, run: str) -> Driving:
         return self.look(lambda db: self._driving(db, run))
 
-    def claim(self, run: str, seen: Driving) -> None:
+    def claim(self, run: str, seen: Driving, zone: str = "") -> None:
         token = secrets.token_hex(8)
 
         def write(db: Tables) -> int:
@@ -46,7 +46,7 @@ class PostgresJournal(PostgresStore, RunJournal):
             if (now.epoch, now.by) != (seen.epoch, seen.by):
                 raise taken_over(run, now.by, self.where)
             epoch = max(seen.epoch, _last_claim(db, run)) + 1
-            db.execute(_DRIVEN, (epoch, self.driver, self.owner, run))
+            db.execute(_DRIVEN, (epoch, self.driver, self.owner, zone, run))
             about = {"epoch": epoch, "claim": token, "by": self.owner, "from": seen.by, "away": []}
             chain.append(db, run, TAKEN, "", time_text(self._now()), self.text_of(about))
             return epoch
@@ -65,15 +65,15 @@ class PostgresJournal(PostgresStore, RunJournal):
                         next="invoke ledger.copy",
                     )
                 if one_run(db, "id = ? AND outcome IS NULL", run):
-                    db.execute(_DRIVEN, (_last_claim(db, run), self.driver, self.owner, run))
+                    db.execute(_DRIVEN, (_last_claim(db, run), self.driver, self.owner, "", run))
             return new
 
         return self.append(write)
 
     def _driving(self, db: Tables, run: str) -> Driving:
-        query = "SELECT driver, driven_by, epoch FROM run WHERE id = ?"
-        driver, by, epoch = db.execute(query, (run,)).fetchone() or (self.driver, "", 0)
-        return Driving(driver == self.driver, by, epoch)
+        query = "SELECT driver, driven_by, epoch, zone FROM run WHERE id = ?"
+        driver, by, epoch, zone = db.execute(query, (run,)).fetchone() or (self.driver, "", 0, "")
+        return Driving(driver == self.driver, by, epoch, not driver, zone)
 
 
 def _last_claim(db: Tables, run: str) -> int:

@@ -1,0 +1,5 @@
+"""The verbs."""
+
+from backout.tasks import ns
+
+__all__ = ["ns"]

@@ -1,0 +1,58 @@
+"""The seam to the queue that wakes workers up: five calls. The truth is in the journal alone."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+HANDED = "handed"
+"""The record that a run was handed over to the workers of a zone: by whom, and what they may do."""
+CONFIRMED = "confirmed"
+"""The record that a person has confirmed the run; whoever drives it asks for it no more."""
+RESCUED = "rescued"
+"""The record that a run was taken from a driver that gives no sign of life: from whom, and `how` it
+goes on."""
+ASK, BACK_OUT, RESUME = "ask", "back_out", "resume"
+"""How a run goes on whose driver is gone: a person decides, it is backed out, or finished."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Something that a worker does again and again."""
+
+    every: float
+    """Seconds between two times."""
+    do: Callable[[], object]
+    """In a thread beside the drives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """What one worker does until it is asked to stop."""
+
+    zone: str
+    width: int
+    drive: Callable[[str], Awaitable[None]]
+    """Drive that run, and come back when it is driven no more."""
+    finish: Callable[[], Awaitable[None]]
+    """Whatever is under way, once nothing more begins."""
+    stop_asked: Callable[[], bool]
+    say: Callable[[str], None]
+
+
+class Doorbell(Protocol):
+    """Says only that somebody near a zone should look at a run. What it loses is rung again."""
+
+    def defer(self, tables: Any, zone: str, run: str) -> None:
+        """Within a transaction of the journal: it rings when that is committed, or never. Where it
+        rings for that run already nothing is added."""
+
+    def work(self, shift: Shift, ticks: Sequence[Tick]) -> None:
+        """Hear it until the shift is asked to stop. Where the queue is gone it says so, and waits
+        for it."""
+
+    def stalled(self, tables: Any, zone: str) -> Sequence[str]:
+        """The runs for which it rang, and whose worker gives no sign of life to the queue. That
+        says nothing of who drives them."""
+        ...

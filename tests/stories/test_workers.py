@@ -1,0 +1,374 @@
+"""Runs that are handed over to workers, on a real PostgreSQL."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.journals import empty_ledger
+from support.pgbouncer import pooled
+from support.postgres import Postgres
+from support.wait import eventually
+from support.warm import Started
+from support.yard import Yard
+
+TEAM = """\
+ledger: {{secret: TEAM_LEDGER, wait: 1m}}
+workers: {{after: {after}, grace: {grace}, rescue: {rescue}}}
+"""
+
+
+class Team:
+    """One project whose ledger is in a database of its own, and workers of it. Each has a working
+    copy of its own; the hosts are this machine."""
+
+    def __init__(self, yard: Yard, postgres: Postgres) -> None:
+        self.yard, self.postgres = yard, postgres
+        self.env = yard.project.env
+        self.env["TEAM_LEDGER"] = address = empty_ledger(postgres)
+        self.database = address.rpartition("/")[2]
+        # The notes of the host are where it is, whoever drives: it stands for one elsewhere.
+        yard.inventory(state=str(yard.files.parent / "notes"))
+        self.rule()
+
+    def rule(
+        self, *, rescue: str = "resume", grace: str = "20s", after: str = "30s", more: str = ""
+    ) -> None:
+        text = TEAM.format(rescue=rescue, grace=grace, after=after) + more
+        (self.yard.project.directory / "backout.yaml").write_text(text)
+
+    def sql(self, text: str) -> list[list[str]]:
+        return self.postgres.sql(text, self.database)
+
+    def deploy(self, *words: str) -> str:
+        """Hand one over: its run."""
+        said = self.yard.deploy("--detach", *words)
+        assert said.code == 0, said.out + said.err
+        return str(said.data["run"])
+
+    def worker(self, *words: str, of: Yard | None = None) -> Started:
+        """One that is there, in the project's own working copy, or in another one."""
+        before = len(self.sql("SELECT id FROM backout_queue.worker")) if self._queue() else 0
+        yard = of or self.yard
+        started = yard.project.start("worker", *words)
+        self.yard._started.append(started)
+        eventually(
+            lambda: self._queue() and len(self.sql("SELECT id FROM backout_queue.worker")) > before,
+            within=60,
+            saying="a worker",
+        )
+        return started
+
+    def elsewhere(self) -> Yard:
+        other = self.yard.elsewhere()
+        other.project.env.update(self.env)
+        return other
+
+    def _queue(self) -> bool:
+        return bool(self.sql("SELECT 1 FROM pg_tables WHERE schemaname = 'backout_queue'"))
+
+    def ended(self, run: str) -> tuple[str, int]:
+        """How it ended, once it has."""
+        query = f"SELECT outcome, exit_code FROM backout.run WHERE id = '{run}' AND ended <> ''"
+        rows = eventually(lambda: self.sql(query), within=90, saying="the end of the run")
+        return rows[0][0], int(rows[0][1])
+
+    def kinds(self, run: str) -> list[str]:
+        return [
+            kind
+            for (kind,) in self.sql(
+                f"SELECT kind FROM backout.record WHERE run = '{run}' ORDER BY seq"
+            )
+        ]
+
+    def shown(self) -> list[dict[str, Any]]:
+        zones: list[dict[str, Any]] = self.yard.project.say("workers", "--json").data["zones"]
+        return zones
+
+
+@pytest.fixture
+def team(tmp_path: Path, postgres: Postgres) -> Iterator[Team]:
+    with Yard(tmp_path, rollout={"batches": ["100%"], "soak": "0s"}) as yard:
+        yield Team(yard, postgres)
+
+
+def held(team: Team, *words: str) -> str:
+    """One that was handed over, and comes to a step that waits."""
+    team.yard.runbook(
+        team.yard.step("First"), team.yard.step("Slow", before=team.yard.hold()), settle=[]
+    )
+    return team.deploy(*words)
+
+
+# --- from one terminal to a worker and back -----------------------------------------------------
+
+
+def test_what_is_handed_over_is_driven_followed_and_listed(team: Team) -> None:
+    asked = team.yard.deploy("--detach")
+    run = held(team)
+    assert asked.code == 2  # there was no runbook yet
+    assert team.yard.deploy().code == 7
+    assert [(z["zone"], z["workers"], z["runs"][0]["state"]) for z in team.shown()] == [
+        ("default", [], "waits")
+    ]
+    process = team.worker("--width", "2")
+    team.yard.busy("Slow-here")
+    eventually(lambda: team.shown()[0]["workers"][0]["runs"] == [run], within=20)
+    assert team.shown()[0]["runs"][0]["state"] == "driven"
+    team.yard.let_go()
+    followed = team.yard.project.say("follow", run, "--json")
+    assert (followed.code, followed.data["outcome"]) == (0, "succeeded"), followed.err
+    assert team.yard.effects() == {"First-here": 1, "Slow-here": 1}
+    # Nothing of the queue is left, and nothing of it is periodic: it keeps no history.
+    jobs = "SELECT id FROM backout_queue.procrastinate_jobs"
+    eventually(lambda: not team.sql(jobs), within=20, saying="no job")
+    assert not team.sql("SELECT id FROM backout_queue.procrastinate_periodic_defers")
+    process.terminate()
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, "stopped" in out) == (0, True), out + err
+    assert team.shown() == []
+
+
+def test_who_starts_nothing_at_a_terminal_follows_what_workers_do(team: Team) -> None:
+    team.rule(more="runs: workers\n")
+    team.worker()
+    team.yard.runbook(team.yard.step("First", after="false"))
+    said = team.yard.deploy()
+    assert (said.code, said.data["outcome"]) == (4, "backed_out"), said.out + said.err
+    run = said.data["run"]
+    assert team.kinds(run)[0] == "handed"
+    assert team.yard.effects() == {}
+    # Whoever follows can stop it, wherever they are.
+    run = held(team)
+    team.yard.busy("Slow-here")
+    team.sql(f"INSERT INTO backout.wish VALUES ('w', '{run}', 'stop', 'ann', '2026-01-01')")
+    eventually(lambda: "stop" in team.kinds(run), within=30, saying="the wish on record")
+    team.yard.let_go()
+    assert team.ended(run) == ("backed_out", 4)
+
+
+def test_what_only_its_own_terminal_can_do_is_not_handed_over(team: Team) -> None:
+    ask = {"name": "Ask", "approve": "Go on?"}
+    team.yard.runbook(ask, team.yard.step("First"))
+    refused = team.yard.deploy("--detach")
+    assert (refused.code, refused.data["error"]["what"].partition(":")[0]) == (3, "Ask")
+    team.yard.runbook(team.yard.step("First"))
+    team.yard.inventory(protected=True)
+    asked = team.yard.deploy("--detach")
+    assert (asked.code, "not confirmed" in asked.out) == (3, True), asked.out
+    run = team.deploy("--yes")
+    assert "confirmed" in team.kinds(run)
+    (team.yard.project.directory / "backout.yaml").unlink()
+    alone = team.yard.deploy("--detach")
+    assert (alone.code, "backout.yaml" in alone.out) == (3, True), alone.out
+    assert team.yard.project.say("worker", alone=True).code == 3
+    assert team.yard.effects() == {}
+
+
+def test_a_secret_that_is_not_where_the_run_is_driven_refuses_it_there(team: Team) -> None:
+    team.yard.inventory(secrets={"key": {"env": "A_KEY"}})
+    spoken = {"name": "Tell", "run": 'test -n "$KEY"', "env": {"KEY": "{{ secrets.key }}"}}
+    team.yard.runbook({**spoken, "on": "web", "undo": "true"})
+    team.env["A_KEY"] = "h0rse-stapler"
+    run = team.deploy()
+    del team.env["A_KEY"]
+    team.worker()
+    assert team.ended(run) == ("refused", 3)
+    said = team.yard.project.say("follow", run, "--json")
+    assert (said.code, "A_KEY" in said.data["reason"]) == (3, True), said.out
+    assert "driven by worker" in said.out
+
+
+def test_a_worker_drives_the_commit_that_was_asked_for_in_a_checkout_of_its_own(
+    team: Team, tmp_path: Path
+) -> None:
+    """Its own clone stands still, and what steps read is what the commit has."""
+    here = team.yard.project.directory
+
+    def git(*words: str) -> str:
+        who = ("-c", "user.name=a", "-c", "user.email=a@b")
+        done = subprocess.run(
+            ["git", "-C", here, *who, *words], check=True, capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
+    team.yard.inventory(source={"repository": ".", "remote": str(here), "branch": "main"})
+    copied = {"name": "Copy", "run": f"cp told {tmp_path}/copied", "undo": "true"}
+    team.yard.runbook(copied)
+    (here / "told").write_text("one")
+    (here / ".gitignore").write_text(".backout\n")
+    git("init", "-q", "-b", "main")
+    git("add", ".")
+    git("commit", "-qm", "one")
+    other = team.elsewhere()
+    (here / "told").write_text("two")
+    dirty = team.yard.deploy("--detach")
+    assert (dirty.code, "not committed: told" in dirty.out) == (3, True), dirty.out
+    git("commit", "-qam", "two")
+    run = team.deploy()
+    team.worker(of=other)
+    assert team.ended(run) == ("succeeded", 0)
+    assert (tmp_path / "copied").read_text() == "two"
+    assert (other.project.directory / "told").read_text() == "one"
+    eventually(lambda: not list((other.project.state / "drives").iterdir()), within=20)
+
+
+# --- a worker is gone ---------------------------------------------------------------------------
+
+
+def test_a_worker_that_is_killed_loses_its_run_to_another_who_does_as_is_said(team: Team) -> None:
+    """Whatever the queue thinks of its job: it is never told to try again. Where both are of one
+    machine nothing is waited for."""
+    team.rule(rescue="back_out")
+    run = held(team)
+    first = team.worker()
+    team.yard.busy("Slow-here")
+    killed(first)
+    team.worker()
+    eventually(lambda: "rescued" in team.kinds(run), within=60, saying="a rescue")
+    team.yard.let_go()
+    assert team.ended(run) == ("backed_out", 4)
+    assert team.yard.effects() == {}
+    assert team.yard.project.say("history", "--check", "--json").data["faults"] == []
+
+
+def test_where_a_person_is_to_decide_nothing_more_happens(team: Team) -> None:
+    team.rule(rescue="ask")
+    run = held(team)
+    first = team.worker()
+    team.yard.busy("Slow-here")
+    killed(first)
+    team.worker()
+    eventually(lambda: "needs_person" in team.kinds(run), within=60, saying="a question")
+    assert team.shown()[0]["runs"][0]["state"] == "asks"
+    listed = team.yard.project.say("workers")
+    assert "next:  invoke resume --target prod, or invoke abort" in listed.out
+    team.yard.let_go()
+    said = team.yard.say("abort", "--yes")
+    assert (said.code, team.yard.effects()) == (4, {}), said.out + said.err
+
+
+def test_a_worker_that_was_frozen_wakes_up_beside_its_rescuer_and_changes_nothing(
+    team: Team,
+) -> None:
+    """Its job ends as it likes, and its drive is fenced off: nothing begins beside the second."""
+    team.rule(after="4s")
+    run = held(team)
+    first = team.worker()
+    team.yard.busy("Slow-here")
+    drive = next(iter(_drives_of(first)))
+    for pid in (first.pid, drive):
+        _signal(pid, signal.SIGSTOP)
+    team.worker(of=team.elsewhere())
+    eventually(lambda: team.kinds(run).count("taken") > 1, within=60, saying="a second driver")
+    for pid in (first.pid, drive):
+        _signal(pid, signal.SIGCONT)
+    team.yard.let_go()
+    assert team.ended(run) == ("succeeded", 0)
+    eventually(lambda: not _drives_of(first), within=60, saying="the end of the first drive")
+    assert team.yard.effects() == {"First-here": 1, "Slow-here": 1}
+    assert not team.sql("SELECT * FROM backout_queue.procrastinate_jobs WHERE status = 'todo'")
+
+
+def killed(worker: Started) -> None:
+    worker.kill()
+    worker.communicate()
+
+
+def _drives_of(worker: Started) -> list[int]:
+    """The processes that a worker's nursery has begun."""
+    found: list[int] = []
+    for nursery in _children(worker.pid):
+        found += _children(nursery)
+    return found
+
+
+def _children(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task")
+    if not tasks.exists():
+        return []
+    return [
+        int(child) for task in tasks.iterdir() for child in (task / "children").read_text().split()
+    ]
+
+
+def _signal(pid: int, number: int) -> None:
+    subprocess.run(["kill", f"-{number}", str(pid)], check=True)
+
+
+# --- a worker is asked to stop --------------------------------------------------------------------
+
+
+def test_a_worker_that_is_asked_to_stop_ends_what_it_has_begun(team: Team) -> None:
+    """The queue's own sign of life stops at once, and it calls a living drive stalled: that says
+    nothing, and another worker lets it be."""
+    run = held(team)
+    first = team.worker()
+    team.yard.busy("Slow-here")
+    first.terminate()
+    old = "UPDATE backout_queue.procrastinate_workers SET last_heartbeat = now() - interval '1h'"
+    team.sql(old)
+    second = team.worker(of=team.elsewhere())
+    eventually(lambda: "stopping" in _states(team), within=20)
+    team.yard.let_go()
+    assert team.ended(run) == ("succeeded", 0)
+    first.communicate(timeout=60)
+    assert (first.returncode, "rescued" in team.kinds(run)) == (0, False)
+    assert second.poll() is None
+
+
+def _states(team: Team) -> list[str]:
+    return [worker["state"] for zone in team.shown() for worker in zone["workers"]]
+
+
+def test_what_takes_too_long_is_handed_over_to_another_worker(team: Team) -> None:
+    team.rule(grace="1s")
+    run = held(team)
+    first = team.worker()
+    team.yard.busy("Slow-here")
+    first.terminate()
+    first.communicate(timeout=60)
+    assert (first.returncode, team.kinds(run).count("rescued")) == (0, 1)
+    team.yard.let_go()
+    team.worker(of=team.elsewhere())
+    assert team.ended(run) == ("succeeded", 0)
+    assert team.yard.effects() == {"First-here": 1, "Slow-here": 1}
+
+
+# --- the database and the link to it --------------------------------------------------------------
+
+
+def test_a_worker_outlives_its_database_and_a_bell_that_is_not_heard(team: Team) -> None:
+    process = team.worker()
+    team.postgres.stop()
+    team.postgres.start()
+    # Nobody is notified of this one: it is found all the same.
+    mute = "ALTER TABLE backout_queue.procrastinate_jobs DISABLE TRIGGER USER"
+    team.sql(mute)
+    team.yard.runbook(team.yard.step("First"), settle=[])
+    assert team.ended(team.deploy()) == ("succeeded", 0)
+    process.terminate()
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, "cannot be reached" in out) == (0, True), out + err
+
+
+def test_a_worker_listens_at_the_database_itself_and_the_rest_goes_through_a_pooler(
+    team: Team,
+) -> None:
+    with pooled(team.postgres) as port:
+        direct = team.env["TEAM_LEDGER"]
+        team.env["TEAM_LEDGER"] = direct.replace(f":{team.postgres.port}/", f":{port}/")
+        deaf = team.yard.project.say("worker", "--json", alone=True)
+        assert (deaf.code, "a pooler stands before" in deaf.out) == (3, True), deaf.out + deaf.err
+        team.rule(more="")
+        rules = team.yard.project.directory / "backout.yaml"
+        rules.write_text(rules.read_text().replace("after:", "secret: DIRECT, after:"))
+        team.env["DIRECT"] = direct
+        team.worker()
+        team.yard.runbook(team.yard.step("First"), settle=[])
+        assert team.ended(team.deploy()) == ("succeeded", 0)
