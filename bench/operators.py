@@ -15,31 +15,52 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from support.operators import arena
+from support.arena import Tally
+from support.rounds import FAULTS, OTHERS, Draw, rounds
 
 
 def main() -> int:
     """1 when anything was there that no order explains."""
+    words = parsed()
+    all_of_them = Tally()
+
+    def told(seed: int, tally: Tally) -> None:
+        all_of_them.add(tally)
+        print(f"seed {seed}: {all_of_them}", flush=True)
+        for violation in tally.violations:
+            print(f"  {violation}", flush=True)
+
+    others = tuple(each for each in OTHERS if not words.other or each[0] in words.other)
+    rounds(
+        range(words.seed, words.seed + words.rounds),
+        told,
+        Draw(tuple(words.faults), others),
+        at_once=words.at_once,
+        shared=words.ledger == "postgres",
+        slow=words.slow,
+        without=words.without,
+    )
+    return 1 if all_of_them.violations else 0
+
+
+def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument(
         "--seed", type=int, default=1, help="of the first round; the next has the next"
     )
+    parser.add_argument("--at-once", type=int, default=1, help="in so many arenas")
     parser.add_argument("--ledger", choices=["postgres", "own"], default="postgres")
     parser.add_argument(
-        "--slow", type=float, default=0.0, help="seconds between two looks of a command"
+        "--slow",
+        type=float,
+        default=0.0,
+        help="seconds between two looks of a command, and before a transaction",
     )
     parser.add_argument("--without", nargs="*", default=[], choices=["token", "void", "epoch"])
-    words = parser.parse_args()
-    shared = words.ledger == "postgres"
-    with arena(shared=shared, slow=words.slow, without=words.without) as each:
-        for seed in range(words.seed, words.seed + words.rounds):
-            before = len(each.tally.violations)
-            tally = each.round(seed)
-            print(f"seed {seed}: {tally}", flush=True)
-            for violation in tally.violations[before:]:
-                print(f"  {violation}", flush=True)
-    return 1 if tally.violations else 0
+    parser.add_argument("--faults", nargs="*", default=[], help=f"only these: {FAULTS}")
+    parser.add_argument("--other", nargs="*", default=[], help="what the other one types first")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -18,13 +18,12 @@ from support.loopback import Answer as Reply
 from support.loopback import Web
 from support.project import Said
 from support.sshd import SshdBed
-from support.takeover import SUITE, expire
+from support.takeover import BURNT, expire
 from support.terminal import Session, on_a_terminal
 from support.wait import eventually
 from support.warm import Started, run
 from support.yard import Yard
 
-BURNT = str(SUITE / "support" / "burnt.py")
 HOLD = ("--hold", "--hold-for", "10m")
 
 

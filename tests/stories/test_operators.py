@@ -1,59 +1,89 @@
-"""Two operators on one target, and everything that happens to them: a sample of what
+"""Two operators on one target, and everything that happens to them: twenty rounds of what
 `bench/operators.py` goes through, and that it would notice a guard that is not there."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from support import linear
+from support.arena import STEPS, Arena, arena
 from support.linear import Host
-from support.operators import Arena, Round, arena
+from support.rounds import Round, rounds
+from support.wait import eventually
 
 
+@pytest.fixture(scope="module")
+def together() -> Iterator[Arena]:
+    """Two operators with one ledger."""
+    with arena(lease=2) as each:
+        yield each
+
+
+@pytest.fixture(scope="module")
+def apart() -> Iterator[Arena]:
+    """Two operators with a ledger each."""
+    with arena(shared=False, lease=2) as each:
+        yield each
+
+
+@pytest.mark.timeout(540)
 def test_two_operators_and_one_ledger_come_to_an_order_whatever_happens() -> None:
-    with arena() as each:
-        tally = each.round(1003)
-    assert (tally.rounds, tally.violations) == (1, [])
+    tally = rounds(range(1000, 1020), lambda *_: None, at_once=4, lease=2)
+    assert (tally.rounds, tally.violations) == (20, [])
 
 
-def test_without_the_look_at_the_lease_the_checker_finds_a_run_beneath_another() -> None:
+def test_without_the_look_at_the_lease_the_checker_finds_a_run_beneath_another(
+    apart: Arena,
+) -> None:
     """One laptop is cut off from its hosts, and another one takes them by force and deploys."""
-    with arena(shared=False, without=["token"]) as each:
-        found = _overtaken(each)
-        assert any("go on beneath others" in words for words in found), found
-
-
-def _overtaken(each: Arena) -> Sequence[str]:
-    each.fresh()
-    one, other = each.operators
-    round = Round(each, random.Random(1))
+    apart.be(without=["token"])
+    round = Round(apart, random.Random(1))
+    one, other = apart.operators
     one.type("deploy")
-    each.acting(1)
+    apart.acting(1)
     heal = round.happens("hosts away", one)
     other.type("unlock --force", "deploy")
     other.over()
     heal()
-    round.end("overtaken")
-    return each.tally.violations
+    found = round.end("overtaken")
+    assert any("go on beneath others" in words for words in found), found
 
 
 @pytest.mark.parametrize(("without", "twice"), [(["void"], True), ([], False)])
 def test_a_command_that_was_on_its_way_when_the_link_was_cut(
-    without: Sequence[str], twice: bool
+    apart: Arena, without: Sequence[str], twice: bool
 ) -> None:
     """It is said never to have begun, and comes all the same, when nothing declares it void."""
-    with arena(shared=False, slow=0.7, without=without) as each:
-        each.fresh()
-        round = Round(each, random.Random(1))
-        each.operators[0].type("deploy")
-        round.happens("sessions killed", each.operators[0])
-        round.end("on its way")
-        found = [words for words in each.tally.violations if "'One': 2" in words]
-        assert bool(found) is twice, each.tally.violations
+    apart.be(without=without, slow=0.7)
+    round = Round(apart, random.Random(1))
+    apart.operators[0].type("deploy")
+    round.happens("sessions killed", apart.operators[0])
+    found = round.end("on its way")
+    assert any("'One': 2" in words for words in found) is twice, found
+
+
+@pytest.mark.parametrize(("without", "wrong"), [(["epoch"], True), ([], False)])
+def test_an_operator_who_was_asleep_decides_nothing_of_a_run_that_another_one_takes_back(
+    together: Arena, without: Sequence[str], wrong: bool
+) -> None:
+    """It falls asleep when all is proved, and wakes up while the other one undoes."""
+    together.be(without=without)
+    round = Round(together, random.Random(1))
+    one, other = together.operators
+    one.type("deploy")
+    together.acting(len(STEPS) + 1)
+    with together.deciding():
+        wake = round.happens("freeze", one)
+    eventually(together.expired)
+    other.type("abort")
+    together.acting(len(STEPS) + 2)
+    wake()
+    found = round.end("asleep")
+    assert any("the ledger is not true" in words for words in found) is wrong, found
 
 
 # --- the checker itself --------------------------------------------------------------------

@@ -5,7 +5,8 @@ the protocol's guards. All of that is for this process alone, and told by its en
     SEAT_NETWORK   the network namespace
     SEAT_CLOCK     a file with the seconds by which the wall clock is wrong
     SEAT_LEASE     how long a lease lasts, in seconds
-    SEAT_SLOW      seconds that a host takes between two looks of a command
+    SEAT_SLOW      seconds that a host takes between two looks of a command, and a shared ledger
+                   before a transaction that is more than a record
     SEAT_WITHOUT   guards that are taken away: token, void, epoch
 """
 
@@ -16,6 +17,7 @@ import importlib
 import os
 import pkgutil
 import sys
+import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
@@ -24,6 +26,7 @@ from types import ModuleType
 import backout
 from backout.adapters import programs
 from backout.adapters.lease import LeaseLock
+from backout.adapters.storage.journal_queue import Append
 from backout.adapters.storage.postgres.store import PostgresStore
 from backout.adapters.storage.tables import Tables
 from backout.adapters.transports import shell_text
@@ -62,11 +65,23 @@ def sit() -> None:
     LeaseLock.__init__.__kwdefaults__["ttl"] = float(os.environ["SEAT_LEASE"])
     without = os.environ["SEAT_WITHOUT"].split()
     _other_programs(os.environ["SEAT_SLOW"], without)
+    if pause := float(os.environ["SEAT_SLOW"]):
+        _late(pause)
     if "epoch" in without:
         setattr(PostgresStore, "_epoch", _whatever_epoch)  # noqa: B010 - for this process alone
     for each in _ours():
         if getattr(each, "datetime", None) is datetime:
             setattr(each, "datetime", Wrong)  # noqa: B010 - for this process alone
+
+
+def _late(seconds: float) -> None:
+    put = PostgresStore._put_transaction
+
+    def late(store: PostgresStore, append: Append) -> None:
+        time.sleep(seconds)  # what may happen meanwhile is the subject
+        put(store, append)
+
+    setattr(PostgresStore, "_put_transaction", late)  # noqa: B010 - for this process alone
 
 
 def _whatever_epoch(store: PostgresStore, db: Tables, run: str) -> int:

@@ -33,6 +33,7 @@ from typing import IO
 
 ABOUT_PYTHON = ("PYTHON", "LC_", "LANG")
 """What begins so is read when Python starts."""
+_BEGINNING = threading.Lock()
 BACKOUT = (sys.executable, "-m", "backout")
 
 
@@ -204,9 +205,14 @@ class Cold(Started):
         return None
 
 
-@cache
 def _server() -> str:
     """The address of this process's own server, which ends with it."""
+    with _BEGINNING:
+        return _begun()
+
+
+@cache
+def _begun() -> str:
     folder = tempfile.TemporaryDirectory(prefix="warm-", dir="/tmp")
     place = f"{folder.name}/socket"
     server = subprocess.Popen(
@@ -251,6 +257,7 @@ def _read_everything() -> None:
     for module in pkgutil.walk_packages(backout.__path__, "backout."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
+    importlib.import_module("psycopg")  # read only where there is a ledger in PostgreSQL
     gc.collect()
     gc.freeze()  # else each child would look through all of it again, and once more at its end
 
