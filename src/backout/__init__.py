@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from backout.api import Project, Running
     from backout.errors import BackoutError, ExitCode, Mistakes, Refused
     from backout.model import Event, Outcome, Release, State, Verdict
+    from backout.reports.approvals import Answered, ApprovalReport, Asked
     from backout.reports.objects import HistoryLine
     from backout.reports.plans import PlannedAction, PlanReport
     from backout.reports.report import (
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "Answered",
+    "ApprovalReport",
+    "Asked",
     "BackoutError",
     "CheckReport",
     "Event",
@@ -54,6 +58,7 @@ _HOMES = {
     "backout.api": ("Project", "Running"),
     "backout.errors": ("BackoutError", "ExitCode", "Mistakes", "Refused"),
     "backout.model": ("Event", "Outcome", "Release", "State", "Verdict"),
+    "backout.reports.approvals": ("Answered", "ApprovalReport", "Asked"),
     "backout.reports.objects": ("HistoryLine",),
     "backout.reports.plans": ("PlanReport", "PlannedAction"),
     "backout.reports.report": (

@@ -28,6 +28,7 @@ from backout.errors import Refused
 from backout.model import Event
 from backout.ports import Operator
 from backout.project.project import Workplace
+from backout.reports.approvals import ApprovalReport
 from backout.reports.objects import History, HistoryLine
 from backout.reports.plans import PlanReport
 from backout.reports.report import Report, VerifyReport
@@ -111,6 +112,12 @@ class Project:
     def abort(self, target: str, *, yes: bool = False) -> Report:
         """Back an unfinished run out. Raises Refused when there is none."""
         return self._run(words.Abort(target=target, yes=yes))
+
+    def approve(self, run: str, *, refuse: str | None = None, yes: bool = False) -> ApprovalReport:
+        """Say yes, or for the reason `refuse` no, to what somebody else's run asks; as the person
+        whose process this is. Raises Mistakes when nothing was asked under that name, and Refused
+        when it is your own, expired, answered or used, or without `yes`."""
+        return self._told(words.Approve(run=run, refuse=refuse, yes=yes), ApprovalReport)
 
     # --- verbs that look -----------------------------------------------------------------
 

@@ -53,6 +53,14 @@ class Office(Yard):
         program = (sys.executable, "-c", AS.format(account))
         return Said(*warm.run(words, self.project.directory, env, 120, program))
 
+    def python(self, name: str, expression: str) -> str:
+        """What an expression comes to in a program of somebody, or what it raises."""
+        env = {**self.project.env, "BACKOUT_PERSON": name}
+        said = f"try: print({expression})\nexcept backout.BackoutError as error: print(error.what)"
+        text = f"import os, backout; os.setresuid({ACCOUNT}, 0, 0)\n{said}"
+        program = (sys.executable, "-c", text)
+        return warm.run((), self.project.directory, env, 60, program)[1].strip()
+
     def ask(self, *words: str) -> str:
         """Ann asks, and is refused. Returns what is to be approved."""
         said = self.say("deploy", "--yes", *words)
@@ -101,6 +109,18 @@ def test_a_plan_that_another_person_has_agreed_to_is_deployed_once_and_it_is_on_
     assert "approved" in [kind for kind, _, _ in office.records()]
     # It was for one run, and for the world before it.
     office.ask()
+
+
+def test_from_python_too_somebody_else_agrees_and_nobody_without_saying_so(office: Office) -> None:
+    run = office.ask()
+    own = f"backout.Project('.').approve({run!r}, yes=True)"
+    assert "you asked for it yourself, as ann" in office.python("ann", own)
+    unasked = f"backout.Project('.').approve({run!r})"
+    assert "nobody can be asked: say yes, as bob, to plan " in office.python("bob", unasked)
+    report = f"backout.Project('.').approve({run!r}, yes=True)"
+    told = f"(lambda it: (it.request.state, [each.by for each in it.request.answers]))({report})"
+    assert office.python("bob", told) == "('approved', ['bob'])"
+    assert office.deploy("--yes").code == 0
 
 
 def test_nobody_agrees_with_himself_however_he_spells_his_name(office: Office) -> None:
