@@ -69,7 +69,7 @@ class Round:
         self.first.type("deploy")
         healing = list[Callable[[], None]]()
         for _ in range(self.random.randint(1, 2)):
-            self._pass(self.random.uniform(0.3, 2.2))
+            self._pass(self.random.uniform(0.3, 2.2 + 3 * self.arena.slow))
             healing.append(self._fault(self.first))
         self._pass(self.random.choice([0.2, self.arena.lease + 1, self.arena.lease + 1]))
         self.second.type(*self.random.choice(self.draw.others))

@@ -19,7 +19,8 @@ from .sshd import SshdBed
 from .wait import eventually
 from .yard import Yard
 
-BURNT = str(Path(__file__).with_name("burnt.py"))
+SUITE = Path(__file__).parent.parent
+BURNT = str(SUITE / "support" / "burnt.py")
 VERBS = ("resume", "abort")
 
 
