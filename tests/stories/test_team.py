@@ -5,9 +5,11 @@ from __future__ import annotations
 import secrets
 import signal
 import sqlite3
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -235,6 +237,36 @@ def test_doctor_looks_at_the_database_of_the_ledger(yard: Yard, address: str) ->
     rows = [row for row in away.data["findings"] if row["name"] == "ledger"]
     assert (away.code, [row["ok"] for row in rows]) == (3, [False])
     assert "s3cret" not in away.out + away.err
+
+
+def test_without_the_driver_every_verb_says_what_to_install(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    for verb in ("deploy", "status", "rollback"):
+        said = yard.say(verb)
+        assert said.code == 3, said.out + said.err
+        assert said.data["error"]["what"] == "PostgreSQL's driver is not installed"
+        assert said.data["error"]["next"] == "pip install 'backout[team]'"
+    said = yard.say("doctor")
+    rows = {row["name"]: row for row in said.data["findings"]}
+    assert (said.code, rows["ledger"]["ok"]) == (3, False)
+    assert rows["ledger"]["fix"] == "pip install 'backout[team]'"
+
+
+def test_doctor_tells_whether_anybody_looks_after_the_checks(yard: Yard) -> None:
+    def row() -> dict[str, Any]:
+        found = yard.say("doctor").data["findings"]
+        return next(each for each in found if each["name"] == "history of checks")
+
+    yard.runbook(yard.step("First"))
+    assert (row()["ok"], row()["fix"][:12]) == (None, "invoke watch")
+    assert row()["detail"] == "nobody has looked at prod yet; nobody watches it"
+    assert yard.say("watch", "--once").code in (0, 6)
+    assert (row()["ok"], "the last look at prod was " in row()["detail"]) == (True, True)
+    del yard.project.env["TEAM_LEDGER"]
+    (yard.project.directory / "backout.yaml").unlink()
+    assert row()["detail"] == "nobody has watched here yet"
 
 
 def test_a_password_of_the_ledger_is_nowhere(yard: Yard, postgres: Postgres, address: str) -> None:

@@ -60,6 +60,14 @@ class Postgres(Bed):
         eventually(self._accepts, within=20, saying="PostgreSQL")
         return self
 
+    def standby(self, directory: Path) -> Postgres:
+        """A server that follows this one, which runs, and can be read: not started yet."""
+        directory.mkdir(parents=True)
+        self._give_away(directory)
+        copy = [postgres_program("pg_basebackup"), "-d", self.dsn(), "-D", str(directory / "data")]
+        self._run_as_server([*copy, "--write-recovery-conf", "--checkpoint=fast"])
+        return Postgres(directory, self._settings)
+
     def stop(self) -> None:
         """End the server, sessions or not."""
         if self._process is not None:

@@ -31,6 +31,7 @@ from backout.restarters import BACKENDS
 from backout.runs.parts import side_by_side
 from backout.starter import sample, scaffold
 from backout.starter.scaffold.detected import Detected, detect
+from backout.watch import looking_over
 
 
 class Beginning:
@@ -66,7 +67,7 @@ class Beginning:
         target = self.workplace.target(options.target)
         machines = self.workplace.machines(target)
         findings = [*_this_machine(machines), *_libraries(target), *_secrets(machines)]
-        findings += _ledger(self.workplace)
+        findings += _ledger(self.workplace, target)
         for rows in side_by_side(
             lambda host: list(_on(machines, host)), tuple(target.hosts.values())
         ):
@@ -141,15 +142,15 @@ def _row(name: str, ok: bool | None, detail: str, fix: str = "", host: str = "")
     return Diagnosis(name, host or None, ok, detail, fix)
 
 
-def _ledger(workplace: Workplace) -> list[Diagnosis]:
-    """The database that keeps the ledger of the team, where there is one."""
+def _ledger(workplace: Workplace, target: Target) -> list[Diagnosis]:
+    """The database that keeps the ledger of the team, where there is one, and what is known of
+    checks, there or here."""
     try:
-        if workplace.shared.address() is None:
-            return []
-        looks = workplace.journal.looked_over()
+        looks = workplace.journal.looked_over() if workplace.shared.address() else ()
     except Refused as error:
         return [_row("ledger", False, error.what, error.next)]
-    return [_row(look.name, look.ok, look.detail, look.fix) for look in looks]
+    rows = [_row(look.name, look.ok, look.detail, look.fix) for look in looks]
+    return [*rows, *looking_over.looked_over(workplace, target)]
 
 
 def _this_machine(machines: Machines) -> Iterator[Diagnosis]:
