@@ -190,7 +190,7 @@ class Arena:
         """Nothing was ever deployed."""
         self.tally = Tally()
         for operator in self.operators:
-            operator.typed, operator.bugs = [], []
+            operator.typed, operator.bugs, operator.heard = [], [], []
             operator.env |= self._settings
             operator.clock.write_text("0")
             shutil.rmtree(operator.project.state, ignore_errors=True)

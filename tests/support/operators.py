@@ -29,6 +29,8 @@ class Operator:
         self.process: warm.Started | None = None
         self.typed: list[str] = []
         """What was typed in this round, and what it came to."""
+        self.heard: list[str] = []
+        """What was said of it on the way."""
         self.bugs: list[str] = []
         self.env = {**self.project.env, "SEAT_NETWORK": network, "SEAT_CLOCK": str(self.clock)}
         self._hands: Thread | None = None
@@ -59,6 +61,7 @@ class Operator:
             said = Said(code, out.read().decode(), err.read().decode())
         took = time.monotonic() - began
         self.typed.append(f"{self.name}: {' '.join(words)}: {code} after {took:.0f} s")
+        self.heard.append(said.err)
         if code == 1:
             self.bugs.append(f"{self.typed[-1]}: {said.out}{said.err}")
         return said if code >= 0 else None

@@ -179,7 +179,8 @@ class Round:
         found += [bug for operator in arena.operators for bug in operator.bugs]
         if found:
             typed = [operator.typed for operator in arena.operators]
-            tally.violations.append(f"{name}: {found}; {typed}; {outcomes}")
+            heard = "\n".join(words for operator in arena.operators for words in operator.heard)
+            tally.violations.append(f"{name}: {found}; {typed}; {outcomes}\n{heard}")
         tally.rounds += 1
         ends = set().union(*outcomes.values()) if outcomes else set()
         tally.persons += bool(unclear)
