@@ -242,16 +242,17 @@ def test_doctor_looks_at_the_database_of_the_ledger(yard: Yard, address: str) ->
 def test_without_the_driver_every_verb_says_what_to_install(
     yard: Yard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    yard.runbook(yard.step("First"))
     monkeypatch.setitem(sys.modules, "psycopg", None)
     for verb in ("deploy", "status", "rollback"):
         said = yard.say(verb)
         assert said.code == 3, said.out + said.err
         assert said.data["error"]["what"] == "PostgreSQL's driver is not installed"
-        assert said.data["error"]["next"] == "pip install 'backout[team]'"
+        assert said.data["error"]["next"].endswith("[team]'")
     said = yard.say("doctor")
     rows = {row["name"]: row for row in said.data["findings"]}
     assert (said.code, rows["ledger"]["ok"]) == (3, False)
-    assert rows["ledger"]["fix"] == "pip install 'backout[team]'"
+    assert rows["ledger"]["fix"].endswith("[team]'")
 
 
 def test_doctor_tells_whether_anybody_looks_after_the_checks(yard: Yard) -> None:
