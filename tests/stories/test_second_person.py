@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -13,6 +14,8 @@ import pytest
 
 from support import warm
 from support.journals import empty_ledger
+from support.loopback import Answer as Reply
+from support.loopback import Web
 from support.postgres import Postgres
 from support.project import Project, Said
 from support.wait import eventually
@@ -354,3 +357,24 @@ def test_somebody_on_another_machine_agrees_and_waits_in_the_same_line(shared: O
         out, _ = process.communicate(timeout=120)
         assert process.returncode == 0, out
     assert (shared.files / "book").read_text().split() == ["cy", "ann", "bob"]
+
+
+def test_a_yes_holds_in_the_ledger_that_the_journal_is_copied_to_and_nobody_hears_anything_twice(
+    office: Office, postgres: Postgres
+) -> None:
+    with Web(lambda _: Reply("{}")) as people:
+        told = f"json://127.0.0.1:{people.port}/"
+        office.inventory(protected={"approvals": 1}, notify={"deploys": [told]})
+        run = office.ask()
+        assert office.by("bob", "approve", run, "--yes").code == 0
+        office.project.env["BACKOUT_LEDGER"] = empty_ledger(postgres)
+        copied = office.project.say("ledger.copy", "--json")
+        assert copied.code == 0, copied.out + copied.err
+        said = office.deploy("--yes")
+        assert said.code == 0, said.out + said.err
+        assert said.data["approved_by"][0].startswith("bob (23456@")
+        assert office.project.say("ledger.copy", "--json").code == 0
+        office.ask()  # it was for one run, there too
+        heard = [json.loads(each.body)["dedupe_key"] for each in people.asked]
+        assert sorted(heard) == sorted(set(heard))
+        assert any(key.startswith(run) or run in key for key in heard), heard

@@ -72,7 +72,7 @@ class Moving:
         journal = self.workplace.journal
         what = journal.look(lambda db: pruning.needless(db, name, before))
         size = journal.size()
-        if what.runs or what.outputs:
+        if what:
             self._confirm(what, before)
             journal.change(lambda db: pruning.forget(db, what))
             for run in what.runs:
@@ -80,13 +80,18 @@ class Moving:
                 shutil.rmtree(notes, ignore_errors=True)
             journal.compact()
         freed = max(0, size - journal.size())
-        told = objects.Pruned(before.isoformat(), what.runs, len(what.outputs), freed)
+        told = objects.Pruned(
+            *(before.isoformat(), what.runs, len(what.outputs), freed),
+            requests=len(what.requests),
+            letters=len(what.letters),
+        )
         return Answer("pruned", told)
 
     def _confirm(self, what: pruning.Needless, before: datetime) -> None:
         question = (
             f"forget the records of {len(what.runs)} runs and the output of"
-            f" {len(what.outputs)} steps from before {before:%Y-%m-%d}?"
+            f" {len(what.outputs)} steps, {len(what.requests)} approvals and {len(what.letters)}"
+            f" delivered messages from before {before:%Y-%m-%d}?"
         )
         if not self.screen.operator.confirm(question):
             raise Refused("not confirmed", next="invoke prune --older 90d --yes")

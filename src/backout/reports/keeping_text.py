@@ -18,10 +18,12 @@ def moved_text(report: Moved) -> str:
 def pruned_text(report: Pruned) -> str:
     """What was forgotten."""
     runs, outputs = len(report.runs), report.outputs
-    if not (runs or outputs):
+    people = report.requests, report.letters
+    if not (runs or outputs or any(people)):
         return f"Nothing from before {report.before[:10]} can go."
     kib = report.bytes // 1024
-    return f"Forgot the records of {runs} runs and the output of {outputs} steps ({kib} KiB)."
+    more = f", {people[0]} approvals and {people[1]} delivered messages" if any(people) else ""
+    return f"Forgot the records of {runs} runs and the output of {outputs} steps{more} ({kib} KiB)."
 
 
 def uninstalled_text(report: Uninstalled) -> str:

@@ -125,6 +125,10 @@ class Pruned(Told):
     """How many steps of other runs have lost what they printed."""
     bytes: int
     """By how much the journal became smaller."""
+    requests: int = sometimes(0)
+    """How many approvals, that have expired or were used, are gone."""
+    letters: int = sometimes(0)
+    """How many messages of runs, that were delivered, are gone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,19 +7,25 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backout.adapters.storage import moving, pruning
 from backout.adapters.storage.approvals import Approvals
+from backout.adapters.storage.journal import SqliteJournal
+from backout.adapters.storage.letters import LetterChange
 from backout.adapters.storage.line import STILL, Line
 from backout.adapters.storage.tables import Tables
 from backout.errors import BackoutError
+from backout.model import Message
 from backout.model.people import AnswerGiven, Person, Request, name_of
 from support.journals import Place
 from support.journals import place as place
+from support.runs import opened
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
@@ -72,6 +78,71 @@ def test_the_database_itself_takes_no_answer_of_the_asker_and_forgets_none(place
     for words in ("DELETE FROM answer", "UPDATE request SET digest = 'd2'"):
         with pytest.raises(BackoutError, match="append-only"):
             journal.change(partial(said, words))
+
+
+def told(key: str) -> Message:
+    return Message("prod", "json://127.0.0.1/", "begun", key, "Begun", "by ann", NOW.timestamp(), 0)
+
+
+def test_what_is_over_can_go_and_what_may_be_asked_for_stays(place: Place) -> None:
+    journal = place()
+    store = Approvals(journal)
+    later = asked("r2", asked=NOW + timedelta(days=2), expires=NOW + timedelta(days=3))
+    for request in (asked(), later):
+        store.ask(request)
+        store.answer(request, yes(BOB))
+        store.use(request, request.id, NOW)
+
+    def write(db: Tables) -> None:
+        change = LetterChange(db, str)
+        for key in ("sent", "waits"):
+            change.post(told(key))
+        db.execute("UPDATE letter SET ended = ? WHERE key = 'sent'", (NOW.timestamp(),))
+
+    journal.change(write)
+    day = NOW + timedelta(days=1)
+    what = journal.look(lambda db: pruning.needless(db, None, day))
+    assert (what.requests, len(what.letters)) == ((("r1", ""),), 1)
+    assert not journal.look(lambda db: pruning.needless(db, "other", day))
+    opened(journal, "r3")
+    assert not journal.look(lambda db: pruning.needless(db, None, day))  # it may ask for them
+    journal.change(lambda db: pruning.forget(db, what))
+    assert store.named("r1") == ()
+    assert store.named("r2")[0].used_by == "r2"
+    kept = journal.look(lambda db: db.execute("SELECT key FROM letter").fetchall())
+    assert [row[0] for row in kept] == ["waits"]
+    with pytest.raises(BackoutError, match="append-only"):
+        journal.change(partial(said, "DELETE FROM answer"))
+
+
+def test_what_was_asked_and_told_goes_along_once(place: Place, tmp_path: Path) -> None:
+    journal = place()
+    store = Approvals(journal)
+    store.ask(asked())
+    store.answer(asked(), yes(BOB))
+    store.use(asked(), "r1", NOW)
+    for key in ("a", "b"):
+        journal.change(partial(_told, key))
+    sent = "UPDATE letter SET ended = 1.0, outcome = 'delivered' WHERE key = 'a'"
+    journal.change(partial(said, sent))
+    exported = journal.look(lambda db: moving.pack(db, "prod"))
+    assert [row["key"] for row in exported.rows["letter"]] == ["a"]  # the other is ours to send
+    packed = moving.unpack(exported.lines(), "a file")
+    whole = journal.look(lambda db: moving.pack(db, None, unfinished=True))
+    with SqliteJournal(tmp_path / "other" / "journal.db", str) as other:
+        for each in (packed, packed, whole):
+            other.change(partial(_taken, each))
+        assert Approvals(other).named("r1") == store.named("r1")
+        found = other.look(lambda db: db.execute("SELECT key, outcome FROM letter").fetchall())
+    assert [tuple(row) for row in found] == [("a", "delivered"), ("b", "")]
+
+
+def _told(key: str, db: Tables) -> None:
+    LetterChange(db, str).post(told(key))
+
+
+def _taken(packed: moving.Packed, db: Tables) -> object:
+    return moving.take_up(db, packed)
 
 
 def test_two_that_look_alike_to_the_system_are_one(place: Place) -> None:

@@ -26,6 +26,10 @@ TABLES = {
     "ledger": "target IN ({}) ORDER BY target, number",
     "restored": "target IN ({}) ORDER BY rowid",
     "undone": "run IN (SELECT id FROM run WHERE target IN ({})) ORDER BY run",
+    "request": "target IN ({}) ORDER BY asked, id, step",
+    "answer": "request IN (SELECT id FROM request WHERE target IN ({})) ORDER BY at",
+    "spent": "request IN (SELECT id FROM request WHERE target IN ({})) ORDER BY at",
+    "letter": "target IN ({}) AND kind <> 'digest' ORDER BY id",
 }
 """What belongs to some targets, in the order in which one table needs another."""
 COLUMNS = {
@@ -35,9 +39,21 @@ COLUMNS = {
     "ledger": ("target", "number", "commit", "run", "at", "known_good", "covers"),
     "restored": ("run", "target", "number"),
     "undone": ("run", "by"),
+    "request": (
+        *("id", "step", "target", "digest", "needed", "asker", "asked_by", "asked", "expires"),
+        "body",
+    ),
+    "answer": ("request", "step", "asked_by", "answered_by", "who", "answer", "reason", "at"),
+    "spent": ("request", "step", "run", "at"),
+    "letter": (
+        *("target", "destination", "kind", "key", "title", "body", "created", "incident"),
+        *("attempts", "retry_at", "failure", "ended", "outcome"),
+    ),
 }
 """What of each is carried: `seq` is given anew, only the order within a run counts."""
 
+PEOPLE = ("request", "answer", "spent", "letter")
+"""What is known by its name wherever it is: what is there already stays."""
 TOGETHER = 100
 """So many rows are one statement."""
 Row = Mapping[str, Any]
@@ -60,8 +76,14 @@ class Packed:
 
 def pack(db: Tables, target: str | None, *, unfinished: bool = False) -> Packed:
     """All that the journal has of a target, or of all. Raises Held while a run of them is open,
-    unless those that are `unfinished` go along."""
-    known = [row[0] for row in db.execute("SELECT DISTINCT target FROM run ORDER BY target")]
+    unless those that are `unfinished` go along; so do messages then that are not delivered, which
+    this machine sends otherwise."""
+    known = [
+        row[0]
+        for row in db.execute(
+            "SELECT target FROM run UNION SELECT target FROM request ORDER BY target"
+        )
+    ]
     targets = [name for name in known if target in (None, name)]
     still = () if unfinished else run_rows(db, "outcome IS NULL", ())
     if held := next((run for run in still if run.target in targets), None):
@@ -73,8 +95,11 @@ def pack(db: Tables, target: str | None, *, unfinished: bool = False) -> Packed:
             next=held.going_on,
         )
     places = ", ".join("?" * len(targets))
+    sent = "" if unfinished else "ended IS NOT NULL AND "
     rows = {
-        table: tuple(rows_of(db, table, which.format(places), targets))
+        table: tuple(
+            rows_of(db, table, (sent if table == "letter" else "") + which.format(places), targets)
+        )
         for table, which in TABLES.items()
     }
     return Packed(tuple(targets), rows)
@@ -99,7 +124,8 @@ def unpack(lines: Iterable[str], file: str) -> Packed:
         rows: dict[str, list[Row]] = {table: [] for table in TABLES}
         for table, row in rest:
             rows[table].append({name: row[name] for name in row if name != "seq"})
-        whole = {table: len(found) for table, found in rows.items()} == heading["counts"]
+        counts = dict.fromkeys(PEOPLE, 0) | heading["counts"]  # others' were not carried once
+        whole = {table: len(found) for table, found in rows.items()} == counts
         targets, schema = tuple(map(str, heading["targets"])), heading["schema"]
     except (ValueError, KeyError, TypeError) as error:
         raise _not_one(file, "") from error
@@ -141,6 +167,8 @@ def take_up(db: Tables, packed: Packed) -> tuple[str, ...]:
             " WHERE excluded.last > number.last",
             row,
         )
+    for table in PEOPLE:
+        put(db, table, packed.rows[table], " ON CONFLICT DO NOTHING")
     return tuple(new)
 
 
@@ -193,10 +221,12 @@ def _clash(target: str, why: str) -> Refused:
     )
 
 
-def put(db: Tables, table: str, rows: Sequence[Row]) -> None:
+def put(db: Tables, table: str, rows: Sequence[Row], more: str = "") -> None:
     """Many at a time: a database may be far away."""
     for first in range(0, len(rows), TOGETHER):
         some = rows[first : first + TOGETHER]
         row = f"({', '.join('?' * len(some[0]))})"
-        words = f"INSERT INTO {table} ({_named(some[0])}) VALUES {', '.join([row] * len(some))}"  # noqa: S608 - our own words
+        words = (
+            f"INSERT INTO {table} ({_named(some[0])}) VALUES {', '.join([row] * len(some))}{more}"  # noqa: S608 - our own words
+        )
         db.execute(words, [value for each in some for value in each.values()])

@@ -21,6 +21,13 @@ class Needless:
     """Nothing can come back to them: their records go."""
     outputs: tuple[int, ...] = ()
     """Records of runs whose way back is kept, by `seq`: their output goes."""
+    requests: tuple[tuple[str, str], ...] = ()
+    """What was asked of other people, by run and step, and what they said: it has expired."""
+    letters: tuple[int, ...] = ()
+    """Messages that were delivered, or given up, by `id`."""
+
+    def __bool__(self) -> bool:
+        return bool(self.runs or self.outputs or self.requests or self.letters)
 
 
 def needless(db: Tables, target: str | None, before: datetime) -> Needless:
@@ -33,7 +40,26 @@ def needless(db: Tables, target: str | None, before: datetime) -> Needless:
     gone = [run for run, name in old if run not in needed[name]]
     kept = [run for run, name in old if run in needed[name]]
     filled = [run for run in gone if _any(db, run)]
-    return Needless(tuple(filled), tuple(seq for run in kept for seq in _printed(db, run)))
+    outputs = tuple(seq for run in kept for seq in _printed(db, run))
+    return Needless(tuple(filled), outputs, *_of_people(db, target, before))
+
+
+def _of_people(
+    db: Tables, target: str | None, before: datetime
+) -> tuple[tuple[tuple[str, str], ...], tuple[int, ...]]:
+    """Of targets where no run is open: it may still look for its approval, or tell something
+    again."""
+    over = "? IN (target, '') AND target NOT IN (SELECT target FROM run WHERE outcome IS NULL)"
+    stamp = before.astimezone(UTC)
+    requests = db.execute(
+        f"SELECT id, step FROM request WHERE expires < ? AND {over}",  # noqa: S608 - our own words
+        (stamp.isoformat(), target or ""),
+    ).fetchall()
+    letters = db.execute(
+        f"SELECT id FROM letter WHERE ended < ? AND {over}",  # noqa: S608 - our own words
+        (stamp.timestamp(), target or ""),
+    ).fetchall()
+    return tuple((run, step) for run, step in requests), tuple(row[0] for row in letters)
 
 
 def _needed(db: Tables, target: str) -> set[str]:
@@ -73,12 +99,23 @@ def forget(db: Tables, what: Needless) -> None:
             (body,) = db.execute("SELECT body FROM record WHERE seq = ?", (seq,)).fetchone()
             quiet = chain.without_output(json.loads(body))
             db.execute("UPDATE record SET body = ? WHERE seq = ?", (json.dumps(quiet), seq))
+    with _writable(db, "request", "answer", "spent"):
+        for request in what.requests:
+            for table, column in (("answer", "request"), ("spent", "request"), ("request", "id")):
+                db.execute(f"DELETE FROM {table} WHERE {column} = ? AND step = ?", request)  # noqa: S608 - our own words
+    for letter in what.letters:
+        db.execute("DELETE FROM letter WHERE id = ?", (letter,))
 
 
 def forget_target(db: Tables, target: str) -> int:
     """Within a transaction: everything of a target but its last number, which is not given out
     again. Gives how many runs it had."""
     db.execute("DELETE FROM letter WHERE target = ?", (target,))
+    asked = "(SELECT id FROM request WHERE target = ?)"
+    with _writable(db, "request", "answer", "spent"):
+        for table in ("answer", "spent"):
+            db.execute(f"DELETE FROM {table} WHERE request IN {asked}", (target,))  # noqa: S608 - our own words
+        db.execute("DELETE FROM request WHERE target = ?", (target,))
     runs = "(SELECT id FROM run WHERE target = ?)"
     with _writable(db, "record", "ledger", "restored", "undone", "wish"):
         for table in ("told", "pulse", "wish"):

@@ -29,6 +29,7 @@ class PostgresJournal(PostgresStore, RunJournal):
                 raise held_by(held)
             chain.put_run(db, opening, lines)
             db.execute(_DRIVEN, (0, self.driver, self.owner, "", opening.run))
+            db.execute("DELETE FROM settled WHERE at < now() - interval '7 days'")
 
         self.append(write)
 
