@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import shutil
 import signal
 import sqlite3
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from support.git_origin import GitOrigin
 from support.sshd import SshdBed
 from support.takeover import Laptops, Tally, expire
 from support.warm import Started
@@ -133,6 +137,57 @@ def test_nobody_takes_a_run_over_without_a_yes_and_mirrors_that_were_changed_are
     assert spoilt.data["error"]["what"].startswith("the mirror on web1 cannot be trusted: record")
     mirror.write_text(told + '{"kind": "beg')  # the machine died while it wrote
     assert other.say("abort", "--yes").code == 4
+    assert two.effects() == {}
+
+
+def test_what_acts_here_is_on_every_host_before_it_does_and_mirrors_that_disagree_are_shown(
+    two: Yard, bed: SshdBed
+) -> None:
+    two.runbook(two.step("Here", on=None, before=two.hold()), two.step("First"))
+    process = two.start()
+    two.busy("Here")
+    mirrors = [next(notes(bed, host).glob("*/mirror")) for host in ("web1", "web2")]
+    for mirror in mirrors:
+        begun = [line for line in mirror.read_text().splitlines() if '"kind": "begin"' in line]
+        assert [f"rm -rf {two.files}/Here" in line for line in begun] == [True]
+    burn(two, process)
+    first, *rest = mirrors[1].read_text().splitlines(keepends=True)
+    packed = json.loads(first)
+    plan = zlib.decompress(base64.b64decode(packed["run"])).decode().replace("First", "Other")
+    packed["run"] = base64.b64encode(zlib.compress(plan.encode())).decode()
+    mirrors[1].write_text("".join((json.dumps(packed) + "\n", *rest)))
+    other = two.elsewhere()
+    for verb in ("resume", "abort"):
+        said = other.say(verb, "--yes")
+        assert said.code == 3, said.out + said.err
+        told = said.data["error"]["what"]
+        assert told.startswith("the mirrors of run ")
+        assert told.endswith(" on web1 and web2 disagree about the plan")
+
+
+def test_a_commit_that_only_the_lost_machine_has_is_said_and_the_way_back_is_open(
+    two: Yard, tmp_path: Path
+) -> None:
+    git = GitOrigin(tmp_path / "git")
+    two.inventory(source={"repository": str(git.copy)})
+    two.runbook(
+        {"name": "Commit", "commit": {"message": "Ship it"}},
+        two.step("Slow", before=two.hold()),
+        {"name": "Push", "push": {}},
+    )
+    git.good_change()
+    process = two.start()
+    two.busy("Slow-web1")
+    burn(two, process)
+    git.copy.rename(tmp_path / "burnt")
+    git.clone(git.copy)
+    other = two.elsewhere()
+    refused = other.say("resume", "--yes")
+    assert (refused.code, refused.data["state"]) == (3, "nothing was changed")
+    assert refused.data["error"]["what"].endswith(", which is not in this working copy")
+    assert "for it is on that machine alone" in refused.data["error"]["next"]
+    said = other.say("abort", "--yes")
+    assert said.code == 4, said.out + said.err
     assert two.effects() == {}
 
 
