@@ -27,6 +27,8 @@ class Patience:
         """What to type when it has run out; for a run that is under way."""
         self._lock = Lock()
         self._over = False
+        self._awaited = 0.0
+        """How long somebody has waited in vain."""
         self._said = 0.0
 
     def wait(self, ask: Callable[[], T], where: str) -> T:
@@ -39,16 +41,14 @@ class Patience:
                 waited = time.monotonic() - begun
                 if self._over or waited >= self.seconds:
                     self._over = self.seconds > 0
-                    raise Lost(f"{error}{self._awaited(waited)}") from error
+                    self._awaited = max(self._awaited, waited)
+                    raise Lost(f"{error}{_told(self._awaited)}") from error
                 self._tell(error, where, self.seconds - waited)
                 time.sleep(min(pause, self.seconds - waited))
                 pause = min(2 * pause, LONGEST)
             else:
-                self._over, self._said = False, 0.0
+                self._over, self._awaited, self._said = False, 0.0, 0.0
                 return answer
-
-    def _awaited(self, seconds: float) -> str:
-        return f"; it was awaited for {seconds:.0f} s" if seconds >= 1 else ""
 
     def _tell(self, error: Lost, where: str, left: float) -> None:
         with self._lock:
@@ -60,6 +60,10 @@ class Patience:
             f"waiting for the ledger {where}, {left:.0f} s more: {error}; nothing more starts"
             " meanwhile, and what has begun goes on"
         )
+
+
+def _told(seconds: float) -> str:
+    return f"; it was awaited for {seconds:.0f} s" if seconds >= 1 else ""
 
 
 def _nobody(_: str) -> None:
