@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from support.held import Held
 from support.loopback import Answer as Reply
 from support.loopback import Web
 from support.project import Said
@@ -323,6 +324,17 @@ def test_people_are_told_once_that_it_is_held(yard: Yard) -> None:
 
 
 # --- at any record -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("number", "answer", "verb"), [(20, "again", "abort"), (25, "done", "hold")]
+)
+def test_killed_while_it_holds_it_ends_all_done_or_all_undone(
+    tmp_path: Path, number: int, answer: str, verb: str
+) -> None:
+    """`bench/holding.py` has every moment."""
+    hit, world = Held(tmp_path / "held").killed_holding(number, answer, verb)
+    assert (hit, world) in ((True, "done"), (True, "undone"))
 
 
 @pytest.mark.parametrize("number", range(11, 26, 2))

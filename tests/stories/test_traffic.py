@@ -94,6 +94,8 @@ def test_a_rollback_goes_out_of_traffic_too(site: Fronted) -> None:
     assert said.code == 0, said.out + said.err
     assert site.witnessed() == {"web1": "web2", "web2": "web1", "web3": "web1, web2"}
     assert taking(site) == {**ALL, "web3": False}, "who was out by hand stays out"
+    (out,) = site.say("status").data["out_of_traffic"]
+    assert (out["host"], out["member"], out["run"]) == ("web3", "web3", None)
 
 
 def test_who_was_out_by_hand_stays_out_and_nobody_counts_on_him(site: Fronted) -> None:
@@ -154,7 +156,8 @@ def test_what_somebody_changed_meanwhile_is_refused_and_left_as_it_is(site: Fron
     assert "edge was changed by hand since the run began" in out
     assert "web1 was in traffic (weight 1), and is out of traffic (weight 5)" in out
     assert taking(site) == {**ALL, "web1": False}
-    assert "web1" in site.say("status").out
+    status = site.project.say("status", "--target", "prod")
+    assert "out of traffic: web1 at edge on lb1, in traffic before run 2" in status.out
 
     by_hand(site, "set server app/web1 weight 1")
     assert site.say("abort").code == 4

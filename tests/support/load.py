@@ -2,9 +2,9 @@
 
 Every other request goes over a connection that is kept, the others over one of their own; one a
 second takes three seconds; and one WebSocket says something all the while. A kept connection that
-turns out closed before the answer began is no failure: a client asks again, once, as RFC 9110 has
-it, and that is counted. A WebSocket that is closed is opened again, and says again what was not
-answered.
+turns out closed at once, before the answer began, is no failure: it had been idle, a client asks
+again, once, as RFC 9110 has it, and that is counted. What is cut off later was being answered. A
+WebSocket that is closed is opened again, and says again what was not answered.
 """
 
 from __future__ import annotations
@@ -24,8 +24,12 @@ BEAT = 0.1
 """Seconds between two words on the WebSocket."""
 
 
+RACE = 0.25
+"""Seconds within which a kept connection that is closed had been idle, and its request unheard."""
+
+
 class Closed(Exception):
-    """A kept connection was closed before an answer began."""
+    """A kept connection was closed at once, before an answer began."""
 
 
 @dataclass
@@ -33,6 +37,8 @@ class Tally:
     """What became of the load, as its client saw it."""
 
     asked: int = 0
+    late: int = 0
+    """What was never asked, because this machine had no time for it: it says nothing of anybody."""
     answered: int = 0
     again: int = 0
     """Kept connections that were found closed, whose request was asked again."""
@@ -56,6 +62,7 @@ class Tally:
     def __str__(self) -> str:
         words = f"{self.failed} failed of {self.asked}, {self.again} asked again,"
         words += f" WebSocket: {self.said} words, {self.reopened} times opened again"
+        words += f", {self.late} never asked" if self.late else ""
         if self.span is None:
             return words
         first, last = self.span
@@ -87,7 +94,10 @@ class Load:
         tasks: set[asyncio.Task[None]] = set()
         began = time.monotonic()
         while not self._over.is_set():
-            due = int((time.monotonic() - began) * self.rate)
+            due = int((time.monotonic() - began) * self.rate) - self.tally.late
+            if (missed := due - self.tally.asked - int(self.rate)) > 0:
+                self.tally.late += missed
+                due -= missed
             while self.tally.asked < due:
                 tasks.add(task := asyncio.create_task(self._request(self.tally.asked)))
                 task.add_done_callback(tasks.discard)
@@ -100,8 +110,9 @@ class Load:
     # --- requests ------------------------------------------------------------------------
 
     async def _request(self, number: int) -> None:
-        path = f"/slow/{self.slow}" if number % int(self.rate) == 0 else "/"
-        kept = number % 2 == 0
+        turn, slow = divmod(number, max(1, int(self.rate)))
+        path = f"/slow/{self.slow}" if slow == 0 else "/"
+        kept = (turn if slow == 0 else number) % 2 == 0
         try:
             async with asyncio.timeout(PATIENCE):
                 status = await self._ask(path, kept)
@@ -131,6 +142,7 @@ class Load:
     ) -> str:
         reader, writer = link
         way = "keep-alive" if kept else "close"
+        began = time.monotonic()
         text = f"GET {path} HTTP/1.1\r\nHost: site\r\nConnection: {way}\r\n\r\n"
         try:
             try:
@@ -138,7 +150,8 @@ class Load:
                 await writer.drain()
                 first = await reader.readuntil(b"\r\n")
             except (ConnectionError, asyncio.IncompleteReadError) as error:
-                if reused and not getattr(error, "partial", b""):
+                unheard = time.monotonic() - began < RACE and not getattr(error, "partial", b"")
+                if reused and unheard:
                     raise Closed from error
                 raise
             heads = (await reader.readuntil(b"\r\n\r\n")).decode().lower()

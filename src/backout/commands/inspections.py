@@ -15,6 +15,7 @@ from backout.adapters.storage.approvals import Approvals
 from backout.adapters.storage.line import Line, Waiter
 from backout.checks import judging
 from backout.commands import freezes
+from backout.commands.in_traffic import out_of_traffic
 from backout.commands.news import untold
 from backout.commands.options import History as HistoryOptions
 from backout.commands.options import Lint, Show, Status, Unlock, Verify
@@ -109,6 +110,7 @@ class Inspection:
             known_good=bool(current and current.known_good),
             hosts=hosts,
             differs=tuple(differs),
+            out_of_traffic=out_of_traffic(machines, journal, open_run.id if open_run else ""),
             unfinished=_unfinished(open_run, alive, whose) if open_run else None,
             held=held_steps([hold] if hold else ()),
             frozen=frozen.words if frozen else "",

@@ -54,6 +54,22 @@ class HostStatus(Told):
 
 
 @dataclass(frozen=True, slots=True)
+class OutOfTraffic(Told):
+    """A member of a balancer that takes no requests, or a balancer that cannot be asked."""
+
+    balancer: str
+    on: str
+    """The host where the balancer runs; `here` is this machine."""
+    host: str | None = None
+    member: str = ""
+    """What the host, or one instance on it, is called there."""
+    run: str | None = None
+    """The run that has not ended, and found it in traffic when it began."""
+    unknown: str = ""
+    """Why the balancer cannot be asked."""
+
+
+@dataclass(frozen=True, slots=True)
 class DayOfCheck(Told):
     """The last day of one check, as the watcher saw it."""
 
@@ -100,6 +116,8 @@ class StatusReport(Told):
     hosts: Mapping[str, HostStatus] = field(default_factory=dict)
     differs: tuple[str, ...] = ()
     """Where the hosts and the ledger do not agree."""
+    out_of_traffic: tuple[OutOfTraffic, ...] = sometimes(())
+    """Asked of the balancers."""
     unfinished: str | None = None
     held: tuple[HeldStep, ...] = sometimes(())
     """What a run that is held asks."""

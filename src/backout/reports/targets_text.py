@@ -23,6 +23,7 @@ from backout.reports.states import (
     HeldLock,
     HoldReport,
     InLine,
+    OutOfTraffic,
     Statuses,
     StatusReport,
     UnlockReport,
@@ -49,6 +50,7 @@ def _status(report: StatusReport) -> str:
         host_lines(report.hosts),
         [_at_work(each, name) for name, host in report.hosts.items() for each in host.at_work],
         [f"differs: {one_line(words)}" for words in differs],
+        [_out_of_traffic(each) for each in report.out_of_traffic],
         [f"unfinished: {one_line(report.unfinished)}"] if report.unfinished else [],
         held_lines(report.held),
         waiting_lines(report.asked),
@@ -59,6 +61,15 @@ def _status(report: StatusReport) -> str:
         [f"not told yet: {one_line(words)}" for words in report.untold],
         next_lines(report.next),
     )
+
+
+def _out_of_traffic(each: OutOfTraffic) -> str:
+    edge = f"{each.balancer} on {each.on}"
+    if each.unknown:
+        return f"out of traffic: nobody can tell: {one_line(each.unknown)}"
+    named = f" ({one_line(each.member)})" if each.member != each.host else ""
+    by = f", in traffic before run {each.run}" if each.run else ""
+    return f"out of traffic: {each.host}{named} at {edge}{by}"
 
 
 def hold_text(report: HoldReport) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from backout.errors import BackoutError, Refused
 from backout.language import scope, templates
@@ -46,9 +46,7 @@ class Balancing:
 
     def begun(self, place: Place) -> PoolState | None:
         """A pool as it was when the run began; None before that."""
-        noted = self._decisions.noted(NOTE) or {"pools": ()}
-        found = (row for name, on, row in noted["pools"] if (name, on) == place)
-        return next((PoolState.of(row) for row in found), None)
+        return pools_of(self._decisions.noted(NOTE)).get(place)
 
     def moved(
         self, places: Sequence[Place], hosts: Collection[str]
@@ -151,6 +149,12 @@ class Balancing:
         """Members of a balancer -> the host that each is on."""
         hosts = self.target.behind(self.target.balancers[name])
         return {member: h.name for h in hosts for member in self.balancer(name, h).member}
+
+
+def pools_of(noted: Mapping[str, Any] | None) -> dict[Place, PoolState]:
+    """Every pool as that record has it."""
+    rows = noted["pools"] if noted else ()
+    return {(name, on): PoolState.of(row) for name, on, row in rows}
 
 
 def needed(keep: str, count: int) -> int:
