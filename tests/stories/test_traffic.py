@@ -202,6 +202,16 @@ def test_a_runbook_may_move_traffic_itself(site: Fronted) -> None:
     assert site.deploy().code == 0
     assert taking(site) == ALL
 
+    edge = {**site.changes["balancers"]["edge"], "for": "web1", "member": ["web1", "web2"]}
+    site.inventory(balancers={"edge": edge})
+    for to, takes in (("out", False), ("in", True)):
+        one = {"traffic": {"to": to, "member": "web2"}, "on": "web1"}
+        site.runbook(one, settle=[{"verify": "all"}])
+        assert site.deploy().code == 0
+        assert taking(site) == {**ALL, "web2": takes}, "one instance on a host"
+    site.runbook({"traffic": {"to": "out", "member": "web3"}, "on": "web1"})
+    assert "web3 is no member of this host in edge" in site.deploy().out
+
     site.runbook({"traffic": "out"})
     assert "traffic moves hosts; add on: all, a group or a host" in site.deploy().out
     site.runbook({"traffic": {"to": "out", "balancer": "egde"}, "on": "web1"})

@@ -126,8 +126,14 @@ class Load:
 
     async def _ask(self, path: str, kept: bool) -> str:
         if kept and self._idle:
+            link = self._idle.pop()
+            for _ in range(2):  # what has come in meanwhile is read: it may be its end
+                await asyncio.sleep(0)
             try:
-                return await self._over_link(self._idle.pop(), path, kept, reused=True)
+                if link[0].at_eof():
+                    link[1].close()
+                    raise Closed
+                return await self._over_link(link, path, kept, reused=True)
             except Closed:
                 self.tally.again += 1
         link = await asyncio.open_connection("127.0.0.1", self.port)

@@ -7,6 +7,7 @@ hold what is open.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import shlex
 from collections import Counter
@@ -191,10 +192,21 @@ class Nginx(Backend):
         yield from (servers.get(row, row) for row in text.split("\n"))
 
 
+def _far_end(address: str) -> str:
+    """An address as `ss` has it, with the port that nginx takes unless told; empty for a name, or
+    a socket, of which nobody can tell what is connected there."""
+    host, _, port = address.rpartition(":") if re.search(r":\d+$", address) else (address, "", "80")
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return ""
+    return f"{host}:{port}"
+
+
 def _member(line: Line, old: bool, links: Counter[str] | None) -> Member:
     """What is open is what is connected there; a member that is out has nothing once the workers
     that knew it are gone."""
-    address = line.names[0]
-    count = links[address] if links is not None else None
+    far = _far_end(line.names[0])
+    count = links[far] if links is not None and far else None
     still = 0 if line.down and not old else count
     return Member(line.names[-1], not line.down, None, still, " ".join(line.words) or "weight=1")

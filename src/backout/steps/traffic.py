@@ -32,6 +32,8 @@ class TrafficOptions(Options):
     to: Literal["out", "in"]
     balancer: str = ""
     """One of the inventory's `balancers`; every one that sends requests to the host unless said."""
+    member: Words = ()
+    """Which of the host's members there: one instance on it; all of them unless said."""
     drain_timeout: Span | None = None
     """How long what is open may take to end; the balancer's own unless said."""
     at_limit: Literal["fail", "proceed"] | None = None
@@ -101,14 +103,25 @@ def _given(work: Work) -> Given:
 
 
 def _names(work: Work) -> str:
-    return ", ".join(_given(work).balancer.member)
+    return ", ".join(_members(work))
+
+
+def _members(work: Work) -> Words:
+    """What the host is called there. Raises Refused for a name that is none of its own."""
+    balancer, wanted = _given(work).balancer, work.options.member
+    if strange := [name for name in wanted if name not in balancer.member]:
+        raise Refused(
+            f"{', '.join(strange)} is no member of this host in {balancer.name}",
+            next=f"say one of: {', '.join(balancer.member)}",
+        )
+    return wanted or balancer.member
 
 
 def _own(work: Work, now: PoolState) -> list[Member]:
     """The host's members as they are now. Raises Refused when the pool has no such one."""
-    balancer = _given(work).balancer
-    found = [now.member(name) for name in balancer.member]
-    lacking = [n for n, each in zip(balancer.member, found, strict=True) if each is None]
+    balancer, names = _given(work).balancer, _members(work)
+    found = [now.member(name) for name in names]
+    lacking = [name for name, each in zip(names, found, strict=True) if each is None]
     if lacking:
         has = ", ".join(each.name for each in now.members) or "none"
         raise Refused(
@@ -185,7 +198,7 @@ def _set(wanted: Member, now: PoolState) -> bool:
 
 def _say_what_stays(work: Work) -> None:
     given = _given(work)
-    out = [n for n in given.balancer.member if given.begun and _was_out(given.begun, n)]
+    out = [name for name in _members(work) if given.begun and _was_out(given.begun, name)]
     if out and (given.moved or work.options.to == "out"):
         name = given.balancer.name
         work.say(f"{', '.join(out)} was out of {name} before the run, and stays out")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -99,6 +100,18 @@ def test_what_cannot_be_read_is_refused_in_words(front: Front) -> None:
 
 def test_every_balancer_has_been_run() -> None:
     assert set(FRONTS) == set(BACKENDS)
+
+
+def test_nginx_does_not_take_what_nobody_can_count_for_nothing(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        at = f"127.0.0.1:{server.getsockname()[1]}"
+        here = {"web1": at, "web2": at.replace("127.0.0.1", "localhost"), "web3": "127.0.0.1"}
+        with (
+            balancers.nginx(tmp_path, here) as front,
+            socket.create_connection(server.getsockname()),
+        ):
+            counts = [member.open for member in pool(front).look().members]
+    assert counts == [1, None, 0], "one by its address, one by a name, one on port 80"
 
 
 def test_nginx_is_never_left_with_a_file_that_it_does_not_run_with(tmp_path: Path) -> None:
