@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from backout.errors import BackoutError
-from backout.language import scope, templates
-from backout.model import HERE, Balancer, PoolState, Target
+from backout.model import HERE, PoolState
 from backout.ports import Journal
 from backout.project.machines import Machines
 from backout.reports.states import OutOfTraffic
@@ -36,7 +35,7 @@ def _out(
     run, before = begun.get(place, ("", PoolState()))
     told = partial(OutOfTraffic, name, on or HERE)
     try:
-        owners = _owners(machines.target, machines.target.balancers[name])
+        owners = machines.members(name)
         _, ready = next(iter(owners.values()))
         state = machines.pool(ready, on).look()
     except BackoutError as error:
@@ -47,12 +46,3 @@ def _out(
             was = before.member(member.name)
             by = run if was and was.takes else None
             yield told(owners[member.name][0], member.name, by)
-
-
-def _owners(target: Target, balancer: Balancer) -> dict[str, tuple[str, Balancer]]:
-    """Member -> its host, and the balancer as that one is known there."""
-    found: dict[str, tuple[str, Balancer]] = {}
-    for host in target.behind(balancer):
-        ready = templates.render_balancer(balancer, scope.on(target, host), where=target.file)
-        found |= dict.fromkeys(ready.member, (host.name, ready))
-    return found

@@ -143,6 +143,16 @@ class Machines:
         pool: Pool = BALANCERS[balancer.backend](balancer, self.reach(on))
         return pool
 
+    def members(self, name: str) -> Mapping[str, tuple[str, Balancer]]:
+        """What a balancer sends to -> the host that it is on, and the balancer as that host is
+        known there. Raises CannotRender."""
+        balancer, found = self.target.balancers[name], dict[str, tuple[str, Balancer]]()
+        for host in self.target.behind(balancer):
+            names, where = scope.on(self.target, host), self.target.file
+            ready = templates.render_balancer(balancer, names, where=where)
+            found |= dict.fromkeys(ready.member, (host.name, ready))
+        return found
+
     def metrics(self, url: str, headers: Mapping[str, str]) -> Metrics:
         """What answers queries at an address."""
         from backout.adapters.prometheus import Prometheus
