@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from backout.testing import typed
+from support import warm
 from support.journals import empty_ledger
 from support.pgbouncer import pooled
 from support.postgres import Postgres
@@ -21,6 +25,12 @@ TEAM = """\
 ledger: {{secret: TEAM_LEDGER, wait: 1m}}
 workers: {{after: {after}, grace: {grace}, rescue: {rescue}}}
 """
+
+
+AS_ANOTHER = (
+    "import os, sys; os.setresuid(23456, 0, 0); sys.argv[0] = 'invoke';"
+    " from backout.tasks import main; main()"
+)
 
 
 class Team:
@@ -68,6 +78,14 @@ class Team:
         other = self.yard.elsewhere()
         other.project.env.update(self.env)
         return other
+
+    def approved(self, by: str) -> None:
+        """Somebody else, of an account of their own, says yes to what was asked."""
+        ((request,),) = self.sql("SELECT id FROM backout.request")
+        program = (sys.executable, "-c", AS_ANOTHER)
+        words, env = ("approve", request, "--yes"), {**self.env, "BACKOUT_PERSON": by}
+        code, out, err = warm.run(words, self.yard.project.directory, env, 120, program)
+        assert code == 0, out + err
 
     def _queue(self) -> bool:
         return bool(self.sql("SELECT 1 FROM pg_tables WHERE schemaname = 'backout_queue'"))
@@ -158,11 +176,12 @@ def test_what_only_its_own_terminal_can_do_is_not_handed_over(team: Team) -> Non
     refused = team.yard.deploy("--detach")
     assert (refused.code, refused.data["error"]["what"].partition(":")[0]) == (3, "Ask")
     team.yard.runbook(team.yard.step("First"))
-    team.yard.inventory(protected=True)
+    team.yard.inventory(protected=True, zone="eu")
     asked = team.yard.deploy("--detach")
     assert (asked.code, "not confirmed" in asked.out) == (3, True), asked.out
     run = team.deploy("--yes")
     assert "confirmed" in team.kinds(run)
+    assert [(zone["zone"], zone["runs"][0]["run"]) for zone in team.shown()] == [("eu", run)]
     (team.yard.project.directory / "backout.yaml").unlink()
     alone = team.yard.deploy("--detach")
     assert (alone.code, "backout.yaml" in alone.out) == (3, True), alone.out
@@ -187,7 +206,8 @@ def test_a_secret_that_is_not_where_the_run_is_driven_refuses_it_there(team: Tea
 def test_a_worker_drives_the_commit_that_was_asked_for_in_a_checkout_of_its_own(
     team: Team, tmp_path: Path
 ) -> None:
-    """Its own clone stands still, and what steps read is what the commit has."""
+    """Its own clone stands still, and what steps read is what the commit has. What another person
+    agreed to is what they find there."""
     here = team.yard.project.directory
 
     def git(*words: str) -> str:
@@ -209,10 +229,16 @@ def test_a_worker_drives_the_commit_that_was_asked_for_in_a_checkout_of_its_own(
     (here / "told").write_text("two")
     dirty = team.yard.deploy("--detach")
     assert (dirty.code, "not committed: told" in dirty.out) == (3, True), dirty.out
+    team.env["BACKOUT_PERSON"] = "ann"
+    team.yard.inventory(protected={"approvals": 1})
     git("commit", "-qam", "two")
-    run = team.deploy()
+    asked = team.yard.deploy("--detach", "--yes")
+    assert (asked.code, "invoke approve" in asked.out) == (3, True), asked.out
+    team.approved(by="bob")
+    run = team.deploy("--yes")
     team.worker(of=other)
     assert team.ended(run) == ("succeeded", 0)
+    assert "approved" in team.kinds(run)
     assert (tmp_path / "copied").read_text() == "two"
     assert (other.project.directory / "told").read_text() == "one"
     eventually(lambda: not list((other.project.state / "drives").iterdir()), within=20)
@@ -238,7 +264,9 @@ def test_a_worker_that_is_killed_loses_its_run_to_another_who_does_as_is_said(te
 
 
 def test_where_a_person_is_to_decide_nothing_more_happens(team: Team) -> None:
+    """And whoever hears of the target's runs is told."""
     team.rule(rescue="ask")
+    team.yard.inventory(notify={"deploys": ["json://127.0.0.1:9/nobody"]})
     run = held(team)
     first = team.worker()
     team.yard.busy("Slow-here")
@@ -246,6 +274,8 @@ def test_where_a_person_is_to_decide_nothing_more_happens(team: Team) -> None:
     team.worker()
     eventually(lambda: "needs_person" in team.kinds(run), within=60, saying="a question")
     assert team.shown()[0]["runs"][0]["state"] == "asks"
+    told = team.sql("SELECT body FROM backout.letter WHERE kind = 'needs-person'")
+    assert "that drove it is gone" in str(told)
     listed = team.yard.project.say("workers")
     assert "next:  invoke resume --target prod, or invoke abort" in listed.out
     team.yard.let_go()
@@ -372,3 +402,9 @@ def test_a_worker_listens_at_the_database_itself_and_the_rest_goes_through_a_poo
         team.worker()
         team.yard.runbook(team.yard.step("First"), settle=[])
         assert team.ended(team.deploy()) == ("succeeded", 0)
+
+
+def test_the_example_of_a_team_is_without_mistakes() -> None:
+    place = Path(__file__).parents[2] / "examples" / "team"
+    code, out, err = typed(("lint",), place, {**os.environ})
+    assert code == 0, out + err

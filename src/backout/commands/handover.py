@@ -49,11 +49,11 @@ class HandOver:
     zone: str
 
     @classmethod
-    def of(cls, operation: Operation, options: Starting) -> HandOver:
+    def of(cls, operation: Operation, options: Starting, target: Target) -> HandOver:
         """Raises Refused where there is no ledger that workers share."""
         workplace = operation.workplace
         hands = workplace.shared.hands(workplace.journal)
-        return cls(operation, options, hands, workplace.shared.workers.zone)
+        return cls(operation, options, hands, target.zone or workplace.shared.workers.zone)
 
     def look(self, made: Plan) -> picture.Part:
         """The digests of what goes along. Raises Refused for a plan that needs this working copy,

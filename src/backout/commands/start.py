@@ -83,7 +83,7 @@ class Start:
         if self.wanted.verb != REHEARSE:
             rehearsals.refuse(self.workplace, self.target, self.wanted.runbook)
         if handover.wanted(self.workplace, options, attended=self.screen.operator.present):
-            self.hand_over = HandOver.of(self.operation, options)
+            self.hand_over = HandOver.of(self.operation, options, self.target)
         limit = patience(options.wait)
         with Waiting(self.workplace, self.screen, self.target.name, limit) as waiting:
             while True:

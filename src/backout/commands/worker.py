@@ -6,15 +6,17 @@ import asyncio
 import os
 import secrets
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
 from backout.adapters.local_lock import LocalLock, owner
 from backout.adapters.storage.postgres.hands import Hand, Hands, InHand
+from backout.adapters.storage.store import Announce, silent
 from backout.commands import drive, handover
+from backout.commands.news import about_run, telling
 from backout.commands.nursery import Nursery
 from backout.commands.options import Worker
 from backout.commands.signals import heard
@@ -22,6 +24,7 @@ from backout.config.project_file import zone_named
 from backout.errors import BackoutError, Mistakes
 from backout.model import Event
 from backout.ports import RESUME, Screen, Shift, Tick
+from backout.project.freezing import thaw
 from backout.project.project import Workplace
 from backout.project.shared_ledger import name_of
 from backout.reports.answer import Answer
@@ -207,8 +210,28 @@ class Rescuer:
     def _rescue(self, run: InHand) -> None:
         how = str(handover.handed(self._workplace, run.run)["rescue"])
         why = f"{run.by} gave no sign of life for {self._after:.0f} s"
-        if done := self._hands.take_away(run, how, self._me.by, why):
+        if self._is_dead(run):
+            why = f"the process of {run.by} that drove it is gone"
+        with self._told(run) as announce:
+            done = self._hands.take_away(run, how, self._me.by, why, announce)
+        if done:
             self._say(f"run {run.run} of {run.target}: {why}; {_TOLD[done]}")
+
+    @contextmanager
+    def _told(self, run: InHand) -> Iterator[Announce]:
+        """Whoever hears of runs of its target; nobody, where its plan cannot be read here."""
+        row = self._workplace.journal.run(run.run)
+        try:
+            made = thaw(self._workplace, row)
+        except (BackoutError, LookupError):  # it may be one of another Backout's
+            yield silent
+            return
+
+        def listen(event: Event) -> None:
+            self._say(event.text)
+
+        with telling(self._workplace, row, made.target, about_run(row, made), listen) as news:
+            yield news.announce
 
 
 _TOLD = {

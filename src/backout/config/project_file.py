@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -14,7 +13,7 @@ from backout.config.files import shown
 from backout.config.yaml_tree import Node, shown_path
 from backout.errors import Mistake, Mistakes
 from backout.model import Freeze, Noun, SecretSource
-from backout.model.units import Duration
+from backout.model.units import Duration, zone_name
 from backout.model.validation import validated
 
 NAME = "backout.yaml"
@@ -45,21 +44,15 @@ class LedgerPlace(Noun):
     """So long a run that is under way waits for a database that is gone."""
 
 
-def _zone(value: str) -> str:
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,62}", value):
-        raise ValueError(f"{value!r} is no name of a zone: small letters, digits, - and _")
-    return value
-
-
 def zone_named(word: str) -> str:
     """A zone as it was typed. Raises Mistakes."""
     try:
-        return _zone(word)
+        return zone_name(word)
     except ValueError as error:
         raise Mistakes(f"--zone: {error}", where="command line") from error
 
 
-Zone = Annotated[str, AfterValidator(_zone)]
+Zone = Annotated[str, AfterValidator(zone_name)]
 
 
 class Workers(Noun):

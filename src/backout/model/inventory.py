@@ -30,6 +30,7 @@ from backout.model.units import (
     Span,
     Words,
     known_timezone,
+    zone_name,
 )
 
 
@@ -328,6 +329,8 @@ class Target(Noun):
     maintenance: tuple[Maintenance, ...] = ()
     freeze: tuple[Freeze, ...] = ()
     """When nothing is deployed; the way back is always open."""
+    zone: Annotated[str, AfterValidator(zone_name)] | Literal[""] = ""
+    """Whose workers drive what is handed over; where it is empty, as `backout.yaml` has it."""
     deadman: str = ""
     """Asked while the schedule is kept, and with `/fail` when it is not: a dead-man's switch."""
 

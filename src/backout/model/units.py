@@ -80,6 +80,13 @@ def _lasting(value: float) -> float:
     return value
 
 
+def zone_name(value: str) -> str:
+    """The name of a zone of workers. Raises ValueError."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,62}", value):
+        raise ValueError(f"{value!r} is no name of a zone: small letters, digits, - and _")
+    return value
+
+
 def known_timezone(value: str) -> str:
     try:
         ZoneInfo(value)

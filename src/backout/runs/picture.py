@@ -27,7 +27,7 @@ Part = Mapping[str, Leaf]
 
 PARTS = ("commits", "files", "hosts", "running", "inventory", "runbook", "params", "steps")
 """In the order in which they are told."""
-NO_PART = {"file": True, "hosts": True, "freeze": True, "notify": True, "maintenance": True}
+NO_PART = dict.fromkeys(("file", "hosts", "freeze", "notify", "maintenance", "zone"), True)
 """What an inventory says that changes nothing of a plan; its hosts are a part by themselves."""
 SHORT = 12
 """Characters of a digest that people are shown."""

@@ -100,7 +100,7 @@ class RunJournal(Ledger):
             )
             if not done.rowcount:
                 raise BackoutError(f"there is no run {id} to close", where=self.where)
-            self._post(db, letters)
+            self.post(db, letters)
 
         self.append(write, run=id)
 
@@ -211,7 +211,7 @@ class RunJournal(Ledger):
         def write(db: Tables) -> chain.Link:
             link = chain.append(db, run, "decided", "", at, body)
             _enter(db, run, at, entry)
-            self._post(db, letters)
+            self.post(db, letters)
             return link
 
         self._copy(Line("decided", "", at, body, self.append(write, run=run)))
@@ -228,7 +228,7 @@ class RunJournal(Ledger):
 
         def write(db: Tables) -> chain.Link:
             link = draft(db)
-            self._post(db, letters)
+            self.post(db, letters)
             return link
 
         return write
@@ -240,13 +240,13 @@ class RunJournal(Ledger):
 
         def whole(db: Tables) -> bool:
             if done := write(db):
-                self._post(db, letters)
+                self.post(db, letters)
             return done
 
         return self.append(whole)
 
-    def _post(self, db: Tables, letters: Sequence[Message]) -> None:
-        """Within a transaction."""
+    def post(self, db: Tables, letters: Sequence[Message]) -> None:
+        """Within a transaction: people are told of what it writes."""
         change = LetterChange(db, self._redact)
         for letter in letters:
             change.post(letter)

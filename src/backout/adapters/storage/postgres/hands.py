@@ -18,6 +18,7 @@ from backout.adapters.queue.schema import SCHEMA
 from backout.adapters.storage import chain
 from backout.adapters.storage.journal import RunJournal
 from backout.adapters.storage.journal_rows import time_text
+from backout.adapters.storage.store import Announce, silent
 from backout.adapters.storage.tables import Tables
 from backout.ports import ASK, HANDED, NEEDS_PERSON, RESCUED, Doorbell
 
@@ -104,11 +105,14 @@ class Hands:
         """Once more, for one that waits: a bell can be lost."""
         self._journal.change(lambda db: self._bell.defer(db, run.zone, run.run))
 
-    def take_away(self, seen: InHand, how: str, by: str, why: str) -> str:
+    def take_away(
+        self, seen: InHand, how: str, by: str, why: str, announce: Announce = silent
+    ) -> str:
         """Durably, from whoever drives it: it is fenced off, and the bell rings for another one;
-        or a person is asked (`ask`), also where several have tried in vain. What was done: `how`,
-        or nothing where the driver lives, or it is another one by now."""
-        at = _now()
+        or a person is asked (`ask`), also where several have tried in vain, and `announce` says who
+        is told. What was done: `how`, or nothing where the driver lives, or it is another one by
+        now."""
+        at, asked = _now(), _person(seen, why)
 
         def write(db: Tables) -> str:
             if not self._is_still(db, seen):
@@ -117,8 +121,8 @@ class Hands:
             about = {"how": done, "from": seen.by, "by": by, "why": why}
             chain.append(db, seen.run, RESCUED, "", at, self._journal.text_of(about))
             if done == ASK:
-                asked = self._journal.text_of(_person(seen, why))
-                chain.append(db, seen.run, NEEDS_PERSON, "", at, asked)
+                chain.append(db, seen.run, NEEDS_PERSON, "", at, self._journal.text_of(asked))
+                self._journal.post(db, announce(NEEDS_PERSON, asked))
             else:
                 self._give(db, seen.run, seen.zone)
             return done
