@@ -96,6 +96,7 @@ def test_a_balancer_is_asked_which_slot_is_live_and_told_to_move(
             behind(red=red)
             said = twins.deploy()
             assert said.code == 4, said.out
+            assert "request /health" in said.data["logs"]["web1"]
         assert (asking.failed, asking.releases) == (0, [before, number, before, red, before])
         assert twins.states() == {twins.idle: "inactive", twins.slot: "active"}
         by_hand(edge, "set server app/blue state ready; set server app/green state ready")

@@ -115,7 +115,7 @@ class TwinUnits(Bed):
                 "summary": "Beside the old one.",
                 "steps": [{"name": "Update", "update": {}, "on": "all"}],
                 "settle": [
-                    {"name": "Restart", "restart": {"within": "2s"}, "on": "all"},
+                    {"name": "Restart", "restart": {"within": "5s"}, "on": "all"},
                     {"name": "Prove it", "verify": "all"},
                 ],
             },

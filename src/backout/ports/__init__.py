@@ -12,7 +12,7 @@ from backout.model import Event
 from backout.ports.checks import Look, Probe, Recorded
 from backout.ports.metrics import Labels, Metrics
 from backout.ports.people import Operator, Said, Screen, SecondPerson
-from backout.ports.restarters import Defined, Lasting, Restarter, Slotted
+from backout.ports.restarters import Defined, Lasting, Marked, Restarter, Slotted
 from backout.ports.runs import (
     ANSWERED,
     AWAITS_APPROVAL,
@@ -85,6 +85,7 @@ __all__ = [
     "Listener",
     "Lock",
     "Look",
+    "Marked",
     "Metrics",
     "Operator",
     "Outbox",

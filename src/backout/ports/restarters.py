@@ -42,6 +42,19 @@ class Lasting(Protocol):
 
 
 @runtime_checkable
+class Marked(Protocol):
+    """A restart backend whose processes can be known again without its manager being asked."""
+
+    def mark(self, seen: Identity) -> str:
+        """The processes of an identity, as the kernel knows them; empty where nobody can tell."""
+        ...
+
+    def bears(self, mark: str) -> bool:
+        """Whether all the processes of a mark live on; False where that cannot be told."""
+        ...
+
+
+@runtime_checkable
 class Defined(Protocol):
     """A restart backend that can tell how its service is defined."""
 
@@ -76,6 +89,14 @@ class Slotted(Protocol):
         """The other slot."""
         ...
 
+    def mark(self, name: str, seen: Identity) -> str:
+        """See `Marked`; of what runs in a slot."""
+        ...
+
+    def bears(self, name: str, mark: str) -> bool:
+        """See `Marked`; of what ran in a slot."""
+        ...
+
     def answers(self, name: str) -> Result:
         """Whether what runs in a slot answers well on its own port."""
         ...
@@ -87,6 +108,11 @@ class Slotted(Protocol):
 
     def keep(self, key: str, name: str, seen: Identity) -> Result:
         """Leave what runs in a slot as it is, for the way back, and put that on record."""
+        ...
+
+    @property
+    def contested(self) -> bool:
+        """Whether the machine itself ends what is kept, after a while."""
         ...
 
     def claim(self) -> Result:

@@ -181,9 +181,8 @@ def freeze_broken(records: Iterable[Record]) -> str:
 
 def logs(records: Iterable[Record]) -> dict[str, str]:
     """The services' last log lines when a check had failed, by host."""
-    decided = next((record.body for record in records if record.kind == "back_out"), {})
-    found: dict[str, str] = decided.get("logs", {})
-    return found
+    bodies = (record.body for record in records if record.kind in ("back_out", "evidence"))
+    return next((body["logs"] for body in bodies if body.get("logs")), {})
 
 
 def outputs(records: Iterable[Record]) -> tuple[StepRecord, ...]:

@@ -70,13 +70,27 @@ class Backend:
 
     def lives(self, seen: Identity) -> bool:
         """Whether all the processes of an identity, which are words `PID.START`, live on."""
-        words = seen.value.split()
-        parts = [word.partition(".") for word in words]
-        if not words or not all(start for _, _, start in parts):
+        return self.bears(" ".join(seen.value.split()))
+
+    def pids(self, seen: Identity) -> tuple[int, ...]:  # noqa: ARG002 - not every backend has some
+        """The processes that an identity is of; none where it does not name them."""
+        return ()
+
+    def mark(self, seen: Identity) -> str:
+        """Its processes as `PID.START`; empty where they are not all there."""
+        mark = self._started(self.pids(seen))
+        return "" if any(word.endswith(".") for word in mark.split()) else mark
+
+    def bears(self, mark: str) -> bool:
+        parts = [word.partition(".") for word in mark.split()]
+        if not parts or not all(start for _, _, start in parts):
             return False
-        pids = [int(pid) for pid, _, _ in parts]
-        result = self.read(START_OF, *(f'echo "{pid}.$(start_of {pid})"' for pid in pids))
-        return result.ok and result.stdout.split() == words
+        return self._started([int(pid) for pid, _, _ in parts]) == mark
+
+    def _started(self, pids: Iterable[int]) -> str:
+        asked = [f'echo "{pid}.$(start_of {pid})"' for pid in pids]
+        result = self.read(START_OF, *asked) if asked else None
+        return " ".join(result.stdout.split()) if result and result.ok else ""
 
     def change(self, key: str, *lines: str) -> Result:
         """Run text that changes something, under the caller's key."""

@@ -223,6 +223,9 @@ class Pm2(Backend):
         place = f"cd {quote(self.service.directory)}" if self._recreated else ""
         return self.change(key, *self._setting(), place, self._anew(rows, verbs))
 
+    def pids(self, seen: Identity) -> tuple[int, ...]:
+        return tuple(int(word.partition(".")[0]) for word in seen.value.split())
+
     def stop(self, key: str) -> Result:
         """Stop every instance; where PM2 or the application is not there, it is stopped."""
         found = self.look(*self._list())

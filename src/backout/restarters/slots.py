@@ -8,13 +8,13 @@ process of its own waits there for that, and ends it unless somebody has claimed
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 from backout.errors import BackoutError, Refused, Unreachable
 from backout.model import Command, Identity, Member, Result, State
 from backout.model.operands import shell_path
-from backout.ports import Defined, Pool, Restarter, Slotted, Transport
+from backout.ports import Defined, Marked, Pool, Restarter, Slotted, Transport
 from backout.restarters.backend import READING, nobody_knows, quote, script
 
 Text = tuple[str, tuple[tuple[str, str], ...]]
@@ -62,6 +62,8 @@ class PoolSwitch:
     """The same pool, on each machine where the balancer runs."""
     members: Mapping[str, str]
     """Slot -> what it is called there."""
+    looked: dict[int, dict[str, Member]] = field(default_factory=dict)
+    """What each pool was when it was asked who is live; good for one move."""
 
     def live(self) -> str:
         found = {self._live(pool) for pool in self.pools}
@@ -70,7 +72,8 @@ class PoolSwitch:
         return found.pop()
 
     def _live(self, pool: Pool) -> str:
-        takes = [slot for slot, member in self._look(pool).items() if member.takes]
+        found = self.looked[id(pool)] = self._look(pool)
+        takes = [slot for slot, member in found.items() if member.takes]
         if len(takes) != 1:
             raise self._unclear("to both slots" if takes else "to none of the slots")
         return takes[0]
@@ -95,7 +98,7 @@ class PoolSwitch:
         return next((result for result in results if not result.ok), results[-1])
 
     def _move(self, pool: Pool, key: str, to: str) -> Result:
-        members = self._look(pool)
+        members = self.looked.pop(id(pool), None) or self._look(pool)
         others = [member.out() for slot, member in members.items() if slot != to]
         return pool.apply(key, [replace(members[to], takes=True), *others])
 
@@ -190,6 +193,14 @@ class BlueGreen:
     def title(self, name: str) -> str:
         return self.titles[name]
 
+    def mark(self, name: str, seen: Identity) -> str:
+        backend = self.backends[name](self.transport)
+        return backend.mark(seen) if isinstance(backend, Marked) else ""
+
+    def bears(self, name: str, mark: str) -> bool:
+        backend = self.backends[name](self.transport)
+        return isinstance(backend, Marked) and backend.bears(mark)
+
     def answers(self, name: str) -> Result:
         text, env = self.proofs[name]
         return self.transport.run(Command(text or ":", env=env, timeout=READING))
@@ -199,6 +210,10 @@ class BlueGreen:
 
     def within(self, wrap: Callable[[Restarter], Restarter]) -> Slotted:
         return replace(self, wrap=wrap)
+
+    @property
+    def contested(self) -> bool:
+        return self.keep_for is not None
 
     # --- what is kept --------------------------------------------------------------------
 

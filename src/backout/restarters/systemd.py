@@ -135,6 +135,9 @@ class Systemd(Backend):
             self._systemctl("reload-or-restart" if self._reload else "restart"),
         )
 
+    def pids(self, seen: Identity) -> tuple[int, ...]:
+        return () if self._reload else tuple(int(w.split(".")[1]) for w in seen.value.split())
+
     def stop(self, key: str) -> Result:
         if self._pattern:
             return Result(State.FAILED, reason=self._pattern)

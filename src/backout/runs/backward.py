@@ -187,18 +187,25 @@ class Backward:
             return f"{action.step.name} may still be at work: {error.what}"
         return ""
 
+    def out_of_sight(self) -> None:
+        """Where nothing is at work, nobody sees the new release any more."""
+        hosts = [action.host for action in self.first()]
+        stuck = self._at_work(hosts)
+        self._first_back([host for host in hosts if host not in stuck])
+
     def _first_back(self, hosts: Sequence[str]) -> dict[str, str]:
-        mine = [[a for a in self._first() if a.host == host] for host in hosts]
+        mine = [[a for a in self.first() if a.host == host] for host in hosts]
         words = side_by_side(self._actions_back, mine)
         return {host: why for host, why in zip(hosts, words, strict=True) if why}
 
-    def _first(self) -> list[Action]:
+    def first(self) -> list[Action]:
+        """What takes the new release out of sight at once, when it is undone."""
         entries = ((action, self.past.entry(action.key)) for action in self.plan.settling)
         return [action for action, entry in entries if entry.touched and entry.undo.first]
 
     def came_from(self) -> dict[str, Undo]:
         """Host -> what its service was like before this run replaced it beside the old one."""
-        return {action.host: self.past.entry(action.key).undo for action in self._first()}
+        return {action.host: self.past.entry(action.key).undo for action in self.first()}
 
     def here_back(self) -> dict[str, str]:
         """Undo what was done on this machine."""

@@ -31,7 +31,7 @@ from backout.runs.baseline import Baseline
 from backout.runs.claims import Claims
 from backout.runs.decisions import note_red, turn_of
 from backout.runs.discreet import secrets_of
-from backout.runs.evidence import evidence_of
+from backout.runs.evidence import evidence_of, late_evidence
 from backout.runs.forward import Forward, ends_of, record_of
 from backout.runs.holding import Holding
 from backout.runs.leasing import leased
@@ -312,16 +312,16 @@ class Engine:
     # --- the way back --------------------------------------------------------------------
 
     def _back_out(self, why: str) -> Ended:
-        wish = self.worker.noted("back_out")
+        backward, turn = Backward(self.worker), turn_of(self.worker.decisions)
+        withdrawn, wish = self.forward.withdrawn, self.worker.noted("back_out")
         if wish is None:
             failed = self._failed()
-            evidence = evidence_of(self.worker, failed, self.forward.withdrawn)
+            evidence = {} if backward.first() else evidence_of(self.worker, failed, withdrawn)
             wish = {"why": why, "failed": [each.record() for each in failed], **evidence}
             self.worker.note("back_out", wish)
         self.worker.say("warning", f"backing out: {why}")
         self.claims.go_back()
-        backward, turn = Backward(self.worker), turn_of(self.worker.decisions)
-        withdrawn = self.forward.withdrawn
+        wish = {**wish, **late_evidence(self.worker, backward, wish, withdrawn)}
         well = [host for host, end in withdrawn.items() if end.state is HostState.WITHDRAWN]
         self.worker.findings = ()
         stuck = backward.run(turn, () if turn else well)

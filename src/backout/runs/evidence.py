@@ -1,13 +1,15 @@
-"""What only can be had before anything is backed out: why a check failed."""
+"""What only can be had before anything is undone where it failed: why a check did."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from backout.checks import judging
 from backout.errors import BackoutError
 from backout.model import Finding
+from backout.runs.backward import Backward
+from backout.runs.discreet import discreet_slots
 from backout.runs.parts import side_by_side
 from backout.runs.worker import Worker
 
@@ -29,6 +31,29 @@ def evidence_of(
     return {"advice": advice, "logs": {**logs, **unread}}
 
 
+def late_evidence(
+    worker: Worker, backward: Backward, wish: Mapping[str, Any], withdrawn: Collection[str]
+) -> Mapping[str, Any]:
+    """Of what takes the new release out of sight at once: it does so before anything is read.
+    Nothing where there is no such thing."""
+    if not backward.first():
+        return {}
+    backward.out_of_sight()
+    found = worker.noted("evidence")
+    if found is None:
+        failed = [Finding.of(row) for row in wish["failed"]]
+        found = evidence_of(worker, failed, withdrawn)
+        worker.note("evidence", found)
+    return found
+
+
+def _log(worker: Worker, host: str) -> str:
+    """Of a service with two slots, what the one says that traffic has left by now."""
+    slots = discreet_slots(worker.parts.restarter(host), worker.parts.vault)
+    one = slots.slot(slots.other(slots.live())) if slots else worker.restarter(host)
+    return one.logs(LOG_LINES)
+
+
 def _logs(
     worker: Worker, failed: Collection[str], withdrawn: Collection[str]
 ) -> tuple[dict[str, str], dict[str, str]]:
@@ -41,7 +66,7 @@ def _logs(
 
     def tail(name: str) -> str:
         try:
-            return worker.restarter(name).logs(LOG_LINES)
+            return _log(worker, name)
         except BackoutError as error:
             unread[name] = f"(no log: {error.what})"
         except Exception as error:  # noqa: BLE001 - evidence is a help; a run does not end for it

@@ -75,6 +75,7 @@ class BlueGreen(Kind):
                 "parts": [MOVE, HOME, live, idle],
                 "slot": live,
                 "identity": old.value,
+                "mark": slots.mark(live, old),
                 "idle": self._idle.value,
             },
         )
@@ -108,16 +109,15 @@ class BlueGreen(Kind):
     # --- back ----------------------------------------------------------------------------
 
     def undo(self, work: Work, undo: Undo) -> Result:
-        """Traffic back to the old one, where that still runs. Where it does not, it is started
+        """Traffic back to the old one, where that still runs: its processes are known again at
+        once, its manager is asked only where they are not. Where it does not run, it is started
         when the rest is undone."""
         slots, was = _slots(work), str(undo.data["slot"])
         if slots.live() == was:
             return Result(State.DONE, reason="")
-        claimed = slots.claim()
-        if not claimed.ok:
+        if slots.contested and not (claimed := slots.claim()).ok:
             return claimed
-        seen = slots.slot(was).identity()
-        if not (seen.up and proving.same(seen.value, str(undo.data["identity"]))):
+        if not _lives(slots, was, undo):
             work.say(f"{slots.title(was)} no longer runs as it did: it is started after the undos")
             return Result(State.DONE)
         return _switched(slots, was, work.key)
@@ -128,6 +128,13 @@ def _slots(work: Work) -> Slotted:
     if slots is None:
         raise Refused(f"{proving.name(work)} has no slots here")
     return slots
+
+
+def _lives(slots: Slotted, name: str, undo: Undo) -> bool:
+    if slots.bears(name, str(undo.data.get("mark", ""))):
+        return True
+    seen = slots.slot(name).identity()
+    return seen.up and proving.same(seen.value, str(undo.data["identity"]))
 
 
 def _home(work: Work, slots: Slotted) -> Result | None:
@@ -217,7 +224,8 @@ def _back(work: Work, slots: Slotted, went: Mapping[str, Any]) -> Result:
     serving = slots.slot(want).identity()
     ours = not went or proving.same(serving.value, str(went["identity"]))
     if serving.up and ours and not whose.old(work, serving):
-        moved = _move(work, slots, want)
+        claimed = slots.claim()
+        moved = _move(work, slots, want) if claimed.ok else claimed
         proved = proving.stays(slots.slot(want), serving, work) if moved.ok else moved
     else:
         proved = _brought(work, slots)
