@@ -23,7 +23,16 @@ APPS = "/config/apps/http"
 
 ASK = r"""
 ask() { curl -sS --fail-with-body --max-time 20 -H 'Content-Type: application/json' "$@"; }
+get() {
+  for n in 1 2 3 4 5; do
+    if said=$(ask "$@") && [ -n "$said" ]; then printf '%s\n' "$said"; return 0; fi
+    sleep 0.2
+  done
+  [ -z "$said" ] || echo "$said" >&2
+  return 1
+}
 """
+"""Shell functions; a look that meets Caddy while it loads a configuration is made again."""
 
 Tree = Any
 """A part of Caddy's configuration, as JSON."""
@@ -82,7 +91,7 @@ class Caddy(Backend):
         address = shlex.quote(self._options.admin + APPS)
         script = f"""{ASK}
 heads=$(mktemp); trap 'rm -f "$heads"' EXIT
-body=$(ask -D "$heads" {address}) || {{ echo "$body" >&2; exit 1; }}
+body=$(get -D "$heads" {address}) || exit 1
 echo "=== etag"; tr -d '\\r' < "$heads" | sed -n 's/^[Ee][Tt][Aa][Gg]: //p'
 echo "=== config"; printf '%s\\n' "$body\""""
         found = sections(self.read(script))
@@ -90,7 +99,7 @@ echo "=== config"; printf '%s\\n' "$body\""""
 
     def _counts(self) -> Sequence[Mapping[str, Any]]:
         address = shlex.quote(f"{self._options.admin}/reverse_proxy/upstreams")
-        counts: Sequence[Mapping[str, Any]] = self._parsed(self.read(f"{ASK}ask {address}")) or []
+        counts: Sequence[Mapping[str, Any]] = self._parsed(self.read(f"{ASK}get {address}")) or []
         return counts
 
     def _parsed(self, text: str) -> Any:

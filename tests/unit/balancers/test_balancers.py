@@ -98,6 +98,14 @@ def test_what_cannot_be_read_is_refused_in_words(front: Front) -> None:
         pool(front, **wrong).look()
 
 
+def test_a_caddy_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with (
+        balancers.caddy(tmp_path, {"web1": "127.0.0.1:9"}) as front,
+        pytest.raises(Refused, match=r"cannot be read: .*connect to 127\.0\.0\.1"),
+    ):
+        pool(front, admin="http://127.0.0.1:9").look()
+
+
 def test_every_balancer_has_been_run() -> None:
     assert set(FRONTS) == set(BACKENDS)
 
