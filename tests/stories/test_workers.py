@@ -375,8 +375,12 @@ def test_what_takes_too_long_is_handed_over_to_another_worker(team: Team) -> Non
 
 def test_a_worker_outlives_its_database_and_a_bell_that_is_not_heard(team: Team) -> None:
     process = team.worker()
+    assert process.stdout is not None
     team.postgres.stop()
-    team.postgres.start()
+    try:  # it says so, and does not end
+        assert any("ledger" in line or "queue" in line for line in process.stdout)
+    finally:
+        team.postgres.start()
     # Nobody is notified of this one: it is found all the same.
     mute = "ALTER TABLE backout_queue.procrastinate_jobs DISABLE TRIGGER USER"
     team.sql(mute)
@@ -384,7 +388,7 @@ def test_a_worker_outlives_its_database_and_a_bell_that_is_not_heard(team: Team)
     assert team.ended(team.deploy()) == ("succeeded", 0)
     process.terminate()
     out, err = process.communicate(timeout=60)
-    assert (process.returncode, "cannot be reached" in out) == (0, True), out + err
+    assert process.returncode == 0, out + err
 
 
 def test_a_worker_listens_at_the_database_itself_and_the_rest_goes_through_a_pooler(
