@@ -34,7 +34,7 @@ def main() -> int:
     rounds(
         range(words.seed, words.seed + words.rounds),
         told,
-        Draw(tuple(words.faults), others),
+        Draw(tuple(words.faults), others, late=words.late),
         at_once=words.at_once,
         shared=words.ledger == "postgres",
         slow=words.slow,
@@ -59,6 +59,7 @@ def parsed() -> argparse.Namespace:
     )
     parser.add_argument("--without", nargs="*", default=[], choices=["token", "void", "epoch"])
     parser.add_argument("--faults", nargs="*", default=[], help=f"only these: {FAULTS}")
+    parser.add_argument("--late", action="store_true", help="not before the last step is at work")
     parser.add_argument("--other", nargs="*", default=[], help="what the other one types first")
     return parser.parse_args()
 

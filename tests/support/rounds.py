@@ -47,6 +47,8 @@ class Draw:
     faults: tuple[str, ...] = ()
     """What happens; else all that can."""
     others: tuple[tuple[str, ...], ...] = OTHERS
+    late: bool = False
+    """Nothing happens before the last step is at work."""
 
     def of(self, arena: Arena) -> tuple[str, ...]:
         return self.faults or FAULTS + (DATABASE_FAULTS if arena.shared else ())
@@ -67,9 +69,11 @@ class Round:
     def run(self, seed: int) -> None:
         """What the seed says happens."""
         self.first.type("deploy")
+        if self.draw.late:
+            self.arena.acting(len(STEPS) + 1)
         healing = list[Callable[[], None]]()
         for _ in range(self.random.randint(1, 2)):
-            self._pass(self.random.uniform(0.3, 2.2 + 3 * self.arena.slow))
+            self._pass(self.random.uniform(0.3, 2.2))
             healing.append(self._fault(self.first))
         self._pass(self.random.choice([0.2, self.arena.lease + 1, self.arena.lease + 1]))
         self.second.type(*self.random.choice(self.draw.others))
