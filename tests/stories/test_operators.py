@@ -74,8 +74,9 @@ def test_an_operator_who_was_asleep_decides_nothing_of_a_run_that_another_one_ta
     round = Round(together, random.Random(1))
     one, other = together.operators
     one.type("deploy")
-    together.acting(len(STEPS) + 1)
+    together.acting(1)
     with together.deciding():
+        together.acting(len(STEPS) + 1)
         wake = round.happens("freeze", one)
     eventually(together.expired)
     other.type("abort")
