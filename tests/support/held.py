@@ -112,7 +112,7 @@ class Held:
         if left not in (0, 4):
             self.mended.touch()
             said = self._answer("again") if verb == "hold" else self.yard.say(verb)
-            if said.code == 3 and "invoke resume" in said.out:  # it is answered: that is said
+            if said.code == 3 and verb == "hold":  # it was answered already: that is said
                 said = self.yard.say("resume")
             for _ in range(2):  # it may be asked anew: nobody was there
                 if said.code == 8:
