@@ -168,6 +168,8 @@ def ends(service: Service, edge: Front, number: int, verb: str) -> str:
         )
         if died.returncode == 0:
             return "over"
+        if died.returncode > 0:
+            return f"refused: {died.stdout.decode()}{died.stderr.decode()}"
         said = service.project.say(verb, "--target", "prod", "--yes", "--json")
     worlds = {(0, after): "done", (4, before): "undone"}
     if said.code in (2, 3) and now() == before:
