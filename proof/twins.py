@@ -33,7 +33,7 @@ from backout.runs.claims import Claims
 from backout.runs.forward import Forward
 from backout.runs.saga import Saga, numbered
 from backout.runs.worker import Worker
-from backout.steps import restart
+from backout.steps import in_place
 
 BUDGET = 400
 """So many worlds at most until a twin is noticed."""
@@ -229,7 +229,7 @@ TWINS = (
     ),
     Twin(
         "a restart is proved by its identity",
-        parts=((restart, "prove", _well),),
+        parts=((in_place, "prove", _well),),
         among=(faults.stale,),
     ),
     Twin(

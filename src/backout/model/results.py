@@ -51,6 +51,9 @@ class Command:
     """What it is called where somebody asks what is at work on the machine."""
     fenced: bool = False
     """It changes something without a note, and runs only while the machine's lease is ours."""
+    puts: str = ""
+    """The file, as shell text, that what it prints goes into: whole, on the disk, and as long as
+    the lease is ours; or not at all. Of a command that is `fenced`."""
     brief: bool = False
     """It certainly leaves no process behind, and needs no process group to itself."""
 

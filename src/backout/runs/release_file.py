@@ -14,13 +14,6 @@ from backout.model.operands import shell_path
 from backout.ports import Transport
 
 NAME = "release.json"
-_WRITE = """\
-folder={folder} path={path}
-[ -d "$folder" ] || mkdir -p "$folder"
-printf '%s\\n' {text} >"$path.new" || exit
-sync "$path.new" 2>/dev/null || sync
-mv -f "$path.new" "$path" || exit
-sync "$folder" 2>/dev/null || sync"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +70,9 @@ class HostRecord:
 
 def write(transport: Transport, home: str, record: HostRecord) -> Result:
     """Put it on record, whole and on the disk, or not at all. Raises Unreachable."""
-    folder, path = _path(transport, home), _path(transport, f"{home}/{NAME}")
-    text = shlex.quote(json.dumps(asdict(record)))
-    script = _WRITE.format(folder=folder, path=path, text=text)
-    return transport.run(Command(script, timeout=60.0, fenced=True, brief=True))
+    path, text = _path(transport, f"{home}/{NAME}"), shlex.quote(json.dumps(asdict(record)))
+    script = f"printf '%s\\n' {text}"
+    return transport.run(Command(script, timeout=60.0, fenced=True, puts=path, brief=True))
 
 
 def read(transport: Transport, home: str) -> HostRecord | None:

@@ -60,7 +60,7 @@ if [ -n "$alive" ]; then
   [ -z "$took" ] || ! ours || rm -rf "$home/lock"
   echo "$alive"; exit 79
 fi
-[ -n "$took" ] || write . || { [ -e run ] || show "$notes"; [ -e run ] || exit 75; exit 1; }
+[ -n "$took" ] || { write . && rm -f ./put.*; } || { [ -e run ] || show "$notes"; [ -e run ] || exit 75; exit 1; }
 
 # Made once: that it is missing later means that notes were lost.
 mkdir -p "$mine"

@@ -77,6 +77,22 @@ bo_ours() {
   return 1
 }
 
+# Where text waits before it is put into the file $1: within the lease, so that whoever takes the
+# lease takes it along.
+bo_stage() {
+  bo_new=$bo_lock/put.$$
+  [ -n "$bo_token" ] || { bo_new=$1.new; [ -d "${1%/*}" ] || mkdir -p "${1%/*}"; }
+}
+
+# Put it there, under the lease until the last moment: whoever was stopped after that finds nothing
+# to put any more.
+bo_put() {
+  sync "$bo_new" 2>/dev/null || sync
+  bo_ours || { rm -f "$bo_new"; echo "the lease is another run's by now: ${bo_pid:-?}" >&2; return 1; }
+  mv -f "$bo_new" "$1" || return
+  sync "${1%/*}" 2>/dev/null || sync
+}
+
 bo_renew() {
   bo_clock
   { echo "$bo_boot $((bo_now + bo_ttl)) $bo_ttl" >"$bo_lock/expires"; } 2>/dev/null

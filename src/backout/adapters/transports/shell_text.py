@@ -150,6 +150,9 @@ def plain(
         refusals = "bo_ours || { bo_say fenced $bo_pid; exit 1; }\n"
         refusals += "bo_keep || { bo_say full; exit 1; }\n" if lines else ""
         said = f"{given}{LIBRARY}{refusals}{said}"
+    if command.puts:
+        staged = f'({_body(command, env)}\n) >"$bo_new" && bo_put {command.puts}'
+        return _whole(f"{said}\nbo_stage {command.puts}; {staged}")
     return _whole(f"{said}\n{_body(command, env)}")
 
 
