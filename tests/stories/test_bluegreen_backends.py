@@ -12,7 +12,7 @@ from support.slots import Asking
 from support.twin_sites import ByImage, ByPm2, Site
 
 
-@pytest.fixture(params=["pm2", "docker", "v2"])
+@pytest.fixture(params=["pm2", "docker", pytest.param("v2", marks=pytest.mark.matrix)])
 def site(request: pytest.FixtureRequest, bed_directory: Path) -> Iterator[Site]:
     """By `v2` of Compose."""
     with ExitStack() as stack:

@@ -11,7 +11,7 @@ from pathlib import Path
 from backout.adapters.storage.journal import SqliteJournal
 from backout.model import Record
 
-TRIALS = 20
+TRIALS = 10
 HOSTS = 4
 
 DEPLOYER = """

@@ -23,6 +23,6 @@ def test_killed_at_random_on_this_machine_all_is_done_or_all_is_undone(
 def test_killed_at_random_over_ssh_each_host_is_done_or_undone(
     sshd_bed: SshdBed, bed_directory: Path
 ) -> None:
-    tally = Soak(bed_directory / "soak", **over(sshd_bed), seed=2).run(2)
+    tally = Soak(bed_directory / "soak", **over(sshd_bed), seed=2).run(1)
     assert tally.violations == []
     assert tally.kills > 0
