@@ -16,7 +16,7 @@ from support.ports import free_port
 from support.project import Project, Said
 from support.sample_app import Behaviour
 
-COMPOSE = ("v1", "v2")
+COMPOSE = (pytest.param("v1", marks=pytest.mark.matrix), "v2")
 
 
 class Shop:
@@ -162,7 +162,9 @@ def shop(
 
 
 every = pytest.mark.parametrize(
-    "shop", [pytest.param("v1", marks=pytest.mark.matrix), "v2", "docker"], indirect=True
+    "shop",
+    [*(pytest.param(each, marks=pytest.mark.matrix) for each in ("v1", "v2")), "docker"],
+    indirect=True,
 )
 
 

@@ -86,7 +86,9 @@ def wheels(built: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("installer", ["pip", pytest.param("pipx", marks=pytest.mark.matrix), "uv"])
+@pytest.mark.parametrize(
+    "installer", ["pip", *(pytest.param(each, marks=pytest.mark.matrix) for each in ("pipx", "uv"))]
+)
 def test_the_wheel_is_installed_and_gets_what_is_missing_by_the_line_that_it_says(
     built: Path, wheels: Path, tmp_path: Path, installer: str
 ) -> None:

@@ -283,7 +283,7 @@ class Ground:
         yield from self._left()
         status = self.project.say("status", "--target", "prod", "--json")
         if status.code or status.data["unfinished"] or status.data["differs"]:
-            yield f"status {status.code}: {status.out[-2000:]}"
+            yield f"status {status.code}: {status.data['differs']}, {status.out}"
 
     def _left(self) -> Iterator[str]:
         """Backout's own directories: no lease, nothing half made."""
