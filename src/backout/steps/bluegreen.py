@@ -223,13 +223,16 @@ def _back(work: Work, slots: Slotted, went: Mapping[str, Any]) -> Result:
     want = str(went.get("slot") or slots.live())
     serving = slots.slot(want).identity()
     ours = not went or proving.same(serving.value, str(went["identity"]))
-    if serving.up and ours and not whose.old(work, serving):
+    well = serving.up and ours and not whose.old(work, serving)
+    if well and not went:  # nothing of the run came here: what was kept before it still is
+        return proving.stays(slots.slot(want), serving, work)
+    if well:
         claimed = slots.claim()
         moved = _move(work, slots, want) if claimed.ok else claimed
         proved = proving.stays(slots.slot(want), serving, work) if moved.ok else moved
     else:
         proved = _brought(work, slots)
-    if not (proved.ok and went):
+    if not proved.ok:
         return proved
     gone = _ended(work, slots, slots.other(slots.live()))
     return proved if gone.ok else gone
