@@ -77,6 +77,7 @@ def test_a_prometheus_that_is_not_there_is_said() -> None:
             assert f"Prometheus at {url} cannot be asked" in each.unknown
 
 
+@pytest.mark.usefixtures("unhurried")  # whoever asks SciPy first waits for it
 def test_a_balancer_that_was_started_anew_is_counted_anew() -> None:
     totals = {"web1": (1000, 0), "web2": (1000, 0)}
     balancing = SimpleNamespace(counted=lambda _: dict(totals))
