@@ -14,7 +14,6 @@ import argparse
 import itertools
 import json
 import sqlite3
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -30,7 +29,7 @@ from support.balancers import Front, haproxy
 from support.dockerd import DockerEngine
 from support.slots import Asking, release_at
 from support.systemd_host import SystemdBed
-from support.takeover import SUITE
+from support.takeover import burnt
 from support.twin_sites import ByPm2, Site
 from support.twin_units import TwinUnits
 
@@ -158,18 +157,11 @@ def ends(service: Service, edge: Front, number: int, verb: str) -> str:
     now = partial(release_at, "127.0.0.1", edge.port)
     before, after = now(), service.ship()
     with Asking(now) as asking:
-        words = ("-m", "support.burnt", str(number), "deploy", "--target", "prod", "--yes")
-        died = subprocess.run(
-            [sys.executable, *words],
-            cwd=service.project.directory,
-            env={**service.project.env, "PYTHONPATH": str(SUITE)},
-            capture_output=True,
-            check=False,
-        )
-        if died.returncode == 0:
+        left, out, err = burnt(number, service.project, "deploy", "--yes")
+        if left == 0:
             return "over"
-        if died.returncode > 0:
-            return f"refused: {died.stdout.decode()}{died.stderr.decode()}"
+        if left > 0:
+            return f"refused: {out}{err}"
         said = service.project.say(verb, "--target", "prod", "--yes", "--json")
     worlds = {(0, after): "done", (4, before): "undone"}
     if said.code in (2, 3) and now() == before:

@@ -14,6 +14,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
+from tallies import tell
+
 from support.held import ANSWERS, VERBS, Tally, moments
 
 WAYS = ("holding", "answering")
@@ -36,10 +38,7 @@ def main() -> int:
                     for line in moments(Path(name), way, answer, verb, tally):
                         if words.each:
                             print(f"  {line}", flush=True)
-                print(f"{way}, {answer}, then {verb}: {tally}", flush=True)
-                for violation in tally.violations:
-                    print(f"  {violation}")
-                bad += len(tally.violations)
+                bad += tell(f"{way}, {answer}, then {verb}", tally)
     return 1 if bad else 0
 
 

@@ -17,6 +17,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
+from tallies import tell
+
 from support.lossy_disk import KINDS
 from support.power_loss import Room, Tally
 from support.scratch import scratch
@@ -44,10 +46,7 @@ def main() -> int:
                 _told(there.moments(tallies["both"], words.moments))
                 _told(there.instants(tallies["host alone"], words.instants, words.seed))
         for name, tally in tallies.items():
-            print(f"{kind}, {name}: {tally}", flush=True)
-            bad += len(tally.violations)
-            for violation in tally.violations:
-                print(f"  {violation}", flush=True)
+            bad += tell(f"{kind}, {name}", tally)
     return 1 if bad else 0
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
+from tallies import tell
+
 from support.soak import Soak, Tally, over
 from support.sshd import SshdBed
 
@@ -38,12 +40,6 @@ def main() -> int:
 def progress(tally: Tally) -> None:
     if tally.trials % 10 == 0:
         tell("so far", tally)
-
-
-def tell(where: str, tally: Tally) -> None:
-    print(f"{where}: {tally}", flush=True)
-    for violation in tally.violations:
-        print(f"  {violation}")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
+from tallies import tell
+
 from support.journals import empty_ledger
 from support.postgres import Postgres
 from support.sshd import SshdBed
@@ -54,10 +56,7 @@ def main() -> int:
                 place.mkdir()
                 for line in Laptops(place, bed, hosts, ledger).moments(tally, words.moments):
                     print(f"  {line}", flush=True)
-            print(f"{hosts} hosts: {tally}", flush=True)
-            for violation in tally.violations:
-                print(f"  {violation}")
-            bad += len(tally.violations)
+            bad += tell(f"{hosts} hosts", tally)
     return 1 if bad else 0
 
 

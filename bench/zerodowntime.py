@@ -29,14 +29,12 @@ from support.fronted import NODE_APP, Fronted
 from support.load import Load
 from support.pm2 import Pm2
 from support.sshd import SshdBed
-from support.takeover import SUITE
+from support.takeover import burnt
 from support.wait import eventually
-from support.warm import run
 
 BACKENDS = ("haproxy", "nginx", "caddy", "pm2")
 HOSTS = ("web1", "web2", "web3", "lb1")
 SCENES = ("good", "rollback", "failing", "resume", "abort", "plain")
-BURNT = (str(SUITE / "support" / "burnt.py"),)
 """A deployer that is killed at a moment of its journal."""
 Scene = tuple[str, Callable[[], object]]
 
@@ -80,14 +78,22 @@ def fronted(backend: str, slow: float) -> Iterator[Fronted]:
 
 def told(title: str, site: Fronted, scene: Callable[[], object], rate: float, slow: float) -> int:
     """Run a scene under load, print what became of it, and return how many requests failed."""
-    before, began = site.front.errors(), time.monotonic()
-    with Load(site.front.port, rate, slow) as load:
-        time.sleep(0.5)
-        scene()
+    before = site.front.errors()
+    took, load = under_load(site.front.port, rate, slow, scene)
     there = site.front.errors() - before
-    took = time.monotonic() - began
     print(f"{title}: {took:.0f} s; {load.tally}; by the balancer {there}", flush=True)
     return load.tally.failed + there
+
+
+def under_load(
+    port: int, rate: float, slow: float, scene: Callable[[], object]
+) -> tuple[float, Load]:
+    """A scene that begins when requests have come for a moment; how many seconds it took."""
+    began = time.monotonic()
+    with Load(port, rate, slow) as load:
+        time.sleep(0.5)
+        scene()
+    return time.monotonic() - began, load
 
 
 # --- what is done under load ---------------------------------------------------------------
@@ -122,9 +128,7 @@ def failing(site: Fronted) -> None:
 
 
 def killed(site: Fronted, at: int, verb: str, code: int) -> None:
-    words = (str(at), "deploy", "--target", "prod", "--json")
-    there = site.project
-    left, out, err = run(words, there.directory, there.env, 120, program=BURNT)
+    left, out, err = burnt(at, site.project, "deploy")
     if left != -signal.SIGKILL:
         raise SystemExit(f"a deploy was not killed, but left with {left}: {out}{err}")
     said = site.say(verb)
@@ -153,12 +157,8 @@ def reloads(rate: float, slow: float) -> None:
             app |= {"exec_mode": "cluster", "kill_timeout": patience, "env": {"PORT": str(port)}}
             pm2.run("start", str(pm2.ecosystem(Path(name) / "ecosystem.config.js", **app)))
             eventually(partial(ports.accepts, "127.0.0.1", port), within=30)
-            began = time.monotonic()
-            with Load(port, rate, slow) as load:
-                time.sleep(0.5)
-                pm2.run("reload", "api")
+            took, load = under_load(port, rate, slow, partial(pm2.run, "reload", "api"))
             pm2.run("delete", "api")
-            took = time.monotonic() - began
             print(f"pm2      reload {title}: {took:.0f} s; {load.tally}", flush=True)
     ports.release(port)
 

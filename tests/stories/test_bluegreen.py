@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -16,7 +14,7 @@ from support.dockerd import DockerEngine
 from support.ports import accepts
 from support.slots import Asking, release_at
 from support.systemd_host import SystemdBed
-from support.takeover import SUITE
+from support.takeover import burnt
 from support.twin_units import TwinUnits
 from support.wait import eventually
 
@@ -204,12 +202,8 @@ def test_killed_while_it_moves_all_is_done_or_all_is_undone(twins: TwinUnits) ->
 def killed_before_the_restart(twins: TwinUnits, serving: str) -> None:
     """Nothing of such a run came to its slots: what was kept is kept, for whoever deploys next."""
     twins.ship()
-    words = (sys.executable, "-m", "support.burnt", "10", "deploy", "--target", "prod", "--yes")
-    env = {**twins.project.env, "PYTHONPATH": str(SUITE)}
-    died = subprocess.run(
-        words, cwd=twins.project.directory, env=env, capture_output=True, check=False
-    )
-    assert died.returncode < 0, died.stdout + died.stderr
+    left, out, err = burnt(10, twins.project, "deploy", "--yes")
+    assert left < 0, out + err
     said = twins.project.say("abort", "--target", "prod", "--yes", "--json")
     assert said.code == 4, said.out + said.err
     assert twins.front.now() == serving

@@ -19,10 +19,10 @@ from support.loopback import Answer as Reply
 from support.loopback import Web
 from support.project import Said
 from support.sshd import SshdBed
-from support.takeover import BURNT, expire
+from support.takeover import burnt, expire
 from support.terminal import Session, on_a_terminal
 from support.wait import eventually
-from support.warm import Started, run
+from support.warm import Started
 from support.yard import Yard
 
 HOLD = ("--hold", "--hold-for", "10m")
@@ -344,9 +344,8 @@ def test_killed_at_any_record_it_ends_all_done_or_all_undone(yard: Yard, number:
     yard.runbook(yard.step("First"), step, yard.step("Third"))
     killed(yard)
     answers = ["done", "again"][number % 4 // 2]
-    words = (str(number), "hold", "--target", "prod", "--json", "--answer", answers)
     mend(yard)
-    code, out, err = run(words, yard.project.directory, yard.project.env, 60, program=(BURNT,))
+    code, out, err = burnt(number, yard.project, "hold", "--answer", answers)
     assert code in (0, 8, -signal.SIGKILL), out + err
     said = yard.say(["resume", "abort"][number % 8 // 4]) if code else yard.say("status")
     if said.code == 8:  # it is still asked, and nobody is there

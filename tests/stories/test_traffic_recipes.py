@@ -16,14 +16,12 @@ from support.balancers import FRONTS
 from support.fronted import Fronted
 from support.load import Load
 from support.sshd import SshdBed
-from support.takeover import SUITE
-from support.warm import run
+from support.takeover import SUITE, burnt
 
 DOCUMENT = (SUITE.parent / "docs" / "zero-downtime.md").read_text()
 HEADINGS = {"haproxy": "HAProxy", "nginx": "nginx", "caddy": "Caddy", "command": "Any other"}
 PLACES = ("socket", "file", "program", "pid", "admin")
 """What a balancer of these tests has elsewhere than the document says."""
-BURNT = (str(SUITE / "support" / "burnt.py"),)
 LATE = 40
 """The moment of its journal at which a deployer is killed: its first batch is out of traffic."""
 
@@ -79,9 +77,7 @@ def test_two_hosts_at_once_and_then_the_last_without_a_failed_request(
 
 def killed_and_aborted(site: Fronted) -> None:
     """The way back of a deployer that is no more."""
-    there = site.project
-    words = (str(LATE), "deploy", "--target", "prod", "--json")
-    code, out, err = run(words, there.directory, there.env, 60, program=BURNT)
+    code, out, err = burnt(LATE, site.project, "deploy")
     assert code == -signal.SIGKILL, out + err
     said = site.say("abort")
     assert said.code == 4, said.out + said.err

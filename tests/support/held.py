@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .project import Said
-from .takeover import SUITE
+from .takeover import BURNT, burnt
 from .wait import eventually
-from .warm import Started, run, start
+from .warm import Started, start
 from .yard import Yard
 
-BURNT = (str(SUITE / "support" / "burnt.py"),)
 NEVER = 1_000_000
 NAMES = ("First", "Second", "Third")
 ANSWERS = ("again", "done", "back-out")
@@ -73,9 +72,7 @@ class Held:
         process.send_signal(signal.SIGKILL)
         process.communicate()
         self._mend(answer)
-        words = (str(number), "hold", *self._words, "--answer", answer)
-        there = self.yard.project
-        left, _, _ = run(words, there.directory, there.env, WITHIN, program=BURNT)
+        left, _, _ = burnt(number, self.yard.project, "hold", "--answer", answer)
         return left == -signal.SIGKILL, self._ended(left, verb)
 
     @property

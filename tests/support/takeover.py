@@ -20,7 +20,7 @@ from .wait import eventually
 from .yard import Yard
 
 SUITE = Path(__file__).parent.parent
-BURNT = str(SUITE / "support" / "burnt.py")
+BURNT = (str(SUITE / "support" / "burnt.py"),)
 VERBS = ("resume", "abort")
 
 
@@ -134,10 +134,16 @@ class Laptops:
 
 def killed_at(number: int, project: Project) -> int:
     """How a deploy ends that is killed at that moment of its journal: 0 when it ended before."""
-    words = (str(number), "deploy", "--target", "prod", "--json")
-    code, *said = warm.run(words, project.directory, project.env, 120, program=(BURNT,))
+    code, *said = burnt(number, project, "deploy")
     assert code in (0, -signal.SIGKILL), said
     return code
+
+
+def burnt(number: int, project: Project, verb: str, *words: str) -> tuple[int, str, str]:
+    """A verb that is killed at that moment of its journal, where it comes to it: how it left, and
+    what it said."""
+    argv = (str(number), verb, "--target", "prod", "--json", *words)
+    return warm.run(argv, project.directory, project.env, 120, program=BURNT)
 
 
 def expire(yard: Yard) -> None:
