@@ -79,7 +79,7 @@ def final_steps(journal: RunJournal, plan: Plan) -> tuple[Step, ...]:
 def _touched(plan: Plan, known: Mapping[str, Any]) -> Iterator[Step]:
     for action in (*plan.actions, *plan.settling):
         entry = known.get(action.key)
-        if entry and entry.touched and entry.undo.irreversible:
+        if entry and entry.stays:
             yield action.step
 
 

@@ -139,8 +139,8 @@ class Holding:
     def _irreversible(self) -> Iterator[str]:
         for action in self.worker.plan.actions:
             entry = self.worker.saga.entry(action.key)
-            if entry.touched and entry.undo.irreversible:
-                yield f"{action.step.name}: {entry.undo.irreversible}"
+            if entry.stays:
+                yield f"{action.step.name}: {entry.stays}"
 
     # --- answers ---------------------------------------------------------------------------
 

@@ -3,46 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING
 
 from backout.model import Finding, Target, Verdict
-from backout.runs.plan import Action, Plan
+from backout.runs.plan import Action
+
+if TYPE_CHECKING:
+    from backout.runs.worker import Worker
 
 NOTE = "net/"
 """Begins the kind of the record that keeps what was found, before the key of the action."""
 
 
-class Looker(Protocol):
-    """Who looks, and keeps what was found."""
-
-    @property
-    def plan(self) -> Plan:
-        """Whose target it is."""
-
-    def look(
-        self, names: Sequence[str], hosts: Sequence[str], *, patient: bool = False
-    ) -> tuple[Finding, ...]:
-        """Run checks."""
-
-    def note(self, name: str, body: dict[str, Any]) -> None:
-        """Durable when this returns."""
-
-    def say(self, kind: str, text: str, host: str = "") -> None:
-        """A line for the screen."""
-
-
-def torn(looker: Looker, action: Action) -> str:
+def torn(worker: Worker, action: Action) -> str:
     """Why the step must not act: a check of its net does not pass, or nothing was looked at. What
     was found is on record before the step acts. Empty when all of it holds, and without a net."""
-    target, net = looker.plan.target, action.step.net
+    target, net = worker.plan.target, action.step.net
     if not net:
         return ""
     words = f"right before {action.step.name}, which cannot be undone: {', '.join(net)}"
-    looker.say("note", words, action.host)
-    looks = [looker.look((n,), _where(target, n, action.host), patient=True) for n in net]
+    worker.say("note", words, action.host)
+    looks = [worker.look((n,), _where(target, n, action.host), patient=True) for n in net]
     found = [finding for findings in looks for finding in findings]
     rows = [{**finding.record(), "excerpt": finding.excerpt} for finding in found]
-    looker.note(f"{NOTE}{action.key}", {"findings": rows})
+    worker.note(f"{NOTE}{action.key}", {"findings": rows})
     reasons = [*_red(found), *_unseen(net, {finding.check for finding in found})]
     return (
         f"the net of what cannot be undone does not hold: {'; '.join(reasons)}" if reasons else ""

@@ -265,10 +265,10 @@ class Rollback:
             for action in way.plan.actions:
                 entry, newest = way.past.entry(action.key), way is self.ways[0]
                 crossed = newest and action.step.name in self.back.crossing
-                if entry.touched and entry.undo.irreversible and not crossed:
+                if entry.stays and not crossed:
                     raise Refused(
                         f"run {way.plan.run} cannot be undone: {action.step.name} was"
-                        f" irreversible: {entry.undo.irreversible}",
+                        f" irreversible: {entry.stays}",
                         next=f"invoke show {way.plan.run}; whether the older code lives with it"
                         " shows invoke rehearse --target STAGING --old-code",
                     )
@@ -276,10 +276,11 @@ class Rollback:
     def _refuse_the_impossible(self) -> None:
         """What could not be undone is refused before anything is."""
         steps = [
-            (way, action, way.past.entry(action.key))
+            (way, action, entry)
             for way in self.ways
             for action in way.plan.actions
-            if action.host and way.past.entry(action.key).touched and not action.step.irreversible
+            for entry in (way.past.entry(action.key),)
+            if action.host and entry.touched and not entry.stays
         ]
         words = side_by_side(lambda step: _unready(*step), steps)
         if problems := dict.fromkeys(each for each in words if each):

@@ -58,6 +58,11 @@ class Entry:
         never_began = self.attempt == 1 and self.end and self.end["state"] == State.UNREACHABLE
         return self.begin is not None and not never_began
 
+    @property
+    def stays(self) -> str:
+        """Why what it may have changed stays, whatever is undone; empty for all else."""
+        return self.undo.irreversible if self.touched else ""
+
 
 def result_of(record: Mapping[str, Any]) -> Result:
     """The result that an end record holds."""

@@ -61,6 +61,10 @@ def drop(host: str = "", net: tuple[str, ...] = ("backup",)) -> Action:
     return Action("steps/0", step, host)
 
 
+def torn(looked: Looks, action: Action) -> str:
+    return nets.torn(cast("Any", looked), action)
+
+
 @pytest.mark.parametrize(
     ("on", "host", "where"),
     [
@@ -76,25 +80,25 @@ def test_it_is_looked_at_on_the_steps_own_host_or_wherever_it_runs(
     on: str | None, host: str, where: tuple[str, ...]
 ) -> None:
     looked = looks(on)
-    assert nets.torn(looked, drop(host)) == ""
+    assert torn(looked, drop(host)) == ""
     assert looked.at == [("backup", where)]
     assert looked.kept == ["net/steps/0"]
 
 
 @pytest.mark.parametrize("verdict", [v for v in Verdict if v is not Verdict.PASS])
 def test_nothing_but_a_pass_holds(verdict: Verdict) -> None:
-    assert nets.torn(looks("db", backup=verdict), drop("db2")) == (
+    assert torn(looks("db", backup=verdict), drop("db2")) == (
         f"the net of what cannot be undone does not hold: check backup@db2 {verdict}: it is so"
     )
 
 
 def test_a_check_that_runs_nowhere_holds_nothing() -> None:
-    assert nets.torn(looks("nowhere"), drop()) == (
+    assert torn(looks("nowhere"), drop()) == (
         "the net of what cannot be undone does not hold: check backup looked at nothing"
     )
 
 
 def test_without_a_net_nothing_is_looked_at() -> None:
     looked = looks()
-    assert nets.torn(looked, drop(net=())) == ""
+    assert torn(looked, drop(net=())) == ""
     assert (looked.at, looked.kept) == ([], [])
