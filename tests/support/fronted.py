@@ -130,8 +130,10 @@ class Fronted(Yard):
 
     def witness(self) -> dict[str, Any]:
         """A step that asks the balancer who answers while its host is changed."""
-        page, file = f"http://127.0.0.1:{self.front.port}/", f"{self.files}/{{{{ host.name }}}}.saw"
-        asked = f"for n in 1 2 3 4 5 6; do curl -s {page}; echo; done > {file}"
+        page = (
+            f"http://127.0.0.1:{self.front.port}/#[1-24]"  # over one connection, one after another
+        )
+        asked = f"curl -s -w '\\n' '{page}' > {self.files}/{{{{ host.name }}}}.saw"
         return {"name": "Witness", "run": asked, "undo": asked, "on": "web"}
 
     def witnessed(self) -> dict[str, str]:

@@ -22,10 +22,10 @@ PATIENCE = 10.0
 """Seconds that an answer may take."""
 BEAT = 0.1
 """Seconds between two words on the WebSocket."""
-
-
 RACE = 0.25
 """Seconds within which a kept connection that is closed had been idle, and its request unheard."""
+LOST = (OSError, EOFError, TimeoutError)
+"""How a connection ends that was not to end; an incomplete read is an `EOFError`."""
 
 
 class Closed(Exception):
@@ -116,7 +116,7 @@ class Load:
         try:
             async with asyncio.timeout(PATIENCE):
                 status = await self._ask(path, kept)
-        except (OSError, EOFError, asyncio.IncompleteReadError, TimeoutError) as error:
+        except LOST as error:
             self.tally.fail(f"{type(error).__name__}: {error}")
             return
         if status == "200":
@@ -175,26 +175,29 @@ class Load:
 
     async def _talk(self) -> None:
         """One word after the other; each is said until it comes back."""
-        link = await self._opened()
-        number = 0
+        number, opened = 0, 0
         while not self._over.is_set():
-            word = str(number).encode()
             try:
-                async with asyncio.timeout(PATIENCE):
-                    if await self._echo(link, word) != word:
-                        raise ConnectionError("closed")
-                number += 1
-                self.tally.said += 1
+                reader, writer = await self._opened()
+            except LOST as error:
+                self.tally.fail(f"WebSocket: {type(error).__name__}")
                 await asyncio.sleep(BEAT)
-            except (OSError, EOFError, asyncio.IncompleteReadError, TimeoutError):
-                link[1].close()
-                try:
-                    link = await self._opened()
-                    self.tally.reopened += 1
-                except (OSError, EOFError, asyncio.IncompleteReadError, TimeoutError) as error:
-                    self.tally.fail(f"WebSocket: {type(error).__name__}")
+                continue
+            opened += 1
+            self.tally.reopened = opened - 1
+            try:
+                while not self._over.is_set():
+                    word = str(number).encode()
+                    async with asyncio.timeout(PATIENCE):
+                        if await self._echo(reader, writer, word) != word:
+                            raise ConnectionError("closed")
+                    number += 1
+                    self.tally.said = number
                     await asyncio.sleep(BEAT)
-        link[1].close()
+            except LOST:
+                pass  # it is opened again, and says the same word again
+            finally:
+                writer.close()
 
     async def _opened(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
@@ -203,16 +206,19 @@ class Load:
             "GET /ws HTTP/1.1\r\nHost: site\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
             f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode()
         )
-        async with asyncio.timeout(PATIENCE):
-            heads = await reader.readuntil(b"\r\n\r\n")
-        if b" 101 " not in heads.split(b"\r\n")[0]:
-            raise ConnectionError(heads.split(b"\r\n")[0].decode())
+        try:
+            async with asyncio.timeout(PATIENCE):
+                heads = await reader.readuntil(b"\r\n\r\n")
+            if b" 101 " not in heads.split(b"\r\n")[0]:
+                raise ConnectionError(heads.split(b"\r\n")[0].decode())
+        except BaseException:
+            writer.close()
+            raise
         return reader, writer
 
     async def _echo(
-        self, link: tuple[asyncio.StreamReader, asyncio.StreamWriter], word: bytes
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, word: bytes
     ) -> bytes:
-        reader, writer = link
         mask = os.urandom(4)
         masked = bytes(b ^ mask[i % 4] for i, b in enumerate(word))
         writer.write(bytes((0x81, 0x80 | len(word))) + mask + masked)
