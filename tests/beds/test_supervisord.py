@@ -34,7 +34,7 @@ def bed() -> Iterator[Bed]:
         programs = [
             Program("gigz-api", sample_app.command(app), {"PORT": str(port)}),
             Program("crashy", dies, options=options),
-            Program("looper", dies, options=options),
+            Program("looper", dies, options={**options, "startretries": "3"}),
         ]
         with Supervisord(Path(name) / "supervisor", programs) as supervisord:
             yield Bed(supervisord, app.parent, port)

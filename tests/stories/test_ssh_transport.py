@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import subprocess
 import sys
 import threading
@@ -18,7 +19,7 @@ from paramiko import ssh_exception
 
 from backout.adapters.lease import mark
 from backout.adapters.transports import captured
-from backout.adapters.transports.ssh import SshTransport, connect, open_all
+from backout.adapters.transports.ssh import LONG, SshTransport, connect, open_all
 from backout.adapters.transports.ssh_connect import BROKEN, Dialer, translated
 from backout.adapters.vault import Vault
 from backout.errors import HostKeyRefused, Refused, Unreachable
@@ -236,6 +237,24 @@ def test_a_changing_command_may_end_as_if_a_signal_had_ended_it(web1: SshTranspo
     recalled = web1.recall("run/step", 5)
     assert recalled is not None
     assert (recalled.state, recalled.exit_code) == (State.FAILED, 143)
+
+
+@pytest.mark.parametrize("look", [1, 2])
+def test_what_a_shell_says_while_its_end_is_looked_for_is_heard(
+    web1: SshTransport, look: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, honest = itertools.count(1), paramiko.Channel.exit_status_ready
+
+    def late(channel: paramiko.Channel) -> bool:
+        if next(looks) == look:
+            (tmp_path / "go").touch()
+            assert channel.status_event.wait(20)
+        return honest(channel)
+
+    monkeypatch.setattr(paramiko.Channel, "exit_status_ready", late)
+    script = f"while [ ! -e {tmp_path}/go ]; do sleep 0.05; done; echo said; echo why >&2; exit 3"
+    result = web1.run(Command(f"# {'long ' * LONG}\n{script}"))  # which has a channel of its own
+    assert (result.stdout, result.reason) == ("said\n", "exited 3: why")
 
 
 # --- the link breaks ---------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from backout.adapters.lease import mark
-from backout.adapters.transports import captured
+from backout.adapters.transports import captured, local
 from backout.adapters.transports.local import LocalTransport
 from backout.adapters.vault import Vault
 from backout.errors import Unreachable
@@ -119,6 +120,27 @@ def test_a_child_that_holds_the_output_open_is_not_waited_for(
     assert result.state is State.DONE
     assert time.monotonic() - started < 10
     os.kill(int(result.stdout), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("look", [1, 2])
+def test_what_a_shell_says_while_its_end_is_looked_for_is_heard(
+    here: LocalTransport, key: str, look: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = itertools.count(1)
+
+    class Late(subprocess.Popen[bytes]):
+        """Says its last words, and ends, at this look after its end."""
+
+        def poll(self) -> int | None:
+            if next(looks) == look:
+                (tmp_path / "go").touch()
+                self.wait()
+            return super().poll()
+
+    monkeypatch.setattr(local.subprocess, "Popen", Late)
+    script = f"while [ ! -e {tmp_path}/go ]; do sleep 0.05; done; echo said; echo why >&2; exit 3"
+    result = here.run(Command(script, key=key))
+    assert (result.stdout, result.reason) == ("said\n", "exited 3: why")
 
 
 def test_a_timeout_ends_the_whole_process_group(

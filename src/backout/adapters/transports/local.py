@@ -137,8 +137,9 @@ def _gather(process: subprocess.Popen[bytes], ran: Ran, deadline: float) -> int 
             left = deadline - time.monotonic()
             if left <= 0:
                 return None
+            ended = process.poll() is not None  # before it is looked at: so nothing is missed
             ready = selector.select(min(left, QUIET))
-            if not ready and process.poll() is not None:
+            if ended and not ready:
                 break
             for key, _ in ready:
                 data = os.read(key.fd, 65536)

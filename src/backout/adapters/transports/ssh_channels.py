@@ -31,7 +31,8 @@ def gather(channel: paramiko.Channel, ran: Ran, deadline: float) -> bool:
             return channel.status_event.wait(max(0.0, left))
         if left <= 0:
             return False
-        if not poll.poll(min(left, QUIET) * 1000) and channel.exit_status_ready():
+        ended = channel.exit_status_ready()  # before it is listened to: so nothing is missed
+        if not poll.poll(min(left, QUIET) * 1000) and ended:
             return True
 
 
