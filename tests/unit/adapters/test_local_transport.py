@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from backout.adapters.lease import mark
-from backout.adapters.transports import captured, local
+from backout.adapters.transports import captured
 from backout.adapters.transports.local import LocalTransport
 from backout.adapters.vault import Vault
 from backout.errors import Unreachable
@@ -137,7 +137,7 @@ def test_what_a_shell_says_while_its_end_is_looked_for_is_heard(
                 self.wait()
             return super().poll()
 
-    monkeypatch.setattr(local.subprocess, "Popen", Late)
+    monkeypatch.setattr(subprocess, "Popen", Late)
     script = f"while [ ! -e {tmp_path}/go ]; do sleep 0.05; done; echo said; echo why >&2; exit 3"
     result = here.run(Command(script, key=key))
     assert (result.stdout, result.reason) == ("said\n", "exited 3: why")
