@@ -71,7 +71,7 @@ class Project:
         return str(self.engine.inspect(self.engine.image(self.name))["Id"])
 
 
-@pytest.fixture(scope="module", params=["v1", "v2"])
+@pytest.fixture(scope="module", params=[pytest.param("v1", marks=pytest.mark.matrix), "v2"])
 def project(
     docker_engine: DockerEngine,
     tmp_path_factory: pytest.TempPathFactory,

@@ -11,8 +11,10 @@ import pytest
 from support.slots import Asking
 from support.twin_sites import ByImage, ByPm2, Site
 
+MATRIX = [pytest.param(each, marks=pytest.mark.matrix) for each in ("docker", "v2")]
 
-@pytest.fixture(params=["pm2", "docker", pytest.param("v2", marks=pytest.mark.matrix)])
+
+@pytest.fixture(params=["pm2", *MATRIX])
 def site(request: pytest.FixtureRequest, bed_directory: Path) -> Iterator[Site]:
     """By `v2` of Compose."""
     with ExitStack() as stack:

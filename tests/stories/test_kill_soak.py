@@ -15,7 +15,7 @@ from support.sshd import SshdBed
 def test_killed_at_random_on_this_machine_all_is_done_or_all_is_undone(
     bed_directory: Path,
 ) -> None:
-    tally = Soak(bed_directory / "soak", {"here": {"connection": "local"}}, seed=1).run(2)
+    tally = Soak(bed_directory / "soak", {"here": {"connection": "local"}}, seed=1).run(1)
     assert tally.violations == []
     assert tally.kills > 0
 

@@ -33,7 +33,7 @@ _DOCKERFILE = """\
 FROM {base}
 COPY app.py /app/app.py
 ENV PYTHONUNBUFFERED=1 PORT={port}
-HEALTHCHECK --interval=500ms --timeout=3s --retries=2 --start-period=1s \
+HEALTHCHECK --interval=1s --timeout=3s --retries=2 --start-period=1s \
 CMD {health}
 CMD ["python3", "-S", "/app/app.py"]
 """
