@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from backout.adapters.local_lock import owner
 from support.git_origin import GitOrigin
 from support.sshd import SshdBed
 from support.takeover import Laptops, Tally, expire
@@ -51,9 +52,8 @@ def ended(yard: Yard) -> None:
 
 def half_done(yard: Yard) -> Started:
     """A deploy that is at its second step on the first host."""
-    yard.runbook(
-        yard.step("Here", on=None), yard.step("First"), yard.step("Slow", before=yard.hold())
-    )
+    slow = yard.step("Slow", before=f"echo waiting\n{yard.hold()}")
+    yard.runbook(yard.step("Here", on=None), yard.step("First"), slow)
     process = yard.start()
     yard.busy("Slow-web1")
     return process
@@ -115,7 +115,8 @@ def test_the_machine_that_slept_is_refused_and_its_journal_says_whose_the_run_is
 def test_a_run_whose_machine_may_be_alive_is_not_taken(two: Yard) -> None:
     process = half_done(two)
     said = two.elsewhere().say("abort", "--yes")
-    assert (said.code, "holds web1 for run" in said.data["error"]["what"]) == (7, True)
+    words = f"{owner()} holds web1 for run"
+    assert (said.code, words in said.data["error"]["what"]) == (7, True), said.out
     two.let_go()
     process.communicate()
     assert process.returncode == 0
@@ -163,6 +164,54 @@ def test_what_acts_here_is_on_every_host_before_it_does_and_mirrors_that_disagre
         told = said.data["error"]["what"]
         assert told.startswith("the mirrors of run ")
         assert told.endswith(" on web1 and web2 disagree about the plan")
+    mirrors[1].write_text("".join((first, *rest)))
+    said = other.say("resume", "--yes")  # what became of the step nobody knows, and it has no check
+    assert (said.code, two.effects()) == (4, {}), said.out + said.err
+    assert "nobody can tell" in said.data["reason"]
+
+
+def test_of_two_machines_that_took_a_run_over_the_hosts_let_one_go_on(
+    two: Yard, bed: SshdBed
+) -> None:
+    """While a host is away: the one that cannot go on without it comes too late."""
+    ssh = {**bed.inventory_ssh(), "connect_timeout": "1s"}
+    two.inventory(rollout={"batches": ["100%"]}, ssh=ssh)
+    burn(two, half_done(two))
+    other, third = two.elsewhere(), two.elsewhere("a third")
+    bed["web2"].stop()
+    refused = other.say("resume", "--yes")
+    assert (refused.code, refused.data["hosts"]) == (3, {}), refused.out
+    assert "What web2 did is not known: not reached. yes" in refused.err
+    said = third.say("abort", "--yes")
+    assert said.code == 5, said.out + said.err
+    states = {name: row["state"] for name, row in said.data["hosts"].items()}
+    assert states["web1"] == "backed out"
+    assert states["web2"].startswith("NOT backed out: web2 was away when the run was taken over")
+    assert two.effects() == {"Here": 1, "First-web2": 1, "Slow-web2": 1}
+    bed["web2"].start()
+    late = other.say("resume")
+    assert (late.code, "was taken over by" in late.data["error"]["what"]) == (3, True), late.out
+    said = third.say("abort")
+    assert (said.code, two.effects()) == (4, {}), said.out + said.err
+    assert third.project.say("history", "--check", "--json").data["faults"] == []
+
+
+def test_a_run_that_had_changed_nothing_is_not_taken_over_but_unlocked(two: Yard) -> None:
+    looks = f"mkdir -p {two.files}/Look.busy; {two.hold()}"
+    look = {"name": "Look", "run": looks, "readonly": True, "on": "web"}
+    two.runbook(two.step("First"), preflight=[look])
+    process = two.start()
+    two.busy("Look")
+    burn(two, process)
+    other = two.elsewhere()
+    for verb in ("resume", "abort"):
+        said = other.say(verb, "--yes")
+        assert said.code == 3, said.out + said.err
+        assert said.data["error"]["what"].endswith(", and no host has its records")
+        assert "invoke unlock --target prod" in said.data["error"]["next"]
+    assert other.say("unlock", "--yes").code == 0
+    other.good_release()
+    assert two.effects() == {"First-web1": 1, "First-web2": 1}
 
 
 def test_a_commit_that_only_the_lost_machine_has_is_said_and_the_way_back_is_open(
@@ -207,12 +256,19 @@ def test_a_record_that_was_changed_or_is_missing_is_found(two: Yard) -> None:
     assert "was changed" in told
 
 
-def test_a_release_that_another_machine_made_is_rolled_back_from_here(two: Yard) -> None:
+def test_a_release_that_another_machine_made_is_rolled_back_from_here(
+    two: Yard, bed: SshdBed
+) -> None:
+    two.inventory(ssh={**bed.inventory_ssh(), "connect_timeout": "1s"})
     two.runbook(two.step("First"))
     two.good_release()
     two.runbook(two.step("Second"))
     two.good_release()
     other = two.elsewhere()
+    bed["web2"].stop()
+    away = other.say("rollback", "--yes")  # what it did there would not be taken back
+    assert (away.code, away.data["error"]["what"][:14]) == (3, "what web2 has "), away.out
+    bed["web2"].start()
     assert other.say("rollback").code == 3  # nobody said yes
     said = other.say("rollback", "--yes")
     assert said.code == 0, said.out + said.err

@@ -45,10 +45,10 @@ class Yard:
                 process.kill()
                 process.communicate()
 
-    def elsewhere(self) -> Yard:
+    def elsewhere(self, name: str = "elsewhere") -> Yard:
         """The same project on another machine: without this one's journal."""
         other = copy(self)
-        directory = self.project.directory.with_name("elsewhere")
+        directory = self.project.directory.with_name(name)
         shutil.copytree(
             self.project.directory, directory, ignore=shutil.ignore_patterns(".backout")
         )

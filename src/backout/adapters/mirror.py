@@ -170,7 +170,7 @@ def read(transports: Sequence[Transport], run: str) -> Found | None:
     first_host, opening = next(iter(openings.items()))
     for host, other in openings.items():
         if other != opening:
-            raise _disagree(run, first_host, host, "the plan")
+            raise disagree(run, first_host, host, "the plan")
     return Found(opening, _together(run, mirrors), tuple(openings))
 
 
@@ -220,7 +220,7 @@ def _together(
                 raise _spoilt(host, f"record {line.link.n} was changed")
             other, same = known.setdefault(line.link.n, (host, line))
             if same != line:
-                raise _disagree(run, other, host, f"record {line.link.n}")
+                raise disagree(run, other, host, f"record {line.link.n}")
     return tuple(line for _, (_, line) in sorted(known.items()))
 
 
@@ -250,7 +250,8 @@ def _spoilt(host: str, why: str) -> Refused:
     )
 
 
-def _disagree(run: str, one: str, other: str, about: str) -> Refused:
+def disagree(run: str, one: str, other: str, about: str) -> Refused:
+    """Two places have not the same records of a run."""
     return Refused(
         f"the mirrors of run {run} on {one} and {other} disagree about {about}",
         where=other,

@@ -175,7 +175,7 @@ class Operation:
             if row.verb == "rollback":
                 return self._rollback_again(row, verb)
             made = thaw(self.workplace, row)
-            claim(self.workplace, self.screen, row, made.target, forward=forward)
+            self._taken_on(row, made.target, forward=forward)
             return self.run_engine(row, made, Engine.resume if forward else Engine.abort)
 
     def elsewhere(self, target: str, *, forward: bool) -> RunRow | None:
@@ -189,8 +189,13 @@ class Operation:
             either = f"invoke resume --target {row.target}; or {as_it_is(row.target)}"
             raise one_way_only(row.id, either)
         back = self.back.again(row)
-        claim(self.workplace, self.screen, row, back.target, forward=False)
+        self._taken_on(row, back.target, forward=False)
         return self._run_rollback(row, back)
+
+    def _taken_on(self, row: RunRow, target: Target, *, forward: bool) -> None:
+        """This machine goes on with it, with all that can be known of it."""
+        claim(self.workplace, self.screen, row, target, forward=forward)
+        Takeover(self.workplace, self.screen, target).completed(row.id)
 
     def open(self, run: str, verb: str, made: Plan, frozen: Words, told: Words) -> RunRow:
         journal = self.workplace.journal_of(made.target)

@@ -13,12 +13,13 @@ from backout.adapters.local_lock import owner
 from backout.adapters.mirror import Found
 from backout.adapters.standings import Standing, held, standings
 from backout.commands.claiming import refuse_lost_commit
-from backout.errors import Refused
+from backout.errors import Refused, Unreachable
 from backout.model import Outcome, Release, RunRow, Target
 from backout.ports import TAKEN, Screen, Transport
 from backout.project.project import Workplace
 from backout.reports.data import run_report
 from backout.runs import release_file
+from backout.runs.decisions import Decisions, unheard
 from backout.runs.engine import Ended
 from backout.runs.leasing import reached
 from backout.runs.parts import side_by_side
@@ -73,7 +74,8 @@ class Takeover:
         """Where nothing was deployed from here yet, the runs of other machines that have ended, in
         this journal from now on: what they did can be taken back from here. Histories of two
         machines are never mixed: whoever goes back is told of the stranger. `besides` is a run
-        that is taken over, whatever it has on record. Raises Refused when a person says no."""
+        that is taken over, whatever it has on record. Raises Refused when a person says no, and
+        while a host is away: what a run did there would be missing for good."""
         if any(self.workplace.journal.runs(self.target.name, limit=1)):
             return
         hosts, away = reached(self.machines.reach, tuple(self.target.hosts))
@@ -82,15 +84,22 @@ class Takeover:
         ended.sort(key=lambda each: each.opening.started)
         if not ended:
             return
-        self._confirm_history(ended, away)
+        if away:
+            raise Refused(
+                f"what {', '.join(away)} has of other machines' runs is not known: not reached",
+                where=self.target.name,
+                state="nothing was changed",
+                next=f"see that every host can be reached, then: invoke rollback --target"
+                f" {self.target.name}",
+            )
+        self._confirm_history(ended)
         for each in ended:
             self._inherit(each)
 
-    def _confirm_history(self, ended: Sequence[Found], away: Sequence[str]) -> None:
+    def _confirm_history(self, ended: Sequence[Found]) -> None:
         whose = ", ".join(dict.fromkeys(each.opening.owner for each in ended))
         last = ended[-1].opening.run
-        unknown = f" What {', '.join(away)} would add is not known: not reached." if away else ""
-        question = f"take up {len(ended)} runs of {whose} from the hosts, up to {last}?{unknown}"
+        question = f"take up {len(ended)} runs of {whose} from the hosts, up to {last}?"
         if not self.screen.operator.confirm(question):
             raise Refused("not confirmed", next=f"invoke status --target {self.target.name}")
 
@@ -149,13 +158,39 @@ class Takeover:
                 next=f"invoke status --target {opening.target}",
             )
         self._confirm(found, away)
-        journal.take_over(opening, found.lines)
+        epoch = 1 + sum(line.kind == TAKEN for line in found.lines)
+        claim = {"epoch": epoch, "claim": secrets.token_hex(8)}
+        taken = {**claim, "by": owner(), "from": opening.owner, "away": list(away)}
+        journal.take_over(opening, found.lines, taken)
         row = journal.run(opening.run)
-        before = [record for record in journal.recall(row.id) if record.kind == TAKEN]
         journal.number_seen(self.target.name, int(row.plan.get("release", {}).get("number", 0)))
-        claim = {"epoch": len(before) + 1, "claim": secrets.token_hex(8)}
-        journal.note(row.id, TAKEN, {**claim, "by": owner(), "from": row.owner, "away": list(away)})
         return row
+
+    def completed(self, run: str) -> None:
+        """What hosts have of a run that was taken over while they were away, in this journal from
+        now on, as far as they are there again. What was decided here since stands. Raises
+        Refused."""
+        journal = self.workplace.journal_of(self.target)
+        decisions = Decisions(run, journal)
+        away = unheard(decisions)
+        hosts, still = self._there(away)
+        if not hosts:
+            return
+        found = mirror.read(hosts, run)
+        if found and found.opening != journal.opening(run):
+            raise mirror.disagree(run, "this machine", found.hosts[0], "the plan")
+        known = {line.link.hash for line in journal.lines(run)}
+        back = decisions.noted("back_out") is not None
+        lines = found.lines if found else ()
+        told = [e for e in lines if e.link.hash not in known and (e.key or not back)]
+        claim = (decisions.noted(TAKEN) or {})["claim"]
+        journal.hear(run, told, {"claim": claim, "away": still})
+
+    def _there(self, names: Sequence[str]) -> tuple[list[Transport], list[str]]:
+        try:
+            return reached(self.machines.reach, names)
+        except Unreachable:
+            return [], list(names)
 
     def _confirm(self, found: Found, away: Sequence[str]) -> None:
         opening, name = found.opening, self.target.name

@@ -16,6 +16,7 @@ from backout.ports.restarters import Defined, Lasting, Marked, Restarter, Slotte
 from backout.ports.runs import (
     ANSWERED,
     AWAITS_APPROVAL,
+    HEARD,
     HELD,
     NEEDS_PERSON,
     OWN,
@@ -63,6 +64,7 @@ __all__ = [
     "BACK_OUT",
     "CONFIRMED",
     "HANDED",
+    "HEARD",
     "HELD",
     "NEEDS_PERSON",
     "OWN",

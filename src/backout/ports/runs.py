@@ -264,7 +264,10 @@ class Claim:
 OWN = Claim()
 """The run's own machine."""
 TAKEN = "taken"
-"""The record of a machine that took a run over from another: its claim, and from whom."""
+"""The record of a machine that took a run over from another: its claim, from whom, and which hosts
+were `away` then, so that what they have of it is not known."""
+HEARD = "heard"
+"""The record that some of those have told what they have; it says who is `away` still."""
 
 
 READY = "ready"

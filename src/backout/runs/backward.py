@@ -16,6 +16,7 @@ from backout.checks import judging
 from backout.errors import BackoutError
 from backout.model import Finding, State, Undo, Verdict
 from backout.runs.balancing import ill
+from backout.runs.decisions import unheard
 from backout.runs.parts import side_by_side
 from backout.runs.plan import Action, BatchPlan, leave_back, settle_back
 from backout.runs.saga import Entry, Saga
@@ -23,6 +24,7 @@ from backout.runs.serving import stopped
 from backout.runs.wording import title, trouble, went_well
 from backout.runs.worker import Worker
 
+UNHEARD = "{} was away when the run was taken over: what was done there is not known"
 AFTERWARDS = "here/"
 """Marks the settling after the undos on this machine."""
 
@@ -49,7 +51,7 @@ class Backward:
         Hosts that are `settled` went back before and need no restart of their own."""
         if not self.plan.hosts:
             return self._at_work([""]) or self.here_back() | self.settle_here(turn)
-        stuck = self.hosts_back(self.settling(), turn, settled)
+        stuck = self.hosts_back(self.settling(), turn, settled) | self._unheard()
         if in_the_way(stuck, (self,)):
             return stuck
         if here := self.here_back():
@@ -57,6 +59,10 @@ class Backward:
         if self.reached_from_here():
             return self.settle_again(self.settling(), turn + AFTERWARDS)
         return stuck
+
+    def _unheard(self) -> dict[str, str]:
+        away = unheard(self.worker.decisions)
+        return {host: UNHEARD.format(host) for host in self.plan.hosts if host in away}
 
     def hosts_back(
         self, hosts: Sequence[str], turn: str = "", settled: Collection[str] = ()

@@ -10,7 +10,7 @@ from typing import Any
 
 from backout.errors import BackoutError
 from backout.model import Finding
-from backout.ports import Journal
+from backout.ports import HEARD, TAKEN, Journal
 
 PATIENCE = 2.0
 """Seconds that a signal handler may wait for its wish to be on record."""
@@ -35,6 +35,16 @@ class Decisions:
     def took(self, kind: str, body: Mapping[str, Any]) -> None:
         """One that the journal has recorded together with something else."""
         self._known[kind] = body
+
+
+def unheard(decisions: Decisions) -> tuple[str, ...]:
+    """The hosts that were away when the run was taken over and have not told since what they have
+    of it: what was done there is not known."""
+    taken, heard = decisions.noted(TAKEN), decisions.noted(HEARD)
+    if taken is None:
+        return ()
+    since = heard is not None and heard["claim"] == taken["claim"]
+    return tuple((heard if heard and since else taken)["away"])
 
 
 def note_red(decisions: Decisions, red: Sequence[Finding]) -> None:

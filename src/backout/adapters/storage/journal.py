@@ -14,13 +14,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Self
 
 from backout.adapters.redactor import redact_data
 from backout.adapters.storage import chain
-from backout.adapters.storage.chain import Draft, Line, Opening
+from backout.adapters.storage.chain import Draft, Line, Link, Opening
 from backout.adapters.storage.journal_rows import (
     held_by,
     insert,
@@ -40,7 +40,11 @@ from backout.adapters.storage.tables import Tables, Write
 from backout.errors import BackoutError, Mistakes
 from backout.model import Driving, Message, Record, Release, RunRow
 from backout.model.journaled import Body
+from backout.ports import HEARD, TAKEN
 
+UNHEARD = 1_000_000
+"""So many places in the chain are left for the records that hosts have which were away when a run
+was taken over: no two records share one."""
 CLOSED = "closed"
 """What whoever announces hears when a run is closed, which is no record of its own."""
 
@@ -268,18 +272,41 @@ class RunJournal(Ledger):
         """A run as it was opened, as it was written."""
         return self.look(lambda db: chain.opening_of(db, run))
 
-    def take_over(self, opening: Opening, lines: Sequence[Line]) -> None:
-        """Durably: an unfinished run of another machine, with what is known of it. Raises Held
-        while another run of the target is open here."""
-        self._open(opening, lines)
+    def take_over(self, opening: Opening, lines: Sequence[Line], taken: Body) -> None:
+        """Durably: an unfinished run of another machine, with what is known of it, and that it was
+        `taken`. Raises Held while another run of the target is open here."""
+        last = lines[-1].link if lines else Link(hash=opening.hash)
+        if taken["away"]:
+            last = replace(last, n=last.n + UNHEARD)
+        self._open(opening, (*lines, self._draft(opening.run, TAKEN, taken).after(last)))
+
+    def hear(self, run: str, lines: Sequence[Line], heard: Body) -> None:
+        """Durably: more of what another machine did in a run that was taken over, and that it was
+        `heard`."""
+        told = (Draft(run, each.kind, each.key, each.at, each.body) for each in lines)
+        drafts = (*told, self._draft(run, HEARD, heard))
+
+        def write(db: Tables) -> None:
+            for draft in drafts:
+                draft(db)
+            _decide(db, run, lines)
+
+        self.append(write, run=run)
+
+    def _draft(self, run: str, kind: str, body: Body) -> Draft:
+        return Draft(run, kind, "", time_text(self._now()), self.text_of(body))
 
     def _open(self, opening: Opening, lines: Sequence[Line]) -> None:
         def write(db: Tables) -> None:
             if held := one_run(db, "target = ? AND outcome IS NULL", opening.target):
                 raise held_by(held)
             _put(db, opening, lines)
+            self._opened(db, opening.run)
 
         self.append(write)
+
+    def _opened(self, db: Tables, run: str) -> None:
+        """Within the transaction that opens a run."""
 
     def inherit(
         self, opening: Opening, lines: Sequence[Line], outcome: str, exit_code: int, report: Body
@@ -340,9 +367,13 @@ def _put(db: Tables, opening: Opening, lines: Sequence[Line]) -> None:
     """Within a transaction: a run of another machine, with its part of the ledger once its outcome
     was decided there."""
     chain.put_run(db, opening, lines)
+    _decide(db, opening.run, lines)
+
+
+def _decide(db: Tables, run: str, lines: Sequence[Line]) -> None:
     for line in lines:
         if line.kind == "decided":
-            _enter(db, opening.run, line.at, json.loads(line.body)["ledger"])
+            _enter(db, run, line.at, json.loads(line.body)["ledger"])
 
 
 def _enter(db: Tables, run: str, at: str, entry: Body) -> None:

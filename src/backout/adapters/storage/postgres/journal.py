@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Sequence
 
 from backout.adapters.storage import chain
-from backout.adapters.storage.chain import Line, Opening
 from backout.adapters.storage.journal import RunJournal
-from backout.adapters.storage.journal_rows import has_ended, held_by, one_run, time_text
+from backout.adapters.storage.journal_rows import has_ended, one_run, time_text
 from backout.adapters.storage.moving import Packed, take_up
 from backout.adapters.storage.postgres.store import PostgresStore, taken_over
 from backout.adapters.storage.tables import Tables
@@ -23,15 +21,9 @@ _DRIVEN = "UPDATE run SET epoch = ?, driver = ?, driven_by = ?, zone = ? WHERE i
 class PostgresJournal(PostgresStore, RunJournal):
     """Runs, their records, and what came of them, on all machines."""
 
-    def _open(self, opening: Opening, lines: Sequence[Line]) -> None:
-        def write(db: Tables) -> None:
-            if held := one_run(db, "target = ? AND outcome IS NULL", opening.target):
-                raise held_by(held)
-            chain.put_run(db, opening, lines)
-            db.execute(_DRIVEN, (0, self.driver, self.owner, "", opening.run))
-            db.execute("DELETE FROM settled WHERE at < now() - interval '7 days'")
-
-        self.append(write)
+    def _opened(self, db: Tables, run: str) -> None:
+        db.execute(_DRIVEN, (0, self.driver, self.owner, "", run))
+        db.execute("DELETE FROM settled WHERE at < now() - interval '7 days'")
 
     def driving(self, run: str) -> Driving:
         return self.look(lambda db: self._driving(db, run))
