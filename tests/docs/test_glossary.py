@@ -56,7 +56,8 @@ def test_every_noun_of_the_model_is_explained(name: str) -> None:
     "kind",
     [
         *(watched.WatchedTarget, watched.TargetState, model.Streak, Transition),
-        *(wellbeing.Snapshot, ports.Transport, ports.Journal, ports.Vault, ports.Probe, ports.Work),
+        *(wellbeing.Snapshot, ports.Transport, ports.Journal, ports.Vault),
+        *(ports.Probe, ports.ProbeRequest, ports.StepContext),
     ],
     ids=lambda kind: kind.__name__,
 )

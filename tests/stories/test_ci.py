@@ -77,7 +77,7 @@ def test_each_mistake_is_an_annotation_at_its_line_in_the_repository(job: Job) -
 
 
 def test_a_run_leaves_its_outputs_and_its_summary(job: Job) -> None:
-    step = {"name": "Look", "run": "true", "on": "all", "readonly": True}
+    step = {"name": "ProbeRequest", "run": "true", "on": "all", "readonly": True}
     job.project.runbook("deploy", {"steps": [step], "settle": [{"verify": "all"}]})
     said = job.say("deploy", "--target", "prod", "--yes")
     assert said.code == 0, said.out + said.err

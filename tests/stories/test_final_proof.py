@@ -397,7 +397,7 @@ def test_hosts_that_only_settling_names_stay_as_they_are_when_nothing_moved(
 ) -> None:
     with_database(fleet, bed)
     ship = {**ships(fleet, "v2", "v1"), "when": "params.ship == 'yes'"}
-    look = {"name": "Look", "run": "true", "readonly": True, "on": "db"}
+    look = {"name": "ProbeRequest", "run": "true", "readonly": True, "on": "db"}
     fleet.runbook(
         ship, look, settle=restarts(fleet), params={"ship": {"default": "no", "help": "or yes"}}
     )

@@ -148,7 +148,7 @@ def test_a_gate_on_the_way_that_was_passed_is_not_asked_again(yard: Yard) -> Non
 
 
 def test_what_the_preflight_saved_is_known_after_a_kill(yard: Yard) -> None:
-    look = {"name": "Look", "run": "echo 7", "readonly": True, "save": {"found": "stdout"}}
+    look = {"name": "ProbeRequest", "run": "echo 7", "readonly": True, "save": {"found": "stdout"}}
     use = {"name": "Use", "run": f"echo {{{{ saved.found }}}} > {yard.files.parent}/used"}
     yard.runbook(
         yard.step("Slow", before=yard.hold()),

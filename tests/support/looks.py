@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from backout.model import Check, Host, Identity, Observation, Options, Result, State, Target
-from backout.ports import Look, Probe, Restarter, Transport
+from backout.ports import Probe, ProbeRequest, Restarter, Transport
 from backout.restarters.backend import last
 
 from .transports import Shell
@@ -77,7 +77,7 @@ def observe(
     data = {model.short: options} if isinstance(options, str) else options
     ready = model.model_validate(data)
     return probe().observe(
-        Look(
+        ProbeRequest(
             check=Check(name="check", kind="kind", options=ready, timeout=timeout),
             options=ready,
             host=host,

@@ -1,4 +1,4 @@
-"""A real `Work`: one step on this machine, under a real transport with its notes."""
+"""A real `StepContext`: one step on this machine, under a real transport with its notes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from backout.model import (
     Target,
     Undo,
 )
-from backout.ports import Clock, Restarter, Transport, Work
+from backout.ports import Clock, Restarter, StepContext, Transport
 from backout.steps import KINDS
 from backout.steps.base import Kind
 
@@ -84,7 +84,7 @@ class Bench:
         step = Step(name=f"{kind} {self.number}", kind=kind, options=parsed, **common)
         return Trial(made, self._work(step, f"{self.run}/steps/{self.number}"))
 
-    def _work(self, step: Step, key: str) -> Work:
+    def _work(self, step: Step, key: str) -> StepContext:
         home = self.directory / "home"
         vault = Vault(self.secrets, self.directory)
         here = LocalTransport(Host(name="here", connection="local"), str(home), vault)
@@ -92,7 +92,7 @@ class Bench:
         if isinstance(transport, ShellTransport):
             mark(transport, self.run)
         hosts = {self.host.name: self.host} if self.host else {}
-        return Work(
+        return StepContext(
             step=step,
             options=step.options,
             key=key,
@@ -120,7 +120,7 @@ class Trial:
     """One step, as the engine uses it: the undo is resolved first; no key is used twice."""
 
     kind: Kind
-    work: Work
+    work: StepContext
     way_back: Undo = field(default_factory=lambda: Undo(""))
     backs: int = 0
 

@@ -28,7 +28,7 @@ from backout.model import (
     Undo,
     Verdict,
 )
-from backout.ports import Work
+from backout.ports import StepContext
 from backout.runs.engine import Ended, Engine
 from backout.runs.parts import Parts
 from backout.runs.plan import Plan, build
@@ -143,30 +143,30 @@ class Doing(Kind):
     undoes = True
     world: ClassVar[World]
 
-    def describe(self, work: Work) -> str:
+    def describe(self, work: StepContext) -> str:
         return work.step.name
 
-    def before(self, work: Work) -> Undo:
+    def before(self, work: StepContext) -> Undo:
         return Undo(text=f"take {work.step.name} back")
 
-    def act(self, work: Work) -> Result:
+    def act(self, work: StepContext) -> Result:
         name, host = work.step.name, _place(work)
         ends: list[State] = []
         state = State.FAILED if name == "Bad" and host == self.world.fails else State.DONE
         return self.world.command(work.key, state, lambda: ends.append(self.world.do(name, host)))
 
-    def recall(self, work: Work, undo: Undo) -> Result | None:
+    def recall(self, work: StepContext, undo: Undo) -> Result | None:
         return self.world.notes.get(work.key)
 
-    def done(self, work: Work) -> bool | None:
+    def done(self, work: StepContext) -> bool | None:
         return None
 
-    def undo(self, work: Work, undo: Undo) -> Result:
+    def undo(self, work: StepContext, undo: Undo) -> Result:
         name, host = work.step.name, _place(work)
         return self.world.command(work.key, State.DONE, lambda: self.world.undo(name, host))
 
 
-def _place(work: Work) -> str:
+def _place(work: StepContext) -> str:
     return work.host.name if work.host else "here"
 
 

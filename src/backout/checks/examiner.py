@@ -26,7 +26,7 @@ from backout.model import (
     Verdict,
 )
 from backout.model.values import plain, restored, writable
-from backout.ports import Clock, Look, Probe, Recorded, Restarter, Transport, Vault
+from backout.ports import Clock, Probe, ProbeRequest, Recorded, Restarter, Transport, Vault
 
 WORKERS = 20
 SPREAD = 0.5
@@ -288,7 +288,7 @@ class Examiner:
         """Look once, with the options rendered; whatever prevents it is what was observed."""
         try:
             check, env = templates.render_check(check, names)
-            look = Look(
+            look = ProbeRequest(
                 check=check,
                 options=check.options,
                 env=env,

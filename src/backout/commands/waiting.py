@@ -23,7 +23,7 @@ TELL = (5.0, 15.0, 30.0)
 """After so many seconds it is said again what is waited for, at last each time."""
 LOCK, APPROVAL = "lock", "approval"
 
-Look = Callable[[], BackoutError | None]
+ProbeRequest = Callable[[], BackoutError | None]
 """What stands in the way; nothing when the way is free."""
 
 
@@ -75,14 +75,14 @@ class Waiting:
             self._line.leave(self._id)
             self._joined = False
 
-    def turn(self, busy: Look) -> None:
+    def turn(self, busy: ProbeRequest) -> None:
         """Until nothing holds the target and nobody waits before us. Raises Held."""
         if self.patience is None:
             self._refuse_to_overtake()
         else:
             self.until(lambda: busy() or self._behind(), LOCK)
 
-    def until(self, look: Look, waits_for: str) -> None:
+    def until(self, look: ProbeRequest, waits_for: str) -> None:
         """Until nothing stands in the way. Raises what does, when time is over."""
         telling = _Telling(self._screen, self._target, self._clock)
         while (obstacle := look()) is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from backout.model import Event
-from backout.ports.checks import Look, Probe, Recorded
+from backout.ports.checks import Probe, ProbeRequest, Recorded
 from backout.ports.metrics import Labels, Metrics
 from backout.ports.people import Operator, Said, Screen, SecondPerson
 from backout.ports.restarters import Defined, Lasting, Marked, Restarter, Slotted
@@ -28,10 +28,10 @@ from backout.ports.runs import (
     Journal,
     Lock,
     RestartBackend,
+    StepContext,
     StepKind,
     Transport,
     Vault,
-    Work,
 )
 from backout.ports.traffic import BalancerBackend, Pool, Traffic
 from backout.ports.watch import (
@@ -86,7 +86,6 @@ __all__ = [
     "Lasting",
     "Listener",
     "Lock",
-    "Look",
     "Marked",
     "Metrics",
     "Operator",
@@ -95,6 +94,7 @@ __all__ = [
     "Pool",
     "Posts",
     "Probe",
+    "ProbeRequest",
     "Recorded",
     "RestartBackend",
     "Restarter",
@@ -103,10 +103,10 @@ __all__ = [
     "SecondPerson",
     "Shift",
     "Slotted",
+    "StepContext",
     "StepKind",
     "Tick",
     "Traffic",
     "Transport",
     "Vault",
-    "Work",
 ]

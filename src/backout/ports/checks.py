@@ -30,7 +30,7 @@ class Probe(Protocol):
     judges_itself: ClassVar[bool]
     """True when a check of this kind may do without `expect`."""
 
-    def observe(self, look: Look) -> Observation:
+    def observe(self, look: ProbeRequest) -> Observation:
         """Look once. Never raises for illness."""
 
 
@@ -55,7 +55,7 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ProbeRequest:
     """All that a probe may use: one check, rendered, on one host or on none."""
 
     check: Check

@@ -120,14 +120,14 @@ class StepKind(Protocol):
     acts_here: ClassVar[bool]
     """True for kinds that act from this machine, whatever host they are for."""
 
-    def describe(self, work: Work) -> str:
+    def describe(self, work: StepContext) -> str:
         """What would run, for `plan`; pure."""
 
-    def reads(self, work: Work) -> Sequence[str]:
+    def reads(self, work: StepContext) -> Sequence[str]:
         """The files and directories of this machine whose content it brings along; pure."""
         ...
 
-    def ready(self, work: Work, *, made: bool) -> None:
+    def ready(self, work: StepContext, *, made: bool) -> None:
         """Look, before the first change, whether the step can succeed at all. `made`: other
         steps of the run may bring what is missing. Raises Refused."""
 
@@ -139,30 +139,30 @@ class StepKind(Protocol):
         """Whether it asks the person at the run's own terminal."""
         ...
 
-    def before(self, work: Work) -> Undo:
+    def before(self, work: StepContext) -> Undo:
         """Read the state to come back to, and resolve the undo from it. Changes nothing.
         Raises Refused when the way back cannot be known."""
 
-    def act(self, work: Work) -> Result: ...
+    def act(self, work: StepContext) -> Result: ...
 
-    def recall(self, work: Work, undo: Undo) -> Result | None:
+    def recall(self, work: StepContext, undo: Undo) -> Result | None:
         """What became of an interrupted `act`: its result, None when it certainly never
         began, UNKNOWN when nobody can tell."""
 
-    def done(self, work: Work) -> bool | None:
+    def done(self, work: StepContext) -> bool | None:
         """What the step's own `check` says: True done already, False not done, None when there
         is no check or it cannot tell. Reads only."""
 
-    def unready(self, work: Work, undo: Undo) -> str:
+    def unready(self, work: StepContext, undo: Undo) -> str:
         """Why this undo could not do its work now; empty when nothing speaks against it. Asked
         before a rollback begins. Reads only. Raises Refused and Unreachable."""
 
-    def undo(self, work: Work, undo: Undo) -> Result:
+    def undo(self, work: StepContext, undo: Undo) -> Result:
         """Go back; idempotent, also where `act` never ran."""
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class StepContext:
     """All that a step may use: one step, rendered, on one machine, within one run."""
 
     step: Step

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from backout.model import Command, Observation, Options, State, Words
 from backout.model.values import Partial
-from backout.ports import Look
+from backout.ports import ProbeRequest
 from backout.probes.base import EXCERPT, Kind
 
 
@@ -41,7 +41,7 @@ class CommandProbe(Kind):
     }
     expects: ClassVar[Words] = ("exit_code == 0",)
 
-    def observe(self, look: Look) -> Observation:
+    def observe(self, look: ProbeRequest) -> Observation:
         """Run it to its end."""
         options = look.options
         result = look.transport.run(

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from backout.model import Boolean, Observation, Options, Slips, TemplateText, Words
 from backout.model.addresses import canonical
-from backout.ports import Look
+from backout.ports import ProbeRequest
 from backout.probes.base import EXCERPT, Kind, address_of, authorities, instead_of_any
 from backout.probes.certificates import facts_of
 from backout.probes.content import CODINGS, LIMIT, Content, read
@@ -77,7 +77,7 @@ class Http(Kind):
     }
     expects: ClassVar[Words] = ("status < 400",)
 
-    def observe(self, look: Look) -> Observation:
+    def observe(self, look: ProbeRequest) -> Observation:
         """Ask, follow redirects as far as allowed, and tell what came."""
         try:
             request = _request(look)
@@ -238,7 +238,7 @@ def _joined(base: str, location: str) -> str:
         return escaped
 
 
-def _request(look: Look) -> _Request:
+def _request(look: ProbeRequest) -> _Request:
     """The request with its secrets. Raises ValueError when it cannot be sent as it is."""
     options, reveal = look.options, look.vault.reveal
     url = reveal(options.url)
@@ -280,7 +280,7 @@ def _revealed(value: Any, reveal: Any) -> Any:
     return value
 
 
-def _perform(curl: Any, request: _Request, look: Look, timeout: float) -> _Answer:
+def _perform(curl: Any, request: _Request, look: ProbeRequest, timeout: float) -> _Answer:
     """Ask once. The cookies that came on the way stay with the handle."""
     answer = _Answer()
     if timeout <= 0:
@@ -304,11 +304,11 @@ def _perform(curl: Any, request: _Request, look: Look, timeout: float) -> _Answe
     return answer
 
 
-def _words(curl: Any, error: pycurl.error, request: _Request, look: Look) -> str:
+def _words(curl: Any, error: pycurl.error, request: _Request, look: ProbeRequest) -> str:
     return explain(curl, error, request.url, look.timeout, _instead(request, look))
 
 
-def _instead(request: _Request, look: Look) -> str:
+def _instead(request: _Request, look: ProbeRequest) -> str:
     """The host's own address, whatever the URL's name resolves to and however it is spelled; a
     redirect to another name goes there."""
     address = address_of(look.host)
@@ -319,7 +319,7 @@ def _instead(request: _Request, look: Look) -> str:
     return address if same else ""
 
 
-def _prepare(curl: Any, request: _Request, look: Look, timeout: float) -> None:
+def _prepare(curl: Any, request: _Request, look: ProbeRequest, timeout: float) -> None:
     options, reveal = look.options, look.vault.reveal
     curl.setopt(pycurl.URL, request.url.encode())
     curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)

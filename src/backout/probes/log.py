@@ -11,7 +11,7 @@ from pydantic import Field
 
 from backout.model import Observation, Options
 from backout.model.values import Partial
-from backout.ports import Look
+from backout.ports import ProbeRequest
 from backout.probes.base import EXCERPT, Kind
 
 GAP = (
@@ -41,7 +41,7 @@ class Log(Kind):
     names: ClassVar[Mapping[str, str]] = {"lines": "the lines written since the last look"}
     kinds: ClassVar[Mapping[str, str]] = {"elapsed_ms": "a number", "lines": "a list"}
 
-    def observe(self, look: Look) -> Observation:
+    def observe(self, look: ProbeRequest) -> Observation:
         """Ask the restart backend for the last lines, and leave out those seen before. A log
         that cannot be read is refused by the backend, and so is never judged."""
         started = time.monotonic()

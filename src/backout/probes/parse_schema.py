@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from backout.model import Observation, Options, TemplateText, Words
-from backout.ports import Look
+from backout.ports import ProbeRequest
 from backout.probes.base import EXCERPT, Kind
 from backout.probes.catalogue import Finds, Table, changed, held, tables
 from backout.probes.parse_insert import Tried, attempt
@@ -51,7 +51,7 @@ class ParseSchema(Kind):
     expects: ClassVar[Words] = ("size(problems) == 0",)
     judges_itself: ClassVar[bool] = True
 
-    def observe(self, look: Look) -> Observation:
+    def observe(self, look: ProbeRequest) -> Observation:
         """Read the catalogue, then try the INSERTs; what was found is in the facts."""
         started = time.monotonic()
         try:
@@ -68,7 +68,7 @@ class ParseSchema(Kind):
         return Observation(facts, elapsed_ms=elapsed, excerpt="\n".join(lines)[:EXCERPT])
 
 
-def _catalogue(look: Look) -> Mapping[str, Table]:
+def _catalogue(look: ProbeRequest) -> Mapping[str, Table]:
     """The tables by class. Raises Unanswered."""
     with session(look) as connection:
         known = tables(connection)
@@ -79,7 +79,7 @@ def _catalogue(look: Look) -> Mapping[str, Table]:
     return {name: known[name] for name in dict.fromkeys((*names, *look.options.insert))}
 
 
-def _tried(look: Look, name: str, known: Mapping[str, Table]) -> Tried:
+def _tried(look: ProbeRequest, name: str, known: Mapping[str, Table]) -> Tried:
     """Raises Unanswered for a refusal that says nothing about the table."""
     with session(look, read_only=False) as connection:
         tried = attempt(connection, known[name])
@@ -108,7 +108,7 @@ def _snapshot(known: Mapping[str, Table]) -> Iterator[str]:
         yield from known[name].lines
 
 
-def _drift(look: Look, known: Mapping[str, Table]) -> dict[str, Any]:
+def _drift(look: ProbeRequest, known: Mapping[str, Table]) -> dict[str, Any]:
     """Held against the last known-good release, else against the first look of this watch."""
     now = list(_snapshot(known))
     before = look.known_good or look.memory.get("snapshot")

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from backout.ports import Look
+from backout.ports import ProbeRequest
 from backout.postgres.driver import driver, ended_after, words
 from backout.probes.connect import addresses, connected
 
@@ -40,7 +40,7 @@ class Unanswered(Exception):
 
 
 @contextmanager
-def session(look: Look, *, read_only: bool = True) -> Iterator[psycopg.Connection[Any]]:
+def session(look: ProbeRequest, *, read_only: bool = True) -> Iterator[psycopg.Connection[Any]]:
     """A connection within the check's time. It is rolled back at the end, whatever happened.
     Raises Unanswered, also in place of the driver's errors within; Refused without the driver."""
     postgres = driver()
@@ -70,7 +70,7 @@ def _encoding(connection: psycopg.Connection[Any]) -> str:
 
 
 @contextmanager
-def _connected(driver: Any, look: Look) -> Iterator[psycopg.Connection[Any]]:
+def _connected(driver: Any, look: ProbeRequest) -> Iterator[psycopg.Connection[Any]]:
     from psycopg.conninfo import conninfo_to_dict
 
     started = time.monotonic()

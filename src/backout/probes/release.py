@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from backout.model import Boolean, Command, Observation, Options, Target, Words
-from backout.ports import Defined, Look
+from backout.ports import Defined, ProbeRequest
 from backout.probes.base import EXCERPT, Kind
 
 MOST = 16 * 1024
@@ -67,7 +67,7 @@ class Release(Kind):
     expects: ClassVar[Words] = ("size(standing) > 0",)
     judges_itself: ClassVar[bool] = True
 
-    def observe(self, look: Look) -> Observation:
+    def observe(self, look: ProbeRequest) -> Observation:
         """Read all of it. What cannot be read is said, and then nothing passes."""
         started = time.monotonic()
         seen = _Seen()
@@ -111,7 +111,7 @@ class _Seen:
         else:
             self.unread.append(f"{label} cannot be read: {end[1:] or 'the answer was cut short'}")
 
-    def define(self, look: Look) -> None:
+    def define(self, look: ProbeRequest) -> None:
         """The service's definition, as its backend knows it. Raises Refused and Unreachable."""
         restarter = look.restarter()
         if not isinstance(restarter, Defined):
@@ -135,7 +135,7 @@ class _Seen:
                 yield from (f"{label}: {line}" for line in found or ("(empty)",))
 
 
-def _asked(look: Look) -> str:
+def _asked(look: ProbeRequest) -> str:
     options = look.options
     return _run(
         look,
@@ -159,7 +159,7 @@ def _calls(function: str, words: Iterable[str]) -> Iterator[str]:
     return (shlex.join((function, word)) for word in words)
 
 
-def _run(look: Look, calls: Iterable[str]) -> str:
+def _run(look: ProbeRequest, calls: Iterable[str]) -> str:
     """Raises Unreachable."""
     script = "\n".join((f"most={MOST}", _program(), *calls))
     done = look.transport.run(Command(script, env=look.env, timeout=look.timeout))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from backout.model import Observation, Words
-from backout.ports import Look
+from backout.ports import ProbeRequest
 from backout.probes.base import Kind
 
 
@@ -21,7 +21,7 @@ class ServiceProbe(Kind):
     expects: ClassVar[Words] = ("service.up",)
     judges_itself: ClassVar[bool] = True
 
-    def observe(self, look: Look) -> Observation:
+    def observe(self, look: ProbeRequest) -> Observation:
         """Ask the backend who serves."""
         started = time.monotonic()
         seen = look.restarter().identity()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from backout.model import Observation, Options, Words
-from backout.ports import Look
+from backout.ports import ProbeRequest
 from backout.probes.base import EXCERPT, Kind
 from backout.probes.columns import answered
 from backout.probes.postgres import Unanswered, session
@@ -41,7 +41,7 @@ class Sql(Kind):
     }
     expects: ClassVar[Words] = ("sqlstate == ''",)
 
-    def observe(self, look: Look) -> Observation:
+    def observe(self, look: ProbeRequest) -> Observation:
         """Ask once. `rows` is left out when there are none: what is said of every row must not
         hold because there is no row."""
         started = time.monotonic()
@@ -59,7 +59,7 @@ class Sql(Kind):
         return Observation(known, elapsed_ms=elapsed, excerpt=excerpt[:EXCERPT])
 
 
-def _asked(look: Look) -> tuple[list[dict[str, Any]], int]:
+def _asked(look: ProbeRequest) -> tuple[list[dict[str, Any]], int]:
     query = look.vault.reveal(look.options.query).encode()
     with session(look) as connection:
         # As the extended protocol has it, one statement: none can end the transaction first.

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from backout.model import Boolean, Observation, Options, Words
-from backout.ports import Look
+from backout.ports import ProbeRequest
 from backout.probes.base import EXCERPT, Kind, address_of, place
 from backout.probes.connect import connected
 
@@ -42,7 +42,7 @@ class Tcp(Kind):
     }
     expects: ClassVar[Words] = ("connected",)
 
-    def observe(self, look: Look) -> Observation:
+    def observe(self, look: ProbeRequest) -> Observation:
         """Connect; say and hear what the options ask for."""
         name, _, port = str(look.options.address).rpartition(":")
         name = address_of(look.host) or name.strip("[]") or "127.0.0.1"

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 import pycurl
 
 from backout.model import Observation, Options, Words
-from backout.ports import Look
+from backout.ports import ProbeRequest
 from backout.probes import starttls
 from backout.probes.base import Kind, address_of, authorities, instead_of_any, place
 from backout.probes.certificates import facts_of, names_of
@@ -57,7 +57,7 @@ class Tls(Kind):
     }
     expects: ClassVar[Words] = ("tls.verified && tls.accepted",)
 
-    def observe(self, look: Look) -> Observation:
+    def observe(self, look: ProbeRequest) -> Observation:
         """Read the chain, then verify it, then see whether the server will have us."""
         started = time.monotonic()
 
@@ -90,7 +90,7 @@ def _split(address: str, usual: int) -> tuple[str, int]:
     return address.strip("[]"), usual
 
 
-def _words(look: Look, error: Exception) -> str:
+def _words(look: ProbeRequest, error: Exception) -> str:
     protocol = look.options.starttls
     if isinstance(error, TimeoutError):
         return f"timed out after {look.timeout:g} s ({look.options.address})"
@@ -102,7 +102,7 @@ def _words(look: Look, error: Exception) -> str:
 class _Handshake:
     """Handshakes with one server, each over a connection of its own."""
 
-    def __init__(self, look: Look, left: Callable[[], float]) -> None:
+    def __init__(self, look: ProbeRequest, left: Callable[[], float]) -> None:
         self.look, self.left = look, left
         options = look.options
         self.name, self.port = _split(options.address, starttls.port_of(options.starttls))

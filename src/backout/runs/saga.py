@@ -14,7 +14,7 @@ from typing import Any
 
 from backout.errors import BackoutError, Interrupted, Unreachable
 from backout.model import Record, Result, State, Step, Undo
-from backout.ports import Clock, Journal, StepKind, Work
+from backout.ports import Clock, Journal, StepContext, StepKind
 from backout.runs.plan import Action
 
 ATTEMPTS = 3
@@ -130,7 +130,7 @@ class Saga:
         self,
         action: Action,
         kind: StepKind,
-        work: Work,
+        work: StepContext,
         *,
         anew: bool = False,
         again: bool = False,
@@ -144,7 +144,7 @@ class Saga:
         act = self._once_more if again and entry.begin and entry.end else self._forward
         return self._timed(action, lambda: act(action, kind, work, entry))
 
-    def by_hand(self, action: Action, kind: StepKind, work: Work, by: str) -> str:
+    def by_hand(self, action: Action, kind: StepKind, work: StepContext, by: str) -> str:
         """A person says that it is done. Why it is not recorded so; empty when it is, for what
         the machine says agrees."""
         entry = self.entry(action.key)
@@ -161,7 +161,7 @@ class Saga:
         self._end(action, Result(State.DONE, reason=f"done by hand, says {by}, and it is so"))
         return ""
 
-    def take_back(self, action: Action, kind: StepKind, work: Work, entry: Entry) -> Result:
+    def take_back(self, action: Action, kind: StepKind, work: StepContext, entry: Entry) -> Result:
         """Undo `entry`, whichever run made it. `action.key` names the undo itself."""
         known = self.entry(action.key).result
         if known is not None and known.state in (State.DONE, State.SKIPPED):
@@ -186,7 +186,7 @@ class Saga:
 
     # --- forward -------------------------------------------------------------------------
 
-    def _forward(self, action: Action, kind: StepKind, work: Work, entry: Entry) -> Result:
+    def _forward(self, action: Action, kind: StepKind, work: StepContext, entry: Entry) -> Result:
         if entry.begin is not None and entry.end is None:
             return self._persist(action, kind, work, entry.undo, entry.attempt)
         try:
@@ -199,7 +199,7 @@ class Saga:
             return Result(State.FAILED, reason=error.what)
         return self._persist(action, kind, work, undo)
 
-    def _once_more(self, action: Action, kind: StepKind, work: Work, entry: Entry) -> Result:
+    def _once_more(self, action: Action, kind: StepKind, work: StepContext, entry: Entry) -> Result:
         """Never beside itself, and with the way back that it had: what is there by now may be its
         own work."""
         try:
@@ -213,7 +213,7 @@ class Saga:
             return Result(State.FAILED, reason=error.what)
         return self._persist(action, kind, work, entry.undo)
 
-    def _still(self, kind: StepKind, work: Work, entry: Entry) -> Result:
+    def _still(self, kind: StepKind, work: StepContext, entry: Entry) -> Result:
         """What became of an attempt whose end was not seen; it does not run on afterwards."""
         unseen = entry.result is not None and entry.result.state in (
             State.UNKNOWN,
@@ -223,7 +223,7 @@ class Saga:
         return recalled or Result(State.UNKNOWN)
 
     def _persist(
-        self, action: Action, kind: StepKind, work: Work, undo: Undo, interrupted: int = 0
+        self, action: Action, kind: StepKind, work: StepContext, undo: Undo, interrupted: int = 0
     ) -> Result:
         """Act, and again while it fails and the step's `retry` lasts. An interrupted attempt is
         sorted out first."""
@@ -241,7 +241,7 @@ class Saga:
             result = self._try(action, kind, work, undo)
         return result
 
-    def _try(self, action: Action, kind: StepKind, work: Work, undo: Undo) -> Result:
+    def _try(self, action: Action, kind: StepKind, work: StepContext, undo: Undo) -> Result:
         """Act, where nothing forbids it at this moment."""
         if why := work.gate():
             return Result(State.FAILED, reason=why)
@@ -251,7 +251,7 @@ class Saga:
         self,
         action: Action,
         kind: StepKind,
-        work: Work,
+        work: StepContext,
         undo: Undo,
         attempt: int,
         left: int = ATTEMPTS,
@@ -273,7 +273,7 @@ class Saga:
         self,
         action: Action,
         kind: StepKind,
-        work: Work,
+        work: StepContext,
         undo: Undo,
         attempt: int,
         unknown: Result,
@@ -299,7 +299,7 @@ class Saga:
 
     # --- back ----------------------------------------------------------------------------
 
-    def _backward(self, action: Action, kind: StepKind, work: Work, entry: Entry) -> Result:
+    def _backward(self, action: Action, kind: StepKind, work: StepContext, entry: Entry) -> Result:
         try:
             if entry.unseen and not self.over(kind, work, entry) and entry.end is None:
                 return Result(State.SKIPPED, reason="it never began")
@@ -311,7 +311,7 @@ class Saga:
         except BackoutError as error:
             return Result(State.FAILED, reason=error.what)
 
-    def over(self, kind: StepKind, work: Work, entry: Entry) -> bool:
+    def over(self, kind: StepKind, work: StepContext, entry: Entry) -> bool:
         """Whether it ever began. If it did it is over then: what was not seen to end does not run
         on beside what comes next. Attempts before an interrupted one did begin. Raises
         Unreachable."""
@@ -319,7 +319,7 @@ class Saga:
         forward = replace(work, key=key, undoing=True)
         return kind.recall(forward, entry.undo) is not None or entry.attempt > 1
 
-    def _undo(self, action: Action, kind: StepKind, work: Work, entry: Entry) -> Result:
+    def _undo(self, action: Action, kind: StepKind, work: StepContext, entry: Entry) -> Result:
         """Undos are idempotent: one whose end was not seen is run again, never beside itself."""
         attempt = self.entry(action.key).attempt
         result = Result(State.UNKNOWN)
@@ -357,7 +357,7 @@ def note_key(run: str, key: str, attempt: int = 1) -> str:
     return f"{run}/{key}" if attempt == 1 else f"{run}/{key}#{attempt}"
 
 
-def numbered(work: Work, attempt: int) -> Work:
+def numbered(work: StepContext, attempt: int) -> StepContext:
     """The same work under the note of this attempt."""
     return work if attempt == 1 else replace(work, key=f"{work.key}#{attempt}")
 
@@ -371,7 +371,7 @@ def _not_by_hand(step: Step, kind: StepKind, entry: Entry) -> str:
     return ""
 
 
-def _disagrees(kind: StepKind, work: Work, undo: Undo) -> str:
+def _disagrees(kind: StepKind, work: StepContext, undo: Undo) -> str:
     """Why a step does not count as done, whoever says so; it does not run on afterwards either.
     Without a `check` a kind has to be able to tell by itself."""
     recalled = kind.recall(work, undo)
@@ -383,7 +383,7 @@ def _disagrees(kind: StepKind, work: Work, undo: Undo) -> str:
     return "" if said else f"its check {'says that it is not' if said is False else 'cannot tell'}"
 
 
-def _harmless(kind: StepKind, work: Work) -> bool:
+def _harmless(kind: StepKind, work: StepContext) -> bool:
     """Whether to run it again can do no harm: it says so, or changes nothing."""
     return work.step.readonly or work.step.retry_safe or not kind.changes
 

@@ -16,7 +16,7 @@ from backout.checks import judging
 from backout.errors import BackoutError, Mistakes, Unreachable
 from backout.language import expressions, scope, templates
 from backout.model import Event, Finding, Host, Identity, Release, Result, State, Undo, Verdict
-from backout.ports import Lasting, Restarter, StepKind, Traffic, Work
+from backout.ports import Lasting, Restarter, StepContext, StepKind, Traffic
 from backout.runs import nets
 from backout.runs.balancing import Balancing
 from backout.runs.baseline import Baseline
@@ -107,7 +107,7 @@ class Worker:
         went: Undo | None = None,
     ) -> Result:
         """The action, at most once; only the last proof is made each time. `hosts` are its checks'
-        (all), `must` says which ones must pass, `red` looks otherwise, `went` is `Work`'s."""
+        (all), `must` says which ones must pass, `red` looks otherwise; `went`: a step context's."""
         if action.host:
             hosts = (action.host,)
         again = action.key in self.once_more
@@ -187,7 +187,7 @@ class Worker:
         must: Must | None = None,
         strict: bool = True,
         went: Undo | None = None,
-    ) -> Work:
+    ) -> StepContext:
         """All that the action may use. Raises Mistakes, Unreachable. Without `strict` a step
         that cannot be rendered (its names are gone) is taken as it is: an undo is journaled
         ready to run, and needs only the machine."""
@@ -201,7 +201,7 @@ class Worker:
             if strict:
                 raise
             step = action.step
-        return Work(
+        return StepContext(
             step=step,
             options=step.options,
             key=note_key(self.saga.run, action.key),

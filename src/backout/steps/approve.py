@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from backout.errors import Refused
 from backout.model import Options, Result, Span, State, Undo
-from backout.ports import Work
+from backout.ports import StepContext
 from backout.steps.base import Kind
 
 
@@ -32,24 +32,24 @@ class Approve(Kind):
     def asks(self, options: Any) -> bool:
         return not options.by
 
-    def describe(self, work: Work) -> str:
+    def describe(self, work: StepContext) -> str:
         who = " somebody else" if work.options.by else ""
         return f"ask{who}: {work.options.question}"
 
-    def before(self, work: Work) -> Undo:  # noqa: ARG002 - the seam's form
+    def before(self, work: StepContext) -> Undo:  # noqa: ARG002 - the seam's form
         return Undo(text="")
 
-    def act(self, work: Work) -> Result:
+    def act(self, work: StepContext) -> Result:
         if work.options.by:
             return _by_another(work)
         return asked(work, work.options.question, no="it was not approved")
 
-    def recall(self, work: Work, undo: Undo) -> Result | None:  # noqa: ARG002 - the seam's form
+    def recall(self, work: StepContext, undo: Undo) -> Result | None:  # noqa: ARG002 - the seam's form
         """An answer that was not recorded is asked for again."""
         return None
 
 
-def _by_another(work: Work) -> Result:
+def _by_another(work: StepContext) -> Result:
     if work.second is None:
         return Result(State.FAILED, reason="nobody else can be asked here")
     options = work.options
@@ -60,7 +60,7 @@ def _by_another(work: Work) -> Result:
     return Result(State.FAILED, reason=why) if why else Result(State.DONE)
 
 
-def asked(work: Work, question: str, *, no: str) -> Result:
+def asked(work: StepContext, question: str, *, no: str) -> Result:
     """The person's answer as a result; nobody there is no yes."""
     try:
         yes = work.operator.confirm(question)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from backout.model import Command, NoOptions, Options, Result, State, Undo
-from backout.ports import Work
+from backout.ports import StepContext
 
 
 class Kind:
@@ -21,11 +21,11 @@ class Kind:
     acts_here: ClassVar[bool] = False
     publishes: ClassVar[bool] = False
 
-    def describe(self, work: Work) -> str:
+    def describe(self, work: StepContext) -> str:
         """What would run; pure."""
         return work.step.kind
 
-    def reads(self, work: Work) -> Sequence[str]:  # noqa: ARG002 - most bring no file
+    def reads(self, work: StepContext) -> Sequence[str]:  # noqa: ARG002 - most bring no file
         """The files of this machine whose content it brings along."""
         return ()
 
@@ -37,10 +37,10 @@ class Kind:
         """Few ask anybody."""
         return False
 
-    def ready(self, work: Work, *, made: bool) -> None:
+    def ready(self, work: StepContext, *, made: bool) -> None:
         """Most kinds find out while they resolve their way back."""
 
-    def before(self, work: Work) -> Undo:
+    def before(self, work: StepContext) -> Undo:
         """The undo as the runbook words it."""
         return Undo(
             text=work.step.undo or "",
@@ -48,25 +48,25 @@ class Kind:
             irreversible=work.step.irreversible or "",
         )
 
-    def act(self, work: Work) -> Result:
+    def act(self, work: StepContext) -> Result:
         raise NotImplementedError
 
-    def recall(self, work: Work, undo: Undo) -> Result | None:  # noqa: ARG002 - the seam's form
+    def recall(self, work: StepContext, undo: Undo) -> Result | None:  # noqa: ARG002 - the seam's form
         """The note on the machine knows."""
         return work.transport.recall(work.key, work.step.timeout)
 
-    def done(self, work: Work) -> bool | None:
+    def done(self, work: StepContext) -> bool | None:
         """The step's `check`, as shell: 0 is done, 1 is not done, anything else cannot tell."""
         if not work.step.check:
             return None
         result = work.transport.run(command(work, work.step.check))
         return {0: True, 1: False}.get(-1 if result.exit_code is None else result.exit_code)
 
-    def unready(self, work: Work, undo: Undo) -> str:  # noqa: ARG002 - the seam's form
+    def unready(self, work: StepContext, undo: Undo) -> str:  # noqa: ARG002 - the seam's form
         """Nothing can be told beforehand."""
         return ""
 
-    def undo(self, work: Work, undo: Undo) -> Result:
+    def undo(self, work: StepContext, undo: Undo) -> Result:
         """Run the undo's text where the step ran."""
         if not undo.text:
             return Result(State.DONE)
@@ -82,12 +82,12 @@ class Kind:
         )
 
 
-def place(work: Work) -> dict[str, object]:
+def place(work: StepContext) -> dict[str, object]:
     """Where a command of this step runs, as data for the journal."""
     return {"cwd": work.step.cwd, "env": [list(pair) for pair in work.step.env.items()]}
 
 
-def command(work: Work, script: str, *, key: str = "") -> Command:
+def command(work: StepContext, script: str, *, key: str = "") -> Command:
     """`script` in the step's directory and environment; without a key it only reads."""
     return Command(
         script,

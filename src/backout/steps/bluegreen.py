@@ -14,7 +14,7 @@ from typing import Any
 
 from backout.errors import Refused
 from backout.model import Identity, Result, State, Undo
-from backout.ports import Slotted, Work
+from backout.ports import Slotted, StepContext
 from backout.steps import proving, whose
 from backout.steps.base import Kind
 
@@ -29,13 +29,13 @@ class BlueGreen(Kind):
         self._idle: Identity | None = None
         """Who ran in the idle slot when the way back was resolved."""
 
-    def describe(self, work: Work) -> str:
+    def describe(self, work: StepContext) -> str:
         return (
             f"start {proving.name(work)} in its idle slot, beside the live one; prove it there,"
             " then move traffic; the old one stays for the way back"
         )
 
-    def ready(self, work: Work, *, made: bool) -> None:
+    def ready(self, work: StepContext, *, made: bool) -> None:
         slots = _slots(work)
         live = slots.live()
         idle = slots.other(live)
@@ -61,7 +61,7 @@ class BlueGreen(Kind):
                 next=f"see what it is for; stop {title}, or send traffic to it, then try again",
             )
 
-    def before(self, work: Work) -> Undo:
+    def before(self, work: StepContext) -> Undo:
         slots = _slots(work)
         live = slots.live()
         idle = slots.other(live)
@@ -82,13 +82,13 @@ class BlueGreen(Kind):
 
     # --- forward -------------------------------------------------------------------------
 
-    def act(self, work: Work) -> Result:
+    def act(self, work: StepContext) -> Result:
         slots = _slots(work)
         if work.went is not None:
             return _back(work, slots, work.went.data)
         return _home(work, slots) or _brought(work, slots, self._idle)
 
-    def recall(self, work: Work, undo: Undo) -> Result | None:
+    def recall(self, work: StepContext, undo: Undo) -> Result | None:
         """Traffic that has moved means that the new one had proved itself; that it moved is put
         to the proof again. Otherwise to begin anew does no harm."""
         keys = undo.keys(work.key)
@@ -108,7 +108,7 @@ class BlueGreen(Kind):
 
     # --- back ----------------------------------------------------------------------------
 
-    def undo(self, work: Work, undo: Undo) -> Result:
+    def undo(self, work: StepContext, undo: Undo) -> Result:
         """Traffic back to the old one, where that still runs: its processes are known again at
         once, its manager is asked only where they are not. Where it does not run, it is started
         when the rest is undone."""
@@ -123,7 +123,7 @@ class BlueGreen(Kind):
         return _switched(slots, was, work.key)
 
 
-def _slots(work: Work) -> Slotted:
+def _slots(work: StepContext) -> Slotted:
     slots = work.slots()
     if slots is None:
         raise Refused(f"{proving.name(work)} has no slots here")
@@ -137,7 +137,7 @@ def _lives(slots: Slotted, name: str, undo: Undo) -> bool:
     return seen.up and proving.same(seen.value, str(undo.data["identity"]))
 
 
-def _home(work: Work, slots: Slotted) -> Result | None:
+def _home(work: StepContext, slots: Slotted) -> Result | None:
     """An attempt that failed after traffic had moved: the old one is live again before the next,
     which would else be started in its place. None where there is nothing in the way."""
     was = str(work.resolved.data["slot"]) if work.resolved else ""
@@ -149,7 +149,7 @@ def _home(work: Work, slots: Slotted) -> Result | None:
     return None if back.ok else back
 
 
-def _brought(work: Work, slots: Slotted, before: Identity | None = None) -> Result:
+def _brought(work: StepContext, slots: Slotted, before: Identity | None = None) -> Result:
     """What is on the machine now, started in the idle slot, proved, and live."""
     live = slots.live()
     idle = slots.other(live)
@@ -173,7 +173,7 @@ def _brought(work: Work, slots: Slotted, before: Identity | None = None) -> Resu
     return _moved(work, slots, idle, now) if moved.ok else moved
 
 
-def _answering(work: Work, slots: Slotted, name: str) -> Result:
+def _answering(work: StepContext, slots: Slotted, name: str) -> Result:
     """Whether it answers well on its own port, before anybody else asks it."""
     limit = work.clock.monotonic() + work.options.within
     while True:
@@ -199,7 +199,7 @@ def _switched(slots: Slotted, to: str, key: str) -> Result:
     return Result(State.FAILED, asked.exit_code, reason=f"{why}: {words}" if words else why)
 
 
-def _moved(work: Work, slots: Slotted, now: str, seen: Identity) -> Result:
+def _moved(work: StepContext, slots: Slotted, now: str, seen: Identity) -> Result:
     """It holds also now that everybody asks it; what it took the place of is kept."""
     old = slots.other(now)
     proved = proving.stays(slots.slot(now), seen, work)
@@ -216,7 +216,7 @@ def _moved(work: Work, slots: Slotted, now: str, seen: Identity) -> Result:
     return replace(proved, saved={**proved.saved, "slot": now})
 
 
-def _back(work: Work, slots: Slotted, went: Mapping[str, Any]) -> Result:
+def _back(work: StepContext, slots: Slotted, went: Mapping[str, Any]) -> Result:
     """Whoever served before the run serves again, and nothing of the run does."""
     if work.was_up is False:
         return _neither(work, slots, went)
@@ -238,13 +238,13 @@ def _back(work: Work, slots: Slotted, went: Mapping[str, Any]) -> Result:
     return proved if gone.ok else gone
 
 
-def _move(work: Work, slots: Slotted, want: str) -> Result:
+def _move(work: StepContext, slots: Slotted, want: str) -> Result:
     if slots.live() == want:
         return Result(State.DONE)
     return _switched(slots, want, f"{work.key}~{MOVE}")
 
 
-def _neither(work: Work, slots: Slotted, went: Mapping[str, Any]) -> Result:
+def _neither(work: StepContext, slots: Slotted, went: Mapping[str, Any]) -> Result:
     """Nothing ran before the run."""
     live = slots.live()
     for name in (slots.other(live), live):
@@ -255,7 +255,7 @@ def _neither(work: Work, slots: Slotted, went: Mapping[str, Any]) -> Result:
     return replace(moved, reason="stopped, as it was before this run") if moved.ok else moved
 
 
-def _ended(work: Work, slots: Slotted, name: str) -> Result:
+def _ended(work: StepContext, slots: Slotted, name: str) -> Result:
     """What runs in a slot ends; where nothing does, nothing is done."""
     backend, limit = slots.slot(name), work.clock.monotonic() + work.options.within
     seen = backend.identity()

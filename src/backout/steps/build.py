@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from backout.errors import Refused
 from backout.model import Options, Source, Undo
-from backout.ports import Work
+from backout.ports import StepContext
 from backout.steps.git import source
 from backout.steps.hosted import TOLD, Hosted, address, directory
 from backout.steps.releases import prepared, release_name
@@ -35,13 +35,13 @@ class Build(Hosted):
     strategies: ClassVar[tuple[str, ...]] = ("releases",)
     precedes: ClassVar[str] = "update"
 
-    def describe(self, work: Work) -> str:
+    def describe(self, work: StepContext) -> str:
         inside = posixpath.join(
             directory(source(work)), _inside(work, work.release.commit or "COMMIT")
         )
         return f"in {inside}: {work.options.script}"
 
-    def before(self, work: Work) -> Undo:
+    def before(self, work: StepContext) -> Undo:
         where = source(work)
         if where.strategy != "releases":
             raise Refused(
@@ -58,10 +58,10 @@ class Build(Hosted):
         )
         return way_back(work, _undo(work, place), summary="remove the release, unless it went live")
 
-    def environment(self, work: Work) -> tuple[tuple[str, str], ...]:
+    def environment(self, work: StepContext) -> tuple[tuple[str, str], ...]:
         return tuple(work.step.env.items())
 
-    def script(self, work: Work, where: Source, commit: str) -> str:
+    def script(self, work: StepContext, where: Source, commit: str) -> str:
         name = release_name(work, commit)
         made = f"builds/{name}/{_number(work)}.sh"
         secrets = [key for key, value in work.step.env.items() if REFERENCE in value]
@@ -79,26 +79,26 @@ unset {" ".join(TOLD)}
 sh -e {made}"""
 
 
-def _inside(work: Work, commit: str) -> str:
+def _inside(work: StepContext, commit: str) -> str:
     """Where it runs, from the directory that has the releases."""
     release = f"releases/{release_name(work, commit)}"
     return posixpath.normpath(posixpath.join(release, work.step.cwd))
 
 
-def _text(work: Work, commit: str) -> str:
+def _text(work: StepContext, commit: str) -> str:
     """The build as it is run now, and again when the release has to be made anew."""
     plain = {key: value for key, value in work.step.env.items() if REFERENCE not in value}
     exports = [f"export {key}={quote(value)}" for key, value in plain.items()]
     return "\n".join([f"cd -- {quote(_inside(work, commit))}", *exports, work.options.script])
 
 
-def _number(work: Work) -> str:
+def _number(work: StepContext) -> str:
     """Where the step stands in the runbook: builds are made again in their order."""
     found = re.search(r"steps/(\d+)", work.key)
     return (found[1] if found else "0").zfill(4)
 
 
-def _undo(work: Work, d: str) -> str:
+def _undo(work: StepContext, d: str) -> str:
     """Take the release away that this run was building; one that went live stays."""
     return f"""\
 cd -- {quote(d)} 2>/dev/null || exit 0

@@ -6,7 +6,7 @@ from shlex import quote
 
 from backout.errors import Refused
 from backout.model import Source, Undo
-from backout.ports import Work
+from backout.ports import StepContext
 from backout.steps.git import QUIET, UNDO, checked_out, git, source
 from backout.steps.hosted import (
     Hosted,
@@ -26,11 +26,11 @@ MANY = 2000
 class Checkout(Hosted):
     """Untracked files are never touched, changed ones never overwritten."""
 
-    def describe(self, work: Work) -> str:
+    def describe(self, work: StepContext) -> str:
         where = source(work)
         return f"{git(where.directory)} checkout --detach {work.release.commit or 'COMMIT'}"
 
-    def before(self, work: Work) -> Undo:
+    def before(self, work: StepContext) -> Undo:
         where = source(work)
         place = directory(where)
         address(work, where)
@@ -47,7 +47,7 @@ class Checkout(Hosted):
         summary = f"git: check {commit[:7]} out again in {place}"
         return way_back(work, _undo(work, where, commit, branch), data, summary)
 
-    def script(self, work: Work, where: Source, commit: str) -> str:
+    def script(self, work: StepContext, where: Source, commit: str) -> str:
         d = directory(where)
         g = git(d)
         return f"""\
@@ -153,7 +153,7 @@ def _hidden(d: str) -> str:
     )
 
 
-def _look(work: Work, where: Source, d: str) -> Facts:
+def _look(work: StepContext, where: Source, d: str) -> Facts:
     g, here = git(d), work.transport.host.name
     script = f"""\
 {QUIET}
@@ -176,7 +176,7 @@ fi"""
     )
 
 
-def _refuse_changes(work: Work, d: str, facts: Facts) -> None:
+def _refuse_changes(work: StepContext, d: str, facts: Facts) -> None:
     if names := facts["changed"]:
         raise Refused(
             f"changed by hand in {d} on {work.transport.host.name}: {some(names)}",
@@ -184,7 +184,7 @@ def _refuse_changes(work: Work, d: str, facts: Facts) -> None:
         )
 
 
-def _refuse_what_is_in_the_way(work: Work, where: Source, d: str, head: str) -> None:
+def _refuse_what_is_in_the_way(work: StepContext, where: Source, d: str, head: str) -> None:
     """As far as it can be known now: what an earlier step commits, the update sees for itself."""
     g, commit = git(where.repository), quote(work.release.commit)
     listed = "-z --no-renames --name-only --diff-filter=A"
@@ -207,7 +207,7 @@ def _refuse_what_is_in_the_way(work: Work, where: Source, d: str, head: str) -> 
         )
 
 
-def _refuse_collisions(work: Work, where: Source, d: str) -> None:
+def _refuse_collisions(work: StepContext, where: Source, d: str) -> None:
     """A first deploy into a directory that holds something must not overwrite it. Directories
     on both sides are compared when the commit is there."""
     g = git(where.repository)
@@ -232,7 +232,7 @@ def _in_the_way(path: str, *, tree: bool) -> str:
     return f"{{ {there}; }} && {{ [ -L {p} ] || [ ! -d {p} ]; }}" if tree else there
 
 
-def _undo(work: Work, where: Source, commit: str, branch: str) -> str:
+def _undo(work: StepContext, where: Source, commit: str, branch: str) -> str:
     d = directory(where)
     g = git(d)
     kept = f"what was changed there meanwhile is kept: {g} stash list"
@@ -259,7 +259,7 @@ if [ "$({g} rev-parse -q --verify {head})" = {commit} ]; then {g} symbolic-ref H
 """
 
 
-def _first_undo(work: Work, where: Source) -> str:
+def _first_undo(work: StepContext, where: Source) -> str:
     """Only what this very run put there is taken away: a repository that was there stays, on the
     branch that had no commit yet."""
     d = directory(where)

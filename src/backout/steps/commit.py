@@ -12,7 +12,7 @@ from pydantic import field_validator
 
 from backout.errors import Refused
 from backout.model import Options, Result, Source, TemplateText, Undo
-from backout.ports import Work
+from backout.ports import StepContext
 from backout.steps.git import (
     UNDO,
     WorkingCopy,
@@ -60,24 +60,24 @@ class Commit(WorkingCopy):
 
     Options: ClassVar[type[Options]] = CommitOptions
 
-    def describe(self, work: Work) -> str:
+    def describe(self, work: StepContext) -> str:
         paths = work.options.paths
         named = paths if isinstance(paths, str) else " ".join(map(quote, paths))
         message = quote(work.options.message)
         return f"git commit -m {message}: {named or 'every change to tracked files'}"
 
-    def reads(self, work: Work) -> Sequence[str]:
+    def reads(self, work: StepContext) -> Sequence[str]:
         paths, top = work.options.paths, Path(source(work).repository).expanduser()
         return () if isinstance(paths, str) else tuple(str(top / path) for path in paths)
 
-    def before(self, work: Work) -> Undo:
+    def before(self, work: StepContext) -> Undo:
         where = source(work)
         base = _checked_out(work, where)
         _named(work, where)
         summary = "git: take the commit back, or leave it to push once it is published"
         return way_back(work, _undo(work, where, base), {"base": base}, summary)
 
-    def act(self, work: Work) -> Result:
+    def act(self, work: StepContext) -> Result:
         where, paths = source(work), work.options.paths
         if not paths:
             _mention_untracked(work, where)
@@ -89,7 +89,7 @@ class Commit(WorkingCopy):
         return replace(result, reason=NOTHING) if none else result
 
 
-def _script(work: Work, where: Source, paths: Sequence[str]) -> str:
+def _script(work: StepContext, where: Source, paths: Sequence[str]) -> str:
     g = f"{git(where.repository)} --literal-pathspecs"
     message = f"-m {quote(work.options.message)} -m {quote(f'Backout-Run: {work.run}')}"
     if not paths:
@@ -108,7 +108,7 @@ elif ! {g} commit -q --only {message} -- {named}; then {g} reset -q -- {named} |
 {g} rev-parse HEAD"""
 
 
-def _checked_out(work: Work, where: Source) -> str:
+def _checked_out(work: StepContext, where: Source) -> str:
     """The commit to come back to. Raises Refused unless the branch is checked out, at rest."""
     g, name = git(where.repository), where.repository
     facts = read(
@@ -133,7 +133,7 @@ done""",
     return head
 
 
-def _named(work: Work, where: Source) -> None:
+def _named(work: StepContext, where: Source) -> None:
     """Each named path must be a file here, or one that git knows. Raises Refused."""
     g, top = f"{git(where.repository)} --literal-pathspecs", quote(where.repository)
     for path in work.options.paths:
@@ -146,7 +146,7 @@ def _named(work: Work, where: Source) -> None:
         read(work.here, script, f"{path} cannot be committed")
 
 
-def _mention_untracked(work: Work, where: Source) -> None:
+def _mention_untracked(work: StepContext, where: Source) -> None:
     g = f"{git(where.repository)} -c core.quotePath=false"
     facts = read(
         work.here,
@@ -157,7 +157,7 @@ def _mention_untracked(work: Work, where: Source) -> None:
         work.say(f"not committed, git does not know them: {some(names)}")
 
 
-def _undo(work: Work, where: Source, base: str) -> str:
+def _undo(work: StepContext, where: Source, base: str) -> str:
     g, remote, branch = git(where.repository), quote(where.remote), where.branch
     ref = quote(f"refs/heads/{branch}")
     subject = work.options.message.strip().partition("\n")[0]

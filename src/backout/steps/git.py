@@ -8,7 +8,7 @@ from shlex import quote
 from backout.errors import Refused
 from backout.model import Command, Result, Source, Undo
 from backout.model.repository import ALONE
-from backout.ports import Work
+from backout.ports import StepContext
 from backout.steps.base import Kind
 from backout.steps.script import told
 
@@ -30,11 +30,11 @@ class WorkingCopy(Kind):
     reaches = False
     publishes = True
 
-    def recall(self, work: Work, undo: Undo) -> Result | None:
+    def recall(self, work: StepContext, undo: Undo) -> Result | None:
         result = super().recall(_at_the_source(work), undo)
         return None if result is None else self.outcome(result)
 
-    def undo(self, work: Work, undo: Undo) -> Result:
+    def undo(self, work: StepContext, undo: Undo) -> Result:
         result = told(super().undo(_at_the_source(work), undo))
         for line in result.stdout.splitlines():
             work.say(line)
@@ -49,7 +49,7 @@ class WorkingCopy(Kind):
             return told(result)
         return replace(result, saved={"commit": result.stdout.split()[-1]})
 
-    def perform(self, work: Work, script: str) -> Result:
+    def perform(self, work: StepContext, script: str) -> Result:
         """Act through one command that can be recalled."""
         command = Command(
             f"{QUIET}\n{script}", timeout=work.step.timeout, key=work.key, title=work.step.name
@@ -57,11 +57,11 @@ class WorkingCopy(Kind):
         return self.outcome(work.here.run(command))
 
 
-def _at_the_source(work: Work) -> Work:
+def _at_the_source(work: StepContext) -> StepContext:
     return replace(work, transport=work.here)
 
 
-def source(work: Work) -> Source:
+def source(work: StepContext) -> Source:
     """The target's source. Raises Refused when it has none."""
     if work.target.source is None:
         raise Refused(

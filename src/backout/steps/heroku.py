@@ -14,7 +14,7 @@ from typing import Any
 
 from backout.errors import Refused
 from backout.model import Command, Result, Source, State, Undo
-from backout.ports import Work
+from backout.ports import StepContext
 from backout.steps.base import Kind
 from backout.steps.git import QUIET, git, source
 from backout.steps.script import Env, Facts, output, read, told, way_back
@@ -35,11 +35,11 @@ class Heroku(Kind):
 
     undoes = True
 
-    def describe(self, work: Work) -> str:
+    def describe(self, work: StepContext) -> str:
         app, commit = _application(work).name, work.release.commit or "COMMIT"
         return f"git push https://git.heroku.com/{app}.git {commit}:refs/heads/main"
 
-    def before(self, work: Work) -> Undo:
+    def before(self, work: StepContext) -> Undo:
         app = _application(work)
         state = app.read(work, "releases")
         _may_push(source(work), app.git(work, state["git_url"]))
@@ -53,7 +53,7 @@ class Heroku(Kind):
         summary = f"Heroku: a new release with the code of v{version}"
         return way_back(work, text, {"release": id, "after": after}, summary)
 
-    def act(self, work: Work) -> Result:
+    def act(self, work: StepContext) -> Result:
         app, where, commit = _application(work), source(work), work.release.commit
         if not commit:
             return Result(State.FAILED, reason="the release has no commit")
@@ -71,7 +71,7 @@ printf '%s\\n' "$said"
 {app.ask("deployed", "--commit", commit, "--after", str(after), *_within(work))}"""
         return _outcome(work.here.run(app.command(script, work)))
 
-    def recall(self, work: Work, undo: Undo) -> Result | None:
+    def recall(self, work: StepContext, undo: Undo) -> Result | None:
         """The note on this machine knows; where it does not, the list of releases may."""
         noted = work.here.recall(work.key, work.step.timeout)
         if noted is None or noted.state is not State.UNKNOWN:
@@ -87,7 +87,7 @@ printf '%s\\n' "$said"
         reason = f"release v{release['version']} {release['status']}"
         return Result(states.get(release["status"], State.FAILED), reason=reason)
 
-    def undo(self, work: Work, undo: Undo) -> Result:
+    def undo(self, work: StepContext, undo: Undo) -> Result:
         if work.step.undo is not None:
             return super().undo(replace(work, transport=work.here), undo)
         app = _application(work)
@@ -112,16 +112,16 @@ class _Application:
     def env(self) -> Env:
         return ((TOKEN, self.token),) if self.token else ()
 
-    def command(self, script: str, work: Work) -> Command:
+    def command(self, script: str, work: StepContext) -> Command:
         """A command that changes something."""
         step = work.step
         return Command(script, env=self.env, timeout=step.timeout, key=work.key, title=step.name)
 
-    def read(self, work: Work, verb: str, *words: str) -> Any:
+    def read(self, work: StepContext, verb: str, *words: str) -> Any:
         """What Heroku answers. Raises Refused in Heroku's words."""
         return json.loads(output(work.here, self.ask(verb, *words), self._heroku, self.env))
 
-    def git(self, work: Work, url: str) -> Facts:
+    def git(self, work: StepContext, url: str) -> Facts:
         """What Heroku's git has, and by which branch. Raises Refused."""
         where = source(work).repository
         branches = ("refs/heads/main", "refs/heads/master")
@@ -140,7 +140,7 @@ if [ -z "$head" ] || ours; then echo forward=yes; else echo forward=no; fi"""
         return f"{self.name} on Heroku"
 
 
-def _application(work: Work) -> _Application:
+def _application(work: StepContext) -> _Application:
     """The source's, or the service's when that is on Heroku. Raises Refused."""
     service = work.target.service_on(work.host)
     name, api, token = source(work).app, "", ""
@@ -171,7 +171,7 @@ def _may_go_back(app: _Application, current: Any) -> None:
         )
 
 
-def _within(work: Work) -> tuple[str, str]:
+def _within(work: StepContext) -> tuple[str, str]:
     """How long the program waits: it says itself what is pending, before it is killed."""
     return "--within", f"{work.step.timeout * 0.9:g}"
 

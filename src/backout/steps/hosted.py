@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from backout.errors import Refused
 from backout.model import Command, Result, Source, State, Undo
 from backout.model.operands import remote
-from backout.ports import Work
+from backout.ports import StepContext
 from backout.steps.base import Kind
 from backout.steps.git import QUIET, git, source
 from backout.steps.script import read, some, told
@@ -40,14 +40,14 @@ class Hosted(Kind):
     undoes: ClassVar[bool] = True
 
     @abstractmethod
-    def script(self, work: Work, where: Source, commit: str) -> str:
+    def script(self, work: StepContext, where: Source, commit: str) -> str:
         """Shell text that puts `commit` in place, and proves that it is."""
 
-    def environment(self, work: Work) -> tuple[tuple[str, str], ...]:  # noqa: ARG002
+    def environment(self, work: StepContext) -> tuple[tuple[str, str], ...]:  # noqa: ARG002
         """What the script needs besides the remote."""
         return ()
 
-    def act(self, work: Work) -> Result:
+    def act(self, work: StepContext) -> Result:
         where, commit = source(work), work.release.commit
         if not commit:
             return Result(State.FAILED, reason="the release has no commit")
@@ -67,11 +67,11 @@ class Hosted(Kind):
             )
         )
 
-    def recall(self, work: Work, undo: Undo) -> Result | None:
+    def recall(self, work: StepContext, undo: Undo) -> Result | None:
         result = super().recall(work, undo)
         return None if result is None else told(result)
 
-    def undo(self, work: Work, undo: Undo) -> Result:
+    def undo(self, work: StepContext, undo: Undo) -> Result:
         result = told(super().undo(work, undo))
         for line in result.stdout.splitlines():
             work.say(line)
@@ -85,7 +85,7 @@ def directory(where: Source) -> str:
     return where.directory.rstrip("/") or "/"
 
 
-def address(work: Work, where: Source) -> str:
+def address(work: StepContext, where: Source) -> str:
     """Where the working copy's remote is; a local one as an absolute path. Raises Refused."""
     g = git(where.repository)
     what = f"remote {where.remote} of {where.repository}"
@@ -153,7 +153,7 @@ _MODULES = "sed -n 's/^160000 commit [0-9a-f]*.//p'"
 SAY = "say source.submodules: true, or false to do without them"
 
 
-def refuse_what_git_leaves_out(work: Work, where: Source) -> None:
+def refuse_what_git_leaves_out(work: StepContext, where: Source) -> None:
     """Submodules, and files in Git LFS, which a plain checkout leaves out. Raises Refused."""
     g, commit = git(where.repository), quote(work.release.commit or "HEAD")
     script = f"""\
@@ -180,7 +180,7 @@ def _has_lfs(g: str, commit: str) -> str:
     return f"{g} grep -q filter=lfs {commit} -- ':(top,glob)**/.gitattributes'"
 
 
-def _smudges(work: Work, where: Source) -> bool:
+def _smudges(work: StepContext, where: Source) -> bool:
     d = quote(directory(where))
     script = f"""\
 {QUIET}

@@ -15,7 +15,7 @@ from shlex import join, quote
 from backout.errors import Refused
 from backout.model import Command, Result, Service, State, Undo
 from backout.model.operands import operand
-from backout.ports import Work
+from backout.ports import StepContext
 from backout.steps.base import Kind
 from backout.steps.git import source
 from backout.steps.script import read, told, way_back
@@ -29,11 +29,11 @@ class Image(Kind):
 
     undoes = True
 
-    def describe(self, work: Work) -> str:
+    def describe(self, work: StepContext) -> str:
         names = _Names.of(work)
         return f"docker tag {names.wanted} {names.moved}"
 
-    def before(self, work: Work) -> Undo:
+    def before(self, work: StepContext) -> Undo:
         names, service = _Names.of(work), _service(work)
         id, digest = _running(work, service, names)
         text = _undo(names, id, digest) if id else _first_undo(names)
@@ -41,7 +41,7 @@ class Image(Kind):
         data = {"image": id, "name": names.moved}
         return way_back(work, _allowed(work, service, text), data, summary)
 
-    def act(self, work: Work) -> Result:
+    def act(self, work: StepContext) -> Result:
         names, service = _Names.of(work), _service(work)
         try:
             id, _ = _running(work, service, names)
@@ -59,11 +59,11 @@ echo "$id\""""
         command = Command(allowed, timeout=work.step.timeout, key=work.key, title=work.step.name)
         return _outcome(work.transport.run(command))
 
-    def recall(self, work: Work, undo: Undo) -> Result | None:
+    def recall(self, work: StepContext, undo: Undo) -> Result | None:
         result = super().recall(work, undo)
         return None if result is None else _outcome(result)
 
-    def undo(self, work: Work, undo: Undo) -> Result:
+    def undo(self, work: StepContext, undo: Undo) -> Result:
         return told(super().undo(work, undo))
 
 
@@ -78,7 +78,7 @@ class _Names:
     repository: str
 
     @classmethod
-    def of(cls, work: Work) -> _Names:
+    def of(cls, work: StepContext) -> _Names:
         """Raises Refused when the inventory names no image."""
         try:
             wanted = operand(work.render(source(work).image))
@@ -93,7 +93,7 @@ class _Names:
         return f"{self.repository}:latest"
 
 
-def _service(work: Work) -> Service:
+def _service(work: StepContext) -> Service:
     """The service whose image it is. Raises Refused."""
     service = work.target.service_on(work.host)
     if service is None or service.backend not in ("docker", "docker-compose"):
@@ -107,7 +107,7 @@ def _service(work: Work) -> Service:
     return service
 
 
-def _running(work: Work, service: Service, names: _Names) -> tuple[str, str]:
+def _running(work: StepContext, service: Service, names: _Names) -> tuple[str, str]:
     """The image that runs, or that the name means while nothing runs, and where it can be had
     again; empty before the first deploy. Raises Refused when there would be no way back."""
     seen = work.restarter().identity()
@@ -162,7 +162,7 @@ def _first_undo(names: _Names) -> str:
     return f"docker rmi {quote(names.moved)} >/dev/null 2>&1 || :"
 
 
-def _allowed(work: Work, service: Service, script: str) -> str:
+def _allowed(work: StepContext, service: Service, script: str) -> str:
     """Shell text for the service's Engine, as whoever may talk to it."""
     host = work.render(service.options.host)
     if not service.options.sudo:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from backout.errors import Refused
 from backout.model import Identity, Result, State, Undo
-from backout.ports import Restarter, Work
+from backout.ports import Restarter, StepContext
 from backout.steps import proving, whose
 from backout.steps.base import Kind
 from backout.steps.proving import Fresh
@@ -15,10 +15,10 @@ from backout.steps.proving import Fresh
 class InPlace(Kind):
     """Its way back is to be restarted again, after the undos."""
 
-    def describe(self, work: Work) -> str:
+    def describe(self, work: StepContext) -> str:
         return f"restart {proving.name(work)}, proved by its identity"
 
-    def ready(self, work: Work, *, made: bool) -> None:
+    def ready(self, work: StepContext, *, made: bool) -> None:
         """What cannot be seen can be neither proved nor put back as it was."""
         seen = proving.looked(work, work.restarter())
         name = proving.name(work)
@@ -35,13 +35,13 @@ class InPlace(Kind):
         self._seen: Identity | None = None
         """Who served when the way back was resolved, a record ago; good for one attempt."""
 
-    def before(self, work: Work) -> Undo:
+    def before(self, work: StepContext) -> Undo:
         identity = self._seen = work.served() or work.restarter().identity()
         words = "restart again, after the undos"
         data = {"identity": identity.value, "told": identity.runs is not None}
         return Undo(text=words, data=data, summary=words)
 
-    def act(self, work: Work) -> Result:
+    def act(self, work: StepContext) -> Result:
         restarter = work.restarter()
         if work.was_up is False:
             return _stopped(restarter, work)
@@ -56,7 +56,7 @@ class InPlace(Kind):
             return replace(proved, state=State.FAILED, reason=f"restarted, but {doubt}")
         return proved if proved.ok else proving.with_evidence(proved, asked, restarter)
 
-    def recall(self, work: Work, undo: Undo) -> Result | None:
+    def recall(self, work: StepContext, undo: Undo) -> Result | None:
         """Another identity than the one on record means that the restart happened. Where there
         is none on record it is not known to have happened, and to restart again does no harm."""
         work.transport.recall(work.key, work.step.timeout)
@@ -70,11 +70,11 @@ class InPlace(Kind):
             return Result(State.UNKNOWN, reason="it was interrupted")
         return prove(restarter, lambda now: proving.is_new(now.value, before), work)
 
-    def undo(self, work: Work, undo: Undo) -> Result:  # noqa: ARG002 - the seam's form
+    def undo(self, work: StepContext, undo: Undo) -> Result:  # noqa: ARG002 - the seam's form
         return Result(State.DONE)
 
 
-def prove(restarter: Restarter, fresh: Fresh, work: Work) -> Result:
+def prove(restarter: Restarter, fresh: Fresh, work: StepContext) -> Result:
     """Wait until a fresh one is up, then watch it for the soak. What was not up before the run
     need not be up after the way back."""
     now = proving.come_up(restarter, fresh, work)
@@ -84,7 +84,7 @@ def prove(restarter: Restarter, fresh: Fresh, work: Work) -> Result:
     return Result(State.DONE, reason=f"{proved.reason}; it was not up before this run either")
 
 
-def _stopped(restarter: Restarter, work: Work) -> Result:
+def _stopped(restarter: Restarter, work: StepContext) -> Result:
     """It did not run before the run: the way back is that it does not run."""
     restarter.stop(work.key)
     limit = work.clock.monotonic() + work.options.within

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from backout.model import Options, Result, State, Undo
-from backout.ports import Work
+from backout.ports import StepContext
 from backout.steps.approve import asked
 from backout.steps.base import Kind
 
@@ -28,24 +28,24 @@ class Manual(Kind):
     def asks(self, options: Any) -> bool:  # noqa: ARG002 - the seam's form
         return True
 
-    def describe(self, work: Work) -> str:
+    def describe(self, work: StepContext) -> str:
         return f"by hand: {work.options.text}"
 
-    def act(self, work: Work) -> Result:
+    def act(self, work: StepContext) -> Result:
         return _by_hand(work, work.options.text)
 
-    def recall(self, work: Work, undo: Undo) -> Result | None:  # noqa: ARG002 - the seam's form
+    def recall(self, work: StepContext, undo: Undo) -> Result | None:  # noqa: ARG002 - the seam's form
         return Result(State.UNKNOWN, reason="nobody has said whether it was done by hand")
 
-    def done(self, work: Work) -> bool | None:  # noqa: ARG002 - the seam's form
+    def done(self, work: StepContext) -> bool | None:  # noqa: ARG002 - the seam's form
         """No machine can tell."""
         return None
 
-    def undo(self, work: Work, undo: Undo) -> Result:
+    def undo(self, work: StepContext, undo: Undo) -> Result:
         return _by_hand(work, undo.text) if undo.text else Result(State.DONE)
 
 
-def _by_hand(work: Work, text: str) -> Result:
+def _by_hand(work: StepContext, text: str) -> Result:
     work.say(text)
     place = f" on {work.host.name}" if work.host else ""
     return asked(work, f"Is it done{place}?", no=f"not done by hand{place}: {text}")

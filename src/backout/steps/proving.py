@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from backout.errors import BackoutError, Refused
 from backout.model import Identity, Result, State
-from backout.ports import Restarter, Work
+from backout.ports import Restarter, StepContext
 from backout.steps import whose
 
 POLL = 0.25
@@ -28,12 +28,12 @@ Fresh = Callable[[Identity], bool]
 """Whether this is not who served before."""
 
 
-def name(work: Work) -> str:
+def name(work: StepContext) -> str:
     service = work.target.service_on(work.host)
     return f"{service.name} ({service.backend})" if service else "the service"
 
 
-def looked(work: Work, restarter: Restarter) -> Identity:
+def looked(work: StepContext, restarter: Restarter) -> Identity:
     """Who serves. One that has only begun is given a moment to listen."""
     first = seen = restarter.identity()
     limit = work.clock.monotonic() + BEGINNING - (first.uptime or 0.0)
@@ -45,7 +45,7 @@ def looked(work: Work, restarter: Restarter) -> Identity:
     return seen
 
 
-def fresh(before: Identity, work: Work) -> Fresh:
+def fresh(before: Identity, work: StepContext) -> Fresh:
     """Who is new. Where nobody could tell who served, it must be younger than this."""
     asked = work.clock.monotonic()
 
@@ -66,7 +66,7 @@ def same(now: str, before: str) -> bool:
     return bool(now) and set(now.split()) <= set(before.split())
 
 
-def come_up(restarter: Restarter, new: Fresh, work: Work) -> Identity | Result:
+def come_up(restarter: Restarter, new: Fresh, work: StepContext) -> Identity | Result:
     """The fresh one, or why there is none. Of what its backend has given up nothing is
     awaited: only long enough to tell that from the moment between two processes."""
     clock = work.clock
@@ -95,14 +95,14 @@ def _not_new(now: Identity, within: float) -> Result:
     return Result(State.FAILED, reason=reason)
 
 
-def stays(restarter: Restarter, now: Identity, work: Work) -> Result:
+def stays(restarter: Restarter, now: Identity, work: StepContext) -> Result:
     """Watch what is up for the soak; and it must be of the release."""
     soak = work.options.soak if work.options.soak is not None else work.target.rollout.soak
     proved = _soaked(restarter.identity, now, soak, work)
     return _of_the_release(proved, now, work) if proved.ok else proved
 
 
-def _of_the_release(proved: Result, now: Identity, work: Work) -> Result:
+def _of_the_release(proved: Result, now: Identity, work: StepContext) -> Result:
     """A new process is not yet the new code."""
     try:
         old = whose.old(work, now)
@@ -114,7 +114,9 @@ def _of_the_release(proved: Result, now: Identity, work: Work) -> Result:
     return Result(State.FAILED, reason=f"restarted, but it {old}") if old else proved
 
 
-def _soaked(look: Callable[[], Identity], first: Identity, soak: float, work: Work) -> Result:
+def _soaked(
+    look: Callable[[], Identity], first: Identity, soak: float, work: StepContext
+) -> Result:
     """Whether it stays: by the look that found it, and every one after that until the soak ends.
     Of several processes the last may come up later: it is watched from then on."""
     now, end = first, work.clock.monotonic() + soak

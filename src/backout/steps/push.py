@@ -6,7 +6,7 @@ from shlex import quote
 
 from backout.errors import Refused
 from backout.model import Result, Source, Undo
-from backout.ports import Work
+from backout.ports import StepContext
 from backout.steps.git import (
     AGAIN,
     QUIET,
@@ -26,11 +26,11 @@ from backout.steps.script import Facts, read, way_back
 class Push(WorkingCopy):
     """The way back is a revert that is pushed in turn: published history is never rewritten."""
 
-    def describe(self, work: Work) -> str:
+    def describe(self, work: StepContext) -> str:
         where = source(work)
         return f"git push {quote(where.remote)} HEAD:{quote(f'refs/heads/{where.branch}')}"
 
-    def before(self, work: Work) -> Undo:
+    def before(self, work: StepContext) -> Undo:
         where = source(work)
         facts = _look(work, where)
         old, new = facts["old"][0], facts["new"][0]
@@ -39,7 +39,7 @@ class Push(WorkingCopy):
         summary = f"git: revert what was pushed to {where.remote}/{where.branch}, and push that"
         return way_back(work, _undo(work, where, facts), {"old": old, "new": new}, summary)
 
-    def act(self, work: Work) -> Result:
+    def act(self, work: StepContext) -> Result:
         where = source(work)
         g, remote, branch = git(where.repository), quote(where.remote), where.branch
         moved = (
@@ -61,7 +61,7 @@ echo "$new\"""",
         )
 
 
-def _look(work: Work, where: Source) -> Facts:
+def _look(work: StepContext, where: Source) -> Facts:
     """What is published, and what would be."""
     g = git(where.repository)
     script = f"""\
@@ -89,7 +89,7 @@ def _may_push(where: Source, facts: Facts) -> None:
         )
 
 
-def _undo(work: Work, where: Source, facts: Facts) -> str:
+def _undo(work: StepContext, where: Source, facts: Facts) -> str:
     old, new, subject = facts["old"][0], facts["new"][0], facts["subject"][0]
     branch, remote = where.branch, where.remote
     if not old:

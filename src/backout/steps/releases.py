@@ -7,7 +7,7 @@ from shlex import quote
 
 from backout.errors import Refused
 from backout.model import Source, Undo
-from backout.ports import Work
+from backout.ports import StepContext
 from backout.steps.git import QUIET, UNDO, source
 from backout.steps.hosted import (
     Hosted,
@@ -25,7 +25,7 @@ from backout.steps.whose import in_use
 class Releases(Hosted):
     """`repo` (bare), `releases/NUMBER-SHORT`, `shared`, and `current`, switched by one rename."""
 
-    def unready(self, work: Work, undo: Undo) -> str:
+    def unready(self, work: StepContext, undo: Undo) -> str:
         live, where = str(undo.data.get("live", "")), source(work)
         if not live.startswith("releases/"):
             return ""
@@ -41,12 +41,12 @@ done"""
         facts = read(work.transport, script, f"{where.directory} on {work.transport.host.name}")
         return _why_not(live, facts)
 
-    def describe(self, work: Work) -> str:
+    def describe(self, work: StepContext) -> str:
         where = source(work)
         name = release_name(work, work.release.commit or "COMMIT")
         return f"build {where.directory}/releases/{name} and switch {where.directory}/current to it"
 
-    def before(self, work: Work) -> Undo:
+    def before(self, work: StepContext) -> Undo:
         where = source(work)
         place = directory(where)
         _shared(where)
@@ -57,7 +57,7 @@ done"""
         summary = f"point {place}/current at {live} again" if live else f"remove {place}/current"
         return way_back(work, text, {"live": live}, summary)
 
-    def script(self, work: Work, where: Source, commit: str) -> str:
+    def script(self, work: StepContext, where: Source, commit: str) -> str:
         name = release_name(work, commit)
         used = quote(" ".join(sorted(in_use(work))))
         return f"""\
@@ -119,7 +119,7 @@ retain() {
 }"""
 
 
-def prepared(work: Work, where: Source, commit: str) -> str:
+def prepared(work: StepContext, where: Source, commit: str) -> str:
     """Shell text that has the release's directory, whole as it is in git, without going live."""
     name = release_name(work, commit)
     return f"""\
@@ -181,7 +181,7 @@ def _no_link(path: PurePosixPath, parent: PurePosixPath) -> str:
 """
 
 
-def release_name(work: Work, commit: str) -> str:
+def release_name(work: StepContext, commit: str) -> str:
     """How the directory of the release is called."""
     return f"{work.release.number}-{commit[:7]}"
 
@@ -217,7 +217,7 @@ def _folders(where: Source) -> tuple[str, ...]:
     return tuple(text.rstrip("/") for text in where.shared if text.endswith("/"))
 
 
-def _look(work: Work, source: Source, d: str) -> str:
+def _look(work: StepContext, source: Source, d: str) -> str:
     """What `current` points to; empty before the first deploy. Raises Refused."""
     where = f"{d} on {work.transport.host.name}"
     missing = "".join(
@@ -265,7 +265,7 @@ if [ "$(readlink current)" != {quote(live)} ]; then switch {quote(live)}; fi
 """
 
 
-def _first_undo(work: Work, d: str) -> str:
+def _first_undo(work: StepContext, d: str) -> str:
     return f"""\
 cd -- {quote(d)} 2>/dev/null || exit 0
 case $(readlink current) in releases/{work.release.number}-*) rm -f current ;; esac

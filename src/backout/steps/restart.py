@@ -8,7 +8,7 @@ from functools import cache
 from typing import ClassVar
 
 from backout.model import Duration, Options, Result, Span, Undo
-from backout.ports import StepKind, Work
+from backout.ports import StepContext, StepKind
 from backout.registry import Table
 from backout.steps.base import Kind
 
@@ -36,26 +36,26 @@ class Restart(Kind):
     def __init__(self) -> None:
         self._way = cache(lambda name: WAYS[name]())
 
-    def _of(self, work: Work) -> StepKind:
+    def _of(self, work: StepContext) -> StepKind:
         """One for all that becomes of a step: it knows who served a moment ago."""
         service = work.target.service_on(work.host)
         way: StepKind = self._way(service.strategy if service else "replace")
         return way
 
-    def describe(self, work: Work) -> str:
+    def describe(self, work: StepContext) -> str:
         return self._of(work).describe(work)
 
-    def ready(self, work: Work, *, made: bool) -> None:
+    def ready(self, work: StepContext, *, made: bool) -> None:
         self._of(work).ready(work, made=made)
 
-    def before(self, work: Work) -> Undo:
+    def before(self, work: StepContext) -> Undo:
         return self._of(work).before(work)
 
-    def act(self, work: Work) -> Result:
+    def act(self, work: StepContext) -> Result:
         return self._of(work).act(work)
 
-    def recall(self, work: Work, undo: Undo) -> Result | None:
+    def recall(self, work: StepContext, undo: Undo) -> Result | None:
         return self._of(work).recall(work, undo)
 
-    def undo(self, work: Work, undo: Undo) -> Result:
+    def undo(self, work: StepContext, undo: Undo) -> Result:
         return self._of(work).undo(work, undo)

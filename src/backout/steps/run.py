@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from backout.model import Options, Result, Slips, Undo
-from backout.ports import Work
+from backout.ports import StepContext
 from backout.steps.base import Kind, command
 
 
@@ -27,12 +27,12 @@ class Run(Kind):
     Options: ClassVar[type[Options]] = RunOptions
     brings: ClassVar[bool] = True
 
-    def describe(self, work: Work) -> str:
+    def describe(self, work: StepContext) -> str:
         return str(work.options.script)
 
-    def act(self, work: Work) -> Result:
+    def act(self, work: StepContext) -> Result:
         key = "" if work.step.readonly else work.key
         return work.transport.run(command(work, work.options.script, key=key))
 
-    def recall(self, work: Work, undo: Undo) -> Result | None:
+    def recall(self, work: StepContext, undo: Undo) -> Result | None:
         return None if work.step.readonly else super().recall(work, undo)

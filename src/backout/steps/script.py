@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from backout.errors import Refused
 from backout.model import Command, Result, State, Undo
-from backout.ports import Transport, Work
+from backout.ports import StepContext, Transport
 from backout.steps.base import place
 
 LOOK = 120.0
@@ -21,7 +21,7 @@ Env = tuple[tuple[str, str], ...]
 
 
 def way_back(
-    work: Work, text: str, data: Mapping[str, object] | None = None, summary: str = ""
+    work: StepContext, text: str, data: Mapping[str, object] | None = None, summary: str = ""
 ) -> Undo:
     """The undo that the kind brings, unless the runbook words its own."""
     own = work.step.undo

@@ -12,7 +12,7 @@ from pydantic import model_validator
 
 from backout.errors import Refused, Unreachable
 from backout.model import Options, Result, State, Undo
-from backout.ports import Work
+from backout.ports import StepContext
 from backout.postgres.driver import driver, ended_after, words
 from backout.steps.base import Kind
 from backout.steps.sql_session import await_end, claim, connect, step_name
@@ -58,19 +58,19 @@ class Sql(Kind):
     shell: ClassVar[bool] = False
     acts_here: ClassVar[bool] = True
 
-    def describe(self, work: Work) -> str:
+    def describe(self, work: StepContext) -> str:
         return str(work.options.script or f"psql -1 -f {work.options.file}")
 
-    def ready(self, work: Work, *, made: bool) -> None:
+    def ready(self, work: StepContext, *, made: bool) -> None:
         """Raises Refused without the driver, and, unless the run may bring it, the database."""
         driver()
         if not made:
             self.before(work)
 
-    def reads(self, work: Work) -> Sequence[str]:
+    def reads(self, work: StepContext) -> Sequence[str]:
         return (work.options.file,) if work.options.file else ()
 
-    def before(self, work: Work) -> Undo:
+    def before(self, work: StepContext) -> Undo:
         psycopg = driver()
         _text(work)
         try:
@@ -84,21 +84,21 @@ class Sql(Kind):
         summary = f"SQL: run {named} in one transaction" if text else ""
         return Undo(text, data, undo.irreversible, summary)
 
-    def act(self, work: Work) -> Result:
+    def act(self, work: StepContext) -> Result:
         return _transact(work, work.options.database, _text(work), step_name(work.key))
 
-    def recall(self, work: Work, undo: Undo) -> Result | None:
+    def recall(self, work: StepContext, undo: Undo) -> Result | None:
         """The server keeps no note of a transaction; when it has ended, the step's check can
         tell. Raises Unreachable while it may still be committed."""
         await_end(work, str(undo.data["database"]), _session(work, undo))
         return Result(State.UNKNOWN, reason="whether the transaction was committed is not known")
 
-    def done(self, work: Work) -> bool | None:
+    def done(self, work: StepContext) -> bool | None:
         if not work.step.check:
             return None
         return _answer(work, work.step.check)
 
-    def undo(self, work: Work, undo: Undo) -> Result:
+    def undo(self, work: StepContext, undo: Undo) -> Result:
         """Also without a text it waits for the end of what it would undo."""
         database, name = str(undo.data["database"]), _session(work, undo)
         if not undo.text:
@@ -107,12 +107,12 @@ class Sql(Kind):
         return _transact(work, database, undo.text, name)
 
 
-def _session(work: Work, undo: Undo) -> str:
+def _session(work: StepContext, undo: Undo) -> str:
     """The same for a step and its undo, so that neither runs beside the other."""
     return str(undo.data.get("session") or step_name(work.key))
 
 
-def _text(work: Work) -> str:
+def _text(work: StepContext) -> str:
     """Raises Refused."""
     if work.options.script:
         return str(work.options.script)
@@ -134,7 +134,7 @@ def _included(text: str) -> str:
         raise Refused(f"the undo {path} cannot be read: {error}") from error
 
 
-def _transact(work: Work, database: str, text: str, name: str) -> Result:
+def _transact(work: StepContext, database: str, text: str, name: str) -> Result:
     psycopg = driver()
     try:
         connection = connect(work, database, name)
@@ -151,7 +151,7 @@ def _transact(work: Work, database: str, text: str, name: str) -> Result:
     return _timed_out(work, database, name, result) if late.is_set() else result
 
 
-def _committed(work: Work, connection: psycopg.Connection[Any], text: str) -> Result:
+def _committed(work: StepContext, connection: psycopg.Connection[Any], text: str) -> Result:
     """Run the script in the transaction that is open, and commit it."""
     psycopg = driver()
     try:
@@ -167,7 +167,7 @@ def _committed(work: Work, connection: psycopg.Connection[Any], text: str) -> Re
     return Result(State.DONE, stdout=output)
 
 
-def _timed_out(work: Work, database: str, name: str, result: Result) -> Result:
+def _timed_out(work: StepContext, database: str, name: str, result: Result) -> Result:
     """Its session is ended, as far as that can be done now."""
     if result.ok:
         return result
@@ -179,7 +179,7 @@ def _timed_out(work: Work, database: str, name: str, result: Result) -> Result:
     return Result(result.state, reason=f"{limit}; its session was ended")
 
 
-def _execute(work: Work, connection: psycopg.Connection[Any], text: str) -> str:
+def _execute(work: StepContext, connection: psycopg.Connection[Any], text: str) -> str:
     """Run every statement; give back the rows of the last, as psql -At would."""
     limit = f"SET LOCAL statement_timeout = {int(work.step.timeout * 1000)}"
     with connection.cursor() as cursor:
@@ -191,7 +191,7 @@ def _execute(work: Work, connection: psycopg.Connection[Any], text: str) -> str:
     return "".join("|".join("" if v is None else str(v) for v in row) + "\n" for row in rows)
 
 
-def _answer(work: Work, text: str) -> bool | None:
+def _answer(work: StepContext, text: str) -> bool | None:
     """What a check's one row says; anything else cannot tell."""
     psycopg = driver()
     try:
@@ -208,7 +208,7 @@ def _answer(work: Work, text: str) -> bool | None:
     return rows[0][0]
 
 
-def _limit(work: Work, error: psycopg.Error) -> str:
+def _limit(work: StepContext, error: psycopg.Error) -> str:
     return f"; its timeout is {work.step.timeout:g} s" if error.sqlstate == "57014" else ""
 
 

@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from backout.errors import Refused, Unreachable
-from backout.ports import Work
+from backout.ports import StepContext
 from backout.postgres.driver import driver, words
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def lock_number(name: str) -> int:
     return int.from_bytes(sha256(name.encode()).digest()[:8], "big", signed=True)
 
 
-def connect(work: Work, database: str, name: str) -> psycopg.Connection[Any]:
+def connect(work: StepContext, database: str, name: str) -> psycopg.Connection[Any]:
     """Raises Refused for a missing secret or driver, and the driver's errors."""
     dial = driver().connect
     from psycopg.conninfo import conninfo_to_dict
@@ -75,7 +75,7 @@ def connect(work: Work, database: str, name: str) -> psycopg.Connection[Any]:
     return connection
 
 
-def await_end(work: Work, database: str, name: str, patience: float | None = None) -> None:
+def await_end(work: StepContext, database: str, name: str, patience: float | None = None) -> None:
     """Return once no session of this step is at work any more: by itself, or because it was
     ended, after `patience` seconds or the step's timeout. Raises Unreachable when nobody can
     tell, or end it."""
@@ -87,7 +87,7 @@ def await_end(work: Work, database: str, name: str, patience: float | None = Non
         raise Unreachable(f"{UNSEEN}: {words(error)}") from error
 
 
-def _connected(work: Work, database: str, name: str) -> psycopg.Connection[Any]:
+def _connected(work: StepContext, database: str, name: str) -> psycopg.Connection[Any]:
     """A server that is just starting again is asked for a while. Raises Unreachable."""
     limit = work.clock.monotonic() + RETURN
     while True:
@@ -102,7 +102,7 @@ def _connected(work: Work, database: str, name: str) -> psycopg.Connection[Any]:
 
 
 def claim(
-    work: Work, connection: psycopg.Connection[Any], name: str, patience: float | None = None
+    work: StepContext, connection: psycopg.Connection[Any], name: str, patience: float | None = None
 ) -> None:
     """Hold the step's lock until the end of the transaction that this begins. Raises Unreachable
     when another session of the step goes on, and the driver's errors."""

@@ -5,22 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 
 from backout.errors import Refused
-from backout.ports import Work
+from backout.ports import StepContext
 from backout.steps.upload import Upload
 
 
 class Template(Upload):
     """As `upload`. A file that holds secrets is its owner's alone, unless a mode is given."""
 
-    def content(self, work: Work) -> bytes:
+    def content(self, work: StepContext) -> bytes:
         return work.vault.reveal(self._rendered(work)).encode()
 
-    def mode(self, work: Work) -> str:
+    def mode(self, work: StepContext) -> str:
         given = super().mode(work)
         text = self._rendered(work)
         return given or ("0600" if work.vault.reveal(text) != text else "")
 
-    def _rendered(self, work: Work) -> str:
+    def _rendered(self, work: StepContext) -> str:
         try:
             text = Path(work.options.from_).read_text(encoding="utf-8")
         except UnicodeDecodeError as error:

@@ -13,8 +13,8 @@ from typing import Any, ClassVar, Literal
 
 from backout.errors import Refused
 from backout.model import Member, Options, PoolState, Result, Span, State, Undo, Words
+from backout.ports import StepContext
 from backout.ports import Traffic as Given
-from backout.ports import Work
 from backout.steps.base import Kind
 from backout.steps.verify import proved
 
@@ -55,14 +55,14 @@ class Traffic(Kind):
         """A host goes back into traffic after it has settled again."""
         return bool(options.to == "out")
 
-    def describe(self, work: Work) -> str:
+    def describe(self, work: StepContext) -> str:
         members, edge = _names(work), _given(work).balancer
         if work.options.to == "in":
             return f"put {members} back into {edge.name}, when its own checks pass"
         limit = f"{_limit(work):g} s, then {_at_limit(work)}"
         return f"take {members} out of {edge.name}, and wait for what is open there ({limit})"
 
-    def before(self, work: Work) -> Undo:
+    def before(self, work: StepContext) -> Undo:
         given = _given(work)
         now = given.pool().look()
         _refuse_changed(work, now)
@@ -73,11 +73,11 @@ class Traffic(Kind):
         data = {"back": [asdict(each) for each in back], "wanted": [asdict(e) for e in wanted]}
         return Undo(text=given.pool().spelled(back) if back else "", data=data, summary=words)
 
-    def act(self, work: Work) -> Result:
+    def act(self, work: StepContext) -> Result:
         now = _given(work).pool().look()
         return _move(work, _wanted(work, _own(work, now)), now)
 
-    def recall(self, work: Work, undo: Undo) -> Result | None:
+    def recall(self, work: StepContext, undo: Undo) -> Result | None:
         """What still ran is awaited or ended; then the balancer knows."""
         work.transport.recall(work.key, work.step.timeout)
         wanted = [Member(**row) for row in undo.data["wanted"]]
@@ -85,7 +85,7 @@ class Traffic(Kind):
             return None
         return Result(State.DONE) if _given(work).back else _proved(work, wanted)
 
-    def undo(self, work: Work, undo: Undo) -> Result:
+    def undo(self, work: StepContext, undo: Undo) -> Result:
         now, begun = _given(work).pool().look(), _given(work).begun
         back = [Member(**row) for row in undo.data["back"]]
         if begun is not None and _given(work).returned:
@@ -96,17 +96,17 @@ class Traffic(Kind):
 # --- what is wanted ------------------------------------------------------------------------
 
 
-def _given(work: Work) -> Given:
+def _given(work: StepContext) -> Given:
     if work.traffic is None:
         raise Refused("a traffic step is of hosts: say on: GROUP, and which balancer sends there")
     return work.traffic
 
 
-def _names(work: Work) -> str:
+def _names(work: StepContext) -> str:
     return ", ".join(_members(work))
 
 
-def _members(work: Work) -> Words:
+def _members(work: StepContext) -> Words:
     """What the host is called there. Raises Refused for a name that is none of its own."""
     balancer, wanted = _given(work).balancer, work.options.member
     if strange := [name for name in wanted if name not in balancer.member]:
@@ -117,7 +117,7 @@ def _members(work: Work) -> Words:
     return wanted or balancer.member
 
 
-def _own(work: Work, now: PoolState) -> list[Member]:
+def _own(work: StepContext, now: PoolState) -> list[Member]:
     """The host's members as they are now. Raises Refused when the pool has no such one."""
     balancer, names = _given(work).balancer, _members(work)
     found = [now.member(name) for name in names]
@@ -131,7 +131,7 @@ def _own(work: Work, now: PoolState) -> list[Member]:
     return [each for each in found if each]
 
 
-def _wanted(work: Work, own: Sequence[Member]) -> list[Member]:
+def _wanted(work: StepContext, own: Sequence[Member]) -> list[Member]:
     """The members as they are to be. Out of traffic before the run is out of it afterwards, unless
     to put it in is all that the run does there."""
     given = _given(work)
@@ -148,7 +148,7 @@ def _was_out(begun: PoolState, name: str) -> bool:
     return was is not None and not was.takes
 
 
-def _refuse_changed(work: Work, now: PoolState) -> None:
+def _refuse_changed(work: StepContext, now: PoolState) -> None:
     """Raises Refused where somebody else has changed what this run would change, or how it is laid
     out. What the run itself took out is no change."""
     given = _given(work)
@@ -173,7 +173,7 @@ def _told(member: Member | None) -> str:
 # --- moving, and the proof -----------------------------------------------------------------
 
 
-def _move(work: Work, wanted: Sequence[Member], now: PoolState) -> Result:
+def _move(work: StepContext, wanted: Sequence[Member], now: PoolState) -> Result:
     given = _given(work)
     _say_what_stays(work)
     if entering := [each for each in wanted if each.takes and not _set(each, now)]:
@@ -196,7 +196,7 @@ def _set(wanted: Member, now: PoolState) -> bool:
     return found is not None and found.set_as(wanted)
 
 
-def _say_what_stays(work: Work) -> None:
+def _say_what_stays(work: StepContext) -> None:
     given = _given(work)
     out = [name for name in _members(work) if given.begun and _was_out(given.begun, name)]
     if out and (given.moved or work.options.to == "out"):
@@ -204,7 +204,7 @@ def _say_what_stays(work: Work) -> None:
         work.say(f"{', '.join(out)} was out of {name} before the run, and stays out")
 
 
-def _red(work: Work) -> Result:
+def _red(work: StepContext) -> Result:
     """Whether the host may take requests: its own checks, or those that the step names."""
     names = work.options.checks or work.target.checks_of(work.host.name if work.host else "")
     return proved(work.verify(names)) if names else Result(State.DONE)
@@ -225,7 +225,7 @@ def _ill(wanted: Sequence[Member], now: PoolState) -> list[str]:
     return [f"{each.name} is down, as it finds" for each in found if each and each.up is False]
 
 
-def _proved(work: Work, wanted: Sequence[Member]) -> Result:
+def _proved(work: StepContext, wanted: Sequence[Member]) -> Result:
     """Wait until the balancer does what it was told, and nothing is open that has to end."""
     given, clock = _given(work), work.clock
     began = clock.monotonic()
@@ -243,7 +243,7 @@ def _proved(work: Work, wanted: Sequence[Member]) -> Result:
     return _drained(work, leaving) if leaving else Result(State.DONE)
 
 
-def _drained(work: Work, names: Sequence[str]) -> Result:
+def _drained(work: StepContext, names: Sequence[str]) -> Result:
     given, clock = _given(work), work.clock
     end = clock.monotonic() + _limit(work)
     while (left := _open(given.pool().look(), names)) and clock.monotonic() < end:
@@ -267,11 +267,11 @@ def _open(now: PoolState, names: Sequence[str]) -> dict[str, int | None]:
     }
 
 
-def _limit(work: Work) -> float:
+def _limit(work: StepContext) -> float:
     return work.options.drain_timeout or _given(work).balancer.drain_timeout
 
 
-def _at_limit(work: Work) -> str:
+def _at_limit(work: StepContext) -> str:
     """On the way back nothing waits for ever: what is open is cut off."""
     if _given(work).back:
         return "proceed"

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from backout.errors import Refused
 from backout.model import NoOptions, Options, Result, Undo
-from backout.ports import StepKind, Work
+from backout.ports import StepContext, StepKind
 from backout.registry import Table
 from backout.steps.base import Kind
 from backout.steps.git import source
@@ -28,26 +28,26 @@ class Update(Kind):
     Options: ClassVar[type[Options]] = NoOptions
     undoes: ClassVar[bool] = True
 
-    def describe(self, work: Work) -> str:
+    def describe(self, work: StepContext) -> str:
         return strategy(work).describe(work)
 
-    def before(self, work: Work) -> Undo:
+    def before(self, work: StepContext) -> Undo:
         return strategy(work).before(work)
 
-    def act(self, work: Work) -> Result:
+    def act(self, work: StepContext) -> Result:
         return strategy(work).act(work)
 
-    def recall(self, work: Work, undo: Undo) -> Result | None:
+    def recall(self, work: StepContext, undo: Undo) -> Result | None:
         return strategy(work).recall(work, undo)
 
-    def unready(self, work: Work, undo: Undo) -> str:
+    def unready(self, work: StepContext, undo: Undo) -> str:
         return strategy(work).unready(work, undo)
 
-    def undo(self, work: Work, undo: Undo) -> Result:
+    def undo(self, work: StepContext, undo: Undo) -> Result:
         return strategy(work).undo(work, undo)
 
 
-def strategy(work: Work) -> StepKind:
+def strategy(work: StepContext) -> StepKind:
     """The strategy of the target's source. Raises Refused."""
     where = source(work)
     if where.strategy not in STRATEGIES:

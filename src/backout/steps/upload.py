@@ -17,7 +17,7 @@ from pydantic import Field
 
 from backout.errors import BackoutError, Refused, Unreachable
 from backout.model import Command, Mode, Options, Result, State, Undo
-from backout.ports import Work
+from backout.ports import StepContext
 from backout.steps.base import Kind
 from backout.steps.script import LOOK, read, told, way_back
 
@@ -39,13 +39,13 @@ class Upload(Kind):
     brings: ClassVar[bool] = True
     undoes: ClassVar[bool] = True
 
-    def describe(self, work: Work) -> str:
+    def describe(self, work: StepContext) -> str:
         return f"{work.step.kind} {quote(work.options.from_)} to {quote(_target(work))}"
 
-    def reads(self, work: Work) -> Sequence[str]:
+    def reads(self, work: StepContext) -> Sequence[str]:
         return (work.options.from_,)
 
-    def before(self, work: Work) -> Undo:
+    def before(self, work: StepContext) -> Undo:
         self._refuse_unreadable(work)
         to = _target(work)
         t, folder = _path(to), _path(posixpath.dirname(to) or ".")
@@ -55,7 +55,7 @@ if [ ! -d {folder} ]; then echo {folder} 'does not exist, or is no directory' >&
         read(work.transport, script, f"{to} on {work.transport.host.name}")
         return way_back(work, _undo(work), summary=f"put {to} back as it was")
 
-    def act(self, work: Work) -> Result:
+    def act(self, work: StepContext) -> Result:
         nonce = secrets.token_hex(8)
         try:
             _deliver(work, self.content(work), f"{_arrival(work)}{nonce}")
@@ -72,25 +72,25 @@ if [ ! -d {folder} ]; then echo {folder} 'does not exist, or is no directory' >&
             _clear(work)
         return told(result)
 
-    def content(self, work: Work) -> bytes:
+    def content(self, work: StepContext) -> bytes:
         """What the file is to hold. Raises OSError, or what a template raises."""
         return Path(work.options.from_).read_bytes()
 
-    def mode(self, work: Work) -> str:
+    def mode(self, work: StepContext) -> str:
         """The mode in octal; empty for the mode of the file that is replaced."""
         return str(work.options.mode)
 
-    def undo(self, work: Work, undo: Undo) -> Result:
+    def undo(self, work: StepContext, undo: Undo) -> Result:
         return told(super().undo(work, undo))
 
-    def recall(self, work: Work, undo: Undo) -> Result | None:
+    def recall(self, work: StepContext, undo: Undo) -> Result | None:
         """What never got its place is not left beside it."""
         result = super().recall(work, undo)
         if result is None:
             _clear(work)
         return None if result is None else told(result)
 
-    def _refuse_unreadable(self, work: Work) -> None:
+    def _refuse_unreadable(self, work: StepContext) -> None:
         path = Path(work.options.from_)
         try:
             path.open("rb").close()
@@ -98,11 +98,11 @@ if [ ! -d {folder} ]; then echo {folder} 'does not exist, or is no directory' >&
             raise Refused(f"{path} on this machine: {error.strerror}") from error
 
 
-def _target(work: Work) -> str:
+def _target(work: StepContext) -> str:
     return posixpath.join(work.step.cwd, work.options.to)
 
 
-def _deliver(work: Work, content: bytes, path: str) -> None:
+def _deliver(work: StepContext, content: bytes, path: str) -> None:
     """Raises OSError, and Unreachable."""
     try:
         work.transport.put(content, path, 0o600)
@@ -117,7 +117,7 @@ def _deliver(work: Work, content: bytes, path: str) -> None:
 # that was made for it and that nobody else may enter.
 
 
-def _own(work: Work) -> str:
+def _own(work: StepContext) -> str:
     """Backout's own directory on that machine."""
     if work.host is None:
         return str(Path(os.environ.get("BACKOUT_STATE") or ".backout").absolute())
@@ -127,30 +127,30 @@ def _own(work: Work) -> str:
     return home if home.startswith(("/", "~/")) else f"~/{home}"
 
 
-def _tag(work: Work) -> str:
+def _tag(work: StepContext) -> str:
     """The same for every attempt of this very action, and for its undo."""
     return hashlib.sha256(work.key.partition("#")[0].encode()).hexdigest()[:16]
 
 
-def _arrival(work: Work) -> str:
+def _arrival(work: StepContext) -> str:
     """How the names begin under which this action's files arrive."""
     return f"{_own(work)}/put-{_tag(work)}."
 
 
-def _clear(work: Work) -> None:
+def _clear(work: StepContext) -> None:
     """Remove what this action put there and beside its target; that is nobody else's, whoever
     holds the host by now."""
     with suppress(Unreachable):
         work.transport.run(Command(f'{_names(work)}\ncd -P -- "$folder"\nclear', timeout=LOOK))
 
 
-def _kept(work: Work) -> str:
+def _kept(work: StepContext) -> str:
     """Where the file is kept that is replaced, as shell text; the same for every attempt."""
     name = re.sub(r"[^A-Za-z0-9.-]+", "_", work.key.partition("#")[0])
     return _path(f"{_own(work)}/kept/{name}")
 
 
-def _script(work: Work, nonce: str, mode: str) -> str:
+def _script(work: StepContext, nonce: str, mode: str) -> str:
     return f"""\
 {_names(work, nonce)}
 enter
@@ -173,7 +173,7 @@ fill() {{
 place"""
 
 
-def _undo(work: Work) -> str:
+def _undo(work: StepContext) -> str:
     return f"""\
 set -e
 {_names(work, secrets.token_hex(8))}
@@ -193,7 +193,7 @@ fi
 """
 
 
-def _names(work: Work, nonce: str = "") -> str:
+def _names(work: StepContext, nonce: str = "") -> str:
     """The names that the scripts use. `place` puts what `fill` makes into the folder in hand, by
     one rename; `clear` removes what this action, and nobody else, left there."""
     folder, name = posixpath.split(_target(work))

@@ -8,7 +8,7 @@ from typing import ClassVar
 from pydantic import field_validator
 
 from backout.model import RED, Finding, Options, Result, State, Undo, Verdict
-from backout.ports import Work
+from backout.ports import StepContext
 from backout.steps.base import Kind
 
 
@@ -33,16 +33,16 @@ class Verify(Kind):
     Options: ClassVar[type[Options]] = VerifyOptions
     changes: ClassVar[bool] = False
 
-    def describe(self, work: Work) -> str:
+    def describe(self, work: StepContext) -> str:
         return "verify " + (", ".join(work.options.checks) or "all checks")
 
-    def before(self, work: Work) -> Undo:  # noqa: ARG002 - the seam's form
+    def before(self, work: StepContext) -> Undo:  # noqa: ARG002 - the seam's form
         return Undo(text="")
 
-    def act(self, work: Work) -> Result:
+    def act(self, work: StepContext) -> Result:
         return proved(work.verify(work.options.checks))
 
-    def recall(self, work: Work, undo: Undo) -> Result | None:  # noqa: ARG002 - the seam's form
+    def recall(self, work: StepContext, undo: Undo) -> Result | None:  # noqa: ARG002 - the seam's form
         """Health is never remembered: look again."""
         return None
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from backout.errors import Unreachable
 from backout.model import Duration, Options, Result, Span, State, TemplateText, Undo
-from backout.ports import Work
+from backout.ports import StepContext
 from backout.steps.base import Kind, command
 from backout.steps.script import words
 
@@ -30,7 +30,7 @@ class Wait(Kind):
     Options: ClassVar[type[Options]] = WaitOptions
     changes: ClassVar[bool] = False
 
-    def describe(self, work: Work) -> str:
+    def describe(self, work: StepContext) -> str:
         limit = f"{work.options.for_:g} s" if isinstance(work.options.for_, float) else "a while"
         return (
             f"wait {limit} at most until: {work.options.until}"
@@ -38,21 +38,21 @@ class Wait(Kind):
             else (f"wait {limit}")
         )
 
-    def before(self, work: Work) -> Undo:  # noqa: ARG002 - the seam's form
+    def before(self, work: StepContext) -> Undo:  # noqa: ARG002 - the seam's form
         return Undo(text="")
 
-    def act(self, work: Work) -> Result:
+    def act(self, work: StepContext) -> Result:
         if work.options.until:
             return _until(work)
         work.clock.sleep(work.options.for_)
         return Result(State.DONE)
 
-    def recall(self, work: Work, undo: Undo) -> Result | None:  # noqa: ARG002 - the seam's form
+    def recall(self, work: StepContext, undo: Undo) -> Result | None:  # noqa: ARG002 - the seam's form
         """Time is never remembered: wait again."""
         return None
 
 
-def _until(work: Work) -> Result:
+def _until(work: StepContext) -> Result:
     limit = work.clock.monotonic() + work.options.for_
     while True:
         seen = _look(work, limit - work.clock.monotonic())
@@ -66,7 +66,7 @@ def _until(work: Work) -> Result:
         work.clock.sleep(min(work.options.every, left))
 
 
-def _look(work: Work, left: float) -> Result:
+def _look(work: StepContext, left: float) -> Result:
     asked = command(work, work.options.until)
     try:
         return work.transport.run(replace(asked, timeout=max(1.0, min(asked.timeout, left))))

@@ -12,7 +12,7 @@ from shlex import quote
 
 from backout.errors import BackoutError
 from backout.model import Identity
-from backout.ports import Work
+from backout.ports import StepContext
 from backout.steps.script import read, some
 
 
@@ -25,7 +25,7 @@ class Releases:
     live: str
 
     @classmethod
-    def of(cls, work: Work) -> Releases | None:
+    def of(cls, work: StepContext) -> Releases | None:
         """None where the code does not come in releases. Raises Refused."""
         source = work.target.source
         if source is None or source.strategy != "releases" or not source.directory:
@@ -50,7 +50,7 @@ echo "live=$(readlink current || :)\""""
         return found
 
 
-def kept(work: Work, identity: Identity) -> str:
+def kept(work: StepContext, identity: Identity) -> str:
     """Why a restart cannot bring a release here; empty when it can. Raises Refused."""
     releases = Releases.of(work) if identity.pinned else None
     for path in releases.names(identity.pinned).values() if releases else ():
@@ -62,7 +62,7 @@ def kept(work: Work, identity: Identity) -> str:
     return ""
 
 
-def old(work: Work, identity: Identity) -> str:
+def old(work: StepContext, identity: Identity) -> str:
     """Which other release than the live one something of it runs from; empty when none."""
     releases = Releases.of(work) if identity.paths else None
     if releases is None or not releases.live:
@@ -73,7 +73,7 @@ def old(work: Work, identity: Identity) -> str:
     return f"runs from {paths}, and {releases.live} is live" if others else ""
 
 
-def elsewhere(work: Work, identity: Identity) -> str:
+def elsewhere(work: StepContext, identity: Identity) -> str:
     """What to look at when nothing of it is from where the code goes; empty otherwise. It may be
     built or installed from there, so this proves nothing."""
     source = work.target.source
@@ -88,7 +88,7 @@ def elsewhere(work: Work, identity: Identity) -> str:
     return f"runs from {some(identity.paths)}: nothing of that is in {directory}"
 
 
-def in_use(work: Work) -> frozenset[str]:
+def in_use(work: StepContext) -> frozenset[str]:
     """The releases that the service runs from, or would be started from again."""
     if work.target.service_on(work.host) is None:
         return frozenset()

@@ -32,7 +32,7 @@ from backout.model import (
     Target,
     Verdict,
 )
-from backout.ports import Look, Transport
+from backout.ports import ProbeRequest, Transport
 from support.clock import ManualClock
 from support.looks import Backend, Secrets
 from support.transports import Shell
@@ -351,28 +351,28 @@ class Said:
     names: ClassVar[Mapping[str, str]] = {"body": "what was said"}
     expects: ClassVar[tuple[str, ...]] = ("body.ok",)
     judges_itself: ClassVar[bool] = False
-    answer: Callable[[Look], Observation]
+    answer: Callable[[ProbeRequest], Observation]
     asked: list[str]
 
-    def observe(self, look: Look) -> Observation:
+    def observe(self, look: ProbeRequest) -> Observation:
         said = look.options.say if look.host is None else f"{look.options.say}@{look.host.name}"
         self.asked.append(said)
         return type(self).answer(look)
 
 
-def said(answer: Callable[[Look], Observation]) -> type[Said]:
+def said(answer: Callable[[ProbeRequest], Observation]) -> type[Said]:
     return type("Saying", (Said,), {"answer": staticmethod(answer), "asked": []})
 
 
-def ok(_: Look) -> Observation:
+def ok(_: ProbeRequest) -> Observation:
     return Observation({"body": {"ok": True, "id": "x1"}})
 
 
-def answers(*verdicts: bool | str) -> Callable[[Look], Observation]:
+def answers(*verdicts: bool | str) -> Callable[[ProbeRequest], Observation]:
     """One after the other: well, not well, or an error; the last one stays."""
     left = list(verdicts)
 
-    def answer(_: Look) -> Observation:
+    def answer(_: ProbeRequest) -> Observation:
         now = left.pop(0) if len(left) > 1 else left[0]
         if isinstance(now, str):
             return Observation(error=now)
@@ -469,9 +469,9 @@ def test_a_name_that_cannot_be_rendered_is_an_error_of_its_check_alone() -> None
     ids=["unreachable", "refused", "broken"],
 )
 def test_whatever_prevents_a_look_is_an_error_never_raised(
-    touch: Callable[[Look], Any], words: str
+    touch: Callable[[ProbeRequest], Any], words: str
 ) -> None:
-    def observe(look: Look) -> Observation:
+    def observe(look: ProbeRequest) -> Observation:
         touch(look)
         return Observation({"body": {"ok": True}})
 
@@ -524,7 +524,7 @@ def test_without_patience_there_is_one_look() -> None:
 def test_a_look_begins_where_the_last_examination_ended_not_the_last_try() -> None:
     starts: list[int] = []
 
-    def observe(look: Look) -> Observation:
+    def observe(look: ProbeRequest) -> Observation:
         starts.append(look.memory.get("at", 0))
         look.memory["at"] = look.memory.get("at", 0) + 1
         return Observation({"body": {"ok": len(starts) > 2}})
@@ -598,7 +598,7 @@ def test_nothing_saved_leaves_nothing_to_clean_up_by() -> None:
 def test_cleanup_runs_when_the_examination_is_broken_off() -> None:
     asked: list[str] = []
 
-    def observe(look: Look) -> Observation:
+    def observe(look: ProbeRequest) -> Observation:
         asked.append(look.options.say)
         if look.options.say.startswith("read"):
             raise KeyboardInterrupt
@@ -635,7 +635,7 @@ def test_what_follows_stays_on_its_host_or_goes_to_its_own() -> None:
 
 
 def test_an_answer_cannot_pass_for_a_reference_to_a_secret() -> None:
-    def observe(look: Look) -> Observation:
+    def observe(look: ProbeRequest) -> Observation:
         return Observation({"body": {"ok": True, "id": "\ue000app\ue001"}})
 
     kind = said(observe)
@@ -644,7 +644,7 @@ def test_an_answer_cannot_pass_for_a_reference_to_a_secret() -> None:
 
 
 def test_what_is_shown_of_a_finding_holds_no_secret() -> None:
-    def observe(look: Look) -> Observation:
+    def observe(look: ProbeRequest) -> Observation:
         body = {"ok": False, "echo": "s3cret-value", "sessionToken": "r:123456"}
         return Observation({"body": body}, excerpt=json.dumps(body))
 
@@ -664,7 +664,7 @@ def test_checks_run_side_by_side_but_never_too_many() -> None:
     running, most, lock = 0, 0, threading.Lock()
     full = threading.Barrier(WORKERS)
 
-    def observe(look: Look) -> Observation:
+    def observe(look: ProbeRequest) -> Observation:
         nonlocal running, most
         with lock:
             running += 1
@@ -707,7 +707,7 @@ def test_waiting_for_a_worker_is_told_apart_from_the_answer() -> None:
     clock, begun = ManualClock(), itertools.count(1)
     busy = threading.Barrier(WORKERS, action=lambda: clock.advance(5))
 
-    def observe(look: Look) -> Observation:
+    def observe(look: ProbeRequest) -> Observation:
         if next(begun) <= WORKERS:
             busy.wait(10)
         return Observation({"body": {"ok": True}}, elapsed_ms=7.0)

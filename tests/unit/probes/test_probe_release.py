@@ -9,7 +9,7 @@ import pytest
 from backout.checks import drift
 from backout.model import Check, Finding, Host, Service, Target, Verdict
 from backout.model import Release as Made
-from backout.ports import Look, Recorded
+from backout.ports import ProbeRequest, Recorded
 from backout.probes.release import Release, ReleaseOptions
 from support.looks import Backend, Secrets
 from support.transports import Shell
@@ -31,7 +31,7 @@ class Defining(Backend):
 
 def standing(backend: Defining) -> tuple[str, ...]:
     options = ReleaseOptions()
-    look = Look(
+    look = ProbeRequest(
         check=Check(name="left", kind="release", options=options),
         options=options,
         host=HOST,

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from backout.adapters.storage.journal import SqliteJournal
 from backout.errors import Interrupted, Refused, Unreachable
 from backout.model import NoOptions, Options, Release, Result, Retry, State, Step, Target, Undo
-from backout.ports import Work
+from backout.ports import StepContext
 from backout.runs.plan import Action
 from backout.runs.saga import ATTEMPTS, Saga, note_key
 from support.clock import ManualClock
@@ -102,7 +102,7 @@ class Doing:
     acts_here: ClassVar[bool] = False
     publishes: ClassVar[bool] = False
 
-    def ready(self, work: Work, *, made: bool) -> None: ...
+    def ready(self, work: StepContext, *, made: bool) -> None: ...
     def asks(self, options: Any) -> bool:
         return False
 
@@ -115,16 +115,16 @@ class Doing:
         self.machine = machine
         self.ends = {name: list(results) for name, results in (ends or {}).items()}
 
-    def describe(self, work: Work) -> str:
+    def describe(self, work: StepContext) -> str:
         return work.step.name
 
-    def reads(self, work: Work) -> Sequence[str]:
+    def reads(self, work: StepContext) -> Sequence[str]:
         return ()
 
-    def before(self, work: Work) -> Undo:
+    def before(self, work: StepContext) -> Undo:
         return Undo(text=f"take {work.step.name} back", data={"step": work.step.name})
 
-    def act(self, work: Work) -> Result:
+    def act(self, work: StepContext) -> Result:
         name, machine = work.step.name, self.machine
         planned = self.ends.get(name) or [DONE]
         end = planned.pop(0) if len(planned) > 1 else planned[0]
@@ -139,17 +139,17 @@ class Doing:
 
         return machine.run(work.key, name, end, effect)
 
-    def recall(self, work: Work, undo: Undo) -> Result | None:
+    def recall(self, work: StepContext, undo: Undo) -> Result | None:
         assert undo.data == {"step": work.step.name}, "the undo comes back from the journal"
         return self.machine.recall(work.key, work.step.timeout)
 
-    def done(self, work: Work) -> bool | None:
+    def done(self, work: StepContext) -> bool | None:
         return self.machine.effects[work.step.name] > 0 if work.step.check else None
 
-    def unready(self, work: Work, undo: Undo) -> str:
+    def unready(self, work: StepContext, undo: Undo) -> str:
         return ""
 
-    def undo(self, work: Work, undo: Undo) -> Result:
+    def undo(self, work: StepContext, undo: Undo) -> Result:
         name = undo.data["step"]
 
         def effect() -> None:
@@ -164,12 +164,12 @@ class Looking(Doing):
 
     changes = False
 
-    def act(self, work: Work) -> Result:
+    def act(self, work: StepContext) -> Result:
         self.machine.acted.append(work.key)
         self.machine.fate.boundary()
         return DONE
 
-    def recall(self, work: Work, undo: Undo) -> Result | None:
+    def recall(self, work: StepContext, undo: Undo) -> Result | None:
         return None
 
 
@@ -240,9 +240,9 @@ class Bench:
         back = replace(act, key=f"undo/{act.key}", phase="undo")
         return saga.take_back(back, self.kind, self.work(back), saga.entry(act.key))
 
-    def work(self, action: Action) -> Work:
+    def work(self, action: Action) -> StepContext:
         nothing = cast("Any", None)
-        return Work(
+        return StepContext(
             step=action.step,
             options=nothing,
             key=note_key(self.run, action.key),
@@ -361,7 +361,7 @@ def test_what_may_still_run_is_never_told_as_ended_without_being_asked(
 class Seeing(Doing):
     """A kind whose way back is what it sees before it acts."""
 
-    def before(self, work: Work) -> Undo:
+    def before(self, work: StepContext) -> Undo:
         here = sorted(self.machine.residue)
         return Undo(text=f"back to {here}", data={"step": work.step.name})
 
@@ -431,7 +431,7 @@ def test_what_is_done_already_is_skipped_and_leaves_nothing_to_undo(bench: Bench
 
 def test_a_machine_that_cannot_be_asked_for_the_way_back_is_not_changed(bench: Bench) -> None:
     class Away(Doing):
-        def before(self, work: Work) -> Undo:
+        def before(self, work: StepContext) -> Undo:
             raise Unreachable("web1 is away")
 
     result = bench.perform(bench.saga(), step(), kind=Away(bench.machine))
@@ -441,7 +441,7 @@ def test_a_machine_that_cannot_be_asked_for_the_way_back_is_not_changed(bench: B
 
 def test_a_way_back_that_cannot_be_known_is_a_failure_before_any_change(bench: Bench) -> None:
     class Lost(Doing):
-        def before(self, work: Work) -> Undo:
+        def before(self, work: StepContext) -> Undo:
             raise Refused("no such branch")
 
     saga = bench.saga()
@@ -483,7 +483,7 @@ def test_an_unknown_outcome_is_not_guessed(bench: Bench) -> None:
 
 def test_an_unknown_outcome_is_done_when_its_check_says_so(bench: Bench) -> None:
     class Late(Doing):
-        def done(self, work: Work) -> bool | None:
+        def done(self, work: StepContext) -> bool | None:
             return bool(self.machine.acted)
 
     bench.machine.lost.add("a")
@@ -510,7 +510,7 @@ def test_an_unknown_outcome_of_a_harmless_step_is_run_again(bench: Bench, harmle
 
 def test_a_check_that_cannot_tell_is_no_leave_to_run_again(bench: Bench) -> None:
     class Silent(Doing):
-        def done(self, work: Work) -> bool | None:
+        def done(self, work: StepContext) -> bool | None:
             return None
 
     bench.machine.lost.add("a")
@@ -522,7 +522,7 @@ def test_a_check_that_cannot_tell_is_no_leave_to_run_again(bench: Bench) -> None
 
 def test_a_machine_that_is_away_when_it_is_asked_leaves_the_outcome_unknown(bench: Bench) -> None:
     class Gone(Doing):
-        def recall(self, work: Work, undo: Undo) -> Result | None:
+        def recall(self, work: StepContext, undo: Undo) -> Result | None:
             raise Unreachable("web1 is away")
 
     killed(bench, RUNNING, step())
@@ -572,7 +572,7 @@ def test_a_retry_goes_on_after_a_crash(bench: Bench) -> None:
 
 def test_a_long_retry_does_not_use_up_the_tries_after_a_lost_link(bench: Bench) -> None:
     class Slow(Doing):
-        def act(self, work: Work) -> Result:
+        def act(self, work: StepContext) -> Result:
             last = len(self.machine.acted) == ATTEMPTS + 1
             result = super().act(work)
             if last:
@@ -639,7 +639,7 @@ def test_an_undo_that_was_interrupted_is_found_done(bench: Bench) -> None:
 
 def test_a_failed_undo_is_tried_again_by_the_next_process(bench: Bench) -> None:
     class Stuck(Doing):
-        def undo(self, work: Work, undo: Undo) -> Result:
+        def undo(self, work: StepContext, undo: Undo) -> Result:
             return FAILED
 
     bench.perform(bench.saga(), step())
@@ -652,7 +652,7 @@ def test_a_failed_undo_is_tried_again_by_the_next_process(bench: Bench) -> None:
 
 def test_a_host_that_is_away_keeps_its_undo_for_later(bench: Bench) -> None:
     class Away(Doing):
-        def undo(self, work: Work, undo: Undo) -> Result:
+        def undo(self, work: StepContext, undo: Undo) -> Result:
             raise Unreachable("web1 is away")
 
     bench.perform(bench.saga(), step())

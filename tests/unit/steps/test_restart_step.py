@@ -12,7 +12,7 @@ import pytest
 
 from backout.errors import Refused
 from backout.model import Identity, Result, Service, State, Undo
-from backout.ports import Work
+from backout.ports import StepContext
 from backout.steps.restart import Restart
 from support.clock import ManualClock
 from support.transports import Told
@@ -62,7 +62,7 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path, transport=Told(always=Result(State.DONE, 0)))
 
 
-def work(bench: Bench, said: Manager, **known: Any) -> Work:
+def work(bench: Bench, said: Manager, **known: Any) -> StepContext:
     made = bench.step("restart", {"within": "60s", "soak": "1s"}).work
     target = made.target.model_copy(update={"service": Service(name="api", backend="pm2")})
     return replace(made, target=target, restarter=lambda: said, **known)

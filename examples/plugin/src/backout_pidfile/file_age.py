@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from backout.model import Command, Observation, Options
-from backout.ports import Look
+from backout.ports import ProbeRequest
 from backout.probes.base import Kind
 
 
@@ -24,7 +24,7 @@ class FileAge(Kind):
     Options: ClassVar[type[Options]] = FileAgeOptions
     names: ClassVar[Mapping[str, str]] = {"age_s": "seconds since it was last written"}
 
-    def observe(self, look: Look) -> Observation:
+    def observe(self, look: ProbeRequest) -> Observation:
         path = shlex.quote(look.options.path)
         script = f"echo $(($(date +%s) - $(stat -L -c %Y -- {path})))"
         result = look.transport.run(Command(script, timeout=look.timeout))

@@ -6,7 +6,7 @@ import shlex
 from typing import ClassVar
 
 from backout.model import Options, Result, Undo
-from backout.ports import Work
+from backout.ports import StepContext
 from backout.steps.base import Kind, command
 from backout.steps.script import output, way_back
 
@@ -26,22 +26,22 @@ class Flag(Kind):
     Options: ClassVar[type[Options]] = FlagOptions
     undoes: ClassVar[bool] = True
 
-    def describe(self, work: Work) -> str:
+    def describe(self, work: StepContext) -> str:
         return f"flag {work.options.name} = {work.options.value}"
 
-    def before(self, work: Work) -> Undo:
+    def before(self, work: StepContext) -> Undo:
         path = _path(work)
         was = output(work.transport, f'! [ -e {path} ] || echo "=$(cat {path})"', path)
         value = was.removeprefix("=").removesuffix("\n")
         text = _write(path, value) if was else f"rm -f {path}"
         return way_back(work, text, summary=f"flag {work.options.name} as it was")
 
-    def act(self, work: Work) -> Result:
+    def act(self, work: StepContext) -> Result:
         script = _write(_path(work), work.options.value)
         return work.transport.run(command(work, script, key=work.key))
 
 
-def _path(work: Work) -> str:
+def _path(work: StepContext) -> str:
     return shlex.quote(f"{work.options.directory}/{work.options.name}")
 
 
