@@ -30,9 +30,10 @@ def apart() -> Iterator[Arena]:
         yield each
 
 
+@pytest.mark.timeout(400)
 def test_two_operators_and_one_ledger_come_to_an_order_whatever_happens() -> None:
-    tally = rounds(range(1000, 1006), lambda *_: None, at_once=3, lease=2)
-    assert (tally.rounds, tally.violations) == (6, [])
+    tally = rounds(range(1000, 1020), lambda *_: None, at_once=5, lease=2)
+    assert (tally.rounds, tally.violations) == (20, [])
 
 
 def test_without_the_look_at_the_lease_the_checker_finds_a_run_beneath_another(
