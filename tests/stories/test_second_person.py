@@ -213,6 +213,57 @@ def test_a_killed_waiter_leaves_nothing_open_and_what_was_agreed_still_holds(
     assert office.deploy("--yes").code == 0
 
 
+def test_a_run_that_was_killed_goes_on_with_the_yes_where_the_plan_is_what_it_was(
+    office: Office, tmp_path: Path
+) -> None:
+    conf = tmp_path / "conf"
+    conf.write_text("workers = 2")
+    looks = f"mkdir -p {office.files}/Look.busy; {office.hold('looked')}"
+    office.runbook(
+        office.step("One", before=office.hold()),
+        {"name": "Put", "upload": {"from": str(conf), "to": f"{office.files}/conf"}, "on": "web"},
+        preflight=[{"name": "Look", "run": looks, "readonly": True}],
+    )
+    assert office.by("bob", "approve", office.ask(), "--yes").code == 0
+    killed(office, "Look")
+    office.let_go("looked")
+    conf.write_text("workers = 3")
+    moved = office.say("resume", "--yes")
+    assert (moved.code, office.exists("One-here")) == (3, False)
+    assert "is not what others have said yes to" in moved.data["error"]["what"]
+    conf.write_text("workers = 2")
+    killed(office, "One-here")
+    office.let_go()
+    said = office.say("resume", "--yes")
+    assert said.code == 0, said.out + said.err
+    assert said.data["approved_by"][0].startswith("bob (23456@")
+    assert office.effects() == {"One-here": 1, "conf": 1}
+
+
+def killed(office: Office, at: str) -> None:
+    process = office.start("deploy", "--yes")
+    office.busy(at)
+    process.kill()
+    process.communicate()
+
+
+def test_nobody_is_asked_about_a_plan_that_would_be_refused_anyhow(office: Office) -> None:
+    office.inventory(protected=False)
+    assert office.deploy("--yes").code == 0
+    red = {"command": "false", "expect": ["exit_code == 0"]}
+    away = {"address": "127.0.0.1", "port": 1, "groups": ["web"]}
+    office.inventory(protected={"approvals": 1}, ssh={"connect_timeout": "1s"})
+    for changes, words in (
+        ({"checks": {"there": red}}, "there"),
+        ({"checks": office.plain()["checks"], "hosts": {"away": away}}, "away cannot be reached"),
+    ):
+        office.inventory(**changes)
+        said = office.deploy("--yes")
+        assert (said.code, words in said.data["error"]["what"]) == (3, True), said.out
+        assert "approval" not in said.out
+        assert not office.say("status").data.get("asked")
+
+
 def test_time_that_is_over_ends_as_if_nobody_had_waited_and_ctrl_c_leaves_the_line(
     office: Office,
 ) -> None:

@@ -77,6 +77,8 @@ def test_another_machine_ends_the_run_of_one_that_burnt(
     said = other.say(verb, "--yes")
     assert said.code == code, said.out + said.err
     assert two.effects() == dict.fromkeys(effects, 1)
+    shown = other.project.say("show", said.data["run"]).out  # what web1 printed its note had
+    assert shown.count("    | waiting") == sum(name.startswith("Slow") for name in effects)
     assert other.say("resume").code == 3  # nothing is left to be ended
 
 

@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 
+from support.git_origin import GitOrigin
 from support.journals import empty_ledger
 from support.postgres import Postgres
+from support.scratch import scratch
 from support.sshd import SshdBed
 from support.takeover import Laptops, Tally, expire
 from support.wait import eventually
@@ -118,6 +120,32 @@ def test_another_person_takes_a_run_over_and_ends_it(
     assert yard.effects() == dict.fromkeys(effects, 1)
     assert yard.say("resume").code == 3  # nothing is left to be ended
     assert yard.project.say("history", "--check", "--json").data["faults"] == []
+
+
+def test_what_a_lost_laptop_was_at_is_asked_for_and_a_commit_that_is_there_alone_is_named(
+    yard: Yard, tmp_path: Path
+) -> None:
+    git = GitOrigin(tmp_path / "git")
+    yard.inventory(source={"repository": str(git.copy)})
+    here = yard.place("Here", None)
+    at = f"echo once >> {here}; mkdir {here}.busy; {yard.hold()}"
+    asked = {"undo": f"rm -rf {here} {here}.busy", "check": f"test -e {here}"}
+    commit = {"name": "Commit", "commit": {"message": "Ship it"}}
+    yard.runbook(commit, {"name": "Here", "run": at, **asked}, yard.step("There"))
+    git.good_change()
+    process = yard.start()
+    yard.busy("Here")
+    killed(yard, process)
+    burnt = git.copy.rename(tmp_path / "burnt")
+    git.clone(git.copy)
+    other = elsewhere(yard)
+    refused = other.say("resume", "--yes")
+    assert (refused.code, refused.data["state"]) == (3, "nothing was changed"), refused.out
+    assert "for it is on that machine alone" in refused.data["error"]["next"]
+    git.git("fetch", "-q", str(burnt), "HEAD")  # it was found again
+    said = other.say("resume", "--yes")
+    assert said.code == 0, said.out + said.err
+    assert yard.effects() == {"Here": 1, "There-web1": 1}
 
 
 def test_a_run_that_is_held_hears_an_answer_from_another_machine(yard: Yard) -> None:
@@ -323,13 +351,33 @@ def test_an_older_ledger_is_noticed_by_what_its_hosts_know(
     assert (again.code, again.releases["to"]) == (0, 4)  # 3 was given out before
 
 
-def test_a_run_that_was_taken_over_since_the_backup_is_not_gone_on_with(
+def test_a_run_that_was_taken_over_since_is_not_gone_on_with_where_a_standby_was_promoted(
     yard: Yard, postgres: Postgres, address: str
 ) -> None:
     killed(yard, half_done(yard))
-    older = backed_up(postgres, address)
-    assert elsewhere(yard).say("resume", "--yes").code == 0
-    yard.project.env["TEAM_LEDGER"] = older
-    said = yard.say("resume")
+    with scratch() as place, postgres.standby(place / "standby") as standby:
+        standby.sql("ALTER SYSTEM SET primary_conninfo = ''; SELECT pg_reload_conf()")
+        assert elsewhere(yard).say("resume", "--yes").code == 0
+        standby.sql("SELECT pg_promote()")
+        yard.project.env["TEAM_LEDGER"] = standby.dsn(address.rpartition("/")[2])
+        said = yard.say("resume")
     assert (said.code, "is it an older copy?" in said.out) == (3, True), said.out
     assert yard.effects() == dict.fromkeys(("Here", "First-web1", "Slow-web1"), 1)
+
+
+def test_a_ledger_that_is_lost_for_good_is_made_up_for_by_what_the_hosts_have(
+    yard: Yard, postgres: Postgres
+) -> None:
+    """The unfinished run for a new one, and then what led to the releases for a laptop without."""
+    yard.runbook(yard.step("Good"))
+    yard.good_release()
+    killed(yard, half_done(yard))
+    yard.project.env["TEAM_LEDGER"] = empty_ledger(postgres)
+    said = yard.say("resume", "--yes")
+    assert said.code == 0, said.out + said.err
+    assert yard.effects() == dict.fromkeys(("Good-web1", "Here", "First-web1", "Slow-web1"), 1)
+    alone = yard.elsewhere()
+    (alone.project.directory / "backout.yaml").unlink()
+    back = alone.say("rollback", "--yes")
+    assert (back.code, yard.effects()) == (0, {"Good-web1": 1}), back.out + back.err
+    assert back.releases == {"from": 2, "to": 1}

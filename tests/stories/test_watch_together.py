@@ -23,7 +23,8 @@ from backout.commands.watch import take_back
 from backout.errors import Held, Refused
 from backout.model import CheckKey, Verdict
 from backout.project.project import Workplace
-from backout.watch import news, process, rollups
+from backout.status_page.publisher import companions
+from backout.watch import news, process, rollups, watcher
 from backout.watch.process import Process
 from support.journals import empty_ledger
 from support.loopback import Answer, Web
@@ -44,14 +45,14 @@ class Team:
         self.answer = Answer("{}")
         self.said: list[str] = []
 
-    def copy(self, name: str, web: Web, people: Web) -> Project:
+    def copy(self, name: str, web: Web, people: Web, **more: str) -> Project:
         project = Project(self.directory / name)
         project.env["BACKOUT_LEDGER"] = self.ledger
         rule = {"http": f"{web.url}/health", "expect": ["status == 200"], "every": "200ms"}
         notify = people.url.replace("http:", "json:")
         alert = {"after": 2, "recover": 1}
         checks = {"checks": {"alive": {**rule, "alert": alert}}, "notify": [notify]}
-        project.inventory("prod", checks)
+        project.inventory("prod", {**checks, **more})
         return project
 
     @contextmanager
@@ -142,14 +143,18 @@ def test_a_ledger_that_is_away_is_said_and_nothing_is_lost_when_it_is_back(
 ) -> None:
     monkeypatch.setattr(health, "AGAIN", 0.2)
     monkeypatch.setattr(news, "AGAIN", 0.2)
+    monkeypatch.setattr(watcher, "PING_EVERY", 0.2)
+    assert watcher.KEPT == 20_000
     with (
         Proxy(("127.0.0.1", postgres.port)) as proxy,
         Web(lambda _: team.answer) as web,
         Web(lambda _: Answer("ok")) as people,
+        Web(lambda _: Answer("ok")) as switch,
     ):
         near = team.ledger.replace(f":{postgres.port}/", f":{proxy.port}/")
         monkeypatch.setenv("BACKOUT_LEDGER", near)
-        with team.watcher(team.copy("ann", web, people)) as ann:
+        project = team.copy("ann", web, people, deadman=f"{switch.url}/alive")
+        with team.watcher(project) as ann:
             turning(lambda: len(ann.store.looks(ALIVE)) > 1, ann)
             proxy.refuse()
             proxy.cut()
@@ -162,6 +167,11 @@ def test_a_ledger_that_is_away_is_said_and_nothing_is_lost_when_it_is_back(
             assert not health_now.well
             assert any("the ledger cannot be reached" in why for why in health_now.reasons)
             assert team.said_so("nothing can be written, going on: the ledger cannot be reached")
+            turning(lambda: [asked.path for asked in switch.asked][-1:] == ["/alive/fail"], ann)
+            (page,) = companions(ann.workplace, ann.screen, None, None)
+            page.begin(ann.watcher)
+            page.end()
+            assert team.said_so("the status page cannot be written: the ledger cannot be reached")
             kept = len(ann.watcher._unwritten)
             team.answer = Answer("{}")
             turning(lambda: len(web.asked) > before + 6, ann)

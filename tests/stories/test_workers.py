@@ -182,6 +182,12 @@ def test_what_only_its_own_terminal_can_do_is_not_handed_over(team: Team) -> Non
     run = team.deploy("--yes")
     assert "confirmed" in team.kinds(run)
     assert [(zone["zone"], zone["runs"][0]["run"]) for zone in team.shown()] == [("eu", run)]
+    # Nobody is there to drive it: it holds nothing, and can be ended from here.
+    listed = team.yard.project.say("workers")
+    assert "next:  invoke worker --zone eu" in listed.out
+    assert not list(team.yard.files.parent.glob("notes/**/lock"))
+    ended = team.yard.say("abort", "--yes")
+    assert (ended.code, team.shown()) == (4, []), ended.out + ended.err
     (team.yard.project.directory / "backout.yaml").unlink()
     alone = team.yard.deploy("--detach")
     assert (alone.code, "backout.yaml" in alone.out) == (3, True), alone.out
@@ -254,7 +260,9 @@ def test_a_worker_that_is_killed_loses_its_run_to_another_who_does_as_is_said(te
     run = held(team)
     first = team.worker()
     team.yard.busy("Slow-here")
+    drives = _drives_of(first)
     killed(first)
+    eventually(lambda: not any(map(_lives, drives)), saying="the end of its drives")
     team.worker()
     eventually(lambda: "rescued" in team.kinds(run), within=60, saying="a rescue")
     team.yard.let_go()
@@ -264,15 +272,17 @@ def test_a_worker_that_is_killed_loses_its_run_to_another_who_does_as_is_said(te
 
 
 def test_where_a_person_is_to_decide_nothing_more_happens(team: Team) -> None:
-    """And whoever hears of the target's runs is told."""
-    team.rule(rescue="ask")
+    """A drive that is killed takes nothing else along; and whoever hears of the target's runs is
+    told."""
+    team.rule(rescue="ask", after="3s")
     team.yard.inventory(notify={"deploys": ["json://127.0.0.1:9/nobody"]})
     run = held(team)
     first = team.worker()
     team.yard.busy("Slow-here")
-    killed(first)
-    team.worker()
+    for drive in _drives_of(first):
+        _signal(drive, signal.SIGKILL)
     eventually(lambda: "needs_person" in team.kinds(run), within=60, saying="a question")
+    assert first.poll() is None
     assert team.shown()[0]["runs"][0]["state"] == "asks"
     told = team.sql("SELECT body FROM backout.letter WHERE kind = 'needs-person'")
     assert "that drove it is gone" in str(told)
@@ -327,6 +337,10 @@ def _children(pid: int) -> list[int]:
     ]
 
 
+def _lives(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
 def _signal(pid: int, number: int) -> None:
     subprocess.run(["kill", f"-{number}", str(pid)], check=True)
 
@@ -374,13 +388,18 @@ def test_what_takes_too_long_is_handed_over_to_another_worker(team: Team) -> Non
 
 
 def test_a_worker_outlives_its_database_and_a_bell_that_is_not_heard(team: Team) -> None:
+    """What it drives waits for the database as any run does."""
+    run = held(team)
     process = team.worker()
+    team.yard.busy("Slow-here")
     assert process.stdout is not None
     team.postgres.stop()
     try:  # it says so, and does not end
         assert any("ledger" in line or "queue" in line for line in process.stdout)
     finally:
         team.postgres.start()
+    team.yard.let_go()
+    assert team.ended(run) == ("succeeded", 0)
     # Nobody is notified of this one: it is found all the same.
     mute = "ALTER TABLE backout_queue.procrastinate_jobs DISABLE TRIGGER USER"
     team.sql(mute)

@@ -18,6 +18,7 @@ from backout.adapters.storage.tables import Tables
 from backout.errors import Refused, TakenOver, Unsettled, Unwritten
 from backout.model import CheckKey, Incident, Message, Sample, Streak, Verdict
 from backout.watch import rollups
+from backout.watch.outbox import CLAIMED
 from backout.watch.shifts import Shifts
 from support.journals import empty_ledger
 from support.postgres import Postgres
@@ -81,7 +82,9 @@ def test_whoever_was_replaced_writes_no_look_and_sends_nothing(dsn: str) -> None
         with old.write() as change:  # its other target goes on
             change.look(Sample(CheckKey("staging", "alive"), AT, Verdict.PASS, 5.0), Streak(good=1))
             assert change.incidents() == ()  # and it minds no incident of prod
-        assert new.claim(new.waiting()[0], AT)
+        assert new.claim(letter, AT + CLAIMED)
+        (claimed,) = new.waiting()  # whoever comes after that one tries later, under its key
+        assert (claimed.key, claimed.retry_at) == (letter.key, AT + 45)
         assert [each.at for each in new.looks(CheckKey("staging", "alive"))] == [AT]
 
 

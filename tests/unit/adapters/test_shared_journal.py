@@ -103,6 +103,7 @@ def test_of_many_that_take_a_run_over_at_once_one_does(dsn: str) -> None:
         outcomes = all_at_once([partial(each.claim, "r1", seen) for each in (bob, cid)])
 
         assert sorted(type(outcome).__name__ for outcome in outcomes) == ["NoneType", "TakenOver"]
+        assert {o.exit_code for o in outcomes if isinstance(o, TakenOver)} == {3}
         assert ann.driving("r1").epoch == 1
 
 
@@ -176,6 +177,7 @@ def test_a_database_that_is_gone_is_awaited_and_told_of(postgres: Postgres, dsn:
 def test_a_database_that_has_gone_silent_is_noticed(
     postgres: Postgres, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert watchdog.SILENT == 30
     monkeypatch.setattr(watchdog, "SILENT", 0.5)
     with through_a_proxy(postgres, dsn, wait=0) as (proxy, journal):
         opened(journal, "r1")
