@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from backout.adapters.storage.journal import RunJournal
+from backout.adapters.storage.chain import faults
+from backout.adapters.storage.journal import RunJournal, SqliteJournal
 from backout.errors import BackoutError, Held, Interrupted, Mistakes, Refused
 from backout.model import Release
+from backout.runs.decisions import Decisions, unheard
 from support.journals import Place, place
 from support.runs import NOW, all_at_once, closed, opened, released, rolled_back
 
@@ -354,3 +356,26 @@ def test_the_outcome_and_the_ledger_are_written_together_or_not_at_all(
 
     assert journal.recall("r2") == ()
     assert [row.commit for row in journal.releases("prod")] == ["aaa"]
+
+
+def test_what_a_host_that_was_away_has_of_a_run_that_was_taken_over_is_heard_later(
+    place: Place, tmp_path: Path
+) -> None:
+    """Of two hosts one was there: it has not the records of the other, nor the last one."""
+    with SqliteJournal(tmp_path / "lost" / "journal.db", str) as lost:
+        opened(lost, "r1")
+        for host in ("web1", "web2"):
+            lost.begin("r1", f"{host}/0", {})
+        lost.finish("r1", "succeeded", {}, release=Release(1, "abc"))
+        opening, (first, *later) = lost.opening("r1"), lost.lines("r1")
+    journal = place()
+    journal.take_over(opening, (first,), {"epoch": 1, "claim": "c", "away": ["web2"]})
+    assert (unheard(Decisions("r1", journal)), journal.current("prod")) == (("web2",), None)
+    journal.hear("r1", later, {"claim": "c", "away": []})
+    kinds = ["begin", "taken", "begin", "decided", "heard"]
+    assert [record.kind for record in journal.recall("r1")] == kinds
+    assert unheard(Decisions("r1", journal)) == ()
+    current = journal.current("prod")
+    assert (current and current.number, journal.look(lambda db: list(faults(db, None)))) == (1, [])
+    numbers = {line.link.n for line in (*journal.lines("r1"), *later)}
+    assert len(numbers) == len(kinds) + len(later)
