@@ -236,6 +236,9 @@ def test_a_ledger_of_a_newer_backout_is_refused_and_left_alone(
     with pytest.raises(Refused, match="written by a newer Backout") as refused:
         of(dsn)
     assert (refused.value.exit_code, refused.value.next) == (3, "pip install --upgrade backout")
+    monkeypatch.undo()
+    with of(dsn) as journal:
+        assert journal.look(schema.version) == schema.VERSION
 
 
 def test_a_ledger_that_is_not_there_is_refused_without_its_password(postgres: Postgres) -> None:
