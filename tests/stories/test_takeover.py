@@ -216,6 +216,25 @@ def test_a_run_that_had_changed_nothing_is_not_taken_over_but_unlocked(two: Yard
     assert two.effects() == {"First-web1": 1, "First-web2": 1}
 
 
+def test_who_takes_the_lock_by_force_hears_what_its_owner_may_be_at_on_its_own_machine(
+    two: Yard,
+) -> None:
+    gate = two.hold()
+    two.runbook(two.step("First"), two.step("Here", on=None, before=gate), two.step("Last"))
+    process = two.start()
+    two.busy("Here")
+    other = two.elsewhere()
+    said = other.say("unlock", "--force", "--yes")
+    assert said.code == 0, said.out + said.err
+    assert said.data["goes_on"] == [f"Here, on the machine of {owner()}"]
+    two.let_go()
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 5, out + err
+    assert "Last-web1" not in two.effects()
+    said = other.say("unlock", "--force", "--yes")
+    assert (said.code, said.data["goes_on"]) == (0, []), said.out
+
+
 def test_a_commit_that_only_the_lost_machine_has_is_said_and_the_way_back_is_open(
     two: Yard, tmp_path: Path
 ) -> None:

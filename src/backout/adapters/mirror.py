@@ -142,6 +142,14 @@ class Found:
     """The hosts that have a mirror of it."""
 
 
+def under_way(found: Found) -> tuple[str, ...]:
+    """What began on the machine that drives the run, and has no end on record: its steps, by name.
+    It goes on there whoever holds the hosts."""
+    last = {line.key: line for line in found.lines if line.key and not _host(line)}
+    begun = (json.loads(line.body) for line in last.values() if line.kind == "begin")
+    return tuple(dict.fromkeys(str(body["step"]) for body in begun))
+
+
 def runs(transports: Sequence[Transport]) -> tuple[str, ...]:
     """The runs that have a mirror on any of these hosts, by name. Raises Unreachable."""
 

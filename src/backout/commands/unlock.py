@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from backout.adapters import mirror
 from backout.adapters.local_lock import LocalLock, owner
 from backout.adapters.standings import Living, Standing, end_here, standings, take
 from backout.commands.options import Unlock
@@ -39,8 +40,9 @@ class Unlocking:
         if away and not (reason or self.force):
             reason = f"{', '.join(away)} cannot be reached, and may be held"
         freed, ended, given_up = bool(held) and not reason, list[EndedCommand](), ""
+        goes_on = self._goes_on(held) if freed and self.force else ()
         if freed:
-            ended = self._free(held)
+            ended = self._free(held, goes_on)
         if self.force and self.open_run is not None and not reason:
             given_up = self.open_run.id
             ended += self._give_up(self.open_run)
@@ -49,6 +51,7 @@ class Unlocking:
             target=self.target.name,
             held=tuple(_held(standing, alive) for standing in held),
             ended=tuple(ended),
+            goes_on=goes_on,
             freed=freed,
             reason=reason,
             given_up=given_up,
@@ -75,10 +78,29 @@ class Unlocking:
         known = [each for each in found.values() if isinstance(each, Standing)]
         return known, {host: why.what for host, why in away.items()}
 
-    def _free(self, held: Sequence[Standing]) -> list[EndedCommand]:
+    def _goes_on(self, held: Sequence[Standing]) -> tuple[str, ...]:
+        """What the holders may be at on their own machines, as far as their mirrors tell: what is
+        at work here is seen, and ended."""
+        ours = self.open_run.id if self.open_run else ""
+        leases = {each.lease.run: each.lease for each in held if each.lease and each.lease.run}
+        hosts = [self.machines.reach(standing.host) for standing in held]
+        told = list[str]()
+        for run, lease in leases.items():
+            if run == ours:
+                continue
+            try:
+                found = mirror.read(hosts, run)
+            except (Refused, Unreachable):
+                continue  # what cannot be read tells nothing; the lock is taken all the same
+            steps = mirror.under_way(found) if found else ()
+            told += [f"{step}, on the machine of {lease.owner or run}" for step in steps]
+        return tuple(told)
+
+    def _free(self, held: Sequence[Standing], goes_on: Sequence[str]) -> list[EndedCommand]:
         name = self.target.name
         ends = [f"{each} on {standing.host}" for standing in held for each in standing.living]
         words = f" This ends {'; '.join(ends)}." if ends else ""
+        words += f" It does not end {'; '.join(goes_on)}." if goes_on else ""
         if not self.screen.operator.confirm(f"free the lock of {name}?{words}"):
             raise Refused("not confirmed", next=f"invoke unlock --target {name}")
         reach = [self.machines.reach(standing.host) for standing in held]

@@ -189,6 +189,9 @@ class UnlockReport(Told):
     held: tuple[HeldLock, ...]
     ended: tuple[EndedCommand, ...] = ()
     """Commands that were still alive, and were ended."""
+    goes_on: tuple[str, ...] = ()
+    """Steps that may still be at work on the machines of whoever held it: nobody ends them from
+    here, and what they change beyond the hosts is changed all the same."""
     freed: bool = False
     reason: str = ""
     """Why it was not freed."""

@@ -117,12 +117,17 @@ def unlock_text(report: UnlockReport) -> str:
     told = [f"run {one_line(report.given_up)} was given up as it is"] if report.given_up else []
     ended = [f"ended: {_command(each, each.host)}" for each in report.ended]
     work = [_at_work(command, each.host) for each in report.held for command in each.at_work]
+    beyond = [
+        f"may still be at work: {one_line(each)}; see that it is over before you deploy"
+        for each in report.goes_on
+    ]
     away = report.unreachable.items()
     gone = [f"{one_line(host)} was not asked: {one_line(why)}" for host, why in away]
     return page(
         [_held_by(report)],
         _leases(report.held),
         ended or work,
+        beyond,
         gone,
         reason,
         told,
