@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from backout.adapters.transports.ssh import SshTransport
+from backout.model import Command, Result
 from support import balancers
 from support.fronted import Fronted
 from support.load import Load
@@ -130,6 +132,31 @@ def test_killed_while_it_waits_the_balancer_knows_what_was_done(
     assert said.code == code, said.out + said.err
     assert taking(site) == ALL
     assert set(site.serving().values()) == {version}
+
+
+def test_a_balancer_that_is_away_once_it_was_told_is_not_said_to_be_as_it_was(
+    site: Fronted, bed: SshdBed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, front = SshTransport.run, bed["lb1"]
+
+    def away(transport: SshTransport, command: Command) -> Result:
+        result = run(transport, command)
+        if command.title == "traffic of edge":
+            front.stop()
+            front.kill_sessions()
+            eventually(lambda: not (transport._connection and transport._connection.is_connected))
+        return result
+
+    site.inventory(rollout={"batches": [1], "soak": "0s"})
+    site.runbook({"traffic": "out", "on": "web1"})
+    with monkeypatch.context() as patched:
+        patched.setattr(SshTransport, "run", away)
+        said = site.deploy()
+    front.start()
+    assert said.code == 5, said.out + said.err
+    assert taking(site) == {**ALL, "web1": False}
+    assert site.say("abort").code == 4
+    assert taking(site) == ALL
 
 
 def test_what_is_still_open_at_the_limit_is_said_and_the_run_goes_back(site: Fronted) -> None:

@@ -44,6 +44,9 @@ class Told:
     def recall(self, key: str, wait: float) -> Result | None:
         raise NotTold(f"recall {key} within {wait} s")
 
+    def began(self, key: str) -> bool:
+        return any(command.key == key for command in self.asked)
+
     def unexplained(self, run: str, keys: Iterable[str]) -> Sequence[str]:
         raise NotTold(f"notes of {run} beside {', '.join(keys)}")
 
@@ -95,6 +98,9 @@ class Shell:
 
     def recall(self, key: str, wait: float) -> Result | None:
         raise NotTold(f"recall {key} within {wait} s, but this transport keeps no notes")
+
+    def began(self, key: str) -> bool:  # noqa: ARG002
+        return False
 
     def unexplained(self, run: str, keys: Iterable[str]) -> Sequence[str]:  # noqa: ARG002
         return ()

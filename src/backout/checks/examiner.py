@@ -354,6 +354,9 @@ class _OnDemand:
     def recall(self, key: str, wait: float) -> Result | None:
         return self._reach(self._host).recall(key, wait)
 
+    def began(self, key: str) -> bool:
+        return self._reach(self._host).began(key)
+
     def unexplained(self, run: str, keys: Iterable[str]) -> Sequence[str]:
         return self._reach(self._host).unexplained(run, keys)
 

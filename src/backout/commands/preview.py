@@ -34,6 +34,9 @@ class Unasked:
     def recall(self, key: str, wait: float) -> Result | None:  # noqa: ARG002 - the seam's form
         raise Refused(OFFLINE)
 
+    def began(self, key: str) -> bool:  # noqa: ARG002 - the seam's form
+        return False
+
     def unexplained(self, run: str, keys: Iterable[str]) -> Sequence[str]:  # noqa: ARG002
         raise Refused(OFFLINE)
 

@@ -81,6 +81,11 @@ class Transport(Protocol):
         most, then its process group is ended and the result is UNKNOWN. Raises Unreachable.
         """
 
+    def began(self, key: str) -> bool:
+        """Whether this process has begun a command under `key` on the machine, whatever became
+        of it."""
+        ...
+
     def unexplained(self, run: str, keys: Iterable[str]) -> Sequence[str]:
         """The notes of a run on the machine that are of none of these keys: the journal that has
         no others does not know of them. Raises Unreachable."""
@@ -143,7 +148,10 @@ class StepKind(Protocol):
         """Read the state to come back to, and resolve the undo from it. Changes nothing.
         Raises Refused when the way back cannot be known."""
 
-    def act(self, work: StepContext) -> Result: ...
+    def act(self, work: StepContext) -> Result:
+        """Do it. UNREACHABLE, and Unreachable, say that a machine was away: it never began, unless
+        a command has begun under the key, and then nobody knows."""
+        ...
 
     def recall(self, work: StepContext, undo: Undo) -> Result | None:
         """What became of an interrupted `act`: its result, None when it certainly never

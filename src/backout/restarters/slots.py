@@ -115,6 +115,7 @@ class Captured:
         self.host, self.taken = transport.host, list[Command]()
         self._run = transport.run
         self.recall, self.unexplained = transport.recall, transport.unexplained
+        self.began = transport.began
         self.put, self.close = transport.put, transport.close
 
     def run(self, command: Command) -> Result:

@@ -15,6 +15,7 @@ from typing import Any
 from backout.errors import BackoutError, Interrupted, Unreachable
 from backout.model import Record, Result, State, Step, Undo
 from backout.ports import Clock, Journal, StepContext, StepKind
+from backout.runs.attempt import acted
 from backout.runs.plan import Action
 
 ATTEMPTS = 3
@@ -257,14 +258,7 @@ class Saga:
         left: int = ATTEMPTS,
     ) -> Result:
         self._begin(action, undo, attempt)
-        try:
-            result = kind.act(replace(numbered(work, attempt), resolved=undo))
-        except Unreachable as error:
-            return Result(State.UNREACHABLE, reason=error.what)
-        except Interrupted:
-            raise
-        except BackoutError as error:
-            return Result(State.FAILED, reason=error.what)
+        result = acted(kind, replace(numbered(work, attempt), resolved=undo), undo)
         if result.state is State.UNKNOWN:
             return self._sort_out(action, kind, work, undo, attempt, result, left)
         return result

@@ -81,6 +81,9 @@ class Machine:
         for running in [other for other in self.running if other == key]:
             self.running.pop(running)()
 
+    def began(self, key: str) -> bool:
+        return key in self.notes
+
     def recall(self, key: str, wait: float) -> Result | None:
         """A `Transport.recall`: waits for what still runs."""
         self.finish(key)
@@ -252,7 +255,7 @@ class Bench:
             previous=None,
             host=None,
             transport=cast("Any", self.machine),
-            here=nothing,
+            here=cast("Any", self.machine),
             restarter=nothing,
             vault=nothing,
             clock=self.clock,
@@ -529,6 +532,29 @@ def test_a_machine_that_is_away_when_it_is_asked_leaves_the_outcome_unknown(benc
     result = bench.perform(bench.saga(), step(), kind=Gone(bench.machine))
     assert result.state is State.UNKNOWN
     assert "web1 is away" in result.reason
+
+
+def test_a_machine_that_goes_away_in_the_middle_of_an_act_leaves_what_began_there(
+    bench: Bench,
+) -> None:
+    class Away(Doing):
+        """Its machine is away, from its own first command on or from the look after it."""
+
+        def act(self, work: StepContext) -> Result:
+            if work.step.name == "b":
+                super().act(work)
+            raise Unreachable("web1 is away")
+
+        def recall(self, work: StepContext, undo: Undo) -> Result | None:
+            raise Unreachable("web1 is away")
+
+    kind = Away(bench.machine)
+    assert bench.perform(bench.saga(), step("a"), kind=kind).state is State.UNREACHABLE
+    assert bench.perform(bench.saga(), step("b"), kind=kind).state is State.UNKNOWN
+    touched = {name: bench.saga().entry(f"steps/{name}").touched for name in "ab"}
+    assert touched == {"a": False, "b": True}
+    assert bench.take_back(bench.saga(), step("b")).ok
+    assert not bench.machine.effects["b"]
 
 
 def test_looking_may_be_interrupted_any_number_of_times(bench: Bench) -> None:

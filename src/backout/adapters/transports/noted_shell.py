@@ -63,6 +63,7 @@ class ShellTransport(ABC):
         self.at_work = 0
         """How many commands of ours are under their notes now, as far as was seen."""
         self._counting = threading.Lock()
+        self._begun: set[str] = set()
         self._vault = vault
         self._mark = MARK
         self._too_long: dict[str, str] = {}
@@ -79,7 +80,9 @@ class ShellTransport(ABC):
         if command.key:
             with self._counted(), self.followed(command.key, command.title):
                 text = noted(command, env, self._mark, self.home, self.fence, lines)
-                return self._carrying(lines, command, env, text)
+                result = self._carrying(lines, command, env, text)
+                self._begun.add(command.key)
+                return result
         fence = self.fence if command.fenced else None
         text = plain(command, env, self._mark, self.home, fence, lines)
         return self._carrying(lines, command, env, text)
@@ -126,6 +129,10 @@ class ShellTransport(ABC):
             return None
         why = self._too_long.get(key, why)
         return self._judged(key, ran) if ran.word == "ended" else ran.unknown(why)
+
+    def began(self, key: str) -> bool:
+        """Whether a command of ours has begun under `key`; see `ports.Transport`."""
+        return key in self._begun
 
     def unexplained(self, run: str, keys: Iterable[str]) -> Sequence[str]:
         """The notes of a run that are of none of these keys; see `ports.Transport`."""
