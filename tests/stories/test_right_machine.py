@@ -112,9 +112,11 @@ def test_limits_that_fit_nothing_are_mistakes_of_lint(tmp_path: Path) -> None:
                 "a": {"min": 1},
                 "b": {"type": "int", "max": 3, "default": 4},
                 "c": {"pattern": "("},
+                "d": {"type": "int", "min": 1, "default": "three"},
             },
         )
         said = yard.project.say("lint")
         assert said.code == 2
-        for words in ("of type: int", "must be at most 3, not 4", "no regular expression"):
+        whole = "must be a whole number"
+        for words in ("of type: int", "must be at most 3, not 4", "no regular expression", whole):
             assert words in said.err

@@ -18,6 +18,7 @@ from support.fronted import Fronted
 from support.load import Load
 from support.sshd import SshdBed
 from support.wait import eventually
+from support.yard import HERE, Yard
 
 WEB = ("web1", "web2", "web3")
 ALL = dict.fromkeys(WEB, True)
@@ -118,6 +119,39 @@ def test_who_was_out_by_hand_stays_out_and_nobody_counts_on_him(site: Fronted) -
     assert taking(site) == {**ALL, "web3": False}
 
 
+def test_nobody_counts_on_a_host_outside_the_run_whose_own_check_is_red(site: Fronted) -> None:
+    by_hand(site, "set server app/web3 state maint")
+    site.version("web2").write_text("bad\n")
+    site.start_app(site.hosts["web2"].machine, "web2", site.hosts["web2"].address)
+    site.runbook(site.update(), settle=site.settling())
+    said = site.deploy("--hosts", "web1")
+    assert said.code == 3, said.out + said.err
+    assert "0 of the 2 that served before would be left" in said.data["error"]["what"]
+    assert site.serving()["web1"] == "1"
+
+    # What the change is there to turn green says nothing against whoever is not changed.
+    own = {**site.changes["checks"]["own"], "baseline": "fails"}
+    site.inventory(checks={"own": own})
+    site.version("web1").write_text("bad\n")
+    site.start_app(site.hosts["web1"].machine, "web1", site.hosts["web1"].address)
+    said = site.deploy("--hosts", "web1")
+    assert said.code == 0, said.out + said.err
+    assert (taking(site)["web1"], site.serving()["web1"]) == (True, "2")
+
+
+def test_one_member_is_never_two_hosts(site: Fronted) -> None:
+    edge = site.changes["balancers"]["edge"]
+    site.inventory(balancers={"edge": {**edge, "member": "{{ 'web1' }}"}})
+    said = site.deploy()
+    assert said.code == 3, said.out + said.err
+    assert "web1, web2, web3 are all called web1 in edge" in said.data["error"]["what"]
+    assert set(site.serving().values()) == {"1"}
+    site.inventory(balancers={"edge": {**edge, "member": "web1"}})
+    said = site.deploy()
+    assert said.code == 2
+    assert "would all be called web1" in said.data["error"]["what"]
+
+
 @pytest.mark.parametrize(("verb", "code", "version"), [("resume", 0, "2"), ("abort", 4, "1")])
 def test_killed_while_it_waits_the_balancer_knows_what_was_done(
     site: Fronted, verb: str, code: int, version: str
@@ -189,6 +223,24 @@ def test_what_somebody_changed_meanwhile_is_refused_and_left_as_it_is(site: Fron
     by_hand(site, "set server app/web1 weight 1")
     assert site.say("abort").code == 4
     assert taking(site) == ALL
+
+
+def test_a_rollback_knows_the_balancers_of_each_run_that_it_takes_back(tmp_path: Path) -> None:
+    pool = tmp_path / "pool"
+    pool.write_text("web1 in 0\nweb2 in 0\n")
+    told = 'sed -i "s/^$MEMBER [a-z]*/$MEMBER {}/" ' + str(pool)
+    edge = {"backend": "command", "on": "here", "for": "web", "read": f"cat {pool}"}
+    edge |= {"out": told.format("out"), "in": told.format("in")}
+    hosts = {"web1": HERE["here"]}
+    with Yard(tmp_path, hosts=hosts, rollout={"batches": [1], "soak": "0s", "drain": True}) as yard:
+        for number, name in enumerate(("old", "edge", "front"), start=1):
+            yard.inventory(balancers={name: edge})
+            yard.runbook(yard.step(f"Step{number}"))
+            assert yard.deploy().code == 0
+        said = yard.say("rollback", "--to", "1")
+        assert said.code == 0, said.out + said.err
+        assert yard.effects() == {"Step1-web1": 1}
+        assert pool.read_text() == "web1 in 0\nweb2 in 0\n"
 
 
 def test_what_only_the_balancer_has_seen_fail_is_found_before_the_second_batch(

@@ -39,6 +39,10 @@ def _of(balancer: Balancer, target: Target, at: At, *, alone: bool) -> Iterator[
         hint = did_you_mean(balancer.for_, {"all", *target.hosts, *groups})
         told = f"{target.name} has no host {balancer.for_!r} that it could send to{hint}"
         yield at((*trail, "for"), told)
+    hosts = [] if alone else [host.name for host in target.behind(balancer)]
+    if len(hosts) > 1 and (fixed := [name for name in balancer.member if "{{" not in name]):
+        told = f"{', '.join(hosts)} would all be called {', '.join(fixed)}: one would leave with"
+        yield at((*trail, "member"), f"{told} the other; say {{{{ host.name }}}} in it")
 
 
 def of_step(step: Step, target: Target, trail: Trail, at: At) -> Iterator[Mistake]:

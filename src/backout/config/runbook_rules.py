@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from backout.config import balancers
@@ -20,7 +20,7 @@ from backout.config.judge import (
 from backout.config.yaml_tree import Node, Trail
 from backout.errors import Mistake
 from backout.language.jinja import Known
-from backout.model import Param, Runbook, Step, Target
+from backout.model import Runbook, Step, Target
 from backout.model.operands import variable
 from backout.model.validation import did_you_mean
 from backout.registry import Tables
@@ -73,7 +73,7 @@ class RunbookJudge(Judge):
         if not any(step for _trail, step in self.steps()) and not self.said:
             yield self.at((), "a runbook needs steps")
         for name, param in self.noun.params.items():
-            if not _default_fits(param):
+            if not param.fits_type:
                 yield self.at(("params", name, "default"), f"must be {_OF_TYPE[param.type]}")
             if not name.isidentifier():
                 yield self.at(("params", name), "a parameter's name is letters, digits and '_'")
@@ -171,12 +171,3 @@ class RunbookJudge(Judge):
 
 
 _OF_TYPE = {"str": "text", "int": "a whole number", "bool": "true or false", "list": "a list"}
-_TYPES: Mapping[str, Any] = {"str": str, "int": int, "bool": bool, "list": list}
-
-
-def _default_fits(param: Param) -> bool:
-    value = param.default
-    typed = isinstance(value, _TYPES[param.type]) and (
-        param.type == "bool" or not isinstance(value, bool)
-    )
-    return value is None or typed

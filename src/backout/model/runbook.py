@@ -15,6 +15,8 @@ from pydantic import (
 from backout.model.inventory import Follows, Retry
 from backout.model.units import BaselinePolicy, Boolean, Noun, Span, Words
 
+_TYPES: Mapping[str, Any] = {"str": str, "int": int, "bool": bool, "list": list}
+
 
 class Param(Noun):
     """A word the operator may give with `--param`."""
@@ -45,9 +47,16 @@ class Param(Noun):
             re.compile(self.pattern)
         except re.error as error:
             raise ValueError(f"pattern is no regular expression: {error}") from None
-        if self.default is not None and (words := self.wrong(self.default)):
+        if self.fits_type and self.default is not None and (words := self.wrong(self.default)):
             raise ValueError(f"the default {words}")
         return self
+
+    @property
+    def fits_type(self) -> bool:
+        """Whether the default is of the type; none is of every type."""
+        value = self.default
+        plain = self.type == "bool" or not isinstance(value, bool)
+        return value is None or (isinstance(value, _TYPES[self.type]) and plain)
 
     def wrong(self, value: Any) -> str:
         """Why a value will not do; empty when it will."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from backout.errors import BackoutError, Refused
 from backout.language import scope, templates
-from backout.model import Balancer, Host, PoolState, Target, Verdict
+from backout.model import Balancer, Finding, Host, PoolState, Target, Verdict
 from backout.ports import Pool, Traffic
 from backout.runs.decisions import Decisions
 from backout.runs.parts import Parts, side_by_side
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 NOTE = "traffic"
 """The record of how every pool was when the run began."""
 
-Ill = Callable[[Sequence[str]], Collection[str]]
-"""Which of these hosts do not pass their own checks."""
+Ill = Callable[[Sequence[str], Sequence[str]], Collection[str]]
+"""Which of these hosts cannot stand in for those others."""
 
 
 class Balancing:
@@ -36,13 +36,8 @@ class Balancing:
     # --- how they were -------------------------------------------------------------------
 
     def look(self, places: Sequence[Place]) -> None:
-        """Ask every pool how it is, and keep that: from now on it is "before the run". Raises
-        Refused and Unreachable."""
-        if not places:
-            return
-        states = side_by_side(lambda place: self.pool(place).look(), places)
-        rows = [[*place, state.record()] for place, state in zip(places, states, strict=True)]
-        self._decisions.note(NOTE, {"pools": rows})
+        """See `look`."""
+        look(self._decisions, dict.fromkeys(places, self))
 
     def begun(self, place: Place) -> PoolState | None:
         """A pool as it was when the run began; None before that."""
@@ -111,14 +106,36 @@ class Balancing:
         except BackoutError as error:
             return error.what
 
-    def refuse_too_few(self, places: Sequence[Place], batches: Sequence[Sequence[str]]) -> None:
-        """Raises Refused where a batch could not be spared even as things are now."""
+    def refuse_too_few(
+        self, places: Sequence[Place], batches: Sequence[Sequence[str]], ill: Ill
+    ) -> None:
+        """Raises Refused where a batch could not be spared even as things are now, and the first
+        one as the checks of the others are now; and where nobody can be taken out alone."""
+        for name in dict(places):
+            self._refuse_shared(name)
         for place in places:
             begun = self.begun(place) or PoolState()
-            for hosts in batches:
-                if words := self._too_few(place, hosts, begun, lambda _: (), self.keep_up):
+            for number, hosts in enumerate(batches):
+                asked = (lambda *_: ()) if number else ill
+                if words := self._too_few(place, hosts, begun, asked, self.keep_up):
                     fix = "smaller rollout.batches, a lower rollout.keep_up, or another host"
                     raise Refused(words, where=self.target.file, next=fix)
+
+    def _refuse_shared(self, name: str) -> None:
+        """Raises Refused where one member is two hosts: the one would leave with the other."""
+        hosts = self.target.behind(self.target.balancers[name])
+        owners: dict[str, list[str]] = {}
+        for host in hosts:
+            for member in dict.fromkeys(self.balancer(name, host).member):
+                owners.setdefault(member, []).append(host.name)
+        for member, who in owners.items():
+            if len(who) > 1:
+                raise Refused(
+                    f"{', '.join(who)} are all called {member} in {name}: one would leave with"
+                    " the other",
+                    where=self.target.file,
+                    next=f"say balancers.{name}.member, what each of them is called there",
+                )
 
     @property
     def keep_up(self) -> str:
@@ -134,7 +151,7 @@ class Balancing:
         if not leaving:
             return ""
         staying = [name for name in serving if name not in leaving]
-        doubtful = ill(sorted({owners[name] for name in staying if name in owners}))
+        doubtful = ill(sorted({owners[name] for name in staying if name in owners}), hosts)
         left = [name for name in staying if owners.get(name) not in doubtful]
         need = needed(keep, len(before))
         if len(left) >= need:
@@ -151,6 +168,14 @@ class Balancing:
         return {member: h.name for h in hosts for member in self.balancer(name, h).member}
 
 
+def look(decisions: Decisions, whose: Mapping[Place, Balancing]) -> None:
+    """Ask every pool how it is, each by who knows it, and keep that: from now on it is "before the
+    run". Raises Refused and Unreachable."""
+    states = side_by_side(lambda each: each[1].pool(each[0]).look(), list(whose.items()))
+    if rows := [[*place, each.record()] for place, each in zip(whose, states, strict=True)]:
+        decisions.note(NOTE, {"pools": rows})
+
+
 def pools_of(noted: Mapping[str, Any] | None) -> dict[Place, PoolState]:
     """Every pool as that record has it."""
     rows = noted["pools"] if noted else ()
@@ -163,10 +188,21 @@ def needed(keep: str, count: int) -> int:
     return max(1, min(count, share)) if count else 0
 
 
-def ill(worker: Worker, hosts: Sequence[str]) -> Collection[str]:
-    """Those of these hosts whose own checks passed before, and do not pass now."""
-    names = sorted({name for host in hosts for name in worker.plan.target.checks_of(host)})
-    before = worker.passed_before()
+def ill(worker: Worker, hosts: Sequence[str], leaving: Sequence[str]) -> Collection[str]:
+    """Those of these hosts that cannot stand in for those that leave: a check of their own does
+    not pass, whether they take part in the run or not. What nobody who leaves has passed before
+    either speaks against none of them, nor what the change is there to turn green."""
+    target = worker.plan.target
+    names = sorted({name for host in hosts for name in target.checks_of(host)})
     found = worker.look(names, hosts) if names else ()
-    red = (f for f in found if f.key in before and f.verdict is not Verdict.PASS)
-    return {finding.host for finding in red if finding.host}
+    passed = {f.key: f.verdict is Verdict.PASS for f in worker.baseline.findings}
+
+    def excused(red: Finding) -> bool:
+        if passed.get(red.key):
+            return False
+        theirs = [passed[key] for host in leaving if (key := f"{red.check}@{host}") in passed]
+        known = red.key in passed or target.checks[red.check].baseline != "passes"
+        return not any(theirs) if theirs else known
+
+    red = (f for f in found if f.host and f.verdict is not Verdict.PASS)
+    return {finding.host for finding in red if finding.host and not excused(finding)}

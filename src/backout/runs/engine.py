@@ -27,6 +27,7 @@ from backout.model import (
 from backout.ports import CONFIRMED, READY
 from backout.runs import confirming, standing
 from backout.runs.backward import Backward
+from backout.runs.balancing import ill
 from backout.runs.baseline import Baseline
 from backout.runs.claims import Claims
 from backout.runs.decisions import note_red, turn_of
@@ -210,7 +211,7 @@ class Engine:
         balancing, batches = self.worker.balancing, self.plan.batches
         balancing.look(self.plan.places)
         moving = [b.hosts for b in batches if any(a.balancer for a in b.all_actions)]
-        balancing.refuse_too_few(self.plan.places, moving)
+        balancing.refuse_too_few(self.plan.places, moving, partial(ill, self.worker))
 
     def _served(self, host: str) -> Identity:
         """Who serves there, as a step has just seen, or asked for. A moment in which nobody can

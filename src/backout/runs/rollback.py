@@ -26,7 +26,7 @@ from backout.model import (
     alike,
 )
 from backout.ports import READY
-from backout.runs import standing
+from backout.runs import balancing, standing
 from backout.runs.backward import AFTERWARDS, Backward, in_the_way
 from backout.runs.balancing import Balancing
 from backout.runs.claims import Brought, Claims
@@ -34,7 +34,7 @@ from backout.runs.decisions import Decisions, note_red, turn_of
 from backout.runs.engine import Ended, facts_of
 from backout.runs.leasing import leased
 from backout.runs.parts import Parts, side_by_side
-from backout.runs.plan import Action, Plan
+from backout.runs.plan import Action, Place, Plan
 from backout.runs.saga import Entry, Saga
 from backout.runs.wording import title
 from backout.runs.worker import Worker
@@ -102,20 +102,20 @@ class Rollback:
 
     def _way(self, plan: Plan) -> Backward:
         past = Saga(plan.run, self.parts.journal, self.parts.clock)
-        balancing = Balancing(self.parts, plan.target, self.decisions)
-        worker = Worker(plan, self.parts, self.saga, past, balancing)
+        pools = Balancing(self.parts, plan.target, self.decisions)
+        worker = Worker(plan, self.parts, self.saga, past, pools)
         return Backward(worker, past, of=f"{plan.run}/")
 
     def run(self) -> Ended:
         """Lock, refuse what is irreversible, undo, settle, prove."""
         self._refuse_the_irreversible()
-        places = tuple(dict.fromkeys(place for way in self.ways for place in way.plan.places))
-        with leased(self.parts, self.target, self.back.run, self.back.hosts, at=places):
+        at = tuple(self._whose())
+        with leased(self.parts, self.target, self.back.run, self.back.hosts, at=at):
             self._refuse_strangers()
             if self.decisions.noted(READY) is None:
                 self._confirm()
                 self._refuse_the_impossible()
-                self.ways[0].worker.balancing.look(places)
+                balancing.look(self.decisions, self._whose())
                 self.claims.begin()
                 self.decisions.note(READY, {})
             decided = self.decisions.noted("decided")
@@ -128,6 +128,11 @@ class Rollback:
                     return self._overtaken(lost)
                 decided = self._decide()
             return self._succeed(decided["proof"])
+
+    def _whose(self) -> dict[Place, Balancing]:
+        """Every place where traffic is moved, and the newest of the runs that knows it."""
+        known = [(place, way.worker.balancing) for way in self.ways for place in way.plan.places]
+        return dict(reversed(known))
 
     def _undo(self, turn: str) -> Mapping[str, str]:
         """All hosts first, then they settle, then this machine, each newest run first; and once
