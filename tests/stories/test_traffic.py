@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,12 +12,14 @@ from typing import Any
 
 import pytest
 
+from backout.adapters.transports import ssh
 from backout.adapters.transports.ssh import SshTransport
 from backout.model import Command, Result
 from support import balancers
 from support.fronted import Fronted
 from support.load import Load
 from support.sshd import SshdBed
+from support.takeover import expire
 from support.wait import eventually
 from support.yard import HERE, Yard
 
@@ -181,15 +184,22 @@ def test_a_balancer_that_is_away_once_it_was_told_is_not_said_to_be_as_it_was(
             eventually(lambda: not (transport._connection and transport._connection.is_connected))
         return result
 
+    monkeypatch.setattr(ssh, "_may_pass", lambda _: False)  # nobody dials twice
     site.inventory(rollout={"batches": [1], "soak": "0s"})
     site.runbook({"traffic": "out", "on": "web1"})
     with monkeypatch.context() as patched:
         patched.setattr(SshTransport, "run", away)
-        said = site.deploy()
-    front.start()
+        said = site.deploy("--hosts", "web1")
     assert said.code == 5, said.out + said.err
     assert taking(site) == {**ALL, "web1": False}
-    assert site.say("abort").code == 4
+
+    shutil.rmtree(site.project.state)
+    expire(site)
+    other = site.elsewhere()
+    said = other.say("abort", "--yes")
+    assert said.code == 5, "what was told to it is on record there alone: " + said.out
+    front.start()
+    assert other.say("abort").code == 4
     assert taking(site) == ALL
 
 

@@ -62,7 +62,7 @@ class Backward:
 
     def _unheard(self) -> dict[str, str]:
         away = unheard(self.worker.decisions)
-        return {host: UNHEARD.format(host) for host in self.plan.hosts if host in away}
+        return {host: UNHEARD.format(host) for host in self.plan.machines if host in away}
 
     def hosts_back(
         self, hosts: Sequence[str], turn: str = "", settled: Collection[str] = ()

@@ -72,13 +72,16 @@ class Claims:
         decisions: Decisions,
         target: str,
         homes: Mapping[str, str],
+        machines: Iterable[str] = (),
     ) -> None:
-        """`homes` has every host of the run, and where its record is."""
+        """`homes` has every host of the run, and where its record is; `machines` also those that
+        it only moves traffic on."""
         self.parts = parts
         self.saga = saga
         self.decisions = decisions
         self.target = target
         self.homes = homes
+        self.beside = tuple(name for name in machines if name not in homes)
         self.run = saga.run
         self.records = dict.fromkeys(homes, HostRecord())
         self._elsewhere = 0
@@ -98,13 +101,13 @@ class Claims:
                 return []
 
         begun = self.decisions.noted(NOTE) is not None
-        news = side_by_side(ask, (*self.homes, *([""] if begun else [])))
+        news = side_by_side(ask, (*self.homes, *((*self.beside, "") if begun else ())))
         self._refuse([words for each in news for words in each])
 
     def _ask(self, host: str) -> Iterator[str]:
-        """What a host, or this machine, knows of this run that the journal does not."""
+        """What a machine, or this one, knows of this run that the journal does not."""
         transport = self.parts.reach(host)
-        record = self._on_record(host, self.homes[host]) if host else None
+        record = self._on_record(host, self.homes[host]) if host in self.homes else None
         if record is not None:
             self.records[host] = record
             yield from self._news(host, record)

@@ -70,7 +70,8 @@ class Engine:
         self.consent = consent
         self.worker = Worker(plan, parts)
         saga, decisions = self.worker.saga, self.worker.decisions
-        self.claims = Claims(parts, saga, decisions, plan.target.name, self._homes(plan.hosts))
+        homes = self._homes(plan.hosts)
+        self.claims = Claims(parts, saga, decisions, plan.target.name, homes, plan.machines)
         self.forward = Forward(self.worker)
 
     def deploy(self) -> Ended:

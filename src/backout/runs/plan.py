@@ -148,6 +148,11 @@ class Plan:
         return tuple(dict.fromkeys((each.balancer, each.at) for each in moving))
 
     @property
+    def machines(self) -> tuple[str, ...]:
+        """Every machine that it may change: its hosts, and those where their balancers run."""
+        return tuple(dict.fromkeys((*self.hosts, *(on for _, on in self.places if on))))
+
+    @property
     def irreversible(self) -> tuple[Step, ...]:
         steps = (*self.runbook.steps, *self.runbook.settle)
         return tuple(step for step in steps if step.irreversible)

@@ -93,7 +93,10 @@ class Rollback:
         self.target = back.target
         self.saga = Saga(back.run, parts.journal, parts.clock)
         self.decisions = Decisions(back.run, parts.journal)
-        self.claims = Claims(parts, self.saga, self.decisions, self.target.name, back.homes)
+        machines = (name for plan in back.undoing for name in plan.machines)
+        self.claims = Claims(
+            parts, self.saga, self.decisions, self.target.name, back.homes, machines
+        )
         self.ways = tuple(self._way(plan) for plan in back.undoing)
         came_from = {host: undo for way in self.ways for host, undo in way.came_from().items()}
         for way in self.ways:

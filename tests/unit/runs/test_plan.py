@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backout.errors import Mistakes
-from backout.model import Host, Release, Rollout, Runbook, Step, Target
+from backout.model import Balancer, Host, Release, Rollout, Runbook, Step, Target
 from backout.runs.plan import Action, Plan, build, settle_back, sizes
+from backout.steps.traffic import TrafficOptions
 
 
 def step(name: str, on: str | None = None, **keys: Any) -> Step:
@@ -331,3 +332,14 @@ def test_the_same_runbook_and_target_make_the_same_plan(
 ) -> None:
     """An interrupted run is planned again from what the journal keeps, and finds its records."""
     assert plan(target, *steps, settle=settle) == plan(target, *steps, settle=settle)
+
+
+def test_the_machines_of_a_run_are_its_hosts_and_where_their_balancers_run() -> None:
+    words = {"name": "edge", "backend": "haproxy", "on": ("lb1", "here"), "for": "web"}
+    edge = Balancer.model_validate(words)
+    known = fleet({"web1": ("web",), "web2": ("web",), "lb1": (), "db1": ()})
+    target = known.model_copy(update={"balancers": {"edge": edge}})
+    out = Step(name="Out", kind="traffic", options=TrafficOptions(to="out"), on="web")
+    made = plan(target, out, hosts=("web1",))
+    assert (made.hosts, made.machines) == (("web1",), ("web1", "lb1"))
+    assert plan(target, step("Update", on="web"), hosts=("web1",)).machines == ("web1",)
