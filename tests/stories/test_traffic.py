@@ -235,22 +235,56 @@ def test_what_somebody_changed_meanwhile_is_refused_and_left_as_it_is(site: Fron
     assert taking(site) == ALL
 
 
-def test_a_rollback_knows_the_balancers_of_each_run_that_it_takes_back(tmp_path: Path) -> None:
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[Yard]:
+    """One host whose balancer is a file of two members."""
     pool = tmp_path / "pool"
-    pool.write_text("web1 in 0\nweb2 in 0\n")
-    told = 'sed -i "s/^$MEMBER [a-z]*/$MEMBER {}/" ' + str(pool)
+    pool.write_text(BOTH)
+    told = 'sed -i "s/\\(\\"$MEMBER\\", \\"takes\\": \\)[a-z]*/\\1{}/" ' + str(pool)
     edge = {"backend": "command", "on": "here", "for": "web", "read": f"cat {pool}"}
-    edge |= {"out": told.format("out"), "in": told.format("in")}
+    edge |= {"out": told.format("false"), "in": told.format("true")}
+    rollout = {"batches": [1], "soak": "0s", "drain": True}
     hosts = {"web1": HERE["here"]}
-    with Yard(tmp_path, hosts=hosts, rollout={"batches": [1], "soak": "0s", "drain": True}) as yard:
-        for number, name in enumerate(("old", "edge", "front"), start=1):
-            yard.inventory(balancers={name: edge})
-            yard.runbook(yard.step(f"Step{number}"))
-            assert yard.deploy().code == 0
-        said = yard.say("rollback", "--to", "1")
-        assert said.code == 0, said.out + said.err
-        assert yard.effects() == {"Step1-web1": 1}
-        assert pool.read_text() == "web1 in 0\nweb2 in 0\n"
+    with Yard(tmp_path, hosts=hosts, rollout=rollout, balancers={"edge": edge}) as yard:
+        yield yard
+
+
+MEMBER = '{"member": "%s", "takes": true, "open": 0, "mark": "weight 1"}\n'
+BOTH = MEMBER % "web1" + MEMBER % "web2"
+
+
+def test_a_rollback_goes_by_how_each_balancer_is_now(alone: Yard, tmp_path: Path) -> None:
+    """Whatever it was called, and however it was set, when what is taken back was deployed."""
+    pool, edge = tmp_path / "pool", alone.changes["balancers"]["edge"]
+    for number, name in enumerate(("old", "edge", "front"), start=1):
+        alone.inventory(balancers={name: edge})
+        alone.runbook(alone.step(f"Step{number}"))
+        assert alone.deploy().code == 0
+    heavier = BOTH.replace("weight 1", "weight 5")
+    pool.write_text(heavier)
+    said = alone.say("rollback", "--to", "1")
+    assert said.code == 0, said.out + said.err
+    assert alone.effects() == {"Step1-web1": 1}
+    assert pool.read_text() == heavier
+
+
+def test_who_has_left_in_an_earlier_process_is_not_asked_to_leave_again(
+    alone: Yard, tmp_path: Path
+) -> None:
+    alone.runbook(alone.step("Do"), alone.step("Gate", on=None, before=alone.hold()))
+    process = alone.start()
+    alone.busy("Gate")
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    others = BOTH.replace('"web2", "takes": true', '"web2", "takes": false')
+    (tmp_path / "pool").write_text(others)
+    alone.let_go()
+    said = alone.say("resume")
+    assert said.code == 0, said.out + said.err
+    assert (tmp_path / "pool").read_text() == others
+    alone.runbook({"traffic": "in", "on": "web"})
+    alone.inventory(rollout={"batches": [1], "soak": "0s"})
+    assert alone.deploy().code == 0, "who only comes in can be spared"
 
 
 def test_what_only_the_balancer_has_seen_fail_is_found_before_the_second_batch(

@@ -188,6 +188,12 @@ def needed(keep: str, count: int) -> int:
     return max(1, min(count, share)) if count else 0
 
 
+def leaves(worker: Worker, action: Action) -> bool:
+    """Whether it takes its host out of traffic."""
+    kind = worker.kind(action)
+    return bool(action.balancer) and kind.settles_first(action.step.options)
+
+
 def ill(worker: Worker, hosts: Sequence[str], leaving: Sequence[str]) -> Collection[str]:
     """Those of these hosts that cannot stand in for those that leave: a check of their own does
     not pass, whether they take part in the run or not. What nobody who leaves has passed before

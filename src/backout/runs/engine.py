@@ -27,7 +27,7 @@ from backout.model import (
 from backout.ports import CONFIRMED, READY
 from backout.runs import confirming, standing
 from backout.runs.backward import Backward
-from backout.runs.balancing import ill
+from backout.runs.balancing import ill, leaves
 from backout.runs.baseline import Baseline
 from backout.runs.claims import Claims
 from backout.runs.decisions import note_red, turn_of
@@ -211,7 +211,7 @@ class Engine:
         """How every balancer is, and whether each batch can be spared."""
         balancing, batches = self.worker.balancing, self.plan.batches
         balancing.look(self.plan.places)
-        moving = [b.hosts for b in batches if any(a.balancer for a in b.all_actions)]
+        moving = [b.hosts for b in batches if any(leaves(self.worker, a) for a in b.all_actions)]
         balancing.refuse_too_few(self.plan.places, moving, partial(ill, self.worker))
 
     def _served(self, host: str) -> Identity:

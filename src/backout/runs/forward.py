@@ -16,7 +16,7 @@ from typing import Any
 from backout.checks import judging
 from backout.model import RED, Finding, HostEnd, HostState, Result, Step, alike, duration
 from backout.runs.backward import Backward
-from backout.runs.balancing import ill
+from backout.runs.balancing import ill, leaves
 from backout.runs.parts import Must, Red, side_by_side
 from backout.runs.plan import Action, BatchPlan, Stage
 from backout.runs.watching import Watching
@@ -106,9 +106,12 @@ class Forward:
         return words or self._withdraw(batch.hosts)
 
     def _spared(self, batch: BatchPlan) -> str:
-        """Why the hosts of a batch cannot be out of traffic now. What has begun goes on."""
-        places = {(a.balancer, a.at) for a in batch.all_actions if a.balancer}
-        hosts = self._left(batch.hosts)
+        """Why the hosts of a batch cannot be out of traffic now. Those that have left in an earlier
+        process do not leave again."""
+        leaving = [a for a in batch.all_actions if leaves(self.worker, a)]
+        places = {(a.balancer, a.at) for a in leaving}
+        still = {a.host for a in leaving if not self.worker.saga.entry(a.key).done}
+        hosts = [host for host in self._left(batch.hosts) if host in still]
         keep_up = self.worker.balancing.keep_up
         return self.worker.balancing.too_few(
             sorted(places), hosts, partial(ill, self.worker), keep_up

@@ -89,7 +89,7 @@ class Traffic(Kind):
         now, begun = _given(work).pool().look(), _given(work).begun
         back = [Member(**row) for row in undo.data["back"]]
         if begun is not None and _given(work).returned:
-            back = [each for each in back if not (each.takes and _was_out(begun, each.name))]
+            back = [each for was in back if (each := _as_begun(begun, was))]
         return _move(work, back, now)
 
 
@@ -141,6 +141,15 @@ def _wanted(work: StepContext, own: Sequence[Member]) -> list[Member]:
     if not given.moved:
         return [replace(each, takes=True) for each in own]
     return [begun.member(each.name) or each for each in own]
+
+
+def _as_begun(begun: PoolState, member: Member) -> Member | None:
+    """What had come back already is to take requests as it did when this run began, however it was
+    set before that; None where it was out by then."""
+    was = begun.member(member.name)
+    if was is None or not member.takes:
+        return member
+    return replace(member, mark=was.mark) if was.takes else None
 
 
 def _was_out(begun: PoolState, name: str) -> bool:
