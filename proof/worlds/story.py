@@ -95,10 +95,11 @@ class Story:
 
     def _ended(self, typed: Typed) -> None:
         self.violations += judge.at_an_end(self.world, typed)
-        if typed.verb.startswith("unlock") and typed.code == 0:
+        given_up = typed.verb.startswith("unlock") and typed.code == 0
+        if given_up or typed.freed:
             self.world.forced = True
             self.world.freed.append(self.world.baton.now)
-        if typed.verb == "unlock --force" and typed.code == 0:
+        if typed.verb == "unlock --force" and (given_up or typed.freed):
             for other in self.world.typed:
                 if other is not typed and other.holds and not other.over:
                     other.robbed = self.world.baton.now

@@ -20,6 +20,7 @@ from backout.errors import BackoutError
 from backout.model import Runbook, RunRow, Target
 from backout.reports.answer import Answer
 from backout.reports.report import Report
+from backout.reports.states import UnlockReport
 
 NAME = "prod"
 
@@ -36,6 +37,8 @@ class Typed:
     code: int | None = None
     """None while it runs, and when it was killed."""
     report: Report | None = None
+    freed: bool = False
+    """Whether it took the lock of hosts away, though it said 7 for others that it could not ask."""
     error: BackoutError | None = None
     broke: str = ""
     """What no operator should see."""
@@ -129,6 +132,8 @@ class Seat:
         typed.code = int(answer.exit_code)
         if isinstance(answer.told, Report):
             typed.report = answer.told
+        if isinstance(answer.told, UnlockReport):
+            typed.freed = answer.told.freed
 
     def runs(self) -> tuple[RunRow, ...]:
         """What the journal of this working copy has, newest first."""
