@@ -19,7 +19,7 @@ team.md: The laptop is lost in mid-run
     stories/test_takeover.py::test_a_run_whose_machine_may_be_alive_is_not_taken
   two machines take it over at once
     stories/test_takeover.py::test_of_two_machines_that_took_a_run_over_the_hosts_let_one_go_on
-  a host cannot be reached
+  a host, or the machine of a balancer, cannot be reached
     stories/test_takeover.py::test_of_two_machines_that_took_a_run_over_the_hosts_let_one_go_on
   what the lost machine committed and did not push
     stories/test_takeover.py::test_a_commit_that_only_the_lost_machine_has_is_said_and_the_way_back_is_open
