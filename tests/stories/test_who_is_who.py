@@ -207,6 +207,24 @@ def test_a_journal_from_a_backup_undoes_nothing_and_gives_no_number_twice(fleet:
     refused(fleet.say("rollback"), back)
 
 
+def test_a_host_that_was_added_since_is_said_to_be_without_a_release_after_a_rollback(
+    fleet: Yard,
+) -> None:
+    hosts = fleet.plain()["hosts"]
+    fleet.inventory(hosts={"web1": hosts["web1"]})
+    one(fleet, "One")
+    fleet.inventory(hosts={name: hosts[name] for name in ("web1", "web2")})
+    one(fleet, "Two")
+    back = fleet.say("rollback")
+    assert (back.code, back.on) == (0, {"web1": 1, "web2": None}), back.out + back.err
+    status = fleet.say("status")
+    assert (status.code, status.data["differs"]) == (0, []), status.out
+    one(fleet, "Three")
+    back = fleet.say("rollback")
+    assert (back.code, back.on) == (0, {"web1": 1, "web2": None}), back.out + back.err
+    assert fleet.effects() == {"One-web1": 1}
+
+
 def test_a_part_of_the_target_takes_no_number_that_the_rest_has_seen(fleet: Yard) -> None:
     fleet.runbook(fleet.step("A"))
     for _ in range(2):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from backout.commands.ledger import brought, same_code
+from backout.commands.ledger import below, brought, same_code
 from backout.commands.old_code import final_steps, proof_of, seen
 from backout.errors import Refused
 from backout.model import LedgerRow, Release, RunRow, Target
@@ -85,7 +85,8 @@ class GoingBack:
         target = plans[0].target
         journal = self.workplace.journal_of(target)
         remark = same_code(journal, to, target.name)
-        back = Return(run, plans, to, brought(journal, plans), remark)
+        under = below(journal, plans)
+        back = Return(run, plans, to, brought(journal, plans, under), under, remark)
         return self._crossing(back, current) if current else back
 
     def _crossing(self, back: Return, current: LedgerRow) -> Return:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from backout.adapters.storage.journal import RunJournal
 from backout.model import LedgerRow, Release
@@ -10,11 +10,24 @@ from backout.runs.claims import NOTE, Brought
 from backout.runs.plan import Plan
 
 
-def brought(journal: RunJournal, undoing: Sequence[Plan]) -> tuple[Brought, ...]:
-    """The runs that are to be undone, newest first, and below them, for each of their hosts, the
-    newest release in force: what came before it on a host is not asked for."""
-    target = undoing[0].target
-    hosts = tuple(dict.fromkeys((*target.hosts, *(h for plan in undoing for h in plan.hosts))))
+def below(journal: RunJournal, undoing: Sequence[Plan]) -> Mapping[str, LedgerRow]:
+    """Host -> the newest release in force below the runs that are to be undone: what it comes back
+    to. A host that none was brought to is left out."""
+    without = [plan.run for plan in undoing]
+    return journal.newest_on(undoing[0].target.name, _hosts(undoing), without=without)
+
+
+def _hosts(undoing: Sequence[Plan]) -> tuple[str, ...]:
+    named = (*undoing[0].target.hosts, *(h for plan in undoing for h in plan.hosts))
+    return tuple(dict.fromkeys(named))
+
+
+def brought(
+    journal: RunJournal, undoing: Sequence[Plan], below: Mapping[str, LedgerRow]
+) -> tuple[Brought, ...]:
+    """The runs that are to be undone, newest first, and what is `below` them: what came before it
+    on a host is not asked for."""
+    target, hosts = undoing[0].target, _hosts(undoing)
 
     def known(plan: Plan) -> Brought:
         row = journal.release_of(target.name, plan.run)
@@ -27,7 +40,6 @@ def brought(journal: RunJournal, undoing: Sequence[Plan]) -> tuple[Brought, ...]
             found=next(notes, {}),
         )
 
-    below = journal.newest_on(target.name, hosts, without=[plan.run for plan in undoing])
     rows = {row.number: row for row in below.values()}
     return (*map(known, undoing), *(_below(rows[n], hosts) for n in sorted(rows, reverse=True)))
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from backout.errors import Refused, Unreachable
-from backout.model import Event, Release, State
+from backout.model import Event, LedgerRow, Release, State
 from backout.runs import release_file
 from backout.runs.decisions import Decisions
 from backout.runs.parts import Parts, side_by_side
@@ -212,6 +213,18 @@ class Claims:
         problems = self._write(hosts, lambda record: record.arrived(self.run, release))
         self._say(problems)
         return not problems
+
+    def returned(self, hosts: Sequence[str], to: Release, below: Mapping[str, LedgerRow]) -> bool:
+        """What was on each host is there again: `to`, or an older release where that one never
+        came, or none. Says what `arrived` does."""
+        there = [h for h in hosts if h in below and below[h].number >= to.number]
+        marked = [self.arrived(there, to)]
+        for host in (h for h in hosts if h not in there):
+            change = partial(HostRecord.returned, run=self.run, to=below.get(host))
+            problems = self._write([host], change)
+            self._say(problems)
+            marked.append(not problems)
+        return all(marked)
 
     def _begun(self, hosts: Iterable[str] | None = None) -> list[str]:
         chosen = self.records if hosts is None else hosts

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from backout.model import Command, Release, Result
+from backout.model import Command, LedgerRow, Release, Result
 from backout.model.operands import shell_path
 from backout.ports import Transport
 
@@ -61,6 +61,12 @@ class HostRecord:
         """All that `run` did is undone: what was there is there again."""
         others = tuple(each for each in self.during if each != run)
         return replace(self, during=others, back=False, over=run)
+
+    def returned(self, run: str, to: LedgerRow | None) -> HostRecord:
+        """`run` came back to `to`, which its own run had put there; None is where nothing was."""
+        if to is None:
+            return HostRecord(highest=self.highest, over=run)
+        return replace(self.arrived(to.run, to.release), over=run)
 
     def arrived(self, run: str, release: Release) -> HostRecord:
         """`release` is there, whatever was half done before it."""

@@ -8,7 +8,7 @@ all their checks.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -18,6 +18,7 @@ from backout.model import (
     Finding,
     HostEnd,
     HostState,
+    LedgerRow,
     Outcome,
     Release,
     Step,
@@ -52,6 +53,8 @@ class Return:
     to: Release
     brought: tuple[Brought, ...] = ()
     """What the journal knows to be on the hosts, newest first; what is undone comes first."""
+    below: Mapping[str, LedgerRow] = field(default_factory=dict)
+    """Host -> the release that is there afterwards; a host that had none is left out."""
     remark: str = ""
     """What is to be known of it before it acts."""
     crossing: tuple[str, ...] = ()
@@ -234,7 +237,7 @@ class Rollback:
 
     def _succeed(self, proof: Sequence[Mapping[str, Any]]) -> Ended:
         self.findings = tuple(Finding.of(row) for row in proof)
-        marked = self.claims.arrived(self.back.hosts, self.back.to)
+        marked = self.claims.returned(self.back.hosts, self.back.to, self.back.below)
         if not marked and (lost := self.parts.lock.lost()):
             return self._overtaken(lost)
         return self._ended(Outcome.SUCCEEDED, 0, "", {})

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
-from backout.model import Release
+from backout.model import LedgerRow, Release
 from backout.runs.claims import Brought, expected, stranger
 from backout.runs.release_file import HostRecord
 
@@ -63,3 +65,12 @@ def test_a_run_that_was_left_half_done_is_named_until_another_arrives() -> None:
     over = left.begun("r2", 3)
     assert over.went_back("r2").last == "b1"
     assert over.arrived("r2", Release(3)).during == ()
+
+
+def test_a_record_goes_back_to_what_the_host_had_and_not_to_what_others_had() -> None:
+    there = HostRecord().arrived("r3", Release(3)).begun("back", 0)
+    none = there.returned("back", None)
+    assert (none.release, none.last, none.over, none.highest) == (None, "", "back", 3)
+    row = LedgerRow("prod", 1, "abc", "r1", datetime.now(UTC), True, ("web2",), False, (), "")
+    older = there.returned("back", row)
+    assert (older.release, older.last, older.over, older.highest) == (row.release, "r1", "back", 3)
