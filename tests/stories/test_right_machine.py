@@ -95,6 +95,20 @@ def test_a_value_that_does_not_fit_is_a_mistake_before_anything_is_touched(
         assert yard.effects() == {}
 
 
+@pytest.mark.parametrize(
+    "limits",
+    [{"choices": ["a", "b"]}, {"pattern": ".+"}, {"type": "int", "max": 5}],
+)
+def test_what_is_left_out_has_to_fit_too(tmp_path: Path, limits: dict[str, object]) -> None:
+    drop = {"name": "Drop", "run": "touch {{ params.which | string }}", "irreversible": "gone"}
+    with Yard(tmp_path) as yard:
+        yard.runbook(drop, params={"which": limits, "names": {"type": "list", "pattern": "x"}})
+        said = yard.project.say("deploy", "--target", "prod", "--yes")
+        assert said.code == 2
+        assert "must be given" in said.err
+        assert "names" not in said.err
+
+
 def test_a_list_is_shown_item_by_item_before_it_is_confirmed(tmp_path: Path) -> None:
     with Yard(tmp_path, protected=True) as yard:
         yard.runbook(yard.step("Do"), params={"names": {"type": "list"}})

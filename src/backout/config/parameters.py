@@ -47,9 +47,10 @@ _YES, _NO = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
 
 def _param(param: Param, given: Sequence[str] | None) -> Any:
     if given is None:
-        if param.required:
+        empty = _EMPTY[param.type]
+        if param.required or (param.default is None and param.wrong(empty)):
             raise ValueError(f"must be given{f': {param.help}' if param.help else ''}")
-        return _EMPTY[param.type] if param.default is None else param.default
+        return empty if param.default is None else param.default
     value = _given(param.type, given)
     if words := param.wrong(value):
         raise ValueError(words)

@@ -58,6 +58,11 @@ class Param(Noun):
         plain = self.type == "bool" or not isinstance(value, bool)
         return value is None or (isinstance(value, _TYPES[self.type]) and plain)
 
+    @property
+    def _limited(self) -> bool:
+        numbers = self.min is not None or self.max is not None
+        return numbers or bool(self.choices or self.pattern)
+
     def wrong(self, value: Any) -> str:
         """Why a value will not do; empty when it will."""
         items = value if isinstance(value, list | tuple) else [value]
@@ -66,6 +71,8 @@ class Param(Noun):
         return next((words for item in items if (words := self._wrong(item))), "")
 
     def _wrong(self, item: Any) -> str:
+        if item is None:
+            return "has no value" if self._limited else ""
         if self.min is not None and item < self.min:
             return f"must be at least {self.min}, not {item}"
         if self.max is not None and item > self.max:
