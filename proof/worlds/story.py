@@ -95,11 +95,11 @@ class Story:
 
     def _ended(self, typed: Typed) -> None:
         self.violations += judge.at_an_end(self.world, typed)
-        given_up = typed.verb.startswith("unlock") and typed.code == 0
-        if given_up or typed.freed:
+        by_force = typed.verb == "unlock --force" and (typed.code == 0 or typed.freed)
+        if by_force or (typed.verb == "unlock" and typed.code == 0):
             self.world.forced = True
             self.world.freed.append(self.world.baton.now)
-        if typed.verb == "unlock --force" and (given_up or typed.freed):
+        if by_force:
             for other in self.world.typed:
                 if other is not typed and other.holds and not other.over:
                     other.robbed = self.world.baton.now

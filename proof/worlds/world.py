@@ -99,6 +99,7 @@ class Seat:
             self._answered(typed, self._does(place, typed))
         except BackoutError as error:
             typed.error = error
+            typed.freed = "the lock is free on" in error.state
             typed.code = int(error.exit_code)
         except Exception as error:  # noqa: BLE001 - a traceback is a fault, whatever it is
             typed.broke = f"{type(error).__name__}: {error}"

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from backout import adapters
 from backout.adapters import lease
 from backout.adapters.lease import LeaseLock
 from backout.adapters.programs import program
 from backout.adapters.standings import standings, take
 from backout.adapters.transports.local import LocalTransport
 from backout.adapters.vault import Vault
-from backout.errors import Held
+from backout.errors import BackoutError, Held, Unreachable
 from backout.model import Command, Host, State
 from support.wait import eventually
 
 
+def host(directory: Path, name: str) -> LocalTransport:
+    return LocalTransport(Host(name=name), str(directory / name / ".backout"), Vault({}))
+
+
 def web1(directory: Path) -> LocalTransport:
-    return LocalTransport(Host(name="web1"), str(directory / "web1" / ".backout"), Vault({}))
+    return host(directory, "web1")
 
 
 def leave_standing(directory: Path, run: str) -> None:
@@ -76,3 +82,28 @@ def test_a_lease_that_was_taken_away_is_not_taken_over(stalled: Path) -> None:
         with pytest.raises(Held, match="was let go this moment"):
             going_on.result(timeout=30)
     assert standings([web1(stalled)])[0].free
+
+
+@pytest.mark.parametrize("away", [False, True], ids=["taken by another", "out of reach"])
+def test_whoever_takes_several_hosts_and_not_the_last_says_which_are_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, away: bool
+) -> None:
+    """On the way to the last one another run takes it, or its link is gone."""
+    both = [host(tmp_path, name) for name in ("web1", "web2")]
+    honest = adapters.standings._take
+
+    def late(transport: LocalTransport, token: str, *, force: bool) -> bool:
+        if transport.host.name == "web2":
+            if away:
+                raise Unreachable("web2 cannot be reached", where="web2")
+            honest(transport, token, force=True)
+            stack.enter_context(LeaseLock("prod").hold([host(tmp_path, "web2")], "run-9"))
+        return honest(transport, token, force=force)
+
+    with ExitStack() as stack:
+        with LeaseLock("prod").hold(both, "run-1"):
+            monkeypatch.setattr(adapters.standings, "_take", late)
+            with pytest.raises(BackoutError) as caught:
+                take([host(tmp_path, name) for name in ("web1", "web2")], "prod", force=True)
+        assert caught.value.where == "web2"
+        assert caught.value.state.startswith("the lock is free on web1, and only there")

@@ -19,6 +19,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 AT_ONCE = 32
+UNCHANGED = "nothing was changed"
 """How many hosts are spoken to at the same time."""
 
 
@@ -65,19 +66,28 @@ def standings(transports: Sequence[Transport]) -> tuple[Standing, ...]:
 def take(
     transports: Sequence[Transport], target: str, *, force: bool = False
 ) -> tuple[tuple[str, Living], ...]:
-    """Remove the leases, all of them or none: expired ones where nothing is alive, or with
-    `force` whatever stands, ending first what is alive. Gives that, by host. Raises Held and
-    Unreachable."""
-    found = standings(transports)
+    """Remove the leases: expired ones where nothing is alive, none of them unless all are so, or
+    with `force` whatever stands, ending first what is alive. Gives that, by host. Raises Held and
+    Unreachable, which say what was freed before."""
+    found, freed = standings(transports), list[str]()
     for standing in found:
         if not (force or standing.free or (standing.expired and not standing.living)):
             raise held(standing, target)
     for transport, standing in zip(shells(transports), found, strict=True):
         if not standing.free:
             token = standing.lease.token if standing.lease else ""
-            if not _take(transport, token, force=force):
-                raise held(standings([transport])[0], target)
+            try:
+                if not _take(transport, token, force=force):
+                    raise held(standings([transport])[0], target, _so_far(freed))
+            except Unreachable as error:
+                error.state = _so_far(freed)
+                raise
+            freed.append(standing.host)
     return tuple((standing.host, each) for standing in found for each in standing.living)
+
+
+def _so_far(freed: Sequence[str]) -> str:
+    return f"the lock is free on {', '.join(freed)}, and only there" if freed else UNCHANGED
 
 
 def end_here(here: Transport, run: str, target: str) -> tuple[Living, ...]:
@@ -103,25 +113,26 @@ def _take(transport: ShellTransport, token: str, *, force: bool, only: str = "")
     return ask(transport, values, program("end_group") + program("take")).ok
 
 
-def held(standing: Standing, target: str) -> Held:
-    """The refusal, with who holds the host, since when and at which step."""
+def held(standing: Standing, target: str, so_far: str = UNCHANGED) -> Held:
+    """The refusal, with who holds the host, since when and at which step, and what was done
+    elsewhere so far."""
     lease, host = standing.lease, standing.host
     unlock = f"invoke unlock --target {target}"
     at_work = f"{'; '.join(map(str, standing.living))} is alive on {host}"
     if lease is None or not lease.run:
         if standing.living:
-            return _alive(host, at_work, unlock)
+            return _alive(host, at_work, unlock, so_far)
         return Held(
             _nobodys(host, lease),
             where=host,
-            state="nothing was changed",
+            state=so_far,
             next=f"try again; when it stays so: {unlock}",
         )
     step = f", at the step {lease.step}" if lease.step else ""
     who = f"{lease.owner or 'somebody'} holds {host} for run {lease.run} since "
     what = f"{who}{clock(lease.since)}{step}"
     if standing.living:
-        return _alive(host, f"{what}; {at_work}", unlock)
+        return _alive(host, f"{what}; {at_work}", unlock, so_far)
     expired = (
         f"it expired at {clock(lease.expires)}: that run is gone and may be half done"
         if standing.expired
@@ -130,7 +141,7 @@ def held(standing: Standing, target: str) -> Held:
     return Held(
         what,
         where=host,
-        state=f"nothing was changed; {expired}",
+        state=f"{so_far}; {expired}",
         next=f"{_ended(target)}; or {unlock}" if standing.expired else f"wait for it, or: {unlock}",
     )
 
@@ -146,11 +157,11 @@ def _ended(target: str) -> str:
     return f"invoke resume --target {target}, or invoke abort --target {target}, to end that run"
 
 
-def _alive(host: str, what: str, unlock: str) -> Held:
+def _alive(host: str, what: str, unlock: str, so_far: str) -> Held:
     return Held(
         what,
         where=host,
-        state="nothing was changed; that command may still change something there",
+        state=f"{so_far}; that command may still change something there",
         next=f"wait for its end, or end it: {unlock} --force",
     )
 
