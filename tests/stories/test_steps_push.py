@@ -284,6 +284,38 @@ def test_a_push_that_lost_the_race_says_so_and_is_nothing_to_take_back(
     assert git_origin.published() == theirs
 
 
+def test_what_the_way_back_does_not_know_is_not_pushed_by_another_attempt(
+    bench: Bench, git_origin: GitOrigin
+) -> None:
+    first, published = commit_file(git_origin, "RELEASE", "2\n"), git_origin.published()
+    trial = bench.step("push")
+    trial.before()
+    git_origin.git("commit", "-q", "--amend", "-m", "Mended by hand after the first attempt")
+
+    result = trial.again()
+
+    assert result.state is State.FAILED
+    assert f"HEAD no longer holds {first[:7]}" in result.reason
+    assert trial.undo().ok
+    assert git_origin.published() == published
+
+
+def test_another_attempt_pushes_what_the_way_back_knows_and_no_commit_made_since(
+    bench: Bench, git_origin: GitOrigin
+) -> None:
+    first = commit_file(git_origin, "RELEASE", "2\n")
+    trial = bench.step("push")
+    trial.before()
+    commit_file(git_origin, "later.txt", "made by hand since")
+
+    result = trial.again()
+
+    assert result.saved == {"commit": first}
+    assert git_origin.published() == first
+    assert trial.undo().ok
+    assert file_at_origin(git_origin, "RELEASE") == "1\n"
+
+
 def test_nothing_to_push_is_fine(bench: Bench, git_origin: GitOrigin) -> None:
     trial = bench.step("push")
 

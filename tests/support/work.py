@@ -133,8 +133,9 @@ class Trial:
         return self.kind.act(self.work)
 
     def again(self) -> Result:
-        """Act once more, as a second attempt."""
-        return self.kind.act(replace(self.work, key=f"{self.work.key}#2"))
+        """Act once more, as a second attempt, with the way back that is on record."""
+        key = f"{self.work.key}#2"
+        return self.kind.act(replace(self.work, key=key, resolved=self.way_back))
 
     def recall(self) -> Result | None:
         return self.kind.recall(self.work, self.way_back)

@@ -40,8 +40,14 @@ class Push(WorkingCopy):
         return way_back(work, _undo(work, where, facts), {"old": old, "new": new}, summary)
 
     def act(self, work: StepContext) -> Result:
+        """Whatever HEAD is by now, what is pushed is what the way back on record takes back."""
         where = source(work)
         g, remote, branch = git(where.repository), quote(where.remote), where.branch
+        known = str(work.resolved.data["new"]) if work.resolved else ""
+        gone = (
+            f"HEAD no longer holds {known[:7]}, which was to be pushed and can be taken back:"
+            " invoke abort, and deploy again"
+        )
         moved = (
             f"somebody pushed to {where.remote}/{branch} meanwhile:"
             " git pull, look at it, and deploy again"
@@ -49,7 +55,8 @@ class Push(WorkingCopy):
         return self.perform(
             work,
             f"""\
-new=$({g} rev-parse HEAD)
+new={known or f"$({g} rev-parse HEAD)"}
+if ! {g} merge-base --is-ancestor "$new" HEAD; then echo {quote(gone)} >&2; exit 1; fi
 if ! {g} push -q -- {remote} "$new":{quote(f"refs/heads/{branch}")}; then
   {published(where)}
   if [ -n "$head" ] && ! {g} merge-base --is-ancestor "$head" "$new" 2>/dev/null; then
