@@ -68,6 +68,55 @@ def test_a_first_deploy_checks_the_commit_out_and_its_undo_removes_it(
         assert [path.name for path in srv.iterdir()] == ["data.db"]
 
 
+def test_the_undo_of_a_first_deploy_keeps_what_was_changed_by_hand_since(
+    bench: Bench, git_origin: GitOrigin, srv: Path
+) -> None:
+    name = "it's -odd ü.conf"
+    (git_origin.copy / name).write_text("as released")
+    git_origin.git("add", name)
+    bench.release = Release(1, git_origin.commit("Release 1"))
+    git_origin.push()
+    trial = release(bench, git_origin, 1)
+    (srv / name).write_text("changed by hand")
+    (srv / "staged").write_text("added by hand")
+    git(srv, "add", "staged")
+    (srv / "RELEASE").write_text("hidden from git")
+    git(srv, "update-index", "--assume-unchanged", "RELEASE")
+    git(srv, "update-index", "--skip-worktree", "RELEASE")
+
+    for _ in range(2):
+        assert trial.undo().ok
+        left = {path.name: path.read_text() for path in srv.iterdir()}
+        assert left == {
+            f"{name}.{RUN}-1": "changed by hand",
+            f"RELEASE.{RUN}-1": "hidden from git",
+            "staged": "added by hand",
+        }
+    assert f"{name} is kept as {name}.{RUN}-1" in bench.said
+
+
+@pytest.mark.parametrize("by_hand", ["stash", "commit", "branch"])
+def test_the_undo_of_a_first_deploy_keeps_the_history_that_others_wrote_there(
+    bench: Bench, git_origin: GitOrigin, srv: Path, by_hand: str
+) -> None:
+    first, second = release(bench, git_origin, 1), release(bench, git_origin, 2)
+    (srv / "RELEASE").write_text("precious")
+    if by_hand == "branch":
+        git(srv, "checkout", "-q", "-b", "hotfix")
+    if by_hand != "stash":
+        me = ("-c", "user.name=Me", "-c", "user.email=me@example.invalid")
+        git(srv, *me, "commit", "-q", "-a", "-m", "By hand")
+    wrote = "" if by_hand == "stash" else git(srv, "rev-parse", "HEAD")
+    assert second.undo().ok
+
+    for _ in range(2):
+        assert first.undo().ok
+        assert [path.name for path in srv.iterdir()] == [f".git.{RUN}-1"]
+    kept = f"--git-dir={srv}/.git.{RUN}-1"
+    assert git(srv, kept, "show", f"{wrote or 'stash'}:RELEASE") == "precious"
+    assert any(f".git.{RUN}-1" in line for line in bench.said)
+
+
 def test_the_way_back_is_the_commit_before(bench: Bench, git_origin: GitOrigin, srv: Path) -> None:
     release(bench, git_origin, 1)
     first = git_origin.head()

@@ -236,7 +236,6 @@ def _undo(work: StepContext, where: Source, commit: str, branch: str) -> str:
     d = directory(where)
     g = git(d)
     kept = f"what was changed there meanwhile is kept: {g} stash list"
-    aside = f'mv -- "$f" "$f".{quote(work.run)} && echo "$f is kept as $f".{quote(work.run)}'
     text = f"""\
 {UNDO}
 {_move(d, where, back=True)}
@@ -247,7 +246,7 @@ if ! {g} diff --quiet --ignore-submodules=all HEAD; then
 fi
 from=$({g} rev-parse HEAD)
 if [ "$from" != {commit} ]; then
-  {_unknown(d, commit, aside)}
+  {_unknown(d, commit, _aside(work))}
   move {commit}
 fi
 """
@@ -259,19 +258,49 @@ if [ "$({g} rev-parse -q --verify {head})" = {commit} ]; then {g} symbolic-ref H
 """
 
 
+def _aside(work: StepContext) -> str:
+    """Shell text that keeps `$f` under another name."""
+    return f'mv -- "$f" "$f".{quote(work.run)} && echo "$f is kept as $f".{quote(work.run)}'
+
+
 def _first_undo(work: StepContext, where: Source) -> str:
     """Only what this very run put there is taken away: a repository that was there stays, on the
-    branch that had no commit yet."""
+    branch that had no commit yet. What was changed since is kept beside it."""
     d = directory(where)
-    g = git(d)
+    g, run = git(d), quote(work.run)
+    loop = f"for f; do {{ {_aside(work)}; }} || exit 1; done"
     return f"""\
 {UNDO}
 if [ ! -e {quote(d)}/.git ]; then exit 0; fi
-if [ "$({g} config backout.first)" != {quote(work.run)} ]; then exit 0; fi
+if [ "$({g} config backout.first)" != {run} ]; then exit 0; fi
 {_move(d, where, back=True)}
 settle
-{g} rm -r -q -f --ignore-unmatch -- .
-if [ "$({g} config backout.made)" = {quote(work.run)} ]; then rm -rf {quote(d)}/.git; exit 0; fi
+if {g} rev-parse -q --verify HEAD >/dev/null; then
+  {g} read-tree --reset HEAD # what others staged is theirs
+  for hidden in assume-unchanged skip-worktree; do
+    {g} ls-files -z | {g} update-index -z --no-$hidden --stdin
+  done
+  {g} update-index -q --refresh >/dev/null || :
+  {g} diff-files -z --name-only --diff-filter=MT --ignore-submodules=all |
+    (cd -- {quote(d)} && xargs -0 sh -c {quote(loop)} sh)
+  {g} rm -r -q -f --ignore-unmatch -- .
+fi
+if [ "$({g} config backout.made)" = {run} ]; then
+  {_history_away(d, work.run)}
+  exit 0
+fi
 {g} symbolic-ref HEAD "$({g} config backout.head)"
 {g} config --remove-section backout
 """
+
+
+def _history_away(d: str, run: str) -> str:
+    """Shell text that removes the repository; one that others wrote to is kept aside: it has a
+    branch or a stash, or HEAD was moved by more than we do."""
+    g, kept = git(d), f".git.{run}"
+    words = f"what others committed or stashed in {d} is kept: git --git-dir={quote(f'{d}/{kept}')}"
+    return f"""\
+others=$({g} for-each-ref refs/heads refs/tags refs/stash)$(
+    {g} log -g --format=%gs HEAD -- 2>/dev/null | grep -Ev '^(checkout|reset): ') || :
+  if [ -z "$others" ]; then rm -rf {quote(d)}/.git
+  else mv -T -- {quote(d)}/.git {quote(f"{d}/{kept}")}; echo {quote(words)}; fi"""
