@@ -162,6 +162,30 @@ def test_a_rollback_moves_traffic_while_the_old_one_is_kept_and_starts_it_first_
     assert twins.states() == {twins.idle: "inactive", twins.slot: "active"}
 
 
+def test_no_traffic_goes_back_to_one_that_is_being_stopped(
+    twins: TwinUnits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process is there for a while, and takes no more requests."""
+    monkeypatch.setattr("backout.restarters.slots.ENDING", 2)
+    before, slot = twins.front.now(), twins.slot
+    deaf = "kill -STOP $MAINPID; exec sleep 3"
+    slow = f'[Service]\nExecStop=/bin/sh -c "{deaf}"\n'
+    twins.host.run("mkdir", "-p", f"/run/systemd/system/api@{slot}.service.d")
+    put = f"printf '{slow}' >/run/systemd/system/api@{slot}.service.d/slow.conf"
+    assert twins.host.run("sh", "-c", put).returncode == 0
+    twins.host.run("systemctl", "daemon-reload")
+    twins.describe(keep_old="300ms")
+    after = twins.ship()
+    with Asking(twins.front.now) as asking:
+        assert twins.deploy().code == 0
+        eventually(lambda: twins.states()[slot] == "deactivating")
+        said = twins.rollback()
+        assert said.code == 0, said.out
+    twins.host.run("rm", "-r", f"/run/systemd/system/api@{slot}.service.d")
+    twins.host.run("systemctl", "daemon-reload")
+    assert (asking.failed, asking.releases) == (0, [before, after, before])
+
+
 def test_one_that_goes_bad_while_it_bakes_gives_its_traffic_back_to_the_old_one(
     twins: TwinUnits,
 ) -> None:

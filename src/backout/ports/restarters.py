@@ -116,7 +116,9 @@ class Slotted(Protocol):
         ...
 
     def claim(self) -> Result:
-        """From now on nothing is on record as kept, and nobody else ends what was."""
+        """From now on nothing is on record as kept, and nobody begins to end what was. It says so
+        on stdout where somebody had begun, and has not come to the end: that one is as good as
+        gone."""
         ...
 
     def within(self, wrap: Callable[[Restarter], Restarter]) -> Slotted:

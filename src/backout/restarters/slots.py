@@ -247,6 +247,7 @@ class BlueGreen:
             f'while [ -n "$(ls | grep ^ending)" ] && [ $n -lt {ENDING} ]; do',
             "  sleep 0.1; n=$((n + 1))",
             "done",
+            "ls | grep ^ending || :",
             "rm -f ending.*",
         )
         return self.transport.run(Command(script(lines), timeout=READING, fenced=True))

@@ -115,9 +115,10 @@ class BlueGreen(Kind):
         slots, was = _slots(work), str(undo.data["slot"])
         if slots.live() == was:
             return Result(State.DONE, reason="")
-        if slots.contested and not (claimed := slots.claim()).ok:
+        claimed = slots.claim() if slots.contested else Result(State.DONE)
+        if not claimed.ok:
             return claimed
-        if not _lives(slots, was, undo):
+        if claimed.stdout.strip() or not _lives(slots, was, undo):
             work.say(f"{slots.title(was)} no longer runs as it did: it is started after the undos")
             return Result(State.DONE)
         return _switched(slots, was, work.key)
