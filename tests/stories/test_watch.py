@@ -137,6 +137,19 @@ def test_a_clock_that_was_set_back_stops_no_check(sim: Simulation) -> None:
     assert sim.watcher.health().status == "ok"
 
 
+def test_a_clock_that_was_set_back_hides_no_check_that_is_overdue(sim: Simulation) -> None:
+    sim.run(120)
+    for process in ("the same", "a new one"):
+        sim.clock.jump(-7200)
+        if process == "a new one":
+            sim.restart()
+        sim.run(1)
+        sim.clock.advance(600)  # nobody looks
+        reasons = sim.watcher.health().reasons
+        assert any("alive is overdue since" in each for each in reasons)
+        sim.run(120)
+
+
 def test_counters_survive_a_restart(directory: Path) -> None:
     says = {"alive": lambda _: Verdict.FAIL}
     policy = {"after": 5, "recover": 1}

@@ -69,6 +69,44 @@ def test_once_looks_at_everything_and_leaves_as_verify_does(project: Project) ->
     assert "status is 500" in page.read_text(), "the page says what was seen last"
 
 
+def test_once_is_not_healthy_while_a_run_holds_one_of_the_targets(yard: Yard) -> None:
+    with Web() as web, Web() as switch:
+        deadman = f"{switch.url}/ping"
+        yard.inventory(checks={"alive": {"http": web.url, "expect": ["true"]}}, deadman=deadman)
+        inventory(yard.project, web.url, "staging", deadman=f"{deadman}-staging")
+        yard.runbook(yard.step("Slow", before=yard.hold()))
+        yard.start()
+        yard.busy("Slow-here")
+        said = yard.project.say("watch", "--once", "--json")
+    verdicts = {each["target"]: each["verdict"] for each in said.data["targets"]}
+    assert verdicts == {"prod": "inconclusive", "staging": "pass"}
+    assert (said.code, said.data["verdict"]) == (9, "inconclusive"), "nobody has looked at prod"
+    assert sorted(asked.path for asked in switch.asked) == ["/ping-staging", "/ping/fail"]
+
+
+def test_once_is_not_healthy_when_it_is_stopped_before_a_look_came_back(yard: Yard) -> None:
+    words = f"touch {yard.files}/begun; {yard.hold()}"
+    with Web() as web, Web() as switch:
+        quick = {"http": web.url, "expect": ["true"]}
+        slow = {"command": words, "expect": ["true"], "timeout": "60s"}
+        yard.inventory(checks={"quick": quick, "slow": slow}, deadman=f"{switch.url}/ping")
+        process = yard.start("watch", "--once")
+        eventually(lambda: yard.exists("begun") and web.asked, within=30, saying="both looks")
+        seen = "SELECT name FROM look, spot ON look.spot = spot.id"
+        eventually(lambda: rows(yard.project, seen) == [("quick",)], within=10)
+        process.send_signal(signal.SIGTERM)
+        eventually(lambda: switch.asked, within=10, saying="the switch hears of it")
+        yard.let_go()
+        out, err = process.communicate(timeout=30)
+    (prod,) = json.loads(out)["targets"]
+    assert {each["name"]: each["verdict"] for each in prod["checks"]} == {
+        "quick": "pass",
+        "slow": "inconclusive",
+    }
+    assert process.returncode == 9, out + err
+    assert [asked.path for asked in switch.asked] == ["/ping/fail"]
+
+
 def test_a_broken_inventory_keeps_the_old_one_running_and_is_told(project: Project) -> None:
     with Web() as web, Web() as receiver:
         path = inventory(project, web.url, notify=[f"json://127.0.0.1:{receiver.port}"])

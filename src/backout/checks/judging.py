@@ -79,10 +79,15 @@ def _judged(
 
 def verdict(findings: Iterable[Finding]) -> Verdict:
     """The whole: the worst of all; nothing looked at is inconclusive."""
-    seen = {finding.verdict for finding in findings}
+    return worst(finding.verdict for finding in findings)
+
+
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """The same of verdicts."""
+    seen = set(verdicts)
     if not seen:
         return Verdict.INCONCLUSIVE
-    return next((worst for worst in _WORST if worst in seen), Verdict.PASS)
+    return next((each for each in _WORST if each in seen), Verdict.PASS)
 
 
 def diagnose(rules: Iterable[Rule], finding: Finding, log: str = "") -> str | None:

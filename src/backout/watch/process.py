@@ -196,13 +196,16 @@ class Process:
         """Every check once, whatever its schedule; then tell what there is to tell."""
         watcher = self.watcher
         self._refuse_second()
-        watcher.turn()
+        watcher.turn(pings=False)
         watcher.look_once()
         with self._signals(), self._accompanied():
             while watcher.busy and not self.stopping.is_set() and not watcher.trouble:
                 watcher.wait(0.2)
                 watcher.write()
         watcher.baking.join()
+        unseen = {name: self._unseen(each) for name, each in watcher.targets.items()}
+        words = {n: [f"{each.key}: {each.reason}" for each in unseen[n]] for n in unseen}
+        watcher.tell_switches(self.clock.now().timestamp(), words)
         self._send_once()
         return self._answer()
 
@@ -233,16 +236,31 @@ class Process:
             self.clock.sleep(pause)
 
     def _answer(self) -> Answer:
-        targets = tuple(map(self._looked_at, self.watcher.targets.values()))
-        found = [f for name in self.watcher.targets for f in self.watcher.latest(name)]
-        worst, broken = judging.verdict(found), dict(self.watcher.broken)
+        watched, broken = self.watcher.targets, dict(self.watcher.broken)
+        left_out = sorted(self.inventories.shifts.ours - watched.keys() - broken.keys())
+        targets = (
+            *map(self._looked_at, watched.values()),
+            *(WatchedOnce(name, Verdict.INCONCLUSIVE) for name in left_out),
+        )
+        worst = judging.worst(each.verdict for each in targets)
         told = Watched(worst, targets, broken)
         return Answer("watch", told, CODES[worst] or (2 if broken else 0))
 
     def _looked_at(self, watched: WatchedTarget) -> WatchedOnce:
-        findings = self.watcher.latest(watched.name)
+        findings = (*self.watcher.latest(watched.name), *self._unseen(watched))
         verdict, held = judging.verdict(findings), watched.news.held
         return WatchedOnce(watched.name, verdict, check_rows(findings), held=held)
+
+    def _unseen(self, watched: WatchedTarget) -> tuple[Finding, ...]:
+        """Of each check that no look has come back from, that nobody can tell."""
+        seen = {found.key for found in self.watcher.latest(watched.name)}
+        held, trouble = watched.news.held, self.watcher.trouble
+        why = f"{held} holds it" if held else trouble or "it was stopped before the look came back"
+        return tuple(
+            Finding(each.check, each.host or None, Verdict.INCONCLUSIVE, reason=f"not seen: {why}")
+            for each in watched.roots
+            if each.key not in seen
+        )
 
     def _finish(self) -> None:
         """What is under way comes to its end, and is written."""

@@ -87,7 +87,7 @@ class Watcher:
                 self.streaks[check_key] = streak
                 self._memory[check_key] = memory
                 if tick is not None:
-                    self.done[check_key] = tick
+                    self.done[check_key] = min(tick, self.clock.now().timestamp())
         if target:
             self.baking.recall(target)
 
@@ -179,7 +179,7 @@ class Watcher:
             return
         do()
 
-    def turn(self) -> float:
+    def turn(self, *, pings: bool = True) -> float:
         """Do all that is to be done now; returns in how many seconds there is more."""
         now, self.turned = self.clock.now().timestamp(), self.clock.monotonic()
         self._mind_the_clock(now)
@@ -193,8 +193,8 @@ class Watcher:
             self.attempt(self._keep_small)
         for words in self.workers.mind():
             self.say(words, warning=True)
-        if self._is_time("ping", PING_EVERY):
-            self._tell_switches(now)
+        if pings and self._is_time("ping", PING_EVERY):
+            self.tell_switches(now)
         if self._is_time("show", SHOW_EVERY):
             self.show()
         return self._pause()
@@ -230,8 +230,7 @@ class Watcher:
         if not self._back.empty():
             return 0.0
         following = self.timetable.next()
-        now = self.clock.now().timestamp()
-        wanted = LONGEST_WAIT if following is None else following - now
+        wanted = LONGEST_WAIT if following is None else following - self.clock.now().timestamp()
         return max(0.0, min(LONGEST_WAIT, wanted))
 
     def _is_time(self, what: str, every: float) -> bool:
@@ -252,6 +251,7 @@ class Watcher:
         self.say(f"the clock went {way} by {duration(abs(jump))}: the schedule is kept by it")
         if jump < 0:
             self.timetable.replan(now)
+            self._began = min(self._began, now)
             self.done = {check_key: min(at, now) for check_key, at in self.done.items()}
 
     # --- looking -------------------------------------------------------------------------
@@ -381,16 +381,16 @@ class Watcher:
     # --- the rest ------------------------------------------------------------------------
 
     def _keep_small(self) -> None:
-        now = self.clock.now().timestamp()
-        self.store.roll_up(now)
+        self.store.roll_up(now := self.clock.now().timestamp())
         self._hour = int(now // 3600)
 
-    def _tell_switches(self, now: float) -> None:
-        switched = [watched for watched in self.targets.values() if watched.target.deadman]
-        unwell = wellbeing.snapshot(self).unwell(now, self.turned) if switched else {}
-        for watched in switched:
-            words = "; ".join([*unwell.get("", ()), *unwell.get(watched.name, ())])
-            self.around.submit(partial(self.around.ping, watched, words))
+    def tell_switches(self, now: float, unseen: Mapping[str, Sequence[str]] = {}) -> None:
+        """Tell the dead-man's switches; `unseen` is what else is wrong, by target."""
+        unwell = wellbeing.snapshot(self).unwell(now, self.turned)
+        for name, watched in self.targets.items():
+            if watched.target.deadman:
+                words = [*unwell.get("", ()), *unwell.get(name, ()), *unseen.get(name, ())]
+                self.around.submit(partial(self.around.ping, watched, "; ".join(words)))
 
     def last_look(self, check_key: CheckKey) -> float:
         """When it was looked at last, or the watcher began."""
