@@ -27,6 +27,7 @@ from backout.adapters.web.metrics import Metrics, Reading
 from backout.adapters.web.server import Server, Site
 from backout.errors import Mistakes, Refused
 from backout.model import CheckKey, WatcherHealth
+from backout.status_page import feeds
 from backout.status_page.views import status_view
 from support import health_facts as known
 from support.loopback import Answer, Asked, Web
@@ -71,7 +72,7 @@ def serving(
     """The server over a directory of pages."""
     metrics = Metrics(lambda text: text.replace(SECRET, "[secret]"), health)
     address = Address.of("127.0.0.1:0", **how)
-    server = Server(Site(directory, address, health, metrics, stale_after=60))
+    server = Server(Site(directory, address, health, metrics, stale_after=60, stale=feeds.stale))
     server.start()
     try:
         asking = Asking(server.port)
@@ -136,6 +137,23 @@ def test_a_page_that_was_not_written_for_long_is_served_as_stale(site: Files) ->
         assert b'class="stale now"' not in ask("/")[1]
         os.utime(site.directory / "index.html", (1, time.time() - 61))
         assert b'class="stale now"' in ask("/")[1]
+
+
+def test_nothing_that_was_not_written_for_long_is_served_as_green(site: Files) -> None:
+    well = [replace(known.watched()[0], histories=(known.history("alive"),), incidents=())]
+    view = status_view(well, now=known.NOW, stale_after=60)
+    status = json.dumps(feeds.status_data(view, well, known.NOW))
+    site.write({"badge-prod.svg": feeds.badge("prod", "pass"), "status.json": status})
+    with serving(site.directory) as (ask, _):
+        assert b"healthy" in ask("/badge-prod.svg")[1]
+        assert json.loads(ask("/status.json")[1])["state"] == "pass"
+        for name in ("badge-prod.svg", "status.json"):
+            os.utime(site.directory / name, (1, time.time() - 61))
+        badge, data = ask("/badge-prod.svg")[1].decode(), ask("/status.json")[1].decode()
+    assert "<title>prod: stale</title>" in badge
+    assert feeds.COLOURS["pass"] not in badge
+    assert '"pass"' not in data
+    assert json.loads(data)["state"] == "stale"
 
 
 def test_before_the_first_page_there_is_none(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ from backout.reports.story import story
 from backout.reports.text import outcome_text
 from backout.reports.watched import Alerts
 from backout.status_page.facts import Fact, History, Watched
-from backout.status_page.history import ran_of, resolved_lately
+from backout.status_page.history import due_by, ran_of, resolved_lately
 from backout.status_page.run_view import run_view
 from backout.status_page.tree import tree
 from backout.status_page.views import RunLine, StatusView, run_line, status_view
@@ -350,11 +350,15 @@ class Desk:
     def _watched(self, name: str, target: Target | None, store: Any, now: float) -> Watched:
         if store is None:
             return Watched(name)
-        checks = target.checks if target else {}
-        keys = [key for key in store.check_keys() if key.target == name and key.check in checks]
-        histories = [History(key, next(iter(store.looks(key, limit=1)), None)) for key in keys]
+        histories = self._histories(target, store) if target else ()
         incidents = (*store.incidents(name, open=True), *resolved_lately(store, name, now))
         return Watched(name, tuple(histories), incidents)
+
+    def _histories(self, target: Target, store: Any) -> Iterator[History]:
+        for key in store.check_keys():
+            if key.target == target.name and key.check in target.checks:
+                last = next(iter(store.looks(key, limit=1)), None)
+                yield History(key, last, due=due_by(target, key, last))
 
 
 def _frame(path: str, visitor: Visitor) -> Words:

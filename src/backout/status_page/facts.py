@@ -29,6 +29,8 @@ class History:
     """The same by minute, for a check that is too young for a curve by hours."""
     rhythm: str = ""
     expect: Sequence[str] = ()
+    due: float | None = None
+    """After that its last look is too old to tell how it is."""
 
 
 @dataclass(frozen=True, slots=True)

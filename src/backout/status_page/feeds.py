@@ -3,6 +3,7 @@ is shown is redacted by whoever writes it."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +16,7 @@ from backout.watch import alerts
 
 COLOURS = {"pass": "#2e7d32", "fail": "#c62828", "unknown": "#b26a00", "idle": "#5f6368"}
 WORDS = {"pass": "healthy", "fail": "failing", "unknown": "cannot tell", "idle": "not looked at"}
+STALE = "stale"
 FED = 50
 """So many incidents are in the feed."""
 
@@ -74,6 +76,19 @@ def badge(target: str, state: str) -> str:
         f'<text x="6" y="14" {style}>{escape(target)}</text>'
         f'<text x="{left + 6}" y="14" {style}>{escape(said)}</text></svg>\n'
     )
+
+
+def stale(name: str, content: bytes) -> bytes:
+    """A file as it is served when it was not written anew for too long: nothing in it is green."""
+    if name.endswith(".svg"):
+        target = name.removeprefix("badge-").removesuffix(".svg").replace("+", "/")
+        return badge(target, STALE).encode()
+    if name != "status.json":
+        return content
+    data = json.loads(content)
+    for each in (data, *data["targets"], *(c for t in data["targets"] for c in t["checks"])):
+        each["state"] = STALE
+    return f"{json.dumps(data, indent=1)}\n".encode()
 
 
 def feed(watched: Sequence[Watched], now: float, *, page: str = "") -> str:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from statistics import median
 from typing import Any
 
-from backout.model import CheckKey, LedgerRow, RunRow, Sample
+from backout.model import Check, CheckKey, LedgerRow, RunRow, Sample, Target
 from backout.ports import HealthStore
 from backout.reports.parts import bare_release
 from backout.reports.report import ends_of
 from backout.status_page.curves import DAYS
 from backout.status_page.facts import DAY, HOUR, Deployed, Latency, Ran
-from backout.watch import rollups
+from backout.watch import rollups, schedule
 from backout.watch.rollups import Tally
+from backout.watch.schedule import Rhythm
 
 RUNS = 10
 """So many runs of each target are shown."""
@@ -159,6 +160,28 @@ def ran_of(row: RunRow) -> Ran:
         outcome=row.outcome,
         release=bare_release(release) if release else "",
     )
+
+
+def due_by(target: Target, check_key: CheckKey, last: Sample | None) -> float | None:
+    """Until when a look tells how a check is: two ticks of what leads to it, and then some."""
+    if last is None:
+        return None
+    allowance = schedule.LATE + target.checks[check_key.check].timeout
+    ticks = (
+        schedule.due_by(Rhythm.of(str(check_key), root, target.timezone), last.at, allowance)
+        for root in _roots(target, check_key.check)
+    )
+    return max(ticks, default=None)
+
+
+def _roots(target: Target, name: str, below: tuple[str, ...] = ()) -> Iterator[Check]:
+    """The checks with a schedule of their own that lead to this one."""
+    above = [each for each in target.checks.values() if name in each.then]
+    if not above:
+        yield target.checks[name]
+    for each in above:
+        if each.name not in below:
+            yield from _roots(target, each.name, (*below, name))
 
 
 def resolved_lately(store: HealthStore, target: str, now: float) -> list[Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from backout.model import Sample, WatcherHealth
+from backout.status_page import feeds
 from backout.status_page.facts import Watched
 from backout.watch.watcher import Watcher
 
@@ -36,9 +37,8 @@ class Listen:
         self._made: Callable[[str], str | None] = lambda _: None
         self.address = Address.of(at.address, anywhere=at.anywhere, names=at.names)
         self._metrics = Metrics(self._redact, self.health)
-        self._server = Server(
-            Site(directory, self.address, self.health, self._metrics, STALE_AFTER, self._run_page)
-        )
+        served = (directory, self.address, self.health, self._metrics, STALE_AFTER, self._run_page)
+        self._server = Server(Site(*served, feeds.stale))
 
     @property
     def url(self) -> str:

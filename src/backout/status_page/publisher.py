@@ -25,7 +25,7 @@ from backout.reports.story import story
 from backout.reports.text import outcome_text
 from backout.status_page import feeds, views
 from backout.status_page.facts import Fact, History, Ran, Watched
-from backout.status_page.history import Histories, Ledger, ran_of, resolved_lately
+from backout.status_page.history import Histories, Ledger, due_by, ran_of, resolved_lately
 from backout.status_page.listen import STALE_AFTER, Listen, ListenAt
 from backout.status_page.run_view import RunView, run_view
 from backout.status_page.views import StatusView
@@ -170,15 +170,16 @@ class Publisher:
         return sorted(found, key=lambda s: (checks.index(s.check), hosts.index(s.host)))
 
     def _history(self, target: Target, check_key: CheckKey) -> History:
-        check = target.checks[check_key.check]
+        check, last = target.checks[check_key.check], self.histories.last.get(check_key)
         return History(
             check_key,
-            self.histories.last.get(check_key),
+            last,
             self.histories.days.get(check_key, {}),
             self.histories.hours.get(check_key, {}),
             self.histories.minutes(check_key),
             rhythm=_rhythm(target, check_key.check),
             expect=check.expect,
+            due=due_by(target, check_key, last),
         )
 
     # --- runs ----------------------------------------------------------------------------

@@ -133,8 +133,7 @@ def status_view(
     incidents.sort(key=lambda pair: -pair[1].since)
     views = [(one, _incident(one, each, now)) for each, one in incidents]
     opened = tuple(view for one, view in views if one.resolved is None)
-    if opened and state in ("pass", "idle"):
-        state, sentence = "unknown", f"{count(len(opened), 'incident')} open; {lower(sentence)}"
+    state, sentence = _with_incidents(state, sentence, len(opened))
     if unwell and state == "pass":
         state, sentence = "unknown", "Not everything is watched as it should be."
     return StatusView(
@@ -154,7 +153,8 @@ def status_view(
 
 def _target(watched: Watched, now: float, *, many: bool) -> TargetView:
     checks = tuple(_check(each, watched, now, many=many) for each in watched.histories)
-    state, said = _whole(checks)
+    opened = sum(each.resolved is None for each in watched.incidents)
+    state, said = _with_incidents(*_whole(checks), opened)
     current = next((each for each in watched.releases if each.current), None)
     return TargetView(
         name=watched.name,
@@ -183,15 +183,23 @@ def _whole(checks: Sequence[CheckView]) -> tuple[str, str]:
     return "pass", "The check passes." if len(checks) == 1 else f"All {len(checks)} checks pass."
 
 
+def _with_incidents(state: str, sentence: str, opened: int) -> tuple[str, str]:
+    """An open incident is not health, whatever the last looks said."""
+    if not opened or state not in ("pass", "idle"):
+        return state, sentence
+    return "unknown", f"{count(opened, 'incident')} open; {lower(sentence)}"
+
+
 def _check(history: History, watched: Watched, now: float, *, many: bool) -> CheckView:
     last, check_key = history.last, history.check_key
     verdict = last.verdict if last else None
     spared = many and verdict is Verdict.PASS
+    late = verdict is Verdict.PASS and history.due is not None and now > history.due
     return CheckView(
         name=check_key.check,
         host=check_key.host,
-        state=_state(verdict),
-        said=SAID[verdict],
+        state="unknown" if late else _state(verdict),
+        said="cannot be told: not looked at in time" if late else SAID[verdict],
         reason=last.reason if last else "",
         latency=milliseconds(last.elapsed_ms) if last and last.elapsed_ms else "",
         looked=utc(last.at) if last else "",

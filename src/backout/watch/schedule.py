@@ -240,6 +240,9 @@ class Timetable(Generic[K]):
 
 def overdue(rhythm: Rhythm, last: float, now: float, allowance: float) -> bool:
     """Whether two ticks have passed since `last`, and `allowance` seconds beside."""
-    if now <= last + allowance:
-        return False
-    return now > rhythm.after(rhythm.after(last)) + allowance
+    return now > last + allowance and now > due_by(rhythm, last, allowance)
+
+
+def due_by(rhythm: Rhythm, last: float, allowance: float) -> float:
+    """The moment after which a check that was looked at then is overdue."""
+    return rhythm.after(rhythm.after(last)) + allowance

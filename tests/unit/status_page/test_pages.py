@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from backout.adapters.web.html import Pages, Site, policy
 from backout.errors import BackoutError
 from backout.model import CheckKey, Outcome, Verdict
-from backout.status_page import curves, facts, run_view, views, words
+from backout.status_page import curves, facts, history, run_view, views, words
 from backout.status_page.curves import DAYS
 from backout.status_page.facts import DAY, HOUR, Deployed, Watched
 from support import health_facts as known
 from support.health_facts import NOW, tally
+from support.watch import check, target
 
 TODAY = int(NOW // DAY)
 counts = st.integers(0, 5000)
@@ -60,6 +61,19 @@ def test_green_checks_with_an_open_incident_are_not_all_green() -> None:
     watched = Watched("prod", (known.history("add-concert", "web2"),), (known.FAILING,))
     shown = view(watched)
     assert (shown.state, shown.sentence) == ("unknown", "1 incident open; the check passes.")
+    assert shown.targets[0].state == "unknown", "nor is the target's badge"
+
+
+def test_a_look_that_is_too_old_for_its_schedule_is_not_shown_as_passing() -> None:
+    daily = check("daily", cron="0 3 * * *", then=["behind"])
+    prod = target(check("alive", every="1m"), daily, check("behind"))
+    for name, within in (("alive", 100), ("daily", DAY), ("behind", DAY)):
+        seen = known.history(name)
+        due = history.due_by(prod, seen.check_key, seen.last)
+        for later, state in ((0, "pass"), (within, "pass"), (3 * within, "unknown")):
+            shown = view(Watched("prod", (replace(seen, due=due),)), now=NOW - 12 + later)
+            states = (shown.state, shown.targets[0].state, shown.targets[0].checks[0].state)
+            assert set(states) == {state}, (name, later)
 
 
 def test_a_schedule_that_is_not_kept_is_not_all_green() -> None:

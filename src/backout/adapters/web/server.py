@@ -60,6 +60,8 @@ class Site:
     stale_after: float
     run_page: Callable[[str], str | None] = lambda _: None
     """Makes the page of a run of which there is no file."""
+    stale: Callable[[str, bytes], bytes] = lambda _name, content: content
+    """What a file that is no page says when it is too old, by its name and what it said."""
 
     def application(self) -> Any:
         """Everything as an ASGI application."""
@@ -100,6 +102,7 @@ class Site:
             return Response("there is no such page (yet)\n", 404, media_type="text/plain")
         if age > self.stale_after:
             content = content.replace(b'class="stale"', b'class="stale now"', 1)
+            content = self.stale(path.name, content)
         return self._page_of(content, MEDIA.get(path.suffix, "text/html"))
 
     def _page_of(self, content: bytes, media_type: str) -> Response:
