@@ -196,8 +196,11 @@ class Story:
             self.violations.append(f"it does not come to an end: {rest or self._held()}")
 
     def _end(self, seat: Seat, turn: int, *, open_: bool) -> None:
-        if not open_:
-            verbs: Sequence[str] = ("unlock", "resume", "abort")
+        verbs: Sequence[str]
+        if "when it stays so: invoke unlock" in self._advised(seat):
+            verbs = ("unlock",)
+        elif not open_:
+            verbs = ("unlock", "resume", "abort")
         elif turn < TRIES - 2:
             verbs = ("resume",) if self.shape.back else ("resume", "abort")
         else:
@@ -206,6 +209,12 @@ class Story:
                 self.violations.append(f"{seat.name} needs force to end {seat.unfinished()}")
         seat.types(self.random.choice(verbs))
         self._until_quiet()
+
+    def _advised(self, seat: Seat) -> str:
+        """What the last verb of an operator said is to be typed next."""
+        last = next((typed for typed in reversed(self.world.typed) if typed.who is seat), None)
+        told = last and (last.error or last.report)
+        return told.next if told else ""
 
     def _held(self) -> list[str]:
         return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from support.project import Project
@@ -43,6 +44,24 @@ def test_unlock_with_force_gives_the_run_up_and_the_target_is_free_again(tmp_pat
     assert made.say("resume", "--target", "prod").code == 3
     made.runbook("fine", {**HOPELESS, "steps": [{"name": "Fine", "run": "true", "undo": "true"}]})
     assert made.say("run", "--runbook", "fine", "--target", "prod").code == 0
+
+
+def test_what_a_power_cut_left_of_the_lease_is_removed_and_the_run_goes_on(tmp_path: Path) -> None:
+    made = project(tmp_path / "project")
+    assert made.say("run", "--runbook", "hopeless", "--target", "prod").code == 5
+    (lease,) = made.state.rglob("lock")
+    shutil.rmtree(lease)
+    lease.mkdir()
+    (lease / "since").write_text("1700000000\n")
+    refused = made.say("resume", "--target", "prod")
+    assert (refused.code, "invoke unlock --target prod" in refused.err) == (7, True), refused.err
+    freed = made.say("unlock", "--target", "prod", "--yes")
+    assert freed.code == 0, freed.out + freed.err
+    assert "prod was held by a run that a power cut left no name of, and is free now." in freed.out
+    assert "invoke resume --target prod" in freed.out, "the run has its way back still"
+    assert made.say("resume", "--target", "prod").code == 5
+    refused = made.say("unlock", "--target", "prod", "--yes")
+    assert refused.code == 7, "now it is the run's own again"
 
 
 def test_without_a_yes_nothing_is_given_up(tmp_path: Path) -> None:

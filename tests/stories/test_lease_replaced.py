@@ -84,6 +84,22 @@ def test_a_lease_that_was_taken_away_is_not_taken_over(stalled: Path) -> None:
     assert standings([web1(stalled)])[0].free
 
 
+def test_what_is_let_go_while_it_is_taken_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = adapters.standings._take
+
+    def late(transport: LocalTransport, token: str, *, force: bool) -> bool:
+        stack.close()
+        return honest(transport, token, force=force)
+
+    monkeypatch.setattr(adapters.standings, "_take", late)
+    with ExitStack() as stack:
+        stack.enter_context(LeaseLock("prod").hold([web1(tmp_path)], "run-1"))
+        take([web1(tmp_path)], "prod", force=True)
+    assert standings([web1(tmp_path)])[0].free
+
+
 @pytest.mark.parametrize("away", [False, True], ids=["taken by another", "out of reach"])
 def test_whoever_takes_several_hosts_and_not_the_last_says_which_are_free(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, away: bool

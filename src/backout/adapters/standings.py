@@ -19,8 +19,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 AT_ONCE = 32
-UNCHANGED = "nothing was changed"
 """How many hosts are spoken to at the same time."""
+UNCHANGED = "nothing was changed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,13 @@ class Standing:
         """Whether nobody holds the host: neither a lease nor a command."""
         return self.lease is None and not self.living
 
+    @property
+    def remains(self) -> bool:
+        """Whether the lease is what a power cut left of one: it names no run, and is renewed by
+        nobody."""
+        nobodys = self.lease is not None and not self.lease.run
+        return nobodys and self.expired and not self.living
+
 
 def standings(transports: Sequence[Transport]) -> tuple[Standing, ...]:
     """The lease on every host, and what is alive there. Raises Unreachable."""
@@ -78,7 +85,9 @@ def take(
             token = standing.lease.token if standing.lease else ""
             try:
                 if not _take(transport, token, force=force):
-                    raise held(standings([transport])[0], target, _so_far(freed))
+                    now = standings([transport])[0]
+                    if not now.free:  # else it was let go meanwhile
+                        raise held(now, target, _so_far(freed))
             except Unreachable as error:
                 error.state = _so_far(freed)
                 raise

@@ -35,6 +35,8 @@ class Unlocking:
     def answer(self) -> Answer:
         known, away = self._asked()
         held = [standing for standing in known if not standing.free]
+        if self.open_run is not None and not self.force:  # it goes on once they are gone
+            held = [standing for standing in held if standing.remains] or held
         alive = LocalLock(self.workplace.state, self.target.name).holder() is not None
         reason = _why_not(held, alive, self.open_run, force=self.force)
         if away and not (reason or self.force):
@@ -153,7 +155,7 @@ def _why_not(held: Sequence[Standing], alive: bool, open_run: RunRow | None, *, 
         return "a process on this machine is at work on it"
     if force:
         return ""
-    if open_run is not None:
+    if open_run is not None and not (held and all(each.remains for each in held)):
         return f"run {open_run.id} ({open_run.verb}) is unfinished: finish it instead"
     at_work = [f"{each} on {standing.host}" for standing in held for each in standing.living]
     if at_work:

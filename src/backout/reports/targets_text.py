@@ -111,6 +111,9 @@ def doctor_text(report: DoctorReport) -> str:
     return page([first], lines, next_lines(report.next))
 
 
+NOBODY = "a run that a power cut left no name of"
+
+
 def unlock_text(report: UnlockReport) -> str:
     """Who holds a target, and whether it is free now."""
     reason = [one_line(report.reason)] if report.reason else []
@@ -139,7 +142,7 @@ def _held_by(report: UnlockReport) -> str:
     where = " where it can be reached" if report.unreachable else ""
     if not report.held:
         return f"{report.target} is not locked{where}."
-    names = (each.owner or f"run {each.run}" for each in report.held)
+    names = (each.owner or (f"run {each.run}" if each.run else NOBODY) for each in report.held)
     owners = ", ".join(dict.fromkeys(one_line(name) for name in names))
     verb = "was held by" if report.freed else "is held by"
     after = f", and is free now{where}" if report.freed else ""
