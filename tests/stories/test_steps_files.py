@@ -115,6 +115,27 @@ def test_a_second_attempt_keeps_the_first_file(bench: Bench, to: Path) -> None:
     assert to.read_text() == "old"
 
 
+@pytest.mark.parametrize("before", [b"old\n", None], ids=["over a file", "a new file"])
+def test_what_was_changed_by_hand_since_is_kept_beside_what_comes_back(
+    bench: Bench, to: Path, before: bytes | None
+) -> None:
+    if before is not None:
+        to.write_bytes(before)
+    trial = upload(bench, to)
+    assert trial.act().ok
+    to.write_bytes(b"new\nby hand\n")
+
+    undone = trial.undo()
+
+    kept = to.with_name(f"{to.name}.{trial.work.run}")
+    assert undone.ok
+    assert undone.stdout == f"{to.name} was changed since: that is kept as {kept.name}\n"
+    assert kept.read_bytes() == b"new\nby hand\n"
+    assert (to.read_bytes() if to.exists() else None) == before
+    assert trial.undo().ok
+    assert sorted(to.parent.iterdir()) == sorted([kept, *([to] if before is not None else [])])
+
+
 def test_the_undo_of_an_upload_that_never_ran_changes_nothing(bench: Bench, to: Path) -> None:
     trial = upload(bench, to)
     trial.before()
@@ -274,7 +295,7 @@ def test_what_is_kept_is_readable_by_its_owner_alone(bench: Bench, to: Path) -> 
     trial.act()
 
     kept = bench.directory / "home/kept"
-    assert [path.read_text() for path in kept.iterdir()] == ["old"]
+    assert [path.read_text() for path in kept.iterdir() if path.suffix != ".put"] == ["old"]
     assert kept.stat().st_mode & 0o777 == 0o700
 
 
@@ -287,7 +308,8 @@ def test_on_this_machine_the_old_file_is_kept_in_the_projects_state(
     trial = upload(bench, to)
 
     assert trial.act().ok
-    assert [path.read_text() for path in (bench.directory / "state/kept").iterdir()] == ["old"]
+    kept = (bench.directory / "state/kept").iterdir()
+    assert [path.read_text() for path in kept if path.suffix != ".put"] == ["old"]
     assert trial.undo().ok
 
     assert to.read_text() == "old"

@@ -169,6 +169,7 @@ fill() {{
   mv -f -- "$arrival$nonce" "$new"
   [ -z "$owner" ] || chown "$owner" "$new" 2>/dev/null || :
   chmod "$mode" "$new"
+  (umask 077; cksum <"$new" >"$kept.put")
 }}
 place"""
 
@@ -177,6 +178,7 @@ def _undo(work: StepContext) -> str:
     return f"""\
 set -e
 {_names(work, secrets.token_hex(8))}
+{_SPARE}
 if [ ! -d "$folder" ] && [ ! -e "$kept" ] && [ ! -L "$kept" ]; then rm -f "$arrival"*; exit 0; fi
 enter
 clear
@@ -184,12 +186,17 @@ if [ -e "$kept" ] || [ -L "$kept" ]; then
   fill() {{ ln -P "$kept" "$new" 2>/dev/null || cp -pP "$kept" "$new"; }}
   inode() {{ stat -c %d:%i -- "$1" 2>/dev/null || :; }}
   same=$(inode "$kept")
-  [ -n "$same" ] && [ "$same" = "$(inode "$name")" ] || place # it may be there still
+  if [ -z "$same" ] || [ "$same" != "$(inode "$name")" ]; then # it may be there still
+    spare
+    place
+  fi
   rm -f "$kept"
 elif [ -e "$kept.none" ]; then
+  spare
   rm -f "$name"
   rm -f "$kept.none"
 fi
+rm -f "$kept.put"
 """
 
 
@@ -201,6 +208,7 @@ def _names(work: StepContext, nonce: str = "") -> str:
     return f"""\
 folder={_path(folder or ".")} name={quote(f"./{name}")} nonce={nonce}
 arrival={_path(_arrival(work))} kept={_kept(work)} stages={stages}
+run={quote(work.run)}
 {_PLACE}"""
 
 
@@ -233,6 +241,20 @@ place() {
 }"""
 """What is in hand is entered once, and looked at there: whoever owns the folder can rename the
 stage, or put a link in its place, at any moment."""
+
+
+_SPARE = """\
+sum() { cksum <"$1" 2>/dev/null || :; }
+spare() {
+  [ -f "$name" ] && [ ! -L "$name" ] && [ -e "$kept.put" ] || return 0
+  now=$(sum "$name")
+  if [ "$now" = "$(cat "$kept.put")" ]; then return 0; fi
+  if [ -f "$kept" ] && [ "$now" = "$(sum "$kept")" ]; then return 0; fi
+  ln -P -- "$name" "$name.$run" 2>/dev/null || [ "$now" = "$(sum "$name.$run")" ] ||
+    mv -f -T -- "$name" "$name.$run"
+  echo "${name#./} was changed since: that is kept as ${name#./}.$run"
+}"""
+"""What is there and is neither what was put there nor what was there before is somebody's work."""
 
 
 def _path(path: str) -> str:
