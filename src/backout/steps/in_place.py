@@ -50,6 +50,8 @@ class InPlace(Kind):
         asked = restarter.restart(work.key)
         if asked.state is State.UNREACHABLE:
             return asked
+        if asked.state is State.UNKNOWN:  # nothing is proved, nor undone, beside one that goes on
+            work.transport.recall(work.key, work.step.timeout)
         proved = prove(restarter, fresh, work)
         doubt = asked.saved.get("doubt")
         if proved.ok and doubt and work.was_up is None:

@@ -172,6 +172,31 @@ def test_on_the_way_back_an_interrupted_restart_need_only_be_over_and_not_come_u
     assert elapsed(bench) == began, "nothing is awaited that is taken back anyway"
 
 
+def test_a_restart_whose_end_was_not_seen_is_awaited_before_anything_is_proved(
+    bench: Bench,
+) -> None:
+    class Unseen(Manager):
+        def restart(self, key: str) -> Result:
+            super().restart(key)
+            return Result(State.UNKNOWN, reason="the link was cut")
+
+        def identity(self) -> Identity:
+            noted.told.append("identity")
+            return super().identity()
+
+    noted = _Noted()
+    doing = replace(work(bench, Unseen(chain([OLD], repeat(NEW)))), transport=noted)
+    assert Restart().act(doing).ok
+    assert noted.told[:3] == ["identity", "recall", "identity"]
+
+
 class _Noted(Told):
+    """Knows nothing of any command, and notes that it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[str] = []
+
     def recall(self, key: str, wait: float) -> Result | None:  # noqa: ARG002 - the seam's form
+        self.told.append("recall")
         return None
