@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from support.soak import Soak, over
 from support.sshd import SshdBed
 
 
+@pytest.mark.matrix  # what crashes leave on one machine alone is met at every point elsewhere
 def test_killed_at_random_on_this_machine_all_is_done_or_all_is_undone(
     bed_directory: Path,
 ) -> None:

@@ -24,8 +24,6 @@ NOBODY = {"Concert": 0, "UserConcert": 0}
 TOLD_IN = {
     "S1": "docker-compose",
     "S2": "pm2",
-    "S3": "systemd",
-    "S4": "pm2",
     "S5": "pm2",
 }
 """Where a table's story is told each time; wherever else the application runs, and of the other
