@@ -129,7 +129,8 @@ class Machine(Shell):
     """A host's transport: a real shell for what only reads, the world's notes for the rest."""
 
     def __init__(self, world: World, name: str) -> None:
-        super().__init__(cwd=world.directory, env={"HOME": str(world.directory / name)})
+        host = Host(name=name or "here", connection="local")
+        super().__init__(cwd=world.directory, env={"HOME": str(world.directory / name)}, host=host)
         (world.directory / name).mkdir(exist_ok=True)
         self.world = world
 

@@ -207,24 +207,26 @@ class Claims:
         begun = self._begun(hosts)
         self._say(self._write(begun, lambda record: record.went_back(self.run)))
 
-    def arrived(self, hosts: Sequence[str], release: Release) -> bool:
-        """The release is there. A record that cannot be written changes no outcome, unless the
-        host is another run's by now; says whether all were."""
+    def arrived(self, hosts: Sequence[str], release: Release) -> dict[str, str]:
+        """The release is there. Gives the hosts whose record cannot be written, and why: who is
+        asked later does not know of it, so the run is not over."""
         problems = self._write(hosts, lambda record: record.arrived(self.run, release))
         self._say(problems)
-        return not problems
+        return problems
 
-    def returned(self, hosts: Sequence[str], to: Release, below: Mapping[str, LedgerRow]) -> bool:
+    def returned(
+        self, hosts: Sequence[str], to: Release, below: Mapping[str, LedgerRow]
+    ) -> dict[str, str]:
         """What was on each host is there again: `to`, or an older release where that one never
-        came, or none. Says what `arrived` does."""
+        came, or none. Gives what `arrived` does."""
         there = [h for h in hosts if h in below and below[h].number >= to.number]
-        marked = [self.arrived(there, to)]
+        problems = self.arrived(there, to)
         for host in (h for h in hosts if h not in there):
             change = partial(HostRecord.returned, run=self.run, to=below.get(host))
-            problems = self._write([host], change)
-            self._say(problems)
-            marked.append(not problems)
-        return all(marked)
+            missed = self._write([host], change)
+            self._say(missed)
+            problems |= missed
+        return problems
 
     def _begun(self, hosts: Iterable[str] | None = None) -> list[str]:
         chosen = self.records if hosts is None else hosts
@@ -241,8 +243,10 @@ class Claims:
                 result = release_file.write(self.parts.reach(host), self.homes[host], record)
             except Unreachable as error:
                 return error.what
+            if result.state is not State.DONE:
+                return result.stderr.strip() or result.reason
             self.records[host] = record
-            return "" if result.state is State.DONE else result.stderr.strip() or result.reason
+            return ""
 
         words = zip(hosts, side_by_side(write, hosts), strict=True)
         return {host: why for host, why in words if why}

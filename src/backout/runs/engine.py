@@ -245,13 +245,23 @@ class Engine:
             if self.forward.stuck:
                 return self._doubtful(self.forward.stuck)
             decided = self._decide()
-        marked = self.claims.arrived(decided["hosts"], self.worker.release)
-        if not marked and (lost := self.parts.lock.lost()):
-            return self._overtaken(lost)
+        if missed := self.claims.arrived(decided["hosts"], self.worker.release):
+            lost = self.parts.lock.lost()
+            return self._overtaken(lost) if lost else self._unrecorded(decided, missed)
         hosts = self._deployed(decided["hosts"], ends_of(decided["withdrawn"]))
         self._finally()
         findings = tuple(Finding.of(row) for row in decided["proof"])
         return Ended(Outcome.SUCCEEDED, 0, "", hosts, self.worker.release, findings)
+
+    def _unrecorded(self, decided: Mapping[str, Any], missed: Mapping[str, str]) -> Ended:
+        """A success that a host has not on record: whoever asks it later takes it for half done.
+        So the run stays open, until `resume` has written that too."""
+        self.parts.lock.keep()
+        ends = {h: HostEnd(HostState.DEPLOYED, why=missed.get(h, "")) for h in decided["hosts"]}
+        words = f"deployed and proved; not on record there: {'; '.join(alike.told(missed))}"
+        findings = tuple(Finding.of(row) for row in decided["proof"])
+        outcome = Outcome.BACKOUT_INCOMPLETE
+        return Ended(outcome, 5, words, ends, self.worker.release, findings)
 
     def _decide(self) -> Mapping[str, Any]:
         """The outcome and the ledger's row. What nothing proves is never known good."""

@@ -237,9 +237,12 @@ class Rollback:
 
     def _succeed(self, proof: Sequence[Mapping[str, Any]]) -> Ended:
         self.findings = tuple(Finding.of(row) for row in proof)
-        marked = self.claims.returned(self.back.hosts, self.back.to, self.back.below)
-        if not marked and (lost := self.parts.lock.lost()):
-            return self._overtaken(lost)
+        if missed := self.claims.returned(self.back.hosts, self.back.to, self.back.below):
+            if lost := self.parts.lock.lost():
+                return self._overtaken(lost)
+            self.parts.lock.keep()
+            words = f"rolled back and proved; not on record there: {'; '.join(alike.told(missed))}"
+            return self._ended(Outcome.BACKOUT_INCOMPLETE, 5, words, {}, missed)
         return self._ended(Outcome.SUCCEEDED, 0, "", {})
 
     def _overtaken(self, lost: str) -> Ended:

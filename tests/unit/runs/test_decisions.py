@@ -12,7 +12,11 @@ from typing import Any
 import pytest
 
 from backout.adapters.storage.journal import SqliteJournal
+from backout.model import Result, State
+from backout.ports import Transport
+from backout.runs import release_file
 from backout.runs.engine import Ended
+from backout.runs.release_file import HostRecord
 from support.world import HOSTS, Deployer, World
 
 names = itertools.count()
@@ -109,3 +113,28 @@ def test_an_aborted_run_is_as_before_or_was_over(name: str, begin: Any) -> None:
         over = bool(deployer.journal.releases(deployer.run))
         assert (ended.exit_code == 0) == over
         assert (ended.exit_code == 4) == (well and not over), f"killed at boundary {at} of {last}"
+
+
+def test_a_success_that_a_host_has_not_on_record_is_not_over_until_it_has(
+    begin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployer, honest = begin(STORIES["all is well"]), release_file.write
+
+    def full(transport: Transport, home: str, record: HostRecord) -> Result:
+        if transport.host.name == "web2" and record.run == deployer.run:
+            return Result(State.FAILED, reason="No space left on device")
+        return honest(transport, home, record)
+
+    monkeypatch.setattr(release_file, "write", full)
+    ended = deployer.say("deploy")
+    assert ended.exit_code == 5
+    assert ended.reason == (
+        "deployed and proved; not on record there: web2: No space left on device"
+    )
+    assert {host: str(end.state) for host, end in ended.hosts.items()} == dict.fromkeys(
+        HOSTS, "deployed"
+    )
+    assert len(deployer.journal.releases(deployer.run)) == 1, "the ledger has it"
+    assert deployer.say("abort").exit_code == 5
+    monkeypatch.undo()
+    assert deployer.say("resume").exit_code == 0
