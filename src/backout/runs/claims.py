@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 from backout.errors import Refused, Unreachable
 from backout.model import Event, LedgerRow, Release, State
@@ -189,7 +188,7 @@ class Claims:
         """Every host names this run from now on, and what it named before is noted. Raises
         Refused when one cannot, and then none does."""
         self.decisions.note(NOTE, self.before)
-        problems = self._write(tuple(self.homes), lambda each: each.begun(self.run, number))
+        problems = self._write(tuple(self.homes), lambda _, each: each.begun(self.run, number))
         if problems:
             self.went_back()
             raise Refused(
@@ -200,17 +199,17 @@ class Claims:
 
     def go_back(self) -> None:
         """Before the first undo."""
-        self._say(self._write(self._begun(), lambda record: record.going_back(self.run)))
+        self._say(self._write(self._begun(), lambda _, record: record.going_back(self.run)))
 
     def went_back(self, hosts: Iterable[str] | None = None) -> None:
         """What was there is there again."""
         begun = self._begun(hosts)
-        self._say(self._write(begun, lambda record: record.went_back(self.run)))
+        self._say(self._write(begun, lambda _, record: record.went_back(self.run)))
 
     def arrived(self, hosts: Sequence[str], release: Release) -> dict[str, str]:
         """The release is there. Gives the hosts whose record cannot be written, and why: who is
         asked later does not know of it, so the run is not over."""
-        problems = self._write(hosts, lambda record: record.arrived(self.run, release))
+        problems = self._write(hosts, lambda _, record: record.arrived(self.run, release))
         self._say(problems)
         return problems
 
@@ -219,13 +218,14 @@ class Claims:
     ) -> dict[str, str]:
         """What was on each host is there again: `to`, or an older release where that one never
         came, or none. Gives what `arrived` does."""
-        there = [h for h in hosts if h in below and below[h].number >= to.number]
-        problems = self.arrived(there, to)
-        for host in (h for h in hosts if h not in there):
-            change = partial(HostRecord.returned, run=self.run, to=below.get(host))
-            missed = self._write([host], change)
-            self._say(missed)
-            problems |= missed
+
+        def change(host: str, record: HostRecord) -> HostRecord:
+            was = below.get(host)
+            there = was is not None and was.number >= to.number
+            return record.arrived(self.run, to) if there else record.returned(self.run, was)
+
+        problems = self._write(hosts, change)
+        self._say(problems)
         return problems
 
     def _begun(self, hosts: Iterable[str] | None = None) -> list[str]:
@@ -233,20 +233,18 @@ class Claims:
         return [host for host in chosen if self.run in self.records[host].during]
 
     def _write(
-        self, hosts: Sequence[str], change: Callable[[HostRecord], HostRecord]
+        self, hosts: Sequence[str], change: Callable[[str, HostRecord], HostRecord]
     ) -> dict[str, str]:
         """What could not be written, and why."""
 
         def write(host: str) -> str:
-            record = change(self.records[host])
+            record = change(host, self.records[host])
             try:
                 result = release_file.write(self.parts.reach(host), self.homes[host], record)
             except Unreachable as error:
                 return error.what
-            if result.state is not State.DONE:
-                return result.stderr.strip() or result.reason
-            self.records[host] = record
-            return ""
+            self.records[host] = record  # it may be there, whatever was heard of it
+            return "" if result.state is State.DONE else result.stderr.strip() or result.reason
 
         words = zip(hosts, side_by_side(write, hosts), strict=True)
         return {host: why for host, why in words if why}

@@ -245,21 +245,21 @@ class Engine:
             if self.forward.stuck:
                 return self._doubtful(self.forward.stuck)
             decided = self._decide()
+        findings = tuple(Finding.of(row) for row in decided["proof"])
         if missed := self.claims.arrived(decided["hosts"], self.worker.release):
             lost = self.parts.lock.lost()
-            return self._overtaken(lost) if lost else self._unrecorded(decided, missed)
+            return self._overtaken(lost) if lost else self._unrecorded(missed, findings)
         hosts = self._deployed(decided["hosts"], ends_of(decided["withdrawn"]))
         self._finally()
-        findings = tuple(Finding.of(row) for row in decided["proof"])
         return Ended(Outcome.SUCCEEDED, 0, "", hosts, self.worker.release, findings)
 
-    def _unrecorded(self, decided: Mapping[str, Any], missed: Mapping[str, str]) -> Ended:
+    def _unrecorded(self, missed: Mapping[str, str], findings: tuple[Finding, ...]) -> Ended:
         """A success that a host has not on record: whoever asks it later takes it for half done.
         So the run stays open, until `resume` has written that too."""
         self.parts.lock.keep()
-        ends = {h: HostEnd(HostState.DEPLOYED, why=missed.get(h, "")) for h in decided["hosts"]}
+        ends = {h: HostEnd(HostState.DEPLOYED, why=missed.get(h, "")) for h in self._arrived()}
+        ends |= self._told(self.forward.withdrawn)
         words = f"deployed and proved; not on record there: {'; '.join(alike.told(missed))}"
-        findings = tuple(Finding.of(row) for row in decided["proof"])
         outcome = Outcome.BACKOUT_INCOMPLETE
         return Ended(outcome, 5, words, ends, self.worker.release, findings)
 
