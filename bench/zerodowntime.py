@@ -91,7 +91,7 @@ def under_load(
     """A scene that begins when requests have come for a moment; how many seconds it took."""
     began = time.monotonic()
     with Load(port, rate, slow) as load:
-        time.sleep(0.5)
+        eventually(lambda: load.tally.answered >= rate / 2, saying="half a second of load")
         scene()
     return time.monotonic() - began, load
 

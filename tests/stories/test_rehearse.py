@@ -166,6 +166,8 @@ def test_the_old_code_beside_what_cannot_be_undone_lets_a_rollback_leave_that_as
         said = both(yard, "deploy", target, "--yes")
         assert said.code == 0, said.out + said.err
     origin.good_change()
+    alone = both(yard, "rehearse", "staging")
+    assert (alone.code, alone.data["steps"][-1]["reason"]) == (9, "past a point of no return")
 
     said = both(yard, "rehearse", "staging", "--old-code", "--yes")
     assert said.code == 0, said.out + said.err

@@ -99,7 +99,7 @@ class Shell:
     def recall(self, key: str, wait: float) -> Result | None:
         raise NotTold(f"recall {key} within {wait} s, but this transport keeps no notes")
 
-    def began(self, key: str) -> bool:  # noqa: ARG002
+    def began(self, key: str) -> bool:  # noqa: ARG002 - it keeps no notes
         return False
 
     def unexplained(self, run: str, keys: Iterable[str]) -> Sequence[str]:  # noqa: ARG002

@@ -35,10 +35,11 @@ class Unlocking:
     def answer(self) -> Answer:
         known, away = self._asked()
         held = [standing for standing in known if not standing.free]
-        if self.open_run is not None and not self.force:  # it goes on once they are gone
-            held = [standing for standing in held if standing.remains] or held
+        unfinished = self.open_run
+        if unfinished and not self.force and (remains := [each for each in held if each.remains]):
+            held, unfinished = remains, None  # it goes on once they are gone
         alive = LocalLock(self.workplace.state, self.target.name).holder() is not None
-        reason = _why_not(held, alive, self.open_run, force=self.force)
+        reason = _why_not(held, alive, unfinished, force=self.force)
         if away and not (reason or self.force):
             reason = f"{', '.join(away)} cannot be reached, and may be held"
         freed, ended, given_up = bool(held) and not reason, list[EndedCommand](), ""
@@ -84,18 +85,18 @@ class Unlocking:
         """What the holders may be at on their own machines, as far as their mirrors tell: what is
         at work here is seen, and ended."""
         ours = self.open_run.id if self.open_run else ""
-        leases = {each.lease.run: each.lease for each in held if each.lease and each.lease.run}
+        owners = {each.lease.run: each.lease.owner for each in held if each.lease}
         hosts = [self.machines.reach(standing.host) for standing in held]
         told = list[str]()
-        for run, lease in leases.items():
-            if run == ours:
+        for run, whose in owners.items():
+            if run in ("", ours):
                 continue
             try:
                 found = mirror.read(hosts, run)
-            except (Refused, Unreachable):
+            except Refused:
                 continue  # what cannot be read tells nothing; the lock is taken all the same
             steps = mirror.under_way(found) if found else ()
-            told += [f"{step}, on the machine of {lease.owner or run}" for step in steps]
+            told += [f"{step}, on the machine of {whose or run}" for step in steps]
         return tuple(told)
 
     def _free(self, held: Sequence[Standing], goes_on: Sequence[str]) -> list[EndedCommand]:
@@ -155,7 +156,7 @@ def _why_not(held: Sequence[Standing], alive: bool, open_run: RunRow | None, *, 
         return "a process on this machine is at work on it"
     if force:
         return ""
-    if open_run is not None and not (held and all(each.remains for each in held)):
+    if open_run is not None:
         return f"run {open_run.id} ({open_run.verb}) is unfinished: finish it instead"
     at_work = [f"{each} on {standing.host}" for standing in held for each in standing.living]
     if at_work:

@@ -43,8 +43,9 @@ def unheard(decisions: Decisions) -> tuple[str, ...]:
     taken, heard = decisions.noted(TAKEN), decisions.noted(HEARD)
     if taken is None:
         return ()
-    since = heard is not None and heard["claim"] == taken["claim"]
-    return tuple((heard if heard and since else taken)["away"])
+    if heard is not None and heard["claim"] == taken["claim"]:
+        return tuple(heard["away"])
+    return tuple(taken["away"])
 
 
 def note_red(decisions: Decisions, red: Sequence[Finding]) -> None:

@@ -203,9 +203,11 @@ class Process:
                 watcher.wait(0.2)
                 watcher.write()
         watcher.baking.join()
-        unseen = {name: self._unseen(each) for name, each in watcher.targets.items()}
-        words = {n: [f"{each.key}: {each.reason}" for each in unseen[n]] for n in unseen}
-        watcher.tell_switches(self.clock.now().timestamp(), words)
+        unseen = {
+            name: [f"{found.key}: {found.reason}" for found in self._unseen(each)]
+            for name, each in watcher.targets.items()
+        }
+        watcher.tell_switches(self.clock.now().timestamp(), unseen)
         self._send_once()
         return self._answer()
 
