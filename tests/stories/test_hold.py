@@ -14,6 +14,12 @@ from typing import Any
 
 import pytest
 
+from backout.adapters.storage.spoken import Spoken
+from backout.api import _Quiet
+from backout.commands.hold import Answering
+from backout.commands.options import Hold
+from backout.ports import Said as Words
+from backout.project.project import Workplace
 from support.held import Held
 from support.loopback import Answer as Reply
 from support.loopback import Web
@@ -107,6 +113,29 @@ def test_again_tries_the_step_once_more_and_the_run_goes_on(yard: Yard) -> None:
     assert told["answered_by"]
     assert told["answered_at"] > told["since"]
     assert yard.project.say("history", "--check").code == 0
+
+
+def test_an_answer_that_ends_the_run_at_once_was_given(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    yard.runbook(needs(yard, "Only"))
+    process = held(yard)
+    mend(yard)
+    say = Spoken.say
+
+    def say_and_see_it_end(self: Spoken, said: Words, at: datetime) -> bool:
+        given = say(self, said, at)
+        assert end(process)[0] == 0
+        return given
+
+    monkeypatch.setattr(Spoken, "say", say_and_see_it_end)
+    for name, value in yard.project.env.items():
+        monkeypatch.setenv(name, value)
+    workplace = Workplace(yard.project.directory)
+    answering = Answering(workplace, _Quiet(lambda _: None, yes=False))
+    given = answering.hold(Hold(target="prod", run=None, host=None, step=None, answer="again"))
+    assert given.data["answered"] == "Only on here: again"
+    workplace.close()
 
 
 def test_done_counts_only_where_the_check_agrees_and_stays_undoable(yard: Yard) -> None:

@@ -38,6 +38,7 @@ class Answering:
         if not answer:
             return Answer("held", _report(row, hold))
         question = _meant(row, hold, options, answer)
+        hears = self._is_alive(row)  # asked first: what has heard may be over at once
         now = datetime.now(UTC)
         if now >= hold.until and answer != BACK_OUT:
             raise Refused(
@@ -52,7 +53,7 @@ class Answering:
                 where=f"run {row.id}",
                 next=f"invoke status --target {row.target}",
             )
-        if self._is_alive(row):
+        if hears:
             return Answer("held", _report(row, hold, f"{question.place}: {answer}"))
         return self.operation.resume(Resume(target=row.target, json=options.json, yes=options.yes))
 
