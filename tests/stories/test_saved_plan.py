@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 
 from support.git_origin import GitOrigin
 from support.project import Said
+from support.terminal import Session
+from support.wait import eventually
 from support.yard import Yard
 
 
@@ -171,3 +174,52 @@ def test_nothing_of_somebody_elses_is_written_over(desk: Desk) -> None:
     said = desk.say("plan", "--out", "plan.json")
     assert (said.code, mine.read_text()) == (2, "mine")
     assert "something lies there that is no saved plan" in said.data["error"]["what"]
+
+
+TYPED = """
+sys.argv = ["invoke", "deploy", "--plan", "plan.json"]
+os.chdir({directory!r})
+from backout.tasks import main
+main()
+"""
+
+
+def test_what_moves_while_a_question_stands_is_seen_when_it_is_answered(desk: Desk) -> None:
+    desk.inventory(protected=True)
+    desk.save()
+    before = desk.effects()
+    env = {**desk.project.env, "PATH": os.environ["PATH"]}
+    at = Session(TYPED.format(directory=str(desk.project.directory)), 100, env, echo=True)
+    eventually(lambda: "Type prod" in at.screen.seen, within=30, saying="the question")
+    desk.conf.write_text("workers = 64\n")
+    at.type("prod\n")
+    assert at.end() == 3, at.screen.shown
+    assert f"file {desk.conf} has changed" in at.screen.seen.replace("\r\n", "")
+    assert desk.effects() == before
+
+
+def test_a_source_that_is_a_part_of_a_working_copy_is_seen_with_all_that_would_be_committed(
+    tmp_path: Path,
+) -> None:
+    git = GitOrigin(tmp_path / "git")
+    inner, beside = git.copy / "shop" / "api", git.copy / "shared"
+    for folder in (inner, beside):
+        folder.mkdir(parents=True)
+        (folder / "conf").write_text("one\n")
+    git.commit("Two parts")
+    with Yard(tmp_path) as yard:
+        yard.inventory(source={"repository": str(inner)})
+        yard.runbook({"name": "Commit", "commit": "Both"})
+        for part in (inner / "conf", beside / "conf"):
+            part.write_text("two\n")
+            said = yard.say("plan", "--out", "plan.json")
+            assert said.code == 0, said.out + said.err
+            part.write_text("three\n")
+            planned = yard.project.say("deploy", "--plan", "plan.json", "--json")
+            assert planned.code == 3, planned.out
+            what = planned.data["error"]["what"]
+            assert f"{part.parent.name}/conf has changed" in what
+            part.write_text("two\n")
+        (git.copy / ".git" / "index").write_bytes(b"not an index")
+        untold = yard.say("plan", "--out", "other.json")
+        assert (untold.code, "cannot be told" in untold.out) == (3, True), untold.out

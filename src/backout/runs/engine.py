@@ -80,8 +80,9 @@ class Engine:
             self._meet(held)
             self._preflight()
             self._take_baseline()
-            self.consent(self.plan, self.parts)
             self._confirm()
+            self.consent(self.plan, self.parts)  # nobody knows how long the question stood
+            self._not_stopped()
             self.claims.begin(self.worker.release.number)
             self.worker.note(READY, {"release": asdict(self.worker.release)})
             return self._run_to_its_end()
@@ -229,7 +230,6 @@ class Engine:
         if self.worker.noted(CONFIRMED) is None:
             operator, warn = self.parts.operator, self.worker.warn
             confirming.asked(self.plan, self.worker.release, operator, warn)
-        self._not_stopped()
 
     def _not_stopped(self) -> None:
         if self.worker.stopped:

@@ -15,11 +15,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from backout.errors import Mistakes
+from backout.errors import Mistakes, Refused
 from backout.model import Command, Release
 from backout.runs import release_file, standing
 from backout.runs.parts import Parts, side_by_side
 from backout.runs.plan import Action, Plan
+from backout.runs.wording import words_of
 from backout.runs.worker import Worker
 
 Leaf = str | int | float | bool | None
@@ -36,6 +37,11 @@ MOST = 12
 LATER = "known only in the run"
 _STAND_IN = "RUN"
 """In place of the run's name, which is another one each time."""
+_STATUS = """\
+inside=$(git -C "$BACKOUT_WHERE" rev-parse --show-prefix 2>/dev/null) || exit 0
+printf '%s\\0' "$inside"
+git -C "$BACKOUT_WHERE" status --porcelain -z --no-renames --untracked-files=no"""
+"""Where in a working copy a directory is, and what is not committed there; nothing of any other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,15 +203,19 @@ def _files(worker: Worker) -> Iterator[tuple[str, Leaf]]:
 
 
 def _uncommitted(worker: Worker) -> list[str]:
+    """What git calls by its way from the top of the whole working copy, of which the source may be
+    one directory. Raises Refused where that cannot be told."""
     source = worker.plan.target.source
     if source is None:
         return []
     where = Path(source.repository).expanduser()
-    words = "-c core.quotePath=false status --porcelain -z --no-renames --untracked-files=no"
-    script = f'git -C "$BACKOUT_WHERE" {words}'
-    command = Command(script, env=(("BACKOUT_WHERE", str(where)),), timeout=60.0)
+    command = Command(_STATUS, env=(("BACKOUT_WHERE", str(where)),), timeout=60.0)
     done = worker.parts.reach("").run(command)
-    return [str(where / line[3:]) for line in done.stdout.split("\0") if line]
+    if not done.ok:
+        why = words_of(done)
+        raise Refused(f"what is not committed in {where} cannot be told: {why}")
+    inside, *lines = done.stdout.split("\0")
+    return [str(where / os.path.relpath(line[3:], inside or ".")) for line in lines if line]
 
 
 def _within(path: Path) -> list[Path]:
