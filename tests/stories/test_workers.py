@@ -33,6 +33,9 @@ AS_ANOTHER = (
 )
 
 
+FROZEN = "{from: 2026-01-01T00:00Z, until: 2126-01-01T00:00Z, why: nobody is there}"
+
+
 class Team:
     """One project whose ledger is in a database of its own, and workers of it. Each has a working
     copy of its own; the hosts are this machine."""
@@ -89,6 +92,10 @@ class Team:
 
     def _queue(self) -> bool:
         return bool(self.sql("SELECT 1 FROM pg_tables WHERE schemaname = 'backout_queue'"))
+
+    def wish(self, run: str) -> None:
+        """Somebody wants it to stop."""
+        self.sql(f"INSERT INTO backout.wish VALUES ('{run}', '{run}', 'stop', 'ann', '2026-01-01')")
 
     def ended(self, run: str) -> tuple[str, int]:
         """How it ended, once it has."""
@@ -164,7 +171,7 @@ def test_who_starts_nothing_at_a_terminal_follows_what_workers_do(team: Team) ->
     # Whoever follows can stop it, wherever they are.
     run = held(team)
     team.yard.busy("Slow-here")
-    team.sql(f"INSERT INTO backout.wish VALUES ('w', '{run}', 'stop', 'ann', '2026-01-01')")
+    team.wish(run)
     eventually(lambda: "stop" in team.kinds(run), within=30, saying="the wish on record")
     team.yard.let_go()
     assert team.ended(run) == ("backed_out", 4)
@@ -248,6 +255,42 @@ def test_a_worker_drives_the_commit_that_was_asked_for_in_a_checkout_of_its_own(
     assert (tmp_path / "copied").read_text() == "two"
     assert (other.project.directory / "told").read_text() == "one"
     eventually(lambda: not list((other.project.state / "drives").iterdir()), within=20)
+
+
+def test_what_was_wished_and_what_began_while_a_run_waited_counts_before_anything_is_begun(
+    team: Team,
+) -> None:
+    """Nobody is at a worker who would see that the run was stopped, or that the target is frozen
+    by now."""
+    team.yard.runbook(team.yard.step("First"), settle=[])
+    stopped = team.deploy()
+    team.wish(stopped)
+    first = team.worker()
+    assert team.ended(stopped) == ("refused", 3)
+    first.terminate()
+    first.communicate(timeout=60)
+    frozen = team.deploy()
+    team.rule(more=f"freeze: [{FROZEN}]\n")
+    team.worker()
+    assert team.ended(frozen) == ("refused", 3)
+    assert team.yard.effects() == {}
+    for run, words in ((stopped, "stopped by ann, before any"), (frozen, "prod is frozen until ")):
+        assert words in team.yard.project.say("follow", run, "--json").data["reason"]
+    assert team.ended(team.deploy("--break-freeze", "the shop is down")) == ("succeeded", 0)
+    assert team.yard.effects() == {"First-here": 1}
+
+
+def test_a_wish_to_stop_that_a_killed_driver_did_not_hear_is_heard_by_the_next(team: Team) -> None:
+    run = held(team)
+    first = team.worker()
+    team.yard.busy("Slow-here")
+    first.kill()
+    first.communicate()
+    team.wish(run)
+    team.yard.let_go()
+    team.worker()
+    assert team.ended(run) == ("backed_out", 4)
+    assert team.yard.effects() == {}
 
 
 # --- a worker is gone ---------------------------------------------------------------------------

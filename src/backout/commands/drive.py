@@ -16,9 +16,10 @@ from typing import Any
 
 from backout.adapters.local_lock import owner
 from backout.adapters.person import act_as
-from backout.commands import handover, main
+from backout.commands import freezes, handover, main
 from backout.commands.checkout import Checkout
 from backout.commands.deploy import Operation
+from backout.commands.freezes import BROKEN
 from backout.commands.options import Options
 from backout.commands.overheard import BEAT
 from backout.errors import BackoutError, Refused
@@ -101,9 +102,13 @@ class Driving:
     def _hold(
         self, operation: Operation, row: RunRow, made: Plan, handed: Mapping[str, Any]
     ) -> None:
-        """Before the first change: what is read here is what was read where it was asked for."""
+        """Before the first change: what is read here is what was read where it was asked for, and
+        no freeze has begun meanwhile but one that was to be broken."""
         if self._begun(row):
             return
+        records = self.workplace.journal.recall(row.id)
+        reason = next((str(r.body["reason"]) for r in records if r.kind == BROKEN), None)
+        freezes.refuse(self.workplace, made.target, reason)
         now = picture.files(made, operation.parts(made.target, row.id))
         if error := handover.moved(made.target, handed["files"], now):
             raise error
@@ -154,6 +159,7 @@ class _Driven(Operation):
         super().__init__(workplace, screen)
         self.worker = worker
         self.screen.beat = min(BEAT, workplace.shared.workers.after / SIGNS)
+        self.screen.heeds_all = True
 
     def sign(self, error: BackoutError) -> None:
         """Where it was refused: not where it was asked for."""

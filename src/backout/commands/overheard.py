@@ -36,6 +36,9 @@ class Overheard:
         self._waiting: deque[Event] = deque(maxlen=MOST)
         self.beat = BEAT
         """Seconds between two signs of life of a run."""
+        self.heeds_all = False
+        """Whether what was wished of the run before counts too: nobody has typed since that it goes
+        on."""
         self.print = screen.print
         self.over = screen.over
         self.interrupted = screen.interrupted
@@ -59,6 +62,7 @@ class Overheard:
     def followed(self, journal: RunJournal, run: str, stop: Stop) -> Iterator[None]:
         """Meanwhile `run` can be followed from elsewhere, and stopped."""
         beside = _Beside(self, journal, run, stop)
+        beside.begin(heeds_all=self.heeds_all)
         beside.thread.start()
         try:
             yield
@@ -83,9 +87,14 @@ class _Beside:
         self._known: set[str] = set()
         self._beaten = -screen.beat
 
-    def _run(self) -> None:
+    def begin(self, *, heeds_all: bool) -> None:
+        """What was wished so far is heard before anything is begun, or was meant for another."""
         with suppress(BackoutError):
+            if heeds_all:
+                self._hear()
             self._known = {each.id for each in self._telling.wishes(self._run_id)}
+
+    def _run(self) -> None:
         while not self.over.wait(self._pace):
             with suppress(BackoutError):
                 self._tell()
