@@ -114,6 +114,24 @@ def test_a_plan_that_another_person_has_agreed_to_is_deployed_once_and_it_is_on_
     office.ask()
 
 
+def test_whoever_asked_is_told_to_type_what_they_have_typed_and_no_other_verb(
+    office: Office,
+) -> None:
+    office.runbook(office.step("Mend"), name="mend")
+    for words, again in (
+        (("exec", "--changes", "it is full", "true"), "invoke exec --target prod --changes …"),
+        (("run", "--runbook", "mend"), "invoke run --runbook mend --target prod"),
+    ):
+        asked = office.say(*words, "--yes")
+        assert asked.code == 3, asked.out
+        run = office.say("status").data["asked"][0]["run"]
+        yes = office.by("bob", "approve", run, "--yes", "--json")
+        assert yes.data["next"] == f"ann: {again}, as it was typed before"
+        assert office.say(*words, "--yes").code == 0
+        late = office.by("eve", "approve", run, "--yes", "--json", account=ACCOUNT + 1)
+        assert (late.code, late.data["error"]["next"]) == (3, f"ann can ask anew: {again}")
+
+
 def test_from_python_too_somebody_else_agrees_and_nobody_without_saying_so(office: Office) -> None:
     run = office.ask()
     own = f"backout.Project('.').approve({run!r}, yes=True)"

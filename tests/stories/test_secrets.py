@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import http.server
 import json
 import signal
@@ -119,6 +120,26 @@ def test_a_step_that_fails_beside_its_secret_leaves_no_trace_of_it(yard: Yard) -
     told = everything_said(yard, said.data["run"])
     assert traces(yard, plain.out, plain.err, said.out, said.err, *told) == []
     assert yard.effects() == {}
+
+
+def test_a_secret_that_was_typed_reaches_its_step_and_its_undo_and_leaves_no_trace(
+    yard: Yard,
+) -> None:
+    """Whether the run names it or not: what was typed is on record, here and on the hosts."""
+    whole = hashlib.sha256(SENTINEL.encode()).hexdigest()
+    same = f'[ "$(printf %s {{{{ params.word }}}} | sha256sum)" = "{whole}  -" ]'
+    step = yard.step("Typed", before=f"{same} || exit 1")
+    step["undo"] = f"{same} && {step['undo']}"
+    yard.runbook(step, params={"word": {"required": True}})
+    words = ("--target", "prod", "--param", f"word={SENTINEL}")
+    typed = [yard.project.say(verb, *words) for verb in ("plan", "deploy", "deploy")]
+    assert [said.code for said in typed] == [0, 0, 0], typed[-1].err
+    run = yard.say("history").data["runs"][0]["run"]
+    typed.append(yard.project.say("rollback", "--target", "prod", "--yes"))
+    assert typed[-1].code == 0, typed[-1].out + typed[-1].err
+    told = everything_said(yard, run)
+    assert any("[secret token]" in text for text in told), "its place is marked"
+    assert traces(yard, *(text for said in typed for text in (said.out, said.err)), *told) == []
 
 
 def test_while_it_runs_the_secret_is_in_no_command_line(yard: Yard) -> None:

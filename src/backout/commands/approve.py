@@ -14,7 +14,7 @@ from backout.model.people import AnswerGiven, Person, Request
 from backout.ports import Screen
 from backout.project.project import Workplace
 from backout.reports.answer import Answer
-from backout.reports.approvals import ApprovalReport, asked, request_text, shown
+from backout.reports.approvals import ApprovalReport, asked, asked_anew, request_text, shown
 from backout.reports.plans import PlanReport
 
 
@@ -104,7 +104,7 @@ def _refuse(request: Request, me: Person) -> None:
         raise Refused(
             f"the request of {request.id} is {how}{by}",
             where=request.target,
-            next=f"{request.asker.name} can ask anew: invoke deploy --target {request.target}",
+            next=f"{request.asker.name} can ask anew: {asked_anew(request)}",
         )
 
 
@@ -134,4 +134,4 @@ def _following(request: Request) -> str:
         return f"somebody else still: invoke approve {request.id}"
     if request.step:
         return "it goes on by itself"
-    return f"{request.asker.name}: invoke deploy --target {request.target}, as it was typed before"
+    return f"{request.asker.name}: {asked_anew(request)}, as it was typed before"

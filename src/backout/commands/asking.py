@@ -83,8 +83,9 @@ class Asking:
             raise over(request, self.target.name, now)
         return self._is_granted(request)
 
-    def ask(self, run: str, picture: Picture, plan: PlanReport) -> Request:
-        """The request for that plan; one of the same person for the same plan still stands."""
+    def ask(self, run: str, verb: str, picture: Picture, plan: PlanReport) -> Request:
+        """The request for that plan, of that verb; one of the same person for the same plan still
+        stands."""
         mine = (each for each in self._open(picture.digest) if each.asker.is_same(self.me))
         if known := next(mine, None):
             return known
@@ -98,7 +99,7 @@ class Asking:
             asker=self.me,
             asked=now,
             expires=now + timedelta(seconds=protection.expires),
-            body={"plan": plan.to_data(), "parts": dict(picture.parts)},
+            body={"verb": verb, "plan": plan.to_data(), "parts": dict(picture.parts)},
         )
         self.store.ask(request)
         return request

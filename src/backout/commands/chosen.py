@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from contextlib import suppress
 from datetime import UTC, datetime
 
-from backout.errors import Mistakes, Refused
+from backout.errors import BackoutError, Mistakes, Refused
 from backout.model import Event, Host, Target
 from backout.ports import Screen
 from backout.project.project import Workplace
@@ -35,3 +37,14 @@ def hide_secrets(workplace: Workplace, target: Target, screen: Screen) -> None:
         except Refused as error:
             words = f"the secret {name} would not be recognized in what is shown: {error.what}"
             screen.listen(Event(datetime.now(UTC), "warning", words))
+
+
+def know_secrets(workplace: Workplace, target: Target, used: Collection[str] = ()) -> None:
+    """Have in force, before anything is shown or written, what can be had without asking anybody,
+    and what will be `used` anyhow: a value may stand in what was typed. One that cannot be had is
+    told where it is needed."""
+    vault = workplace.vault(target)
+    for name, source in target.secrets.items():
+        if name in used or not source.command:
+            with suppress(BackoutError):
+                vault.fetch([name])

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from backout.commands import failed_hosts
+from backout.commands.chosen import know_secrets
 from backout.commands.held import seconds_of
 from backout.commands.options import Shipping
 from backout.commands.shipment import end_of
@@ -61,6 +62,7 @@ def build(
     run: str,
 ) -> Plan:
     """The plan of a new run. Raises Mistakes, also when it would do nothing."""
+    know_secrets(workplace, target)
     current = workplace.journal.current(target.name)
     good = workplace.journal.known_good(target.name)
     previous = current or good

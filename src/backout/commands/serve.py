@@ -14,6 +14,7 @@ from backout.adapters.web.address import Address
 from backout.adapters.web.console import Console
 from backout.adapters.web.server import Server
 from backout.adapters.web.visitors import Door, Proxy
+from backout.commands.chosen import know_secrets
 from backout.commands.desk import Desk
 from backout.commands.options import Serve, TokenAdd, TokenList, TokenRemove
 from backout.commands.signals import heard
@@ -66,12 +67,7 @@ class Serving:
         gives was never written in the first place."""
         for name in loading.names(self.workplace.root / "inventories"):
             with suppress(BackoutError):
-                target = self.workplace.target(name)
-                vault = self.workplace.vault(target)
-                for secret, source in target.secrets.items():
-                    if not source.command:
-                        with suppress(BackoutError):
-                            vault.fetch([secret])
+                know_secrets(self.workplace, self.workplace.target(name))
 
     def _say(self, text: str) -> None:
         self.screen.listen(Event(datetime.now(UTC), "note", text))

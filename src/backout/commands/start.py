@@ -14,6 +14,7 @@ from backout.adapters.local_lock import LocalLock, owner
 from backout.adapters.standings import held, standings
 from backout.commands import freezes, handover, rehearsals
 from backout.commands.asking import Asking, Unapproved, foretold, tell
+from backout.commands.chosen import know_secrets
 from backout.commands.consent import Consent
 from backout.commands.handover import HandOver
 from backout.commands.held import refuse_unattended
@@ -30,6 +31,7 @@ from backout.reports.answer import Answer
 from backout.reports.data import refused_report, run_report
 from backout.reports.plans import PlanReport
 from backout.reports.ships_text import commit_lines
+from backout.runs.discreet import secrets_of
 from backout.runs.engine import Ended, Engine
 from backout.runs.picture import Part
 from backout.runs.plan import Plan
@@ -118,6 +120,8 @@ class Start:
         with operation.local_lock(self.target.name, run):
             operation.nothing_open(self.target.name)
             made = self._plan(run, self.workplace.journal.next_number(self.target.name))
+            if not self.hand_over:  # else they are fetched where it is driven
+                know_secrets(self.workplace, made.target, secrets_of(made))
             along = self.hand_over.look(made) if self.hand_over else {}
             ships = operation.say_what_ships(made, wanted.options.ref)
             told = {"ships": ships, "break_freeze": broken.get("reason", "")}
@@ -200,7 +204,7 @@ class Start:
         about, listen = about_run(row, made), self.screen.listen
         with telling(self.workplace, row, self.target, about, listen) as news:
             asking = Asking(self.workplace, self.target, news.announce)
-            request = asking.ask(run, picture, told)
+            request = asking.ask(run, self.wanted.verb, picture, told)
             tell(self.screen, request)
             try:
                 waiting.until(partial(_missing, asking, request), APPROVAL)

@@ -96,6 +96,18 @@ def shown(digest: str) -> str:
     return digest[:SHORT]
 
 
+def asked_anew(request: Request) -> str:
+    """What whoever asked types to ask again, as far as the request tells."""
+    body, on = request.body, f"--target {request.target}"
+    if request.step:
+        return f"invoke show {request.id}"
+    if body.get("verb") == "exec":
+        return f"invoke exec {on} --changes …"
+    if body.get("verb") == "run":
+        return f"invoke run --runbook {body['plan']['runbook']} {on}"
+    return f"invoke deploy {on}"
+
+
 def asked_of(request: Request) -> str:
     """How many yeses are missing, of how many."""
     got = len(request.yes_for(request.asker))
