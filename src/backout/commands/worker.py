@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from backout.adapters.local_lock import LocalLock, owner
-from backout.adapters.storage.postgres.hands import Hand, Hands, InHand
+from backout.adapters.storage.postgres.hands import Hands
 from backout.adapters.storage.store import Announce, silent
 from backout.commands import drive, handover
 from backout.commands.news import about_run, telling
@@ -23,7 +23,7 @@ from backout.commands.signals import heard
 from backout.config.project_file import zone_named
 from backout.errors import BackoutError, Mistakes
 from backout.model import Event
-from backout.ports import RESUME, Screen, Shift, Tick
+from backout.ports import RESUME, Hand, InHand, Screen, Shift, Tick
 from backout.project.freezing import thaw
 from backout.project.project import Workplace
 from backout.project.shared_ledger import name_of

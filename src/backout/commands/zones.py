@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from backout.adapters.storage.postgres.hands import Hand, InHand
 from backout.commands.options import Workers
 from backout.ports import Screen
 from backout.project.project import Workplace
 from backout.reports.answer import Answer
-from backout.reports.data import stamp
-from backout.reports.handed import DrivenRun, WorkerLine, ZoneLine, Zones
-
-BEAT = 15.0
-"""After so many seconds without a sign of life a worker is silent."""
+from backout.reports.handed import ZoneLine, Zones, zone_lines
 
 
 class Looking:
@@ -26,30 +21,8 @@ class Looking:
     def workers(self, _: Workers) -> Answer:
         """Raises Refused where there is no ledger of the team."""
         hands = self.workplace.shared.hands(self.workplace.journal)
-        workers, runs = hands.all(), hands.open()
-        names = sorted({each.zone for each in workers} | {each.zone for each in runs})
-        zones = tuple(
-            ZoneLine(
-                name,
-                tuple(_worker(each) for each in workers if each.zone == name),
-                tuple(_run(each, workers) for each in runs if each.zone == name),
-            )
-            for name in names
-        )
+        zones = zone_lines(hands.all(), hands.open())
         return Answer("zones", Zones(zones, _next(zones)))
-
-
-def _worker(hand: Hand) -> WorkerLine:
-    state = "silent" if hand.silent > BEAT else "stopping" if hand.stopping else "works"
-    return WorkerLine(
-        hand.by, stamp(hand.since), hand.width, hand.runs, state, round(max(hand.silent, 0.0), 1)
-    )
-
-
-def _run(run: InHand, workers: Sequence[Hand]) -> DrivenRun:
-    driven = any(run.run in each.runs and each.silent <= BEAT for each in workers)
-    state = "waits" if run.waits else "asks" if run.asks else "driven" if driven else "stalled"
-    return DrivenRun(run.run, run.target, run.verb, state, "" if run.waits else run.by)
 
 
 def _next(zones: Sequence[ZoneLine]) -> str:

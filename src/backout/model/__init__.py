@@ -26,7 +26,7 @@ from backout.model.inventory import (
     Ssh,
     Target,
 )
-from backout.model.journaled import Driving, LedgerRow, Record, RunRow
+from backout.model.journaled import Driving, LedgerRow, OpenRun, Record, RunRow
 from backout.model.protection import Protection
 from backout.model.results import (
     RED,
@@ -121,6 +121,7 @@ __all__ = [
     "Notify",
     "Noun",
     "Observation",
+    "OpenRun",
     "Options",
     "Outcome",
     "Param",

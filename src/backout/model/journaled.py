@@ -42,6 +42,18 @@ class RunRow:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenRun:
+    """A run that has not ended, for whoever counts them."""
+
+    target: str
+    verb: str
+    started: float
+    """In seconds since 1970."""
+    needs_person: bool
+    """It stands still until somebody decides."""
+
+
+@dataclass(frozen=True, slots=True)
 class Driving:
     """Who goes on with a run."""
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
+
+from backout.ports.runs import NEEDS_PERSON
 
 HANDED = "handed"
 """The record that a run was handed over to the workers of a zone: by whom, and what they may do."""
@@ -15,6 +18,48 @@ RESCUED = "rescued"
 goes on."""
 ASK, BACK_OUT, RESUME = "ask", "back_out", "resume"
 """How a run goes on whose driver is gone: a person decides, it is backed out, or finished."""
+
+
+@dataclass(frozen=True, slots=True)
+class InHand:
+    """An open run that was handed over, as it was looked at."""
+
+    run: str
+    target: str
+    verb: str
+    epoch: int
+    driver: str
+    by: str
+    zone: str
+    beat: int
+    """Its driver's last sign of life."""
+    last: str
+    """The kind of its last record."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether nobody drives it."""
+        return not self.driver
+
+    @property
+    def asks(self) -> bool:
+        """Whether it has come to where a person decides."""
+        return self.last == NEEDS_PERSON
+
+
+@dataclass(frozen=True, slots=True)
+class Hand:
+    """One worker; times are by the database's clock."""
+
+    id: str
+    zone: str
+    by: str
+    width: int
+    runs: tuple[str, ...]
+    stopping: bool
+    since: datetime
+    silent: float
+    """Seconds since its last sign of life."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from backout.model import Sample, WatcherHealth
+from backout.model import OpenRun, Sample, WatcherHealth
+from backout.reports.handed import RUN_STATES, WORKER_STATES, DrivenRun, WorkerLine, ZoneLine
 from backout.status_page import feeds
 from backout.status_page.facts import Watched
 from backout.watch.watcher import Watcher
@@ -71,6 +73,8 @@ class Listen:
         watched: Iterable[Watched],
         fresh: Iterable[Sample],
         runs: Iterable[tuple[str, str, str, int]],
+        unfinished: Sequence[OpenRun],
+        zones: Sequence[ZoneLine],
         now: float,
     ) -> None:
         """What the next scrape says."""
@@ -82,6 +86,19 @@ class Listen:
             incidents=[i for each in known for i in each.incidents if i.resolved is None],
             targets=[each.name for each in known],
             runs=list(runs),
+            unfinished=unfinished,
+            workers=_counted(zones, WORKER_STATES, lambda zone: zone.workers),
+            handed=_counted(zones, RUN_STATES, lambda zone: zone.runs),
             written=now,
             certificates=(self._watcher.snapshot.certificates or {}) if self._watcher else {},
         )
+
+
+def _counted(
+    zones: Sequence[ZoneLine],
+    states: Sequence[str],
+    of: Callable[[ZoneLine], Sequence[WorkerLine | DrivenRun]],
+) -> dict[tuple[str, str], int]:
+    """How many of each state; what is not there counts as none of it."""
+    found = Counter((zone.zone, each.state) for zone in zones for each in of(zone))
+    return {(zone.zone, state): found[zone.zone, state] for zone in zones for state in states}

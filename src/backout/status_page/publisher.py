@@ -21,6 +21,7 @@ from backout.errors import BackoutError
 from backout.model import CheckKey, Event, Target, duration
 from backout.ports import Screen
 from backout.project.project import Workplace
+from backout.reports.handed import ZoneLine, zone_lines
 from backout.reports.story import story
 from backout.reports.text import outcome_text
 from backout.status_page import feeds, views
@@ -123,7 +124,18 @@ class Publisher:
             self._write_runs(watched, now)
             self.site.write({**self.pages.status(view), **self._machines(view, watched, now)})
         if self._listen:
-            self._listen.update(watched, fresh, self.journal.outcomes(), now)
+            journal = self.journal
+            self._listen.update(
+                watched, fresh, journal.outcomes(), journal.unfinished(), self._zones(), now
+            )
+
+    def _zones(self) -> tuple[ZoneLine, ...]:
+        """None where there is no ledger of the team."""
+        shared = self.workplace.shared
+        if shared.address() is None:
+            return ()
+        hands = shared.hands(self.journal)
+        return zone_lines(hands.all(), hands.open())
 
     def _machines(self, view: StatusView, watched: Sequence[Watched], now: float) -> dict[str, str]:
         """The same for programs and for other pages."""

@@ -12,7 +12,8 @@ import pytest
 from backout.adapters.storage.chain import faults
 from backout.adapters.storage.journal import RunJournal, SqliteJournal
 from backout.errors import BackoutError, Held, Interrupted, Mistakes, Refused
-from backout.model import Release
+from backout.model import OpenRun, Release
+from backout.ports import HELD, NEEDS_PERSON
 from backout.runs.decisions import Decisions, unheard
 from support.journals import Place, place
 from support.runs import NOW, all_at_once, closed, opened, released, rolled_back
@@ -149,6 +150,31 @@ def test_a_target_is_free_again_when_its_run_is_closed(journal: RunJournal) -> N
 
     assert journal.open_run_of("prod") is None
     assert opened(journal, "r2") == "r2"
+
+
+def test_what_has_not_ended_is_counted_apart_and_says_whether_it_needs_a_person(
+    journal: RunJournal,
+) -> None:
+    for id, target, last in (
+        ("r1", "at-work", "begin"),
+        ("r2", "held", HELD),
+        ("r3", "left", NEEDS_PERSON),
+        ("r4", "over", NEEDS_PERSON),
+        ("r5", "new", ""),
+    ):
+        opened(journal, id, target)
+        if last:
+            journal.note(id, last, {})
+    closed(journal, "r4", "backed_out", 4)
+    began = NOW.timestamp()
+    assert journal.unfinished() == (
+        OpenRun("at-work", "deploy", began, needs_person=False),
+        OpenRun("held", "deploy", began, needs_person=True),
+        OpenRun("left", "deploy", began, needs_person=True),
+        OpenRun("new", "deploy", began, needs_person=False),
+    )
+    journal.note("r3", "resumed", {})
+    assert not any(each.needs_person for each in journal.unfinished() if each.target == "left")
 
 
 def test_a_closed_run_is_history(journal: RunJournal) -> None:

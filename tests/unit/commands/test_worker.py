@@ -12,12 +12,13 @@ import pytest
 from backout.adapters.queue import schema
 from backout.adapters.queue.bell import Bell
 from backout.adapters.storage.postgres.address import Address
-from backout.adapters.storage.postgres.hands import Hand, Hands
+from backout.adapters.storage.postgres.hands import Hands
 from backout.adapters.storage.postgres.journal import PostgresJournal
 from backout.adapters.storage.tables import Tables
 from backout.adapters.storage.telling import Telling
 from backout.commands.worker import Rescuer
 from backout.errors import TakenOver
+from backout.ports import Hand
 from backout.project.project import Workplace
 from support.journals import empty_ledger
 from support.postgres import Postgres

@@ -25,6 +25,7 @@ from backout.adapters.storage.journal_rows import (
     held_by,
     insert,
     one_run,
+    open_runs,
     run_rows,
     runs_named,
     runs_since,
@@ -38,7 +39,7 @@ from backout.adapters.storage.letters import LetterChange
 from backout.adapters.storage.moving import Packed, take_up
 from backout.adapters.storage.tables import Tables, Write
 from backout.errors import BackoutError, Mistakes
-from backout.model import Driving, Message, Record, Release, RunRow
+from backout.model import Driving, Message, OpenRun, Record, Release, RunRow
 from backout.model.journaled import Body
 from backout.ports import HEARD, TAKEN
 
@@ -139,6 +140,10 @@ class RunJournal(Ledger):
             " GROUP BY target, verb, outcome"
         )
         return tuple(self.look(lambda db: db.execute(query).fetchall()))
+
+    def unfinished(self) -> tuple[OpenRun, ...]:
+        """The runs that have not ended, of every target."""
+        return self.look(open_runs)
 
     def driving(self, run: str) -> Driving:  # noqa: ARG002 - a file's runs are all its own
         """Who goes on with an unfinished run. Raises Refused when that cannot be read."""

@@ -10,8 +10,9 @@ from typing import Any
 
 from backout.adapters.storage.tables import ALL, Tables
 from backout.errors import BackoutError, Held, Refused
-from backout.model import RunRow
+from backout.model import OpenRun, RunRow
 from backout.model.journaled import Body
+from backout.ports import HELD, NEEDS_PERSON
 
 
 def time_text(at: datetime) -> str:
@@ -156,3 +157,20 @@ def runs_since(db: Tables, target: str, number: int) -> tuple[RunRow, ...]:
         " AND NOT EXISTS (SELECT 1 FROM undone WHERE undone.run = run.id)",
         (target, target, number),
     )
+
+
+def open_runs(db: Tables) -> tuple[OpenRun, ...]:
+    """The runs that have not ended, of every target."""
+    rows = db.execute(
+        "SELECT target, verb, started,"
+        " (SELECT kind FROM record WHERE run = run.id ORDER BY seq DESC LIMIT 1)"
+        " FROM run WHERE outcome IS NULL ORDER BY target"
+    ).fetchall()
+    return tuple(
+        OpenRun(target, verb, _seconds(started), last in (NEEDS_PERSON, HELD))
+        for target, verb, started, last in rows
+    )
+
+
+def _seconds(started: str) -> float:
+    return datetime.fromisoformat(started).timestamp()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from backout import __version__
-from backout.model import CheckKey, Incident, Sample, Verdict, WatcherHealth
+from backout.model import CheckKey, Incident, OpenRun, Sample, Verdict, WatcherHealth
 
 if TYPE_CHECKING:
     from prometheus_client.registry import CollectorRegistry
@@ -26,6 +26,11 @@ class Reading:
     targets: Sequence[str] = ()
     runs: Sequence[tuple[str, str, str, int]] = ()
     """target, verb, outcome, how many."""
+    unfinished: Sequence[OpenRun] = ()
+    """The runs that have not ended."""
+    workers: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """zone, state -> how many; as are the runs of workers."""
+    handed: Mapping[tuple[str, str], int] = field(default_factory=dict)
     written: float = 0.0
     certificates: Mapping[CheckKey, float] = field(default_factory=dict)
     """When the first certificate ends that the check saw."""
@@ -100,6 +105,8 @@ class Metrics:
             (((name,), open_[name]) for name in reading.targets),
         )
         yield self._runs(reading)
+        yield from self._unfinished(reading)
+        yield from self._zones(reading)
         yield from self._watching(self._health())
         yield self._gauge(
             "backout_status_page_written_timestamp_seconds",
@@ -183,6 +190,31 @@ class Metrics:
         for target, verb, outcome, count in reading.runs:
             family.add_metric([self._redact(target), verb, outcome], count)
         return family
+
+    def _unfinished(self, reading: Reading) -> Iterator[Any]:
+        """What stays open is no outcome: it needs a person, perhaps at once."""
+        labels = ("target", "verb")
+        yield self._gauge(
+            "backout_run_started_timestamp_seconds",
+            "When the run began that has not ended",
+            labels,
+            (((each.target, each.verb), each.started) for each in reading.unfinished),
+        )
+        yield self._gauge(
+            "backout_run_needs_person",
+            "1 while the run that has not ended cannot go on without a person",
+            labels,
+            (((each.target, each.verb), each.needs_person) for each in reading.unfinished),
+        )
+
+    def _zones(self, reading: Reading) -> Iterator[Any]:
+        labels = ("zone", "state")
+        known = (
+            ("backout_zone_workers", "Workers of a zone, by state", reading.workers),
+            ("backout_zone_runs", "Runs that workers are to drive, by state", reading.handed),
+        )
+        for name, help, counted in known:
+            yield self._gauge(name, help, labels, sorted(counted.items()))
 
     def _gauge(
         self,

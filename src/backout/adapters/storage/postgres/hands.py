@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,7 +19,7 @@ from backout.adapters.storage.journal import RunJournal
 from backout.adapters.storage.journal_rows import time_text
 from backout.adapters.storage.store import Announce, silent
 from backout.adapters.storage.tables import Tables
-from backout.ports import ASK, HANDED, NEEDS_PERSON, RESCUED, Doorbell
+from backout.ports import ASK, HANDED, NEEDS_PERSON, RESCUED, Doorbell, Hand, InHand
 
 Body = Mapping[str, Any]
 TRIES = 3
@@ -32,48 +31,6 @@ _OPEN = (
     " coalesce((SELECT kind FROM record WHERE record.run = run.id ORDER BY seq DESC LIMIT 1), '')"
     " FROM run WHERE outcome IS NULL AND zone <> '' ORDER BY run.rowid"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class InHand:
-    """An open run that was handed over, as it was looked at."""
-
-    run: str
-    target: str
-    verb: str
-    epoch: int
-    driver: str
-    by: str
-    zone: str
-    beat: int
-    """Its driver's last sign of life."""
-    last: str
-    """The kind of its last record."""
-
-    @property
-    def waits(self) -> bool:
-        """Whether nobody drives it."""
-        return not self.driver
-
-    @property
-    def asks(self) -> bool:
-        """Whether it has come to where a person decides."""
-        return self.last == NEEDS_PERSON
-
-
-@dataclass(frozen=True, slots=True)
-class Hand:
-    """One worker; times are by the database's clock."""
-
-    id: str
-    zone: str
-    by: str
-    width: int
-    runs: tuple[str, ...]
-    stopping: bool
-    since: datetime
-    silent: float
-    """Seconds since its last sign of life."""
 
 
 class Hands:
