@@ -158,11 +158,16 @@ def nginx(
         yield front
 
 
+MIGRATES = Path("/proc/sys/net/ipv4/tcp_migrate_req")
+
+
 @contextmanager
 def caddy(
     directory: Path, members: Members, inside: Machine | None = None, recipe: str = ""
 ) -> Iterator[Front]:
-    """A Caddy whose `reverse_proxy` with the @id `app` has these upstreams."""
+    """A Caddy whose `reverse_proxy` with the @id `app` has these upstreams, on a kernel that keeps
+    for it what waits while it loads a configuration."""
+    MIGRATES.write_text("1")
     port, admin = ports.free_port(), ports.free_port()
     server = {
         "listen": [f"127.0.0.1:{port}"],

@@ -57,18 +57,19 @@ class Caddy(Backend):
     """One change at a time; those of others are met by If-Match."""
 
     def look(self) -> PoolState:
-        config, _ = self._config()
+        config, _, migrates = self._config()
         counts = {row["address"]: int(row["num_requests"]) for row in self._counts()}
         taking, parked = self._handlers(config)
         members = [_member(row, True, counts) for row in taking["upstreams"]]
         names = {member.name for member in members}
         rest = (_member(row, False, counts) for row in parked["upstreams"])
         members += [member for member in rest if member.name not in names]
-        return PoolState(tuple(sorted(members, key=_by_name)), _layout(config, taking, parked))
+        layout = _layout(config, taking, parked)
+        return PoolState(tuple(sorted(members, key=_by_name)), layout, self._risk(migrates))
 
     def apply(self, key: str, wanted: Sequence[Member]) -> Result:
         with self._guard:
-            config, etag = self._config()
+            config, etag, _ = self._config()
             taking, parked = self._handlers(config)
             _move(taking, parked, wanted)
             address = shlex.quote(self._options.admin + APPS)
@@ -86,16 +87,31 @@ class Caddy(Backend):
         options: CaddyOptions = self.balancer.options
         return options
 
-    def _config(self) -> tuple[Tree, str]:
-        """The servers as they run, and what names this state of them."""
+    def _risk(self, migrates: str) -> str:
+        """For each configuration Caddy opens its sockets anew (SO_REUSEPORT), and closes the old
+        ones. Who waits to be accepted there is reset, unless the kernel gives them to the new
+        ones: https://docs.kernel.org/networking/ip-sysctl.html, tcp_migrate_req (Linux 5.14)."""
+        if migrates != "0":
+            return ""
+        where = self.transport.host.name
+        return (
+            f"{self.place} resets connections that wait while it takes a move up; to prevent that:"
+            f" sysctl -w net.ipv4.tcp_migrate_req=1 on {where}"
+        )
+
+    def _config(self) -> tuple[Tree, str, str]:
+        """The servers as they run, what names this state of them, and whether the kernel there
+        lets connections wait on (`1`), or not (`0`), or is too old to tell."""
         address = shlex.quote(self._options.admin + APPS)
         script = f"""{ASK}
 heads=$(mktemp); trap 'rm -f "$heads"' EXIT
 body=$(get -D "$heads" {address}) || exit 1
 echo "=== etag"; tr -d '\\r' < "$heads" | sed -n 's/^[Ee][Tt][Aa][Gg]: //p'
+echo "=== migrates"; cat /proc/sys/net/ipv4/tcp_migrate_req 2>/dev/null || :
 echo "=== config"; printf '%s\\n' "$body\""""
         found = sections(self.read(script))
-        return self._parsed(found["config"]), found["etag"].strip()
+        config = self._parsed(found["config"])
+        return config, found["etag"].strip(), found["migrates"].strip()
 
     def _counts(self) -> Sequence[Mapping[str, Any]]:
         address = shlex.quote(f"{self._options.admin}/reverse_proxy/upstreams")

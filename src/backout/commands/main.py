@@ -81,6 +81,7 @@ RUNNING = ("deploy", "run", "resume", "abort", "rollback")
 def main(options: Options) -> int:
     """Do it and show what it answers. Returns the exit code; raises nothing."""
     environment.settle()
+    typed.program.cache_clear()  # one process may be called several times
     typed.program()
     yes = isinstance(options, Confirmed) and options.yes
     screen = Console(ui.choose(sys.stdout, options.json, os.environ), yes=yes)

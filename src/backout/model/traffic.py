@@ -53,6 +53,8 @@ class PoolState:
     layout: str = ""
     """All that is set beside what takes members out and puts them in, as text: whoever finds
     another one knows that somebody changed it."""
+    risk: str = ""
+    """What a move may cost requests here whatever is awaited, and what prevents that."""
 
     def member(self, name: str) -> Member | None:
         return next((each for each in self.members if each.name == name), None)
@@ -66,9 +68,14 @@ class PoolState:
 
     def record(self) -> dict[str, Any]:
         """Plain data for the journal."""
-        return {"members": [asdict(each) for each in self.members], "layout": self.layout}
+        return {
+            "members": [asdict(each) for each in self.members],
+            "layout": self.layout,
+            "risk": self.risk,
+        }
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> PoolState:
         """What `record` made plain."""
-        return cls(tuple(Member(**row) for row in record["members"]), record["layout"])
+        members = tuple(Member(**row) for row in record["members"])
+        return cls(members, record["layout"], record.get("risk", ""))

@@ -35,9 +35,9 @@ class Balancing:
 
     # --- how they were -------------------------------------------------------------------
 
-    def look(self, places: Sequence[Place]) -> None:
+    def look(self, places: Sequence[Place]) -> list[str]:
         """See `look`."""
-        look(self._decisions, dict.fromkeys(places, self))
+        return look(self._decisions, dict.fromkeys(places, self))
 
     def begun(self, place: Place) -> PoolState | None:
         """A pool as it was when the run began; None before that."""
@@ -168,12 +168,13 @@ class Balancing:
         return {member: h.name for h in hosts for member in self.balancer(name, h).member}
 
 
-def look(decisions: Decisions, whose: Mapping[Place, Balancing]) -> None:
+def look(decisions: Decisions, whose: Mapping[Place, Balancing]) -> list[str]:
     """Ask every pool how it is, each by who knows it, and keep that: from now on it is "before the
-    run". Raises Refused and Unreachable."""
+    run". What moves may cost requests all the same. Raises Refused and Unreachable."""
     states = side_by_side(lambda each: each[1].pool(each[0]).look(), list(whose.items()))
     if rows := [[*place, each.record()] for place, each in zip(whose, states, strict=True)]:
         decisions.note(NOTE, {"pools": rows})
+    return [each.risk for each in states if each.risk]
 
 
 def pools_of(noted: Mapping[str, Any] | None) -> dict[Place, PoolState]:

@@ -211,7 +211,7 @@ class Engine:
     def _take_traffic(self) -> None:
         """How every balancer is, and whether each batch can be spared."""
         balancing, batches = self.worker.balancing, self.plan.batches
-        balancing.look(self.plan.places)
+        self.worker.warn(balancing.look(self.plan.places))
         moving = [b.hosts for b in batches if any(leaves(self.worker, a) for a in b.all_actions)]
         balancing.refuse_too_few(self.plan.places, moving, partial(ill, self.worker))
 

@@ -121,7 +121,7 @@ class Rollback:
             if self.decisions.noted(READY) is None:
                 self._confirm()
                 self._refuse_the_impossible()
-                balancing.look(self.decisions, self._whose())
+                self.ways[0].worker.warn(balancing.look(self.decisions, self._whose()))
                 self.claims.begin()
                 self.decisions.note(READY, {})
             decided = self.decisions.noted("decided")

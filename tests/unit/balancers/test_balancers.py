@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import pytest
 
 from backout.balancers import BACKENDS
 from backout.errors import Refused
-from backout.model import Balancer
+from backout.model import Balancer, PoolState
 from backout.ports import Pool
 from support import balancers, ports, sample_app
 from support.balancers import FRONTS, Front
@@ -104,6 +105,22 @@ def test_a_caddy_that_is_not_there_is_said(tmp_path: Path) -> None:
         pytest.raises(Refused, match=r"cannot be read: .*connect to 127\.0\.0\.1"),
     ):
         pool(front, admin="http://127.0.0.1:9").look()
+
+
+def test_a_caddy_that_would_reset_who_waits_says_so_and_what_prevents_it(tmp_path: Path) -> None:
+    with balancers.caddy(tmp_path, {"web1": "127.0.0.1:9"}) as front:
+        assert pool(front).look().risk == ""
+        balancers.MIGRATES.write_text("0")
+        try:
+            seen = pool(front).look()
+        finally:
+            balancers.MIGRATES.write_text("1")
+    assert re.fullmatch(
+        r"edge \(caddy on \w+\) resets connections that wait while it takes a move up; to prevent"
+        r" that: sysctl -w net\.ipv4\.tcp_migrate_req=1 on \w+",
+        seen.risk,
+    )
+    assert PoolState.of(seen.record()) == seen
 
 
 def test_every_balancer_has_been_run() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from backout import ExitCode, Outcome, testing
+from backout.commands.typed import program
 from backout.testing import Sandbox
 
 pytestmark = pytest.mark.usefixtures("unhurried")  # whole runs, if small ones
@@ -51,6 +52,19 @@ def test_a_runbook_is_tested_from_its_proof_to_its_way_back(sandbox: Sandbox) ->
     assert (good.code, good.outcome) == (ExitCode.DONE, Outcome.SUCCEEDED), good
     assert flag.read_text() == "up\n"
     assert "Raise it" in sandbox.say("plan", "--target", "prod").out
+
+
+def test_what_to_type_next_is_as_that_call_was_typed(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However the process began that it is made in, and was called before."""
+    monkeypatch.setattr(sys, "argv", ["/usr/lib/python3/pytest/__main__.py"])
+    monkeypatch.setattr(sys, "orig_argv", ["python", "-m", "pytest"])
+    program.cache_clear()
+    assert program().invoke == "python -m pytest"
+    said = sandbox.say("resume", "--target", "prod")
+    assert "pytest" not in said.err
+    assert "next:  backout " in said.err
 
 
 def test_a_mistake_is_said_as_on_the_command_line(sandbox: Sandbox) -> None:
