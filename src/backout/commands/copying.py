@@ -48,7 +48,7 @@ class Copying:
     @contextmanager
     def _unwatched(self) -> Iterator[None]:
         """While nobody watches here, for what he writes would not be copied. Raises Held."""
-        from backout.watch.process import alone
+        from backout.watch.alone import alone
 
         with alone(self.workplace.state):
             yield

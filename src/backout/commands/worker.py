@@ -16,6 +16,7 @@ from backout.adapters.local_lock import LocalLock, owner
 from backout.adapters.storage.postgres.hands import Hands
 from backout.adapters.storage.store import Announce, silent
 from backout.commands import drive, handover
+from backout.commands.duty import LISTENS, Duty
 from backout.commands.news import about_run, telling
 from backout.commands.nursery import Nursery
 from backout.commands.options import Worker
@@ -77,9 +78,14 @@ class Working:
                 stop_asked=lambda: bool(signals) or nursery.lost,
                 say=self._say,
             )
-            ticks = (Tick(BEAT, self._quietly(drives.beat)), Tick(pause, self._quietly(rescuer)))
             self._say(f"worker of zone {me.zone}: {me.width} runs side by side")
-            shared.bell().work(shift, ticks)
+            with Duty(self.workplace, self.screen, me, self._say) as duty:
+                ticks = (
+                    Tick(BEAT, self._quietly(drives.beat)),
+                    Tick(pause, self._quietly(rescuer)),
+                    Tick(LISTENS, self._quietly(duty.answer)),
+                )
+                shared.bell().work(shift, ticks)
         self._quietly(partial(hands.leave, me.id))()
         self._say("stopped")
 

@@ -19,9 +19,14 @@ def dump(target: Target, runbook: Runbook) -> dict[str, Any]:
 def thaw(frozen: Mapping[str, Any], tables: Tables) -> tuple[Target, Runbook]:
     """What `dump` froze. The options are validated again by their kinds' own models."""
     return (
-        Target.model_validate(_target(frozen["target"], tables)),
+        thaw_target(frozen["target"], tables),
         Runbook.model_validate(_runbook(frozen["runbook"], tables)),
     )
+
+
+def thaw_target(data: Mapping[str, Any], tables: Tables) -> Target:
+    """The same of a target alone."""
+    return Target.model_validate(_target(data, tables))
 
 
 def _target(data: Mapping[str, Any], tables: Tables) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from backout.config import following, freezes, project_file, rules, yaml_tree
 from backout.config.files import files, name_of, names, resolve, shown, twin
-from backout.config.frozen import dump, thaw
+from backout.config.frozen import dump, thaw, thaw_target
 from backout.config.parameters import load_params
 from backout.config.reader import N, Reader, bases_in, extended, sound
 from backout.config.yaml_tree import Node
@@ -37,6 +37,7 @@ __all__ = [
     "resolve",
     "targets",
     "thaw",
+    "thaw_target",
 ]
 
 T = TypeVar("T")

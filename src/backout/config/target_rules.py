@@ -249,6 +249,7 @@ class TargetJudge(Judge):
         if self.unsure.isdisjoint(("hosts", "service", "source")):
             yield from self.needs(trail, check, kind, self.noun)
         yield from self.schedule(trail, check)
+        yield from self.zones(trail, check)
         for name in check.then:
             if name not in self.noun.checks:
                 hint = did_you_mean(name, self.noun.checks)
@@ -261,6 +262,22 @@ class TargetJudge(Judge):
             yield self.at((*trail, "every"), "must be longer than nothing")
         if check.cron is not None and (reason := no_cron(check.cron)):
             yield self.at((*trail, "cron"), reason)
+
+    def zones(self, trail: Trail, check: Check) -> Iterator[Mistake]:
+        """Who looks, and how many of them have to agree."""
+        for number, zone in enumerate(check.from_):
+            if zone in check.from_[:number]:
+                yield self.at((*trail, "from"), f"zone {zone} is named twice; keep one")
+        if check.agree is not None and not check.from_:
+            wrong = "agree counts zones, and there is no from; add from: [eu, us], or remove it"
+            yield self.at((*trail, "agree"), wrong)
+        elif check.agree is not None and check.agree > len(check.from_):
+            wrong = f"{check.agree} zones cannot agree where from names {len(check.from_)}"
+            yield self.at((*trail, "agree"), f"{wrong}; name more of them, or ask for fewer")
+        ahead = [other.name for other in self.noun.checks.values() if check.name in other.then]
+        if check.from_ and ahead:
+            wrong = f"it is looked at with {ahead[0]}, from wherever that is; say from there"
+            yield self.at((*trail, "from"), wrong)
 
     def circles(self) -> Iterator[Mistake]:
         """Checks that lead back to themselves."""

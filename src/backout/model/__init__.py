@@ -6,20 +6,16 @@ Backout makes itself is a frozen, slotted dataclass. Tuples, not lists. Duration
 
 from __future__ import annotations
 
+from backout.model.checks import Alert, Check, Cleanup, Follows, Retry
 from backout.model.inventory import (
     HERE,
-    Alert,
     Bake,
     Balancer,
-    Check,
-    Cleanup,
-    Follows,
     Freeze,
     Host,
     Maintenance,
     Notices,
     Notify,
-    Retry,
     Rollout,
     SecretSource,
     Source,
@@ -44,6 +40,7 @@ from backout.model.results import (
     State,
     Undo,
     Verdict,
+    ZoneFinding,
 )
 from backout.model.runbook import Param, Rule, Runbook, Step
 from backout.model.services import Service
@@ -70,14 +67,18 @@ from backout.model.units import (
     seconds,
 )
 from backout.model.watching import (
+    Answered,
+    Asked,
     CheckKey,
     Delivery,
     Incident,
+    Inventory,
     Message,
     Post,
     Reverted,
     Sample,
     Streak,
+    Taken,
     WatcherHealth,
     WorkerHealth,
 )
@@ -88,6 +89,8 @@ __all__ = [
     "RED",
     "SEVERITIES",
     "Alert",
+    "Answered",
+    "Asked",
     "Bake",
     "Balancer",
     "BaselinePolicy",
@@ -109,6 +112,7 @@ __all__ = [
     "HostState",
     "Identity",
     "Incident",
+    "Inventory",
     "Lease",
     "LedgerRow",
     "Maintenance",
@@ -148,6 +152,7 @@ __all__ = [
     "State",
     "Step",
     "Streak",
+    "Taken",
     "Target",
     "TemplateText",
     "Undo",
@@ -155,6 +160,7 @@ __all__ = [
     "WatcherHealth",
     "Words",
     "WorkerHealth",
+    "ZoneFinding",
     "duration",
     "frozen",
     "seconds",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from backout.model.inventory import Check
+from backout.model.checks import Check
 
 
 def canary_checks(checks: Mapping[str, Check]) -> tuple[str, ...]:

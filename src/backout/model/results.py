@@ -154,6 +154,21 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True)
+class ZoneFinding:
+    """What one zone has to say of a check, or that it says nothing."""
+
+    zone: str
+    verdict: Verdict | None = None
+    """None of a zone that says nothing."""
+    by: str = ""
+    """The worker that looked last."""
+    at: float | None = None
+    """When it did, by the database's clock; None when nobody ever has."""
+    elapsed_ms: float = 0.0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One check, judged."""
 
@@ -168,6 +183,8 @@ class Finding:
     saved: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     queued_ms: float = 0.0
+    zones: tuple[ZoneFinding, ...] = ()
+    """What it was made of, when several zones looked. Of a watcher's looks alone."""
 
     @property
     def key(self) -> str:
@@ -177,7 +194,9 @@ class Finding:
         """Plain data for the journal; the excerpt is for the screen only, and what stands on a
         host is recorded once, at the end of a run."""
         facts = {name: fact for name, fact in self.facts.items() if name != "standing"}
-        return {**asdict(self), "facts": facts, "excerpt": "", "verdict": str(self.verdict)}
+        said = {**asdict(self), "facts": facts, "excerpt": "", "verdict": str(self.verdict)}
+        del said["zones"]
+        return said
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Finding:

@@ -12,7 +12,7 @@ from pydantic import (
     model_validator,
 )
 
-from backout.model.inventory import Follows, Retry
+from backout.model.checks import Follows, Retry
 from backout.model.units import BaselinePolicy, Boolean, Noun, Span, Words
 
 _TYPES: Mapping[str, Any] = {"str": str, "int": int, "bool": bool, "list": list}

@@ -189,3 +189,48 @@ class WatcherHealth:
             "others": dict(self.others),
             "workers": {w.name: {"alive": w.alive, "deaths": w.deaths} for w in self.workers},
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What a question is about: a target as whoever asks has it."""
+
+    digest: str = ""
+    body: str = "{}"
+    """As JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One question to one zone: the `number`th about this check key."""
+
+    check_key: CheckKey
+    zone: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """How a question stands."""
+
+    taken: bool
+    """A worker of the zone looks, or has looked."""
+    answered: bool
+    by: str = ""
+    """Who answered last, this question or an older one."""
+    at: float | None = None
+    """When, by the database's clock; None when nobody ever has."""
+    findings: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A question that a worker has taken: nobody else answers it."""
+
+    asked: Asked
+    digest: str
+    """Of the inventory that it is about."""
+    about: Mapping[str, Any]
+    """What is deployed, as whoever asks knows it."""
+    memory: Mapping[str, Any]
+    """What the zone's last look left to be found again."""

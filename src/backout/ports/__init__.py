@@ -41,6 +41,7 @@ from backout.ports.watch import (
     Outbox,
     OutboxChange,
     Posts,
+    Questions,
 )
 from backout.ports.workers import (
     ASK,
@@ -99,6 +100,7 @@ __all__ = [
     "Posts",
     "Probe",
     "ProbeRequest",
+    "Questions",
     "Recorded",
     "RestartBackend",
     "Restarter",

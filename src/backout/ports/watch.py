@@ -7,15 +7,21 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from backout.model import (
+    Answered,
+    Asked,
     CheckKey,
     Incident,
+    Inventory,
     Message,
     Post,
     Reverted,
     Sample,
     Streak,
+    Taken,
 )
 from backout.ports.runs import Bodies
+
+Body = Mapping[str, Any]
 
 
 class OutboxChange(Protocol):
@@ -142,3 +148,30 @@ class HealthStore(HealthHistory, Protocol):
 
     def reverts(self) -> tuple[Reverted, ...]:
         """The runs that were reverted by themselves, the oldest first."""
+
+
+class Questions(Protocol):
+    """What zones are asked to look at, and what they answer."""
+
+    def ask(
+        self, check_key: CheckKey, zones: Sequence[str], inventory: Inventory, about: Body
+    ) -> tuple[Asked, ...]:
+        """Durably: what was asked before is asked no more. None where another process watches the
+        target by now. Raises Unwritten."""
+        ...
+
+    def stand(self, asked: Collection[Asked]) -> Mapping[Asked, Answered]:
+        """How these questions stand. Raises Refused."""
+        ...
+
+    def take(self, zone: str, by: str, worker: str, most: int) -> tuple[Taken, ...]:
+        """Durably: what waits there for an answer is this worker's to answer. Raises Unwritten."""
+        ...
+
+    def inventory(self, target: str) -> Inventory:
+        """What questions about it are about; nothing when there were none. Raises Refused."""
+        ...
+
+    def answer(self, asked: Asked, worker: str, findings: Sequence[Body], memory: Body) -> bool:
+        """Durably, unless it was asked anew meanwhile: whether it counts. Raises Unwritten."""
+        ...

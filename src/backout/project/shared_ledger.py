@@ -110,11 +110,13 @@ class SharedLedger:
 
         return PostgresHealth(address, redact, fold)
 
-    def posts(self, store: PostgresHealth, state: Path) -> Posts:
-        """Which targets a process of this working copy watches, that begins now."""
+    def posts(self, store: PostgresHealth, state: Path, apart: str = "") -> Posts:
+        """Which targets a process of this working copy watches, that begins now; `apart` tells it
+        from others that do."""
         from backout.adapters.storage.postgres.posts import Posts
 
-        return Posts(store, name_of(state), secrets.token_hex(4), owner())
+        copy = f"{name_of(state)}-{apart}" if apart else name_of(state)
+        return Posts(store, copy, secrets.token_hex(4), owner())
 
     def _source(self) -> SecretSource | None:
         return SecretSource(env=VARIABLE) if os.environ.get(VARIABLE) else self._said.secret

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from backout.errors import BackoutError, ExitCode
-from backout.model import Finding, Record, Release, State
+from backout.model import Finding, Record, Release, State, ZoneFinding
 from backout.reports.report import (
     CheckReport,
     Ends,
@@ -18,6 +18,7 @@ from backout.reports.report import (
     Report,
     StepRecord,
     StepReport,
+    ZoneReport,
 )
 from backout.runs.engine import Ended
 from backout.runs.holds import Hold, Holds, Question
@@ -113,6 +114,11 @@ def _step(record: Record, net: tuple[CheckReport, ...]) -> StepReport:
     )
 
 
+def _zone(zone: ZoneFinding) -> ZoneReport:
+    at = stamp(datetime.fromtimestamp(zone.at, UTC)) if zone.at else None
+    return ZoneReport(zone.zone, zone.verdict, zone.by, at, round(zone.elapsed_ms, 1), zone.reason)
+
+
 def check_rows(findings: Iterable[Finding]) -> tuple[CheckReport, ...]:
     """Findings as the contract words them."""
     return tuple(
@@ -125,6 +131,7 @@ def check_rows(findings: Iterable[Finding]) -> tuple[CheckReport, ...]:
             failed=tuple(finding.failed),
             reason=finding.reason,
             excerpt=finding.excerpt,
+            zones=tuple(map(_zone, finding.zones)),
         )
         for finding in findings
     )

@@ -45,6 +45,21 @@ class StepReport(Told):
 
 
 @dataclass(frozen=True, slots=True)
+class ZoneReport(Told):
+    """What one zone says of a check, or that it says nothing."""
+
+    zone: str
+    verdict: Verdict | None
+    """None of a zone that says nothing."""
+    by: str = ""
+    """The worker that looked last."""
+    at: str | None = None
+    """When it did; None when nobody ever has."""
+    elapsed_ms: float = 0.0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class CheckReport(Told):
     """One check's verdict, on one host or on none."""
 
@@ -59,6 +74,8 @@ class CheckReport(Told):
     reason: str = ""
     excerpt: str = ""
     """The end of what it saw, when it does not pass."""
+    zones: tuple[ZoneReport, ...] = sometimes(())
+    """Of a check that zones look at: what each of them says."""
 
 
 @dataclass(frozen=True, slots=True)

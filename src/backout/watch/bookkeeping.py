@@ -143,7 +143,9 @@ class Turn:
 
 
 def _reason(finding: Finding) -> str:
-    return "" if finding.verdict is Verdict.PASS else finding.reason
+    """What is kept of why; of zones, what each of them says."""
+    passes = finding.verdict is Verdict.PASS
+    return "" if passes and not finding.zones else finding.reason
 
 
 def _first_to_end(tls: Any) -> float | None:

@@ -9,6 +9,7 @@ from time import monotonic
 from backout.adapters.storage.health_tables import HealthTables
 from backout.errors import BackoutError, Mistakes, Refused
 from backout.model import Target
+from backout.watch.schedule import often
 from backout.watch.shifts import Shifts
 from backout.watch.targets import Loaded, Targets
 from backout.watch.watcher import Watcher
@@ -107,7 +108,9 @@ class Inventories:
 
     def _mind_shifts(self) -> bool:
         """Whether there is something to be lined up."""
-        return self.shifts.mind({*self._loaded.targets, *self._loaded.broken}) or self._behind
+        targets = self._loaded.targets
+        due = {name: often(target) for name, target in targets.items()}
+        return self.shifts.mind({*targets, *self._loaded.broken}, due) or self._behind
 
     def _line_up(self, *, read: bool = False) -> None:
         """The watcher watches what is whole and ours; `read`, when it was read just now."""

@@ -2,43 +2,41 @@
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from backout.adapters import notify
 from backout.adapters.clock import SystemClock
-from backout.adapters.local_lock import owner
-from backout.adapters.own_directory import prepare
 from backout.adapters.storage.health_schema import set_aside
 from backout.adapters.storage.health_tables import HealthTables
 from backout.checks import judging
 from backout.checks.examiner import WORKERS
 from backout.config import project_file
 from backout.errors import BackoutError, Damaged, Held, Mistakes, Refused
-from backout.model import CheckKey, Event, Finding, Verdict
+from backout.model import CheckKey, Event, Finding, Target, Verdict
 from backout.ports import Screen
 from backout.project import needs
 from backout.project.project import Workplace
 from backout.reports.answer import Answer
-from backout.reports.data import check_rows, stamp
+from backout.reports.data import check_rows
 from backout.reports.report import CODES
 from backout.reports.watched import Watched, WatchedOnce
+from backout.watch.alone import alone
+from backout.watch.asking import Asking
 from backout.watch.inventories import Inventories
 from backout.watch.outbox import Sender
 from backout.watch.postman import Courier
 from backout.watch.reverting import Reverting, TakeBack
 from backout.watch.shifts import EVERY, STILL, Shifts
-from backout.watch.stores import open_store, posts_of
+from backout.watch.stores import open_store, posts_of, questions_of
 from backout.watch.surroundings import Surroundings
 from backout.watch.targets import Loaded, Targets
 from backout.watch.watched import WatchedTarget
@@ -48,8 +46,20 @@ Words = Mapping[str, Any]
 
 GRACE = 20.0
 """How long looks and messages under way are waited for at the end."""
+ASKERS = 100
+"""So many looks at most are waited for that others make."""
 SHORTLY = 3.5
 """`--once` waits so long for a destination that takes one message after the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """Of a worker, beside which others of the same working copy may watch."""
+
+    worker: str
+    """Its id."""
+    is_ours: Callable[[Target], bool]
+    """Whether a target may be watched from its zone."""
 
 
 class Process:
@@ -61,13 +71,16 @@ class Process:
         screen: Screen,
         names: Sequence[str],
         take_back: TakeBack,
+        duty: Duty | None = None,
     ) -> None:
+        """`duty` is that of a worker which watches beside its drives."""
         self.workplace = workplace
         self.screen = screen
         self.clock = SystemClock()
         self.stopping = threading.Event()
         self._names = names
         self._take_back = take_back
+        self._duty = duty
         self._resources = ExitStack()
         self._mail = threading.Event()
 
@@ -75,9 +88,12 @@ class Process:
         """Read everything and open everything. Raises Mistakes when no inventory can be watched,
         Refused, and Held while another one watches here."""
         with ExitStack() as stack:
-            stack.enter_context(alone(self.workplace.state))
+            apart = self._apart(stack)
             self.pool = stack.enter_context(ThreadPoolExecutor(WORKERS, "look"))
+            self.askers = stack.enter_context(ThreadPoolExecutor(ASKERS, "ask"))
             self.loader = Targets(self.workplace, self._names, self.pool)
+            if self._duty:
+                self.loader.is_ours = self._duty.is_ours
             fingerprint, loaded = self.loader.fingerprint(), self.loader.load()
             if not loaded.targets:
                 raise _nothing(loaded)
@@ -85,14 +101,18 @@ class Process:
                 wanted = (*needs.of_target(target), *needs.of_watching(target))
                 needs.refuse_missing(wanted, f"watching {target.name}")
             self.store = stack.enter_context(self._open_store())
+            if questions := questions_of(self.store):
+                self.loader.asking = Asking(questions)
+                stack.callback(self.loader.asking.close)
             self.watcher = self._watcher()
             self.watcher.messages.page = project_file.load(self.workplace.root).page
             self.sender = self._sender()
             deploys = self.loader.deploys
             outbox = self.workplace.outbox(deploys.targets)
             self.of_runs = Courier(outbox, deploys, self.workplace.state, self.say)
-            posts = posts_of(self.workplace, self.store)
-            shifts = Shifts(posts, self.say, every=EVERY, still=STILL)
+            posts = posts_of(self.workplace, self.store, apart)
+            still = min(STILL, self.workplace.shared.workers.after)
+            shifts = Shifts(posts, self.say, every=EVERY, still=still)
             stack.callback(shifts.leave)
             self.inventories = Inventories(
                 self.loader, self.store, self.watcher, shifts, submit=self.pool.submit, say=self.say
@@ -104,6 +124,16 @@ class Process:
 
     def __exit__(self, *_: object) -> None:
         self._resources.close()
+
+    def _apart(self, stack: ExitStack) -> str:
+        """What tells it from others here: nothing where there can be none. Raises Held."""
+        try:
+            stack.enter_context(alone(self.workplace.state))
+        except Held:
+            if self._duty is None:
+                raise
+            return self._duty.worker
+        return ""
 
     def _open_store(self) -> HealthTables:
         """The history of checks. A damaged one is set aside: looking and telling go on."""
@@ -123,6 +153,7 @@ class Process:
     def _watcher(self) -> Watcher:
         around = Surroundings(
             submit=self.pool.submit,
+            ask=self.askers.submit,
             news=self.loader.news,
             said=self.say,
             ping=self._ping,
@@ -163,7 +194,17 @@ class Process:
 
     def run(self) -> None:
         """Until a signal ends it."""
-        with self._signals(), self._accompanied():
+        with self._signals():
+            self.work()
+
+    def stop(self) -> None:
+        """End it; from any thread, and from a signal."""
+        self.stopping.set()
+        self.watcher.call(lambda: None)
+
+    def work(self) -> None:
+        """Until it is stopped."""
+        with self._accompanied():
             sender = self.watcher.workers.start("sender of messages", self._send_on)
             self.say(self._greeting())
             try:
@@ -279,8 +320,7 @@ class Process:
         def stop(*_: object) -> None:
             if self.stopping.is_set():
                 os._exit(8)
-            self.stopping.set()
-            self.watcher.call(lambda: None)
+            self.stop()
 
         def reload(*_: object) -> None:
             self.inventories.reload()
@@ -339,33 +379,3 @@ def _nothing(loaded: Loaded) -> BackoutError:
     if broken:
         return Mistakes(mistakes=broken, state="nothing is watched")
     return Refused("no inventory has checks to watch", next="invoke lint")
-
-
-@contextmanager
-def alone(state: Path) -> Iterator[None]:
-    """One watcher per state directory. Raises Held."""
-    prepare(state)
-    with (state / "watch.lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise Held(
-                f"another watcher runs here: {_who(file.read())}",
-                where=str(state),
-                state="it goes on",
-                next="invoke status",
-            ) from None
-        file.truncate(0)
-        since = stamp(datetime.now(UTC))
-        json.dump({"pid": os.getpid(), "owner": owner(), "since": since}, file)
-        file.flush()
-        yield
-
-
-def _who(noted: str) -> str:
-    try:
-        by = json.loads(noted)
-        return f"process {by['pid']} of {by['owner']} since {by['since']}"
-    except (ValueError, KeyError):
-        return "it has just started"

@@ -42,7 +42,7 @@ class _Consent:
         return True
 
 
-class _Aside:
+class Aside:
     """`ports.Screen` for a rollback that nobody watches: its events are shown, its answer is
     told by a message."""
 
@@ -143,7 +143,7 @@ class Reverting:
     ) -> Answer | BackoutError:
         target = watched.target.file or watched.name
         try:
-            return self._take_back(workplace, _Aside(self.process.screen), target, only)
+            return self._take_back(workplace, Aside(self.process.screen), target, only)
         except BackoutError as error:
             return error
 

@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Generic, TypeVar
 from zoneinfo import ZoneInfo
 
-from backout.model import Check
+from backout.model import Check, Target
 
 K = TypeVar("K", bound=Hashable)
 
@@ -37,6 +37,11 @@ COUNTED = 10_000
 def share(*names: object) -> float:
     """Always the same number in [0, 1) for the same names."""
     return zlib.crc32("\0".join(map(str, names)).encode()) / 2**32
+
+
+def often(target: Target) -> float:
+    """Seconds between two looks at the check that is looked at most often."""
+    return min((check.every or EVERY for check in target.checks.values()), default=EVERY)
 
 
 @dataclass(frozen=True, slots=True)

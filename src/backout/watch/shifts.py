@@ -6,8 +6,9 @@ its own clock, takes the place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from time import monotonic
+from types import MappingProxyType
 
 from backout.errors import Refused
 from backout.model import Post
@@ -16,7 +17,12 @@ from backout.watch.words import utc
 
 EVERY = 5.0
 STILL = 30.0
-"""After so many seconds without a sign a watcher is taken for dead."""
+"""After so many seconds without a sign a watcher is taken for dead; earlier where it is to look
+more often, so that the look after next is made in time."""
+LEAST = 5.0
+"""But not earlier than this."""
+SIGNS = 6
+"""So many signs, at least, have to be missing."""
 
 
 class Shifts:
@@ -40,18 +46,21 @@ class Shifts:
         self._seen: dict[str, tuple[tuple[int, int], float]] = {}
         self._first: dict[str, tuple[int, int]] = {}
         self._away = False
+        self._due: Mapping[str, float] = {}
 
     @property
     def alive(self) -> bool:
         """Whether a sign of another watcher came since it was seen first."""
         return any(self._seen[name][0] != first for name, first in self._first.items())
 
-    def mind(self, names: Collection[str]) -> bool:
-        """Whether other targets than before are ours, of these."""
+    def mind(self, names: Collection[str], due: Mapping[str, float] = MappingProxyType({})) -> bool:
+        """Whether other targets than before are ours, of these; `due` says how often one of them is
+        to be looked at."""
+        self._due = due
         before, wanted, now = self.ours, frozenset(names), monotonic()
         if self.posts is None:
             self.ours = wanted
-        elif wanted != self._names or now - self._asked >= self._every:
+        elif wanted != self._names or now - self._asked >= self._pause():
             self._asked = now
             self._ask(self.posts, wanted, now)
         else:
@@ -92,7 +101,14 @@ class Shifts:
         if sign != (post.epoch, post.beat):
             self._seen[name] = ((post.epoch, post.beat), now)
             return False
-        return now - since > self._still
+        return now - since > self._patience(name)
+
+    def _patience(self, name: str) -> float:
+        return min(self._still, max(LEAST, self._due.get(name, 2 * self._still) / 2))
+
+    def _pause(self) -> float:
+        """Seconds between two signs of ours."""
+        return min((self._every, *(self._patience(name) / SIGNS for name in self._due)))
 
     def leave(self) -> None:
         """At the end: whoever stands by goes on at once."""

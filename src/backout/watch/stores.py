@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from backout.adapters.storage.health_store import HealthStore
 from backout.adapters.storage.health_tables import HealthTables
-from backout.ports import Posts
+from backout.ports import Posts, Questions
 from backout.project.project import Workplace
 from backout.watch import rollups
 
@@ -32,11 +32,23 @@ def here(workplace: Workplace) -> HealthStore | None:
     return HealthStore(file, workplace.redact, rollups.fold) if file.exists() else None
 
 
-def posts_of(workplace: Workplace, store: HealthTables) -> Posts | None:
-    """Who watches which target, where others may have the same history."""
+def posts_of(workplace: Workplace, store: HealthTables, apart: str = "") -> Posts | None:
+    """Who watches which target, where others may have the same history. `apart` tells a process
+    from others of this working copy that may watch at the same time."""
     if not store.shared:
         return None
     from backout.adapters.storage.postgres.health import PostgresHealth
 
     assert isinstance(store, PostgresHealth)  # noqa: S101 - no other one is shared
-    return workplace.shared.posts(store, workplace.state)
+    return workplace.shared.posts(store, workplace.state, apart)
+
+
+def questions_of(store: HealthTables) -> Questions | None:
+    """What zones are asked, where there may be workers."""
+    if not store.shared:
+        return None
+    from backout.adapters.storage.postgres.health import PostgresHealth
+    from backout.adapters.storage.postgres.questions import Questions as Asked
+
+    assert isinstance(store, PostgresHealth)  # noqa: S101 - no other one is shared
+    return Asked(store)

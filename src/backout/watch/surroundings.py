@@ -16,6 +16,8 @@ class Surroundings:
 
     submit: Callable[[Callable[[], None]], object]
     """Has something done elsewhere."""
+    ask: Callable[[Callable[[], None]], object] = lambda look: look()
+    """The same of what waits for answers from elsewhere."""
     news: Callable[[Target], TargetState] = lambda _: TargetState()
     """What the journal says of a target."""
     said: Callable[[str, bool], None] = lambda _text, _warning: None

@@ -24,8 +24,10 @@ from backout.project.machines import Machines
 from backout.project.project import TABLES, Workplace
 from backout.runs.baseline import Baseline
 from backout.watch.addresses import Addresses, of_deploys
+from backout.watch.asking import Asking
 from backout.watch.bake import Deployed
 from backout.watch.watched import TargetState, WatchedTarget
+from backout.watch.zones import Zoned
 
 SECRETS_WITHIN = 5.0
 """Nobody waits longer than this for a secret's command; what needs it cannot be told."""
@@ -53,6 +55,10 @@ class Targets:
     names: Sequence[str]
     """The targets to watch, by name or path; all when empty."""
     pool: Executor
+    asking: Asking | None = None
+    """Has zones look; None where there are no workers."""
+    is_ours: Callable[[Target], bool] = lambda _: True
+    """Whether a target may be watched from here."""
     addresses: Addresses = field(default_factory=Addresses)
     deploys: Addresses = field(default_factory=of_deploys)
     _vaults: dict[str, Vault] = field(default_factory=dict)
@@ -80,7 +86,7 @@ class Targets:
                     raise
                 broken[name] = error
         bare = {name for name, target in targets.items() if not target.checks}
-        watched = {target.name: target for target in targets.values() if target.checks}
+        watched = {t.name: t for t in targets.values() if t.checks and self.is_ours(t)}
         return Loaded(watched, broken, frozenset({*everything, *wanted} - bare))
 
     def fingerprint(self) -> object:
@@ -95,13 +101,9 @@ class Targets:
 
     def watched(self, target: Target, store: HealthTables) -> WatchedTarget:
         """A target with its machines, ready to be looked at."""
-        vault = self.workplace.vault(target, anew=True)
-        vault.follow(SECRETS_WITHIN)
-        journal, here = self.workplace.journal_of(target), self.workplace.state / "here"
-        machines = Machines(target, vault, here, journal=lambda: journal)
+        machines, examiner = crew(self.workplace, target)
         self._vaults[target.name], self._crews[target.name] = machines.vault, machines
-        names = {"run": {"id": "watch"}, "release": scope.release_names(Release(0), None)}
-        examiner = machines.examiner(names)
+        zoned = Zoned.of(target, self._body(target), self.asking)
         self.deploys.learn(target, machines.vault)
         for check_key, (_, memory, _) in store.streaks().items():
             if check_key.target == target.name and memory:
@@ -111,13 +113,17 @@ class Targets:
             roots=tuple(
                 CheckKey(target.name, check, host or "") for check, host in examiner.roots()
             ),
-            look=_looker(examiner),
+            look=_looker(examiner, zoned),
             destinations=self.addresses.learn(target, machines.vault),
             severities=self.addresses.severities(target),
             asks=lambda check_key: _asks(target, check_key),
             memory=lambda key: examiner.memory.get(key, {}),
             close=machines.close,
         )
+
+    def _body(self, target: Target) -> str:
+        """A target as those who look elsewhere read it: without secrets."""
+        return self.workplace.journal_of(target).text_of(target.model_dump(mode="json"))
 
     def switch(self, watched: WatchedTarget) -> str:
         """The URL of the target's dead-man's switch. Raises BackoutError."""
@@ -202,6 +208,16 @@ class Targets:
             return False
 
 
+def crew(workplace: Workplace, target: Target) -> tuple[Machines, Examiner]:
+    """Its machines, and who looks at them."""
+    vault = workplace.vault(target, anew=True)
+    vault.follow(SECRETS_WITHIN)
+    journal, here = workplace.journal_of(target), workplace.state / "here"
+    machines = Machines(target, vault, here, journal=lambda: journal)
+    names = {"run": {"id": "watch"}, "release": scope.release_names(Release(0), None)}
+    return machines, machines.examiner(names)
+
+
 def deployed(workplace: Workplace, name: str) -> Deployed | None:
     """The release in force, and what its run found before it changed anything."""
     journal = workplace.journal
@@ -230,10 +246,14 @@ def _counts(row: RunRow, finding: Finding) -> bool:
     return finding.verdict is Verdict.PASS and getattr(kind, "blames", True)
 
 
-def _looker(examiner: Examiner) -> Callable[[CheckKey, Deployed | None], tuple[Finding, ...]]:
+def _looker(
+    examiner: Examiner, zoned: Zoned
+) -> Callable[[CheckKey, Deployed | None], tuple[Finding, ...]]:
     def look(check_key: CheckKey, current: Deployed | None) -> tuple[Finding, ...]:
         release = current.release if current else None
         try:
+            if examiner.target.checks[check_key.check].from_:
+                return zoned.look(check_key, current)
             return examiner.look(check_key.check, check_key.host or None, release)
         except BackoutError as error:
             return (_broken(check_key, error.what),)

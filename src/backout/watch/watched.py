@@ -65,6 +65,10 @@ class WatchedTarget:
         except Exception as error:  # noqa: BLE001 - one broken check must not end the watcher
             return (_broken(check_key, f"{type(error).__name__}: {error}"),)
 
+    def asks_zones(self, check_key: CheckKey) -> bool:
+        """Whether others look at it."""
+        return bool(self.target.checks[check_key.check].from_)
+
     def to(self, severity: Severity) -> frozenset[str]:
         """The destinations that hear of this severity."""
         least = self.severities
@@ -102,14 +106,19 @@ class WatchedTarget:
 
     def blocked(self, findings: Sequence[Finding]) -> frozenset[str]:
         """The checks that were not looked at, because one that leads to them did not pass."""
-        blocked: set[str] = set()
-        ahead = [f.check for f in findings if f.verdict is not Verdict.PASS]
-        while ahead:
-            check = self.target.checks.get(ahead.pop())
-            new = set(check.then) - blocked if check else set()
-            blocked |= new
-            ahead += new
-        return frozenset(blocked)
+        return blocked(self.target, findings)
+
+
+def blocked(target: Target, findings: Sequence[Finding]) -> frozenset[str]:
+    """The checks that were not looked at, because one that leads to them did not pass."""
+    found: set[str] = set()
+    ahead = [f.check for f in findings if f.verdict is not Verdict.PASS]
+    while ahead:
+        check = target.checks.get(ahead.pop())
+        new = set(check.then) - found if check else set()
+        found |= new
+        ahead += new
+    return frozenset(found)
 
 
 def _broken(check_key: CheckKey, why: str) -> Finding:

@@ -298,7 +298,7 @@ class Watcher:
             looked = Looked(watched, tick.key, tick.due, at, findings)
             self.call(lambda: self._came_back(looked))
 
-        self.around.submit(look)
+        (self.around.ask if watched.asks_zones(tick.key) else self.around.submit)(look)
 
     def _came_back(self, looked: Looked) -> None:
         looked.watched.running -= 1
