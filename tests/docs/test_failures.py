@@ -104,6 +104,14 @@ workers.md: What each failure leaves
     stories/test_workers.py::test_a_worker_that_was_frozen_wakes_up_beside_its_rescuer_and_changes_nothing
   the rescuer itself was frozen, or the database away
     unit/commands/test_worker.py::test_a_look_after_a_long_sleep_is_one_look
+  the worker that watches is killed
+    stories/test_zones.py::test_a_worker_that_is_frozen_or_killed_is_followed_by_another_and_nobody_is_told_twice
+    unit/adapters/test_posts.py::test_whoever_stands_by_goes_on_before_a_second_look_is_missed
+  it is frozen, and wakes up
+    stories/test_zones.py::test_a_worker_that_is_frozen_or_killed_is_followed_by_another_and_nobody_is_told_twice
+    unit/adapters/test_questions.py::test_only_who_watches_a_target_asks_about_it
+  all workers of a zone are gone
+    stories/test_zones.py::test_zones_look_and_as_many_as_have_to_agree_decide
   two workers hear one bell
     unit/commands/test_worker.py::test_of_two_that_hear_the_bell_one_gets_the_run
   the bell is lost, or the queue's tables are

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -58,8 +59,9 @@ class Team:
             "alert": {"after": 1, "recover": 1},
             **check,
         }
+        deep = {"command": "true", "expect": ["exit_code == 0"]}
         inventory = {
-            "checks": {"alive": alive},
+            "checks": {"alive": alive, **({"deep": deep} if "then" in check else {})},
             "secrets": {"flag": {"file": "place"}},
             "notify": [self.people.url.replace("http:", "json:")],
         }
@@ -87,6 +89,14 @@ class Team:
         )
         assert found is not None
         return found
+
+    def watched_by(self) -> str:
+        """The working copy whose worker watches; nothing while none does."""
+        query = "SELECT process FROM post WHERE target = 'prod'"
+        row = self.store.look(lambda db: db.execute(query).fetchone())
+        files = {name: self.directory / name / ".backout" / "name" for name in ("ann", "bob")}
+        names = {file.read_text(): name for name, file in files.items() if file.exists()}
+        return names.get(row[0].partition("-")[0], "") if row else ""
 
     def titles(self) -> list[str]:
         return [json.loads(asked.body)["title"] for asked in self.people.asked]
@@ -163,10 +173,11 @@ def test_zones_look_and_as_many_as_have_to_agree_decide(
     team: Team, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TEAM_LEDGER", team.ledger)
-    check = {"from": ["eu", "us"], "agree": 2}
-    eu, us = (team.copy(zone, check) for zone in ("eu", "us"))
+    check = {"from": ["eu", "us"], "agree": 2, "then": ["deep"]}
+    ann_copy = team.copy("ann", check)
+    eu, us = (team.copy(zone, expect=["nonsense"]) for zone in ("eu", "us"))  # nobody reads theirs
     passes, fails, unsure = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE
-    with watching(team.copy("ann", check)) as ann, answering(eu, "eu"), ExitStack() as stack:
+    with watching(ann_copy) as ann, answering(eu, "eu"), ExitStack() as stack:
         alone = team.comes(says(unsure, "eu passes (worker@eu, ", "us said nothing, ever: "))
         stack.enter_context(answering(us, "us"))
         both = team.comes(says(passes, "eu passes (", "us passes (worker@us, "), alone.at)
@@ -183,3 +194,44 @@ def test_zones_look_and_as_many_as_have_to_agree_decide(
         assert "no worker of the zone took it up" in silent.reason
         (incident,) = [each for each in team.store.incidents("prod") if each.kind == "fail"]
         assert "us fails (worker@us, " in incident.evidence["came"]
+    # what the check leads to was looked at with it; where it was not reached, that was not well
+    deep = {each.reason.split(" (")[0] for each in team.looks(CheckKey("prod", "deep"))}
+    assert "eu passes" in deep
+    with answering(eu, "eu"):
+        once = ann_copy.say("watch", "--once", "--json")
+    assert once.code == 9
+    found, *_ = once.data["targets"][0]["checks"]
+    assert [(each["zone"], each["verdict"], each["by"]) for each in found["zones"]] == [
+        ("eu", "fail", "worker@eu"),
+        ("us", None, "worker@us"),
+    ]
+    assert found["zones"][1]["at"] < found["zones"][0]["at"]
+    assert found["verdict"] == "inconclusive"
+
+
+def test_a_worker_that_is_frozen_or_killed_is_followed_by_another_and_nobody_is_told_twice(
+    team: Team,
+) -> None:
+    started = {name: team.worker(name) for name in ("ann", "bob")}
+    first = eventually(team.watched_by, within=60)
+    other = next(name for name in started if name != first)
+    team.comes(says(Verdict.PASS))
+    started[first].send_signal(signal.SIGSTOP)
+    for name in started:
+        team.flag(name).write_text("unwell")
+    eventually(lambda: team.watched_by() == other, within=60)
+    red = team.comes(says(Verdict.FAIL))
+    eventually(lambda: "[prod] alive fails" in team.titles(), within=20)
+    started[first].send_signal(signal.SIGCONT)
+    seen = len(team.looks())
+    eventually(lambda: len(team.looks()) > seen + 2, within=30)
+    assert team.watched_by() == other
+    started[other].kill()
+    for name in started:
+        team.flag(name).unlink()
+    eventually(lambda: team.watched_by() == first, within=30)
+    team.comes(says(Verdict.PASS), red.at)
+    eventually(lambda: len(team.titles()) > 1 and not team.store.waiting(), within=60)
+    assert team.titles() == ["[prod] alive fails", "[prod] alive is healthy again"]
+    times = [each.at for each in team.looks()]
+    assert times == sorted(set(times))

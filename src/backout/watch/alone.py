@@ -17,10 +17,10 @@ from backout.reports.data import stamp
 
 
 @contextmanager
-def alone(state: Path) -> Iterator[None]:
+def alone(state: Path, lock: str = "watch.lock") -> Iterator[None]:
     """One watcher per state directory. Raises Held."""
     prepare(state)
-    with (state / "watch.lock").open("a+") as file:
+    with (state / lock).open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

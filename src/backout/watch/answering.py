@@ -18,11 +18,11 @@ from backout.ports import Questions
 from backout.project.machines import Machines
 from backout.project.project import TABLES, Workplace, revealing
 from backout.watch import zones
-from backout.watch.targets import crew
+from backout.watch.targets import lookers
 
 
 @dataclass(frozen=True, slots=True)
-class _Crew:
+class _Lookers:
     """Who looks at one target, as whoever asks has it."""
 
     digest: str
@@ -45,8 +45,8 @@ class Answering:
         self._id, self._zone, self._by = worker
         self._pool = ThreadPoolExecutor(WORKERS, "zone look")
         self._free = threading.Semaphore(WORKERS)
-        self._crews: dict[str, _Crew] = {}
-        self._before: dict[str, _Crew] = {}
+        self._crews: dict[str, _Lookers] = {}
+        self._before: dict[str, _Lookers] = {}
         """The ones that looked before an inventory changed: they may be under way still."""
         self._guard = threading.Lock()
 
@@ -84,7 +84,7 @@ class Answering:
         """What it found, and what the next look is to find again. Raises nothing."""
         key = taken.asked.check_key
         try:
-            examiner = self._crew(taken).examiner
+            examiner = self._lookers(taken).examiner
             examiner.memory.update({name: dict(each) for name, each in taken.memory.items()})
             release = zones.release_of(taken.about)
             found = examiner.look(key.check, key.host or None, release)
@@ -99,7 +99,7 @@ class Answering:
         lost = Finding(key.check, key.host or None, Verdict.INCONCLUSIVE, reason=reason)
         return (lost,), {}
 
-    def _crew(self, taken: Taken) -> _Crew:
+    def _lookers(self, taken: Taken) -> _Lookers:
         """Who looks at the target as it is asked about. Raises Refused and Mistakes."""
         name = taken.asked.check_key.target
         with self._guard:
@@ -113,11 +113,11 @@ class Answering:
                 known = self._crews[name] = made
             return known
 
-    def _made(self, name: str, digest: str) -> _Crew:
+    def _made(self, name: str, digest: str) -> _Lookers:
         inventory = self._questions.inventory(name)
         if inventory.digest != digest:
             raise Refused(f"the inventory of {name} has changed since it was asked", where=name)
         data = json.loads(inventory.body)
         vault = self._workplace.vault(loading.thaw_target(data, TABLES))
         target = loading.thaw_target(redact_data(data, revealing(vault)), TABLES)
-        return _Crew(digest, *crew(self._workplace, target))
+        return _Lookers(digest, *lookers(self._workplace, target))

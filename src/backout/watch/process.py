@@ -126,14 +126,15 @@ class Process:
         self._resources.close()
 
     def _apart(self, stack: ExitStack) -> str:
-        """What tells it from others here: nothing where there can be none. Raises Held."""
-        try:
+        """What tells it from others of this working copy that may watch. Raises Held."""
+        if self._duty is None:
             stack.enter_context(alone(self.workplace.state))
+            return ""
+        try:  # the next one here takes the place of one that was killed at once
+            stack.enter_context(alone(self.workplace.state, "watch-of-worker.lock"))
+            return "worker"
         except Held:
-            if self._duty is None:
-                raise
             return self._duty.worker
-        return ""
 
     def _open_store(self) -> HealthTables:
         """The history of checks. A damaged one is set aside: looking and telling go on."""

@@ -25,6 +25,11 @@ SIGNS = 6
 """So many signs, at least, have to be missing."""
 
 
+def patience(due: float, still: float = STILL) -> float:
+    """After how many seconds without a sign somebody is taken for dead who is to look so often."""
+    return min(still, max(LEAST, due / 2))
+
+
 class Shifts:
     """Which targets this process watches; without `posts` all of them."""
 
@@ -101,14 +106,13 @@ class Shifts:
         if sign != (post.epoch, post.beat):
             self._seen[name] = ((post.epoch, post.beat), now)
             return False
-        return now - since > self._patience(name)
-
-    def _patience(self, name: str) -> float:
-        return min(self._still, max(LEAST, self._due.get(name, 2 * self._still) / 2))
+        return now - since > patience(self._due.get(name, 2 * self._still), self._still)
 
     def _pause(self) -> float:
         """Seconds between two signs of ours."""
-        return min((self._every, *(self._patience(name) / SIGNS for name in self._due)))
+        return min(
+            (self._every, *(patience(due, self._still) / SIGNS for due in self._due.values()))
+        )
 
     def leave(self) -> None:
         """At the end: whoever stands by goes on at once."""

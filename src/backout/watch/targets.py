@@ -101,7 +101,7 @@ class Targets:
 
     def watched(self, target: Target, store: HealthTables) -> WatchedTarget:
         """A target with its machines, ready to be looked at."""
-        machines, examiner = crew(self.workplace, target)
+        machines, examiner = lookers(self.workplace, target)
         self._vaults[target.name], self._crews[target.name] = machines.vault, machines
         zoned = Zoned.of(target, self._body(target), self.asking)
         self.deploys.learn(target, machines.vault)
@@ -208,7 +208,7 @@ class Targets:
             return False
 
 
-def crew(workplace: Workplace, target: Target) -> tuple[Machines, Examiner]:
+def lookers(workplace: Workplace, target: Target) -> tuple[Machines, Examiner]:
     """Its machines, and who looks at them."""
     vault = workplace.vault(target, anew=True)
     vault.follow(SECRETS_WITHIN)

@@ -19,7 +19,7 @@ from backout.errors import Refused, TakenOver, Unsettled, Unwritten
 from backout.model import CheckKey, Incident, Message, Sample, Streak, Verdict
 from backout.watch import rollups
 from backout.watch.outbox import CLAIMED
-from backout.watch.shifts import Shifts
+from backout.watch.shifts import EVERY, SIGNS, Shifts, patience
 from support.journals import empty_ledger
 from support.postgres import Postgres
 from support.proxy import Proxy
@@ -237,3 +237,10 @@ def test_what_may_have_been_written_is_asked_for_later(
         store._away_until = 0.0
         assert (store.settled(error.value.token), store.settled("another")) == (True, False)
         assert looks(store) == [AT]
+
+
+@pytest.mark.parametrize("due", [10, 15, 30, 60, 300, 86400])
+def test_whoever_stands_by_goes_on_before_a_second_look_is_missed(due: float) -> None:
+    longest = min(EVERY, patience(due) / SIGNS)
+    assert patience(due) + 2 * longest < due
+    assert patience(due) > 3 * longest  # one lost sign is nobody's death

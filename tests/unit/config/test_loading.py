@@ -445,6 +445,30 @@ def test_a_mistake_hides_no_other_one_of_the_same_check(project: Path) -> None:
     ]
 
 
+def test_zones_that_cannot_agree_are_mistakes(project: Path) -> None:
+    look = 'http: x, expect: ["status == 200"]'
+    text = f"""\
+checks:
+  a: {{{look}, from: [eu, us], agree: 3}}
+  b: {{{look}, from: [eu, eu]}}
+  c: {{{look}, agree: 1}}
+  d: {{{look}, from: EU, agree: 0}}
+  e: {{{look}, then: [f]}}
+  f: {{{look}, from: eu}}
+  g: {{{look}, from: [eu, us, ap], agree: 3}}
+"""
+    assert said(lambda: target(text)) == [
+        "2 checks.a.agree: 3 zones cannot agree where from names 2; name more of them, "
+        "or ask for fewer",
+        "3 checks.b.from: zone eu is named twice; keep one",
+        "4 checks.c.agree: agree counts zones, and there is no from; add from: [eu, us], "
+        "or remove it",
+        "5 checks.d.agree: must be greater than or equal to 1",
+        "5 checks.d.from: 'EU' is no name of a zone: small letters, digits, - and _",
+        "7 checks.f.from: it is looked at with e, from wherever that is; say from there",
+    ]
+
+
 def test_every_mistake_of_an_inventory_is_said_at_once(project: Path) -> None:
     text = """\
 protect: true

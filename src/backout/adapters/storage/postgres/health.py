@@ -304,6 +304,13 @@ class PostgresChange(Change):
         """Old tokens too: nobody asks for them any more."""
         super().forget(now)
         self._db.execute("DELETE FROM backout.settled WHERE at < now() - interval '7 days'")
+        self._db.execute(
+            "DELETE FROM backout.watch_question WHERE asked < now() - interval '35 days'"
+        )
+        self._db.execute(
+            "DELETE FROM backout.watch_asked WHERE target NOT IN"
+            " (SELECT target FROM backout.watch_question)"
+        )
 
     def flush(self) -> None:
         if self._looks:
