@@ -6,11 +6,10 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from backout.adapters.storage.postgres.hands import Hand
 from backout.commands.watch import take_back
 from backout.errors import BackoutError
 from backout.model import Target
-from backout.ports import Screen
+from backout.ports import Hand, Screen
 from backout.project.project import Workplace
 from backout.watch import process
 from backout.watch.answering import Answering

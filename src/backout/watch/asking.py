@@ -50,6 +50,8 @@ class Asking:
         self._open: list[_Open] = []
         self._stands: Mapping[Asked, Answered] = {}
         self._ended = False
+        self._trouble = ""
+        """Why it is not known what was answered; empty while it is."""
         self._any = threading.Event()
         threading.Thread(target=self._look, name="answers", daemon=True).start()
 
@@ -62,7 +64,7 @@ class Asking:
         patience: float,
     ) -> Mapping[str, Answered]:
         """What each zone has answered, once all have or it is of no use to wait; from any thread.
-        Raises Unwritten, and TakenOver where another process watches the target by now."""
+        Raises Refused, and TakenOver where another process watches the target by now."""
         asked = self._questions.ask(check_key, zones, inventory, about)
         if not asked:
             raise TakenOver(f"{check_key.target} is watched by another process by now")
@@ -73,7 +75,10 @@ class Asking:
         mine.over.wait(patience + TAKEN_WITHIN)
         with self._guard:
             self._open.remove(mine)
-            return {each.zone: self._stands.get(each, NOBODY) for each in asked}
+            stands = {each.zone: self._stands.get(each, NOBODY) for each in asked}
+        if self._trouble and not all(each.answered for each in stands.values()):
+            raise Refused(self._trouble)
+        return stands
 
     def close(self) -> None:
         """Nobody is waited for any more."""
@@ -97,8 +102,9 @@ class Asking:
     def _see(self, waiting: tuple[_Open, ...]) -> None:
         try:
             stands = self._questions.stand([one for each in waiting for one in each.asked])
-        except Refused:
-            stands = self._stands  # whoever waits too long hears what was seen last
+            self._trouble = ""
+        except Refused as error:
+            stands, self._trouble = self._stands, error.what
         with self._guard:
             self._stands = {**self._stands, **stands}
             known = {one for each in self._open for one in each.asked}
