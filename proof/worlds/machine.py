@@ -9,6 +9,7 @@ from proof.worlds.programs import PROGRAMS, Program
 from proof.worlds.service import Service, served
 from proof.worlds.threads import START
 
+EPOCH = START.timestamp()
 NOTES = (".start", ".end", ".out", ".err", ".void")
 
 
@@ -40,7 +41,7 @@ class Machine:
         return f"{self.name}-boot{self.boots}"
 
     def wall(self) -> float:
-        return START.timestamp() + self.baton.now + self.skew
+        return EPOCH + self.baton.now + self.skew
 
     def point(self) -> None:
         """Others may go on here."""

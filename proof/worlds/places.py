@@ -6,12 +6,13 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import closing
+from datetime import UTC
 from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from proof.worlds.links import Wire
-from proof.worlds.threads import Lock
+from proof.worlds.threads import Lock, Wall
 
 from backout.adapters.storage.journal import RunJournal, SqliteJournal
 from backout.adapters.storage.journal_queue import Queue
@@ -57,7 +58,7 @@ class Journal(SqliteJournal):
     the process that wrote it."""
 
     def __init__(self, template: Path, redact: Callable[[str], str], seat: Seat) -> None:
-        JournalStore.__init__(self, redact)
+        JournalStore.__init__(self, redact, now=lambda: Wall.now(UTC))
         if not template.exists():
             SqliteJournal(template, redact).close()
         self.path = template

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from functools import cache
 from types import ModuleType
@@ -20,6 +20,8 @@ from typing import Any
 from proof.worlds import threads
 
 import backout
+from backout.adapters.storage import journal_store
+from backout.commands import overheard
 
 _INSTEAD: dict[int, Any] = {
     id(threading): threads.Threading,
@@ -36,6 +38,12 @@ _INSTEAD: dict[int, Any] = {
 }
 STORAGE = "backout.adapters.storage."
 """The journal: here each record is written by whoever appends it, at once."""
+_BESIDE: tuple[tuple[ModuleType, str, Any], ...] = (
+    (overheard, "PACE", overheard.BEAT),
+    (journal_store, "turn", lambda *_: nullcontext()),
+)
+"""Nobody wishes anything of a run here, so it seldom looks whether somebody does; and nobody else
+writes a journal in memory."""
 
 
 @cache
@@ -43,7 +51,8 @@ def _places() -> tuple[tuple[ModuleType, str, Any, Any], ...]:
     for module in pkgutil.walk_packages(backout.__path__, "backout."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
-    return tuple(_found())
+    beside = ((module, name, getattr(module, name), other) for module, name, other in _BESIDE)
+    return (*_found(), *beside)
 
 
 def _found() -> Iterator[tuple[ModuleType, str, Any, Any]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from proof.worlds.words import NotTold, Word, read_word
@@ -23,6 +23,8 @@ _GAP = re.compile(r"(?:\s|\\\n|#[^\n]*)*")
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _TOKEN = re.compile(r"[^\s;&|()<>'\"$`]+")
 _ASSIGN = re.compile(r"([A-Za-z_]\w*)=")
+_VALUE = re.compile(r"([A-Za-z_]\w*)=(?:'([^']*)'|([\w./:@%+,-]*))(?=[ \n])")
+"""An assignment that means what stands there."""
 _FUNCTION = re.compile(r"([A-Za-z_]\w*)\(\)\s*")
 _REDIRECT = re.compile(r"(\d*)(>>|>\||>&|<&|>|<)[ \t]*")
 _EVAL = "\neval "
@@ -61,9 +63,7 @@ def said(text: str, process: Process) -> Run:
     is taken out, so that the rest is read once."""
     if text.startswith(_WHOLE[0]) and text.endswith(_WHOLE[1]):
         text = text[len(_WHOLE[0]) : -len(_WHOLE[1])] + "\nexit\n"
-    head, rest = _values(text)
-    head(process)
-    return compiled(_without_script(rest, process))
+    return compiled(_without_script(text[_values(text, process) :], process))
 
 
 def _without_script(text: str, process: Process) -> str:
@@ -83,33 +83,25 @@ def _without_script(text: str, process: Process) -> str:
     return f'{text[:begin]}"$__script"{text[end:]}'
 
 
-def _values(text: str) -> tuple[Run, str]:
-    """The assignments that a text begins with, and what follows them."""
+def _values(text: str, process: Process) -> int:
+    """Do the assignments that a text begins with; where they end."""
     at = 0
-    runs: list[tuple[str, Word]] = []
+    reader = Reader(text, at)
     while True:
-        reader = Reader(text, at)
-        line = []
-        while found := _ASSIGN.match(text, reader.at):
+        line: list[tuple[str, str | Word]] = []
+        while found := _VALUE.match(text, reader.at) or _ASSIGN.match(text, reader.at):
             reader.at = found.end()
-            line.append((found[1], reader.word()))
+            plain = found.re is _VALUE
+            line.append((found[1], (found[2] or found[3] or "") if plain else reader.word()))
             reader.blank()
         if not line or not text.startswith("\n", reader.at):
-            return _assigning(runs), text[at:]
-        runs += line
-        at = reader.at + 1
+            return at
+        for name, value in line:
+            process.vars[name] = value if isinstance(value, str) else value.single(process)
+        at = reader.at = reader.at + 1
 
 
-def _assigning(pairs: list[tuple[str, Word]]) -> Run:
-    def run(process: Process) -> int:
-        for name, word in pairs:
-            process.vars[name] = word.single(process)
-        return 0
-
-    return run
-
-
-@cache
+@lru_cache(2000)
 def compiled(text: str) -> Run:
     """A text as a function. Raises NotTold."""
     reader = Reader(text, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -43,8 +44,22 @@ class Told:
 def ground() -> Iterator[Worlds]:
     """Where worlds are played, one after the other."""
     place = MEMORY if MEMORY.is_dir() else None
-    with TemporaryDirectory(prefix="worlds", dir=place) as directory, plugged():
+    with TemporaryDirectory(prefix="worlds", dir=place) as directory, plugged(), _untidy():
         yield Worlds(Path(directory))
+
+
+@contextmanager
+def _untidy() -> Iterator[None]:
+    """What is no more is looked for seldom: a world leaves little, and what stays is much."""
+    before = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 class Worlds:
@@ -160,7 +175,10 @@ class Story:
 
     def _until_quiet(self) -> None:
         """Whatever was typed has ended."""
-        self.world.baton.play(lambda: all(typed.over for typed in self.world.typed))
+        self.world.baton.play(self._quiet)
+
+    def _quiet(self) -> bool:
+        return all(typed.over for typed in reversed(self.world.typed))
 
     def _healed(self) -> None:
         world = self.world

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from fnmatch import translate
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _split(text: str, current: str | None, found: list[str]) -> str | None:
     return last
 
 
-@cache
+@lru_cache(2000)
 def _matching(pattern: str) -> re.Pattern[str]:
     return re.compile(translate(pattern))
 
@@ -267,9 +267,23 @@ def _changed(name: str, how: str, word: Word) -> Value:
 def cut(text: str, how: str, pattern: str) -> str:
     """A text without the end, or the beginning, that is as the pattern says: the shortest one, or
     (doubled) the longest."""
+    mark = pattern.strip("*")
+    if not _GLOB.search(mark):
+        if pattern == mark:
+            return text.removesuffix(mark) if how[0] == "%" else text.removeprefix(mark)
+        if pattern == (f"{mark}*" if how[0] == "%" else f"*{mark}"):
+            return _cut_at(text, how, mark)
     match, size = _matching(pattern).match, len(text)
     if how[0] == "%":
         ends = range(size, -1, -1) if how == "%" else range(size + 1)
         return next((text[:end] for end in ends if match(text[end:])), text)
     ends = range(size + 1) if how == "#" else range(size, -1, -1)
     return next((text[end:] for end in ends if match(text[:end])), text)
+
+
+def _cut_at(text: str, how: str, mark: str) -> str:
+    """Without all from, or to, a mark: the last one from that side, or (doubled) the first."""
+    at = text.find(mark) if how in ("%%", "#") else text.rfind(mark)
+    if at < 0:
+        return text
+    return text[:at] if how[0] == "%" else text[at + len(mark) :]
