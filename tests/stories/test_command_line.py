@@ -17,7 +17,7 @@ from invoke.exceptions import Exit
 from invoke.program import Program
 
 from backout.commands import words
-from backout.commands.options import VERBS, Options, refuse_empty
+from backout.commands.options import VERBS, Options, refuse_unmeant
 from backout.commands.options.base import MAY_BE_EMPTY
 from backout.errors import Mistakes
 from backout.tasks import ns
@@ -165,7 +165,11 @@ def test_no_option_that_needs_a_value_goes_without_one(
         if each.name not in MAY_BE_EMPTY:
             empty: Any = {each.name: (" ",) if each.default == () else " "}
             with pytest.raises(Mistakes, match=f"{option} is empty"):
-                refuse_empty(verb(**needed, **empty))
+                refuse_unmeant(verb(**needed, **empty))
+        odd = "Gr\udcfc\udcdfe"  # as a terminal in Latin-1 types it
+        said_so: Any = {each.name: (odd,) if each.default == () else odd}
+        with pytest.raises(Mistakes, match=f"{option} is not text in UTF-8"):
+            refuse_unmeant(verb(**needed, **said_so))
 
 
 def test_with_json_a_mistaken_word_is_one_object_on_stdout(cli: CommandLine) -> None:

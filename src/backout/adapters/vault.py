@@ -34,6 +34,7 @@ from backout.adapters.redactor import (
 )
 from backout.errors import Refused
 from backout.model import SecretSource
+from backout.model.operands import unsayable
 
 REMEMBERED = 30.0
 """A command that gave no secret is not asked again so soon, while somebody watches."""
@@ -160,6 +161,13 @@ class Vault:
         return Stream(self)
 
     def _value(self, name: str) -> str:
+        value = self._had(name)
+        if why := unsayable(value):
+            words = f"secret {name} {why}: no command or request can be given it"
+            raise Refused(words, next="keep it as text, for example in base64")
+        return value
+
+    def _had(self, name: str) -> str:
         if self._patience is not None:
             return self._followed(name, self._patience)
         with self._lock:

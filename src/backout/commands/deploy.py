@@ -43,7 +43,7 @@ from backout.model import Event, Outcome, Release, Runbook, RunRow, Target
 from backout.ports import NEEDS_PERSON, Screen
 from backout.project import needs
 from backout.project.freezing import thaw
-from backout.project.project import Workplace, revealing
+from backout.project.project import Workplace
 from backout.reports.answer import Answer
 from backout.reports.data import again, refused_report, run_report
 from backout.reports.report import Report
@@ -123,8 +123,8 @@ class Operation:
         """What a saved plan says, or nothing."""
         self.whole = options.follow
         saved = saved_plan.read(self.workplace.started_in / Path(file).expanduser())
-        reveal = revealing(self.workplace.vault(self.workplace.target(saved.words.target)))
-        words = saved_plan.again(saved, options, reveal)
+        vault = self.workplace.vault(self.workplace.target(saved.words.target))
+        words = saved_plan.again(saved, options, vault.reveal)
         verb = "deploy" if saved.words.runbook == "deploy" else "run"
         return self.start(verb, *self.ready(words, saved.words.runbook), words, saved)
 

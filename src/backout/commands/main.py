@@ -18,7 +18,7 @@ from backout.adapters import environment, extras
 from backout.adapters.terminal import ci, ui
 from backout.adapters.terminal.operator import TerminalOperator
 from backout.commands import typed
-from backout.commands.options import Confirmed, Options, refuse_empty
+from backout.commands.options import Confirmed, Options, refuse_unmeant
 from backout.commands.signals import ending
 from backout.errors import BackoutError, Interrupted, Refused
 from backout.ports import Screen
@@ -152,7 +152,7 @@ def interruptible(screen: Console) -> Iterator[None]:
 
 def do(options: Options, workplace: Workplace, screen: Screen) -> Answer:
     """One verb, by whoever does it. Raises what the verb raises."""
-    refuse_empty(options)
+    refuse_unmeant(options)
     workplace.only_reads = not options.writes
     module, _, place = options.room.partition(":")
     room, _, method = place.partition(".")

@@ -13,6 +13,7 @@ from backout.model import (
     Param,
     Runbook,
 )
+from backout.model.operands import unsayable
 from backout.model.validation import as_text, did_you_mean
 
 
@@ -52,6 +53,9 @@ def _param(param: Param, given: Sequence[str] | None) -> Any:
             raise ValueError(f"must be given{f': {param.help}' if param.help else ''}")
         return empty if param.default is None else param.default
     value = _given(param.type, given)
+    said = map(unsayable, value if isinstance(value, list) else [str(value)])
+    if odd := next(filter(None, said), ""):
+        raise ValueError(odd)
     if words := param.wrong(value):
         raise ValueError(words)
     return value
@@ -82,6 +86,9 @@ def _listed(value: str) -> list[str]:
         return [item for item in value.split(",") if item]
     try:
         items = json.loads(value)
-    except ValueError:
-        raise ValueError(f"is no JSON list: {value!r}") from None
+    except (ValueError, RecursionError):
+        raise ValueError(f"is no JSON list: {value[:80]!r}") from None
+    for item in items:
+        if not isinstance(item, str | int | float):
+            raise ValueError(f"is a list of words, and {json.dumps(item)[:80]} is none")
     return [as_text(item) for item in items]

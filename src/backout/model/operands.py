@@ -17,7 +17,21 @@ _SHELL = re.compile(r"[\s\x00-\x1f\x7f'`\"$;&<>|(){}]")
 _HELPER = re.compile(r"[A-Za-z0-9+.-]*::")
 _NO_BRANCH = re.compile(r"^/|//|\.\.|[\s\x00-\x1f\x7f~^:?*\[\\]|@\{|(^|/)\.|(\.lock|\.|/)$|^@$")
 """As git check-ref-format has it."""
+_BYTES = re.compile("[\ud800-\udfff]")
+"""As Python has bytes of a command line or an environment that are no UTF-8."""
+_MARKS = re.compile("[\ue000\ue001]")
+"""What a secret's reference begins and ends with."""
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def unsayable(text: str) -> str:
+    """Why a text can neither be handed to a program nor written down as it is; empty when it can:
+    what a YAML file cannot hold either."""
+    if "\0" in text:
+        return "holds a NUL character"
+    if _MARKS.search(text):
+        return "holds a private-use character (U+E000 or U+E001)"
+    return "is not text in UTF-8" if _BYTES.search(text) else ""
 
 
 def operand(value: str) -> str:

@@ -46,6 +46,20 @@ def test_a_secret_comes_from_the_environment() -> None:
     assert vault.reveal(f"id={reference('app_id')};") == "id=s3cret-id;"
 
 
+@pytest.mark.parametrize(
+    ("bytes_", "why"), [(r"Gr\374n", "is not text in UTF-8"), (r"a\000b", "holds a NUL")]
+)
+def test_a_secret_that_no_command_could_be_given_is_refused_when_it_is_fetched(
+    bytes_: str, why: str
+) -> None:
+    vault = Vault({"key": SecretSource(command=f"printf '{bytes_}-secret'")})
+
+    with pytest.raises(Refused, match=f"secret key {why}") as caught:
+        vault.fetch(["key"])
+
+    assert "-secret" not in str(caught.value)
+
+
 def test_a_secret_comes_from_a_command_that_runs_once_beside_the_inventories(
     tmp_path: Path,
 ) -> None:

@@ -803,6 +803,29 @@ def test_wrong_parameters_are_all_said(project: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("word", "why"),
+    [
+        ("message=Gr\udcfc\udcdfe", "is not text in UTF-8"),
+        ("message=\ue000key\ue001", "holds a private-use character (U+E000 or U+E001)"),
+        (r'paths=["a", "b\u0000c"]', "holds a NUL character"),
+        (r'paths=["\ud800"]', "is not text in UTF-8"),
+        ('paths=["a", ["b"]]', 'is a list of words, and ["b"] is none'),
+        ("paths=[null]", "is a list of words, and null is none"),
+    ],
+)
+def test_what_no_command_could_be_given_is_no_parameter(project: Path, word: str, why: str) -> None:
+    with pytest.raises(Mistakes) as caught:
+        parameters.load_params(runbook(), [word])
+    (mistake,) = caught.value.mistakes
+    assert (mistake.path, mistake.message) == (word.partition("=")[0], why)
+
+
+def test_a_list_as_deep_as_a_well_is_no_list_of_words(project: Path) -> None:
+    with pytest.raises(Mistakes, match="is no JSON list"):
+        parameters.load_params(runbook(), ["paths=" + "[" * 100_000])
+
+
 # --- names, lint, freezing -----------------------------------------------------------------
 
 

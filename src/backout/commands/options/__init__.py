@@ -8,7 +8,7 @@ word that may be said several times; a field without a default is said without i
 from __future__ import annotations
 
 from backout.commands.options.around import Exec, Logs, Ssh, Targets
-from backout.commands.options.base import Aimed, Confirmed, Options, refuse_empty, word
+from backout.commands.options.base import Aimed, Confirmed, Options, refuse_unmeant, word
 from backout.commands.options.beginning import Completion, Demo, ExampleGigz, Init
 from backout.commands.options.documents import DocumentImport, DocumentRender
 from backout.commands.options.keeping import (
@@ -99,7 +99,7 @@ __all__ = [
     "Watch",
     "Worker",
     "Workers",
-    "refuse_empty",
+    "refuse_unmeant",
     "word",
 ]
 

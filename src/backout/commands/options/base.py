@@ -34,18 +34,22 @@ class Options:
 MAY_BE_EMPTY = frozenset({"message"})
 
 
-def refuse_empty(options: Options) -> None:
+def refuse_unmeant(options: Options) -> None:
     """Raises Mistakes for a word that was said and is empty, as `--hosts "$HOSTS"` is when nobody
-    set it: it would mean all of them."""
+    set it: it would mean all of them; and for one that can not be passed on as it is."""
     from backout.errors import Mistakes  # late: listing the verbs needs no error
+    from backout.model.operands import unsayable
 
     for each in fields(options):
         value = getattr(options, each.name)
-        told = value != each.default and each.name not in MAY_BE_EMPTY
         every = value if isinstance(value, tuple) else (value,)
-        if told and any(isinstance(one, str) and not one.strip(", ") for one in every):
+        told = [one for one in every if isinstance(one, str)] if value != each.default else []
+        wrong = next(filter(None, map(unsayable, told)), "")
+        if each.name not in MAY_BE_EMPTY and any(not one.strip(", ") for one in told):
+            wrong = "is empty"
+        if wrong:
             raise Mistakes(
-                f"--{each.name.strip('_').replace('_', '-')} is empty",
+                f"--{each.name.strip('_').replace('_', '-')} {wrong}",
                 where="command line",
                 next=f"invoke --help {options.name}",
             )
