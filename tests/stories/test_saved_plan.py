@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from support.git_origin import GitOrigin
+from support.postgres import Postgres
 from support.project import Said
 from support.terminal import Session
 from support.wait import eventually
@@ -223,3 +224,49 @@ def test_a_source_that_is_a_part_of_a_working_copy_is_seen_with_all_that_would_b
         (git.copy / ".git" / "index").write_bytes(b"not an index")
         untold = yard.say("plan", "--out", "other.json")
         assert (untold.code, "cannot be told" in untold.out) == (3, True), untold.out
+
+
+def test_what_a_plan_reads_runs_and_goes_back_by_is_part_of_it(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    """A script is named within a text, an undo in a file of its own, a file through a link: each
+    may be edited between a yes and the run."""
+    with Yard(tmp_path) as yard:
+        here, away = yard.project.directory, tmp_path / "app.conf.1"
+        yard.project.env["DATABASE"] = postgres.create_database(f"planned_{os.getpid()}")
+        database = {"database": "{{ secrets.database }}", "file": "up.sql"}
+        conf = {"from": "app.conf", "to": f"{yard.files}/app.conf"}
+        yard.inventory(secrets={"database": {"env": "DATABASE"}})
+        yard.runbook(
+            {"name": "Migrate", "sql": database, "undo": "\\i down.sql"},
+            {"name": "Tell", "run": "sh 'tell it.sh' && ./done", "undo": "python3 untell.py"},
+            {"name": "Configure", "upload": conf, "on": "web"},
+            settle=[{"name": "Prove it", "verify": "all"}],
+            preflight=[{"name": "Ready", "run": "test -e up.sql; ./ready", "readonly": True}],
+        )
+        read = {
+            "up.sql": "",
+            "down.sql": "",
+            "tell it.sh": "",
+            "untell.py": "",
+            "ready": "#!/bin/sh",
+        }
+        for name, text in {**read, "done": "#!/bin/sh"}.items():
+            (here / name).write_text(f"{text}\n")
+            (here / name).chmod(0o755 if text else 0o644)
+        away.write_text("one\n")
+        (here / "app.conf").symlink_to(away)
+        said = yard.say("plan", "--out", "plan.json")
+        assert said.code == 0, said.out + said.err
+        edited = [*(here / name for name in read), away]
+        whole = {path: path.read_text() for path in edited}
+        for path, text in whole.items():
+            path.write_text(f"{text}# and more\n")
+        said = yard.project.say("deploy", "--plan", "plan.json", "--json")
+        assert said.code == 3, said.out
+        moved = said.data["error"]["what"]
+        for name in (*read, "app.conf"):
+            assert f"file {name} has changed" in moved
+        for path, text in whole.items():
+            path.write_text(text)
+        assert yard.project.say("deploy", "--plan", "plan.json").code == 0

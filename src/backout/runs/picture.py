@@ -9,14 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from backout.errors import Mistakes, Refused
 from backout.model import Command, Release
+from backout.ports import StepContext
 from backout.runs import release_file, standing
 from backout.runs.parts import Parts, side_by_side
 from backout.runs.plan import Action, Plan
@@ -25,6 +27,7 @@ from backout.runs.worker import Worker
 
 Leaf = str | int | float | bool | None
 Part = Mapping[str, Leaf]
+Named = Callable[[StepContext], Iterable[str]]
 
 PARTS = ("commits", "files", "hosts", "running", "inventory", "runbook", "params", "steps")
 """In the order in which they are told."""
@@ -35,6 +38,9 @@ SHORT = 12
 MOST = 12
 """So many movements are told."""
 LATER = "known only in the run"
+SCRIPTS = frozenset((".sh", ".bash", ".py", ".rb", ".pl", ".php", ".sql"))
+"""How the names of texts end that a program of another name runs."""
+_WORD = re.compile(r"""'([^'\n]*)'|"([^"\n]*)"|([^\s;|&<>()'"`]+)""")
 _STAND_IN = "RUN"
 """In place of the run's name, which is another one each time."""
 _STATUS = """\
@@ -123,7 +129,8 @@ def flat(data: Any, at: str = "") -> Iterator[tuple[str, Leaf]]:
 
 
 def files(plan: Plan, parts: Parts) -> Part:
-    """The content of every file of this machine that a plan brings along. No host is asked."""
+    """The content of every file of this machine that a plan brings along, beside what is in its
+    commit. No host is asked."""
     return dict(_files(Worker(replace(plan, run=_STAND_IN), parts)))
 
 
@@ -137,7 +144,7 @@ def taken(plan: Plan, parts: Parts) -> Picture:
     target, runbook = plan.target, plan.runbook
     return Picture({
         "commits": {"the commit that ships": plan.release.commit},
-        "files": dict(_files(worker)),
+        "files": dict(_files(worker, _programs)),
         "hosts": dict(flat({h: target.hosts[h].model_dump(mode="json") for h in plan.hosts})),
         "running": _running(plan, parts),
         "inventory": dict(flat(target.model_dump(mode="json", exclude=NO_PART))),
@@ -188,18 +195,32 @@ def _undo(worker: Worker, action: Action) -> str:
     return f"{undo.summary} {known}" if undo.summary else undo.text
 
 
-def _files(worker: Worker) -> Iterator[tuple[str, Leaf]]:
-    """The content of every file of this machine that the plan brings along: what its steps name,
-    and what differs in the working copy from its commit."""
-    paths = dict.fromkeys(_uncommitted(worker))
-    for action in worker.plan.actions:
+def _files(worker: Worker, named: Named = lambda _: ()) -> Iterator[tuple[str, Leaf]]:
+    """The content of every file of this machine that the plan brings along: what its steps read, or
+    have `named`, and what differs in the working copy from its commit."""
+    paths, plan = dict.fromkeys(_uncommitted(worker)), worker.plan
+    for action in (*plan.preflight, *plan.actions, *plan.settling, *plan.finals):
         try:
             work = worker.work(action, strict=False)
-            paths |= dict.fromkeys(worker.kind(action).reads(work))
+            paths |= dict.fromkeys((*worker.kind(action).reads(work), *named(work)))
         except Mistakes:
             continue
     for path in sorted(paths):
-        yield from map(partial(_content, path), _within(Path(path)))
+        yield from map(_content, _within(Path(path)))
+
+
+def _programs(work: StepContext) -> Iterator[str]:
+    """The project's own scripts and programs that a shell text names which runs here."""
+    texts = (getattr(work.options, "script", ""), work.step.undo or "", work.step.check or "")
+    for word in _WORD.findall("\n".join(texts)) if work.host is None else ():
+        path = Path(work.step.cwd, *word)
+        with suppress(OSError, ValueError):
+            if path.resolve().is_relative_to(Path.cwd()) and path.is_file() and _is_program(path):
+                yield str(path)
+
+
+def _is_program(path: Path) -> bool:
+    return path.suffix in SCRIPTS or os.access(path, os.X_OK)
 
 
 def _uncommitted(worker: Worker) -> list[str]:
@@ -226,10 +247,10 @@ def _within(path: Path) -> list[Path]:
     return sorted(each for each in inner if ".git" not in each.parts)
 
 
-def _content(_named: str, path: Path) -> tuple[str, Leaf]:
+def _content(path: Path) -> tuple[str, Leaf]:
+    """Of a link what it leads to, too: some read through it, git does not."""
+    link = f"link to {path.readlink()}: " if path.is_symlink() else ""
     try:
-        if path.is_symlink():
-            return str(path), f"link to {path.readlink()}"
-        return str(path), hashlib.sha256(path.read_bytes()).hexdigest()
+        return str(path), link + hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
-        return str(path), f"({error.strerror})"
+        return str(path), f"{link}({error.strerror})"

@@ -27,6 +27,7 @@ MARGIN = 2.0
 
 _COMMITS = re.compile(r"\b(commit|end|prepare|call|do)\b", re.IGNORECASE)
 """What may end a transaction from within a script."""
+INCLUDE = "\\i "
 NAME = "backout"
 """The session of whatever only reads."""
 
@@ -68,7 +69,7 @@ class Sql(Kind):
             self.before(work)
 
     def reads(self, work: StepContext) -> Sequence[str]:
-        return (work.options.file,) if work.options.file else ()
+        return tuple(filter(None, (work.options.file, _include(work.step.undo or ""))))
 
     def before(self, work: StepContext) -> Undo:
         psycopg = driver()
@@ -80,8 +81,7 @@ class Sql(Kind):
         undo = super().before(work)
         text = _included(undo.text)
         data = {"database": work.options.database, "session": step_name(work.key)}
-        named = undo.text.removeprefix("\\i ") if text != undo.text else "its undo"
-        summary = f"SQL: run {named} in one transaction" if text else ""
+        summary = f"SQL: run {_include(undo.text) or 'its undo'} in one transaction" if text else ""
         return Undo(text, data, undo.irreversible, summary)
 
     def act(self, work: StepContext) -> Result:
@@ -122,12 +122,17 @@ def _text(work: StepContext) -> str:
         raise Refused(f"{work.options.file} cannot be read: {error}") from error
 
 
+def _include(text: str) -> str:
+    r"""The file of a text that is `\i FILE`, as in psql; empty for any other."""
+    return text.removeprefix(INCLUDE).strip() if text.startswith(INCLUDE) else ""
+
+
 def _included(text: str) -> str:
-    r"""A text that is `\i FILE`, as in psql, is that file's: the journal keeps all of the way
-    back, whatever becomes of the file. Raises Refused."""
-    if not text.startswith("\\i "):
+    """A text that names a file is that file's: the journal keeps all of the way back, whatever
+    becomes of the file. Raises Refused."""
+    if not (named := _include(text)):
         return text
-    path = Path(text.removeprefix("\\i ").strip())
+    path = Path(named)
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
