@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import stat
 from pathlib import Path
@@ -86,7 +87,9 @@ def test_an_unfinished_run_is_not_moved_and_no_file_is_overwritten(shipped: Yard
     assert (held.code, (shipped.project.directory / "held.history").exists()) == (7, False)
 
 
-@pytest.mark.parametrize("harm", ["cut", "empty", "other", "missing", "words", "value"])
+@pytest.mark.parametrize(
+    "harm", ["cut", "empty", "other", "missing", "words", "value", "undo", "body"]
+)
 def test_what_is_no_whole_export_is_a_mistake_and_changes_nothing(yard: Yard, harm: str) -> None:
     yard.runbook(yard.step("one"))
     yard.good_release()
@@ -96,6 +99,8 @@ def test_what_is_no_whole_export_is_a_mistake_and_changes_nothing(yard: Yard, ha
     texts = {
         "words": whole.replace('"runbook":', '"runbook\\") SELECT 1 --":', 1),
         "value": whole.replace('"deploy"', "[1]", 1),
+        "undo": re.sub(r'(\["record", .*)rm -rf /', r"\1rm -rf  /", whole),
+        "body": re.sub(r'("kind": "begin".*"body": )"{', r'\1"[{', whole),
         "cut": "".join(lines[:-1]),
         "empty": "",
         "other": '{"kind": "x"}\n',

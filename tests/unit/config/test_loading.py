@@ -951,7 +951,10 @@ _plain = st.recursive(
 
 
 @pytest.mark.usefixtures("unhurried")
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=50,
+)
 @given(_plain, st.text(), st.lists(st.text()), st.dictionaries(st.text(), st.text()))
 def test_whatever_was_written_thaws_to_the_same(
     project: Path, value: Any, script: str, paths: list[str], env: dict[str, str]

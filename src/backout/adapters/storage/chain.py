@@ -168,12 +168,13 @@ def faults(db: Tables, target: str | None) -> Iterator[tuple[str, str]]:
 
 def faults_of(db: Tables, run: str) -> Iterator[str]:
     """Why the records of a run are not what they were when they were written."""
-    return _held_together(opening_of(db, run), lines(db, run))
+    return held_together(opening_of(db, run), lines(db, run))
 
 
-def _held_together(opening: Opening, found: Sequence[Line]) -> Iterator[str]:
-    """A run that was taken over may lack what never left the machine it was taken from; what is
-    from before records had a chain tells nothing."""
+def held_together(opening: Opening, found: Sequence[Line]) -> Iterator[str]:
+    """Why those are not the records of that run, in order, as they were written. A run that was
+    taken over may lack what never left the machine it was taken from; what is from before records
+    had a chain tells nothing."""
     taken = max((i for i, line in enumerate(found) if line.kind == TAKEN), default=-1)
     before, last = opening.hash, 0
     for place, line in enumerate(found):

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from backout.adapters.storage import chain
 from backout.adapters.storage.chain import OPENING
 from backout.adapters.storage.journal_file import MIGRATIONS
 from backout.adapters.storage.journal_rows import run_rows
@@ -148,15 +149,16 @@ def _not_one(file: str, more: str) -> Mistakes:
 
 
 def take_up(db: Tables, packed: Packed) -> tuple[str, ...]:
-    """Put the runs into this journal that it does not have. Gives them. Raises Refused where the
-    two have gone different ways, and Mistakes for rows that are no rows of a journal; nothing is
-    written then."""
+    """Put the runs into this journal that it does not have, each held against its chain. Gives
+    them. Raises Refused where the two have gone different ways, and Mistakes for rows that are no
+    rows of a journal, or not as they were written; nothing is written then."""
     _refuse_strange_rows(packed)
     new: dict[str, None] = {}
     for target in packed.targets:
         theirs = {row["id"]: row for row in packed.rows["run"] if row["target"] == target}
         new |= dict.fromkeys(_unknown(db, target, theirs))
     _refuse_numbers(db, packed, new)
+    _refuse_changed(packed, new)
     for table, column in (("run", "id"), ("record", "run"), ("ledger", "run"), ("restored", "run")):
         put(db, table, [row for row in packed.rows[table] if row[column] in new])
     put(db, "undone", [row for row in packed.rows["undone"] if row["by"] in new])
@@ -181,6 +183,24 @@ def _refuse_strange_rows(packed: Packed) -> None:
                 isinstance(each, plain) for each in row.values()
             ):
                 raise _not_one("the file", f": a row of {table} is no such row")
+
+
+def _refuse_changed(packed: Packed, new: Mapping[str, None]) -> None:
+    """The way back of each run is what its records say: they are as they were written."""
+    found: dict[str, list[chain.Line]] = {run: [] for run in new}
+    for row in packed.rows["record"]:
+        if row["run"] in new:
+            link = chain.Link(row["n"], row["prev"], row["hash"])
+            line = chain.Line(row["kind"], row["key"], row["at"], row["body"], link)
+            found[row["run"]].append(line)
+    for row in packed.rows["run"]:
+        opening = chain.Opening(tuple(row[name] for name in OPENING))
+        try:
+            wrong = next(chain.held_together(opening, found.get(row["id"], ())), "")
+        except (ValueError, TypeError):
+            wrong = "a record is none"
+        if wrong:
+            raise _not_one("the file", f": of run {row['id']} {wrong}")
 
 
 def _unknown(db: Tables, target: str, theirs: Mapping[str, Row]) -> Sequence[str]:
