@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import fcntl
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 from time import monotonic
@@ -82,8 +83,8 @@ def _nobody(_text: str, _warning: bool) -> None:
 
 
 class Courier:
-    """Delivers the messages of runs, each by itself, as soon as it is there; beside it no other on
-    this machine does."""
+    """Delivers the messages of runs, each by itself, as soon as it is there. Beside it no other of
+    this working copy does; in the ledger of a team, where each is claimed, none at all does."""
 
     def __init__(
         self,
@@ -92,7 +93,7 @@ class Courier:
         state: Path,
         said: Callable[[str, bool], None] = _nobody,
     ) -> None:
-        self._state = state
+        self._alone = partial(nullcontext, True) if outbox.journal.shared else partial(alone, state)
         self._sender = Sender(
             outbox,
             addresses.post,
@@ -109,7 +110,7 @@ class Courier:
         """Deliver what can be delivered now. Returns in how many seconds to look again. Raises
         Refused and Unwritten."""
         pause: float | None = None
-        with alone(self._state) as mine:
+        with self._alone() as mine:
             while mine and (pause := self._sender.turn()) == 0.0:
                 pass
         return LOOK if pause is None else min(LOOK, pause)
