@@ -98,7 +98,7 @@ def _silent(zone: str, answered: Answered | None, why: str) -> ZoneFinding:
     if answered is None:
         return ZoneFinding(zone, reason=why)
     taken = "a worker began to look, and was not heard of again"
-    nobody = f"no worker of the zone took it up within {TAKEN_WITHIN:.0f} s"
+    nobody = f"no worker of the zone took it up within {TAKEN_WITHIN:.0f} s, see invoke workers"
     return ZoneFinding(
         zone, None, answered.by, answered.at, reason=taken if answered.taken else nobody
     )

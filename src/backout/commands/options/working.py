@@ -12,7 +12,9 @@ class Worker(Options):
     """Drive runs that were handed over, until it is stopped.
 
     It takes what `deploy --detach` and CI hand over to its zone, and goes on with
-    runs whose driver gives no sign of life. Stopped, it ends what it has begun,
+    runs whose driver gives no sign of life. Beside that it watches the targets of
+    its zone, as `watch` does, one of all workers at a time, and looks at the checks
+    that are to be seen from there (`from`). Stopped, it ends what it has begun,
     or hands it over to another one.
 
     Example: invoke worker --zone eu --width 4
