@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator
@@ -11,6 +12,9 @@ from urllib.parse import urlencode
 
 import pytest
 
+from backout.commands.errand import Errands
+from backout.model.people import Person
+from backout.project.project import Workplace
 from support.browser import Browser
 from support.wait import eventually
 from support.warm import Started
@@ -259,6 +263,35 @@ def test_what_was_shown_is_started_and_rolled_back_from_the_page_by_whoever_may(
     assert "not on the release any more" in house.ask("/act/rollback", form, cookie)[1]
     form = {"plan": plan.rpartition("/")[2], "digest": "x", "typed": "prod", "csrf": form["csrf"]}
     assert "not the plan that was shown" in house.ask("/act/start", form, cookie)[1]
+
+
+def came(errands: Errands, id: str) -> tuple[int | None, str]:
+    """What has come of what was begun, once it has ended."""
+    errands.start()
+    file = errands.file(id, "code")
+    eventually(lambda: file.exists() and file.read_text(), within=90, saying="its exit code")
+    found = errands.came(errands.find(id))
+    return found.code, str(found.data["error"]["what"])
+
+
+def test_what_was_shown_and_has_moved_before_it_begins_is_not_done(tmp_path: Path) -> None:
+    """Between the click and the process that does it another run may end, or begin."""
+    with Yard(tmp_path) as yard, contextlib.chdir(yard.project.directory):
+        yard.runbook(yard.step("One"))
+        shown = yard.good_release().data["run"]
+        newer = yard.good_release().data["run"]
+        place = Workplace(yard.project.directory)
+        errands, bob = Errands(place), Person("bob", ("bob",), "bob@web")
+        words = {"target": "prod", "yes": True}
+        yard.runbook(yard.step("One", after="false", undo="false"))
+        back = errands.begin("rollback", {**words, "to": "1", "shown": f"1 {shown}"}, bob)
+        moved = "prod is not on the release any more that was shown"
+        assert came(errands, back) == (3, moved)
+        assert yard.deploy().code == 5  # an unfinished run, and not the one that was shown
+        for verb in ("resume", "abort"):
+            again = errands.begin(verb, {**words, "shown": newer}, bob)
+            assert came(errands, again) == (3, f"run {newer} has ended")
+        place.close()
 
 
 def test_an_incident_is_acknowledged_with_a_note_and_its_target_silenced(house: House) -> None:

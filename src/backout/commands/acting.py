@@ -13,6 +13,7 @@ from backout.commands import saved_plan
 from backout.commands.approve import Answering
 from backout.commands.errand import Errands
 from backout.commands.follow import Owner
+from backout.commands.ledger import refuse_moved
 from backout.commands.options import AlertAck, AlertSilence
 from backout.commands.watch import Watching
 from backout.errors import Mistakes, Refused
@@ -137,13 +138,10 @@ class Acting:
 
     def _rollback(self, form: Form, visitor: Visitor) -> str:
         """From the release that was shown, or not at all."""
-        journal = self.workplace.journal
         target, to = self.workplace.target(form.get("target", "")).name, form.get("to", "")
-        current = journal.current(target)
-        if current is None or f"{current.number} {current.run}" != form.get("now"):
-            raise Refused(f"{target} is not on the release any more that was shown")
+        refuse_moved(self.workplace.journal, target, shown := form.get("now", "nothing"))
         _confirm(form, target)
-        words = {"target": target, "to": to, "yes": True}
+        words = {"target": target, "to": to, "yes": True, "shown": shown}
         return f"/errands/{self.errands.begin('rollback', words, person_of(visitor))}"
 
     def _go_on(self, verb: str) -> Callable[[Form, Visitor], str]:
@@ -152,7 +150,7 @@ class Acting:
             if not row.open or row.id != form.get("run"):
                 raise Refused(f"run {row.id} has ended", next=f"invoke show {row.id}")
             _confirm(form, row.target)
-            words = {"target": row.target, "yes": True}
+            words = {"target": row.target, "yes": True, "shown": row.id}
             return f"/errands/{self.errands.begin(verb, words, person_of(visitor))}"
 
         return act

@@ -20,8 +20,10 @@ from backout.commands.afterwards import advice_of, as_it_is, as_it_stands, follo
 from backout.commands.claiming import claim
 from backout.commands.consent import Consent
 from backout.commands.going_back import GoingBack
+from backout.commands.ledger import refuse_moved
 from backout.commands.news import News, about_rollback, about_run, person, taken_back, telling
 from backout.commands.options import Abort, Deploy, Resume, Rollback, Run, Shipping, Starting
+from backout.commands.options.base import shown_to
 from backout.commands.overheard import Overheard
 from backout.commands.planning import load_pair, new_run, refuse_example
 from backout.commands.saved_plan import SavedPlan
@@ -92,11 +94,11 @@ class Operation:
 
     def resume(self, options: Resume) -> Answer:
         self.whole = options.follow
-        return self._continue("resume", options.target)
+        return self._continue("resume", options.target, shown_to(options))
 
     def abort(self, options: Abort) -> Answer:
         self.whole = options.follow
-        return self._continue("abort", options.target)
+        return self._continue("abort", options.target, shown_to(options))
 
     def rollback(self, options: Rollback, *, only: str = "") -> Answer:
         """With `only`, that run and no other is taken back, or nothing is."""
@@ -105,6 +107,8 @@ class Operation:
         run = new_run()
         with self.local_lock(target.name, run):
             self.nothing_open(target.name)
+            if shown := shown_to(options):
+                refuse_moved(self.workplace.journal, target.name, shown)
             if not only and target.hosts:
                 Takeover(self.workplace, self.screen, target).history()
             back = self.back.to(target, run, options.to, only)
@@ -160,14 +164,15 @@ class Operation:
             self.screen.listen(Event(datetime.now(UTC), kind, text))
         return commit_lines(ships)
 
-    def _continue(self, verb: str, target: str | None) -> Answer:
+    def _continue(self, verb: str, target: str | None, shown: str = "") -> Answer:
+        """The unfinished run; the one that was `shown`, or none."""
         target_name = _named(self.workplace, target)
         journal = self.workplace.journal
         forward = verb == "resume"
         row = journal.open_run_of(target_name) or self.elsewhere(target_name, forward=forward)
-        if row is None:
+        if row is None or shown not in ("", row.id):
             raise Refused(
-                f"{target_name} has no unfinished run",
+                f"run {shown} has ended" if row else f"{target_name} has no unfinished run",
                 next=f"invoke status --target {target_name}",
             )
         self.going_on, self.leaves = row.going_on, True

@@ -22,6 +22,7 @@ from backout.commands.acting import Acting
 from backout.commands.approve import approval_of
 from backout.commands.follow import Owner
 from backout.commands.inspections import in_line
+from backout.commands.ledger import in_force
 from backout.commands.options import AlertList, Targets
 from backout.commands.targets import Listing
 from backout.commands.watch import Watching
@@ -245,8 +246,8 @@ class Desk:
         good = self.journal.known_good(name, before=current.number) if current else None
         if current is None or good is None:
             return None
-        now = f"{current.number} {current.run}"
-        return {"now": now, "from": str(current.release), "to": good.number, "told": good.release}
+        told = {"from": str(current.release), "to": good.number, "told": good.release}
+        return {"now": in_force(self.journal, name), **told}
 
     def _incidents(self) -> Words:
         alerts, view = self._alerts(), self._status()

@@ -28,6 +28,7 @@ from backout.adapters.person import act_as
 from backout.adapters.storage.telling import Telling, Wish
 from backout.commands import main
 from backout.commands.options import Abort, Deploy, Options, Plan, Resume, Rollback
+from backout.commands.options.base import AsShown
 from backout.errors import Mistakes
 from backout.model.people import Person
 from backout.project.project import Workplace
@@ -36,8 +37,25 @@ FOLDER = "serve"
 NAME = re.compile(r"[0-9a-f]{16}")
 KEPT = 7 * 86400.0
 """Seconds for which what was answered is kept."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class _Rollback(Rollback, AsShown):
+    pass
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class _Resume(Resume, AsShown):
+    pass
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class _Abort(Abort, AsShown):
+    pass
+
+
 VERBS: Mapping[str, type[Options]] = {
-    each.name: each for each in (Plan, Deploy, Rollback, Resume, Abort)
+    each.name: each for each in (Plan, Deploy, _Rollback, _Resume, _Abort)
 }
 PROGRAM = "import sys; from backout.commands import errand; sys.exit(errand.run(sys.argv[1]))"
 
@@ -169,5 +187,5 @@ def run(id: str) -> int:
 
 def _typed(words: Mapping[str, Any]) -> list[str]:
     """As it would be typed."""
-    said = ((f"--{name}", value) for name, value in words.items())
+    said = ((f"--{name}", value) for name, value in words.items() if name != "shown")
     return [part for name, value in said for part in ([name] if value is True else [name, value])]

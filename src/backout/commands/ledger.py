@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from backout.adapters.storage.journal import RunJournal
+from backout.errors import Refused
 from backout.model import LedgerRow, Release
 from backout.runs.claims import NOTE, Brought
 from backout.runs.plan import Plan
@@ -62,3 +63,20 @@ def same_code(journal: RunJournal, to: Release, target: str) -> str:
         typed = f"invoke rollback --target {target} --to {other.number}"
         there = f"the newest good one of another commit is release {other.release}: {typed}"
     return f"release {to} is of the very commit that runs, so the code stays; {there}"
+
+
+def in_force(journal: RunJournal, target: str) -> str:
+    """Names the release in force, and the run that brought it, to be known again; empty where
+    there is none."""
+    row = journal.current(target)
+    return f"{row.number} {row.run}" if row else ""
+
+
+def refuse_moved(journal: RunJournal, target: str, shown: str) -> None:
+    """Raises Refused where another release is in force than the one that somebody was shown."""
+    if in_force(journal, target) != shown:
+        raise Refused(
+            f"{target} is not on the release any more that was shown",
+            state="nothing was changed",
+            next=f"invoke status --target {target}",
+        )

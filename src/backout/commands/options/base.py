@@ -74,3 +74,16 @@ class Confirmed(Options):
     """A verb that may ask."""
 
     yes: bool = word("Answer every confirmation with yes.", False)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class AsShown(Options):
+    """What somebody has said yes to who was shown it elsewhere: that, or nothing."""
+
+    shown: str = ""
+    """The release in force, or the unfinished run. Nobody types it."""
+
+
+def shown_to(options: Options) -> str:
+    """Empty for whoever typed it."""
+    return options.shown if isinstance(options, AsShown) else ""
