@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -50,7 +51,7 @@ def _modules(root: Path) -> dict[str, Path]:
 
 
 def _imports(path: Path, modules: Mapping[str, Path]) -> Iterator[Path]:
-    names = set(_names(path))
+    names = _names(path)
     if any(f".{name}".endswith(f".{STARTS_ALL}") for name in names):
         yield from (file for name, file in modules.items() if name.startswith("backout"))
     for name in names:
@@ -60,16 +61,23 @@ def _imports(path: Path, modules: Mapping[str, Path]) -> Iterator[Path]:
             name = name.rpartition(".")[0]
 
 
-def _nodes(tree: ast.AST) -> Iterator[ast.AST]:
-    """Everything in it but what is there for type checkers alone."""
+def _statements(tree: ast.AST) -> Iterator[ast.AST]:
+    """Every statement in it but what is there for type checkers alone."""
     for node in ast.iter_child_nodes(tree):
-        if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        if isinstance(node, (ast.stmt, ast.ExceptHandler, ast.match_case)):
             yield node
-            yield from _nodes(node)
+            yield from _statements(node)
 
 
-def _names(path: Path) -> Iterator[str]:
-    for node in _nodes(ast.parse(path.read_text())):
+@cache
+def _names(path: Path) -> frozenset[str]:
+    return frozenset(_named(path))
+
+
+def _named(path: Path) -> Iterator[str]:
+    for node in _statements(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
