@@ -5,6 +5,7 @@ hosts have against one order of the recorded runs.
 
 python bench/operators.py --rounds 300 --seed 1
 python bench/operators.py --seed 17            # round 17 alone, again
+python bench/operators.py --workers --rounds 300
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from support.arena import Tally
+from support.crews import Crew
 from support.rounds import FAULTS, OTHERS, Draw, rounds
 
 
@@ -34,11 +36,13 @@ def main() -> int:
     rounds(
         range(words.seed, words.seed + words.rounds),
         told,
-        Draw(tuple(words.faults), others, late=words.late),
+        None if words.workers else Draw(tuple(words.faults), others, late=words.late),
         at_once=words.at_once,
         shared=words.ledger == "postgres",
         slow=words.slow,
         without=words.without,
+        kind=Crew if words.workers else None,
+        workers=2 if words.workers else 0,
     )
     return 1 if all_of_them.violations else 0
 
@@ -56,6 +60,11 @@ def parsed() -> argparse.Namespace:
         type=float,
         default=0.0,
         help="seconds between two looks of a command, and before a transaction",
+    )
+    parser.add_argument(
+        "--workers",
+        action="store_true",
+        help="a deploy that two workers drive, and they are struck",
     )
     parser.add_argument("--without", nargs="*", default=[], choices=["token", "void", "epoch"])
     parser.add_argument("--faults", nargs="*", default=[], help=f"only these: {FAULTS}")

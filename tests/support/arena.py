@@ -28,6 +28,7 @@ from .tools import program
 from .wait import NeverHappened, eventually
 
 STEPS = ("One", "Two")
+WORKERS = "workers: {after: 3s, grace: 2s, rescue: resume}\n"
 
 
 @dataclass
@@ -72,8 +73,9 @@ class Arena:
         without: Sequence[str] = (),
         slow: float = 0.0,
         lease: int = 3,
+        workers: int = 0,
     ) -> None:
-        """Leases last so many seconds; for the others see `be`."""
+        """Leases last so many seconds; with so many workers; for the others see `be`."""
         self.directory = directory
         self.shared = shared
         self.lease = lease
@@ -81,6 +83,8 @@ class Arena:
         self.files = directory / "files"
         self.bed = NetnsBed(directory / "bed", environment=faketime.settings())
         self.operators: tuple[Operator, ...] = ()
+        self.workers: tuple[Operator, ...] = ()
+        self._names = "ab" + "cdef"[:workers]
         self.be(without=without, slow=slow)
         self._stack = ExitStack()
         self._postgres: Postgres | None = None
@@ -94,11 +98,12 @@ class Arena:
             server = Postgres(place, environment=settings)
             self._postgres = self._stack.enter_context(server)
             self._postgres.create_database("ledger")
-        self.operators = tuple(self._seat(number, name) for number, name in enumerate("ab"))
+        seats = tuple(self._seat(number, name) for number, name in enumerate(self._names))
+        self.operators, self.workers = seats[:2], seats[2:]
         return self
 
     def __exit__(self, *_: object) -> None:
-        for each in self.operators:
+        for each in self.everybody:
             each.signal(signal.SIGKILL)
             each.over()
         self._stack.close()
@@ -109,6 +114,15 @@ class Arena:
         self.slow = slow
         settings = {"SEAT_LEASE": f"{self.lease}", "SEAT_SLOW": f"{slow:g}"}
         self._settings = {**settings, "SEAT_WITHOUT": " ".join(without)}
+
+    @property
+    def everybody(self) -> tuple[Operator, ...]:
+        return (*self.operators, *self.workers)
+
+    def sql(self, query: str) -> list[list[str]]:
+        """What the ledger's database answers, past everybody's cables."""
+        assert self._postgres is not None
+        return self._postgres.sql(query, "ledger")
 
     # --- the world -----------------------------------------------------------------------
 
@@ -159,6 +173,8 @@ class Arena:
                 "checks": {"there": {"command": "true", "expect": ["exit_code == 0"]}},
             },
         )
+        if self._names != "ab":
+            (project.directory / "backout.yaml").write_text(WORKERS)
         steps = [self._step(name) for name in STEPS]
         runbook = {"summary": "Effects that can be counted.", "steps": [*steps, self._release()]}
         project.runbook("deploy", {**runbook, "settle": [{"verify": "all"}]})
@@ -189,7 +205,7 @@ class Arena:
     def fresh(self) -> None:
         """Nothing was ever deployed."""
         self.tally = Tally()
-        for operator in self.operators:
+        for operator in self.everybody:
             operator.typed, operator.bugs, operator.heard = [], [], []
             operator.env |= self._settings
             operator.clock.write_text("0")
@@ -203,7 +219,7 @@ class Arena:
             self.set_clock(host.name, 0)
             (self.files / f"{host.name}.current").write_text("")
         if self._postgres is not None:
-            self._postgres.sql("DROP SCHEMA IF EXISTS backout CASCADE", "ledger")
+            self.sql("DROP SCHEMA IF EXISTS backout, backout_queue CASCADE")
 
     # --- what can happen to it -----------------------------------------------------------
 

@@ -15,6 +15,8 @@ SEAT = str(Path(__file__).with_name("seat.py"))
 LONG = 300.0
 """Seconds after which a verb is taken for hung."""
 LOOKS = ("history", "status")
+STAYS = ("worker",)
+"""Verbs that go on until they are stopped."""
 
 
 class Operator:
@@ -49,7 +51,8 @@ class Operator:
     def say(self, *words: str) -> Said | None:
         """What a verb came to; None when it was killed."""
         asks = () if words[0] in LOOKS else ("--yes",)
-        argv = (*words, "--target", "prod", "--json", *asks)
+        about = ("--target", "prod", "--json", *asks)
+        argv = words if words[0] in STAYS else (*words, *about)
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             output, here = (out.fileno(), err.fileno()), self.project.directory
             began = time.monotonic()

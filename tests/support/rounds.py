@@ -180,10 +180,10 @@ class Round:
         found = list(linear.faults(hosts, STEPS, outcomes, arena.files))
         unclear = [w for w in outcomes.values() if not w & linear.OVER and w != linear.UNTOUCHED]
         found += self._ledger() if arena.shared and not unclear else []
-        found += [bug for operator in arena.operators for bug in operator.bugs]
+        found += [bug for operator in arena.everybody for bug in operator.bugs]
         if found:
-            typed = [operator.typed for operator in arena.operators]
-            heard = "\n".join(words for operator in arena.operators for words in operator.heard)
+            typed = [operator.typed for operator in arena.everybody]
+            heard = "\n".join(words for operator in arena.everybody for words in operator.heard)
             tally.violations.append(f"{name}: {found}; {typed}; {outcomes}\n{heard}")
         tally.rounds += 1
         ends = set().union(*outcomes.values()) if outcomes else set()
@@ -219,9 +219,11 @@ def rounds(
     draw: Draw | None = None,
     *,
     at_once: int = 1,
+    kind: Callable[..., Round] | None = None,
     **settings: Any,
 ) -> Tally:
-    """These rounds, in so many arenas at once; `told` hears of each, with its own tally."""
+    """These rounds, in so many arenas at once; `told` hears of each, with its own tally. They are
+    of a `kind`, or of two operators."""
     waiting = SimpleQueue[int]()
     for seed in seeds:
         waiting.put(seed)
@@ -231,7 +233,7 @@ def rounds(
         with arena(**settings) as each, suppress(Empty):
             while True:
                 seed = waiting.get_nowait()
-                Round(each, random.Random(seed), draw).run(seed)
+                (kind or Round)(each, random.Random(seed), draw).run(seed)
                 with turn:
                     all_of_them.add(each.tally)
                     told(seed, each.tally)
