@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backout.adapters.storage.journal import SqliteJournal
-from backout.errors import Interrupted, Refused, Unreachable
+from backout.errors import BackoutError, Interrupted, Refused, Unreachable
 from backout.model import NoOptions, Options, Release, Result, Retry, State, Step, Target, Undo
 from backout.ports import StepContext
 from backout.runs.plan import Action
@@ -222,9 +222,9 @@ class Bench:
         self.machine.fate = Fate(*crashes)
         return Saga(self.run, cast("Any", Mortal(self.journal, self.machine.fate)), self.clock)
 
-    def perform(self, saga: Saga, step: Step, *, anew: bool = False, kind: Any = None) -> Result:
+    def perform(self, saga: Saga, step: Step, *, kind: Any = None, **how: bool) -> Result:
         act = action(step)
-        return saga.perform(act, kind or self.kind, self.work(act), anew=anew)
+        return saga.perform(act, kind or self.kind, self.work(act), **how)
 
     def again(self, saga: Saga, step: Step) -> Result:
         act = action(step)
@@ -310,6 +310,53 @@ def test_an_outcome_on_record_is_given_back_and_nothing_acts_again(bench: Bench)
     assert bench.machine.acted == [f"{bench.run}/steps/a"]
 
 
+def test_an_outcome_on_record_is_given_back_whole(bench: Bench) -> None:
+    class Telling(Doing):
+        def act(self, work: StepContext) -> Result:
+            work.clock.sleep(1.5)
+            return Result(State.FAILED, 3, "out", "err", "no room", saved={"port": "80"})
+
+    kind = Telling(bench.machine)
+    first = bench.perform(bench.saga(), step(), kind=kind)
+    assert (first.exit_code, first.reason, first.seconds) == (3, "no room", 1.5)
+    assert bench.perform(bench.saga(), step(), kind=kind) == first
+
+
+def test_every_attempt_may_have_left_its_notes_and_those_of_its_parts(bench: Bench) -> None:
+    class Parted(Doing):
+        def before(self, work: StepContext) -> Undo:
+            return Undo(text="", data={"step": work.step.name, "parts": ["image"]})
+
+    saga, note = bench.saga(), f"{bench.run}/steps/a"
+    assert saga.keys() == ()
+    for _ in range(2):
+        bench.perform(saga, step(), anew=True, kind=Parted(bench.machine))
+    known = (note, f"{note}~image", f"{note}#2", f"{note}#2~image")
+    assert saga.keys() == bench.saga().keys() == known
+
+
+def test_what_has_begun_and_has_no_end_is_told_by_step_and_machine(bench: Bench) -> None:
+    bench.perform(bench.saga(), step("well"))
+    for host in ("web1", ""):
+        act = Action(f"steps/a@{host}", step(), host)
+        with pytest.raises(Crash):
+            bench.saga(BEGUN).perform(act, bench.kind, bench.work(act))
+    assert bench.saga().under_way() == ("a on web1", "a on this machine")
+
+
+def test_traffic_was_moved_by_another_action_at_the_very_same_place(bench: Bench) -> None:
+    def moving(key: str, host: str = "web1", balancer: str = "front", at: str = "edge1") -> Action:
+        return Action(key, step("drain"), host, balancer=balancer, at=at)
+
+    drain = moving("drain")
+    bench.saga().perform(drain, bench.kind, bench.work(drain))
+    saga = bench.saga()
+    assert not saga.moved(drain)
+    assert saga.moved(moving("join"))
+    for elsewhere in ({"host": "web2"}, {"balancer": "back"}, {"at": "edge2"}):
+        assert not saga.moved(moving("join", **elsewhere))
+
+
 def test_the_undo_is_durable_before_the_step_acts(bench: Bench) -> None:
     killed(bench, BEGUN, step())
     (record,) = bench.journal.recall(bench.run)
@@ -322,6 +369,18 @@ def test_a_failure_is_an_outcome_too_and_is_not_tried_again(bench: Bench) -> Non
     assert bench.perform(bench.saga(), step()).state is State.FAILED
     assert bench.perform(bench.saga(), step()).state is State.FAILED
     assert len(bench.machine.acted) == 1
+
+
+def test_what_could_not_begin_once_more_does_not_hide_what_is_on_record(bench: Bench) -> None:
+    bench.kind = Doing(bench.machine, {"a": [FAILED]})
+    saga, act = bench.saga(), action(step())
+    first, away = bench.perform(saga, step()), Result(State.UNREACHABLE, reason="away")
+    assert saga.settle(act, away) == first
+    assert bench.kinds_of_record() == ["begin", "end"]
+    assert saga.settle(act, FAILED, again=True).state is State.FAILED
+    told = saga.settle(act, away, again=True)
+    assert (told.state, told.reason) == (State.UNKNOWN, "away"), "it has begun once"
+    assert saga.entry(act.key).touched
 
 
 def test_what_is_forbidden_at_this_moment_has_no_intent_and_leaves_nothing(bench: Bench) -> None:
@@ -379,6 +438,28 @@ def test_a_step_that_is_tried_once_more_keeps_the_way_back_that_it_had(bench: Be
     assert (+bench.machine.effects, bench.machine.residue) == (Counter(), set())
 
 
+def test_what_is_tried_once_more_asks_its_check_first(bench: Bench) -> None:
+    class Asked(Doing):
+        says: BackoutError | None = None
+
+        def done(self, work: StepContext) -> bool | None:
+            if self.says:
+                raise self.says
+            return super().done(work)
+
+    bench.kind = asked = Asked(bench.machine, {"a": [FAILED]})
+    checked = step(check="true")
+    bench.perform(bench.saga(), checked)
+    bench.machine.effects["a"] = 1
+    told = bench.again(bench.saga(), checked)
+    assert (told.state, told.reason) == (State.DONE, "its check says that it is done")
+    for says, state in ((Unreachable("away"), State.UNKNOWN), (Refused("no"), State.FAILED)):
+        asked.says = says
+        told = bench.again(bench.saga(), checked)
+        assert (told.state, told.reason) == (state, says.what)
+    assert len(bench.machine.acted) == 1
+
+
 def test_what_may_still_run_is_awaited_before_it_is_tried_once_more(bench: Bench) -> None:
     bench.machine.lost.add("a")
     saga = bench.saga()
@@ -390,16 +471,53 @@ def test_what_may_still_run_is_awaited_before_it_is_tried_once_more(bench: Bench
 
 
 def test_done_by_hand_is_held_against_the_check_and_can_be_undone(bench: Bench) -> None:
+    class Mute(Doing):
+        def done(self, work: StepContext) -> bool | None:
+            return None
+
     bench.kind = Doing(bench.machine, {"a": [FAILED]})
     saga, checked = bench.saga(), step(check="true")
     bench.perform(saga, checked)
     assert bench.by_hand(saga, checked) == "its check says that it is not"
     assert not saga.entry("steps/a").done
+    well, bench.kind = bench.kind, Mute(bench.machine)
+    assert bench.by_hand(saga, checked) == "its check cannot tell"
+    bench.kind = well
     bench.machine.effects["a"] = 1
     assert bench.by_hand(saga, checked) == ""
     assert bench.saga().entry("steps/a").done
     bench.take_back(saga, checked)
     assert +bench.machine.effects == Counter()
+
+
+def test_done_by_hand_keeps_the_way_back_that_is_on_record_and_looks_for_no_other(
+    bench: Bench,
+) -> None:
+    class Once(Doing):
+        def before(self, work: StepContext) -> Undo:
+            if self.machine.acted:
+                raise Refused("what was there before is gone")
+            return super().before(work)
+
+    bench.kind = Once(bench.machine, {"a": [FAILED]})
+    saga, checked = bench.saga(), step(check="true")
+    bench.perform(saga, checked)
+    bench.machine.effects["a"] = 1
+    assert bench.by_hand(saga, checked) == ""
+    assert saga.entry("steps/a").undo.text == "take a back"
+
+
+def test_what_never_began_and_has_nothing_to_undo_is_done_by_hand_as_a_first_attempt(
+    bench: Bench,
+) -> None:
+    class Onward(Doing):
+        undoes = False
+
+    bench.kind = Onward(bench.machine)
+    saga, checked = bench.saga(), step(check="true")
+    bench.machine.effects["a"] = 1
+    assert bench.by_hand(saga, checked) == ""
+    assert (saga.entry("steps/a").attempt, saga.keys()) == (1, (f"{bench.run}/steps/a",))
 
 
 @pytest.mark.parametrize(
@@ -427,7 +545,8 @@ def test_what_never_began_has_no_way_back_that_a_person_could_have_kept(bench: B
 def test_what_is_done_already_is_skipped_and_leaves_nothing_to_undo(bench: Bench) -> None:
     bench.machine.effects["a"] = 1
     saga = bench.saga()
-    assert bench.perform(saga, step(check="true")).state is State.SKIPPED
+    told = bench.perform(saga, step(check="true"))
+    assert (told.state, told.reason) == (State.SKIPPED, "already done")
     assert not saga.entry("steps/a").touched
     assert bench.kinds_of_record() == ["end"]
 
@@ -484,6 +603,16 @@ def test_an_unknown_outcome_is_not_guessed(bench: Bench) -> None:
     assert len(bench.machine.acted) == 1
 
 
+def test_what_a_machine_says_of_an_unknown_outcome_is_told(bench: Bench) -> None:
+    class Torn(Doing):
+        def recall(self, work: StepContext, undo: Undo) -> Result | None:
+            return Result(State.UNKNOWN, reason="its note is torn")
+
+    bench.machine.lost.add("a")
+    told = bench.perform(bench.saga(), step(), kind=Torn(bench.machine))
+    assert (told.state, told.reason) == (State.UNKNOWN, "its note is torn")
+
+
 def test_an_unknown_outcome_is_done_when_its_check_says_so(bench: Bench) -> None:
     class Late(Doing):
         def done(self, work: StepContext) -> bool | None:
@@ -500,7 +629,9 @@ def test_an_unknown_outcome_that_its_check_denies_is_run_again(bench: Bench) -> 
     bench.kind = Doing(bench.machine, {"a": [FAILED]})
     result = bench.perform(bench.saga(), step(check="true"))
     assert result.state is State.UNKNOWN
-    assert len(bench.machine.acted) == ATTEMPTS, "the check said each time that it is not done"
+    note = f"{bench.run}/steps/a"
+    tries = [note, *(f"{note}#{n}" for n in range(2, ATTEMPTS + 1))]
+    assert bench.machine.acted == tries, "the check said each time that it is not done"
 
 
 @pytest.mark.parametrize("harmless", ["retry_safe", "readonly"])
@@ -549,7 +680,8 @@ def test_a_machine_that_goes_away_in_the_middle_of_an_act_leaves_what_began_ther
             raise Unreachable("web1 is away")
 
     kind = Away(bench.machine)
-    assert bench.perform(bench.saga(), step("a"), kind=kind).state is State.UNREACHABLE
+    told = bench.perform(bench.saga(), step("a"), kind=kind)
+    assert (told.state, told.reason) == (State.UNREACHABLE, "web1 is away")
     assert bench.perform(bench.saga(), step("b"), kind=kind).state is State.UNKNOWN
     touched = {name: bench.saga().entry(f"steps/{name}").touched for name in "ab"}
     assert touched == {"a": False, "b": True}
@@ -628,8 +760,20 @@ def test_an_undo_is_done_once(bench: Bench) -> None:
     bench.perform(saga, step())
     assert bench.take_back(saga, step()).ok
     assert bench.take_back(bench.saga(), step()).ok
+    assert bench.saga().entry("undo/steps/a").undo.text == "take a back"
     assert len(bench.machine.acted) == 2
     assert not bench.machine.effects["a"]
+
+
+def test_an_undo_that_is_on_record_asks_no_machine_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saga = bench.saga()
+    bench.perform(saga, step())
+    first = bench.take_back(saga, step())
+    monkeypatch.setattr(bench.machine, "recall", None)
+    assert bench.take_back(bench.saga(), step()) == first
+    assert bench.kinds_of_record() == ["begin", "end", "begin", "end"]
 
 
 def test_what_never_began_is_not_undone(bench: Bench) -> None:
