@@ -162,6 +162,20 @@ def test_a_log_that_takes_nothing_more_stops_nobody_who_tells(json: bool) -> Non
                 assert b"stdout could not be written: No space left on device" in said
 
 
+@pytest.mark.parametrize("json", [False, True])
+def test_whoever_speaks_after_the_last_word_is_no_error(json: bool) -> None:
+    """A thread that still sends a message, say, when the verb has ended."""
+    out, err = io.StringIO(), io.StringIO()
+    screen = ui.choose(out, json, {}, err=err)
+    screen.close()
+    out.close()
+    err.close()
+    screen.listen(an_event("warning", "not told yet"))
+    screen.print("{}")
+    screen.close()
+    assert (out.closed, err.closed) == (True, True)
+
+
 def test_an_ascii_stream_gets_what_it_can_show() -> None:
     raw = io.BytesIO()
     screen = ui.choose(io.TextIOWrapper(raw, "ascii"), False, {"TERM": "xterm"})

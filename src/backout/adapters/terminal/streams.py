@@ -27,12 +27,16 @@ class Enduring:
             return self.stream.write(text)
         except OSError as error:
             self._lose(error)
-            return len(text)
+        except ValueError:  # closed: whoever speaks now is later than the last word
+            if not self.stream.closed:
+                raise
+        return len(text)
 
     def flush(self) -> None:
         """Let out what waits, as far as that can be done now."""
         try:
-            self.stream.flush()
+            if not self.stream.closed:
+                self.stream.flush()
         except OSError as error:
             self._lose(error)
 
