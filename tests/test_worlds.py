@@ -156,6 +156,12 @@ def test_whatever_goes_wrong_all_is_done_or_all_is_undone_and_told_so(worlds: Wo
     assert codes >= {0, 3, 4, None}, "too little goes wrong in them"
 
 
+def test_a_host_that_loses_its_power_while_its_lock_is_taken_is_not_told_as_unchanged(
+    worlds: Worlds,
+) -> None:
+    assert [worlds.play(seed).violations for seed in (3002328, 3002681)] == [(), ()]
+
+
 @pytest.mark.parametrize("twin", [each for each in TWINS if each.soon], ids=lambda each: each.guard)
 def test_a_product_without_one_of_its_guards_is_noticed(worlds: Worlds, twin: Twin) -> None:
     assert noticed(worlds, twin, guided=True)[1] is not None

@@ -89,14 +89,19 @@ def take(
                     if not now.free:  # else it was let go meanwhile
                         raise held(now, target, _so_far(freed))
             except Unreachable as error:
-                error.state = _so_far(freed)
+                error.state = _so_far(freed, standing.host)
                 raise
             freed.append(standing.host)
     return tuple((standing.host, each) for standing in found for each in standing.living)
 
 
-def _so_far(freed: Sequence[str]) -> str:
-    return f"the lock is free on {', '.join(freed)}, and only there" if freed else UNCHANGED
+def _so_far(freed: Sequence[str], unseen: str = "") -> str:
+    """`unseen` is a host that was asked and did not answer: it may have done it, or half."""
+    known = f"the lock is free on {', '.join(freed)}, and only there" if freed else UNCHANGED
+    if not unseen:
+        return known
+    before = f"the lock is free on {', '.join(freed)}; " if freed else ""
+    return f"{before}whether the lock is free on {unseen} is not known, its answer was lost"
 
 
 def end_here(here: Transport, run: str, target: str) -> tuple[Living, ...]:
