@@ -43,7 +43,7 @@ def test_it_comes_up_deploys_by_workers_shows_it_and_leaves_nothing(tmp_path: Pa
         with urllib.request.urlopen(url, timeout=30) as answer:
             assert "shop" in answer.read().decode()
 
-        up.signal(signal.SIGINT)
+        up.signal(signal.SIGTERM)  # as with Ctrl-C, which a shell in the background ignores
         assert up.wait(60) == 0, up.output()
     assert not Path(place).exists()
     assert not ports.accepts("127.0.0.1", database)

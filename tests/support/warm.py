@@ -33,6 +33,8 @@ from typing import IO
 
 ABOUT_PYTHON = ("PYTHON", "LC_", "LANG")
 """What begins so is read when Python starts."""
+ITS_OWN_SERVER = ("LC_", "LANG", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE")
+"""What of that a server which was started with it hands on to whatever it forks."""
 _BEGINNING = threading.Lock()
 BACKOUT = (sys.executable, "-m", "backout")
 
@@ -82,10 +84,12 @@ def start(
     """Begin `backout WORDS`, which says what it has to say to two files; in a session of its own
     if told so. `program` is a script, or Python and `-c` and a text."""
     argv = [*program, *words]
-    if about_python(env) != about_python(os.environ):
+    about = about_python(env)
+    other = about.items() ^ about_python(os.environ).items()
+    if any(not name.startswith(ITS_OWN_SERVER) for name, _ in other):
         return Cold(argv, cwd, env, output, session=session)
     link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    link.connect(_server())
+    link.connect(_server(frozenset(about.items())))
     request = {"argv": argv, "cwd": str(cwd), "env": dict(env), "session": session}
     socket.send_fds(link, [json.dumps(request).encode()], output)
     return Warm(argv, link)
@@ -205,18 +209,22 @@ class Cold(Started):
         return None
 
 
-def _server() -> str:
-    """The address of this process's own server, which ends with it."""
+def _server(about: frozenset[tuple[str, str]]) -> str:
+    """The address of this process's own server, which was started so, and ends with it."""
     with _BEGINNING:
-        return _begun()
+        return _begun(about)
 
 
 @cache
-def _begun() -> str:
+def _begun(about: frozenset[tuple[str, str]]) -> str:
     folder = tempfile.TemporaryDirectory(prefix="warm-", dir="/tmp")
     place = f"{folder.name}/socket"
+    rest = {name: value for name, value in os.environ.items() if not name.startswith(ABOUT_PYTHON)}
     server = subprocess.Popen(
-        [sys.executable, __file__, place], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, __file__, place],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**rest, **dict(about)},
     )
     assert server.stdout is not None
     assert server.stdout.readline() == b"ready\n"
@@ -283,8 +291,9 @@ def _become(
     if session:
         os.setsid()
     os.chdir(cwd)
+    started_with = about_python(os.environ)  # Python itself may set LC_CTYPE
     os.environ.clear()
-    os.environ.update(env)
+    os.environ.update(started_with | env)
     time.tzset()
     null = os.open(os.devnull, os.O_RDONLY)
     for number, file in enumerate((null, *output)):
