@@ -197,7 +197,7 @@ signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 journal = SqliteJournal(sys.argv[1], str)
 journal.open_run("r1", "prod", "deploy", "deploy", {}, "ann", datetime.now(UTC), {})
 soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, hard))
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))
 kept, refused = [], []
 
 def host(name):
