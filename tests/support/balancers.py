@@ -9,7 +9,7 @@ import json
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -167,7 +167,8 @@ def caddy(
 ) -> Iterator[Front]:
     """A Caddy whose `reverse_proxy` with the @id `app` has these upstreams, on a kernel that keeps
     for it what waits while it loads a configuration."""
-    MIGRATES.write_text("1")
+    with suppress(OSError):  # before Linux 5.14 there is no such thing
+        MIGRATES.write_text("1")
     port, admin = ports.free_port(), ports.free_port()
     server = {
         "listen": [f"127.0.0.1:{port}"],
