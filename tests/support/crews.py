@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from contextlib import suppress
 from random import Random
 
 from .arena import Arena
 from .operators import Operator
-from .rounds import Draw, Round, _nothing
+from .process import children
+from .rounds import Draw, Round, nothing
 from .wait import NeverHappened, eventually
 
 AFTER = 3
@@ -70,7 +71,7 @@ class Crew(Round):
         match name:
             case "stop":
                 operator.signal(signal.SIGTERM)
-                return _nothing
+                return nothing
             case "freeze":
                 return self._frozen(_family(operator))
             case "freeze the worker alone":
@@ -118,22 +119,12 @@ def _family(worker: Operator) -> list[int]:
     """The processes of a worker, itself first: what it forked lives in sessions of its own."""
     if worker.process is None:
         return []
-    parents = {}
-    for each in Path("/proc").iterdir():
-        if each.name.isdecimal():
-            try:
-                stat = (each / "stat").read_text()
-            except OSError:
-                continue
-            parents[int(each.name)] = int(stat.rpartition(")")[2].split()[1])
     found = [worker.process.pid]
     for pid in found:
-        found += [child for child, parent in parents.items() if parent == pid]
+        found += children(pid)
     return found
 
 
 def _signal(pid: int, number: int) -> None:
-    try:
+    with suppress(ProcessLookupError):
         os.kill(pid, number)
-    except ProcessLookupError:
-        return

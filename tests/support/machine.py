@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 
 from .guard import guard
+from .process import children
 from .tools import program, system_python
 
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
@@ -67,7 +68,7 @@ class Machine:
             self.power_cut()
             said = (self.directory / "boot.log").read_text()
             raise RuntimeError(f"machine {self.name} did not start: {said}")
-        self._init = _only_child(self._popen.pid)
+        (self._init,) = children(self._popen.pid)
         return self
 
     @property
@@ -159,16 +160,3 @@ class Machine:
 
 def _in_network(name: str | None) -> list[str]:
     return [program("ip"), "netns", "exec", name] if name else []
-
-
-def _only_child(pid: int) -> int:
-    children = Path(f"/proc/{pid}/task/{pid}/children")
-    if children.exists():
-        return int(children.read_text().split()[0])
-    listed = subprocess.run(
-        [program("ps"), "-o", "pid=", "--ppid", str(pid)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return int(listed.stdout.split()[0])

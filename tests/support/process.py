@@ -12,7 +12,18 @@ from types import TracebackType
 from typing import Self
 
 from .guard import guard
+from .tools import program
 from .warm import BACKOUT, Started, start
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has begun, and that live."""
+    found = [each / "children" for each in Path(f"/proc/{pid}/task").glob("*")]
+    with suppress(OSError):  # not every kernel has it
+        return [int(child) for each in found for child in each.read_text().split()]
+    words = [program("ps"), "-o", "pid=", "--ppid", str(pid)]
+    listed = subprocess.run(words, capture_output=True, text=True, check=False)
+    return [int(child) for child in listed.stdout.split()]
 
 
 class Process:

@@ -135,7 +135,7 @@ class Round:
                 return partial(arena.database, operator, up=True)
             case "database restarted":
                 arena.restart()
-        return _nothing
+        return nothing
 
     def _away(self, operator: Operator, hosts: Sequence[str]) -> Callable[[], None]:
         for host in hosts:
@@ -209,7 +209,7 @@ class Round:
         return outcomes
 
 
-def _nothing() -> None:
+def nothing() -> None:
     """Nothing has to be put right again."""
 
 

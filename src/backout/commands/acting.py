@@ -139,7 +139,8 @@ class Acting:
     def _rollback(self, form: Form, visitor: Visitor) -> str:
         """From the release that was shown, or not at all."""
         target, to = self.workplace.target(form.get("target", "")).name, form.get("to", "")
-        refuse_moved(self.workplace.journal, target, shown := form.get("now", "nothing"))
+        shown = form.get("now", "nothing")
+        refuse_moved(self.workplace.journal, target, shown)
         _confirm(form, target)
         words = {"target": target, "to": to, "yes": True, "shown": shown}
         return f"/errands/{self.errands.begin('rollback', words, person_of(visitor))}"

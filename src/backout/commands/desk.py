@@ -22,7 +22,7 @@ from backout.commands.acting import Acting
 from backout.commands.approve import approval_of
 from backout.commands.follow import Owner
 from backout.commands.inspections import in_line
-from backout.commands.ledger import in_force
+from backout.commands.ledger import named
 from backout.commands.options import AlertList, Targets
 from backout.commands.targets import Listing
 from backout.commands.watch import Watching
@@ -247,7 +247,7 @@ class Desk:
         if current is None or good is None:
             return None
         told = {"from": str(current.release), "to": good.number, "told": good.release}
-        return {"now": in_force(self.journal, name), **told}
+        return {"now": named(current), **told}
 
     def _incidents(self) -> Words:
         alerts, view = self._alerts(), self._status()

@@ -11,9 +11,8 @@ from backout.errors import BackoutError
 from backout.model import Target
 from backout.ports import Hand, Screen
 from backout.project.project import Workplace
-from backout.watch import process
 from backout.watch.answering import Answering
-from backout.watch.process import Process
+from backout.watch.process import OfWorker, Process
 from backout.watch.reverting import Aside
 from backout.watch.stores import open_store, questions_of
 
@@ -80,9 +79,9 @@ class Duty:
 
     def _watched(self) -> None:
         workplace = Workplace(self._root)
-        duty = process.Duty(self._me.id, self._is_ours)
+        worker = OfWorker(self._me.id, self._is_ours)
         try:
-            with Process(workplace, self._screen, [], take_back, duty) as at_work:
+            with Process(workplace, self._screen, [], take_back, worker) as at_work:
                 self._process = at_work
                 if not self._over.is_set():
                     at_work.work()

@@ -65,16 +65,15 @@ def same_code(journal: RunJournal, to: Release, target: str) -> str:
     return f"release {to} is of the very commit that runs, so the code stays; {there}"
 
 
-def in_force(journal: RunJournal, target: str) -> str:
+def named(current: LedgerRow | None) -> str:
     """Names the release in force, and the run that brought it, to be known again; empty where
     there is none."""
-    row = journal.current(target)
-    return f"{row.number} {row.run}" if row else ""
+    return f"{current.number} {current.run}" if current else ""
 
 
 def refuse_moved(journal: RunJournal, target: str, shown: str) -> None:
     """Raises Refused where another release is in force than the one that somebody was shown."""
-    if in_force(journal, target) != shown:
+    if named(journal.current(target)) != shown:
         raise Refused(
             f"{target} is not on the release any more that was shown",
             state="nothing was changed",

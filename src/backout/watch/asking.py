@@ -49,7 +49,7 @@ class Asking:
         self._guard = threading.Lock()
         self._open: list[_Open] = []
         self._stands: Mapping[Asked, Answered] = {}
-        self._ended = False
+        self._ended = threading.Event()
         self._trouble = ""
         """Why it is not known what was answered; empty while it is."""
         self._any = threading.Event()
@@ -82,11 +82,11 @@ class Asking:
 
     def close(self) -> None:
         """Nobody is waited for any more."""
-        self._ended = True
+        self._ended.set()
         self._any.set()
 
     def _look(self) -> None:
-        while not self._ended:
+        while not self._ended.is_set():
             with self._guard:
                 waiting = tuple(each for each in self._open if not each.over.is_set())
                 if not waiting:
@@ -95,7 +95,7 @@ class Asking:
                 self._any.wait()
                 continue
             self._see(waiting)
-            threading.Event().wait(OFTEN)
+            self._ended.wait(OFTEN)
         for each in self._open:
             each.over.set()
 

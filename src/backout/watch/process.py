@@ -53,11 +53,10 @@ SHORTLY = 3.5
 
 
 @dataclass(frozen=True, slots=True)
-class Duty:
-    """Of a worker, beside which others of the same working copy may watch."""
+class OfWorker:
+    """A worker that watches beside its drives, as others of the same working copy may."""
 
-    worker: str
-    """Its id."""
+    id: str
     is_ours: Callable[[Target], bool]
     """Whether a target may be watched from its zone."""
 
@@ -71,16 +70,15 @@ class Process:
         screen: Screen,
         names: Sequence[str],
         take_back: TakeBack,
-        duty: Duty | None = None,
+        worker: OfWorker | None = None,
     ) -> None:
-        """`duty` is that of a worker which watches beside its drives."""
         self.workplace = workplace
         self.screen = screen
         self.clock = SystemClock()
         self.stopping = threading.Event()
         self._names = names
         self._take_back = take_back
-        self._duty = duty
+        self._worker = worker
         self._resources = ExitStack()
         self._mail = threading.Event()
 
@@ -92,8 +90,8 @@ class Process:
             self.pool = stack.enter_context(ThreadPoolExecutor(WORKERS, "look"))
             self.askers = stack.enter_context(ThreadPoolExecutor(ASKERS, "ask"))
             self.loader = Targets(self.workplace, self._names, self.pool)
-            if self._duty:
-                self.loader.is_ours = self._duty.is_ours
+            if self._worker:
+                self.loader.is_ours = self._worker.is_ours
             fingerprint, loaded = self.loader.fingerprint(), self.loader.load()
             if not loaded.targets:
                 raise _nothing(loaded)
@@ -127,14 +125,14 @@ class Process:
 
     def _apart(self, stack: ExitStack) -> str:
         """What tells it from others of this working copy that may watch. Raises Held."""
-        if self._duty is None:
+        if self._worker is None:
             stack.enter_context(alone(self.workplace.state))
             return ""
         try:  # the next one here takes the place of one that was killed at once
             stack.enter_context(alone(self.workplace.state, "watch-of-worker.lock"))
             return "worker"
         except Held:
-            return self._duty.worker
+            return self._worker.id
 
     def _open_store(self) -> HealthTables:
         """The history of checks. A damaged one is set aside: looking and telling go on."""

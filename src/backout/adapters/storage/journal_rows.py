@@ -167,10 +167,11 @@ def open_runs(db: Tables) -> tuple[OpenRun, ...]:
         " FROM run WHERE outcome IS NULL ORDER BY target"
     ).fetchall()
     return tuple(
-        OpenRun(target, verb, _seconds(started), last in (NEEDS_PERSON, HELD))
+        OpenRun(
+            target,
+            verb,
+            datetime.fromisoformat(started).timestamp(),
+            needs_person=last in (NEEDS_PERSON, HELD),
+        )
         for target, verb, started, last in rows
     )
-
-
-def _seconds(started: str) -> float:
-    return datetime.fromisoformat(started).timestamp()
