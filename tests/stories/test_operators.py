@@ -18,15 +18,8 @@ from support.wait import eventually
 
 @pytest.fixture(scope="module")
 def together() -> Iterator[Arena]:
-    """Two operators with one ledger."""
+    """Two operators with one PostgreSQL as their ledger."""
     with arena(lease=2) as each:
-        yield each
-
-
-@pytest.fixture(scope="module")
-def apart() -> Iterator[Arena]:
-    """Two operators with a ledger each."""
-    with arena(shared=False, lease=2) as each:
         yield each
 
 
@@ -36,32 +29,36 @@ def test_two_operators_and_one_ledger_come_to_an_order_whatever_happens() -> Non
     assert (tally.rounds, tally.violations) == (20, [])
 
 
-def test_without_the_look_at_the_lease_the_checker_finds_a_run_beneath_another(
-    apart: Arena,
+@pytest.mark.parametrize(("without", "beneath"), [(["token"], True), ([], False)])
+def test_a_command_that_comes_late_finds_the_lease_of_another_run(
+    together: Arena, without: Sequence[str], beneath: bool
 ) -> None:
-    """One laptop is cut off from its hosts, and another one takes them by force and deploys."""
-    apart.be(without=["token"])
-    round = Round(apart, random.Random(1))
-    one, other = apart.operators
+    """Its operator falls asleep while it is on its way; another one takes the hosts by force, and
+    deploys."""
+    together.be(without=without, slow=0.7)
+    round = Round(together, random.Random(1))
+    one, other = together.operators
+    other.env["SEAT_SLOW"] = "0"
     one.type("deploy")
-    apart.acting(1)
-    heal = round.happens("hosts away", one)
-    other.type("unlock --force", "deploy")
-    other.over()
-    heal()
-    found = round.end("overtaken")
-    assert any("go on beneath others" in words for words in found), found
+    together.acting(1)
+    with together.on_its_way():
+        wake = round.happens("freeze", one)
+        other.type("unlock --force", "deploy")
+        other.over()
+    wake()
+    found = round.end("late")
+    assert any("go on beneath others" in words for words in found) is beneath, found
 
 
 @pytest.mark.parametrize(("without", "twice"), [(["void"], True), ([], False)])
 def test_a_command_that_was_on_its_way_when_the_link_was_cut(
-    apart: Arena, without: Sequence[str], twice: bool
+    together: Arena, without: Sequence[str], twice: bool
 ) -> None:
     """It is said never to have begun, and comes all the same, when nothing declares it void."""
-    apart.be(without=without, slow=0.7)
-    round = Round(apart, random.Random(1))
-    apart.operators[0].type("deploy")
-    round.happens("sessions killed", apart.operators[0])
+    together.be(without=without, slow=0.7)
+    round = Round(together, random.Random(1))
+    together.operators[0].type("deploy")
+    round.happens("sessions killed", together.operators[0])
     found = round.end("on its way")
     assert any("'One': 2" in words for words in found) is twice, found
 

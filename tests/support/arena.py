@@ -250,6 +250,28 @@ class Arena:
         for host in self.bed:
             host.kill_sessions()
 
+    @contextmanager
+    def on_its_way(self) -> Iterator[None]:
+        """The next command on the first host, where hosts are slow: it has arrived, and comes to
+        its note only when this ends, and to its own end."""
+        host = next(iter(self.bed))
+        notes = host.home / ".backout" / "prod" / "notes"
+        known = set(notes.glob("*/*.start"))
+
+        def send(name: str) -> bool:
+            argv = ("pkill", f"-{name}", "-x", "-f", f"sleep {self.slow:g}")
+            return host.machine.run(*argv, check=False).returncode == 0
+
+        def over(note: Path) -> bool:
+            return note.with_suffix(".end").exists() or note.read_text() == "void\n"
+
+        eventually(lambda: send("STOP"), within=15, saying="a command on its way")
+        assert set(notes.glob("*/*.start")) == known, "it has come to its note"
+        yield
+        others = set(notes.glob("*/*.start"))
+        assert send("CONT")
+        eventually(lambda: any(map(over, set(notes.glob("*/*.start")) - others)), saying="its end")
+
     def database(self, operator: Operator, *, up: bool) -> None:
         """The cable between an operator and the database."""
         _ip("link", "set", "dev", f"{operator.network}d", "up" if up else "down")
