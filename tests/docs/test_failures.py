@@ -117,6 +117,9 @@ workers.md: What each failure leaves
   the bell is lost, or the queue's tables are
     unit/commands/test_worker.py::test_one_run_has_one_bell_and_a_lost_one_is_rung_again
     unit/commands/test_worker.py::test_the_queue_is_made_once_by_however_many_and_is_no_part_of_the_truth
+  the worker of a working copy is gone, and a run can be driven there alone
+    stories/test_this_working_copy.py::test_what_only_a_working_copy_can_do_is_driven_there_or_not_handed_over
+    unit/commands/test_worker.py::test_a_worker_takes_away_what_is_of_its_zone_or_of_its_working_copy_alone
   no worker of the zone is there
     stories/test_workers.py::test_what_only_its_own_terminal_can_do_is_not_handed_over
   the database is gone

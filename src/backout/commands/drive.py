@@ -22,17 +22,20 @@ from backout.commands.deploy import Operation
 from backout.commands.freezes import BROKEN
 from backout.commands.options import Options
 from backout.commands.overheard import BEAT
+from backout.commands.shipment import end_of
 from backout.errors import BackoutError, Refused
 from backout.model import Outcome, RunRow
 from backout.model.people import Person
 from backout.ports import BACK_OUT, NEEDS_PERSON, READY, RESCUED, Operator, Screen
 from backout.project.freezing import thaw
 from backout.project.project import Workplace
+from backout.project.shared_ledger import name_of
 from backout.reports.answer import Answer
 from backout.reports.data import refused_report, run_report
 from backout.reports.watched import Stopped
 from backout.runs import picture
 from backout.runs.engine import Ended, Engine
+from backout.runs.picture import Picture
 from backout.runs.plan import Plan
 
 SIGNS = 6.0
@@ -83,8 +86,11 @@ class Driving:
         checkout: Checkout | None = None
         try:
             made = thaw(self.workplace, row)
-            checkout = Checkout(self.workplace, made.target, row.id, made.release.commit)
-            self.workplace.move(checkout.made())
+            if handed.get("copy"):
+                self._only_here(handed["copy"])
+            else:
+                checkout = Checkout(self.workplace, made.target, row.id, made.release.commit)
+                self.workplace.move(checkout.made())
             self._hold(operation, row, made, handed)
         except BackoutError as error:
             return self._undriven(operation, row, error)
@@ -93,10 +99,17 @@ class Driving:
         finally:
             self._tidy(row, checkout)
 
-    def _tidy(self, row: RunRow, checkout: Checkout) -> None:
+    def _only_here(self, copy: str) -> None:
+        if name_of(self.workplace.state) != copy:
+            raise Refused(
+                f"{self.workplace.home} is not the working copy any more that it was asked for in",
+                next="the same command again, in this one",
+            )
+
+    def _tidy(self, row: RunRow, checkout: Checkout | None) -> None:
         os.chdir(self.workplace.home)
         with suppress(BackoutError):
-            if not self.workplace.journal.run(row.id).open:
+            if checkout and not self.workplace.journal.run(row.id).open:
                 checkout.remove()
 
     def _hold(
@@ -109,8 +122,13 @@ class Driving:
         records = self.workplace.journal.recall(row.id)
         reason = next((str(r.body["reason"]) for r in records if r.kind == BROKEN), None)
         freezes.refuse(self.workplace, made.target, reason)
-        now = picture.files(made, operation.parts(made.target, row.id))
-        if error := handover.moved(made.target, handed["files"], now):
+        parts = operation.parts(made.target, row.id)
+        then, now = {"files": handed["files"]}, {"files": picture.files(made, parts)}
+        if handed.get("copy"):
+            ships = "the commit that ships"
+            then["commits"] = {ships: made.release.commit}
+            now["commits"] = {ships: end_of(made.target, parts.reach(""))}
+        if error := handover.moved(made.target, Picture(then), Picture(now)):
             raise error
 
     def _how(self, row: RunRow) -> Callable[[Engine], Ended]:

@@ -1,8 +1,9 @@
 """`--detach`: a run that was begun here, and is driven by workers.
 
 What only whoever asked for it can do is done here: it is planned, confirmed, agreed to and opened
-in the ledger. What is left any worker has to find in a checkout of its own, or it is not handed
-over at all: what it reads from this working copy goes along by its digests.
+in the ledger. What is left any worker of its zone finds in a checkout of its own: what it reads
+from this working copy goes along by its digests. What needs this working copy itself is for a
+worker in it, and is not handed over at all where there is none.
 """
 
 from __future__ import annotations
@@ -17,14 +18,16 @@ from backout.adapters.person import person
 from backout.adapters.storage.postgres.hands import Hands
 from backout.commands.follow import Following
 from backout.commands.options import Follow, Holding, Starting
-from backout.commands.shipment import shipment
+from backout.commands.shipment import shipment, unknown_to_git
 from backout.errors import Refused
 from backout.model import Event, RunRow, Target
 from backout.ports import CONFIRMED, HANDED
 from backout.project.project import TABLES, Workplace
+from backout.project.shared_ledger import name_of, place_here
 from backout.reports.answer import Answer
 from backout.reports.handed import HandedOver
 from backout.runs import confirming, picture
+from backout.runs.picture import Picture
 from backout.runs.plan import Plan
 
 if TYPE_CHECKING:
@@ -40,13 +43,25 @@ def wanted(workplace: Workplace, options: Starting, *, attended: bool) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Along:
+    """What goes along with a run."""
+
+    zone: str
+    files: picture.Part
+    """The digests of what its steps read."""
+    copy: str = ""
+    """The working copy in which alone it can be driven; empty where any will do."""
+
+
+@dataclass(frozen=True, slots=True)
 class HandOver:
     """One run on its way to the workers of a zone."""
 
     operation: Operation
     options: Starting
     hands: Hands
-    zone: str
+    usual: str
+    """The zone of what any working copy can do."""
 
     @classmethod
     def of(cls, operation: Operation, options: Starting, target: Target) -> HandOver:
@@ -55,31 +70,52 @@ class HandOver:
         hands = workplace.shared.hands(workplace.journal)
         return cls(operation, options, hands, target.zone or workplace.shared.workers.zone)
 
-    def look(self, made: Plan) -> picture.Part:
-        """The digests of what goes along. Raises Refused for a plan that needs this working copy,
-        or somebody at a terminal."""
-        target = made.target
-        if published := _publishing(made):
-            raise Refused(
-                f"{', '.join(published)}: only this working copy can do that, and no worker has it",
-                where=target.name,
-                next=f"commit and push, then: {_with_detach(self.options, target.name)} --ref HEAD",
-            )
+    def look(self, made: Plan) -> Along:
+        """What goes along. Raises Refused for a plan that needs somebody at a terminal, or this
+        working copy, where no worker is in it."""
+        target, parts = made.target, self.operation.parts(made.target, made.run)
         if asked := [] if self._yes else _asking(made):
             raise Refused(
                 f"{', '.join(asked)}: somebody is asked at the terminal, and a worker has none",
                 where=target.name,
                 next="approve: {by: another}, who says so by invoke approve; or without --detach",
             )
-        parts = self.operation.parts(target, made.run)
+        place = place_here(self.operation.workplace.home)
+        attended = any(hand.serves(place) for hand in self.hands.all())
+        if not attended:
+            self._refuse_this_copy(made)
+        files = picture.files(made, parts)
+        if attended and self._needs_this_copy(made, files):
+            return Along(place, files, name_of(self.operation.workplace.state))
+        return Along(self.usual, files)
+
+    def _needs_this_copy(self, made: Plan, files: picture.Part) -> bool:
+        """Whether it commits or pushes, or brings along what no commit has."""
+        if _publishing(made):
+            return True
+        here = self.operation.workplace.machines(made.target).reach("")
+        return not self.options.ref and bool(
+            shipment(made.target, here, made.previous).uncommitted
+            or unknown_to_git(made.target, here, files)
+        )
+
+    def _refuse_this_copy(self, made: Plan) -> None:
+        again = f"invoke {self.options.name} --target {made.target.name} --detach"
+        here = "or have a worker in this working copy, which does it here: invoke worker"
+        if published := _publishing(made):
+            raise Refused(
+                f"{', '.join(published)}: only this working copy can do that, and no worker is in"
+                " it",
+                where=made.target.name,
+                next=f"commit and push, then: {again} --ref HEAD\n{here}",
+            )
         changed = [] if self.options.ref else _uncommitted(made, self.operation.workplace)
         if changed:
             raise Refused(
                 f"not committed: {', '.join(changed)}; a worker has what is committed",
-                where=target.name,
-                next=f"commit and push, then: {_with_detach(self.options, target.name)}",
+                where=made.target.name,
+                next=f"commit and push, then: {again}\n{here}",
             )
-        return picture.files(made, parts)
 
     def confirmed(self, row: RunRow, made: Plan) -> None:
         """A person says yes here, durably, where the run asks for it. Raises Refused."""
@@ -94,21 +130,22 @@ class HandOver:
             by = person(os.environ).name
             journal.note(row.id, CONFIRMED, {"question": question, "by": by})
 
-    def done(self, row: RunRow, files: picture.Part) -> Answer:
+    def done(self, row: RunRow, along: Along) -> Answer:
         """It is theirs from now on. It is followed to its end, unless that was said."""
         workers = self.operation.workplace.shared.workers
         record = {
-            "zone": self.zone,
+            "zone": along.zone,
             "rescue": workers.rescue,
             "who": person(os.environ).to_data(),
             "yes": self._yes,
-            "files": dict(files),
+            "files": dict(along.files),
+            "copy": along.copy,
         }
-        self.hands.hand_over(row.id, self.zone, record)
+        self.hands.hand_over(row.id, along.zone, record)
         if isinstance(self.options, Holding) and self.options.detach:
             following = f"invoke follow {row.id}"
-            return Answer("handed", HandedOver(row.id, row.target, row.verb, self.zone, following))
-        words = f"handed over to the workers of zone {self.zone}: invoke follow {row.id}"
+            return Answer("handed", HandedOver(row.id, row.target, row.verb, along.zone, following))
+        words = f"handed over to the workers of zone {along.zone}: invoke follow {row.id}"
         screen = self.operation.screen
         screen.listen(Event(datetime.now(UTC), "note", words))
         return Following(self.operation.workplace, screen).follow(Follow(run=row.id))
@@ -136,10 +173,6 @@ def _uncommitted(made: Plan, workplace: Workplace) -> Sequence[str]:
     return shipment(made.target, here, made.previous).uncommitted
 
 
-def _with_detach(options: Starting, target: str) -> str:
-    return f"invoke {options.name} --target {target} --detach"
-
-
 def handed(workplace: Workplace, run: str) -> Mapping[str, Any]:
     """How a run was handed over. Raises Refused where it was not."""
     records = workplace.journal.recall(run)
@@ -149,9 +182,9 @@ def handed(workplace: Workplace, run: str) -> Mapping[str, Any]:
     return found
 
 
-def moved(target: Target, then: picture.Part, now: picture.Part) -> Refused | None:
+def moved(target: Target, then: Picture, now: Picture) -> Refused | None:
     """What a worker has not as whoever asked had it."""
-    words = picture.Picture({"files": then}).moved(picture.Picture({"files": now}))
+    words = then.moved(now)
     if not words:
         return None
     return Refused(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from backout.errors import Mistakes
@@ -53,6 +53,22 @@ def shipment(
         tuple(git.files(start, end)),
         uncommitted,
     )
+
+
+def unknown_to_git(target: Target, here: Transport, paths: Iterable[str]) -> tuple[str, ...]:
+    """Those of these files that lie in the working copy, and that no commit has."""
+    if target.source is None:
+        return ()
+    git = _Git(here, target.source.repository)
+    top = next(iter(git.lines("rev-parse --show-toplevel")), "")
+    inside = [each for each in map(_whole, paths) if top and each.is_relative_to(top)]
+    return git.lines(f"ls-files --others -- {shlex.join(map(str, inside))}") if inside else ()
+
+
+def _whole(path: str) -> Path:
+    """Where it is, itself being a link or not."""
+    at = Path(path).expanduser()
+    return at.parent.resolve() / at.name
 
 
 def is_here(target: Target, here: Transport, commit: str) -> bool:

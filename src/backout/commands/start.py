@@ -16,7 +16,7 @@ from backout.commands import freezes, handover, rehearsals
 from backout.commands.asking import Asking, Unapproved, foretold, tell
 from backout.commands.chosen import know_secrets
 from backout.commands.consent import Consent
-from backout.commands.handover import HandOver
+from backout.commands.handover import Along, HandOver
 from backout.commands.held import refuse_unattended
 from backout.commands.news import about_run, telling
 from backout.commands.options import Starting
@@ -33,7 +33,6 @@ from backout.reports.plans import PlanReport
 from backout.reports.ships_text import commit_lines
 from backout.runs.discreet import secrets_of
 from backout.runs.engine import Ended, Engine
-from backout.runs.picture import Part
 from backout.runs.plan import Plan
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ class Opened:
 
     by: HandOver
     row: RunRow
-    files: Part
+    along: Along
 
 
 class Start:
@@ -93,7 +92,7 @@ class Start:
                 if isinstance(answer, Answer):
                     return answer
                 if isinstance(answer, Opened):
-                    return answer.by.done(answer.row, answer.files)
+                    return answer.by.done(answer.row, answer.along)
                 waiting.until(_once(answer), "lock")
 
     def _attempt(self, waiting: Waiting) -> Answer | Opened | Held:
@@ -122,7 +121,7 @@ class Start:
             made = self._plan(run, self.workplace.journal.next_number(self.target.name))
             if not self.hand_over:  # else they are fetched where it is driven
                 know_secrets(self.workplace, made.target, secrets_of(made))
-            along = self.hand_over.look(made) if self.hand_over else {}
+            along = self.hand_over.look(made) if self.hand_over else None
             ships = operation.say_what_ships(made, wanted.options.ref)
             told = {"ships": ships, "break_freeze": broken.get("reason", "")}
             row = operation.open(made.run, wanted.verb, made, freeze(made), told)
@@ -130,11 +129,11 @@ class Start:
             self._say_broken(row, broken)
             if wanted.saved:
                 Consent(self.workplace, row).hold_to(wanted.saved, self.target)
-            if self.hand_over:
+            if self.hand_over and along:
                 return self._opened(self.hand_over, row, made, along)
             return operation.run_engine(row, made, Engine.deploy)
 
-    def _opened(self, by: HandOver, row: RunRow, made: Plan, along: Part) -> Answer | Opened:
+    def _opened(self, by: HandOver, row: RunRow, made: Plan, along: Along) -> Answer | Opened:
         try:
             by.confirmed(row, made)
         except Refused as error:

@@ -27,7 +27,7 @@ from backout.model import Event
 from backout.ports import RESUME, Hand, InHand, Screen, Shift, Tick
 from backout.project.freezing import thaw
 from backout.project.project import Workplace
-from backout.project.shared_ledger import name_of
+from backout.project.shared_ledger import name_of, place_here
 from backout.reports.answer import Answer
 from backout.reports.watched import Stopped
 
@@ -60,7 +60,9 @@ class Working:
             raise Mistakes(f"--width {options.width}: one run at least", where="command line")
         hands = shared.hands(self.workplace.journal)
         hands.arrive()
-        me = Hand(secrets.token_hex(8), zone, owner(), options.width, (), False, _now(), 0.0)
+        place = place_here(self.workplace.home)
+        id = secrets.token_hex(8)
+        me = Hand(id, zone, owner(), options.width, (), False, _now(), 0.0, place)
         self._work(hands, me, nursery)
         return Answer("nothing", Stopped())
 
@@ -71,7 +73,7 @@ class Working:
         pause = min(10.0, shared.workers.after / LOOKS)
         with heard() as signals:
             shift = Shift(
-                zone=me.zone,
+                zones=(me.zone, me.place),
                 width=me.width,
                 drive=drives.drive,
                 finish=partial(drives.finish, shared.workers.grace, lambda: len(signals) > 1),
@@ -197,7 +199,7 @@ class Rescuer:
         # Of a long time without a look nothing is known: this one, or the database, was away.
         passed = min(now - self._looked, 2 * self._after / LOOKS)
         self._looked = now
-        mine = [each for each in self._hands.open() if each.zone == self._me.zone]
+        mine = [each for each in self._hands.open() if each.zone in (self._me.zone, self._me.place)]
         self._still = {each: self._still.get(each, -passed) + passed for each in mine}
         for each, still in self._still.items():
             if each.asks:

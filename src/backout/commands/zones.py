@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 from backout.commands.options import Workers
-from backout.ports import Screen
+from backout.ports import HERE, Screen
 from backout.project.project import Workplace
 from backout.reports.answer import Answer
 from backout.reports.handed import ZoneLine, Zones, zone_lines
@@ -25,10 +26,18 @@ class Looking:
         return Answer("zones", Zones(zones, _next(zones)))
 
 
+def _worker_of(zone: str) -> str:
+    """What starts a worker of it."""
+    if not zone.startswith(HERE):
+        return f"invoke worker --zone {zone}"
+    machine, _, directory = zone.removeprefix(HERE).partition(":")
+    return f"on {machine}: cd {shlex.quote(directory)} && invoke worker"
+
+
 def _next(zones: Sequence[ZoneLine]) -> str:
     """What helps: a worker where runs wait and none is there, else a person's decision."""
     lines = [
-        f"invoke worker --zone {zone.zone}"
+        _worker_of(zone.zone)
         for zone in zones
         if any(run.state in ("waits", "stalled") for run in zone.runs)
         and not any(worker.state == "works" for worker in zone.workers)

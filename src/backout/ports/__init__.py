@@ -48,6 +48,7 @@ from backout.ports.workers import (
     BACK_OUT,
     CONFIRMED,
     HANDED,
+    HERE,
     RESCUED,
     RESUME,
     Doorbell,
@@ -55,6 +56,7 @@ from backout.ports.workers import (
     InHand,
     Shift,
     Tick,
+    place_of,
 )
 
 Listener = Callable[[Event], None]
@@ -69,6 +71,7 @@ __all__ = [
     "HANDED",
     "HEARD",
     "HELD",
+    "HERE",
     "NEEDS_PERSON",
     "OWN",
     "READY",
@@ -115,4 +118,5 @@ __all__ = [
     "Traffic",
     "Transport",
     "Vault",
+    "place_of",
 ]

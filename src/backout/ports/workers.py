@@ -20,6 +20,18 @@ ASK, BACK_OUT, RESUME = "ask", "back_out", "resume"
 """How a run goes on whose driver is gone: a person decides, it is backed out, or finished."""
 
 
+BEAT = 15.0
+"""After so many seconds without a sign of life a worker is silent."""
+HERE = "here:"
+"""How the zone of one working copy begins."""
+
+
+def place_of(machine: str, directory: str) -> str:
+    """The zone of one working copy: what only it can do is driven by workers in it, and never
+    rescued elsewhere."""
+    return f"{HERE}{machine}:{directory}"
+
+
 @dataclass(frozen=True, slots=True)
 class InHand:
     """An open run that was handed over, as it was looked at."""
@@ -60,6 +72,16 @@ class Hand:
     since: datetime
     silent: float
     """Seconds since its last sign of life."""
+    place: str = ""
+    """The zone of its own working copy alone; see `place_of`."""
+
+    @property
+    def is_silent(self) -> bool:
+        return self.silent > BEAT
+
+    def serves(self, zone: str) -> bool:
+        """Whether it takes what is handed over to that zone now."""
+        return zone in (self.zone, self.place) and not self.stopping and not self.is_silent
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +98,8 @@ class Tick:
 class Shift:
     """What one worker does until it is asked to stop."""
 
-    zone: str
+    zones: Sequence[str]
+    """Whose bell it hears."""
     width: int
     drive: Callable[[str], Awaitable[None]]
     """Drive that run, and come back when it is driven no more."""

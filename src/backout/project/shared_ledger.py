@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,7 @@ from backout.config import project_file
 from backout.config.project_file import LedgerPlace, ProjectFile, Workers
 from backout.errors import Refused
 from backout.model import SecretSource
+from backout.ports import place_of
 
 if TYPE_CHECKING:
     from backout.adapters.storage.health_change import Fold
@@ -135,6 +137,11 @@ class SharedLedger:
         """`backout.yaml`. Raises Mistakes."""
         there = (self._root / project_file.NAME).exists()
         return project_file.load(self._root) if there else ProjectFile()
+
+
+def place_here(home: Path) -> str:
+    """The zone of the working copy in this directory of this machine."""
+    return place_of(socket.gethostname(), str(home.resolve()))
 
 
 def name_of(state: Path) -> str:

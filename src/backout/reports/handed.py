@@ -9,8 +9,6 @@ from backout.ports import Hand, InHand
 from backout.reports.data import stamp
 from backout.reports.told import Told, sometimes
 
-BEAT = 15.0
-"""After so many seconds without a sign of life a worker is silent."""
 WORKER_STATES = ("works", "stopping", "silent")
 RUN_STATES = ("driven", "waits", "stalled", "asks")
 
@@ -80,7 +78,7 @@ def zone_lines(workers: Sequence[Hand], runs: Sequence[InHand]) -> tuple[ZoneLin
     return tuple(
         ZoneLine(
             name,
-            tuple(_worker(each) for each in workers if each.zone == name),
+            tuple(_worker(each) for each in workers if name in (each.zone, each.place)),
             tuple(_run(each, workers) for each in runs if each.zone == name),
         )
         for name in names
@@ -88,13 +86,13 @@ def zone_lines(workers: Sequence[Hand], runs: Sequence[InHand]) -> tuple[ZoneLin
 
 
 def _worker(hand: Hand) -> WorkerLine:
-    state = "silent" if hand.silent > BEAT else "stopping" if hand.stopping else "works"
+    state = "silent" if hand.is_silent else "stopping" if hand.stopping else "works"
     return WorkerLine(
         hand.by, stamp(hand.since), hand.width, hand.runs, state, round(max(hand.silent, 0.0), 1)
     )
 
 
 def _run(run: InHand, workers: Sequence[Hand]) -> DrivenRun:
-    driven = any(run.run in each.runs and each.silent <= BEAT for each in workers)
+    driven = any(run.run in each.runs and not each.is_silent for each in workers)
     state = "waits" if run.waits else "asks" if run.asks else "driven" if driven else "stalled"
     return DrivenRun(run.run, run.target, run.verb, state, "" if run.waits else run.by)

@@ -23,7 +23,7 @@ from backout.project.project import Workplace
 from support.journals import empty_ledger
 from support.postgres import Postgres
 
-ME = Hand("me", "default", "worker@two", 1, (), False, datetime.now(UTC), 0.0)
+ME = Hand("me", "default", "worker@two", 1, (), False, datetime.now(UTC), 0.0, "here:two:/srv/shop")
 RECORD = {"rescue": "resume", "who": {}, "yes": False, "files": {}}
 
 
@@ -44,13 +44,15 @@ class Ledger:
         theirs = Hands(self.two, Bell(self.address))
         self.rescuer = Rescuer(self.workplace, theirs, ME, self.said.append, lambda: self.time)
 
-    def handed(self, run: str, target: str = "prod", driver: str = "") -> None:
+    def handed(
+        self, run: str, target: str = "prod", driver: str = "", zone: str = "default"
+    ) -> None:
         """An open run of the workers, which one of them drives or none."""
         self.ann.open_run(run, target, "deploy", "deploy", {}, "ann", datetime.now(UTC), {})
-        self.hands.hand_over(run, "default", RECORD)
+        self.hands.hand_over(run, zone, RECORD)
         if driver:
             other = PostgresJournal(self.address, str, driver=driver, owner=driver)
-            other.claim(run, other.driving(run), "default")
+            other.claim(run, other.driving(run), zone)
             other.close()
 
     def look(self, after: float) -> None:
@@ -131,6 +133,23 @@ def test_what_came_to_nothing_three_times_asks_a_person(ledger: Ledger) -> None:
     assert ledger.hands.open()[0].asks
 
 
+def test_a_worker_takes_away_what_is_of_its_zone_or_of_its_working_copy_alone(
+    ledger: Ledger,
+) -> None:
+    zones = {"default": "", "here:one:/srv/shop": "three", "here:two:/srv/shop": "", "eu": "three"}
+    for zone in zones:
+        ledger.handed(zone, f"at-{zone}", "three", zone)
+    for _ in range(6):
+        ledger.look(10)
+    assert {zone: ledger.driver(zone) for zone in zones} == zones
+
+
+def test_the_bell_rings_for_a_zone_of_any_name(ledger: Ledger) -> None:
+    ledger.handed("r1", zone="z" * 63)
+    ledger.handed("r2", "other", zone=f"here:two:/{'long/' * 40}")
+    assert ledger.bells() == ["r1", "r2"]
+
+
 def test_one_run_has_one_bell_and_a_lost_one_is_rung_again(ledger: Ledger) -> None:
     ledger.handed("r1")
     (seen,) = ledger.hands.open()
@@ -193,12 +212,14 @@ def test_the_queue_is_made_once_by_however_many_and_is_no_part_of_the_truth(
 
 def test_a_step_that_a_newer_queue_adds_is_made_later(ledger: Ledger) -> None:
     ledger.hands.arrive()
-    newest = "SELECT max(name) FROM backout_queue.migration"
-    name = ledger.ann.look(lambda db: db.execute(newest).fetchone())[0]
-    forget = "DELETE FROM backout_queue.migration WHERE name = ?"
-    ledger.ann.change(lambda db: db.execute(forget, (name,)).rowcount)
+    done = "SELECT name FROM backout_queue.migration ORDER BY name"
+    names = ledger.ann.look(lambda db: db.execute(done).fetchall())
+    its_newest, our_newest = [name for name in names if "backout" not in name[0]][-1], names[-1]
+    forget = "DELETE FROM backout_queue.migration WHERE name IN (?, ?)"
+    lacking = (*its_newest, *our_newest)
+    ledger.ann.change(lambda db: db.execute(forget, lacking).rowcount)
     ledger.handed("r1")
-    assert ledger.ann.look(lambda db: db.execute(newest).fetchone())[0] == name
+    assert ledger.ann.look(lambda db: db.execute(done).fetchall()) == names
 
 
 def test_a_clock_of_the_database_that_jumps_takes_nobody_s_run(ledger: Ledger) -> None:

@@ -7,6 +7,7 @@ means nothing. Whoever hears it looks into the journal, where one of them wins t
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -29,6 +30,7 @@ POLL = 5.0
 AGAIN = 2.0
 """Seconds after which a queue that was gone is asked again."""
 PAUSE = 0.1
+LONGEST = 40
 SILENT = 30.0
 """Seconds after which Procrastinate calls a worker stalled."""
 
@@ -58,7 +60,7 @@ class Bell:
         if _rings(tables, run):
             return
         app = procrastinate.App(connector=procrastinate.SyncPsycopgConnector())
-        about = {"allow_unknown": True, "queue": zone, "task_kwargs": {"run": run}}
+        about = {"allow_unknown": True, "queue": _queue(zone), "task_kwargs": {"run": run}}
         schema.enter(tables)
         try:
             app.configure_task(DRIVE, connection=tables.connection, **about).defer()
@@ -73,7 +75,7 @@ class Bell:
             " WHERE job.status = 'doing' AND job.queue_name = ? AND (worker.id IS NULL"
             " OR worker.last_heartbeat < now() - make_interval(secs => ?))"
         )
-        return [str(run) for (run,) in tables.execute(query, (zone, SILENT)).fetchall()]
+        return [str(run) for (run,) in tables.execute(query, (_queue(zone), SILENT)).fetchall()]
 
     def work(self, shift: Shift, ticks: Sequence[Tick]) -> None:
         self._refuse_pooler()
@@ -145,7 +147,7 @@ class Bell:
     def _how(self, shift: Shift) -> Mapping[str, Any]:
         """A job that the worker leaves behind when it listens anew is over; the drive goes on."""
         return {
-            "queues": [shift.zone],
+            "queues": list(map(_queue, shift.zones)),
             "concurrency": shift.width,
             "install_signal_handlers": False,
             "fetch_job_polling_interval": POLL,
@@ -153,6 +155,12 @@ class Bell:
             "delete_jobs": "always",
             "stalled_worker_timeout": SILENT,
         }
+
+
+def _queue(zone: str) -> str:
+    """Its queue: PostgreSQL names no channel in more than 63 bytes, and Procrastinate puts 23 of
+    its own before the queue's name."""
+    return zone if len(zone.encode()) <= LONGEST else hashlib.sha256(zone.encode()).hexdigest()[:32]
 
 
 def _rings(tables: Any, run: str) -> bool:

@@ -25,6 +25,13 @@ _OURS = (
 )
 
 
+_ADDED = {
+    "backout_02": f"ALTER TABLE {SCHEMA}.worker"
+    " ADD COLUMN IF NOT EXISTS place text NOT NULL DEFAULT ''",
+}
+"""What was added to our own since, by name."""
+
+
 def bring_up(db: Tables) -> None:
     """Within a transaction: make the tables, or what a newer Procrastinate adds to them; each step
     once, whoever else does so at the same time."""
@@ -41,8 +48,12 @@ def bring_up(db: Tables) -> None:
     else:
         enter(db)
         for name in lacking:
-            raw.connection.execute(_text(f"migrations/{name}"))
+            if name not in _ADDED:
+                raw.connection.execute(_text(f"migrations/{name}"))
     leave(db)
+    for name in lacking:
+        if name in _ADDED:
+            db.execute(_ADDED[name])
     for name in lacking:
         db.execute(f"INSERT INTO {SCHEMA}.migration (name) VALUES (?)", (name,))  # noqa: S608 - our own words
 
@@ -68,7 +79,7 @@ def _lacking(db: Tables) -> list[str]:
     known = set[str]()
     if is_there(db):
         known = {name for (name,) in db.execute(f"SELECT name FROM {SCHEMA}.migration").fetchall()}  # noqa: S608 - our own words
-    return [name for name in _migrations() if name not in known]
+    return [name for name in (*_migrations(), *_ADDED) if name not in known]
 
 
 def _migrations() -> list[str]:

@@ -113,10 +113,11 @@ class Hands:
 
     def beat(self, hand: Hand) -> None:
         """That worker is there, and this is what it does."""
-        row = (hand.id, hand.zone, hand.by, hand.width, json.dumps(hand.runs), hand.stopping)
+        at_work = json.dumps(hand.runs)
+        row = (hand.id, hand.zone, hand.by, hand.width, at_work, hand.stopping, hand.place)
         words = (
-            f"INSERT INTO {SCHEMA}.worker (id, zone, by, width, runs, stopping)"  # noqa: S608 - our own words
-            " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET runs = excluded.runs,"
+            f"INSERT INTO {SCHEMA}.worker (id, zone, by, width, runs, stopping, place)"  # noqa: S608 - our own words
+            " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET runs = excluded.runs,"
             " stopping = excluded.stopping, seen = now()"
         )
         self._journal.change(lambda db: db.execute(words, row).rowcount)
@@ -132,7 +133,9 @@ class Hands:
     def all(self) -> tuple[Hand, ...]:
         """Every worker that is known, by zone."""
         query = (
-            "SELECT id, zone, by, width, runs, stopping, since,"  # noqa: S608 - our own words
+            "SELECT id, zone, by, width, runs, stopping,"  # noqa: S608 - our own words
+            # An older Backout may have made the table.
+            f" coalesce(to_jsonb(worker)->>'place', ''), since,"
             f" extract(epoch FROM now() - seen)::double precision FROM {SCHEMA}.worker"
             " ORDER BY zone, since, id"
         )
@@ -159,7 +162,8 @@ def _hand(
     width: int,
     runs: str,
     stopping: bool,
+    place: str,
     since: datetime,
     silent: float,
 ) -> Hand:
-    return Hand(id, zone, by, width, tuple(json.loads(runs)), stopping, since, silent)
+    return Hand(id, zone, by, width, tuple(json.loads(runs)), stopping, since, silent, place)
