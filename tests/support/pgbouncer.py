@@ -1,4 +1,4 @@
-"""A PgBouncer that gives each transaction a session of its own."""
+"""A PgBouncer, which gives each transaction a session of its own, or as it is told."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from .wait import eventually
 
 
 @contextmanager
-def pooled(server: Postgres) -> Iterator[int]:
-    """Pool the server's databases in transaction mode, on a loopback port; yields the port."""
+def pooled(server: Postgres, mode: str = "transaction") -> Iterator[int]:
+    """Pool the server's databases in that mode, on a loopback port; yields the port."""
     port = ports.free_port()
     config = server.directory / f"pgbouncer-{port}.ini"
     config.write_text(f"""\
@@ -27,7 +27,7 @@ listen_addr = 127.0.0.1
 listen_port = {port}
 unix_socket_dir =
 auth_type = any
-pool_mode = transaction
+pool_mode = {mode}
 """)
     words = [program("pgbouncer"), str(config)]
     if os.geteuid() == 0:

@@ -77,6 +77,11 @@ def test_a_standby_is_told_of_and_cannot_be_the_ledger_itself(
         look = looked_over(ledger)["standby"]
         assert look.ok is None
         assert "follows asynchronously; promoted, it lacks the last records" in look.detail
+        primary.sql("CREATE ROLE ann LOGIN")
+        primary.sql("GRANT ALL ON DATABASE postgres TO ann")
+        look = looked_over(primary.dsn().replace("postgres@", "ann@"))["standby"]
+        assert (look.ok, look.fix) == (None, "GRANT pg_read_all_stats TO ann;")
+        assert look.detail == "walreceiver may follow asynchronously: role ann is not shown how"
         own = ledger.replace(f":{primary.port}/", f":{standby.port}/")
         found = looked_over(own)["standby"]
         assert (found.ok, found.detail) == (False, "this is a standby, which cannot be written")
@@ -91,10 +96,86 @@ def test_a_standby_is_told_of_and_cannot_be_the_ledger_itself(
             db.execute("SELECT pg_reload_conf()")
 
 
-def test_a_pooler_in_between_is_seen_by_itself(primary: Postgres, ledger: str) -> None:
-    with pooled(primary) as port:
+@pytest.mark.parametrize(
+    ("mode", "ok", "detail", "fix"),
+    [
+        ("transaction", True, "between here and the database, in a mode that will do", ""),
+        ("session", True, "between here and the database, in a mode that will do", ""),
+        (
+            "statement",
+            False,
+            "between here and the database, and bears no transactions: 08P01 transaction blocks not"
+            " allowed in statement pooling mode",
+            "pool_mode = transaction",
+        ),
+    ],
+)
+def test_a_pooler_in_between_is_seen_by_itself(
+    primary: Postgres, ledger: str, mode: str, ok: bool, detail: str, fix: str
+) -> None:
+    with pooled(primary, mode) as port:
         look = looked_over(ledger.replace(f":{primary.port}/", f":{port}/"))["pooler"]
-    assert (look.ok, look.detail) == (True, "between here and the database; any mode will do")
+    assert (look.ok, look.detail, look.fix) == (ok, detail, fix)
+
+
+@pytest.mark.parametrize(
+    ("setting", "ok", "detail"),
+    [
+        ("fsync = off", False, "off: a power cut of the server may lose the whole ledger"),
+        ("full_page_writes = off", False, "off: a power cut of the server may leave torn pages"),
+        (
+            "synchronous_commit = off",
+            False,
+            "off: a crash of the server loses records that were acknowledged: a step may have acted"
+            " without its way back",
+        ),
+        ("synchronous_commit = local", None, "local: a standby may lack what was acknowledged"),
+        ("synchronous_commit = remote_write", True, "remote_write"),
+        ("synchronous_commit = remote_apply", True, "remote_apply"),
+    ],
+)
+def test_what_would_lose_a_record_is_an_error(
+    primary: Postgres, ledger: str, setting: str, ok: bool | None, detail: str
+) -> None:
+    name = setting.partition(" ")[0]
+    primary.sql(f"ALTER SYSTEM SET {setting}; SELECT pg_reload_conf()")
+    try:
+        eventually(lambda: looked_over(ledger)[name].detail == detail, saying=detail)
+        look = looked_over(ledger)[name]
+        fix = f"ALTER SYSTEM SET {name} = on; SELECT pg_reload_conf();"
+        assert (look.ok, look.fix) == (ok, fix if ok is False else "")
+    finally:
+        primary.sql(f"ALTER SYSTEM RESET {name}; SELECT pg_reload_conf()")
+
+
+@pytest.mark.parametrize(
+    ("harm", "what", "fix"),
+    [
+        (
+            "ALTER ROLE reader SET default_transaction_read_only = on; GRANT postgres TO reader",
+            "its transactions are read-only for role reader",
+            "default_transaction_read_only = off, for that role and database",
+        ),
+        (
+            "GRANT USAGE ON SCHEMA backout TO reader;"
+            " GRANT SELECT ON ALL TABLES IN SCHEMA backout TO reader",
+            "role reader may not write to it",
+            "GRANT postgres TO reader;",
+        ),
+    ],
+)
+def test_a_ledger_that_can_only_be_read_is_an_error(
+    primary: Postgres, ledger: str, harm: str, what: str, fix: str
+) -> None:
+    looked_over(ledger)
+    database = ledger.rpartition("/")[2]
+    primary.sql(f"CREATE ROLE reader LOGIN; {harm}", database)
+    try:
+        look = looked_over(ledger.replace("postgres@", "reader@"))["ledger's schema"]
+        assert (look.ok, look.fix) == (False, fix)
+        assert look.detail.endswith(what)
+    finally:
+        primary.sql("DROP OWNED BY reader; DROP ROLE reader", database)
 
 
 @pytest.mark.parametrize(

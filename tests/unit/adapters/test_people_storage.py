@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -19,12 +20,15 @@ from backout.adapters.storage.approvals import Approvals
 from backout.adapters.storage.journal import SqliteJournal
 from backout.adapters.storage.letters import LetterChange
 from backout.adapters.storage.line import STILL, Line
+from backout.adapters.storage.postgres.address import Address
+from backout.adapters.storage.postgres.journal import PostgresJournal
 from backout.adapters.storage.tables import Tables
 from backout.errors import BackoutError
 from backout.model import Message
 from backout.model.people import AnswerGiven, Person, Request, name_of
 from support.journals import Place
 from support.journals import place as place
+from support.postgres import Postgres
 from support.runs import opened
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -66,6 +70,34 @@ def test_what_is_asked_answered_and_used_is_read_back_by_everybody(place: Place)
     assert not theirs.use(found, "r9", NOW)
     (found,) = theirs.named("r1")
     assert (found.used_by, found.state(NOW)) == ("r1", "used")
+
+
+def test_with_a_role_for_each_person_the_database_knows_who_has_answered(
+    postgres: Postgres,
+) -> None:
+    """As the document says to make them; whoever is first makes the tables, and they are
+    everybody's."""
+    document = (Path(__file__).parents[3] / "docs" / "team.md").read_text(encoding="utf-8")
+    recipe = re.findall(r"```sql\n(CREATE ROLE .*?)```", document, re.DOTALL)[0]
+    person = recipe[recipe.index("CREATE ROLE ann") :]
+    postgres.create_database("roles")
+    for text in (recipe, person.replace("ann", "bob")):
+        postgres.sql(text.replace("DATABASE backout", "DATABASE roles"))
+    ledgers = [postgres.dsn("roles").replace("postgres@", f"{who}@") for who in ("ann", "bob")]
+    with (
+        PostgresJournal(Address(ledgers[0]), str) as hers,
+        PostgresJournal(Address(ledgers[1]), str) as his,
+    ):
+        Approvals(hers).ask(asked())
+        assert Approvals(his).answer(asked(), yes(BOB))
+        opened(his, "r1")
+        assert hers.open_run_of("prod") is not None
+        assert all(look.ok for look in his.looked_over() if look.name == "ledger's schema")
+    query = "SELECT role FROM backout.answer; SELECT DISTINCT tableowner FROM pg_tables"
+    query += " WHERE schemaname = 'backout'"
+    assert postgres.sql(query, "roles") == [["bob"], ["backout"]]
+    postgres.sql("REASSIGN OWNED BY backout TO postgres; DROP OWNED BY backout", "roles")
+    postgres.sql("DROP ROLE ann, bob, backout")
 
 
 def test_the_database_itself_takes_no_answer_of_the_asker_and_forgets_none(place: Place) -> None:

@@ -8,14 +8,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from backout.adapters.storage.postgres.address import Address
+from backout.adapters.storage.postgres.address import EXTRA, Address
 from backout.adapters.storage.postgres.schema import VERSION, version
+from backout.adapters.storage.postgres.session import told
 from backout.adapters.storage.tables import Tables
+from backout.postgres.driver import driver
 
 OLDEST = 12_00_00
 """PostgreSQL before 12 lacks what the tables use."""
 SKEW = 5.0
 """Seconds that two clocks may be apart before it is told."""
+READ_ONLY = "SHOW default_transaction_read_only"
 KEEPS = {
     "fsync": "a power cut of the server may lose the whole ledger",
     "full_page_writes": "a power cut of the server may leave torn pages",
@@ -38,11 +41,11 @@ class Look:
 def looked_over(db: Tables, connection: Any, address: Address) -> Iterator[Look]:
     """All of it, by that session. Raises what the driver raises."""
     yield _version(db)
-    yield Look("ledger's schema", True, f"version {version(db)} of {VERSION}")
+    yield _schema(db)
     for name, why in KEEPS.items():
         yield _kept(db, name, why)
     yield from _copies(db)
-    yield from _pooled(db, connection)
+    yield from _pooled(db, connection, address)
     yield _secrecy(connection, address)
     yield _clock(db)
 
@@ -55,6 +58,23 @@ def _version(db: Tables) -> Look:
     number, told = int(_one(db, "SHOW server_version_num")), _one(db, "SHOW server_version")
     fix = "" if number >= OLDEST else "PostgreSQL 12 or newer"
     return Look("ledger", number >= OLDEST, f"PostgreSQL {told}", fix)
+
+
+def _schema(db: Tables) -> Look:
+    """Which version its tables are, and whether whoever asks may write to them."""
+    known, role = f"version {version(db)} of {VERSION}", _one(db, "SELECT current_user")
+    closed = (
+        "SELECT min(tableowner) FROM pg_tables WHERE schemaname = 'backout'"
+        " AND NOT has_table_privilege(format('%I.%I', schemaname, tablename), 'INSERT')"
+    )
+    if owner := _one(db, closed):
+        words = f"{known}; role {role} may not write to it"
+        return Look("ledger's schema", False, words, f"GRANT {owner} TO {role};")
+    if not _one(db, "SELECT pg_is_in_recovery()") and _one(db, READ_ONLY) == "on":
+        words = f"{known}; its transactions are read-only for role {role}"
+        fix = "default_transaction_read_only = off, for that role and database"
+        return Look("ledger's schema", False, words, fix)
+    return Look("ledger's schema", True, known)
 
 
 def _kept(db: Tables, name: str, why: str) -> Look:
@@ -72,19 +92,32 @@ def _copies(db: Tables) -> Iterator[Look]:
         yield Look("standby", False, "this is a standby, which cannot be written", fix)
         return
     query = (
-        "SELECT coalesce(nullif(application_name, ''), client_addr::text, 'a standby')"
-        " FROM pg_stat_replication WHERE sync_state = 'async'"
+        "SELECT coalesce(nullif(application_name, ''), client_addr::text, 'a standby'),"
+        " sync_state FROM pg_stat_replication WHERE state IS DISTINCT FROM 'backup'"
     )
-    names = [str(row[0]) for row in db.execute(query).fetchall()]
-    if names:
+    states = [(str(name), state) for name, state in db.execute(query).fetchall()]
+    if names := ", ".join(name for name, state in states if state == "async"):
         lost = "promoted, it lacks the last records that were acknowledged: hosts know better then"
-        yield Look("standby", None, f"{', '.join(names)} follows asynchronously; {lost}")
+        yield Look("standby", None, f"{names} follows asynchronously; {lost}")
+    if names := ", ".join(name for name, state in states if state is None):
+        role = _one(db, "SELECT current_user")
+        words = f"{names} may follow asynchronously: role {role} is not shown how"
+        yield Look("standby", None, words, f"GRANT pg_read_all_stats TO {role};")
 
 
-def _pooled(db: Tables, connection: Any) -> Iterator[Look]:
+def _pooled(db: Tables, connection: Any, address: Address) -> Iterator[Look]:
     """A pooler invents the number of the session that it shows."""
-    if connection.info.backend_pid != int(_one(db, "SELECT pg_backend_pid()")):
-        yield Look("pooler", True, "between here and the database; any mode will do")
+    if connection.info.backend_pid == int(_one(db, "SELECT pg_backend_pid()")):
+        return
+    between = "between here and the database"
+    try:
+        with address.connect() as other, other.transaction():
+            pass
+    except driver(EXTRA).Error as error:
+        words = f"{between}, and bears no transactions: {told(error)}"
+        yield Look("pooler", False, words, "pool_mode = transaction")
+    else:
+        yield Look("pooler", True, f"{between}, in a mode that will do")
 
 
 def _secrecy(connection: Any, address: Address) -> Look:
