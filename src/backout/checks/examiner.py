@@ -79,6 +79,11 @@ class _Round:
         return tuple(host for host in target.select(check.on) if host.name in self.hosts)
 
 
+def directly(kind: type[Probe], look: ProbeRequest) -> Observation:
+    """From here."""
+    return kind().observe(look)
+
+
 @dataclass(slots=True)
 class Examiner:
     """Runs the checks of one target. Illness of any sort becomes a finding, never an exception."""
@@ -103,6 +108,8 @@ class Examiner:
     record itself. May raise BackoutError."""
     scopes: dict[str, dict[str, Any]] = field(default_factory=dict)
     """The names that templates and expectations may use on each host, once they were asked for."""
+    observe: Callable[[type[Probe], ProbeRequest], Observation] = directly
+    """How a probe looks, and from where. May raise BackoutError."""
     tell: Callable[[Finding], None] = lambda _: None
     """Hears of every finding as soon as it is there, from several threads."""
 
@@ -301,7 +308,7 @@ class Examiner:
                 memory=memory,
                 known_good=self.known_good.get(f"{check.name}@{host.name}" if host else check.name),
             )
-            seen = self.kinds[check.kind]().observe(look)
+            seen = self.observe(self.kinds[check.kind], look)
             return replace(seen, facts=plain(seen.facts), error=writable(seen.error))
         except BackoutError as error:
             return Observation(error=f"{error.what} ({error.where})" if error.where else error.what)

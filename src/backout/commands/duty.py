@@ -1,4 +1,5 @@
-"""What a worker does beside the runs that it drives: it watches, and looks for those who ask."""
+"""What a worker does beside the runs that it drives: it watches, looks for those who ask, and
+reaches the hosts of its zone for those who cannot."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from backout.commands.watch import take_back
 from backout.errors import BackoutError
 from backout.model import Target
 from backout.ports import Hand, Screen
+from backout.project.carrying import Carrying
 from backout.project.project import Workplace
 from backout.watch.answering import Answering
 from backout.watch.process import OfWorker, Process
@@ -50,6 +52,9 @@ class Duty:
             self.answer = Answering(workplace, questions, worker, self._say)
             """What is to be done again and again: look for those who ask."""
             stack.callback(self.answer.close)
+            carrying = Carrying(workplace.shared, self._me, self._say)
+            self.carrying = stack.enter_context(carrying)
+            """What it does for drivers of other zones."""
             stack.callback(self._end)
             self._thread.start()
             self._resources = stack.pop_all()

@@ -27,7 +27,7 @@ from backout.model import Event
 from backout.ports import RESUME, Hand, InHand, Screen, Shift, Tick
 from backout.project.freezing import thaw
 from backout.project.project import Workplace
-from backout.project.shared_ledger import name_of, place_here
+from backout.project.shared_ledger import ZONE, name_of, place_here
 from backout.reports.answer import Answer
 from backout.reports.watched import Stopped
 
@@ -47,6 +47,7 @@ class Working:
     def worker(self, options: Worker) -> Answer:
         """Raises Mistakes, and Refused where there is nothing to listen at."""
         os.environ["BACKOUT_STATE"] = str(self.workplace.state)
+        os.environ[ZONE] = self._zone(options)
         nursery = Nursery(drive.run)
         try:
             return self._worker(options, nursery)
@@ -55,41 +56,50 @@ class Working:
 
     def _worker(self, options: Worker, nursery: Nursery) -> Answer:
         shared = self.workplace.shared
-        zone = zone_named(options.zone) if options.zone else shared.workers.zone
         if options.width < 1:
             raise Mistakes(f"--width {options.width}: one run at least", where="command line")
         hands = shared.hands(self.workplace.journal)
         hands.arrive()
-        place = place_here(self.workplace.home)
+        zone, place = self._zone(options), place_here(self.workplace.home)
         id = secrets.token_hex(8)
         me = Hand(id, zone, owner(), options.width, (), False, _now(), 0.0, place)
         self._work(hands, me, nursery)
         return Answer("nothing", Stopped())
+
+    def _zone(self, options: Worker) -> str:
+        return zone_named(options.zone) if options.zone else self.workplace.shared.zone
 
     def _work(self, hands: Hands, me: Hand, nursery: Nursery) -> None:
         shared = self.workplace.shared
         drives = Drives(self.workplace, hands, me, nursery, self._say)
         rescuer = Rescuer(self.workplace, hands, me, self._say)
         pause = min(10.0, shared.workers.after / LOOKS)
-        with heard() as signals:
+        with heard() as signals, Duty(self.workplace, self.screen, me, self._say) as duty:
             shift = Shift(
                 zones=(me.zone, me.place),
                 width=me.width,
                 drive=drives.drive,
-                finish=partial(drives.finish, shared.workers.grace, lambda: len(signals) > 1),
+                finish=partial(self._finish, drives, duty, lambda: len(signals) > 1),
                 stop_asked=lambda: bool(signals) or nursery.lost,
                 say=self._say,
             )
             self._say(f"worker of zone {me.zone}: {me.width} runs side by side")
-            with Duty(self.workplace, self.screen, me, self._say) as duty:
-                ticks = (
-                    Tick(BEAT, self._quietly(drives.beat)),
-                    Tick(pause, self._quietly(rescuer)),
-                    Tick(LISTENS, self._quietly(duty.answer)),
-                )
-                shared.bell().work(shift, ticks)
+            ticks = (
+                Tick(BEAT, self._quietly(drives.beat)),
+                Tick(pause, self._quietly(rescuer)),
+                Tick(LISTENS, self._quietly(duty.answer)),
+            )
+            shared.bell().work(shift, ticks)
         self._quietly(partial(hands.leave, me.id))()
         self._say("stopped")
+
+    async def _finish(self, drives: Drives, duty: Duty, at_once: Callable[[], bool]) -> None:
+        """What has begun comes to its end, for a while."""
+        duty.carrying.stop()
+        until = time.monotonic() + (grace := self.workplace.shared.workers.grace)
+        await drives.finish(grace, at_once)
+        while duty.carrying.at_work and time.monotonic() < until and not at_once():
+            await asyncio.sleep(0.1)
 
     def _quietly(self, do: Callable[[], object]) -> Callable[[], None]:
         """A ledger that is gone for a while ends no worker: it is told, once."""

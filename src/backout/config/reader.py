@@ -25,6 +25,7 @@ from backout.model import (
     Service,
     Step,
     Target,
+    ZoneName,
 )
 from backout.model.operands import variable
 from backout.model.validation import as_text, did_you_mean, instead_of, validated
@@ -101,6 +102,7 @@ _BALANCER = _keys(Balancer, "name")
 
 class _Group(Noun):
     vars: Mapping[str, Any] = {}
+    zone: ZoneName = ""
 
 
 class Reader:
@@ -277,15 +279,17 @@ class Reader:
         host = self.noun(Host, node.without("service"), path, name=name) or Host(name=name)
         self.connection(host, node, path)
         variables: dict[str, Any] = {}
-        service, changed = tree.get("service"), False
+        service, changed, zone = tree.get("service"), False, ""
         for layer in (*(groups[key] for key in host.groups if key in groups), node):
             if (own := layer.get("vars")) is not None:
                 variables |= own.data() if isinstance(own.value, dict) else {}
             if (over := layer.get("service")) is not None:
                 service, changed = _overlaid(service, over), True
+            zone = as_text(said.value) if (said := layer.get("zone")) else zone
         made = self.service(service, (*path, "service")) if service and changed else None
         address = host.address or ("" if host.connection == "local" else name)
-        return host.model_copy(update={"vars": variables, "service": made, "address": address})
+        whole = {"vars": variables, "service": made, "address": address, "zone": zone}
+        return host.model_copy(update=whole)
 
     def connection(self, host: Host, node: Node, path: Trail) -> None:
         if host.connection not in self.tables.transports:

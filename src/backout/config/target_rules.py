@@ -127,6 +127,9 @@ class TargetJudge(Judge):
             if NOBODYS.search(host.address) and not self.noun.example:
                 wrong = f"{host.address} is a placeholder: write your host's own name or address"
                 yield self.at((*trail, "address"), wrong)
+            if host.zone and host.connection != "ssh":
+                wrong = "workers of a zone reach it over SSH: leave zone out, or connection"
+                yield self.at((*trail, "zone"), wrong)
             if "all" in (name, *host.groups):
                 yield self.at(trail, "'all' names every host; choose another name")
             for group in host.groups:

@@ -21,6 +21,7 @@ from backout.model.inventory import (
     Source,
     Ssh,
     Target,
+    ZoneName,
 )
 from backout.model.journaled import Driving, LedgerRow, OpenRun, Record, RunRow
 from backout.model.protection import Protection
@@ -161,6 +162,7 @@ __all__ = [
     "Words",
     "WorkerHealth",
     "ZoneFinding",
+    "ZoneName",
     "duration",
     "frozen",
     "seconds",

@@ -31,6 +31,8 @@ from backout.model.units import (
     zone_name,
 )
 
+ZoneName = Annotated[str, AfterValidator(zone_name)] | Literal[""]
+
 
 class Host(Noun):
     """One machine. `connection: local` is this one, without SSH; plug-ins may bring others."""
@@ -43,6 +45,8 @@ class Host(Noun):
     user: Reached | None = None
     vars: Mapping[str, Any] = Field(default_factory=dict)
     service: Service | None = None
+    zone: ZoneName = ""
+    """Whose workers reach it, where whoever drives is of another zone; else anybody does."""
     is_: str = Field(default="", alias="is")
     """Shell that only reads, and succeeds on the machine that is meant: asked right before each
     change there."""
@@ -254,7 +258,7 @@ class Target(Noun):
     maintenance: tuple[Maintenance, ...] = ()
     freeze: tuple[Freeze, ...] = ()
     """When nothing is deployed; the way back is always open."""
-    zone: Annotated[str, AfterValidator(zone_name)] | Literal[""] = ""
+    zone: ZoneName = ""
     """Whose workers drive what is handed over; where it is empty, as `backout.yaml` has it."""
     deadman: str = ""
     """Asked while the schedule is kept, and with `/fail` when it is not: a dead-man's switch."""

@@ -32,6 +32,9 @@ class Kind:
     """What holds when all is well: judges a cleanup, and a check of a kind that judges itself."""
     per_host: ClassVar[bool] = False
     """True when a check of this kind looks at hosts only: `on` is needed."""
+    connects: ClassVar[bool] = False
+    """True when it connects to the host, or to what stands near it, by itself: such a host that
+    another zone alone reaches is looked at from there."""
     blames: ClassVar[bool] = True
     """False when what it finds is no fault of the release: it takes none back."""
     judges_itself: ClassVar[bool] = False

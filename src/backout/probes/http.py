@@ -53,6 +53,7 @@ class Http(Kind):
     """On a host it connects to that host's address whatever the URL's name resolves to."""
 
     Options: ClassVar[type[Options]] = HttpOptions
+    connects: ClassVar[bool] = True
     names: ClassVar[Mapping[str, str]] = {
         "status": "the status code",
         "headers": "lower-case name -> value; repeated ones are joined by a comma",

@@ -36,6 +36,7 @@ class ParseSchema(Kind):
     """Passes by itself when nothing was found that makes Parse fail."""
 
     Options: ClassVar[type[Options]] = ParseSchemaOptions
+    connects: ClassVar[bool] = True
     names: ClassVar[Mapping[str, str]] = {
         "problems": "what makes Parse fail, each as `Class.field: SQLSTATE what`",
         "sqlstates": "the SQLSTATEs of the problems",

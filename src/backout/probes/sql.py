@@ -27,6 +27,7 @@ class Sql(Kind):
     """Connects from this machine. An error of the server is an answer that proves nothing."""
 
     Options: ClassVar[type[Options]] = SqlOptions
+    connects: ClassVar[bool] = True
     names: ClassVar[Mapping[str, str]] = {
         "rows": "the rows, each name -> value; there are none when the query found none",
         "count": "how many rows were found",

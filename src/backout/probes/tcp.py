@@ -30,6 +30,7 @@ class Tcp(Kind):
     """On a host it connects to that host's address, whatever name stands before the port."""
 
     Options: ClassVar[type[Options]] = TcpOptions
+    connects: ClassVar[bool] = True
     names: ClassVar[Mapping[str, str]] = {
         "connected": "true when the connection was accepted",
         "banner": "what the server said, when `send` or `banner` asks for it",

@@ -40,6 +40,7 @@ class Tls(Kind):
     then as strictly as a browser. On a host it connects to that host's address."""
 
     Options: ClassVar[type[Options]] = TlsOptions
+    connects: ClassVar[bool] = True
     names: ClassVar[Mapping[str, str]] = {
         "tls": "verified, reason, days_left and first_to_end of those that matter, not_after,"
         " subject, issuer, names, the whole chain; accepted and refusal, what the server says to"

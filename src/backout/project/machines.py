@@ -16,12 +16,13 @@ from backout.adapters.transports.local import LocalTransport
 from backout.adapters.transports.noted_shell import ShellTransport
 from backout.adapters.vault import Vault
 from backout.balancers import BACKENDS as BALANCERS
-from backout.checks.examiner import Examiner
+from backout.checks.examiner import Examiner, directly
 from backout.errors import Refused
 from backout.language import scope, templates
 from backout.model import Balancer, Event, Finding, Host, Release, Target
 from backout.ports import Listener, Metrics, Pool, Restarter, Transport
 from backout.probes import KINDS as PROBES
+from backout.project.beyond import Beyond
 from backout.project.recorded import Records
 from backout.project.slots import bluegreen
 from backout.restarters import BACKENDS
@@ -42,6 +43,7 @@ class Machines:
         home: Path,
         known_good: Callable[[], Mapping[str, Any]] = dict,
         journal: Callable[[], RunJournal] | None = None,
+        beyond: Beyond | None = None,
     ) -> None:
         self.target = target
         self.follower: Follower | None = None
@@ -52,6 +54,7 @@ class Machines:
         self.vault = vault
         self.clock = SystemClock()
         self._home = home
+        self._beyond = beyond
         self.base: Path | None = None
         """Where what is kept of hosts without SSH lies, when that is not below this directory."""
         self._transports: dict[str, Transport] = {}
@@ -73,10 +76,13 @@ class Machines:
             return LocalTransport(here, str(self._home), self.vault)
         host = self.target.hosts[name]
         home = self.target.home_on(host)
+        transport: Transport
         if host.connection == "local" and self.base:
             home = str(self.base / home)
-        if host.connection == "ssh":
-            transport: Transport = self._connect_by_ssh(host, home)
+        if self._beyond and self._beyond.has(host):
+            transport = self._beyond.reach(host, self.target, home, self.vault)
+        elif host.connection == "ssh":
+            transport = self._connect_by_ssh(host, home)
         else:
             transport = TRANSPORTS[host.connection](host, home, self.vault)
         if isinstance(transport, ShellTransport):
@@ -110,7 +116,7 @@ class Machines:
 
     def locate(self, host: Host) -> Host:
         """The host with the address that its name is an alias of. Raises Unreachable."""
-        if host.connection == "local":
+        if host.connection == "local" or (self._beyond and self._beyond.has(host)):
             return host
         return host.model_copy(update={"address": self._ssh_config.of(host).host})
 
@@ -189,6 +195,7 @@ class Machines:
             names={**scope.base(self.target), **names},
             known_good=self.known_good(),
             recorded=self.records.of if self.records else None,
+            observe=self._beyond.observe if self._beyond else directly,
             tell=_teller(redacted(emit, self.vault), self.clock) if emit else lambda _: None,
         )
 

@@ -30,6 +30,7 @@ from backout.model import Event, RunRow, SecretSource, Target
 from backout.ports import Listener, Operator
 from backout.probes import KINDS as PROBES
 from backout.project import completing
+from backout.project.beyond import Beyond
 from backout.project.completing import root_of
 from backout.project.machines import Machines, redacted
 from backout.project.second import SecondPerson
@@ -263,10 +264,18 @@ class Workplace:
     def machines(self, target: Target) -> Machines:
         known_good = cache(lambda: self._snapshots(target))
         journal = cache(lambda: self.journal_of(target))
-        machines = Machines(target, self.vault(target), self.state / "here", known_good, journal)
+        here, vault = self.state / "here", self.vault(target)
+        machines = Machines(target, vault, here, known_good, journal, self.beyond)
         machines.base = self.home if self.root != self.home else None
         self.close_later(machines.close)
         return machines
+
+    @cached_property
+    def beyond(self) -> Beyond:
+        """What other zones reach."""
+        beyond = Beyond(self.shared)
+        self.close_later(beyond.close)
+        return beyond
 
     def _snapshots(self, target: Target) -> Mapping[str, Any]:
         """What the checks saw when the last known-good release had proved itself."""

@@ -6,6 +6,7 @@ import os
 import secrets
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,8 @@ from backout.model import SecretSource
 from backout.ports import place_of
 
 if TYPE_CHECKING:
+    from backout.adapters.carrying.carrier import Carrier, Do
+    from backout.adapters.carrying.sender import Sender
     from backout.adapters.storage.health_change import Fold
     from backout.adapters.storage.journal import RunJournal
     from backout.adapters.storage.postgres.address import Address
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 
 VARIABLE = "BACKOUT_LEDGER"
 """Goes before what `backout.yaml` says."""
+ZONE = "BACKOUT_ZONE"
+"""Of which zone this machine is; goes before the zone of workers that `backout.yaml` names."""
 NAME = "ledger"
 LISTENS = "workers"
 PASSWORD = "ledger-password"  # noqa: S105 - what it is called, not what it is
@@ -86,6 +91,11 @@ class SharedLedger:
     def bell(self) -> Doorbell:
         """Where a worker listens. Raises Refused."""
         from backout.adapters.queue.bell import Bell
+
+        return Bell(self._listens)
+
+    @cached_property
+    def _listens(self) -> Address:
         from backout.adapters.storage.postgres.address import Address
 
         source, address = self.workers.secret, self._needed()
@@ -94,7 +104,33 @@ class SharedLedger:
             self.vaults += (vault,)
             address = Address(vault.reveal(reference_to(LISTENS)).strip())
             self._hide_password(address)
-        return Bell(address)
+        return address
+
+    # --- what only another zone reaches ----------------------------------------------------
+
+    @property
+    def zone(self) -> str:
+        """Of which zone whoever drives here is. Raises Mistakes."""
+        said = os.environ.get(ZONE)
+        return project_file.zone_named(said) if said else self.workers.zone
+
+    def sender(self) -> Sender:
+        """Who sends to the workers of other zones. Raises Refused."""
+        from backout.adapters.carrying.sender import Sender
+
+        return Sender(self._at_hand(), after=self.workers.after, wait=self._said.wait)
+
+    def carrier(self, who: tuple[str, str, str], do: Do, say: Callable[[str], None]) -> Carrier:
+        """A worker (its id, its zone, whose it is) that does what others send. Raises Refused."""
+        from backout.adapters.carrying.carrier import Carrier
+
+        return Carrier(self._at_hand(), who, self.workers.after, do, say)
+
+    def _at_hand(self) -> Address:
+        """The database itself, where its address can be had; a pooler does, more slowly."""
+        with suppress(Refused):
+            return self._listens
+        return self._needed()
 
     def _needed(self) -> Address:
         address = self.address()

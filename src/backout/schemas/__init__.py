@@ -94,7 +94,8 @@ def inventory(tables: Tables) -> Schema:
     one = [{"required": [kind]} for kind in tables.probes]
     defs["Check"]["oneOf"] = [*one, {"not": {"anyOf": one}}]  # the kind may stand in the base
     defs["Cleanup"] = _kinds(_schema(Cleanup, "kind", "options"), tables.probes, defs)
-    group = {"vars": {"type": "object"}, "service": {"$ref": "#/$defs/Service"}}
+    zone = schema["$defs"]["Host"]["properties"]["zone"]
+    group = {"vars": {"type": "object"}, "service": {"$ref": "#/$defs/Service"}, "zone": zone}
     _destinations(schema)
     schema["properties"] |= {
         "extends": {"type": "string"},

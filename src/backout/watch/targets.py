@@ -213,7 +213,8 @@ def lookers(workplace: Workplace, target: Target) -> tuple[Machines, Examiner]:
     vault = workplace.vault(target, anew=True)
     vault.follow(SECRETS_WITHIN)
     journal, here = workplace.journal_of(target), workplace.state / "here"
-    machines = Machines(target, vault, here, journal=lambda: journal)
+    beyond = workplace.beyond
+    machines = Machines(target, vault, here, journal=lambda: journal, beyond=beyond)
     names = {"run": {"id": "watch"}, "release": scope.release_names(Release(0), None)}
     return machines, machines.examiner(names)
 

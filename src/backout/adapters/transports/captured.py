@@ -61,6 +61,20 @@ class Capture:
         """The bytes that were kept, without a word about those that were not."""
         return bytes(self._head + self._tail[-KEPT:])
 
+    def packed(self) -> tuple[tuple[str, ...], int, bytes, bytes, bytes]:
+        """All that is known of it: somebody else saw the stream, and hands it on."""
+        return self.words, self.size, self._before, bytes(self._head), bytes(self._tail[-KEPT:])
+
+    @classmethod
+    def unpacked(
+        cls, words: tuple[str, ...], size: int, before: bytes, head: bytes, tail: bytes
+    ) -> Capture:
+        """What `packed` gave."""
+        made = cls("")
+        made.words, made.size, made._before = words, size, before
+        made._head, made._tail = bytearray(head), bytearray(tail)
+        return made
+
     @property
     def preamble(self) -> str:
         """What came instead of the mark."""
