@@ -31,7 +31,14 @@ class Login:
                 next="invoke exec --json, for a command's output",
             )
         target = self.workplace.target(options.target)
-        argv = argv_of(target, _host(target, options.host))
+        host = _host(target, options.host)
+        if self.workplace.beyond.has(host):
+            raise Refused(
+                f"{host.name} is reached from zone {host.zone} alone: log in from a machine there",
+                where=target.file,
+                next=f"on that machine: BACKOUT_ZONE={host.zone} invoke ssh {host.name}",
+            )
+        argv = argv_of(target, host)
         program = shutil.which(argv[0])
         if program is None:
             raise Refused("OpenSSH's ssh is not installed here", next="install openssh-client")

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from backout.adapters.carrying import parcels
@@ -38,7 +39,7 @@ class Carrying:
     def __init__(self, shared: SharedLedger, me: Hand, say: Callable[[str], None]) -> None:
         self._links = Links()
         who = (me.id, me.zone, me.by)
-        self._carrier = shared.carrier(who, self._do, say)
+        self._carrier = shared.carrier(who, self._do, say, partial(self._links.hang_up, IDLE))
 
     def __enter__(self) -> Carrying:
         return self
@@ -108,7 +109,6 @@ class Links:
         finally:
             with self._guard:
                 self._used[key] = (self._used[key][0] - 1, time.monotonic())
-            self.hang_up(IDLE)
 
     def hang_up(self, idle: float) -> None:
         """What nobody has used for so long."""

@@ -120,11 +120,17 @@ class SharedLedger:
 
         return Sender(self._at_hand(), after=self.workers.after, wait=self._said.wait)
 
-    def carrier(self, who: tuple[str, str, str], do: Do, say: Callable[[str], None]) -> Carrier:
+    def carrier(
+        self,
+        who: tuple[str, str, str],
+        do: Do,
+        say: Callable[[str], None],
+        tidy: Callable[[], object],
+    ) -> Carrier:
         """A worker (its id, its zone, whose it is) that does what others send. Raises Refused."""
         from backout.adapters.carrying.carrier import Carrier
 
-        return Carrier(self._at_hand(), who, self.workers.after, do, say)
+        return Carrier(self._at_hand(), who, self.workers.after, do, say, tidy)
 
     def _at_hand(self) -> Address:
         """The database itself, where its address can be had; a pooler does, more slowly."""

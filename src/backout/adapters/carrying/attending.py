@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 from backout.adapters.storage.postgres.address import EXTRA, Address
-from backout.adapters.storage.postgres.session import Lost, Session, told
+from backout.adapters.storage.postgres.session import Session, told
 from backout.adapters.storage.postgres.watchdog import Watch
 from backout.adapters.storage.tables import Tables
 from backout.postgres.driver import driver
@@ -66,7 +66,7 @@ class Attending:
             last = self._over.is_set()
             try:
                 pause = self.session.ask(self._once)
-            except (Lost, driver(EXTRA).Error) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for this thread
                 self.session.drop()
                 self._away(told(error))
                 pause = AGAIN

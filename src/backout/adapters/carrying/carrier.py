@@ -48,12 +48,13 @@ class Carrier:
         after: float,
         do: Do,
         say: Callable[[str], None],
+        tidy: Callable[[], object] = lambda: None,
     ) -> None:
-        """`who` is the worker's id, its zone, and whose it is."""
+        """`who` is the worker's id, its zone, and whose it is; `tidy` is done once in a while."""
         self._seal = Seal()
         self._me = Known(*who, self._seal.public, 0, stopping=False, alive=True)
         self._every = min(5.0, after / BEATS)
-        self._do, self._say = do, say
+        self._do, self._say, self._clear = do, say, tidy
         self._watch = Watch(SILENT)
         self._asking = Session(address, self._watch)
         self._pool = ThreadPoolExecutor(WIDTH, "carrying")
@@ -101,9 +102,7 @@ class Carrier:
         self._answer(db)
         if not self.stopping:
             self._take(db)
-        if now - self._tidied >= TIDY:
-            tables.tidy(db)
-            self._tidied = now
+            self._tidy(db, now)
         return min(POLL, self._every)
 
     def _take(self, db: Tables) -> None:
@@ -112,6 +111,12 @@ class Carrier:
             with self._guard:
                 self._taken[id] = _now()
             self._pool.submit(self._carry, id, theirs, sealed)
+
+    def _tidy(self, db: Tables, now: float) -> None:
+        if now - self._tidied >= TIDY:
+            tables.tidy(db)
+            self._pool.submit(self._clear)
+            self._tidied = now
 
     def _answer(self, db: Tables) -> None:
         with self._guard:

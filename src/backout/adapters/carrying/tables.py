@@ -21,8 +21,9 @@ _CARRIERS = (
     " FROM backout.carrier"
 )
 _SEND = (
-    "INSERT INTO backout.parcel (id, carrier, asker, host, key, body) VALUES {}"
-    " ON CONFLICT (id) DO NOTHING"
+    "WITH sent AS (INSERT INTO backout.parcel (id, carrier, asker, host, key, body) VALUES {}"
+    " ON CONFLICT (id) DO NOTHING RETURNING carrier)"
+    " SELECT pg_notify('backout_' || carrier, '') FROM sent GROUP BY carrier"
 )
 _STAND = "SELECT id, taken IS NOT NULL, answer FROM backout.parcel WHERE asker = ?"
 _TAKE = (
@@ -34,7 +35,7 @@ _TAKE = (
 )
 _ANSWER = (
     "UPDATE backout.parcel SET answered = clock_timestamp(), answer = ? WHERE id = ?"
-    " AND taken IS NOT NULL AND answered IS NULL RETURNING asker"
+    " AND taken IS NOT NULL AND answered IS NULL RETURNING pg_notify('backout_' || asker, '')"
 )
 _BEAT = (
     "INSERT INTO backout.carrier AS old (id, zone, by, key, beat, stopping, seen)"
@@ -95,7 +96,6 @@ def send(db: Tables, asker: str, key: bytes, parcels: Sequence[Parcel]) -> None:
     """Each is there once, however often it is sent; their carriers hear of it."""
     values = [v for p in parcels for v in (p.id, p.carrier, asker, p.host, key, p.body)]
     db.execute(_SEND.format(", ".join(["(?, ?, ?, ?, ?, ?)"] * len(parcels))), values)
-    _call(db, {parcel.carrier for parcel in parcels})
 
 
 def stand(db: Tables, asker: str) -> Mapping[str, Stands]:
@@ -146,7 +146,7 @@ def awaited(db: Tables, id: str) -> bool:
 
 def answer(db: Tables, id: str, sealed: bytes) -> None:
     """Whoever sent it hears of it, if anybody waits."""
-    _call(db, {asker for (asker,) in db.execute(_ANSWER, (sealed, id)).fetchall()})
+    db.execute(_ANSWER, (sealed, id))
 
 
 def leave(db: Tables, carrier: str) -> None:
@@ -166,8 +166,3 @@ def tidy(db: Tables) -> None:
 def channel(id: str) -> str:
     """Where a process listens."""
     return f"backout_{id}"
-
-
-def _call(db: Tables, ids: Collection[str]) -> None:
-    for id in ids:
-        db.execute("SELECT pg_notify(?, '')", (channel(id),))
