@@ -162,6 +162,10 @@ def test_a_host_that_loses_its_power_while_its_lock_is_taken_is_not_told_as_unch
     assert [worlds.play(seed).violations for seed in (3002328, 3002681)] == [(), ()]
 
 
+def test_nothing_is_restarted_beside_a_restart_of_another_turn(worlds: Worlds) -> None:
+    assert worlds.play(5000099).violations == ()
+
+
 @pytest.mark.parametrize("twin", [each for each in TWINS if each.soon], ids=lambda each: each.guard)
 def test_a_product_without_one_of_its_guards_is_noticed(worlds: Worlds, twin: Twin) -> None:
     assert noticed(worlds, twin, guided=True)[1] is not None

@@ -205,3 +205,23 @@ def test_nothing_is_undone_beside_a_restart_that_was_interrupted(tmp_path: Path)
         abort.communicate()
         assert (abort.returncode, yard.exists("beside")) == (4, False)
         assert "Good-here" not in yard.effects()
+
+
+def test_nothing_is_restarted_beside_the_restart_of_a_host_that_went_back_alone(
+    fleet: Yard,
+) -> None:
+    """Whoever goes back as a whole then has another name for it."""
+    fleet.inventory(rollout={"batches": [1, 1, 1], "max_failures": 1})
+    only = "[ {{ host.name }} != web2 ]"
+    ill = fleet.step("Ill", after=only)
+    fleet.runbook(ill, settle=[fleet.step("Restart", before=f"{only} || {fleet.hold()}")])
+    process = fleet.start()
+    fleet.busy("Restart-web2")
+    process.kill()
+    process.communicate()
+    abort = fleet.start("abort")
+    eventually(lambda: any(kind == "back_out" for kind, _, _ in fleet.records()), within=30)
+    assert throughout(lambda: not fleet.exists("beside"), seconds=0.5)
+    fleet.let_go()
+    out, err = abort.communicate()
+    assert (abort.returncode, fleet.exists("beside")) == (4, False), out + err

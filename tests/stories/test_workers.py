@@ -107,6 +107,45 @@ def test_what_only_its_own_terminal_can_do_is_not_handed_over(team: Team) -> Non
     assert team.yard.effects() == {}
 
 
+def test_so_many_runs_side_by_side_and_each_target_in_its_turn(team: Team) -> None:
+    """And a worker stays small, however many it has driven."""
+    yard, targets = team.yard, ("prod", "other", "third")
+    for name in targets[1:]:
+        state = {"state": str(yard.files.parent / f"notes-{name}")}
+        yard.project.inventory(name, yard.plain() | yard.changes | state)
+    waiting = f"until [ -e {yard.files.parent}/{{{{ target.name }}}} ]; do sleep 0.05; done"
+    told = f"echo {{{{ target.name }}}} >> {yard.files}/order"
+    yard.runbook(
+        {"name": "Slow", "run": f"{told}\n{waiting}", "on": "web", "undo": "true"}, settle=[]
+    )
+
+    def begun() -> list[str]:
+        order = yard.files / "order"
+        return order.read_text().split() if order.exists() else []
+
+    runs = [
+        yard.project.say("deploy", "--target", name, "--detach", "--json").data["run"]
+        for name in targets
+    ]
+    worker = team.worker("--width", "2")
+    eventually(lambda: len(begun()) == 2, within=60, saying="two at once")
+    eventually(lambda: len(team.shown()[0]["workers"][0]["runs"]) == 2, within=20)
+    assert sorted(begun()) == sorted(targets[:2])
+    (yard.files.parent / "prod").touch()
+    assert team.ended(runs[0]) == ("succeeded", 0)
+    eventually(lambda: begun()[-1] == "third", within=60, saying="the third's turn")
+    for name in targets[1:]:
+        (yard.files.parent / name).touch()
+    assert [team.ended(run) for run in runs] == [("succeeded", 0)] * 3
+    assert _memory(worker) < 200_000, "KiB"
+
+
+def _memory(worker: Started) -> int:
+    """The most that a worker's own process has held, in KiB."""
+    lines = Path(f"/proc/{worker.pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+
+
 def test_a_secret_that_is_not_where_the_run_is_driven_refuses_it_there(team: Team) -> None:
     team.yard.inventory(secrets={"key": {"env": "A_KEY"}})
     spoken = {"name": "Tell", "run": 'test -n "$KEY"', "env": {"KEY": "{{ secrets.key }}"}}

@@ -7,7 +7,7 @@ on disk and the new process running. So restarts live in `settle`, which runs af
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from backout.model import Finding, State, Undo, Verdict
 from backout.runs.balancing import ill
 from backout.runs.decisions import unheard
 from backout.runs.parts import side_by_side
-from backout.runs.plan import Action, BatchPlan, leave_back, settle_back
+from backout.runs.plan import BACK, Action, BatchPlan, leave_back, settle_back
 from backout.runs.saga import Entry, Saga
 from backout.runs.serving import stopped
 from backout.runs.wording import title, trouble, went_well
@@ -177,12 +177,29 @@ class Backward:
         return {host: why for host, why in zip(names, words, strict=True) if why}
 
     def _at_work(self, hosts: Sequence[str]) -> dict[str, str]:
-        """A restart that was interrupted may still be at work: nothing is undone beside it. The
-        hosts of which nobody can tell that it is over, and why."""
+        """A restart that was interrupted may still be at work, on the way back too: nothing is
+        done beside it. The hosts of which nobody can tell that it is over, and why."""
         settling = [a for a in self.plan.settling if a.host in hosts]
         unseen = [(a, e) for a in settling if (e := self.past.entry(a.key)).unseen]
+        unseen += self._begun_back(hosts)
         words = side_by_side(lambda pair: self._over(*pair), unseen)
         return {a.host: why for (a, _), why in zip(unseen, words, strict=True) if why}
+
+    def _begun_back(self, hosts: Sequence[str]) -> list[tuple[Action, Entry]]:
+        """What was begun on the way back, in whatever turn, and nobody saw end."""
+        begun = self.worker.saga.unseen(f"{BACK}{self.of}")
+        return [
+            (replace(action, key=entry.key), entry)
+            for action in (self._all_back() if begun else ())
+            for entry in begun
+            if action.host in hosts and entry.key.endswith(f"/{action.key.removeprefix(BACK)}")
+        ]
+
+    def _all_back(self) -> Iterator[Action]:
+        for batch in self.plan.batches:
+            yield from leave_back(self.plan, batch)
+            for row in settle_back(self.plan, batch):
+                yield from row
 
     def _over(self, action: Action, entry: Entry) -> str:
         """Wait for its end. Why nobody can tell that it came; empty when it did."""

@@ -23,6 +23,8 @@ from backout.runs.draining import Kinds, drain_of, leaving_of, moves_traffic
 
 Place = tuple[str, str]
 """A balancer, and one of the machines where it runs."""
+BACK = "back/"
+"""How the names of actions begin that settle again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,10 +234,8 @@ def large_first(target: Target) -> str:
     first = next(sizes(target.rollout.batches, len(target.hosts)), 0)
     if first < 2 or first * 10 <= len(target.hosts):
         return ""
-    return (
-        f"{target.name}: its first batch is {first} of {len(target.hosts)} hosts, over a tenth:"
-        " what is wrong is found by so many"
-    )
+    so_many = f"{first} of {len(target.hosts)} hosts, over a tenth"
+    return f"{target.name}: its first batch is {so_many}: what is wrong is found by so many"
 
 
 def _chosen(target: Target, hosts: Sequence[str]) -> tuple[Host, ...]:
@@ -343,13 +343,13 @@ def _batches(
 def settle_back(plan: Plan, batch: BatchPlan, of: str = "") -> tuple[tuple[Action, ...], ...]:
     """The settle steps of a batch once more, after its hosts went back. `of` tells them from
     those of another time, and of another run that is taken back together with this one."""
-    label = f"back/{of}{batch.label}"
+    label = f"{BACK}{of}{batch.label}"
     return _settle(label, plan.runbook, plan.target, batch.hosts, "back", plan.drain)
 
 
 def leave_back(plan: Plan, batch: BatchPlan, of: str = "") -> tuple[Action, ...]:
     """What takes the hosts of a batch out of traffic before they go back."""
-    label = f"back/{of}{batch.label}/out"
+    label = f"{BACK}{of}{batch.label}/out"
     return tuple(_spread(label, plan.leaving, plan.target, batch.hosts, "back"))
 
 
@@ -380,10 +380,11 @@ def _spread(
 ) -> Iterator[Action]:
     for index, step in enumerate(steps):
         key = label if single else f"{label}/{index}"
-        if not step.on:
+        if step.on:
+            for name in _on(step, target, names):
+                yield from _on_host(key, step, target, name, phase)
+        else:
             yield Action(key, step, "", phase)
-        for name in _on(step, target, names) if step.on else ():
-            yield from _on_host(key, step, target, name, phase)
 
 
 def _on_host(

@@ -112,6 +112,13 @@ class Saga:
         tries = ((entry, n) for entry in begun for n in range(1, entry.attempt + 1))
         return tuple(key for e, n in tries for key in e.undo.keys(note_key(self.run, e.key, n)))
 
+    def unseen(self, beginning: str) -> tuple[Entry, ...]:
+        """What may still be at work, of the actions whose names begin so."""
+        with self._lock:
+            return tuple(
+                e for key, e in self._entries.items() if e.unseen and key.startswith(beginning)
+            )
+
     def moved(self, action: Action) -> bool:
         """Whether another action has moved the same host's traffic at the same balancer."""
         with self._lock:
