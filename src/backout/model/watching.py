@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -65,7 +65,8 @@ class Streak:
         return max(0, len(self.opened) - 1)
 
     def record(self) -> dict[str, Any]:
-        return {name: value for name, value in asdict(self).items() if value}
+        several = ((name, getattr(self, name)) for name in self.__slots__)
+        return {name: value for name, value in several if value}
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Streak:

@@ -228,3 +228,23 @@ def test_what_cannot_be_read_is_refused_with_the_place(health_place: HealthPlace
     with pytest.raises(Refused):
         store.look(lambda db: db.execute("SELECT nothing FROM nowhere"))
     assert store.check_keys() == ()
+
+
+def test_a_check_that_nobody_looks_at_any_more_is_forgotten_with_the_last_of_its_days(
+    store: HealthTables, health_place: HealthPlace
+) -> None:
+    with store.write() as change:
+        look(change, sample(NOON), sample(NOON, key=READS))
+        change.snapshot(READS, 1, NOON, {})
+        change.revert("run", "prod", NOON, "red")
+        change.reverted("run", NOON, "back")
+    store.roll_up(NOON)
+    with store.write() as change:
+        look(change, sample(NOON + 799 * DAY))
+    store.roll_up(NOON + 799 * DAY)
+    assert (store.check_keys(), len(store.reverts())) == ((ALIVE, READS), 1)
+    store.roll_up(NOON + 801 * DAY)
+    assert (store.check_keys(), store.snapshot(READS), store.reverts()) == ((ALIVE,), None, ())
+    with store.write() as change:  # it is back
+        look(change, sample(NOON + 802 * DAY, key=READS))
+    assert [each.at for each in health_place().looks(READS)] == [NOON + 802 * DAY]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from backout.adapters.storage.health_change import DAY
 from backout.adapters.storage.postgres import health
 from backout.adapters.storage.postgres.address import Address
 from backout.adapters.storage.postgres.health import PostgresHealth
@@ -244,3 +245,35 @@ def test_whoever_stands_by_goes_on_before_a_second_look_is_missed(due: float) ->
     longest = min(EVERY, patience(due) / SIGNS)
     assert patience(due) + 2 * longest < due
     assert patience(due) > 3 * longest  # one lost sign is nobody's death
+
+
+def test_a_process_leaves_one_token_however_much_it_writes(dsn: str) -> None:
+    with watcher(dsn, "ann") as (ann, _), watcher(dsn, "bob") as (bob, _):
+        for number in range(5):
+            for store in (ann, bob):
+                with store.write() as change:
+                    change.silence("prod", "", AT + number, "ann")
+        assert left(ann) == 2
+        with pytest.raises(ZeroDivisionError), ann.write():
+            raise ZeroDivisionError
+        assert left(ann) == 2, "one that was taken back leaves none"
+
+
+def test_a_check_that_another_process_forgot_is_looked_at_again(dsn: str) -> None:
+    with watcher(dsn, "ann") as (ann, _), watcher(dsn, "bob") as (bob, _):
+        look(ann)
+        with ann.write() as change:
+            change.resolve(1, AT)
+        bob.roll_up(AT + 900 * DAY)
+        assert bob.check_keys() == ()
+        again = Sample(ALIVE, AT + 901 * DAY, Verdict.PASS, 5.0)
+        with pytest.raises(Unwritten), ann.write() as change:
+            change.look(again, Streak())
+        with ann.write() as change:  # as the watcher tries it again
+            change.look(again, Streak())
+        assert looks(bob) == [again.at]
+
+
+def left(store: PostgresHealth) -> int:
+    words = "SELECT count(*) FROM backout.settled"
+    return int(store.look(lambda db: db.execute(words).fetchone())[0])

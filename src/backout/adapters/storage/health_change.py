@@ -21,6 +21,13 @@ LETTERS = 30 * DAY
 """How long delivered messages are kept; those about an open incident for as long as it is."""
 VERDICTS = (Verdict.PASS, Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE)
 Fold = Callable[[bytes, Iterable[Sample]], bytes]
+Buckets = dict[tuple[int, int], list[Sample]]
+"""Looks by the check key and the beginning of the hour or day that they are in."""
+Body = tuple[int, int, bytes]
+"""One of them as it is kept."""
+TOGETHER = 1000
+"""So many hours or days are written by one statement."""
+NOWHERE = CheckKey("", "")
 
 
 class Change(LetterChange):
@@ -210,15 +217,16 @@ class Change(LetterChange):
             " ORDER BY seq LIMIT ?",
             (rolled(self._db), limit),
         ).fetchall()
-        nowhere = CheckKey("", "")
-        found: dict[tuple[str, int, int], list[Sample]] = {}
+        found: dict[str, Buckets] = {"hour": {}, "day": {}}
         for _, check_key, *row in rows:
-            sample = sample_of(nowhere, *row)
+            sample = sample_of(NOWHERE, *row)
             for table, width in (("hour", HOUR), ("day", DAY)):
                 at = int(sample.at // width * width)
-                found.setdefault((table, check_key, at), []).append(sample)
-        for (table, check_key, at), samples in found.items():
-            self._add(table, check_key, at, samples, fold)
+                found[table].setdefault((check_key, at), []).append(sample)
+        for table, buckets in found.items():
+            several = list(buckets.items())
+            for start in range(0, len(several), TOGETHER):
+                self.fold_in(table, dict(several[start : start + TOGETHER]), fold)
         if rows:
             self.roll(rows[-1][0])
         return len(rows)
@@ -231,18 +239,26 @@ class Change(LetterChange):
             (str(seq),),
         )
 
-    def _add(
-        self, table: str, check_key: int, at: int, samples: Sequence[Sample], fold: Fold
-    ) -> None:
-        row = self._db.execute(
-            f"SELECT body FROM {table} WHERE spot = ? AND at = ?",  # noqa: S608
-            (check_key, at),
-        ).fetchone()
-        body = fold(row[0] if row else b"", samples)
+    def fold_in(self, table: str, buckets: Buckets, fold: Fold) -> None:
+        """Looks into these hours or days. In two statements: nobody else writes meanwhile, and the
+        database may be far away."""
+        before = {(spot, at): body for spot, at, body in self._bodies(table, tuple(buckets))}
+        rows = [(*key, fold(before.get(key, b""), samples)) for key, samples in buckets.items()]
+        self._put(table, rows)
+
+    def _bodies(self, table: str, keys: Sequence[tuple[int, int]]) -> Sequence[Body]:
+        places = ", ".join(["(?, ?)"] * len(keys))
+        return self._db.execute(
+            f"SELECT spot, at, body FROM {table} WHERE (spot, at) IN (VALUES {places})",  # noqa: S608
+            [value for key in keys for value in key],
+        ).fetchall()
+
+    def _put(self, table: str, rows: Sequence[Body]) -> None:
+        places = ", ".join(["(?, ?, ?)"] * len(rows))
         self._db.execute(
-            f"INSERT INTO {table} VALUES (?, ?, ?)"  # noqa: S608
+            f"INSERT INTO {table} VALUES {places}"  # noqa: S608
             " ON CONFLICT (spot, at) DO UPDATE SET body = excluded.body",
-            (check_key, at, body),
+            [value for row in rows for value in row],
         )
 
     def forget(self, now: float) -> None:
@@ -261,6 +277,21 @@ class Change(LetterChange):
         )
         self._db.execute("DELETE FROM incident WHERE resolved < ?", (now - DAYS,))
         self._db.execute("DELETE FROM silence WHERE until < ?", (now - LETTERS,))
+        self._db.execute("DELETE FROM revert WHERE ended < ?", (now - DAYS,))
+        self._forget_check_keys()
+
+    def _forget_check_keys(self) -> None:
+        """Those of which nothing is kept any more: nobody has looked at them for as long."""
+        empty = " AND ".join(
+            f"(SELECT 1 FROM {table} WHERE {table}.spot = spot.id LIMIT 1) IS NULL"  # noqa: S608
+            for table in ("day", "hour", "look", "incident")
+        )
+        gone = self._db.execute(f"SELECT id FROM spot WHERE {empty}").fetchall()  # noqa: S608
+        for table, column in (("snapshot", "spot"), ("spot", "id")):
+            for row in gone:
+                self._db.execute(f"DELETE FROM {table} WHERE {column} = ?", row)  # noqa: S608
+        if gone:
+            self._check_keys.clear()
 
     def _json(self, data: Any) -> str:
         return json.dumps(_redacted(data, self._redact), default=str)

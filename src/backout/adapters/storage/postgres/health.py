@@ -8,20 +8,20 @@ asked for, by a token: nothing is written twice.
 from __future__ import annotations
 
 import json
-import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from threading import RLock
 from typing import Any
 
-from backout.adapters.storage.health_change import VERDICTS, Change, Fold
+from backout.adapters.storage.health_change import VERDICTS, Body, Change, Fold
 from backout.adapters.storage.health_tables import HealthTables
 from backout.adapters.storage.letters import REASON
 from backout.adapters.storage.postgres import schema
 from backout.adapters.storage.postgres.address import EXTRA, Address
 from backout.adapters.storage.postgres.session import Lost, Session, begin, gone, told
+from backout.adapters.storage.postgres.tokens import Tokens, forget
 from backout.adapters.storage.postgres.watchdog import Watch
 from backout.adapters.storage.tables import T, Tables
 from backout.errors import Refused, TakenOver, Unsettled, Unwritten
@@ -55,6 +55,7 @@ class PostgresHealth(HealthTables):
         self._check_keys: dict[CheckKey, int] = {}
         self._writing = RLock()
         self._away_until = 0.0
+        self._tokens = Tokens()
         self._watch = Watch(SILENT)
         self._plain = Session(address, self._watch)
         self._reader, self._session = (Session(address, self._watch, health=True) for _ in range(2))
@@ -127,13 +128,12 @@ class PostgresHealth(HealthTables):
         when another process watches one of the targets by now; Unsettled when nobody knows."""
         with self._writing:
             self._refuse_while_away()
-            known = dict(self._check_keys)
             try:
                 change = self._begun()
                 yield change
                 self._commit(change)
             except BaseException as error:
-                self._check_keys = known
+                self._check_keys = {}  # another process may have forgotten some
                 if (better := self._told(error)) is error:
                     raise
                 raise better from error
@@ -186,10 +186,10 @@ class PostgresHealth(HealthTables):
 
     def _commit(self, change: PostgresChange) -> None:
         change.flush()
-        token = secrets.token_hex(16)
+        token = self._tokens.new()
 
         def end(db: Tables) -> None:
-            db.execute("INSERT INTO backout.settled (token) VALUES (?)", (token,))
+            self._tokens.leave(db, token)
             db.execute("COMMIT")
 
         try:
@@ -197,6 +197,7 @@ class PostgresHealth(HealthTables):
         except Lost as error:
             if not self._asked_for(token):
                 raise self._away(error) from error
+        self._tokens.heard(token)
 
     def _unsettled(self, error: Unwritten, token: str) -> Unsettled:
         following = "see that PostgreSQL runs there"
@@ -218,9 +219,8 @@ class PostgresHealth(HealthTables):
     def settled(self, token: str) -> bool:
         """Whether the transaction of that token was committed; when not, it never will be. Raises
         Unwritten."""
-        words = "INSERT INTO backout.settled (token) VALUES (?) ON CONFLICT DO NOTHING"
         try:
-            return self._session.ask(lambda db: db.execute(words, (token,)).rowcount) == 0
+            return self._session.ask(lambda db: not Tokens().leave(db, token))
         except Lost as error:
             raise self._away(error) from error
 
@@ -303,7 +303,7 @@ class PostgresChange(Change):
     def forget(self, now: float) -> None:
         """Old tokens too: nobody asks for them any more."""
         super().forget(now)
-        self._db.execute("DELETE FROM backout.settled WHERE at < now() - interval '7 days'")
+        forget(self._db)
         self._db.execute(
             "DELETE FROM backout.watch_question WHERE asked < now() - interval '35 days'"
         )
@@ -312,20 +312,38 @@ class PostgresChange(Change):
             " (SELECT target FROM backout.watch_question)"
         )
 
+    def _bodies(self, table: str, keys: Sequence[tuple[int, int]]) -> Sequence[Body]:
+        return self._db.execute(
+            f"SELECT spot, at, body FROM {table}"  # noqa: S608
+            " JOIN unnest(?::integer[], ?::bigint[]) AS asked (spot, at) USING (spot, at)",
+            _columns(keys),
+        ).fetchall()
+
+    def _put(self, table: str, rows: Sequence[Body]) -> None:
+        self._db.execute(
+            f"INSERT INTO {table} SELECT * FROM unnest(?::integer[], ?::bigint[], ?::bytea[])"  # noqa: S608
+            " ON CONFLICT (spot, at) DO UPDATE SET body = excluded.body",
+            _columns(rows),
+        )
+
     def flush(self) -> None:
+        """A column is one value: a statement of thousands of values takes long to be read."""
         if self._looks:
-            places = ", ".join(["(?, ?, ?, ?, ?, ?)"] * len(self._looks))
             self._db.execute(
-                f"INSERT INTO look (spot, at, verdict, elapsed, queued, reason) VALUES {places}",  # noqa: S608
-                [value for look in self._looks for value in look],
+                "INSERT INTO look (spot, at, verdict, elapsed, queued, reason) SELECT * FROM unnest"
+                "(?::integer[], ?::bigint[], ?::integer[], ?::bigint[], ?::bigint[], ?::text[])",
+                _columns(self._looks),
             )
         if self._spots:
-            row = "(?::integer, ?::text, ?::double precision, ?::text)"
             self._db.execute(
-                "UPDATE spot SET pulse = new.pulse, tick = coalesce(new.tick, spot.tick),"  # noqa: S608
+                "UPDATE spot SET pulse = new.pulse, tick = coalesce(new.tick, spot.tick),"
                 " memory = coalesce(new.memory, spot.memory)"
-                f" FROM (VALUES {', '.join([row] * len(self._spots))})"
+                " FROM unnest(?::integer[], ?::text[], ?::double precision[], ?::text[])"
                 " AS new (id, pulse, tick, memory) WHERE spot.id = new.id",
-                [value for id, new in self._spots.items() for value in (id, *new)],
+                _columns([(id, *new) for id, new in self._spots.items()]),
             )
         self._looks, self._spots = [], {}
+
+
+def _columns(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:
+    return [list(each) for each in zip(*rows, strict=True)]

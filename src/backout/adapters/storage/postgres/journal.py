@@ -9,6 +9,7 @@ from backout.adapters.storage import chain
 from backout.adapters.storage.journal import RunJournal
 from backout.adapters.storage.journal_rows import has_ended, one_run, time_text
 from backout.adapters.storage.moving import Packed, take_up
+from backout.adapters.storage.postgres import tokens
 from backout.adapters.storage.postgres.store import PostgresStore, taken_over
 from backout.adapters.storage.tables import Tables
 from backout.errors import Refused
@@ -23,7 +24,7 @@ class PostgresJournal(PostgresStore, RunJournal):
 
     def _opened(self, db: Tables, run: str) -> None:
         db.execute(_DRIVEN, (0, self.driver, self.owner, "", run))
-        db.execute("DELETE FROM settled WHERE at < now() - interval '7 days'")
+        tokens.forget(db)
 
     def driving(self, run: str) -> Driving:
         return self.look(lambda db: self._driving(db, run))

@@ -8,7 +8,6 @@ known by its place and its hash, any other transaction by its token.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -25,6 +24,7 @@ from backout.adapters.storage.postgres.address import EXTRA, Address
 from backout.adapters.storage.postgres.looking_over import Look, looked_over
 from backout.adapters.storage.postgres.patience import Patience
 from backout.adapters.storage.postgres.session import Lost, Session, told
+from backout.adapters.storage.postgres.tokens import Tokens
 from backout.adapters.storage.postgres.watchdog import Watch
 from backout.adapters.storage.store import JournalStore
 from backout.adapters.storage.tables import T, Tables, Write
@@ -68,6 +68,7 @@ class PostgresStore(JournalStore):
         self.patience = Patience()
         self.commits = 0
         """How many transactions were committed: records that arrive together share one."""
+        self._tokens = Tokens()
         self._watch = Watch()
         self._reader, self._session = (Session(address, self._watch) for _ in range(2))
         self._tails: dict[str, Link] = {}
@@ -256,13 +257,10 @@ class PostgresStore(JournalStore):
         self._tails.pop(run, None)
 
     def _put_transaction(self, append: Append) -> None:
-        token, values = secrets.token_hex(16), list[Any]()
+        token, values = self._tokens.new(), list[Any]()
 
         def whole(db: Tables) -> None:
-            claimed = db.execute(
-                "INSERT INTO settled (token) VALUES (?) ON CONFLICT DO NOTHING", (token,)
-            ).rowcount
-            if claimed:  # else it was committed, and the answer lost: the last value holds
+            if self._tokens.leave(db, token):  # else the answer was lost: the last value holds
                 values.append(self._fenced(db, append))
 
         try:
@@ -271,6 +269,7 @@ class PostgresStore(JournalStore):
             append.future.set_exception(error)
             return
         self.commits += 1
+        self._tokens.heard(token)
         append.future.set_result(values[-1])
 
     def _fenced(self, db: Tables, append: Append) -> Any:
