@@ -36,7 +36,8 @@ RUNBOOK = {
 GROWN = (
     """WITH RECURSIVE age (n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM age WHERE n < :runs)
         INSERT INTO run SELECT printf('%s-%06d', id, n), target, verb, runbook, plan, owner,
-        started, options, ended, outcome, exit_code, report FROM run, age WHERE run.id = :id""",
+        started, options, ended, outcome, exit_code, report, sealed FROM run, age
+        WHERE run.id = :id""",
     """INSERT INTO record (run, kind, key, at, body) SELECT run.id, kind, key, at, body
         FROM run JOIN record ON record.run = :id WHERE run.id <> :id""",
     """INSERT INTO ledger SELECT ledger.target, run.rowid, ledger."commit", run.id, at, known_good,

@@ -11,10 +11,12 @@ import sqlite3
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from backout.adapters.local_lock import owner
+from backout.adapters.storage import chain
 from support.git_origin import GitOrigin
 from support.sshd import SshdBed
 from support.takeover import Laptops, Tally, expire
@@ -138,9 +140,26 @@ def test_nobody_takes_a_run_over_without_a_yes_and_mirrors_that_were_changed_are
     spoilt = other.say("abort", "--yes")
     assert spoilt.code == 3
     assert spoilt.data["error"]["what"].startswith("the mirror on web1 cannot be trusted: record")
+    mirror.write_text(
+        "".join(f"{json.dumps(row)}\n" for row in passed_off(mirror.parent.name, told))
+    )
+    spoilt = other.say("abort", "--yes")
+    assert spoilt.code == 3
+    words = "the mirror on web1 cannot be trusted: record 8 does not follow what is before it"
+    assert spoilt.data["error"]["what"] == words
     mirror.write_text(told + '{"kind": "beg')  # the machine died while it wrote
     assert other.say("abort", "--yes").code == 4
     assert two.effects() == {}
+
+
+def passed_off(run: str, told: str) -> Iterator[dict[str, Any]]:
+    """A mirror with another way back for the first step on a host, and the hash of that."""
+    for row in map(json.loads, told.splitlines()):
+        if row["kind"] == "begin" and "First" in row["body"]:
+            body = row["body"].replace("rm -rf", "rm -fr")
+            about = (row["kind"], row["key"], row["at"], body)
+            row |= {"body": body, "hash": chain.record(row["prev"], run, *about)}
+        yield row
 
 
 def test_what_acts_here_is_on_every_host_before_it_does_and_mirrors_that_disagree_are_shown(

@@ -179,7 +179,7 @@ def read(transports: Sequence[Transport], run: str) -> Found | None:
     for host, other in openings.items():
         if other != opening:
             raise disagree(run, first_host, host, "the plan")
-    return Found(opening, _together(run, mirrors), tuple(openings))
+    return Found(opening, _together(opening, mirrors), tuple(openings))
 
 
 def _whole(transport: ShellTransport, run: str) -> str:
@@ -216,9 +216,9 @@ def _opening(lines: Sequence[Mapping[str, Any]], host: str) -> Opening:
 
 
 def _together(
-    run: str, mirrors: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]
+    opening: Opening, mirrors: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]
 ) -> tuple[Line, ...]:
-    known: dict[int, tuple[str, Line]] = {}
+    run, known = opening.run, dict[int, tuple[str, Line]]()
     for host, lines in mirrors:
         for row in lines:
             if row["kind"] == OPEN:
@@ -229,7 +229,20 @@ def _together(
             other, same = known.setdefault(line.link.n, (host, line))
             if same != line:
                 raise disagree(run, other, host, f"record {line.link.n}")
-    return tuple(line for _, (_, line) in sorted(known.items()))
+    told = [pair for _, pair in sorted(known.items())]
+    _follow(opening, told)
+    return tuple(line for _, line in told)
+
+
+def _follow(opening: Opening, told: Sequence[tuple[str, Line]]) -> None:
+    """Each record follows the one before it, where that is on any host; the first the plan."""
+    before, last = "", Link(hash=opening.hash)
+    for host, line in told:
+        if line.link.n == last.n + 1 and line.link.prev != last.hash:
+            if before not in ("", host):
+                raise disagree(opening.run, before, host, f"record {last.n}")
+            raise _spoilt(host, f"record {line.link.n} does not follow what is before it")
+        before, last = host, line.link
 
 
 def _line(row: Mapping[str, Any], host: str) -> Line:

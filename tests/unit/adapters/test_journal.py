@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sqlite3
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from backout.adapters.storage.chain import faults
 from backout.adapters.storage.journal import RunJournal, SqliteJournal
+from backout.adapters.storage.tables import Tables
 from backout.errors import BackoutError, Held, Interrupted, Mistakes, Refused
 from backout.model import OpenRun, Release
 from backout.ports import HELD, NEEDS_PERSON
@@ -52,6 +54,65 @@ def test_records_are_recalled_in_order_with_their_time(place: Place) -> None:
     ]
     assert [r.at for r in records] == [NOW + timedelta(seconds=n) for n in range(3)]
     assert [r.seq for r in records] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("harm", "told"),
+    [
+        ("DELETE FROM record WHERE n = 1", "record 2 (end step) does not follow the one before it"),
+        ("DELETE FROM record WHERE n = 2", "does not follow the one before it: 2 to 2 are missing"),
+        ("DELETE FROM record WHERE n = 3", "its end was changed, or records after 2 are missing"),
+        ("DELETE FROM record WHERE n > 1", "its end was changed, or records after 1 are missing"),
+        ("UPDATE record SET body = '{}' WHERE n = 2", "record 2 (end step) was changed"),
+        ("UPDATE record SET at = '2024-01-01T00:00:00+00:00' WHERE n = 1", "was changed"),
+        ("UPDATE record SET n = 0 WHERE n = 3", "a record (decided) after record 2 has no place"),
+        ("UPDATE run SET plan = '{}'", "record 1 (begin step) does not follow the one before it"),
+        ("UPDATE run SET owner = 'eve@desk'", "does not follow the one before it"),
+        ("UPDATE run SET outcome = 'backed_out'", "its end was changed"),
+        ("UPDATE run SET report = '{}'", "its end was changed"),
+        ("UPDATE ledger SET \"commit\" = 'bad'", "its release is not the one that was decided"),
+        ("UPDATE ledger SET known_good = 0", "its release is not the one that was decided"),
+        ("DELETE FROM ledger", "its release is not the one that was decided"),
+    ],
+)
+def test_whatever_is_changed_or_missing_of_a_run_that_has_ended_is_found(
+    place: Place, harm: str, told: str
+) -> None:
+    journal = place()
+    opened(journal, "r1")
+    journal.begin("r1", "step", {"undo": "true"})
+    journal.end("r1", "step", {"stdout": "printed"})
+    journal.finish("r1", "succeeded", {}, release=Release(1, "good"), known_good=True)
+    closed(journal, "r1")
+    assert journal.look(lambda db: list(faults(db, None))) == []
+    journal.change(partial(unguarded, harm))
+    found = journal.look(lambda db: list(faults(db, None)))
+    assert any(told in words for _, words in found), found
+
+
+def unguarded(words: str, db: Tables) -> None:
+    """Said by somebody who has taken away what keeps the tables append-only."""
+    if isinstance(db, sqlite3.Connection):
+        guards = db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
+        for (name,) in guards:
+            db.execute(f"DROP TRIGGER {name}")
+    else:
+        for table in ("run", "record", "ledger"):
+            db.execute(f"ALTER TABLE backout.{table} DISABLE TRIGGER USER")
+    db.execute(words)
+
+
+def test_a_run_whose_records_were_forgotten_or_that_ended_before_there_were_seals_is_whole(
+    place: Place,
+) -> None:
+    journal = place()
+    released(journal, "r1", "good")
+    looked = dataclasses.replace(journal.run("r1"), id="r0")
+    journal.look_back(looked, [("web1", {"stdout": "x"}), ("web2", {})])
+    journal.change(partial(unguarded, "DELETE FROM record WHERE run = 'r1'"))
+    assert journal.look(lambda db: list(faults(db, None))) == []
+    journal.change(partial(unguarded, "UPDATE run SET sealed = '', exit_code = 3"))
+    assert journal.look(lambda db: list(faults(db, None))) == []
 
 
 def test_every_text_is_redacted_before_it_is_written(

@@ -41,6 +41,13 @@ def _without_a_chain(db: sqlite3.Connection, *record: str) -> chain.Link:
     return chain.Link()
 
 
+def _without_a_seal(db: sqlite3.Connection, run: str, ending: chain.Ending) -> bool:
+    columns = ", ".join(f"{name} = ?" for name in chain.ENDING)
+    return bool(
+        db.execute(f"UPDATE run SET {columns} WHERE id = ?", (*ending.values, run)).rowcount
+    )
+
+
 def test_each_run_of_an_older_journal_finds_the_target_of_its_own_file(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -56,6 +63,7 @@ def test_each_run_of_an_older_journal_finds_the_target_of_its_own_file(
     with monkeypatch.context() as patch:
         patch.setattr(module, "MIGRATIONS", module.MIGRATIONS[:1])
         patch.setattr(chain, "append", _without_a_chain)
+        patch.setattr(chain, "close", _without_a_seal)
         with SqliteJournal(path, str) as journal:
             for id, file, to in runs:
                 plan = {"undoing": ["p2"]} if to else {"target": {"name": "api", "file": file}}

@@ -135,7 +135,7 @@ def effort(journal: SqliteJournal, ask: Callable[[SqliteJournal], object]) -> in
 GROWN = (
     """WITH RECURSIVE age (n) AS (VALUES (2) UNION ALL SELECT n + 1 FROM age WHERE n < :past)
         INSERT INTO run SELECT 'old-' || n, target, verb, runbook, plan, owner, started, options,
-        ended, outcome, exit_code, report FROM run, age WHERE id = 'old'""",
+        ended, outcome, exit_code, report, sealed FROM run, age WHERE id = 'old'""",
     """INSERT INTO record (run, kind, key, at, body) SELECT run.id, kind, key, at, body
         FROM run JOIN record ON record.run = 'old' WHERE run.id LIKE 'old-%'""",
     """INSERT INTO ledger SELECT target, substr(id, 5), 'c', id, started, 1, '[]' FROM run

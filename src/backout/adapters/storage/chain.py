@@ -1,7 +1,8 @@
 """The chain of a run's records: each carries the hash of the one before it, the first that of the
 run's opening. So a record that is missing, changed or put in between is found.
 
-What a step printed is in the hash by its own digest: `prune` may forget it, and nothing else.
+What a step printed is in the hash by its own digest: `prune` may forget it, and nothing else. A
+run that ends is sealed: one hash more holds its last record and its end together.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ DIGEST = "printed"
 """What stands in a record for what was taken out of it."""
 OPENING = ("id", "target", "verb", "runbook", "plan", "owner", "started", "options")
 """The columns of a run's opening."""
+ENDING = ("ended", "outcome", "exit_code", "report")
+"""The columns of a run's end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,19 @@ class Opening:
     def hash(self) -> str:
         """What the first record follows."""
         return _hash(list(self.values))
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """A run's end: the columns `ENDING` of its row, and the seal of it; empty for a run that has
+    not ended, or did before runs were sealed."""
+
+    values: tuple[Any, ...] = ()
+    sealed: str = ""
+
+    def seal(self, last: Link) -> str:
+        """What holds the end and the run's last record together."""
+        return _hash([last.n, last.hash, *self.values])
 
 
 def record(prev: str, run: str, kind: str, key: str, at: str, body: str) -> str:
@@ -143,6 +159,27 @@ def put_run(db: Tables, opening: Opening, lines: Sequence[Line]) -> None:
         put(db, opening.run, line)
 
 
+def close(db: Tables, run: str, ending: Ending) -> bool:
+    """Within a transaction: the run ends so. False when there is no such run."""
+    columns = ", ".join(f"{name} = ?" for name in (*ENDING, "sealed"))
+    values = (*ending.values, ending.seal(last_of(db, run)), run)
+    return bool(db.execute(f"UPDATE run SET {columns} WHERE id = ?", values).rowcount)  # noqa: S608 - our own words
+
+
+def put_ended(db: Tables, opening: Opening, drafts: Sequence[Draft], ending: Ending) -> None:
+    """Within a transaction: a run that is over, and was never open."""
+    lines, last = list[Line](), Link(hash=opening.hash)
+    for draft in drafts:
+        lines.append(draft.after(last))
+        last = lines[-1].link
+    columns = (*OPENING, *ENDING, "sealed")
+    places = ", ".join("?" * len(columns))
+    values = (*opening.values, *ending.values, ending.seal(last))
+    db.execute(f"INSERT INTO run ({', '.join(columns)}) VALUES ({places})", values)  # noqa: S608 - our own words
+    for line in lines:
+        put(db, opening.run, line)
+
+
 def put(db: Tables, run: str, line: Line) -> None:
     """Within a transaction: a record whose place is known."""
     link = line.link
@@ -167,19 +204,43 @@ def faults(db: Tables, target: str | None) -> Iterator[tuple[str, str]]:
 
 
 def faults_of(db: Tables, run: str) -> Iterator[str]:
-    """Why the records of a run are not what they were when they were written."""
-    return held_together(opening_of(db, run), lines(db, run))
+    """Why the records of a run are not what they were when they were written, nor what the ledger
+    has of it what was decided then."""
+    found = lines(db, run)
+    columns = ", ".join((*ENDING, "sealed"))
+    *values, sealed = db.execute(f"SELECT {columns} FROM run WHERE id = ?", (run,)).fetchone()  # noqa: S608 - our own words
+    yield from held_together(opening_of(db, run), found, Ending(tuple(values), sealed))
+    for line in found:
+        if line.kind == "decided":
+            yield from _entered(db, run, json.loads(line.body)["ledger"])
 
 
-def held_together(opening: Opening, found: Sequence[Line]) -> Iterator[str]:
-    """Why those are not the records of that run, in order, as they were written. A run that was
-    taken over may lack what never left the machine it was taken from; what is from before records
-    had a chain tells nothing."""
+def _entered(db: Tables, run: str, decided: Mapping[str, Any]) -> Iterator[str]:
+    query = 'SELECT number, "commit", known_good FROM ledger WHERE run = ?'
+    there = db.execute(query, (run,)).fetchone()
+    made = decided["release"]
+    if there != (made and (made["number"], made["commit"], int(decided["known_good"]))):
+        yield "its release is not the one that was decided"
+    back = db.execute("SELECT number FROM restored WHERE run = ?", (run,)).fetchone()
+    if (back and back[0]) != decided["restored"]:
+        yield "what it came back to is not what was decided"
+
+
+def held_together(
+    opening: Opening, found: Sequence[Line], ending: Ending | None = None
+) -> Iterator[str]:
+    """Why those are not the records of that run, in order, as they were written, up to its
+    `ending`. A run that was taken over may lack what never left the machine it was taken from; what
+    is from before records had a chain tells nothing, and neither does a run whose records were
+    forgotten."""
     taken = max((i for i, line in enumerate(found) if line.kind == TAKEN), default=-1)
     before, last = opening.hash, 0
     for place, line in enumerate(found):
         link = line.link
         if not link.n:
+            if last:
+                yield f"a record ({line.kind}) after record {last} has no place"
+            before = link.hash
             continue
         name = f"record {link.n} ({line.kind}{f' {line.key}' if line.key else ''})"
         if record(link.prev, opening.run, line.kind, line.key, line.at, line.body) != link.hash:
@@ -188,6 +249,8 @@ def held_together(opening: Opening, found: Sequence[Line]) -> Iterator[str]:
             missing = f": {last + 1} to {link.n - 1} are missing" if link.n > last + 1 else ""
             yield f"{name} does not follow the one before it{missing}"
         before, last = link.hash, link.n
+    if found and ending and ending.sealed and ending.seal(found[-1].link) != ending.sealed:
+        yield f"its end was changed, or records after {last} are missing"
 
 
 def _printed_apart(body: Any) -> Any:

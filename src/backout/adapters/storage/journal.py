@@ -20,7 +20,7 @@ from typing import Self
 
 from backout.adapters.redactor import redact_data
 from backout.adapters.storage import chain
-from backout.adapters.storage.chain import Draft, Line, Link, Opening
+from backout.adapters.storage.chain import Draft, Ending, Line, Link, Opening
 from backout.adapters.storage.journal_rows import (
     held_by,
     insert,
@@ -77,33 +77,22 @@ class RunJournal(Ledger):
         """Durably: a look that is over, with what each host said. It was never open: it held
         nothing, and nothing is there to be taken back."""
         at = time_text(row.ended or self._now())
-        values = (
-            *(row.id, row.target, row.verb, row.runbook, self.text_of(row.plan)),
-            *(self._redact(row.owner), time_text(row.started), self.text_of(row.options), at),
-            *(row.outcome, row.exit_code, self.text_of(row.report)),
-        )
-        records = [(row.id, "end", key, at, self.text_of(body)) for key, body in ends]
-
-        def write(db: Tables) -> None:
-            insert(db, "run", *values)
-            for record in records:
-                chain.append(db, *record)
-
-        self.append(write)
+        about = (row.id, row.target, row.verb, row.runbook, self.text_of(row.plan))
+        owner, options = self._redact(row.owner), self.text_of(row.options)
+        opening = Opening((*about, owner, time_text(row.started), options))
+        ending = Ending((at, row.outcome, row.exit_code, self.text_of(row.report)))
+        drafts = [Draft(row.id, "end", key, at, self.text_of(body)) for key, body in ends]
+        self.append(lambda db: chain.put_ended(db, opening, drafts, ending))
 
     def close_run(
         self, id: str, outcome: str, exit_code: int, report: Body, ended: datetime
     ) -> None:
         """Close a run, once; it is history from then on."""
-        row = (time_text(ended), outcome, exit_code, self.text_of(report), id)
+        ending = Ending((time_text(ended), outcome, exit_code, self.text_of(report)))
         letters = self._announce(CLOSED, {"outcome": outcome, "report": report})
 
         def write(db: Tables) -> None:
-            done = db.execute(
-                "UPDATE run SET ended = ?, outcome = ?, exit_code = ?, report = ? WHERE id = ?",
-                row,
-            )
-            if not done.rowcount:
+            if not chain.close(db, id, ending):
                 raise BackoutError(f"there is no run {id} to close", where=self.where)
             self.post(db, letters)
 
@@ -317,13 +306,11 @@ class RunJournal(Ledger):
         self, opening: Opening, lines: Sequence[Line], outcome: str, exit_code: int, report: Body
     ) -> None:
         """Durably: a run of another machine that has ended, with its part of the ledger."""
-        end = (lines[-1].at, outcome, exit_code, self.text_of(report), opening.run)
+        ending = Ending((lines[-1].at, outcome, exit_code, self.text_of(report)))
 
         def write(db: Tables) -> None:
             _put(db, opening, lines)
-            db.execute(
-                "UPDATE run SET ended = ?, outcome = ?, exit_code = ?, report = ? WHERE id = ?", end
-            )
+            chain.close(db, opening.run, ending)
 
         self.append(write)
 

@@ -69,6 +69,7 @@ MIGRATIONS: tuple[tuple[Change, ...], ...] = (
     TELLING,
     TOKENS,
     SPOKEN,
+    ("ALTER TABLE run ADD COLUMN sealed TEXT NOT NULL DEFAULT ''",),
 )
 """What leads from each schema version to the next: statements, and what no statement can do."""
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backout.adapters.storage import chain
-from backout.adapters.storage.chain import OPENING
+from backout.adapters.storage.chain import ENDING, OPENING
 from backout.adapters.storage.journal_file import MIGRATIONS
 from backout.adapters.storage.journal_rows import run_rows
 from backout.adapters.storage.tables import Tables
@@ -34,7 +34,7 @@ TABLES = {
 }
 """What belongs to some targets, in the order in which one table needs another."""
 COLUMNS = {
-    "run": (*OPENING, "ended", "outcome", "exit_code", "report"),
+    "run": (*OPENING, *ENDING, "sealed"),
     "record": ("run", "kind", "key", "at", "body", "n", "prev", "hash"),
     "number": ("target", "last"),
     "ledger": ("target", "number", "commit", "run", "at", "known_good", "covers"),
@@ -195,8 +195,9 @@ def _refuse_changed(packed: Packed, new: Mapping[str, None]) -> None:
             found[row["run"]].append(line)
     for row in packed.rows["run"]:
         opening = chain.Opening(tuple(row[name] for name in OPENING))
+        ending = chain.Ending(tuple(row[name] for name in ENDING), row["sealed"])
         try:
-            wrong = next(chain.held_together(opening, found.get(row["id"], ())), "")
+            wrong = next(chain.held_together(opening, found.get(row["id"], ()), ending), "")
         except (ValueError, TypeError):
             wrong = "a record is none"
         if wrong:
