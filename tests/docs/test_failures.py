@@ -131,6 +131,22 @@ workers.md: What each failure leaves
   a worker is stopped in mid-run
     stories/test_workers.py::test_a_worker_that_is_asked_to_stop_ends_what_it_has_begun
     stories/test_workers.py::test_what_takes_too_long_is_handed_over_to_another_worker
+  a carrier is killed, or frozen, with a command of another zone in hand
+    stories/test_carried.py::test_a_carrier_that_is_killed_or_frozen_at_a_host_is_followed_by_another
+    unit/runs/test_carried_budget.py::test_however_carriers_die_no_more_hosts_are_lost_than_may_be
+  a carrier does not take what is sent to it
+    stories/test_carried.py::test_a_carrier_that_is_killed_or_frozen_at_a_host_is_followed_by_another
+    unit/adapters/test_carrying.py::test_what_nobody_takes_in_time_goes_to_another
+  a carrier that was frozen wakes up
+    stories/test_carried.py::test_a_carrier_that_is_killed_or_frozen_at_a_host_is_followed_by_another
+    unit/adapters/test_carrying.py::test_one_that_wakes_up_late_begins_nothing_that_is_not_awaited
+  a driver is killed while its commands are carried
+    stories/test_carried.py::test_a_killed_driver_is_followed_by_another_and_a_stopped_carrier_ends_what_it_has
+    unit/adapters/test_carrying.py::test_a_parcel_is_taken_once_or_withdrawn_and_an_old_one_is_nobodys
+  a carrier is stopped
+    stories/test_carried.py::test_a_killed_driver_is_followed_by_another_and_a_stopped_carrier_ends_what_it_has
+  the database is gone while something is carried
+    unit/adapters/test_carrying.py::test_a_database_that_is_gone_is_waited_for_and_then_nobody_knows
   a drive ends with a bug, or is killed by the kernel
     stories/test_workers.py::test_where_a_person_is_to_decide_nothing_more_happens
 """
