@@ -58,11 +58,12 @@ def at_an_end(world: World, typed: Typed) -> Iterator[str]:
 
 
 def _robbed(world: World, typed: Typed) -> Iterator[str]:
-    """Whoever is alive, and can reach its hosts, keeps its lock."""
+    """Whoever is alive, and can reach its hosts, keeps its lock, unless it was taken by force
+    before."""
     if typed.verb != "unlock" or typed.code != 0 or world.apart:
         return
     for other in world.typed:
-        if other is not typed and not other.over and other.holds:
+        if other is not typed and not other.over and other.holds and other.robbed is None:
             yield f"{other.who.name}: {other.verb} lives, and its lock was taken without force"
 
 
