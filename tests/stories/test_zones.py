@@ -216,6 +216,9 @@ def test_a_worker_that_is_frozen_or_killed_is_followed_by_another_and_nobody_is_
     first = eventually(team.watched_by, within=60)
     other = next(name for name in started if name != first)
     team.comes(says(Verdict.PASS))
+    looking = team.copy("zoe")
+    watched = "idle, watches prod\n"
+    eventually(lambda: looking.say("workers").out.count(watched) == 1, within=20, saying="one")
     started[first].send_signal(signal.SIGSTOP)
     for name in started:
         team.flag(name).write_text("unwell")

@@ -60,6 +60,12 @@ class Duty:
             self._resources = stack.pop_all()
         return self
 
+    @property
+    def watches(self) -> frozenset[str]:
+        """The targets that it watches now."""
+        at_work = self._process
+        return at_work.watches if at_work else frozenset()
+
     def __exit__(self, *_: object) -> None:
         """What is under way comes to its end, and others go on at once."""
         self._resources.close()

@@ -6,7 +6,7 @@ import asyncio
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -85,7 +85,7 @@ class Working:
             )
             self._say(f"worker of zone {me.zone}: {me.width} runs side by side")
             ticks = (
-                Tick(BEAT, self._quietly(drives.beat)),
+                Tick(BEAT, self._quietly(lambda: drives.beat(duty.watches))),
                 Tick(pause, self._quietly(rescuer)),
                 Tick(LISTENS, self._quietly(duty.answer)),
             )
@@ -158,10 +158,11 @@ class Drives:
             code = await self._nursery.drive(run)
             self._say(f"run {run} is driven no more: exit code {code}")
 
-    def beat(self) -> None:
+    def beat(self, watches: Collection[str] = ()) -> None:
         """Durably: the worker lives, and this is what it does."""
-        runs = self._nursery.at_work
-        self._hands.beat(replace(self._me, runs=runs, stopping=self._stopping))
+        runs, watched = self._nursery.at_work, tuple(sorted(watches))
+        hand = replace(self._me, runs=runs, stopping=self._stopping, watches=watched)
+        self._hands.beat(hand)
 
     async def finish(self, grace: float, at_once: Callable[[], bool]) -> None:
         """What has begun is driven to its end, for so long; the rest is handed over."""

@@ -74,6 +74,10 @@ class Hand:
     """Seconds since its last sign of life."""
     place: str = ""
     """The zone of its own working copy alone; see `place_of`."""
+    watches: tuple[str, ...] = ()
+    """The targets that it watches now."""
+    carries: int = 0
+    """How many texts and looks of other zones' drivers it has in hand."""
 
     @property
     def is_silent(self) -> bool:

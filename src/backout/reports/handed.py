@@ -52,6 +52,10 @@ class WorkerLine(Told):
     """`works`, `stopping`, or `silent`."""
     seconds: float
     """Since its last sign of life."""
+    watches: tuple[str, ...] = sometimes(())
+    """The targets that it watches."""
+    carries: int = sometimes(0)
+    """How much it has in hand for drivers of other zones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +91,9 @@ def zone_lines(workers: Sequence[Hand], runs: Sequence[InHand]) -> tuple[ZoneLin
 
 def _worker(hand: Hand) -> WorkerLine:
     state = "silent" if hand.is_silent else "stopping" if hand.stopping else "works"
-    return WorkerLine(
-        hand.by, stamp(hand.since), hand.width, hand.runs, state, round(max(hand.silent, 0.0), 1)
-    )
+    silent = round(max(hand.silent, 0.0), 1)
+    about = (hand.runs, state, silent, hand.watches, hand.carries)
+    return WorkerLine(hand.by, stamp(hand.since), hand.width, *about)
 
 
 def _run(run: InHand, workers: Sequence[Hand]) -> DrivenRun:

@@ -47,7 +47,10 @@ def _worker(worker: WorkerLine) -> str:
     at_work = f"{len(worker.runs)} of {worker.width} runs" if worker.runs else "idle"
     seen = f", last seen {duration(worker.seconds)} ago" if worker.state == "silent" else ""
     stopping = ", stopping" if worker.state == "stopping" else ""
-    return f"  worker {worker.by}, since {worker.since}: {at_work}{stopping}{seen}"
+    watches = f", watches {', '.join(worker.watches)}" if worker.watches else ""
+    carries = f", carries {worker.carries} for other zones" if worker.carries else ""
+    about = f"{at_work}{watches}{carries}{stopping}{seen}"
+    return f"  worker {worker.by}, since {worker.since}: {about}"
 
 
 def _run(run: DrivenRun) -> str:

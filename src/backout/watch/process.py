@@ -22,7 +22,7 @@ from backout.checks.examiner import WORKERS
 from backout.config import project_file
 from backout.errors import BackoutError, Damaged, Held, Mistakes, Refused
 from backout.model import CheckKey, Event, Finding, Target, Verdict
-from backout.ports import Screen
+from backout.ports import Posts, Screen
 from backout.project import needs
 from backout.project.project import Workplace
 from backout.reports.answer import Answer
@@ -81,6 +81,7 @@ class Process:
         self._worker = worker
         self._resources = ExitStack()
         self._mail = threading.Event()
+        self._posts: Posts | None = None
 
     def __enter__(self) -> Process:
         """Read everything and open everything. Raises Mistakes when no inventory can be watched,
@@ -108,7 +109,7 @@ class Process:
             deploys = self.loader.deploys
             outbox = self.workplace.outbox(deploys.targets)
             self.of_runs = Courier(outbox, deploys, self.workplace.state, self.say)
-            posts = posts_of(self.workplace, self.store, apart)
+            posts = self._posts = posts_of(self.workplace, self.store, apart)
             still = min(STILL, self.workplace.shared.workers.after)
             shifts = Shifts(posts, self.say, every=EVERY, still=still)
             stack.callback(shifts.leave)
@@ -122,6 +123,11 @@ class Process:
 
     def __exit__(self, *_: object) -> None:
         self._resources.close()
+
+    @property
+    def watches(self) -> frozenset[str]:
+        """The targets whose place it has, where others may have it."""
+        return self._posts.held if self._posts else frozenset()
 
     def _apart(self, stack: ExitStack) -> str:
         """What tells it from others of this working copy that may watch. Raises Held."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from backout.commands.worker import Rescuer
 from backout.errors import TakenOver
 from backout.ports import Hand
 from backout.project.project import Workplace
+from backout.reports.handed import Zones, zone_lines
+from backout.reports.handed_text import zones_text
 from support.journals import empty_ledger
 from support.postgres import Postgres
 
@@ -148,6 +151,25 @@ def test_the_bell_rings_for_a_zone_of_any_name(ledger: Ledger) -> None:
     ledger.handed("r1", zone="z" * 63)
     ledger.handed("r2", "other", zone=f"here:two:/{'long/' * 40}")
     assert ledger.bells() == ["r1", "r2"]
+
+
+def test_what_a_worker_watches_and_carries_is_shown(ledger: Ledger) -> None:
+    def happen(db: Tables) -> None:
+        parcels = (("a", "me", "now()"), ("b", "me", "NULL"), ("c", "you", "now()"))
+        for id, carrier, taken in parcels:
+            db.execute(
+                "INSERT INTO backout.parcel (id, carrier, asker, host, key, body, taken)"
+                f" VALUES (?, ?, 'ann', 'web1', '', '', {taken})",
+                (id, carrier),
+            )
+
+    ledger.hands.arrive()
+    ledger.ann.change(happen)
+    ledger.hands.beat(replace(ME, watches=("prod", "shop")))
+    (zone,) = zone_lines(ledger.hands.all(), ())
+    assert (zone.workers[0].watches, zone.workers[0].carries) == (("prod", "shop"), 1)
+    words = "idle, watches prod, shop, carries 1 for other zones"
+    assert zones_text(Zones((zone,))).splitlines()[1].endswith(words)
 
 
 def test_one_run_has_one_bell_and_a_lost_one_is_rung_again(ledger: Ledger) -> None:

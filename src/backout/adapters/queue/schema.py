@@ -28,6 +28,8 @@ _OURS = (
 _ADDED = {
     "backout_02": f"ALTER TABLE {SCHEMA}.worker"
     " ADD COLUMN IF NOT EXISTS place text NOT NULL DEFAULT ''",
+    "backout_03": f"ALTER TABLE {SCHEMA}.worker"
+    " ADD COLUMN IF NOT EXISTS watches text NOT NULL DEFAULT '[]'",
 }
 """What was added to our own since, by name."""
 

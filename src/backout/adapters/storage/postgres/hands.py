@@ -31,6 +31,10 @@ _OPEN = (
     " coalesce((SELECT kind FROM record WHERE record.run = run.id ORDER BY seq DESC LIMIT 1), '')"
     " FROM run WHERE outcome IS NULL AND zone <> '' ORDER BY run.rowid"
 )
+_CARRIES = (
+    "(SELECT count(*) FROM backout.parcel WHERE carrier = worker.id AND taken IS NOT NULL"
+    " AND answered IS NULL)"
+)
 
 
 class Hands:
@@ -113,12 +117,12 @@ class Hands:
 
     def beat(self, hand: Hand) -> None:
         """That worker is there, and this is what it does."""
-        at_work = json.dumps(hand.runs)
-        row = (hand.id, hand.zone, hand.by, hand.width, at_work, hand.stopping, hand.place)
+        doing = (json.dumps(hand.runs), hand.stopping, hand.place, json.dumps(hand.watches))
+        row = (hand.id, hand.zone, hand.by, hand.width, *doing)
         words = (
-            f"INSERT INTO {SCHEMA}.worker (id, zone, by, width, runs, stopping, place)"  # noqa: S608 - our own words
-            " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET runs = excluded.runs,"
-            " stopping = excluded.stopping, seen = now()"
+            f"INSERT INTO {SCHEMA}.worker (id, zone, by, width, runs, stopping, place, watches)"  # noqa: S608 - our own words
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET runs = excluded.runs,"
+            " stopping = excluded.stopping, watches = excluded.watches, seen = now()"
         )
         self._journal.change(lambda db: db.execute(words, row).rowcount)
 
@@ -135,8 +139,10 @@ class Hands:
         query = (
             "SELECT id, zone, by, width, runs, stopping,"  # noqa: S608 - our own words
             # An older Backout may have made the table.
-            f" coalesce(to_jsonb(worker)->>'place', ''), since,"
-            f" extract(epoch FROM now() - seen)::double precision FROM {SCHEMA}.worker"
+            " coalesce(to_jsonb(worker)->>'place', ''), since,"
+            " extract(epoch FROM now() - seen)::double precision,"
+            f" coalesce(to_jsonb(worker)->>'watches', '[]'), {_CARRIES}"
+            f" FROM {SCHEMA}.worker"
             " ORDER BY zone, since, id"
         )
 
@@ -165,5 +171,8 @@ def _hand(
     place: str,
     since: datetime,
     silent: float,
+    watches: str,
+    carries: int,
 ) -> Hand:
-    return Hand(id, zone, by, width, tuple(json.loads(runs)), stopping, since, silent, place)
+    about = (place, tuple(json.loads(watches)), carries)
+    return Hand(id, zone, by, width, tuple(json.loads(runs)), stopping, since, silent, *about)
