@@ -2,18 +2,21 @@
 to month by month, what a look costs after the year beside one in the first week, and how many looks
 a second the database takes beside the 16.7 that are needed.
 
-    python bench/year.py [--checks 1000] [--days 365] [--plot docs/img]   exit 1 when over a bound
+    python bench/year.py [--days 365] [--brief] [--plot docs/img]       exit 1 when over a bound
 
-The clock is pretended, the code and the server are not. In full, 60,000 looks an hour with what
-three zones said, rolled up at each hour: the first 54 hours and the last 54, longer than looks are
-kept, so that their table comes to its ceiling twice. Thin, all days between: each hour and each day
-of each check as it is rolled up (24,000 and 1,000 rows a day, of the bytes that sixty looks make),
-but not the looks themselves. Never thinned: incidents (each check is ill once a month), four
-messages of each, silences, snapshots, automatic reverts, hosts that are replaced, restarts of the
-watcher. What zones are asked (three questions a look, each asked, taken and answered) is played in
-full for `--asked` minutes a month: a question takes the place of the one before, so that only dead
-rows could pile up. The database's own clock cannot be pretended: what goes by it is made older each
-day.
+The clock is pretended, the code and the server are not. What is played how:
+
+- Looks: at the beginning and at the end the 2,880,000 of the two days for which they are kept are
+  laid down, an hour by a statement; then some hours (`--full`) in full: 60,000 looks each with what
+  three zones said, rolled up, and as many forgotten. So their table stands at its ceiling twice.
+- All days between are thin: each hour and each day of each check as it is rolled up (24,000 and
+  1,000 rows a day, of the bytes that sixty looks make), no looks. With `--brief` there are hours,
+  which are kept for 35 days, in the first 70 days and in the last 50 alone.
+- In full: incidents (each check is ill once a month), four messages of each, silences, snapshots,
+  automatic reverts, hosts that are replaced, restarts of the watcher.
+- What zones are asked (three questions a look, each asked, taken and answered) in full for
+  `--asked` minutes a month: a question takes the place of the one before, so that only dead rows
+  could pile up. The database's own clock cannot be pretended: what goes by it is made older daily.
 
 The server is quick and forgetful (fsync off) while it grows, with an autovacuum that looks each
 second, which are minutes here; how many looks a second it takes is measured with a durable one.
@@ -41,8 +44,8 @@ from support.journals import empty_ledger
 from support.postgres import Postgres
 from support.year import ABOUT, BEGIN, ZONES, Size, Year, inventory
 
-FULL = 54 * 60
-"""Minutes that are played in full: looks are kept for 48 hours."""
+BRIEF = (70, 50)
+"""The first days and the last ones of which hours are played, when it is to be over soon."""
 DEARER = 1.1
 """How much more a look may cost after the year."""
 FLAT = 1.25
@@ -58,11 +61,13 @@ A_TURN = 17
 ROUNDS = 3
 
 
-def grow(year: Year, days: int, asked: int) -> list[tuple[float, Mapping[str, Size]]]:
+def grow(
+    year: Year, days: int, asked: int, brief: tuple[int, int] | None
+) -> list[tuple[float, Mapping[str, Size]]]:
     """Days that are played thin; what the tables came to at the end of each month."""
     found = []
     for day in range(1, days + 1):
-        year.day()
+        year.day(hours=brief is None or not brief[0] < day <= days - brief[1])
         if day % 30 == 0 or day == days:
             for _ in range(asked):
                 year.questions(year.keys)
@@ -164,6 +169,8 @@ def main() -> int:
     parser.add_argument("--checks", type=int, default=1000)
     parser.add_argument("--days", type=int, default=365)
     parser.add_argument("--asked", type=int, default=3)
+    parser.add_argument("--full", type=int, default=24, help="hours in full, twice")
+    parser.add_argument("--brief", action="store_true")
     parser.add_argument("--plot", type=Path)
     words = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="year-", dir="/var/tmp") as name:
@@ -175,14 +182,16 @@ def play(place: Path, words: argparse.Namespace) -> int:
     with Postgres(place, (*QUICK, *MEMORY)) as server:
         dsn = empty_ledger(server)
         old = Year(dsn, words.checks, together=min(250, words.checks))
-        old.minutes(FULL)
+        old.lay(2)
+        old.minutes(words.full * 60)
         months = [(tell(old), old.sizes())]
         old.close()
         base = dsn.rpartition("/")[2]
         server.sql(f"CREATE DATABASE young TEMPLATE {base} STRATEGY file_copy")
         old.open()
-        months += grow(old, words.days - 4, words.asked)
-        old.minutes(FULL)
+        months += grow(old, words.days - 5, words.asked, BRIEF if words.brief else None)
+        old.lay(2)
+        old.minutes(words.full * 60)
         months.append((tell(old), old.sizes()))
         young = Year(server.dsn("young"), words.checks, now=BEGIN + months[0][0] * 86400)
         young.together = old.together = A_TURN

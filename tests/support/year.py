@@ -1,10 +1,11 @@
 """A long time of checks from several zones, in the history of a team: written, rolled up and
 forgotten by the real code over a real PostgreSQL, on a clock that is pretended.
 
-A stretch is played in full (`minutes`): each look of each minute. Or it is played thin (`day`): no
-single looks, but each hour and day that they would have been rolled up into, of as many bytes, and
-each incident, message, silence, snapshot and revert. What the database's own clock tells to go
-(questions, tokens) is made older by the days that are played.
+A stretch is played in full (`minutes`): each look of each minute. Or its looks are laid down, an
+hour by one statement (`lay`). Or it is played thin (`day`): no single looks, but each hour and day
+that they would have been rolled up into, of as many bytes. Each incident, message, silence,
+snapshot and revert is there in any case. What the database's own clock tells to go (questions,
+tokens) is made older by the days that are played.
 """
 
 from __future__ import annotations
@@ -49,6 +50,11 @@ EVIDENCE = {
     "asked": "GET /",
 }
 WELL = Streak(good=1440, green=True)
+_LAID = (
+    "INSERT INTO look (spot, at, verdict, elapsed, queued, reason)"
+    " SELECT spot, (?::bigint + minute * 60) * 1000, 0, (?::double precision * random())::bigint,"
+    " 3, ? FROM generate_series(0, ?::integer - 1) AS minute, unnest(?::integer[]) AS spot"
+)
 ABOUT = {"release": {"number": 7, "commit": "0" * 40}}
 
 
@@ -144,14 +150,36 @@ class Year:
 
     # --- thin ------------------------------------------------------------------------------
 
-    def day(self) -> None:
-        """One of which there are no looks, but all that is made of them, and what is forgotten."""
-        for hour in range(24):
-            self._rolled("hour", int(self.now) + hour * HOUR, self.hours)
-        self._rolled("day", int(self.now // DAY * DAY), self.days)
+    def day(self, *, hours: bool = True) -> None:
+        """One of which there are no looks, but all that is made of them, and what is forgotten.
+        Hours can be left out, where they would be forgotten before they are looked at."""
+        self._roll_up_day(hours=hours)
         self.now += DAY
         self.store.roll_up(self.now)
         self._lived_through()
+
+    def lay(self, days: int) -> None:
+        """So many of which all looks are laid down, an hour at once, as if each had been written
+        and rolled up in its time."""
+        for _ in range(days):
+            self._roll_up_day(hours=True)
+            for _ in range(24):
+                self._lay_hour()
+                self.now += HOUR
+            self._lived_through()
+
+    def _lay_hour(self) -> None:
+        with self.store.write() as change:
+            ids = [change.check_key(key) for key in self.keys]
+            told = (round(self.now), 100_000.0, self._told(), 60, ids)
+            change.tables.execute(_LAID, told)
+            (last,) = change.tables.execute("SELECT max(seq) FROM look").fetchone()
+            change.roll(last)
+
+    def _roll_up_day(self, *, hours: bool) -> None:
+        for hour in range(24 if hours else 0):
+            self._rolled("hour", int(self.now) + hour * HOUR, self.hours)
+        self._rolled("day", int(self.now // DAY * DAY), self.days)
 
     def _rolled(self, table: str, at: int, bodies: Sequence[bytes]) -> None:
         with self.store.write() as change:
