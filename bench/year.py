@@ -11,7 +11,7 @@ The clock is pretended, the code and the server are not. What is played how:
   three zones said, rolled up, and as many forgotten. So their table stands at its ceiling twice.
 - All days between are thin: each hour and each day of each check as it is rolled up (24,000 and
   1,000 rows a day, of the bytes that sixty looks make), no looks. With `--brief` there are hours,
-  which are kept for 35 days, in the first 70 days and in the last 50 alone.
+  which are kept for 35 days, in the first 40 days and in the last 38 alone.
 - In full: incidents (each check is ill once a month), four messages of each, silences, snapshots,
   automatic reverts, hosts that are replaced, restarts of the watcher.
 - What zones are asked (three questions a look, each asked, taken and answered) in full for
@@ -44,7 +44,7 @@ from support.journals import empty_ledger
 from support.postgres import Postgres
 from support.year import ABOUT, BEGIN, ZONES, Size, Year, inventory
 
-BRIEF = (70, 50)
+BRIEF = (40, 38)
 """The first days and the last ones of which hours are played, when it is to be over soon."""
 DEARER = 1.1
 """How much more a look may cost after the year."""
@@ -101,10 +101,10 @@ def over(months: list[tuple[float, Mapping[str, Size]]]) -> list[str]:
 # --- what a look costs -----------------------------------------------------------------------
 
 
-def cost(young: Year, old: Year) -> float:
+def cost(young: Year, old: Year, rounds: int) -> float:
     """Processor of an hour of looks, rolled up, after the year beside after two days."""
     ratios = []
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         (here, took), (there, longer) = an_hour(young), an_hour(old)
         ratios.append(there / here)
         print(
@@ -171,6 +171,7 @@ def main() -> int:
     parser.add_argument("--asked", type=int, default=3)
     parser.add_argument("--full", type=int, default=24, help="hours in full, twice")
     parser.add_argument("--brief", action="store_true")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--plot", type=Path)
     words = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="year-", dir="/var/tmp") as name:
@@ -195,12 +196,12 @@ def play(place: Path, words: argparse.Namespace) -> int:
         months.append((tell(old), old.sizes()))
         young = Year(server.dsn("young"), words.checks, now=BEGIN + months[0][0] * 86400)
         young.together = old.together = A_TURN
-        dearer = cost(young, old)
+        dearer = cost(young, old, words.rounds)
         young.close()
         old.close()
     with Postgres(place, MEMORY) as server:
         durable = Year(server.dsn(base), words.checks, now=old.now)
-        takes = statistics.median(rate(durable) for _ in range(ROUNDS))
+        takes = statistics.median(rate(durable) for _ in range(words.rounds))
         durable.close()
     return judge(months, dearer, takes, words)
 

@@ -177,14 +177,15 @@ class Year:
             change.roll(last)
 
     def _roll_up_day(self, *, hours: bool) -> None:
-        for hour in range(24 if hours else 0):
-            self._rolled("hour", int(self.now) + hour * HOUR, self.hours)
-        self._rolled("day", int(self.now // DAY * DAY), self.days)
-
-    def _rolled(self, table: str, at: int, bodies: Sequence[bytes]) -> None:
+        begin = int(self.now)
         with self.store.write() as change:
-            buckets: Buckets = {(change.check_key(key), at): [] for key in self.keys}
-            change.fold_in(table, buckets, lambda _, __: self.chance.choice(bodies))
+            for hour in range(24 if hours else 0):
+                self._rolled(change, "hour", begin + hour * HOUR, self.hours)
+            self._rolled(change, "day", int(begin // DAY * DAY), self.days)
+
+    def _rolled(self, change: Change, table: str, at: int, bodies: Sequence[bytes]) -> None:
+        buckets: Buckets = {(change.check_key(key), at): [] for key in self.keys}
+        change.fold_in(table, buckets, lambda _, __: self.chance.choice(bodies))
 
     def _lived_through(self) -> None:
         """What else a day brings: each check is ill once a month, and somebody is told twice."""
@@ -210,12 +211,12 @@ class Year:
             for key in some:
                 opened = Incident(key, "fail", self.now, self.now, EVIDENCE)
                 opened = replace(opened, id=change.open(opened))
+                change.told(opened.id, self.now)
                 self._tell(change, opened, "open")
                 change.resolve(opened.id, self.now + ILL)
                 self._tell(change, opened, "resolve")
 
     def _tell(self, change: Change, incident: Incident, kind: str) -> None:
-        change.told(incident.id, self.now)
         for place in ("people", "pager"):
             key = f"{self.store.name}-{incident.id}-{kind}"
             target = incident.check_key.target
