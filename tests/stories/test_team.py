@@ -267,6 +267,30 @@ def test_doctor_looks_at_the_database_of_the_ledger(yard: Yard, address: str) ->
     assert "s3cret" not in away.out + away.err
 
 
+@pytest.mark.parametrize(
+    ("file", "variable", "told"),
+    [
+        ("{}", None, "backout.yaml:1 ledger.secret: is missing"),
+        ("{wait: 30s}", None, "backout.yaml:1 ledger.secret: is missing"),
+        ("{secret: null}", None, "backout.yaml:1 ledger.secret: exactly one of {env: NAME}"),
+        ("{secret: {}}", None, "backout.yaml:1 ledger.secret: exactly one of {env: NAME}"),
+        ("{secret: {env: A, file: b}}", None, "backout.yaml:1 ledger.secret: exactly one of"),
+        ("{secret: TEAM_LEDGER}", " ", "BACKOUT_LEDGER is empty"),
+        ("{secret: TEAM_LEDGER}", "", "BACKOUT_LEDGER is empty"),
+    ],
+)
+def test_where_a_ledger_is_meant_and_not_named_no_run_goes_to_a_file_of_this_machine(
+    yard: Yard, file: str, variable: str | None, told: str
+) -> None:
+    (yard.project.directory / "backout.yaml").write_text(f"ledger: {file}\n")
+    yard.runbook(yard.step("First"))
+    if variable is not None:
+        yard.project.env["BACKOUT_LEDGER"] = variable
+    said = yard.deploy()
+    assert (said.code, told in said.data["error"]["what"]) == (2, True), said.out + said.err
+    assert not (yard.project.state / "journal.db").exists()
+
+
 def test_without_the_driver_every_verb_says_what_to_install(
     yard: Yard, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -17,6 +18,8 @@ from backout.model.units import Duration, zone_name
 from backout.model.validation import validated
 
 NAME = "backout.yaml"
+REFERENCES = "{env: NAME}, {command: …} or {file: PATH}"
+"""How a secret is said."""
 
 
 def _url(value: str) -> str:
@@ -28,19 +31,24 @@ def _url(value: str) -> str:
 def _source(value: Any) -> Any:
     if isinstance(value, str):
         if not value.replace("_", "").isalnum():
-            raise ValueError("by reference only: {env: NAME}, {command: …}, {file: …}, or NAME")
+            raise ValueError(f"by reference only: {REFERENCES}, or NAME")
         return {"env": value}
+    if not isinstance(value, Mapping) or len(value) != 1:
+        raise ValueError(f"exactly one of {REFERENCES}, or NAME")
     return value
+
+
+WAIT = 120.0
+"""Seconds for which a run waits for its ledger, where nothing is said."""
 
 
 class LedgerPlace(Noun):
     """The PostgreSQL that all machines share."""
 
-    secret: Annotated[SecretSource | None, BeforeValidator(_source)] = None
+    secret: Annotated[SecretSource, BeforeValidator(_source)]
     """Its connection string, by reference, for a password may stand in it: a source as an
-    inventory's secrets have it; a word is the variable of the environment that holds it. Without
-    one the journal is a file of this machine."""
-    wait: Duration = 120.0
+    inventory's secrets have it; a word is the variable of the environment that holds it."""
+    wait: Duration = WAIT
     """So long a run that is under way waits for a database that is gone."""
 
 
@@ -75,8 +83,9 @@ class Workers(Noun):
 class ProjectFile(Noun):
     """What stands in it."""
 
-    ledger: LedgerPlace = LedgerPlace()
-    """Where runs, records and releases are kept."""
+    ledger: LedgerPlace | None = None
+    """Where runs, records and releases are kept. Without it the journal is a file of this
+    machine."""
 
     page: Annotated[str, AfterValidator(_url)] = ""
     """The address of the status page that messages give."""

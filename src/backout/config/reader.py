@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from backout.config import yaml_tree
 from backout.config.files import files, resolve, shown
+from backout.config.project_file import REFERENCES
 from backout.config.yaml_tree import Node, Trail, merged, shown_path
 from backout.errors import Mistake, Mistakes
 from backout.model import (
@@ -360,9 +361,9 @@ class Reader:
             if not _IDENTIFIER.fullmatch(key):
                 self.mistake(inner, path, "a secret's name is letters, digits and '_'")
             if not isinstance(inner.value, dict):
-                self.mistake(inner, path, f"by reference only, never by value: {_REFERENCES}")
+                self.mistake(inner, path, f"by reference only, never by value: {REFERENCES}")
             elif len(inner.value) != 1:
-                self.mistake(inner, path, f"exactly one of {_REFERENCES}")
+                self.mistake(inner, path, f"exactly one of {REFERENCES}")
             else:
                 made = self.noun(SecretSource, inner, path) or SecretSource()
                 secrets[key] = made
@@ -370,9 +371,6 @@ class Reader:
                     wrong = "not a variable's name: letters, digits and '_'"
                     self.mistake(inner, (*path, "env"), wrong)
         return secrets
-
-
-_REFERENCES = "{env: NAME}, {command: …} or {file: PATH}"
 
 
 def _overlaid(service: Node | None, over: Node) -> Node:

@@ -15,8 +15,8 @@ from backout.adapters.local_lock import owner
 from backout.adapters.redactor import reference_to
 from backout.adapters.vault import Vault
 from backout.config import project_file
-from backout.config.project_file import LedgerPlace, ProjectFile, Workers
-from backout.errors import Refused
+from backout.config.project_file import ProjectFile, Workers
+from backout.errors import Mistakes, Refused
 from backout.model import SecretSource
 from backout.ports import place_of
 
@@ -74,8 +74,8 @@ class SharedLedger:
         """The journal there, as this working copy writes it. Raises Refused."""
         from backout.adapters.storage.postgres.journal import PostgresJournal
 
-        wait = self._said.wait
-        return PostgresJournal(address, redact, driver=name_of(state), owner=owner(), wait=wait)
+        driver, wait = name_of(state), self._wait
+        return PostgresJournal(address, redact, driver=driver, owner=owner(), wait=wait)
 
     def hands(self, journal: RunJournal) -> Hands:
         """In whose hands its runs are. Raises Refused where the journal is a file: nobody else
@@ -118,7 +118,7 @@ class SharedLedger:
         """Who sends to the workers of other zones. Raises Refused."""
         from backout.adapters.carrying.sender import Sender
 
-        return Sender(self._at_hand(), after=self.workers.after, wait=self._said.wait)
+        return Sender(self._at_hand(), after=self.workers.after, wait=self._wait)
 
     def carrier(
         self,
@@ -163,11 +163,19 @@ class SharedLedger:
         return Posts(store, copy, secrets.token_hex(4), owner())
 
     def _source(self) -> SecretSource | None:
-        return SecretSource(env=VARIABLE) if os.environ.get(VARIABLE) else self._said.secret
+        said = os.environ.get(VARIABLE)
+        if said is not None and not said.strip():
+            raise Mistakes(
+                f"{VARIABLE} is empty: where the ledger is, it does not say",
+                where="environment",
+                next=f"export {VARIABLE}=postgresql://…, or unset it for what backout.yaml says",
+            )
+        named = self.file.ledger.secret if self.file.ledger else None
+        return SecretSource(env=VARIABLE) if said else named
 
     @property
-    def _said(self) -> LedgerPlace:
-        return self.file.ledger
+    def _wait(self) -> float:
+        return self.file.ledger.wait if self.file.ledger else project_file.WAIT
 
     @property
     def workers(self) -> Workers:
