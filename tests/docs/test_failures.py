@@ -21,6 +21,8 @@ team.md: The laptop is lost in mid-run
     stories/test_takeover.py::test_of_two_machines_that_took_a_run_over_the_hosts_let_one_go_on
   a host, or the machine of a balancer, cannot be reached
     stories/test_takeover.py::test_of_two_machines_that_took_a_run_over_the_hosts_let_one_go_on
+  this machine lacks a secret that the run needs
+    stories/test_takeover.py::test_a_secret_is_in_no_mirror_and_whoever_goes_on_needs_it_of_their_own
   what the lost machine committed and did not push
     stories/test_takeover.py::test_a_commit_that_only_the_lost_machine_has_is_said_and_the_way_back_is_open
   a step on the lost machine was under way

@@ -191,6 +191,46 @@ def test_what_acts_here_is_on_every_host_before_it_does_and_mirrors_that_disagre
     assert "nobody can tell" in said.data["reason"]
 
 
+def unpacked(mirror: Path) -> str:
+    """All of it, with what is packed."""
+    rows = [json.loads(line) for line in mirror.read_text().splitlines()]
+    packed = [row[name] for row in rows for name in ("run", "packed") if name in row]
+    return mirror.read_text() + "".join(
+        zlib.decompress(base64.b64decode(each)).decode() for each in packed
+    )
+
+
+def test_a_secret_is_in_no_mirror_and_whoever_goes_on_needs_it_of_their_own(
+    two: Yard, bed: SshdBed
+) -> None:
+    token = "s3cret 'of' the-shop"
+    two.inventory(secrets={"token": {"env": "SHOP_TOKEN"}})
+    two.project.env["SHOP_TOKEN"] = token
+    told, place = two.files / "told", two.place("Loud")
+    back = f"[ ! -e {place} ] || echo {{{{ secrets.token }}}} > {told}\nrm -rf {place}*"
+    loud = "for n in $(seq 400); do echo $n: {{ secrets.token }}; done"
+    two.runbook(
+        {**two.step("Loud", before=loud), "undo": back}, two.step("Slow", before=two.hold())
+    )
+    process = two.start()
+    two.busy("Slow-web1")
+    burn(two, process)
+    (mirror,) = notes(bed).glob("*/mirror")
+    whole = unpacked(mirror)
+    assert ("400: " in whole, str(told) in whole) == (True, True)
+    assert "s3cret" not in whole
+    assert [each.stat().st_mode & 0o077 for each in (mirror, mirror.parent)] == [0, 0]
+    other = two.elsewhere()
+    for verb in ("resume", "abort"):
+        lacking = other.say(verb, "--yes")
+        assert (lacking.code, "SHOP_TOKEN" in lacking.out) == (3, True), lacking.out
+        assert other.project.say("history", "--json").data["runs"] == []  # it is not taken over
+    other.project.env["SHOP_TOKEN"] = token
+    said = other.say("abort", "--yes")
+    assert said.code == 4, said.out + said.err
+    assert (told.read_text(), "s3cret" in said.out + said.err) == (f"{token}\n", False)
+
+
 def test_of_two_machines_that_took_a_run_over_the_hosts_let_one_go_on(
     two: Yard, bed: SshdBed
 ) -> None:

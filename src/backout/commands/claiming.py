@@ -10,7 +10,9 @@ from backout.commands.shipment import is_here
 from backout.errors import Refused
 from backout.model import Driving, RunRow, Target
 from backout.ports import Screen, Transport
+from backout.project.freezing import thaw
 from backout.project.project import Workplace
+from backout.runs.discreet import secrets_of
 from backout.runs.leasing import reached
 
 
@@ -19,7 +21,7 @@ def claim(
 ) -> None:
     """Take the run over from whoever drives it; nothing where that is this working copy. Raises
     Held while they may be alive, and Refused when a person says no, or, `forward`, when this
-    machine has not what the run ships."""
+    machine has not what the run ships, or a secret that it needs."""
     journal = workplace.journal_of(target)
     driving = journal.driving(row.id)
     if driving.ours:
@@ -31,6 +33,7 @@ def claim(
     if forward:
         ends = (record.body for record in journal.recall(row.id) if record.kind == "end")
         refuse_lost_commit(row.id, target, machines.reach(""), ends)
+    refuse_without_secrets(workplace, row)
     _confirm(screen, row, driving, away)
     journal.claim(row.id, driving)
 
@@ -54,6 +57,23 @@ def refuse_lost_commit(
             next=f"git fetch, if it was published; else invoke abort --target"
             f" {target.name}, for it is on that machine alone",
         )
+
+
+def refuse_without_secrets(workplace: Workplace, row: RunRow) -> None:
+    """Raises Refused for a secret that the machine which began the run has, and this one has not:
+    the way back would end in the middle."""
+    if row.verb == "rollback":
+        return
+    made = thaw(workplace, row)
+    try:
+        workplace.vault(made.target).fetch(sorted(secrets_of(made)))
+    except Refused as error:
+        raise Refused(
+            f"{error.what}, and run {row.id} needs it",
+            where=row.target,
+            state="nothing was changed; the run is as it was",
+            next=f"{error.next}, then: {row.going_on}",
+        ) from error
 
 
 def _confirm(screen: Screen, row: RunRow, driving: Driving, away: Iterable[str]) -> None:

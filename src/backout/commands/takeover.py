@@ -12,7 +12,8 @@ from backout.adapters import mirror
 from backout.adapters.local_lock import owner
 from backout.adapters.mirror import Found
 from backout.adapters.standings import Standing, held, standings
-from backout.commands.claiming import refuse_lost_commit
+from backout.adapters.storage.chain import Opening
+from backout.commands.claiming import refuse_lost_commit, refuse_without_secrets
 from backout.errors import Refused, Unreachable
 from backout.model import Outcome, Release, RunRow, Target
 from backout.ports import TAKEN, Screen, Transport
@@ -68,6 +69,7 @@ class Takeover:
             if not forward:
                 raise one_way_only(run, f"invoke resume --target {self.target.name}")
             self.history(besides=run)  # it takes back what only their journal had
+        refuse_without_secrets(self.workplace, _row(known.opening))
         return self._taken(known, away)
 
     def history(self, besides: str = "") -> None:
@@ -202,6 +204,12 @@ class Takeover:
         )
         if not self.screen.operator.confirm(question):
             raise Refused("not confirmed", next=f"invoke status --target {name}")
+
+
+def _row(opening: Opening) -> RunRow:
+    id, target, verb, runbook, plan, owner, started, options = opening.values
+    since = datetime.fromisoformat(started)
+    return RunRow(id, target, verb, runbook, json.loads(plan), owner, since, json.loads(options))
 
 
 def one_way_only(run: str, next: str) -> Refused:
