@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
 import stat
@@ -87,8 +88,17 @@ def test_an_unfinished_run_is_not_moved_and_no_file_is_overwritten(shipped: Yard
     assert (held.code, (shipped.project.directory / "held.history").exists()) == (7, False)
 
 
+def fewer(lines: list[str]) -> str:
+    """Without the last record, and nothing that tells of it."""
+    heading, *rows = map(json.loads, lines)
+    last = max(place for place, (table, _) in enumerate(rows) if table == "record")
+    heading["counts"]["record"] -= 1
+    kept = [heading, *rows[:last], *rows[last + 1 :]]
+    return "".join(f"{json.dumps(each)}\n" for each in kept)
+
+
 @pytest.mark.parametrize(
-    "harm", ["cut", "empty", "other", "missing", "words", "value", "undo", "body"]
+    "harm", ["cut", "empty", "other", "missing", "words", "value", "undo", "body", "end", "fewer"]
 )
 def test_what_is_no_whole_export_is_a_mistake_and_changes_nothing(yard: Yard, harm: str) -> None:
     yard.runbook(yard.step("one"))
@@ -101,6 +111,8 @@ def test_what_is_no_whole_export_is_a_mistake_and_changes_nothing(yard: Yard, ha
         "value": whole.replace('"deploy"', "[1]", 1),
         "undo": re.sub(r'(\["record", .*)rm -rf /', r"\1rm -rf  /", whole),
         "body": re.sub(r'("kind": "begin".*"body": )"{', r'\1"[{', whole),
+        "end": whole.replace('"exit_code": 0', '"exit_code": 4', 1),
+        "fewer": fewer(lines),
         "cut": "".join(lines[:-1]),
         "empty": "",
         "other": '{"kind": "x"}\n',
