@@ -107,6 +107,8 @@ def test_a_run_whose_records_were_forgotten_or_that_ended_before_there_were_seal
 ) -> None:
     journal = place()
     released(journal, "r1", "good")
+    opened(journal, "of old")
+    journal.note("of old", "decided", {"outcome": "succeeded"})
     looked = dataclasses.replace(journal.run("r1"), id="r0")
     journal.look_back(looked, [("web1", {"stdout": "x"}), ("web2", {})])
     journal.change(partial(unguarded, "DELETE FROM record WHERE run = 'r1'"))

@@ -211,8 +211,8 @@ def faults_of(db: Tables, run: str) -> Iterator[str]:
     *values, sealed = db.execute(f"SELECT {columns} FROM run WHERE id = ?", (run,)).fetchone()  # noqa: S608 - our own words
     yield from held_together(opening_of(db, run), found, Ending(tuple(values), sealed))
     for line in found:
-        if line.kind == "decided":
-            yield from _entered(db, run, json.loads(line.body)["ledger"])
+        if line.kind == "decided" and "ledger" in (decided := json.loads(line.body)):
+            yield from _entered(db, run, decided["ledger"])
 
 
 def _entered(db: Tables, run: str, decided: Mapping[str, Any]) -> Iterator[str]:
