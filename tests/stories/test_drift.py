@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from support.git_origin import GitOrigin
+from support.loopback import Answer, Web
 from support.project import Said
 from support.sshd import SshdBed
 from support.yard import Yard
@@ -31,6 +32,7 @@ class Fleet(Yard):
             "facts": {"tool": f"{self._dpkg('-W', '-f', '${Version}', 'tool')}"},
         }
         check = {"release": look, "on": "all", "timeout": "20s", "every": "1m"}
+        check["alert"] = {"after": 1}
         super().__init__(directory, bed, hosts=hosts, source=source, checks={"as-left": check})
         commit = {"name": "Commit", "commit": {"message": "Ship it"}}
         update = {"name": "Update", "update": {}, "on": "web"}
@@ -105,6 +107,12 @@ def test_what_no_run_has_changed_is_green_and_any_change_is_told(fleet: Fleet) -
     shown = fleet.project.say("verify", "--target", "prod").out
     assert "+ changed:  M RELEASE" in shown
     assert "+by hand" in shown  # the diff itself
+    with Web(lambda _: Answer("{}")) as people:  # and on the schedule people are told of it
+        fleet.inventory(notify={"alerts": [f"json://127.0.0.1:{people.port}/"]})
+        assert fleet.project.say("watch", "--target", "prod", "--once").code == 6
+        (told,) = people.asked
+    assert "not as release 2 (" in told.body
+    assert "+by hand" in told.body
     git_on(web2, "commit", "-qam", "a hotfix that nobody knows of")
     assert "~ commit: " in fleet.verify()[1]["web2"]
     git_on(web2, "reset", "-q", "--hard", "HEAD~1")
