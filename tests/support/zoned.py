@@ -130,7 +130,7 @@ class Team:
                 started = subprocess.Popen(argv, cwd=copy, env=env, stdout=said, stderr=said)
             self.workers.append(started)
         try:
-            eventually(lambda: self._carriers() == count, within=90, saying="the carriers")
+            eventually(lambda: self._carriers() == count, within=300, saying="the carriers")
             yield
         finally:
             self.dismiss()

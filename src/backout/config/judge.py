@@ -34,8 +34,8 @@ def _places(target: Target, on: str | None) -> tuple[Host | None, ...]:
 
 def _vars(target: Target, hosts: Sequence[Host | None]) -> set[str]:
     """The variables that are there on every one of the hosts."""
-    each = [{*target.vars, *(host.vars if host else ())} for host in hosts]
-    return set.intersection(*each)
+    own = [host.vars if host else {} for host in hosts]
+    return {*target.vars, *(set.intersection(*map(set, own)) if all(own) else ())}
 
 
 def names_known(
