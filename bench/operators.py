@@ -6,6 +6,7 @@ hosts have against one order of the recorded runs.
 python bench/operators.py --rounds 300 --seed 1
 python bench/operators.py --seed 17            # round 17 alone, again
 python bench/operators.py --workers --rounds 300
+python bench/operators.py --carriers --rounds 300
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from support.arena import Tally
+from support.carriers import ZONE, Carriers
 from support.crews import Crew
 from support.rounds import FAULTS, OTHERS, Draw, rounds
 
@@ -32,17 +34,19 @@ def main() -> int:
         for violation in tally.violations:
             print(f"  {violation}", flush=True)
 
+    kind = Carriers if words.carriers else Crew if words.workers else None
     others = tuple(each for each in OTHERS if not words.other or each[0] in words.other)
     rounds(
         range(words.seed, words.seed + words.rounds),
         told,
-        None if words.workers else Draw(tuple(words.faults), others, late=words.late),
+        Draw(tuple(words.faults), others, late=words.late) if kind is None else None,
         at_once=words.at_once,
         shared=words.ledger == "postgres",
         slow=words.slow,
         without=words.without,
-        kind=Crew if words.workers else None,
-        workers=2 if words.workers else 0,
+        kind=kind,
+        workers=2 if kind else 0,
+        zone=ZONE if words.carriers else "",
     )
     return 1 if all_of_them.violations else 0
 
@@ -65,6 +69,11 @@ def parsed() -> argparse.Namespace:
         "--workers",
         action="store_true",
         help="a deploy that two workers drive, and they are struck",
+    )
+    parser.add_argument(
+        "--carriers",
+        action="store_true",
+        help="a deploy to hosts that two workers alone reach, and both sides are struck",
     )
     parser.add_argument("--without", nargs="*", default=[], choices=["token", "void", "epoch"])
     parser.add_argument("--faults", nargs="*", default=[], help=f"only these: {FAULTS}")

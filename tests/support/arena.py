@@ -74,11 +74,14 @@ class Arena:
         slow: float = 0.0,
         lease: int = 3,
         workers: int = 0,
+        zone: str = "",
     ) -> None:
-        """Leases last so many seconds; with so many workers; for the others see `be`."""
+        """Leases last so many seconds; with so many workers; where hosts are of a `zone`, those
+        alone reach them; for the others see `be`."""
         self.directory = directory
         self.shared = shared
         self.lease = lease
+        self.zone = zone
         self.tally = Tally()
         self.files = directory / "files"
         self.bed = NetnsBed(directory / "bed", environment=faketime.settings())
@@ -147,7 +150,7 @@ class Arena:
         _ip("netns", "add", network)
         self._stack.callback(_ip, "netns", "delete", network)
         _ip("-n", network, "link", "set", "dev", "lo", "up")
-        for host in self.bed:
+        for host in self.bed if number > 1 or not self.zone else ():
             _cable(network, own, host.name, host.network, host.address, name)
         operator = Operator(name, self.directory / name, network)
         if self._postgres is not None:
@@ -168,6 +171,7 @@ class Arena:
             "prod",
             {
                 "hosts": self.bed.inventory_hosts(),
+                **({"groups": {"web": {"zone": self.zone}}} if self.zone else {}),
                 "ssh": {**self.bed.inventory_ssh(), "connect_timeout": "3s"},
                 "rollout": {"batches": ["100%"], "soak": "0s"},
                 "checks": {"there": {"command": "true", "expect": ["exit_code == 0"]}},

@@ -38,10 +38,13 @@ SETTLED = 90.0
 class Crew(Round):
     """One round: a deploy that is handed over, and what happens to those who drive it."""
 
+    words = "worker"
+    """How one is begun."""
+
     def __init__(self, arena: Arena, random: Random, draw: Draw | None = None) -> None:
         super().__init__(arena, random, draw or Draw(FAULTS, OTHERS))
         for worker in arena.workers:
-            _work(worker)
+            self._work(worker)
 
     def run(self, seed: int) -> None:
         """What the seed says happens."""
@@ -94,7 +97,12 @@ class Crew(Round):
         for worker in self.arena.workers:
             if worker.process is None:
                 worker.over()
-                _work(worker)
+                self._work(worker)
+
+    def _work(self, worker: Operator) -> None:
+        """It is there, and goes on."""
+        worker.type(self.words)
+        eventually(lambda: worker.process is not None, within=60, saying="a worker")
 
     def _settled(self) -> bool:
         self._all_at_work()
@@ -107,12 +115,6 @@ class Crew(Round):
             " (SELECT kind FROM backout.record WHERE record.run = run.id ORDER BY seq DESC LIMIT 1)"
             " <> 'needs_person'"
         )
-
-
-def _work(worker: Operator) -> None:
-    """It is there, and goes on."""
-    worker.type("worker")
-    eventually(lambda: worker.process is not None, within=60, saying="a worker")
 
 
 def _family(worker: Operator) -> list[int]:
