@@ -1,12 +1,19 @@
 """A look that a carrier makes for a driver elsewhere sees what the same look sees there."""
 
+# ruff: noqa: ARG002 - the seams give their methods a form
+
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
+
+import pytest
 
 from backout.adapters.carrying import parcels
 from backout.adapters.redactor import reference_to
+from backout.adapters.transports.carried import CarriedTransport
 from backout.adapters.vault import Vault
+from backout.errors import Unreachable
 from backout.language import templates
 from backout.model import Check, Host, Observation, SecretSource, Ssh, Target
 from backout.ports import ProbeRequest
@@ -70,3 +77,21 @@ def test_a_look_from_there_sees_what_a_look_there_sees_with_the_secrets_that_it_
 def test_what_is_refused_there_is_told_as_it_is_there() -> None:
     seen, _ = carried(request("tcp", HOST, address="1"))
     assert "refused by 127.0.0.1:1" in seen.error
+
+
+@pytest.mark.parametrize(("cuts", "reached"), [(0, True), (1, True), (2, False)])
+def test_a_carrier_that_is_lost_while_a_host_is_reached_for_the_first_time_is_no_bug(
+    cuts: int, reached: bool
+) -> None:
+    class Lost:
+        left = cuts
+
+        def send(self, zone: str, host: str, words: bytes, within: float) -> tuple[bytes, str]:
+            if self.left:
+                self.left -= 1
+                raise parcels.Cut("it gave no sign of life")
+            return parcels.told(None), "cid@us"
+
+    transport = CarriedTransport(HOST, Ssh(), "~/state", Vault({}), Lost())
+    with nullcontext() if reached else pytest.raises(Unreachable, match="no sign of life"):
+        transport.open()

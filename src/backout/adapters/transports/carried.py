@@ -45,8 +45,20 @@ class CarriedTransport(ShellTransport):
 
     def open(self) -> None:
         """See that it is reached rather than at the first use. Raises Unreachable."""
+        try:
+            self._opened()
+        except Cut:  # its carrier is gone: nothing was begun, and another may be there
+            self._opened_at_last()
+
+    def _opened(self) -> None:
         answer, by = self._ask(LOOK, parcels.OPEN)
         self._refuse(answer, by)
+
+    def _opened_at_last(self) -> None:
+        try:
+            self._opened()
+        except Cut as error:
+            raise Unreachable(f"{self.host.name} cannot be reached: {error}") from error
 
     def close(self) -> None:
         """Nothing is held here: a carrier lets go of what is not used."""
