@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -172,6 +173,12 @@ def test_each_folder_of_unit_tests_is_named_after_the_package_that_it_shows() ->
     packages = {path.name for path in SOURCE.iterdir() if (path / "__init__.py").exists()}
     entries = [path for path in (TESTS / "unit").iterdir() if path.name != "__pycache__"]
     assert [path.name for path in entries if path.name not in packages] == []
+
+
+def test_no_two_files_of_tests_have_one_name() -> None:
+    """The second one would not be collected."""
+    names = Counter(path.name for path in TESTS.rglob("test_*.py"))
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_the_root_of_the_package_holds_at_most_ten_files() -> None:
