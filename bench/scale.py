@@ -149,19 +149,23 @@ def cost(argv: list[str], directory: Path) -> Cost:
     return Cost(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, took)
 
 
+def apart() -> None:
+    """From now on this program has a network of its own; it begins again in it."""
+    if not os.environ.get(ALONE):
+        inside = 'ip link set lo up && exec "$@"'
+        os.execvpe(  # noqa: S606 - the program and its words are our own
+            "unshare",
+            ["unshare", "-n", "sh", "-c", inside, "sh", sys.executable, *sys.argv],
+            {**os.environ, ALONE: "1"},
+        )
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hosts", type=int, nargs=2, default=[100, 1000])
     parser.add_argument("--commands", type=int, default=3)
     words = parser.parse_args()
-    if not os.environ.get(ALONE):
-        inside = 'ip link set lo up && exec "$@"'
-        again = [sys.executable, __file__, *sys.argv[1:]]
-        os.execvpe(  # noqa: S606 - the program and its words are our own
-            "unshare",
-            ["unshare", "-n", "sh", "-c", inside, "sh", *again],
-            {**os.environ, ALONE: "1"},
-        )
+    apart()
     few, many = words.hosts
     with tempfile.TemporaryDirectory(prefix="scale-", dir="/tmp") as name:
         fleet = Fleet(Path(name), free_port())

@@ -15,7 +15,6 @@ holds the machines as well.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -23,7 +22,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from scale import ALONE, Fleet
+from scale import Fleet, apart
 
 from support.ports import free_port
 from support.postgres import Postgres
@@ -70,14 +69,8 @@ def main() -> int:
     parser.add_argument("--real", type=int, default=0)
     parser.add_argument("--plot", type=Path)
     words = parser.parse_args()
-    if words.real and not os.environ.get(ALONE):
-        inside = 'ip link set lo up && exec "$@"'
-        again = [sys.executable, __file__, *sys.argv[1:]]
-        os.execvpe(  # noqa: S606 - the program and its words are our own
-            "unshare",
-            ["unshare", "-n", "sh", "-c", inside, "sh", *again],
-            {**os.environ, ALONE: "1"},
-        )
+    if words.real:
+        apart()
     with tempfile.TemporaryDirectory(prefix="zones-", dir="/var/tmp") as name:
         Path(name).chmod(0o755)
         with Postgres(Path(name) / "postgres", QUICK) as server:

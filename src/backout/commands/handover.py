@@ -21,7 +21,7 @@ from backout.commands.options import Follow, Holding, Starting
 from backout.commands.shipment import shipment, unknown_to_git
 from backout.errors import Refused
 from backout.model import Event, RunRow, Target
-from backout.ports import CONFIRMED, HANDED
+from backout.ports import CONFIRMED, HANDED, Transport
 from backout.project.project import TABLES, Workplace
 from backout.project.shared_ledger import name_of, place_here
 from backout.reports.answer import Answer
@@ -93,11 +93,10 @@ class HandOver:
         """Whether it commits or pushes, or brings along what no commit has."""
         if _publishing(made):
             return True
-        here = self.operation.workplace.machines(made.target).reach("")
-        return not self.options.ref and bool(
-            shipment(made.target, here, made.previous).uncommitted
-            or unknown_to_git(made.target, here, files)
-        )
+        if self.options.ref:
+            return False
+        machine = self._this_machine(made)
+        return bool(self._uncommitted(made) or unknown_to_git(made.target, machine, files))
 
     def _refuse_this_copy(self, made: Plan) -> None:
         again = f"invoke {self.options.name} --target {made.target.name} --detach"
@@ -109,13 +108,18 @@ class HandOver:
                 where=made.target.name,
                 next=f"commit and push, then: {again} --ref HEAD\n{here}",
             )
-        changed = [] if self.options.ref else _uncommitted(made, self.operation.workplace)
-        if changed:
+        if changed := [] if self.options.ref else self._uncommitted(made):
             raise Refused(
                 f"not committed: {', '.join(changed)}; a worker has what is committed",
                 where=made.target.name,
                 next=f"commit and push, then: {again}\n{here}",
             )
+
+    def _uncommitted(self, made: Plan) -> Sequence[str]:
+        return shipment(made.target, self._this_machine(made), made.previous).uncommitted
+
+    def _this_machine(self, made: Plan) -> Transport:
+        return self.operation.workplace.machines(made.target).reach("")
 
     def confirmed(self, row: RunRow, made: Plan) -> None:
         """A person says yes here, durably, where the run asks for it. Raises Refused."""
@@ -166,11 +170,6 @@ def _asking(made: Plan) -> Sequence[str]:
     steps = (each.step for each in actions)
     asking = (s.name for s in steps if TABLES.steps[s.kind]().asks(s.options))
     return list(dict.fromkeys(asking))
-
-
-def _uncommitted(made: Plan, workplace: Workplace) -> Sequence[str]:
-    here = workplace.machines(made.target).reach("")
-    return shipment(made.target, here, made.previous).uncommitted
 
 
 def handed(workplace: Workplace, run: str) -> Mapping[str, Any]:

@@ -76,7 +76,7 @@ class Working:
         pause = min(10.0, shared.workers.after / LOOKS)
         with heard() as signals, Duty(self.workplace, self.screen, me, self._say) as duty:
             shift = Shift(
-                zones=(me.zone, me.place),
+                zones=me.zones,
                 width=me.width,
                 drive=drives.drive,
                 finish=partial(self._finish, drives, duty, lambda: len(signals) > 1),
@@ -210,7 +210,7 @@ class Rescuer:
         # Of a long time without a look nothing is known: this one, or the database, was away.
         passed = min(now - self._looked, 2 * self._after / LOOKS)
         self._looked = now
-        mine = [each for each in self._hands.open() if each.zone in (self._me.zone, self._me.place)]
+        mine = [each for each in self._hands.open() if each.zone in self._me.zones]
         self._still = {each: self._still.get(each, -passed) + passed for each in mine}
         for each, still in self._still.items():
             if each.asks:

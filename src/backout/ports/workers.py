@@ -83,9 +83,14 @@ class Hand:
     def is_silent(self) -> bool:
         return self.silent > BEAT
 
+    @property
+    def zones(self) -> tuple[str, str]:
+        """Those that it serves: its own, and that of its working copy alone."""
+        return self.zone, self.place
+
     def serves(self, zone: str) -> bool:
         """Whether it takes what is handed over to that zone now."""
-        return zone in (self.zone, self.place) and not self.stopping and not self.is_silent
+        return zone in self.zones and not self.stopping and not self.is_silent
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,7 @@ def zone_lines(workers: Sequence[Hand], runs: Sequence[InHand]) -> tuple[ZoneLin
     return tuple(
         ZoneLine(
             name,
-            tuple(_worker(each) for each in workers if name in (each.zone, each.place)),
+            tuple(_worker(each) for each in workers if name in each.zones),
             tuple(_run(each, workers) for each in runs if each.zone == name),
         )
         for name in names

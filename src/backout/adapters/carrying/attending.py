@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 from backout.adapters.storage.postgres.address import EXTRA, Address
-from backout.adapters.storage.postgres.session import Session, told
+from backout.adapters.storage.postgres.session import Session, direct, told
 from backout.adapters.storage.postgres.watchdog import Watch
 from backout.adapters.storage.tables import Tables
 from backout.postgres.driver import driver
@@ -111,5 +111,5 @@ class Attending:
 def _listen(db: Tables, connection: Any, channel: str, hear: Callable[[object], None]) -> None:
     """Where no pooler stands in between, which would give the session to others."""
     connection.add_notify_handler(hear)
-    if db.execute("SELECT pg_backend_pid()").fetchone()[0] == connection.info.backend_pid:
+    if direct(connection):
         db.execute(f'LISTEN "{channel}"')

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from backout.adapters.queue import schema
 from backout.adapters.queue.schema import SCHEMA
+from backout.adapters.storage.postgres.session import direct
 from backout.errors import Refused
 from backout.ports import Shift, Tick
 from backout.postgres.driver import driver
@@ -83,11 +84,10 @@ class Bell:
             asyncio.run(self._work(shift, ticks))
 
     def _refuse_pooler(self) -> None:
-        """One would swallow what is listened for. It invents the number of the session."""
+        """One would swallow what is listened for."""
         try:
             with self._address.connect() as link:
-                there = link.execute("SELECT pg_backend_pid()").fetchone()[0]
-                if link.info.backend_pid == there:
+                if direct(link):
                     return
         except driver(EXTRA).Error:
             return  # it is gone for now, which is told while it is awaited

@@ -42,21 +42,19 @@ def bring_up(db: Tables) -> None:
     db.execute("SELECT pg_advisory_xact_lock(?)", (_LOCK,))
     lacking = _lacking(db)
     raw: Any = db
-    if lacking and not is_there(db):
+    if anew := not is_there(db):
         for statement in _OURS:
             db.execute(statement)
         enter(db)
         raw.connection.execute(_text("schema.sql"))
-    else:
-        enter(db)
-        for name in lacking:
-            if name not in _ADDED:
-                raw.connection.execute(_text(f"migrations/{name}"))
-    leave(db)
+        leave(db)
     for name in lacking:
         if name in _ADDED:
             db.execute(_ADDED[name])
-    for name in lacking:
+        elif not anew:
+            enter(db)
+            raw.connection.execute(_text(f"migrations/{name}"))
+            leave(db)
         db.execute(f"INSERT INTO {SCHEMA}.migration (name) VALUES (?)", (name,))  # noqa: S608 - our own words
 
 

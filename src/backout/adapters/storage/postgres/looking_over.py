@@ -10,7 +10,7 @@ from typing import Any
 
 from backout.adapters.storage.postgres.address import EXTRA, Address
 from backout.adapters.storage.postgres.schema import VERSION, version
-from backout.adapters.storage.postgres.session import told
+from backout.adapters.storage.postgres.session import direct, told
 from backout.adapters.storage.tables import Tables
 from backout.postgres.driver import driver
 
@@ -45,7 +45,7 @@ def looked_over(db: Tables, connection: Any, address: Address) -> Iterator[Look]
     for name, why in KEEPS.items():
         yield _kept(db, name, why)
     yield from _copies(db)
-    yield from _pooled(db, connection, address)
+    yield from _pooled(connection, address)
     yield _secrecy(connection, address)
     yield _clock(db)
 
@@ -105,9 +105,9 @@ def _copies(db: Tables) -> Iterator[Look]:
         yield Look("standby", None, words, f"GRANT pg_read_all_stats TO {role};")
 
 
-def _pooled(db: Tables, connection: Any, address: Address) -> Iterator[Look]:
-    """A pooler invents the number of the session that it shows."""
-    if connection.info.backend_pid == int(_one(db, "SELECT pg_backend_pid()")):
+def _pooled(connection: Any, address: Address) -> Iterator[Look]:
+    """Whoever stands between here and the database."""
+    if direct(connection):
         return
     between = "between here and the database"
     try:

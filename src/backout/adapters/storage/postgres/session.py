@@ -121,6 +121,12 @@ def gone(error: BaseException) -> bool:
     return lost or getattr(error, "sqlstate", None) in PASSING
 
 
+def direct(link: Any) -> bool:
+    """Whether no pooler stands between here and the database: one invents the number of the session
+    that it shows. Raises what the driver raises."""
+    return bool(link.execute("SELECT pg_backend_pid()").fetchone()[0] == link.info.backend_pid)
+
+
 def told(error: BaseException) -> str:
     """What the database or the driver says."""
     return words(error) if isinstance(error, driver(EXTRA).Error) else str(error)
