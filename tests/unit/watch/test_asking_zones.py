@@ -34,6 +34,11 @@ PASS, FAIL, DOUBT = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE
 Look = Callable[[Taken], Sequence[Finding]]
 
 
+def frozen(_: Taken) -> Sequence[Finding]:
+    """Or killed, with the question in hand."""
+    return ()
+
+
 class Team:
     """Somebody who watches, and what workers of zones say."""
 
@@ -47,17 +52,24 @@ class Team:
         self.zoned = Zoned.of(target, "{}", self.asking)
         self.over = threading.Event()
         self.looks: dict[str, Look] = {}
+        self.looking = threading.Lock()
         self.thread = threading.Thread(target=self._work)
         self.thread.start()
 
     def _work(self) -> None:
         questions = Questions(self.answerer)
         while not self.over.wait(0.02):
-            for zone, look in list(self.looks.items()):
-                for taken in questions.take(zone, f"w@{zone}", zone, 20):
-                    if found := look(taken):
-                        told = [zones.record(each) for each in found]
-                        questions.answer(taken.asked, zone, told, {})
+            with self.looking:
+                for zone, look in self.looks.items():
+                    for taken in questions.take(zone, f"w@{zone}", zone, 20):
+                        if found := look(taken):
+                            told = [zones.record(each) for each in found]
+                            questions.answer(taken.asked, zone, told, {})
+
+    def works(self, **looks: Look) -> None:
+        """What the worker of each zone says from now on: no question is half taken before it."""
+        with self.looking:
+            self.looks = looks
 
     def found(self) -> dict[str, Any]:
         return {each.check: each for each in self.zoned.look(ALIVE, None)}
@@ -80,8 +92,8 @@ def target(tmp_path: Any) -> Target:
 
 @pytest.fixture
 def team(postgres: Postgres, target: Target, monkeypatch: pytest.MonkeyPatch) -> Iterator[Team]:
-    monkeypatch.setattr(asking, "TAKEN_WITHIN", 0.4)
-    monkeypatch.setattr(zones, "LEEWAY", 0.3)
+    monkeypatch.setattr(asking, "TAKEN_WITHIN", 1.5)
+    monkeypatch.setattr(zones, "LEEWAY", 1.0)
     made = Team(empty_ledger(postgres), target)
     yield made
     made.close()
@@ -95,28 +107,28 @@ def saying(alive: Verdict, deep: Verdict) -> Look:
 def test_what_was_not_reached_in_one_zone_is_not_well_there_and_no_zone_is_silent_for_it(
     team: Team,
 ) -> None:
-    team.looks = {"eu": saying(PASS, PASS), "us": saying(FAIL, DOUBT)}
+    team.works(eu=saying(PASS, PASS), us=saying(FAIL, DOUBT))
     found = team.found()
     assert (found["alive"].verdict, found["deep"].verdict) == (PASS, PASS)
     assert "us cannot tell (w@us, " in found["deep"].reason
-    team.looks["eu"] = saying(FAIL, DOUBT)
+    team.works(eu=saying(FAIL, DOUBT), us=saying(FAIL, DOUBT))
     assert team.found()["alive"].verdict is FAIL
 
 
 def test_a_worker_that_began_to_look_and_was_not_heard_of_again_is_no_green(team: Team) -> None:
-    team.looks = {"eu": saying(PASS, PASS), "us": saying(PASS, PASS)}
+    team.works(eu=saying(PASS, PASS), us=saying(PASS, PASS))
     assert team.found()["alive"].verdict is PASS
-    team.looks["us"] = lambda _: ()  # it was frozen, or killed, with the question in hand
+    team.works(eu=saying(PASS, PASS), us=frozen)
     found = team.found()
     assert {each.verdict for each in found.values()} == {DOUBT}
     assert "us said nothing since " in found["alive"].reason
     assert "a worker began to look, and was not heard of again" in found["alive"].reason
-    del team.looks["us"]
+    team.works(eu=saying(PASS, PASS))
     assert "no worker of the zone took it up within" in team.found()["alive"].reason
 
 
 def test_whoever_does_not_watch_any_more_asks_nobody(team: Team) -> None:
-    team.looks = {"eu": saying(PASS, PASS), "us": saying(PASS, PASS)}
+    team.works(eu=saying(PASS, PASS), us=saying(PASS, PASS))
     bob = Posts(team.answerer, "bob", "1", "bob@laptop")
     (seen,) = bob.stand(["prod"]).values()
     assert bob.relieve("prod", seen)
