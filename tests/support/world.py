@@ -29,7 +29,8 @@ from backout.model import (
     Verdict,
 )
 from backout.ports import StepContext
-from backout.runs.engine import Ended, Engine
+from backout.runs.ended import Ended
+from backout.runs.engine import Engine
 from backout.runs.parts import Parts
 from backout.runs.plan import Plan, build
 from backout.steps.base import Kind

@@ -8,7 +8,7 @@ from typing import Any
 from backout.checks import judging
 from backout.errors import Interrupted
 from backout.model import Runbook, RunRow, Verdict
-from backout.runs.engine import Ended
+from backout.runs.ended import Ended
 from backout.runs.saga import Saga
 
 

@@ -52,7 +52,8 @@ from backout.reports.report import Report
 from backout.reports.ships_text import commit_lines, ships_lines
 from backout.runs import rollback
 from backout.runs.decisions import Stop
-from backout.runs.engine import Ended, Engine
+from backout.runs.ended import Ended
+from backout.runs.engine import Engine
 from backout.runs.parts import Parts
 from backout.runs.plan import Plan
 from backout.runs.rollback import Return

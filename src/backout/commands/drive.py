@@ -34,7 +34,8 @@ from backout.reports.answer import Answer
 from backout.reports.data import refused_report, run_report
 from backout.reports.watched import Stopped
 from backout.runs import picture
-from backout.runs.engine import Ended, Engine
+from backout.runs.ended import Ended
+from backout.runs.engine import Engine
 from backout.runs.picture import Picture
 from backout.runs.plan import Plan
 

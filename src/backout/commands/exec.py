@@ -36,7 +36,7 @@ from backout.project.project import TABLES, Workplace
 from backout.reports.answer import Answer
 from backout.reports.data import run_report
 from backout.reports.objects import HostOutput, Looked
-from backout.runs.engine import Ended
+from backout.runs.ended import Ended
 from backout.runs.parts import side_by_side
 
 USUAL = "60s"

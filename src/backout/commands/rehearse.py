@@ -35,7 +35,7 @@ from backout.reports.answer import Answer
 from backout.reports.data import again, run_report, stamp
 from backout.reports.report import Known, Rehearsed, Report, Returned
 from backout.runs import standing
-from backout.runs.engine import Ended
+from backout.runs.ended import Ended
 from backout.runs.parts import side_by_side
 from backout.runs.rehearsal import OLD_CODE, Point, no_return, old_code, points, strict
 

@@ -32,7 +32,8 @@ from backout.reports.data import refused_report, run_report
 from backout.reports.plans import PlanReport
 from backout.reports.ships_text import commit_lines
 from backout.runs.discreet import secrets_of
-from backout.runs.engine import Ended, Engine
+from backout.runs.ended import Ended
+from backout.runs.engine import Engine
 from backout.runs.plan import Plan
 
 if TYPE_CHECKING:

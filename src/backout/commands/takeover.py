@@ -21,8 +21,8 @@ from backout.project.project import Workplace
 from backout.reports.data import run_report
 from backout.runs import release_file
 from backout.runs.decisions import Decisions, unheard
-from backout.runs.engine import Ended
-from backout.runs.leasing import reached
+from backout.runs.ended import Ended
+from backout.runs.leasing import held_by_nobody_since, reached
 from backout.runs.parts import side_by_side
 
 
@@ -169,24 +169,26 @@ class Takeover:
         return row
 
     def completed(self, run: str) -> None:
-        """What hosts have of a run that was taken over while they were away, in this journal from
-        now on, as far as they are there again. What was decided here since stands. Raises
-        Refused."""
+        """What hosts have of a run that was taken over and this journal has not, in it from now
+        on: of those that were away then, as far as they are there again, and of all while none was
+        held since, for until then its own machine may have gone on. What was decided here since
+        stands. Raises Refused."""
         journal = self.workplace.journal_of(self.target)
-        decisions = Decisions(run, journal)
+        decisions, untouched = Decisions(run, journal), held_by_nobody_since(journal.recall(run))
         away = unheard(decisions)
-        hosts, still = self._there(away)
+        hosts, still = self._there(tuple(self.target.hosts) if untouched else away)
         if not hosts:
             return
         found = mirror.read(hosts, run)
         if found and found.opening != journal.opening(run):
             raise mirror.disagree(run, "this machine", found.hosts[0], "the plan")
         known = {line.link.hash for line in journal.lines(run)}
-        back = decisions.noted("back_out") is not None
+        decided = decisions.noted("back_out") is not None and not untouched
         lines = found.lines if found else ()
-        told = [e for e in lines if e.link.hash not in known and (e.key or not back)]
-        claim = (decisions.noted(TAKEN) or {})["claim"]
-        journal.hear(run, told, {"claim": claim, "away": still})
+        told = [e for e in lines if e.link.hash not in known and (e.key or not decided)]
+        if told or away:
+            claim = (decisions.noted(TAKEN) or {})["claim"]
+            journal.hear(run, told, {"claim": claim, "away": sorted({*still} & {*away})})
 
     def _there(self, names: Sequence[str]) -> tuple[list[Transport], list[str]]:
         try:

@@ -20,7 +20,7 @@ from backout.reports.report import (
     StepReport,
     ZoneReport,
 )
-from backout.runs.engine import Ended
+from backout.runs.ended import Ended
 from backout.runs.holds import Hold, Holds, Question
 from backout.runs.nets import NOTE as NET
 

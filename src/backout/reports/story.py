@@ -8,7 +8,7 @@ from dataclasses import replace
 from backout.model import Outcome, Record, Release, RunRow
 from backout.reports.data import outputs, run_report
 from backout.reports.report import Report
-from backout.runs.engine import Ended
+from backout.runs.ended import Ended
 
 
 def story(row: RunRow, records: Sequence[Record], next: str) -> Report:

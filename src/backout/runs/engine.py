@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -20,7 +20,6 @@ from backout.model import (
     HostState,
     Identity,
     Outcome,
-    Release,
     Verdict,
     alike,
 )
@@ -32,30 +31,16 @@ from backout.runs.baseline import Baseline
 from backout.runs.claims import Claims
 from backout.runs.decisions import note_red, turn_of
 from backout.runs.discreet import secrets_of
+from backout.runs.ended import Ended, on_record, put_on_record
 from backout.runs.evidence import evidence_of, late_evidence
 from backout.runs.forward import Forward, ends_of, record_of
 from backout.runs.holding import Holding
-from backout.runs.leasing import leased
+from backout.runs.leasing import leased, let_go
 from backout.runs.parts import Parts, side_by_side
 from backout.runs.plan import Action, Plan
 from backout.runs.serving import serving
 from backout.runs.wording import title, trouble, went_well
 from backout.runs.worker import Worker
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a run ended. The report is made of this and of the journal."""
-
-    outcome: Outcome
-    exit_code: int
-    reason: str = ""
-    hosts: Mapping[str, HostEnd] = field(default_factory=dict)
-    release: Release | None = None
-    findings: tuple[Finding, ...] = ()
-    advice: str = ""
-    """What the runbook's `diagnose` said when a check had failed."""
-
 
 Consent = Callable[[Plan, Parts], None]
 """Asked once more before the first change, while the hosts are held. Raises Refused."""
@@ -92,21 +77,36 @@ class Engine:
         before the first change is not looked at again."""
         if self.worker.noted(READY) is None and self.worker.noted("back_out") is None:
             return self.deploy()
+        if ended := self._ended_before():
+            return ended
         with self._leased():
             self.claims.learn()
             return self._run_to_its_end()
 
     def abort(self) -> Ended:
         """Back out what was begun, on every host that can be reached."""
+        succeeded = self.worker.noted("decided") is not None
+        if succeeded:
+            back = f"invoke rollback --target {self.plan.target.name}"
+            self.worker.say("warning", f"it had succeeded, and is not backed out: {back}")
+        if ended := self._ended_before():
+            return ended
         with self._leased(patient=True):
             self.claims.learn(patient=True)
-            if self.worker.noted("decided") is not None:
-                back = f"invoke rollback --target {self.plan.target.name}"
-                self.worker.say("warning", f"it had succeeded, and is not backed out: {back}")
-                return self._succeed()
-            return self._back_out("aborted")
+            ended = self._succeed() if succeeded else self._back_out("aborted")
+            return put_on_record(self.worker.decisions, ended)
+
+    def _ended_before(self) -> Ended | None:
+        """How it ended, where only its closing is missing; what it may still hold is let go."""
+        ended = on_record(self.worker.decisions)
+        if ended is not None:
+            let_go(self.parts, self.plan.run)
+        return ended
 
     def _run_to_its_end(self) -> Ended:
+        return put_on_record(self.worker.decisions, self._forward_or_back())
+
+    def _forward_or_back(self) -> Ended:
         wish = self.worker.noted("back_out")
         if wish is not None:
             return self._back_out(wish["why"])

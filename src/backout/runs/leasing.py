@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from backout.errors import HostKeyRefused, Unreachable
-from backout.model import Event, Target
+from backout.errors import Held, HostKeyRefused, Refused, TakenOver, Unreachable
+from backout.model import Event, Record, Target
 from backout.ports import OWN, TAKEN, Claim, Transport
 from backout.runs.parts import Parts, side_by_side
 from backout.runs.plan import Place
@@ -39,6 +39,27 @@ def leased(
     ) as held:
         parts.journal.note(run, LEASED, {"hosts": sorted({*began, *held})})
         yield held
+
+
+def let_go(parts: Parts, run: str) -> None:
+    """What a run that is over may still hold, each host for itself: those that are another's by
+    now, or are away, are left as they are. Raises TakenOver."""
+    began = _began(parts, run)
+    for host in sorted(began - {""}):
+        try:
+            transports = (parts.reach(host),)
+            with parts.lock.hold(transports, run, began=began, claim=_claim(parts, run)):
+                pass
+        except TakenOver:
+            raise
+        except (Held, Refused, Unreachable):
+            continue
+
+
+def held_by_nobody_since(records: Sequence[Record]) -> bool:
+    """Whether the run was taken over, and has held no host since."""
+    last = [record.kind for record in records if record.kind in (TAKEN, LEASED)][-1:]
+    return last == [TAKEN]
 
 
 def _began(parts: Parts, run: str) -> frozenset[str]:

@@ -32,8 +32,9 @@ from backout.runs.backward import AFTERWARDS, Backward, in_the_way
 from backout.runs.balancing import Balancing
 from backout.runs.claims import Brought, Claims
 from backout.runs.decisions import Decisions, note_red, turn_of
-from backout.runs.engine import Ended, facts_of
-from backout.runs.leasing import leased
+from backout.runs.ended import Ended, on_record, put_on_record
+from backout.runs.engine import facts_of
+from backout.runs.leasing import leased, let_go
 from backout.runs.parts import Parts, side_by_side
 from backout.runs.plan import Action, Place, Plan
 from backout.runs.saga import Entry, Saga
@@ -114,6 +115,9 @@ class Rollback:
 
     def run(self) -> Ended:
         """Lock, refuse what is irreversible, undo, settle, prove."""
+        if ended := on_record(self.decisions):
+            let_go(self.parts, self.back.run)
+            return ended
         self._refuse_the_irreversible()
         at = tuple(self._whose())
         with leased(self.parts, self.target, self.back.run, self.back.hosts, at=at):
@@ -133,7 +137,7 @@ class Rollback:
                 if lost := self.parts.lock.lost(self.back.hosts):
                     return self._overtaken(lost)
                 decided = self._decide()
-            return self._succeed(decided["proof"])
+            return put_on_record(self.decisions, self._succeed(decided["proof"]))
 
     def _whose(self) -> dict[Place, Balancing]:
         """Every place where traffic is moved, and the newest of the runs that knows it."""

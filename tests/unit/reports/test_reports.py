@@ -23,7 +23,7 @@ from backout.reports.data import (
 )
 from backout.reports.report import Report
 from backout.reports.told import plain
-from backout.runs.engine import Ended
+from backout.runs.ended import Ended
 
 NOW = datetime(2024, 1, 30, 20, 0, 0, 123456, tzinfo=UTC)
 OLD, NEW = Release(41, "aaaaaaa1"), Release(42, "bbbbbbb2")

@@ -40,7 +40,8 @@ from backout.model import (
     Step,
     Target,
 )
-from backout.runs.engine import Ended, Engine
+from backout.runs.ended import Ended
+from backout.runs.engine import Engine
 from backout.runs.parts import Parts
 from backout.runs.plan import build
 from backout.steps import KINDS

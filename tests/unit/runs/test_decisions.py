@@ -15,7 +15,7 @@ from backout.adapters.storage.journal import SqliteJournal
 from backout.model import Result, State
 from backout.ports import Transport
 from backout.runs import release_file
-from backout.runs.engine import Ended
+from backout.runs.ended import Ended
 from backout.runs.release_file import HostRecord
 from support.world import HOSTS, Deployer, World
 
