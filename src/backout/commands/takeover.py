@@ -185,7 +185,10 @@ class Takeover:
         known = {line.link.hash for line in journal.lines(run)}
         decided = decisions.noted("back_out") is not None and not untouched
         lines = found.lines if found else ()
-        told = [e for e in lines if e.link.hash not in known and (e.key or not decided)]
+        new = [line for line in lines if line.link.hash not in known]
+        if any(line.kind == TAKEN for line in new):
+            return  # by yet another machine, which those hosts know: they let this one take nothing
+        told = [line for line in new if line.key or not decided]
         if told or away:
             claim = (decisions.noted(TAKEN) or {})["claim"]
             journal.hear(run, told, {"claim": claim, "away": sorted({*still} & {*away})})
