@@ -257,6 +257,23 @@ def test_of_two_machines_that_took_a_run_over_the_hosts_let_one_go_on(
     assert third.project.say("history", "--check", "--json").data["faults"] == []
 
 
+@pytest.mark.parametrize("verb", ["resume", "abort"])
+def test_nobody_goes_on_as_the_machine_that_took_the_run_over_after_them(
+    two: Yard, bed: SshdBed, verb: str
+) -> None:
+    """They hear of that machine from the very host that was away for them."""
+    ssh = {**bed.inventory_ssh(), "connect_timeout": "1s"}
+    two.inventory(rollout={"batches": ["100%"]}, ssh=ssh)
+    burn(two, half_done(two))
+    other, third = two.elsewhere(), two.elsewhere("a third")
+    bed["web2"].stop()
+    assert other.say("resume", "--yes").code == 3
+    bed["web2"].start()
+    assert (third.say("abort", "--yes").code, two.effects()) == (4, {})
+    late = other.say(verb)
+    assert (late.code, "was taken over by" in late.data["error"]["what"]) == (3, True), late.out
+
+
 def test_a_run_that_had_changed_nothing_is_not_taken_over_but_unlocked(two: Yard) -> None:
     looks = f"mkdir -p {two.files}/Look.busy; {two.hold()}"
     look = {"name": "Look", "run": looks, "readonly": True, "on": "web"}
