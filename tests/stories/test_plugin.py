@@ -103,7 +103,13 @@ def namespace() -> Iterator[str]:
     subprocess.run([program("ip"), "netns", "delete", name], check=True)
 
 
-def test_a_transport_of_another_package_reaches_its_hosts(place: Place, namespace: str) -> None:
+def test_a_transport_of_another_package_reaches_its_hosts(
+    place: Place, namespace: str, tmp_path: Path
+) -> None:
+    """What is kept there is below the login home, which had nothing of it before."""
+    home = tmp_path / "home"
+    home.mkdir()
+    place.project.env["HOME"] = str(home)
     place.inventory(hosts={"blue": {"connection": "netns", "address": namespace}}, service=None)
     there = place.service / "where"
     step = {"name": "Say where", "run": f"ip netns identify $$ > {there}", "on": "all"}
@@ -112,6 +118,8 @@ def test_a_transport_of_another_package_reaches_its_hosts(place: Place, namespac
     said = place.project.say("deploy", "--target", "prod", "--json", "--yes")
     assert said.code == 0, said.out + said.err
     assert there.read_text().strip() == namespace
+    kept = home / ".backout" / "prod"
+    assert {"fence", "notes", "release.json"} <= {path.name for path in kept.iterdir()}
     assert said.data["hosts"]["blue"]["state"] == "deployed"
     place.inventory(hosts={"blue": {"connection": "netnz", "address": namespace}}, service=None)
     wrong = place.project.say("lint")

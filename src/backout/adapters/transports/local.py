@@ -25,21 +25,25 @@ QUIET = 0.2
 
 class LocalTransport(ShellTransport):
     """Runs commands here, each in a session of its own that outlives this process. Relative
-    paths begin at this process's directory."""
+    paths begin at this process's directory, which is the project's; those of a host that a
+    plug-in reaches from here begin at the login home, as on any host."""
 
     def __init__(self, host: Host, home: str, vault: Vault) -> None:
-        super().__init__(host, str(Path(home).expanduser().absolute()), vault)
+        self._start = Path() if host.connection == "local" else Path.home()
+        super().__init__(host, str(self._absolute(home)), vault)
+
+    def _absolute(self, path: str) -> Path:
+        return (self._start / Path(path).expanduser()).absolute()
 
     def run(self, command: Command) -> Result:
-        """Run `command` to its end; a relative directory begins where this process is, which is
-        the project's."""
+        """Run `command` to its end."""
         if not command.cwd:
             return super().run(command)
-        return super().run(replace(command, cwd=str(Path(command.cwd).expanduser().absolute())))
+        return super().run(replace(command, cwd=str(self._absolute(command.cwd))))
 
     def put(self, content: bytes, path: str, mode: int = 0o644) -> None:
         """Write a file, whole or not at all."""
-        target = Path(path).expanduser()
+        target = self._absolute(path)
         descriptor, name = tempfile.mkstemp(
             dir=target.parent, prefix=f"{target.name}.", suffix=".part"
         )
