@@ -1,7 +1,8 @@
 """One thread of a world runs at a time, and the seed says which is next.
 
 Threads are greenlets: they change places where one waits, and, now and then, at the points that
-machines, links and journals make. Time is a number, and passes when nobody can go on.
+machines, links and journals make. Time is a number, and passes when nobody can go on. Whoever
+leaves hands on to the next one; what comes from outside happens in the hub, where none of them is.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
+from math import log
 from random import Random
 
-from greenlet import getcurrent, greenlet
+from greenlet import GreenletExit, getcurrent, greenlet
 
 FOREVER = 2_000_000
 """So many points are no end of anything."""
@@ -41,7 +43,11 @@ class Task:
     """One thread."""
 
     life: Life
-    run: greenlet
+    do: Callable[[], object]
+    run: Hand | None = None
+    """None until it begins."""
+    ended_by: greenlet | None = None
+    """Who goes on when it is ended from elsewhere."""
     wakes: int = 0
     """Counts how often it was waited for: an alarm of an earlier wait wakes nobody."""
     parked: bool = False
@@ -50,6 +56,28 @@ class Task:
     broke: BaseException | None = None
     done: bool = False
     joined: list[Task] = field(default_factory=list)
+
+
+class Hand(greenlet):  # type: ignore[misc] # it is told without types
+    """Runs threads, one after the other: a new greenlet has memory of its own to be fetched."""
+
+    idle: list[Hand] = []  # noqa: RUF012 - of all worlds
+    baton: Baton
+    task: Task
+
+    def takes(self, baton: Baton, task: Task) -> Hand:
+        """It is to run this one next."""
+        self.baton, self.task = baton, task
+        return self
+
+    def run(self) -> None:
+        while True:
+            baton, task = self.baton, self.task
+            baton.live(task)
+            Hand.idle.append(self)
+            heir = task.ended_by or baton.heir()
+            if heir is not self:
+                heir.switch()
 
 
 class Baton:
@@ -67,9 +95,10 @@ class Baton:
         self._moments: list[tuple[int, int, Callable[[], None]]] = []
         self._hours: list[tuple[float, int, Callable[[], object]]] = []
         self._count = 0
-        self._often = self.random.choice((3, 10, 30, 100))
+        self._rate = 1 / self.random.choice((3, 10, 30, 100))
         self._due = 1
         self._hub = getcurrent()
+        self._until: Callable[[], bool] = lambda: True
         self.task: Task | None = None
 
     @property
@@ -83,19 +112,23 @@ class Baton:
 
     def start(self, life: Life, do: Callable[[], object]) -> Task:
         """A new thread of that life."""
-        task = Task(life, greenlet(parent=self._hub))
-        task.run.run = lambda: self._live(task, do)
+        task = Task(life, do)
         life.threads.append(task)
         self._ready.append(task)
         return task
 
-    def _live(self, task: Task, do: Callable[[], object]) -> None:
+    def live(self, task: Task) -> None:
+        """From its beginning to its end."""
         try:
-            do()
+            task.do()
         except Killed:
             pass
+        except GreenletExit:  # its world was given up
+            raise
         except BaseException as error:  # noqa: BLE001 - whatever ends a thread is told
             task.broke = error
+            if task.ended_by is None:
+                self.crashed.append(f"{task.life.name}: {task.broke!r}")
         task.done = True
         task.life.threads.remove(task)
         for each in list(task.joined):
@@ -115,11 +148,11 @@ class Baton:
         task.wakes += 1
         if task in self._ready:
             self._ready.remove(task)
-        if not task.run:  # it has not begun
+        if task.run is None:
             task.done = True
             task.life.threads.remove(task)
             return
-        task.run.parent = getcurrent()  # it comes back here
+        task.ended_by = getcurrent()
         before, self.task = self.task, task
         try:
             task.run.throw(Killed)
@@ -154,7 +187,9 @@ class Baton:
         return not task.rang
 
     def _leave(self, task: Task) -> None:
-        self._hub.switch()
+        heir = self.heir()
+        if heir is not task.run:
+            heir.switch()
         if task.life.over:
             raise Killed
 
@@ -205,44 +240,70 @@ class Baton:
 
     def play(self, until: Callable[[], bool]) -> None:
         """Let all go on until that is so. Raises Stuck."""
-        while not until():
-            if self.points > FOREVER:
+        self._until = until
+        while True:
+            task = self.task or self._next()
+            if task is not None:
+                (task.run or self._begun(task)).switch()
+            elif until():
+                return
+            elif self.points > FOREVER:
                 raise Stuck("it goes on for ever")
-            if self._moments and self._moments[0][0] <= self.points:
+            elif self._moments and self._moments[0][0] <= self.points:
                 heappop(self._moments)[2]()
-            elif ready := [n for n, task in enumerate(self._ready) if not task.life.asleep]:
-                self._turn(ready)
-            elif not self._later():
+            elif not self._strikes():
                 raise Stuck("everybody waits for somebody else")
 
-    def _turn(self, ready: list[int]) -> None:
-        number = ready[self.random.randrange(len(ready))] if len(ready) > 1 else ready[0]
-        task = self._ready.pop(number)
-        due = self.points + 1 + int(self.random.expovariate(1 / self._often))
-        self._due = min(due, self._moments[0][0]) if self._moments else due
-        self.task = task
-        try:
-            task.run.switch()
-        finally:
-            self.task = None
-        if task.done and task.broke is not None:
-            self.crashed.append(f"{task.life.name}: {task.broke!r}")
+    def heir(self) -> greenlet:
+        """Who goes on now: the next thread, or the hub."""
+        task = self._next()
+        if task is None or not (task.run or Hand.idle):
+            return self._hub
+        return task.run or self._begun(task)
 
-    def _later(self) -> bool:
-        """The next thing that time brings; whether there is one."""
+    def _begun(self, task: Task) -> Hand:
+        """Its hand. A new one is made in the hub alone, where nothing lies below it."""
+        hand = Hand.idle.pop() if Hand.idle else Hand(parent=self._hub)
+        task.run = hand.takes(self, task)
+        return hand
+
+    def _next(self) -> Task | None:
+        """The thread that the seed says; None where something else is to happen first."""
+        self.task = None
+        while not self._until() and self.points <= FOREVER:
+            if self._moments and self._moments[0][0] <= self.points:
+                return None
+            ready = [n for n, task in enumerate(self._ready) if not task.life.asleep]
+            if ready:
+                number = self.random.choice(ready) if len(ready) > 1 else ready[0]
+                # As `expovariate` does it, without the call.
+                due = self.points + 1 + int(-log(1.0 - self.random.random()) / self._rate)
+                self._due = min(due, self._moments[0][0]) if self._moments else due
+                self.task = self._ready.pop(number)
+                return self.task
+            if not self._rings():
+                return None
+        return None
+
+    def _rings(self) -> bool:
+        """Whether an alarm is the next thing that time brings; whoever set it goes on."""
         while self._alarms:
             when, _, task, wakes = self._alarms[0]
             if task.wakes == wakes and task.parked and not task.life.over:
                 break
             heappop(self._alarms)
-        if self._hours and (not self._alarms or self._hours[0][0] <= self._alarms[0][0]):
-            when, _, do = heappop(self._hours)
-            self.now = max(self.now, when)
-            do()
-            return True
-        if not self._alarms:
+        if not self._alarms or (self._hours and self._hours[0][0] <= self._alarms[0][0]):
             return False
         when, _, task, _ = heappop(self._alarms)
         self.now = max(self.now, when)
         self.wake(task, rang=True)
+        return True
+
+    def _strikes(self) -> bool:
+        """What comes from outside next happens; whether there is something."""
+        if not self._hours:
+            return False
+        when, _, do = heappop(self._hours)
+        self.now = max(self.now, when)
+        do()
         return True
