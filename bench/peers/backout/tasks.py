@@ -1,0 +1,1 @@
+from backout.tasks import ns  # noqa: F401

@@ -1,0 +1,3 @@
+server "web1", user: "root", roles: %w[app]
+server "web2", user: "root", roles: %w[app]
+server "web3", user: "root", roles: %w[app]

@@ -1,0 +1,1 @@
+HOSTS = ["web1", "web2", "web3"]
