@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from proof.worlds.baton import Life
+from proof.worlds.commands import Leave, Return, Run
 from proof.worlds.files import File, Folder, NoSpace
-from proof.worlds.shell import Leave, Return, Run, said
+from proof.worlds.shell import said
 from proof.worlds.words import NotTold, Word
 
 if TYPE_CHECKING:
@@ -112,17 +111,15 @@ class Process(Life):
     # --- commands ------------------------------------------------------------------------------
 
     def command(self, fields: list[str], values: list[tuple[str, Word]]) -> int:
-        """A function, or a program. Raises Leave where a failure ends the shell."""
+        """A function, or a program, with values of its own. Raises Leave where a failure ends the
+        shell."""
         if not fields:
             return 0
-        name = fields[0]
-        if not values:
-            return self.ended(self._run(name, fields[1:]))
         before = {n: self.vars.get(n) for n, _ in values}
         for each, word in values:
             self.vars[each] = word.single(self)
         try:
-            return self.ended(self._run(name, fields[1:]))
+            return self.ended(self.called(fields[0], fields[1:]))
         finally:
             for each, value in before.items():
                 if value is None:
@@ -130,7 +127,8 @@ class Process(Life):
                 else:
                     self.vars[each] = value
 
-    def _run(self, name: str, args: list[str]) -> int:
+    def called(self, name: str, args: list[str]) -> int:
+        """A function, or a program."""
         body = self.functions.get(name)
         if body is None:
             program = self.machine.programs.get(name)
@@ -169,10 +167,22 @@ class Process(Life):
 
     def output(self, run: Run) -> str:
         """What commands print, as `$(…)` has it."""
-        with self.streams(reads=None, gathers=True) as gathered:
-            self.code = self.beneath(run)
+        self.code, text = self.apart(run, reads=None, gathers=True)
         self.asked = True
-        return "".join(gathered).rstrip("\n")
+        return text.rstrip("\n")
+
+    def apart(self, run: Run, *, reads: str | None, gathers: bool) -> tuple[int, str]:
+        """In a shell below this one that reads something, and whose output is gathered."""
+        before, gathered = self.descriptors, Gathered()
+        self.descriptors = dict(before)
+        if reads is not None:
+            self.descriptors[0] = Source(reads)
+        if gathers:
+            self.descriptors[1] = gathered
+        try:
+            return self.beneath(run), "".join(gathered.parts)
+        finally:
+            self.descriptors = before
 
     # --- streams -------------------------------------------------------------------------------
 
@@ -183,20 +193,6 @@ class Process(Life):
     def reads(self) -> Source:
         found = self.descriptors.get(0)
         return found if isinstance(found, Source) else Source()
-
-    @contextmanager
-    def streams(self, *, reads: str | None, gathers: bool) -> Iterator[list[str]]:
-        """Meanwhile something is read, and what is printed is gathered."""
-        before, gathered = self.descriptors, Gathered()
-        self.descriptors = dict(before)
-        if reads is not None:
-            self.descriptors[0] = Source(reads)
-        if gathers:
-            self.descriptors[1] = gathered
-        try:
-            yield gathered.parts
-        finally:
-            self.descriptors = before
 
     def redirect(self, number: int, mark: str, word: str) -> bool:
         """Whether it could be opened."""

@@ -6,10 +6,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING
 
+from proof.worlds.brackets import holds
+from proof.worlds.commands import Leave, Loop, Return
 from proof.worlds.files import File, Folder
-from proof.worlds.shell import Leave, Loop, Return, compiled, said
+from proof.worlds.shell import compiled, said
 from proof.worlds.words import NotTold
 
 if TYPE_CHECKING:
@@ -43,72 +46,31 @@ def read(process: Process, args: list[str]) -> int:
     names = [each for each in args if each != "-r"]
     line, whole = process.reads().line()
     marks = process.vars.get("IFS", " \t\n")
+    blanks = _blanks(marks)
     for name in names[:-1]:
-        line = line.lstrip(_blanks(marks))
+        line = line.lstrip(blanks)
         cut = next((n for n, char in enumerate(line) if char in marks), len(line))
         process.vars[name] = line[:cut]
-        line = line[cut:].lstrip(_blanks(marks))
+        line = line[cut:].lstrip(blanks)
         if line[:1] and line[0] in marks:
             line = line[1:]
-    process.vars[names[-1]] = line.strip(_blanks(marks))
+    process.vars[names[-1]] = line.strip(blanks)
     return 0 if whole else 1
 
 
+@cache
 def _blanks(marks: str) -> str:
     return "".join(mark for mark in marks if mark.isspace())
 
 
 def test(process: Process, args: list[str]) -> int:
-    return 0 if _holds(process, args) else 1
+    return 0 if holds(process, args) else 1
 
 
 def bracket(process: Process, args: list[str]) -> int:
     if args[-1] != "]":
         raise NotTold(f"[ {args}")
-    return 0 if _holds(process, args[:-1]) else 1
-
-
-def _holds(process: Process, args: list[str]) -> bool:
-    if args and args[0] == "!":
-        return not _holds(process, args[1:])
-    if len(args) == 3:
-        return _compare(*args)
-    if len(args) == 1:
-        return bool(args[0])
-    how, what = args
-    if how in ("-n", "-z"):
-        return bool(what) is (how == "-n")
-    return _found(how, process.machine.found(what, process.cwd))
-
-
-def _compare(one: str, how: str, other: str) -> bool:
-    if how in ("=", "!="):
-        return (one == other) is (how == "=")
-    if how not in _COMPARED:
-        raise NotTold(f"[ {one} {how} {other}")
-    return _COMPARED[how](int(one or 0), int(other or 0))
-
-
-def _found(how: str, found: File | Folder | None) -> bool:
-    if how == "-e":
-        return found is not None
-    if how == "-d":
-        return isinstance(found, Folder)
-    if how == "-f":
-        return isinstance(found, File)
-    if how == "-s":
-        return isinstance(found, File) and bool(found.text)
-    raise NotTold(f"[ {how}")
-
-
-_COMPARED: dict[str, Callable[[int, int], bool]] = {
-    "-eq": lambda one, other: one == other,
-    "-ne": lambda one, other: one != other,
-    "-gt": lambda one, other: one > other,
-    "-lt": lambda one, other: one < other,
-    "-ge": lambda one, other: one >= other,
-    "-le": lambda one, other: one <= other,
-}
+    return 0 if holds(process, args[:-1]) else 1
 
 
 def options(process: Process, args: list[str]) -> int:

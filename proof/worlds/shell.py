@@ -1,22 +1,36 @@
 """A POSIX shell, as much of it as our programs use; what it was not told of it refuses.
 
 A text becomes a function once, and runs on many machines. `words` is what stands in a command,
-`programs` are the commands.
+`commands` what it becomes, `programs` are those that there are.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from proof.worlds.commands import (
+    Run,
+    beneath,
+    choosing,
+    defining,
+    each_of,
+    if_so,
+    in_turn,
+    looping,
+    matching,
+    negated,
+    nothing,
+    piped,
+    redirecting,
+    setting,
+    simple,
+)
 from proof.worlds.words import NotTold, Word, read_word
 
 if TYPE_CHECKING:
     from proof.worlds.process import Process
-
-Run = Callable[["Process"], int]
 
 _BLANK = re.compile(r"(?:[ \t]|\\\n)*(?:#[^\n]*)?")
 _GAP = re.compile(r"(?:\s|\\\n|#[^\n]*)*")
@@ -32,30 +46,6 @@ _QUOTE = "'\"'\"'"
 """How `'` is written within quotes."""
 _WHOLE = ("{ ", "\nexit; } </dev/null\n")
 _RESERVED = {"then", "fi", "else", "elif", "do", "done", "esac", "}"}
-
-
-class Leave(Exception):
-    """`exit`."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
-        self.code = code
-
-
-class Return(Exception):
-    """`return`."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
-        self.code = code
-
-
-class Loop(Exception):
-    """`break` (False) and `continue` (True)."""
-
-    def __init__(self, *, again: bool) -> None:
-        super().__init__()
-        self.again = again
 
 
 def said(text: str, process: Process) -> Run:
@@ -158,7 +148,7 @@ class Reader:
                 self.at += 1
             elif not self.closed():
                 raise NotTold(f"{self.text[self.at : self.at + 60]!r}")
-        return _in_turn(runs)
+        return in_turn(runs)
 
     def closed(self) -> bool:
         """Whether a command may end here."""
@@ -175,7 +165,7 @@ class Reader:
                 return run
             self.at += 2
             self.gap()
-            run = _if_so(run, self.pipeline(), wanted=mark == "&&")
+            run = if_so(run, self.pipeline(), wanted=mark == "&&")
 
     def pipeline(self) -> Run:
         turned = self.token() == "!"
@@ -190,8 +180,8 @@ class Reader:
             self.at += 1
             self.gap()
             runs.append(self.command())
-        run = runs[0] if len(runs) == 1 else _piped(runs)
-        return _turned(run) if turned else run
+        run = runs[0] if len(runs) == 1 else piped(runs)
+        return negated(run) if turned else run
 
     # --- commands ------------------------------------------------------------------------------
 
@@ -200,10 +190,10 @@ class Reader:
             self.at += 1
             body = self.commands()
             self.expect(")")
-            return self.redirected(_beneath(body), whole=True)
+            return self.redirected(beneath(body), whole=True)
         if found := _FUNCTION.match(self.text, self.at):
             self.at = found.end()
-            return _defining(found[1], self.command())
+            return defining(found[1], self.command())
         token = self.token()
         reader = {
             "{": self.group,
@@ -229,20 +219,20 @@ class Reader:
         self.gap()
         word = self.token()
         self.at += len(word)
-        other: Run = _nothing
+        other: Run = nothing
         if word == "elif":
             other = self.condition()
         elif word == "else":
             other = self.commands()
             self.expect("fi")
-        return _choosing(when, then, other)
+        return choosing(when, then, other)
 
     def loop(self) -> Run:
         when = self.commands()
         self.expect("do")
         body = self.commands()
         self.expect("done")
-        return _while(when, body)
+        return looping(when, body)
 
     def each(self) -> Run:
         self.gap()
@@ -258,7 +248,7 @@ class Reader:
         self.expect("do")
         body = self.commands()
         self.expect("done")
-        return _for(name, words, body)
+        return each_of(name, words, body)
 
     def choice(self) -> Run:
         self.blank()
@@ -283,7 +273,7 @@ class Reader:
                 self.at += 2
             self.gap()
         self.at += len("esac")
-        return _case(subject, rows)
+        return matching(subject, rows)
 
     def simple(self) -> Run:
         values: list[tuple[str, Word]] = []
@@ -301,8 +291,8 @@ class Reader:
                 values.append((found[1], self.word()))
             else:
                 words.append(self.word())
-        run = _simple(values, words) if words else _setting(values)
-        return _redirecting(run, redirects, whole=False) if redirects else run
+        run = simple(values, words) if words else setting(values)
+        return redirecting(run, redirects, whole=False) if redirects else run
 
     def redirect(self, into: list[tuple[int, str, Word]]) -> bool:
         found = _REDIRECT.match(self.text, self.at)
@@ -318,7 +308,7 @@ class Reader:
             self.blank()
             if not self.redirect(redirects):
                 break
-        return _redirecting(run, redirects, whole=whole) if redirects else run
+        return redirecting(run, redirects, whole=whole) if redirects else run
 
 
 def inner(text: str, at: int) -> tuple[Run, int]:
@@ -332,169 +322,3 @@ def inner(text: str, at: int) -> tuple[Run, int]:
 def _skip(pattern: re.Pattern[str], text: str, at: int) -> int:
     found = pattern.match(text, at)
     return found.end() if found else at
-
-
-# --- functions that commands become ------------------------------------------------------------
-
-
-def _nothing(_: Process) -> int:
-    return 0
-
-
-def _in_turn(runs: list[Run]) -> Run:
-    if len(runs) == 1:
-        return runs[0]
-
-    def run(process: Process) -> int:
-        code = 0
-        for each in runs:
-            code = each(process)
-        return code
-
-    return run
-
-
-def _if_so(first: Run, second: Run, *, wanted: bool) -> Run:
-    def run(process: Process) -> int:
-        process.asking += 1
-        try:
-            code = first(process)
-        finally:
-            process.asking -= 1
-        return second(process) if (code == 0) is wanted else code
-
-    return run
-
-
-def _turned(inside: Run) -> Run:
-    def run(process: Process) -> int:
-        process.asking += 1
-        try:
-            process.code = 0 if inside(process) else 1
-        finally:
-            process.asking -= 1
-        return process.code
-
-    return run
-
-
-def _piped(runs: list[Run]) -> Run:
-    """One after the other: what ours read, they read to its end."""
-
-    def run(process: Process) -> int:
-        code, text = 0, None
-        for number, each in enumerate(runs):
-            with process.streams(reads=text, gathers=number < len(runs) - 1) as gathered:
-                code = process.beneath(each)
-            text = "".join(gathered)
-        return process.ended(code)
-
-    return run
-
-
-def _beneath(body: Run) -> Run:
-    return lambda process: process.ended(process.beneath(body))
-
-
-def _defining(name: str, body: Run) -> Run:
-    def run(process: Process) -> int:
-        process.functions[name] = body
-        return 0
-
-    return run
-
-
-def _choosing(when: Run, then: Run, other: Run) -> Run:
-    def run(process: Process) -> int:
-        process.asking += 1
-        try:
-            code = when(process)
-        finally:
-            process.asking -= 1
-        return other(process) if code else then(process)
-
-    return run
-
-
-def _while(when: Run, body: Run) -> Run:
-    def run(process: Process) -> int:
-        code = 0
-        while True:
-            process.asking += 1
-            try:
-                if when(process):
-                    return code
-            finally:
-                process.asking -= 1
-            try:
-                code = body(process)
-            except Loop as loop:
-                if not loop.again:
-                    return 0
-
-    return run
-
-
-def _for(name: str, words: list[Word], body: Run) -> Run:
-    def run(process: Process) -> int:
-        code = 0
-        for value in [value for word in words for value in word.fields(process)]:
-            process.vars[name] = value
-            try:
-                code = body(process)
-            except Loop as loop:
-                if not loop.again:
-                    return 0
-        return code
-
-    return run
-
-
-def _case(subject: Word, rows: list[tuple[list[Word], Run]]) -> Run:
-    def run(process: Process) -> int:
-        value = subject.single(process)
-        for patterns, body in rows:
-            if any(pattern.matches(process, value) for pattern in patterns):
-                return body(process)
-        return 0
-
-    return run
-
-
-def _setting(values: list[tuple[str, Word]]) -> Run:
-    def run(process: Process) -> int:
-        process.asked = False
-        for name, word in values:
-            process.vars[name] = word.single(process)
-        return process.ended(process.code if process.asked else 0)
-
-    return run
-
-
-def _simple(values: list[tuple[str, Word]], words: list[Word]) -> Run:
-    if len(words) > 1 and all(word.constant is not None for word in words):
-        fixed = [word.constant or "" for word in words]
-        return lambda process: process.command(fixed, values)
-
-    def run(process: Process) -> int:
-        fields: list[str] = []
-        for word in words:
-            fields += word.fields(process)
-        return process.command(fields, values)
-
-    return run
-
-
-def _redirecting(inside: Run, redirects: list[tuple[int, str, Word]], *, whole: bool) -> Run:
-    def run(process: Process) -> int:
-        before = dict(process.descriptors)
-        try:
-            for number, mark, word in redirects:
-                if not process.redirect(number, mark, word.single(process)):
-                    process.descriptors = before
-                    return process.unopened(whole=whole)
-            return inside(process)
-        finally:
-            process.descriptors = before
-
-    return run

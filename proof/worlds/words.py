@@ -30,25 +30,24 @@ Value = Callable[["Process"], str]
 class Word:
     """Parts that stand together: (value, quoted, whether it is text as it stands)."""
 
-    __slots__ = ("all", "constant", "glob", "parts")
+    __slots__ = ("all", "constant", "glob", "one", "parts", "single")
 
     def __init__(self, parts: list[tuple[Any, bool, bool]]) -> None:
         self.parts = parts
         literal = all(fixed for _, _, fixed in parts)
         self.glob = any(fixed and not q and _MEANT.search(v) for v, q, fixed in parts)
-        self.constant = "".join(v for v, _, _ in parts) if literal and not self.glob else None
         self.all = len(parts) == 1 and parts[0][0] is everything
-
-    def single(self, process: Process) -> str:
+        self.one = not self.glob and not self.all and all(q or fixed for _, q, fixed in parts)
+        """Whether it is one word, whatever its values are."""
+        self.single: Value = _joined([value for value, _, _ in parts])
         """As one text."""
-        if self.constant is not None:
-            return self.constant
-        return "".join([v if fixed else v(process) for v, _, fixed in self.parts])
+        whole = "".join(v for v, _, _ in parts) if literal else None
+        self.constant = whole if not self.glob else None
 
     def fields(self, process: Process) -> list[str]:
         """As words: split where it was not quoted, and the files that it means."""
-        if self.constant is not None:
-            return [self.constant]
+        if self.one:
+            return [self.single(process)]
         if self.all:
             return list(process.args)
         if self.glob:
@@ -81,6 +80,20 @@ class Word:
             (v if fixed else v(process)) if not q else escaped(v if fixed else v(process))
             for v, q, fixed in self.parts
         )
+
+
+def _joined(values: list[Any]) -> Value:
+    """Texts, and what is to be asked for one, as one text."""
+    said = [value for value in values if value != ""]
+    if all(isinstance(value, str) for value in said):
+        text = "".join(said)
+        return lambda _: text
+    if len(said) == 1:
+        get: Value = said[0]
+        return get
+    return lambda process: "".join(
+        [value if isinstance(value, str) else value(process) for value in said]
+    )
 
 
 def _split(text: str, current: str | None, found: list[str]) -> str | None:
