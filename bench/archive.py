@@ -2,6 +2,7 @@
 runs, each with a release, in turn.
 
     python bench/archive.py [--runs 100000] [--rounds 5]     exit 1 when one is over its budget
+    python bench/archive.py --grow 10 100 1000 10000 100000 --plot docs/img
 
 The old journal is grown from a real run's rows, then really deployed over. What is told is the
 difference of the medians of whole processes, start to end.
@@ -10,15 +11,17 @@ difference of the medians of whole processes, start to end.
 from __future__ import annotations
 
 import argparse
-import resource
 import sqlite3
 import statistics
 import sys
 import tempfile
-import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+
+from plots import draw
+from scale import cost
 
 from support.project import Project
 
@@ -48,7 +51,7 @@ GROWN = (
 
 def prepare(place: Path, rollbacks: int, runs: int) -> Project:
     """A project of some real deploys, over an old journal when there are `runs`."""
-    project = Project(place, {"PYTHONDONTWRITEBYTECODE": ""})
+    project = Project(place)
     project.inventory("prod", INVENTORY)
     project.runbook("deploy", RUNBOOK)
     seconds(project, "deploy", "--target", "prod", "--yes")
@@ -77,45 +80,57 @@ def newest(project: Project) -> str:
 
 
 def seconds(project: Project, *words: str) -> tuple[float, float]:
-    """One verb, from its start to its end: by the clock, and of a processor."""
-    started, worked = time.perf_counter(), processor()
-    process = project.start(*words)
-    said = process.communicate()
-    took = time.perf_counter() - started
-    if process.returncode:
-        raise SystemExit(f"{words}: {said}")
-    return took, processor() - worked
-
-
-def processor() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    """One verb as a process of its own: by the clock, and of a processor."""
+    took = cost([sys.executable, "-m", "backout", *words], project.directory)
+    return took.seconds, took.processor
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--grow", type=int, nargs="+", help="how it grows over so many runs")
+    parser.add_argument("--plot", type=Path, help="the folder that gets the figure of that")
     words = parser.parse_args()
+    ages = words.grow or [0, words.runs]
     with tempfile.TemporaryDirectory(prefix="archive-", dir="/tmp") as name:
-        young = prepare(Path(name) / "young", words.rounds + 2, 0)
-        old = prepare(Path(name) / "old", words.rounds + 2, words.runs)
-        size = (old.state / "journal.db").stat().st_size / 1e6
-        print(f"{words.runs} runs and releases, {size:.0f} MB; {words.rounds} rounds")
-        return contest(young, old, words.rounds)
+        projects = [prepare(Path(name) / str(age), words.rounds + 2, age) for age in ages]
+        size = (projects[-1].state / "journal.db").stat().st_size / 1e6
+        print(f"{ages[-1]} runs and releases, {size:.0f} MB; {words.rounds} rounds")
+        took = contest(projects, words.rounds)
+    if words.plot:
+        curves = {
+            verb: [(age, work) for age, (_, work) in zip(ages, found, strict=True)]
+            for verb, found in took.items()
+        }
+        title = "What a verb takes over more and more runs, each with its release"
+        draw(words.plot / "archive.svg", title, ("runs", "s of a processor"), curves, log="x")
+    return told(took)
 
 
-def contest(young: Project, old: Project, rounds: int) -> int:
+def contest(projects: Sequence[Project], rounds: int) -> dict[str, list[tuple[float, ...]]]:
+    """By verb, for each project: the medians by the clock, and of a processor."""
     verbs = ("status", "history", "show", "plan", "rollback")
-    took: dict[str, list[tuple[float, ...]]] = {verb: [] for verb in verbs}
+    took: dict[str, list[list[tuple[float, ...]]]] = {verb: [] for verb in verbs}
     for turn in range(rounds + 1):
         for verb in verbs:
-            both = (*seconds(young, *typed(verb, young)), *seconds(old, *typed(verb, old)))
+            row: list[tuple[float, ...]] = [seconds(each, *typed(verb, each)) for each in projects]
             if turn:  # the first round only warms up
-                took[verb].append(both)
+                took[verb].append(row)
+    return {
+        verb: [
+            tuple(map(statistics.median, zip(*of_one, strict=True)))
+            for of_one in zip(*rows, strict=True)
+        ]
+        for verb, rows in took.items()
+    }
+
+
+def told(took: Mapping[str, Sequence[tuple[float, ...]]]) -> int:
+    """1 when a verb takes too much more over the oldest journal than over the youngest."""
     over = 0
     for verb, found in took.items():
-        here, work, there, more = map(statistics.median, zip(*found, strict=True))
+        (here, work), (there, more) = found[0], found[-1]
         over += there - here > BUDGET
         print(
             f"  {verb:10} {here:6.3f} s young  {there:6.3f} s old  {there - here:+7.3f} s"

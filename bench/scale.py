@@ -1,7 +1,9 @@
 """What a host costs among a hundred and among a thousand: processor and memory of one run of a
-few reading commands, beside a bare Paramiko loop that does the same.
+few reading commands, beside a bare Paramiko loop that does the same. Or how a deploy grows: time,
+processor, memory and journal over more and more hosts.
 
     python bench/scale.py [--hosts 100 1000] [--commands 3]   exit 1 when over its budgets
+    python bench/scale.py --grow 1 10 30 100 300 1000 --plot docs/img
 
 In a network of its own one sshd listens on every loopback address, and each login has a home by
 the address that it came to: to Backout these are so many machines. A host's cost is what a run
@@ -17,10 +19,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+
+from plots import draw
 
 from support.machine import Machine
 from support.ports import free_port
@@ -83,7 +88,9 @@ class Fleet:
         return file
 
 
-def backout(fleet: Fleet, count: int, commands: int) -> tuple[list[str], Path]:
+def backout(
+    fleet: Fleet, count: int, commands: int, *, changing: bool = False
+) -> tuple[list[str], Path]:
     project = Project(fleet.place / f"project-{count}-{time.monotonic_ns()}")
     hosts = {
         f"h{n}": {"address": address, "port": fleet.port}
@@ -99,10 +106,8 @@ def backout(fleet: Fleet, count: int, commands: int) -> tuple[list[str], Path]:
             "checks": {"here": {"command": "true", "expect": ["exit_code == 0"]}},
         },
     )
-    steps = [
-        {"name": f"Command {n}", "run": "true", "readonly": True, "on": "all"}
-        for n in range(commands)
-    ]
+    kind = {"undo": "true"} if changing else {"readonly": True}
+    steps = [{"name": f"Command {n}", "run": "true", "on": "all", **kind} for n in range(commands)]
     project.runbook("read", {"summary": "Reading.", "steps": steps})
     words = ["run", "--target", "fleet", "--runbook", "read", "--json"]
     return [sys.executable, "-m", "backout", *words], project.directory
@@ -149,6 +154,35 @@ def cost(argv: list[str], directory: Path) -> Cost:
     return Cost(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, took)
 
 
+def grow(fleet: Fleet, counts: Sequence[int], commands: int, plot: Path | None) -> int:
+    """A run of commands that change something, over more and more hosts."""
+    curves: dict[str, list[tuple[float, float]]] = {}
+    alone = 0
+    for count in counts:
+        argv, directory = backout(fleet, count, commands, changing=True)
+        took = cost(argv, directory)
+        journal = (directory / ".backout" / "journal.db").stat().st_size
+        alone = alone or journal
+        kept = (journal - alone) / count
+        print(
+            f"  {count:5} hosts: {took.seconds:6.1f} s; {took.processor:6.1f} s of a processor,"
+            f" {took.processor / count * 1000:6.0f} ms a host; {took.megabytes:4.0f} MB;"
+            f" {kept / 1024:5.1f} KB of journal a host",
+            flush=True,
+        )
+        for name, value in (
+            ("seconds", took.seconds),
+            ("seconds of a processor", took.processor),
+            ("megabytes of memory", took.megabytes),
+            ("megabytes of journal", journal / 2**20),
+        ):
+            curves.setdefault(name, []).append((count, value))
+    if plot:
+        title = f"A run of {commands} changing commands on each of more and more hosts"
+        draw(plot / "scale.svg", title, ("hosts", ""), curves, log="xy")
+    return 0
+
+
 def apart() -> None:
     """From now on this program has a network of its own; it begins again in it."""
     if not os.environ.get(ALONE):
@@ -164,6 +198,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hosts", type=int, nargs=2, default=[100, 1000])
     parser.add_argument("--commands", type=int, default=3)
+    parser.add_argument("--grow", type=int, nargs="+", help="how it grows over so many hosts")
+    parser.add_argument("--plot", type=Path, help="the folder that gets the figure of that")
     words = parser.parse_args()
     apart()
     few, many = words.hosts
@@ -172,6 +208,8 @@ def main() -> int:
         fleet.host.start()
         fleet.host.configure(**fleet.options)
         try:
+            if words.grow:
+                return grow(fleet, words.grow, words.commands, words.plot)
             return contest(fleet, few, many, words.commands)
         finally:
             fleet.host.end()
