@@ -16,6 +16,7 @@ from backout.ports import StepContext
 from backout.steps.git import (
     UNDO,
     WorkingCopy,
+    at,
     checked_out,
     fetch,
     git,
@@ -98,7 +99,7 @@ def _script(work: StepContext, where: Source, paths: Sequence[str]) -> str:
             f"else {g} commit -q -a {message}; fi\n{g} rev-parse HEAD"
         )
     named = " ".join(map(quote, paths))
-    top = quote(where.repository)
+    top = at(where.repository)
     return f"""\
 for path in {named}; do
   if [ -e {top}/"$path" ] || [ -L {top}/"$path" ]; then {g} add -- "$path"; fi
@@ -135,7 +136,7 @@ done""",
 
 def _named(work: StepContext, where: Source) -> None:
     """Each named path must be a file here, or one that git knows. Raises Refused."""
-    g, top = f"{git(where.repository)} --literal-pathspecs", quote(where.repository)
+    g, top = f"{git(where.repository)} --literal-pathspecs", at(where.repository)
     for path in work.options.paths:
         p = quote(path)
         script = (

@@ -7,6 +7,7 @@ from shlex import quote
 
 from backout.errors import Refused
 from backout.model import Command, Result, Source, Undo
+from backout.model.operands import shell_path
 from backout.model.repository import ALONE
 from backout.ports import StepContext
 from backout.steps.base import Kind
@@ -71,9 +72,14 @@ def source(work: StepContext) -> Source:
     return work.target.source
 
 
+def at(directory: str) -> str:
+    """A directory of this machine as shell text; one under `~/` begins at home."""
+    return shell_path(directory, here=True)
+
+
 def git(directory: str) -> str:
     """The beginning of a git command that acts in `directory`, as shell text."""
-    return f"git -C {quote(directory)}"
+    return f"git -C {at(directory)}"
 
 
 def checked_out(directory: str) -> str:

@@ -63,7 +63,7 @@ class Heroku(Kind):
         except Refused as error:
             return Result(State.FAILED, reason=error.what)
         after = state["latest"]["version"] if state["latest"] else 0
-        push = join(("git", *_SETTINGS, "-C", where.repository, "push", "-q", state["git_url"]))
+        push = f"{git(where.repository)} {join((*_SETTINGS, 'push', '-q', state['git_url']))}"
         script = f"""\
 {QUIET}
 said=$({push} {commit}:refs/heads/{branch} 2>&1) || {{ printf '%s\\n' "$said" >&2; exit 1; }}
@@ -127,7 +127,7 @@ class _Application:
         branches = ("refs/heads/main", "refs/heads/master")
         script = f"""\
 {QUIET}
-listed=$({join(("git", *_SETTINGS, "-C", where, "ls-remote", url, *branches))})
+listed=$({git(where)} {join((*_SETTINGS, "ls-remote", url, *branches))})
 head=${{listed%%[!0-9a-f]*}}
 echo "head=$head"
 case $listed in "" | *refs/heads/main*) echo branch=main ;; *) echo branch=master ;; esac
