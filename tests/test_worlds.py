@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 from proof.twins import TWINS, Twin, noticed
 from proof.worlds.baton import Baton
+from proof.worlds.faults import FAULTS
 from proof.worlds.files import File, Folder
 from proof.worlds.machine import Machine
 from proof.worlds.process import Gathered
-from proof.worlds.story import Worlds, ground
+from proof.worlds.shapes import loaded
+from proof.worlds.story import Told, Worlds, ground
 from proof.worlds.threads import Now
 
 from backout.adapters.own_directory import GUARD
@@ -147,6 +149,29 @@ def worlds() -> Iterator[Worlds]:
 def test_the_same_seed_is_the_same_world(worlds: Worlds) -> None:
     for seed in (17, 1090):
         assert worlds.play(seed) == worlds.play(seed)
+
+
+def left_by(worlds: Worlds, seed: int) -> tuple[Told, list[str]]:
+    """What is told of a world, and every text that its machines have then."""
+    with worlds.story(seed, {}) as story:
+        told = story.told(FAULTS)
+        return told, [text for host in story.world.hosts.values() for text in texts(host)]
+
+
+def texts(machine: Machine) -> Iterator[str]:
+    folders = [machine.disk.root]
+    for folder in folders:
+        for name, each in sorted(folder.names.items()):
+            if isinstance(each, Folder):
+                folders.append(each)
+            else:
+                yield f"{name}: {each.text}"
+
+
+def test_a_world_has_nothing_of_the_place_and_the_hour_where_it_is_played(worlds: Worlds) -> None:
+    told = left_by(worlds, 3)
+    loaded.cache_clear()
+    assert left_by(worlds, 3) == told
 
 
 def test_whatever_goes_wrong_all_is_done_or_all_is_undone_and_told_so(worlds: Worlds) -> None:

@@ -99,7 +99,7 @@ class Wire(ShellTransport):
         brief: bool = False,  # noqa: ARG002 - the seam's form
     ) -> Ran:
         self.baton.point()
-        ran = Ran(Capture(self._mark), Capture(self._mark))
+        ran = Ran(Capture(self._mark), Capture(self._mark), began=self.baton.now)
         out, err = Gathered(), Gathered()
         if self.link is None:
             self._awaited(self.machine.start(text, out, err), ran, timeout)

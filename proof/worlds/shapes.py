@@ -76,7 +76,11 @@ def loaded(shape: Shape) -> tuple[Target, Runbook]:
             TABLES,
             root,
         )
-        return target, runbook
+    # Where they stood is no part of a world.
+    return (
+        target.model_copy(update={"file": "prod.yaml"}),
+        runbook.model_copy(update={"file": "deploy.yaml"}),
+    )
 
 
 def _inventory(shape: Shape) -> Mapping[str, Any]:

@@ -77,14 +77,20 @@ class Worlds:
     ) -> Told:
         """The world of that seed; of a shape that is as drawn but for that, with faults among
         those."""
+        with self.story(seed, shape or {}) as story:
+            return story.told(among)
+
+    @contextmanager
+    def story(self, seed: int, shape: Mapping[str, Any]) -> Iterator[Story]:
+        """What is about to be told of that world."""
         random = Random(seed)  # noqa: S311 - it is to be the same again
-        shape_ = replace(shapes.drawn(random), **(shape or {}))
+        shape_ = replace(shapes.drawn(random), **shape)
         target, runbook = shapes.loaded(shape_)
         home = self.directory / str(seed)
         template = self.directory / "template.db"
         try:
             world = World(seed, home, template, target, runbook, shape_.steps)
-            return Story(world, shape_, random).told(among)
+            yield Story(world, shape_, random)
         finally:
             shutil.rmtree(home, ignore_errors=True)
 
