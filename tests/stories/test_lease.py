@@ -22,35 +22,16 @@ from backout.adapters.transports.ssh import connect
 from backout.adapters.vault import Vault
 from backout.errors import BackedOut, Held, Incomplete, Interrupted, Refused, Unreachable
 from backout.model import Command, Host, Ssh, State
+from support.folders import Folders
 from support.git_origin import GitOrigin
 from support.sshd import SshdBed
 from support.tools import program
 from support.wait import eventually
 
 
-class Fleet:
-    """Machines that are directories here, each opened by as many transports as are asked for."""
-
-    def __init__(self, directory: Path, names: tuple[str, ...] = ("web1", "web2", "web3")) -> None:
-        self.directory = directory
-        self.names = names
-
-    def home(self, name: str) -> Path:
-        return self.directory / name / ".backout"
-
-    def transports(self, *names: str) -> list[ShellTransport]:
-        return [
-            LocalTransport(Host(name=name), str(self.home(name)), Vault({}))
-            for name in names or self.names
-        ]
-
-    def locked(self) -> list[str]:
-        return [name for name in self.names if (self.home(name) / "lock").exists()]
-
-
 @pytest.fixture
-def fleet(tmp_path: Path) -> Fleet:
-    return Fleet(tmp_path)
+def fleet(tmp_path: Path) -> Folders:
+    return Folders(tmp_path)
 
 
 @pytest.fixture
@@ -64,7 +45,7 @@ def one(found: tuple[Standing, ...]) -> Standing:
 
 
 def test_a_held_host_says_who_holds_it_and_is_free_afterwards(
-    fleet: Fleet, lock: LeaseLock
+    fleet: Folders, lock: LeaseLock
 ) -> None:
     with lock.hold(fleet.transports(), "run-7"):
         found = standings(fleet.transports())
@@ -81,7 +62,7 @@ def test_a_held_host_says_who_holds_it_and_is_free_afterwards(
 
 
 def test_another_run_is_refused_with_the_holder_the_step_and_what_to_type(
-    fleet: Fleet, lock: LeaseLock
+    fleet: Folders, lock: LeaseLock
 ) -> None:
     held = fleet.transports()
     with lock.hold(held, "run-7"):
@@ -97,14 +78,14 @@ def test_another_run_is_refused_with_the_holder_the_step_and_what_to_type(
     assert "invoke unlock --target prod" in caught.value.next
 
 
-def test_all_hosts_are_taken_or_none(fleet: Fleet, lock: LeaseLock) -> None:
+def test_all_hosts_are_taken_or_none(fleet: Folders, lock: LeaseLock) -> None:
     with lock.hold(fleet.transports("web2"), "run-7"):
         with pytest.raises(Held, match="web2"), LeaseLock("prod").hold(fleet.transports(), "run-8"):
             pytest.fail("two hold web2")
         assert fleet.locked() == ["web2"]
 
 
-def test_an_unwritable_host_refuses_and_frees_the_others(fleet: Fleet, lock: LeaseLock) -> None:
+def test_an_unwritable_host_refuses_and_frees_the_others(fleet: Folders, lock: LeaseLock) -> None:
     (fleet.directory / "web3").write_text("a file where the directory should be")
     with (
         pytest.raises(Refused, match="web3 cannot be taken"),
@@ -114,7 +95,7 @@ def test_an_unwritable_host_refuses_and_frees_the_others(fleet: Fleet, lock: Lea
     assert fleet.locked() == []
 
 
-def test_of_many_lockers_at_once_exactly_one_holds(fleet: Fleet) -> None:
+def test_of_many_lockers_at_once_exactly_one_holds(fleet: Folders) -> None:
     inside: list[str] = []
     together, refused = threading.Barrier(6), threading.Barrier(6)
 
@@ -136,7 +117,7 @@ def test_of_many_lockers_at_once_exactly_one_holds(fleet: Fleet) -> None:
     assert fleet.locked() == []
 
 
-def test_the_fence_number_counts_every_acquisition(fleet: Fleet, lock: LeaseLock) -> None:
+def test_the_fence_number_counts_every_acquisition(fleet: Folders, lock: LeaseLock) -> None:
     for number in (1, 2, 3):
         with lock.hold(fleet.transports("web1"), f"run-{number}"):
             lease = one(standings(fleet.transports("web1"))).lease
@@ -158,7 +139,7 @@ with LeaseLock("prod", ttl=float(ttl)).hold([web1], run):
 """
 
 
-def killed_holder(fleet: Fleet, run: str, ttl: float) -> None:
+def killed_holder(fleet: Folders, run: str, ttl: float) -> None:
     """Hold web1 in another process, and kill that."""
     argv = [sys.executable, "-c", _HOLDER, str(fleet.home("web1")), run, str(ttl)]
     holder = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -170,7 +151,7 @@ def killed_holder(fleet: Fleet, run: str, ttl: float) -> None:
         holder.wait(10)
 
 
-def test_the_same_run_takes_its_lease_over_after_a_crash(fleet: Fleet, lock: LeaseLock) -> None:
+def test_the_same_run_takes_its_lease_over_after_a_crash(fleet: Folders, lock: LeaseLock) -> None:
     killed_holder(fleet, "run-7", 60)
     before = one(standings(fleet.transports("web1"))).lease
     assert before is not None
@@ -183,7 +164,7 @@ def test_the_same_run_takes_its_lease_over_after_a_crash(fleet: Fleet, lock: Lea
 
 
 def test_an_expired_lease_is_not_taken_silently_but_unlock_takes_it(
-    fleet: Fleet, lock: LeaseLock
+    fleet: Folders, lock: LeaseLock
 ) -> None:
     killed_holder(fleet, "run-7", 1)
     web1 = fleet.transports("web1")
@@ -201,7 +182,7 @@ def test_an_expired_lease_is_not_taken_silently_but_unlock_takes_it(
 
 
 def test_what_a_power_cut_left_of_a_lease_says_how_it_is_removed(
-    fleet: Fleet, lock: LeaseLock
+    fleet: Folders, lock: LeaseLock
 ) -> None:
     remains = fleet.home("web1") / "lock"
     remains.mkdir(parents=True)
@@ -219,7 +200,7 @@ def test_what_a_power_cut_left_of_a_lease_says_how_it_is_removed(
 
 
 def test_a_living_lease_is_taken_only_by_force_and_then_fences_its_run(
-    fleet: Fleet, lock: LeaseLock, tmp_path: Path
+    fleet: Folders, lock: LeaseLock, tmp_path: Path
 ) -> None:
     mine = fleet.transports("web1")
     others = fleet.transports("web1")
@@ -240,7 +221,7 @@ def test_a_living_lease_is_taken_only_by_force_and_then_fences_its_run(
 
 
 def test_a_run_does_not_go_on_beneath_another_that_was_there_since(
-    fleet: Fleet, lock: LeaseLock
+    fleet: Folders, lock: LeaseLock
 ) -> None:
     web1, fresh = fleet.transports("web1"), fleet.transports("web1")
     for run in ("run-7", "run-7", "run-8"):
@@ -256,7 +237,7 @@ def test_a_run_does_not_go_on_beneath_another_that_was_there_since(
     assert fleet.locked() == []
 
 
-def test_only_ones_own_lease_is_let_go(fleet: Fleet, lock: LeaseLock) -> None:
+def test_only_ones_own_lease_is_let_go(fleet: Folders, lock: LeaseLock) -> None:
     others = fleet.transports("web1")
     other = LeaseLock("prod").hold(others, "run-8")
     with lock.hold(fleet.transports("web1"), "run-7"):
@@ -269,7 +250,7 @@ def test_only_ones_own_lease_is_let_go(fleet: Fleet, lock: LeaseLock) -> None:
     assert fleet.locked() == []
 
 
-def test_a_living_holder_renews_its_lease(fleet: Fleet) -> None:
+def test_a_living_holder_renews_its_lease(fleet: Folders) -> None:
     web1 = fleet.transports("web1")
     with LeaseLock("prod", ttl=1).hold(fleet.transports("web1"), "run-7"):
         first = one(standings(web1)).lease
@@ -284,7 +265,7 @@ def test_a_living_holder_renews_its_lease(fleet: Fleet) -> None:
 
 
 def test_a_wall_clock_that_is_set_ahead_ends_no_lease(
-    fleet: Fleet, lock: LeaseLock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fleet: Folders, lock: LeaseLock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     later = tmp_path / "bin" / "date"
     later.parent.mkdir()
@@ -298,7 +279,7 @@ def test_a_wall_clock_that_is_set_ahead_ends_no_lease(
         assert not standing.expired
 
 
-def test_a_lost_lease_is_said(fleet: Fleet) -> None:
+def test_a_lost_lease_is_said(fleet: Folders) -> None:
     said: list[str] = []
     web1 = fleet.transports("web1")
     with LeaseLock("prod", ttl=0.3, warn=said.append).hold(web1, "run-7"):
@@ -309,20 +290,20 @@ def test_a_lost_lease_is_said(fleet: Fleet) -> None:
 
 @pytest.mark.parametrize("error", [Incomplete, Interrupted, KeyboardInterrupt, ZeroDivisionError])
 def test_an_unfinished_run_leaves_its_leases(
-    fleet: Fleet, lock: LeaseLock, error: type[BaseException]
+    fleet: Folders, lock: LeaseLock, error: type[BaseException]
 ) -> None:
     with pytest.raises(error), lock.hold(fleet.transports(), "run-7"):
         raise error("unfinished")
     assert fleet.locked() == list(fleet.names)
 
 
-def test_a_run_that_was_backed_out_lets_go(fleet: Fleet, lock: LeaseLock) -> None:
+def test_a_run_that_was_backed_out_lets_go(fleet: Folders, lock: LeaseLock) -> None:
     with pytest.raises(BackedOut), lock.hold(fleet.transports(), "run-7"):
         raise BackedOut("it failed")
     assert fleet.locked() == []
 
 
-def test_leases_stay_where_the_run_says_so(fleet: Fleet, lock: LeaseLock) -> None:
+def test_leases_stay_where_the_run_says_so(fleet: Folders, lock: LeaseLock) -> None:
     with lock.hold(fleet.transports(), "run-7"):
         lock.keep()
     assert fleet.locked() == list(fleet.names)
@@ -331,7 +312,7 @@ def test_leases_stay_where_the_run_says_so(fleet: Fleet, lock: LeaseLock) -> Non
     assert fleet.locked() == []
 
 
-def test_old_notes_of_other_runs_are_cleared_away(fleet: Fleet, lock: LeaseLock) -> None:
+def test_old_notes_of_other_runs_are_cleared_away(fleet: Folders, lock: LeaseLock) -> None:
     notes = fleet.home("web1") / "notes"
     long_ago = time.time() - 40 * 86400
     recent = {f"recent-{number}" for number in range(FEW)}
