@@ -17,7 +17,7 @@ from backout.errors import BackoutError, Mistakes, Unreachable
 from backout.language import expressions, scope, templates
 from backout.model import Event, Finding, Host, Identity, Release, Result, State, Undo, Verdict
 from backout.ports import Lasting, Restarter, StepContext, StepKind, Traffic
-from backout.runs import nets
+from backout.runs import barring
 from backout.runs.balancing import Balancing
 from backout.runs.baseline import Baseline
 from backout.runs.decisions import Decisions
@@ -63,7 +63,7 @@ class Worker:
         """Who served on each host when a step last looked."""
         self.once_more: set[str] = set()
         """The actions that failed, and that a person wants to be tried again."""
-        self._guard = threading.Lock()
+        self.guard = threading.Lock()
         self._unchanging: dict[str, dict[str, Any]] = {}
         self._remember(self.past)
 
@@ -201,7 +201,7 @@ class Worker:
             if strict:
                 raise
             step = action.step
-        return StepContext(
+        work = StepContext(
             step=step,
             options=step.options,
             key=note_key(self.saga.run, action.key),
@@ -228,11 +228,11 @@ class Worker:
             second=self.parts.second,
             was_up=before.up.get(action.host) if back else None,
             was_well=before.well.get(action.host, True),
-            gate=lambda: "" if back else nets.torn(self, action),
             slots=lambda: discreet_slots(self.parts.restarter(action.host), self.parts.vault),
             went=went,
             undoing=action.phase == "undo",
         )
+        return work if back else replace(work, gate=lambda: barring.barred(self, action, work))
 
     def _traffic(self, action: Action) -> Traffic:
         there = (a for a in (*self.plan.actions, *self.plan.settling) if a.there == action.there)
@@ -307,7 +307,7 @@ class Worker:
             return ""
         lines = {"stdout": result.stdout.rstrip("\n"), "stderr": result.stderr.rstrip("\n")}
         names = {**lines, "exit_code": result.exit_code, **result.saved}
-        with self._guard:
+        with self.guard:
             if action.step.kind == "commit" and "commit" in result.saved:
                 self.release = replace(self.release, commit=str(result.saved["commit"]))
             for name, expression in action.step.save.items():
@@ -347,7 +347,7 @@ class Worker:
     def examine(self, names: Sequence[str], hosts: Sequence[str]) -> tuple[Finding, ...]:
         """Run checks, patiently; what they found is kept for the report."""
         findings = self.look(names, hosts, patient=True)
-        with self._guard:
+        with self.guard:
             latest = {finding.key: finding for finding in (*self.findings, *findings)}
             self.findings = tuple(latest.values())
         return findings
