@@ -25,11 +25,13 @@ ALL = 48 * 1024
 LIVE = {"checkout": "checkout_of", "releases": "release_of"}
 """What asks, by strategy, which code is there."""
 
-_SECRET = re.compile(
-    r"(?P<name>[\w.-]*(?:passw|secret|token|api[_-]?key|private[_-]?key|credential)[\w.-]*)"
-    r"(?P<quote>[\"']?)\s*[=:]\s*(?P<value>\S.*)",
+_NAME = r"[\w.-]*(?:passw|secret|token|api[_-]?key|private[_-]?key|credential)[\w.-]*"
+_SECRET = re.compile(rf"(?P<name>{_NAME})(?P<quote>[\"']?)\s*[=:]\s*(?P<value>\S.*)", re.IGNORECASE)
+_OPTION = re.compile(
+    rf"(?P<name>(?<!\S)--?{_NAME})\s+(?P<value>\"[^\"]*\"|'[^']*'|(?!is\s#)[^-\s]\S*)",
     re.IGNORECASE,
 )
+"""As a command line has it: `--token x`."""
 _LOGIN = re.compile(r"(?<=://)([^\s/@:]+):([^\s/@]+)(?=@)")
 _ENVIRONMENT = re.compile(r"^\s*EnvironmentFile=-?(/\S+)", re.MULTILINE)
 _ASSIGNED = re.compile(r"^(\s*Environment=)(.*)$")
@@ -180,7 +182,16 @@ def masked(line: str) -> str:
     if assigned := _ASSIGNED.match(line):
         return f"{assigned[1]}{_digest(assigned[2])}"
     line = _LOGIN.sub(lambda found: f"{found[1]} and {_digest(found[2])}", line)
-    return _SECRET.sub(lambda found: f"{found['name']} is {_digest(found['value'])}", line)
+    return _SECRET.sub(_hidden, without_options(line))
+
+
+def without_options(line: str) -> str:
+    """Without the credentials of a command line alone; a line that has none any more stays."""
+    return _OPTION.sub(_hidden, line)
+
+
+def _hidden(found: re.Match[str]) -> str:
+    return f"{found['name']} is {_digest(found['value'])}"
 
 
 def _digest(text: str) -> str:

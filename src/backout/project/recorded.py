@@ -10,6 +10,7 @@ from backout.adapters.storage.journal import RunJournal
 from backout.errors import Refused, Unreachable
 from backout.model import Command, LedgerRow, Release, Target
 from backout.ports import Recorded, Transport
+from backout.probes.release import without_options
 from backout.runs import release_file
 from backout.runs.release_file import HostRecord
 
@@ -76,11 +77,12 @@ class Records:
                     yield row.release
 
     def _standing(self, known: LedgerRow | None, check: str) -> tuple[str, ...] | None:
-        """What the last run that led there has found at its end."""
+        """What the last run that led there has found at its end; an older Backout recorded
+        credentials of command lines."""
         for run in (*reversed(known.restored), known.run) if known else ():
             found = self._decided(run).get("standing", {}).get(check)
             if found is not None:
-                return tuple(found)
+                return tuple(map(without_options, found))
         return None
 
     def _decided(self, run: str) -> Mapping[str, Any]:

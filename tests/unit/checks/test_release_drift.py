@@ -9,7 +9,7 @@ import pytest
 from backout.checks import drift
 from backout.model import Finding, Release, Verdict
 from backout.ports import Recorded
-from backout.probes.release import masked
+from backout.probes.release import masked, without_options
 
 LEFT = ("changed: (empty)", "package tool: 1.0", "env /srv/.env: TOKEN is #aaaa")
 GOOD = Recorded(
@@ -94,6 +94,9 @@ def test_a_long_difference_is_cut_and_says_so() -> None:
         '"api_key": "hunter2",',
         "Environment=HARMLESS=hunter2",
         "url: postgres://app:hunter2@db/shop",
+        "ExecStart=/srv/api --token hunter2 --port 80",
+        "ExecStart=/srv/api --api-key 'the hunter2' -v",
+        "ExecStart=/srv/api --password=hunter2",
     ],
 )
 def test_a_value_that_may_be_secret_is_known_by_its_digest_alone(line: str) -> None:
@@ -102,3 +105,15 @@ def test_a_value_that_may_be_secret_is_known_by_its_digest_alone(line: str) -> N
     assert masked(line) != masked(other)
     assert masked(line) == masked(line)
     assert masked("listen 8080;") == "listen 8080;"
+
+
+def test_only_what_follows_the_name_of_a_credential_is_hidden_in_a_command_line() -> None:
+    line = masked("ExecStart=/srv/api --token hunter2 --port 80")
+    assert line.startswith("ExecStart=/srv/api --token is #")
+    assert line.endswith(" --port 80")
+    assert masked("ExecStart=/srv/api --no-token --port 80").endswith("--no-token --port 80")
+
+
+def test_what_an_older_backout_recorded_of_a_command_line_is_as_it_is_seen_now() -> None:
+    line = "file /etc/x.service: ExecStart=/srv/api --token hunter2"
+    assert without_options(line) == masked(line) == without_options(masked(line))
