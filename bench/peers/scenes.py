@@ -14,9 +14,10 @@ from peers.contenders import Seat
 from peers.estate import NEEDED, Ended, Typed
 from peers.watch import Watch
 
-from support.witness import State, away, told, truth, whole
+from support.witness import Host, State, away, told, truth, whole
 
 NEW, OLD, OLDER = "new", "old", "older"
+NOBODY = Host("", "")
 
 
 @dataclass(frozen=True)
@@ -51,18 +52,20 @@ class Scene:
     old: str
     new: str
     older: str
+    down: tuple[str, ...] = ()
 
     @property
     def words(self) -> Mapping[str, str]:
+        """What a release is to this scene."""
         return {self.old: OLD, self.new: NEW, self.older: OLDER}
 
     def row(self, ended: Ended, *, mend: Callable[[], None] = lambda: None) -> Row:
         """Judge what a command left, and go back where that has not happened by itself."""
         state = self.watch.settled()
-        true = truth(ended.code, state, [self.new])
+        true = truth(ended.code, {**state, **dict.fromkeys(self.down, NOBODY)}, [self.new])
         kept = whole(state, self.old)
         again = self._again("") if kept else self._typed(mend)
-        right = true and (kept or (ended.code == 0 and whole(state, self.new)))
+        right = true and (kept or ended.code == 0)
         return self._row(_code(ended), true, state, again, right, ended.said)
 
     def killed(self, ended: Ended) -> Row:
@@ -89,7 +92,7 @@ class Scene:
     def _row(
         self, code: str, true: bool | None, state: State, again: str, right: bool, said: str
     ) -> Row:
-        left = told(state, self.words)
+        left = "; ".join((told(state, self.words), *(f"{name}: down" for name in self.down)))
         name = self.seat.contender.name
         return Row(self.title, name, code, true, left, again, right, said)
 
@@ -128,7 +131,7 @@ def second_down(seat: Seat) -> Row:
     seat.estate.supervisors[second].stop()
     host.power_cut()
     try:
-        with _scene("second host down", seat, down=[second]) as scene:
+        with _scene("second host down", seat, down=(second,)) as scene:
             scene.new = seat.estate.publish()
             return scene.row(seat.deploy(scene.new).end(), mend=mend)
     finally:
@@ -205,10 +208,10 @@ SCENES: Mapping[str, Callable[[Seat], Row]] = {
 class _scene:
     """A scene over the releases that are there, watched from now on."""
 
-    def __init__(self, title: str, seat: Seat, down: tuple[str, ...] | list[str] = ()) -> None:
+    def __init__(self, title: str, seat: Seat, down: tuple[str, ...] = ()) -> None:
         *_, older, old = seat.past
         self._watch = Watch(seat.estate, down)
-        self._made = Scene(title, seat, self._watch, old, "", older)
+        self._made = Scene(title, seat, self._watch, old, "", older, down)
 
     def __enter__(self) -> Scene:
         self._watch.__enter__()

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from support import sample_app
+from support.git_origin import GitOrigin
 from support.ports import free_port
 from support.supervisord import Program, Supervisord
 from support.wait import eventually
@@ -228,6 +229,20 @@ def test_a_deploy_asks_supervisorctl_no_more_than_it_must(shop: Shop) -> None:
     assert shop.yard.deploy().code == 0
     assert shop.asked == ["status", "reread", "restart", "status"]
     assert shop.runs("2")
+
+
+def test_a_release_beside_others_asks_it_no_more_often(shop: Shop, git_origin: GitOrigin) -> None:
+    """What runs from which release is known of the processes that were seen."""
+    git_origin.good_change()
+    git_origin.commit("Next")
+    git_origin.push()
+    shop.deploys({"name": "Update", "update": {}, "on": "web"})
+    place = str(shop.directory / "srv")
+    source = {"repository": str(git_origin.copy), "strategy": "releases", "directory": place}
+    shop.yard.inventory(rollout={"soak": "0s"}, source=source)
+    said = shop.yard.deploy()
+    assert said.code == 0, said.out
+    assert shop.asked == ["status", "reread", "restart", "status"]
 
 
 def test_who_served_is_asked_anew_where_another_process_came_meanwhile(shop: Shop) -> None:

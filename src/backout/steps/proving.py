@@ -105,8 +105,7 @@ def stays(restarter: Restarter, now: Identity, work: StepContext) -> Result:
 def _of_the_release(proved: Result, now: Identity, work: StepContext) -> Result:
     """A new process is not yet the new code."""
     try:
-        old = whose.old(work, now)
-        elsewhere = "" if old or work.was_up is not None else whose.elsewhere(work, now)
+        old, elsewhere = whose.doubts(work, now)
     except Refused as error:
         return Result(State.FAILED, reason=f"restarted, but nobody can tell of what: {error.what}")
     if elsewhere:

@@ -6,7 +6,7 @@ link `current` may stay what it was, whatever the link says now.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from shlex import quote
 
@@ -64,7 +64,20 @@ def kept(work: StepContext, identity: Identity) -> str:
 
 def old(work: StepContext, identity: Identity) -> str:
     """Which other release than the live one something of it runs from; empty when none."""
+    return _old(Releases.of(work) if identity.paths else None, identity)
+
+
+def doubts(work: StepContext, identity: Identity) -> tuple[str, str]:
+    """The same, and on the way forward what to look at when nothing of it is from where the code
+    goes, which proves nothing: it may be built or installed from there. Asked in one go."""
     releases = Releases.of(work) if identity.paths else None
+    words = _old(releases, identity)
+    if words or not identity.paths or work.was_up is not None:
+        return words, ""
+    return "", _elsewhere(releases.directories if releases else _places(work), identity)
+
+
+def _old(releases: Releases | None, identity: Identity) -> str:
     if releases is None or not releases.live:
         return ""
     others = releases.names(identity.paths)
@@ -73,19 +86,21 @@ def old(work: StepContext, identity: Identity) -> str:
     return f"runs from {paths}, and {releases.live} is live" if others else ""
 
 
-def elsewhere(work: StepContext, identity: Identity) -> str:
-    """What to look at when nothing of it is from where the code goes; empty otherwise. It may be
-    built or installed from there, so this proves nothing."""
-    source = work.target.source
-    if source is None or source.strategy not in ("checkout", "releases") or not source.directory:
+def _elsewhere(places: Sequence[str], identity: Identity) -> str:
+    within = tuple(f"{place}/" for place in places)
+    if not places or any(f"{path}/".startswith(within) for path in identity.paths):
         return ""
+    return f"runs from {some(identity.paths)}: nothing of that is in {places[0]}"
+
+
+def _places(work: StepContext) -> Sequence[str]:
+    """Where a checkout is, as it is called and where it really is; nowhere without one."""
+    source = work.target.source
+    if source is None or source.strategy != "checkout" or not source.directory:
+        return ()
     directory = source.directory.rstrip("/")
     script = f'cd -- {quote(directory)} 2>/dev/null && echo "real=$(pwd -P)" || :'
-    real = read(work.transport, script, directory)["real"]
-    within = tuple(f"{place}/" for place in (directory, *real))
-    if not identity.paths or any(f"{path}/".startswith(within) for path in identity.paths):
-        return ""
-    return f"runs from {some(identity.paths)}: nothing of that is in {directory}"
+    return (directory, *read(work.transport, script, directory)["real"])
 
 
 def in_use(work: StepContext) -> frozenset[str]:
@@ -93,7 +108,7 @@ def in_use(work: StepContext) -> frozenset[str]:
     if work.target.service_on(work.host) is None:
         return frozenset()
     try:
-        seen, releases = work.restarter().identity(), Releases.of(work)
+        seen, releases = work.served() or work.restarter().identity(), Releases.of(work)
     except BackoutError:
         return frozenset()
     return frozenset(releases.names((*seen.paths, *seen.pinned)) if releases else ())
