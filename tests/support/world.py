@@ -1,11 +1,12 @@
 """A fleet in memory that a whole engine deploys to, and a deployer that may be killed at any record
 and around any command. The journal is the real one; hosts keep notes as real ones do."""
 
-# ruff: noqa: ARG002, ARG005 - the seams give their methods a form
+# ruff: noqa: ARG002 - the seams give their methods a form
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import shlex
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +14,11 @@ from typing import Any, ClassVar, cast
 
 from backout.adapters.storage.journal import SqliteJournal
 from backout.adapters.vault import Vault
+from backout.errors import Refused, Unreachable
 from backout.model import (
     Check,
+    Command,
+    Event,
     Finding,
     Host,
     NoOptions,
@@ -29,6 +33,8 @@ from backout.model import (
     Verdict,
 )
 from backout.ports import StepContext
+from backout.runs import release_file
+from backout.runs.decisions import Stop
 from backout.runs.ended import Ended
 from backout.runs.engine import Engine
 from backout.runs.parts import Parts
@@ -73,6 +79,18 @@ class World:
     """On this host the step `Bad` fails."""
     residue: bool = False
     """Whether the undo of `Bad` leaves it ill."""
+    refuses: set[str] = field(default_factory=set)
+    """What fails, by the words that `log` has for it; an undo that does so changes nothing."""
+    doubts: set[str] = field(default_factory=set)
+    """Whose way back cannot be known, by the same words."""
+    away: set[str] = field(default_factory=set)
+    """The hosts that cannot be reached."""
+    records: dict[str, str] = field(default_factory=dict)
+    """The release file of each host."""
+    log: list[str] = field(default_factory=list)
+    """What was done and undone: `Good web1`, `-Good web1`."""
+    then: dict[str, Callable[[], Any]] = field(default_factory=dict)
+    """What happens right after such a word."""
     disk: dict[str, list[str]] = field(default_factory=dict)
     running: dict[str, list[str]] = field(default_factory=dict)
     notes: dict[str, Result] = field(default_factory=dict)
@@ -83,20 +101,28 @@ class World:
             self.disk[name] = ["old"]
             self.running[name] = ["old"]
 
-    def command(self, key: str, state: State, effect: Any) -> Result:
+    def command(self, key: str, words: str, effect: Callable[[], None]) -> Result:
         """A command under a note: killed beside it, it ends all the same."""
         self.fate.boundary()
-        effect()
-        self.notes[key] = Result(state, 0 if state is State.DONE else 1)
+        self.log.append(words)
+        refused = words in self.refuses or words == f"Bad {self.fails}"
+        if not (refused and words.startswith("-")):
+            effect()
+        self.notes[key] = Result(State.FAILED, 1) if refused else Result(State.DONE, 0)
+        self.then.get(words, lambda: None)()
         self.fate.boundary()
         return self.notes[key]
 
-    def do(self, step: str, host: str) -> State:
+    def reach(self, name: str) -> Machine:
+        if name in self.away:
+            raise Unreachable(f"{name} is away", next=f"ping {name}")
+        return Machine(self, name or "here")
+
+    def do(self, step: str, host: str) -> None:
         if step == "Restart":
             self.running[host] = [*self.disk[host]]
         else:
             self.disk[host].append("ill" if step == "Bad" and host == self.ill else step)
-        return State.FAILED if step == "Bad" and host == self.fails else State.DONE
 
     def undo(self, step: str, host: str) -> None:
         if step == "Bad" and host in (self.ill, self.fails) and self.residue:
@@ -127,13 +153,22 @@ class World:
 
 @dataclass
 class Machine(Shell):
-    """A host's transport: a real shell for what only reads, the world's notes for the rest."""
+    """A host's transport: its release file and its notes are the world's, all else is for a real
+    shell."""
 
     def __init__(self, world: World, name: str) -> None:
         host = Host(name=name or "here", connection="local")
         super().__init__(cwd=world.directory, env={"HOME": str(world.directory / name)}, host=host)
         (world.directory / name).mkdir(exist_ok=True)
         self.world = world
+
+    def run(self, command: Command) -> Result:
+        records, name = self.world.records, self.host.name
+        if command.puts:
+            *_, records[name] = shlex.split(command.script)
+        elif release_file.NAME not in command.script:
+            return super().run(command)
+        return Result(State.DONE, 0, records.get(name, ""))
 
     def recall(self, key: str, wait: float) -> Result | None:
         return self.world.notes.get(key)
@@ -149,13 +184,13 @@ class Doing(Kind):
         return work.step.name
 
     def before(self, work: StepContext) -> Undo:
-        return Undo(text=f"take {work.step.name} back")
+        if f"{work.step.name} {_place(work)}" in self.world.doubts:
+            raise Refused("its way back is not known", next=f"look at {work.step.name}")
+        return Undo(f"take {work.step.name} back", irreversible=work.step.irreversible or "")
 
     def act(self, work: StepContext) -> Result:
         name, host = work.step.name, _place(work)
-        ends: list[State] = []
-        state = State.FAILED if name == "Bad" and host == self.world.fails else State.DONE
-        return self.world.command(work.key, state, lambda: ends.append(self.world.do(name, host)))
+        return self.world.command(work.key, f"{name} {host}", lambda: self.world.do(name, host))
 
     def recall(self, work: StepContext, undo: Undo) -> Result | None:
         return self.world.notes.get(work.key)
@@ -165,7 +200,7 @@ class Doing(Kind):
 
     def undo(self, work: StepContext, undo: Undo) -> Result:
         name, host = work.step.name, _place(work)
-        return self.world.command(work.key, State.DONE, lambda: self.world.undo(name, host))
+        return self.world.command(work.key, f"-{name} {host}", lambda: self.world.undo(name, host))
 
 
 def _place(work: StepContext) -> str:
@@ -193,7 +228,11 @@ class Mortal:
 
 
 class Lease:
-    """A lock that nobody else wants."""
+    """A lock that nobody else wants, unless `taken` says who does."""
+
+    def __init__(self, taken: str = "") -> None:
+        self.taken = taken
+        self.kept = False
 
     @contextmanager
     def hold(self, transports: Sequence[Machine], run: str, **keys: Any) -> Iterator[Sequence[str]]:
@@ -203,10 +242,10 @@ class Lease:
         return None
 
     def lost(self, hosts: Collection[str] = ()) -> str:
-        return ""
+        return self.taken
 
     def keep(self) -> None:
-        """Nobody waits for it."""
+        self.kept = True
 
 
 def target(name: str, max_failures: int) -> Target:
@@ -219,10 +258,11 @@ def target(name: str, max_failures: int) -> Target:
     return Target(name=name, hosts=hosts, checks=checks, rollout=rollout, state="~/state")
 
 
-def runbook() -> Runbook:
-    def step(name: str, on: str | None = "all") -> Step:
-        return Step(name=name, kind="do", options=NoOptions(), on=on)
+def step(name: str, on: str | None = "all", **keys: Any) -> Step:
+    return Step(name=name, kind="do", options=NoOptions(), on=on, **keys)
 
+
+def runbook() -> Runbook:
     gate = Step(name="Prove", kind="verify", options=VerifyOptions())
     steps = (step("Ship", None), step("Good"), step("Bad"), step("Switch", None))
     return Runbook(name="deploy", steps=steps, settle=(step("Restart"), gate))
@@ -236,6 +276,13 @@ class Deployer:
     journal: SqliteJournal
     run: str
     max_failures: int = 0
+    book: Runbook = field(default_factory=runbook)
+    keys: dict[str, Any] = field(default_factory=dict)
+    """What else its plan is made with."""
+    person: Person = field(default_factory=Person)
+    lease: Lease = field(default_factory=Lease)
+    told: list[Event] = field(default_factory=list)
+    stop: Stop = field(default_factory=Stop)
 
     def __post_init__(self) -> None:
         clock = ManualClock()
@@ -245,35 +292,34 @@ class Deployer:
 
     @property
     def plan(self) -> Plan:
-        number = Release(2)
         return build(
             run=self.run,
             verb="deploy",
-            target=target(self.run, self.max_failures),
-            runbook=runbook(),
+            runbook=self.book,
             params={},
-            release=number,
+            release=Release(2),
             previous=Release(1),
+            **{"target": target(self.run, self.max_failures), **self.keys},
         )
 
     def say(self, verb: str, kill_at: int = 0) -> Ended | None:
         """None when it was killed."""
         self.world.fate = Fate(kill_at)
         kind = type("Kind", (Doing,), {"world": self.world})
-        machines = {name: Machine(self.world, name or "here") for name in ("", *HOSTS)}
         parts = Parts(
             journal=cast("Any", Mortal(self.journal, self.world.fate)),
-            lock=cast("Any", Lease()),
+            lock=cast("Any", self.lease),
             clock=ManualClock(),
             vault=Vault({}, self.world.directory),
-            operator=Person(),
-            emit=lambda event: None,
+            operator=self.person,
+            emit=self.told.append,
             steps=cast("Mapping[str, Any]", {"do": kind, "verify": Verify}),
-            reach=cast("Any", machines.__getitem__),
+            reach=cast("Any", self.world.reach),
             restarter=cast("Any", None),
             examine=self.world.examine,
             pool=cast("Any", None),
             metrics=cast("Any", None),
+            stop=self.stop,
         )
         try:
             ended: Ended = getattr(Engine(self.plan, parts), verb)()
