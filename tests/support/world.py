@@ -147,7 +147,7 @@ class World:
         found = [Finding("whole", None, here)] if not names or "whole" in names else []
         for host in hosts if not names or "well" in names else ():
             verdict = Verdict.FAIL if "ill" in self.running[host] else Verdict.PASS
-            found.append(Finding("well", host, verdict))
+            found.append(Finding("well", host, Verdict.ERROR if host in self.away else verdict))
         return tuple(found)
 
 
@@ -258,8 +258,9 @@ def target(name: str, max_failures: int) -> Target:
     return Target(name=name, hosts=hosts, checks=checks, rollout=rollout, state="~/state")
 
 
-def step(name: str, on: str | None = "all", **keys: Any) -> Step:
-    return Step(name=name, kind="do", options=NoOptions(), on=on, **keys)
+def step(name: str, on: str | None = "all", kind: str = "do", **keys: Any) -> Step:
+    """Of kind `late` it is taken back after its host has settled."""
+    return Step(name=name, kind=kind, options=NoOptions(), on=on, **keys)
 
 
 def runbook() -> Runbook:
@@ -306,6 +307,7 @@ class Deployer:
         """None when it was killed."""
         self.world.fate = Fate(kill_at)
         kind = type("Kind", (Doing,), {"world": self.world})
+        late = type("Late", (kind,), {"settles_first": lambda *_: True})
         parts = Parts(
             journal=cast("Any", Mortal(self.journal, self.world.fate)),
             lock=cast("Any", self.lease),
@@ -313,7 +315,7 @@ class Deployer:
             vault=Vault({}, self.world.directory),
             operator=self.person,
             emit=self.told.append,
-            steps=cast("Mapping[str, Any]", {"do": kind, "verify": Verify}),
+            steps=cast("Mapping[str, Any]", {"do": kind, "late": late, "verify": Verify}),
             reach=cast("Any", self.world.reach),
             restarter=cast("Any", None),
             examine=self.world.examine,

@@ -45,7 +45,7 @@ class Backward:
         self.went: Mapping[str, Undo] = {}
         """Host -> where it is to come back to, when that lies before an earlier run than this."""
 
-    def run(self, turn: str = "", settled: Collection[str] = ()) -> dict[str, str]:
+    def run(self, turn: str, settled: Collection[str]) -> dict[str, str]:
         """Back out everything. Returns what is stuck: host (empty: this machine) -> why. While a
         host is stuck on the new code, what was done here for it (a migration) stays as it is.
         Hosts that are `settled` went back before and need no restart of their own."""
@@ -65,7 +65,7 @@ class Backward:
         return {host: UNHEARD.format(host) for host in self.plan.machines if host in away}
 
     def hosts_back(
-        self, hosts: Sequence[str], turn: str = "", settled: Collection[str] = ()
+        self, hosts: Sequence[str], turn: str, settled: Collection[str] = ()
     ) -> dict[str, str]:
         """Undo on these hosts and settle those again that anything reached. Returns the stuck ones
         and why."""
@@ -116,7 +116,7 @@ class Backward:
         repository = Path(source.repository).expanduser().resolve()
         return Path(source.directory or ".").expanduser().resolve().is_relative_to(repository)
 
-    def still_red(self, stuck: Collection[str] = ()) -> tuple[Finding, ...]:
+    def still_red(self, stuck: Collection[str]) -> tuple[Finding, ...]:
         """The old release must prove itself: what passed before passes again, and what ran before
         runs again where nothing is stuck."""
         before = self.worker.baseline.findings
@@ -155,7 +155,7 @@ class Backward:
     # --- undoing -------------------------------------------------------------------------
 
     def undo_on(
-        self, hosts: Sequence[str], turn: str = "", settled: Collection[str] = ()
+        self, hosts: Sequence[str], turn: str, settled: Collection[str] = ()
     ) -> dict[str, str]:
         """Stage by stage in reverse; the hosts of one stage side by side. Those that are taken out
         of traffic go batch by batch, and settle before the next one leaves. What takes the new
@@ -314,7 +314,7 @@ class Backward:
     # --- settling ------------------------------------------------------------------------
 
     def settle_again(
-        self, hosts: Sequence[str], turn: str = "", batches: Sequence[BatchPlan] | None = None
+        self, hosts: Sequence[str], turn: str, batches: Sequence[BatchPlan] | None = None
     ) -> dict[str, str]:
         """Batch by batch in reverse, so that not every host restarts at once; those where nothing
         but traffic was changed do not."""
@@ -332,7 +332,7 @@ class Backward:
                 stuck |= self._settle_row(mine)
         return stuck
 
-    def settle_here(self, turn: str = "") -> dict[str, str]:
+    def settle_here(self, turn: str) -> dict[str, str]:
         """Where there are no hosts, settling is done from this machine."""
         if not self._touched():
             return {}

@@ -73,6 +73,7 @@ def answer(deployer: Deployer, ended: Ended) -> dict[str, Any]:
         "known good": [(row.number, row.known_good, sorted(row.covers)) for row in releases],
         "disk": {host: sorted(world.disk[host]) for host in (*HOSTS, "here")},
         "running": {host: sorted(world.running[host]) for host in HOSTS},
+        "done": sorted(world.log),
     }
 
 

@@ -11,10 +11,11 @@ import pytest
 
 from backout.adapters.storage.journal import SqliteJournal
 from backout.errors import Refused, Unreachable
-from backout.model import HostEnd, HostState, Outcome, Release, Runbook
+from backout.model import HostEnd, HostState, Outcome, Release, Runbook, Step
 from backout.runs import release_file
 from backout.runs.ended import Ended
 from backout.runs.release_file import HostRecord
+from backout.steps.verify import VerifyOptions
 from support.work import Person
 from support.world import HOSTS, Deployer, World, runbook, step, target
 
@@ -203,6 +204,30 @@ def test_a_host_that_goes_away_within_the_budget_does_not_stop_the_others(begin:
     assert ends(ended)["web2"] == ("NOT backed out", None, "web2: Good unreachable: web2 is away")
 
 
+def gate(**keys: Any) -> Step:
+    return Step(name="Prove", kind="verify", options=VerifyOptions(), **keys)
+
+
+def test_a_gate_among_the_steps_asks_those_that_are_left(begin: Begin) -> None:
+    steps = (step("Ship", None), step("Good"), gate(), step("Switch", None))
+    deployer = begin(1, book=runbook().model_copy(update={"steps": steps}))
+    deployer.world.then["Good web2"] = lambda: deployer.world.away.add("web2")
+    ended = say(deployer)
+    assert on(deployer, HERE) == ["Ship", "Switch"]
+    assert ended.reason.endswith("web1, web3: deployed and proved, within max_failures")
+
+
+@pytest.mark.parametrize(("when", "settled"), [("", ["Restart"]), ("false", [])])
+def test_hosts_that_only_settle_do_so_when_something_was_changed(
+    begin: Begin, when: str, settled: list[str]
+) -> None:
+    steps = (step("Good", "web1", when=when),)
+    book = runbook().model_copy(update={"steps": steps, "settle": (step("Restart", "web2"),)})
+    deployer = begin(book=book)
+    assert say(deployer).exit_code == 0
+    assert on(deployer, "web2") == settled
+
+
 # --- a wish to stop ----------------------------------------------------------------------
 
 
@@ -309,6 +334,42 @@ def test_what_is_stuck_on_a_host_keeps_what_is_older_there_and_what_was_done_her
     assert on(deployer, HERE) == ["-Ship"]
 
 
+def test_what_settles_from_this_machine_does_so_again_for_a_batch_that_is_stuck_too(
+    begin: Begin,
+) -> None:
+    book = runbook().model_copy(update={"settle": (step("Restart"), step("Reload", None))})
+    deployer = begin(book=book, refuses={"Bad web3", "-Bad web2"})
+    assert say(deployer).exit_code == 5
+    assert deployer.world.log.count("Reload here") == 2 + 3
+    assert on(deployer, HERE)[0] == "Ship"
+    assert on(deployer, "web1") == BACK
+
+
+def test_a_host_is_in_traffic_again_when_it_has_settled_and_never_while_it_is_stuck(
+    begin: Begin,
+) -> None:
+    """Whatever is to be taken back after that, not only what moves traffic."""
+    steps = (step("Ship", None), step("Out", kind="late"), step("Good"), step("Bad"))
+    deployer = begin(book=runbook().model_copy(update={"steps": steps}))
+    deployer.world.refuses |= {"Bad web3", "-Good web3", "-Out web1"}
+    ended = say(deployer)
+    assert ended.exit_code == 5
+    back = ["Out", *BACK, "-Out"]
+    assert on(deployer, "web1") == on(deployer, "web2") == back
+    assert on(deployer, "web3") == ["Out", "Good", "Bad", "-Bad", "-Good"]
+    assert {
+        host: why for host, (state, _, why) in ends(ended).items() if state != "backed out"
+    } == {
+        "web1": "web1: Out failed: exit code 1",
+        "web3": "web3: Good failed: exit code 1",
+    }
+    deployer.world.refuses.clear()
+    deployer.world.log.clear()
+    assert say(deployer, "resume").exit_code == 4
+    assert on(deployer, "web3") == ["-Good", "Restart", "-Out", "Restart"]
+    assert on(deployer, "web1") == ["-Out", "Restart"]
+
+
 def test_what_is_stuck_on_this_machine_is_told_and_the_hosts_are_back(begin: Begin) -> None:
     deployer = begin(ill=HERE, refuses={"-Switch here"})
     ended = say(deployer)
@@ -361,7 +422,8 @@ def test_a_host_that_is_away_is_stuck_and_abort_does_what_can_be_done(begin: Beg
         deployer.say("resume")
     aborted = say(deployer, "abort")
     assert aborted.exit_code == 5
-    assert aborted.reason == f"aborted; and backing out is incomplete: {stuck[2]}"
+    red = "check well@web2 is red:  (it passed before)"
+    assert aborted.reason == f"aborted; and backing out is incomplete: {stuck[2]}; {red}"
     assert ends(aborted) == ends(ended)
     deployer.world.away.clear()
     assert say(deployer, "abort").exit_code == 4
@@ -403,6 +465,18 @@ def test_a_target_without_hosts_goes_back_and_settles_on_this_machine(begin: Beg
     ended = say(deployer)
     assert (ended.exit_code, ended.hosts) == (4, {})
     assert on(deployer, HERE) == ["Ship", "Switch", "Restart", "-Switch", "-Ship", "Restart"]
+
+
+def test_the_names_of_what_is_taken_back_and_settled_again_stay_for_ever(begin: Begin) -> None:
+    """A journal, and the notes on the hosts, may be of a Backout of before."""
+    deployer = begin(refuses={"Bad web1"})
+    say(deployer)
+    begun = [each.key for each in deployer.journal.recall(deployer.run) if each.kind == "begin"]
+    assert begun == [
+        *("steps/0", "steps/1@web1", "steps/2@web1"),
+        *("undo/steps/2@web1", "undo/steps/1@web1", "back/1.1/0@web1"),
+        *("undo/steps/0", "back/here/1.1/0@web1"),
+    ]
 
 
 # --- before the first change -------------------------------------------------------------

@@ -1,0 +1,358 @@
+"""The lease of a machine: what is said of it, and what becomes of it when hosts do not answer. Real
+leases, on hosts that are directories here; their links are cut by hand."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from backout.adapters.lease import LeaseLock, mark
+from backout.adapters.standings import take
+from backout.adapters.transports.local import LocalTransport
+from backout.adapters.transports.shell_text import Fence
+from backout.adapters.vault import Vault
+from backout.errors import BackedOut, Held, Refused, Unreachable
+from backout.model import Command, Host, Result, State
+from support.folders import Folders
+from support.wait import eventually
+
+NAMES = ("web1", "web2", "web3")
+RUN, OTHER = "run-7", "run-8"
+
+
+class Linked(LocalTransport):
+    """A host behind a link that can be cut, or give an answer of its own."""
+
+    answers: Callable[[Command], Result | None] = staticmethod(lambda _: None)
+    cut = False
+    asked = 0
+
+    def run(self, command: Command) -> Result:
+        self.asked += 1
+        if self.cut:
+            raise Unreachable(f"{self.host.name} is away", where=self.host.name)
+        return self.answers(command) or super().run(command)
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Folders:
+    return Folders(tmp_path, NAMES)
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def lock(said: list[str]) -> LeaseLock:
+    return LeaseLock("prod", warn=said.append)
+
+
+@pytest.fixture
+def hosts(folders: Folders) -> list[Linked]:
+    return [Linked(Host(name=name), str(folders.home(name)), Vault({})) for name in NAMES]
+
+
+def unwritable(folders: Folders, name: str) -> None:
+    folders.home(name).parent.mkdir()
+    folders.home(name).write_text("a file where the directory should be")
+
+
+# --- taking ------------------------------------------------------------------------------
+
+
+def test_of_the_others_whoever_cannot_be_taken_is_told_and_left_out(
+    folders: Folders, hosts: list[Linked], lock: LeaseLock, said: list[str]
+) -> None:
+    unwritable(folders, "web2")
+    hosts[2].cut = True
+    with lock.hold(hosts[:1], RUN, others=hosts[1:]) as held:
+        assert held == ("web1",)
+        assert lock.lost(NAMES) == ""
+    away, unwritten = sorted(said, reverse=True)
+    assert away == "web3 is not locked: web3 is away"
+    assert re.match("web2 is not locked: the lock of web2 cannot be taken: .", unwritten)
+
+
+def test_another_run_on_one_of_the_others_is_a_refusal_all_the_same(
+    folders: Folders, hosts: list[Linked], lock: LeaseLock
+) -> None:
+    with (
+        LeaseLock("prod").hold(folders.transports("web3"), OTHER),
+        pytest.raises(Held, match="web3"),
+        lock.hold(hosts[:1], RUN, others=hosts[1:]),
+    ):
+        pytest.fail("held beside another run")
+    assert folders.locked() == []
+
+
+def test_of_two_runs_that_meet_on_the_first_host_the_one_that_is_late_asks_no_other(
+    folders: Folders, hosts: list[Linked], lock: LeaseLock
+) -> None:
+    with (
+        LeaseLock("prod").hold(folders.transports("web1"), OTHER),
+        pytest.raises(Held, match="web1"),
+        lock.hold(list(reversed(hosts)), RUN),
+    ):
+        pytest.fail("two runs")
+    assert [host.asked for host in hosts] == [1, 0, 0]
+
+
+def test_who_holds_it_is_said_rather_than_who_is_away_and_of_several_the_first(
+    folders: Folders, hosts: list[Linked], lock: LeaseLock
+) -> None:
+    hosts[1].cut = True
+    with (
+        LeaseLock("prod").hold(folders.transports("web3"), OTHER),
+        pytest.raises(Held, match="web3"),
+        lock.hold(hosts, RUN),
+    ):
+        pytest.fail("two runs")
+    hosts[2].cut = True
+    with pytest.raises(Unreachable, match="web2"), lock.hold(hosts, RUN):
+        pytest.fail("held what is away")
+    assert folders.locked() == []
+
+
+def test_what_cannot_be_written_says_where_and_what_to_see_to(
+    folders: Folders, hosts: list[Linked], lock: LeaseLock
+) -> None:
+    unwritable(folders, "web2")
+    with pytest.raises(Refused) as caught, lock.hold(hosts, RUN):
+        pytest.fail("held")
+    assert caught.value.what.startswith("the lock of web2 cannot be taken: ")
+    assert caught.value.where == "web2"
+    assert caught.value.next == f"see that {folders.home('web2')} can be written there"
+
+
+def test_two_names_of_one_directory_are_refused(folders: Folders, lock: LeaseLock) -> None:
+    home = str(folders.home("web1"))
+    both = [Linked(Host(name=name), home, Vault({})) for name in ("web1", "web2")]
+    with pytest.raises(Refused) as caught, lock.hold(both, RUN):
+        pytest.fail("one directory twice")
+    assert caught.value.what == (f"web1 and web2 are one machine: both keep their state in {home}")
+    assert caught.value.next == "keep one of the two in the inventory"
+    assert folders.locked() == []
+
+
+@pytest.mark.parametrize(
+    ("connections", "session", "same"),
+    [
+        (("ssh", "ssh"), "10.0.0.9 4711 10.0.0.1 22", True),
+        (("ssh", "ssh"), "", False),
+        (("ssh", "ssh"), "10.0.0.9 4711 10.0.0.1", False),
+        (("local", "local"), "", True),
+        (("local", "local"), "10.0.0.9 4711 10.0.0.1 22", True),
+        (("local", "ssh"), "10.0.0.9 4711 10.0.0.1 22", False),
+    ],
+)
+def test_two_names_of_one_server_are_refused_where_the_server_tells(
+    folders: Folders,
+    lock: LeaseLock,
+    monkeypatch: pytest.MonkeyPatch,
+    connections: tuple[str, str],
+    session: str,
+    same: bool,
+) -> None:
+    monkeypatch.setenv("SSH_CONNECTION", session)
+    both = [
+        Linked(
+            Host.model_validate({"name": name, "connection": how}),
+            str(folders.home(name)),
+            Vault({}),
+        )
+        for name, how in zip(NAMES, connections, strict=False)
+    ]
+    if not same:
+        with lock.hold(both, RUN) as held:
+            assert held == ("web1", "web2")
+        return
+    why = "web1 and web2 are one machine: the same server answers for both"
+    with pytest.raises(Refused, match=why), lock.hold(both, RUN):
+        pytest.fail("one server twice")
+    assert folders.locked() == []
+
+
+# --- while it is held --------------------------------------------------------------------
+
+
+def test_what_a_host_had_on_record_is_told_once(folders: Folders, hosts: list[Linked]) -> None:
+    lock = LeaseLock("prod", record="release.json")
+    folders.home("web1").mkdir(parents=True)
+    (folders.home("web1") / "release.json").write_text('{"number": 3}\n')
+    with lock.hold(hosts[:2], RUN):
+        assert [lock.found(name) for name in NAMES] == ['{"number": 3}\n', "", None]
+        assert [lock.found(name) for name in NAMES] == [None] * 3
+    plain = LeaseLock("prod")
+    with plain.hold(hosts[:2], RUN):
+        assert plain.found("web1") is None
+
+
+def test_commands_are_fenced_while_it_is_held_and_only_then(
+    hosts: list[Linked], lock: LeaseLock
+) -> None:
+    with lock.hold(hosts, RUN):
+        fences = {host.fence for host in hosts}
+        assert len({(fence.token, fence.run) for fence in fences}) == 1
+        assert all(fence.token and fence.run == RUN for fence in fences)
+        assert {fence.ttl for fence in fences} == {60.0}
+    assert {host.fence for host in hosts} == {Fence()}
+
+
+def test_what_is_held_is_not_lost(hosts: list[Linked], lock: LeaseLock) -> None:
+    assert lock.lost(NAMES) == ""
+    with lock.hold(hosts, RUN):
+        assert lock.lost(NAMES) == lock.lost() == ""
+    assert lock.lost(NAMES) == ""
+
+
+def test_a_lease_that_somebody_took_is_lost_by_name(
+    folders: Folders, hosts: list[Linked], lock: LeaseLock
+) -> None:
+    with lock.hold(hosts, RUN):
+        take(folders.transports("web1", "web3"), "prod", force=True)
+        with LeaseLock("prod").hold(folders.transports("web3"), OTHER):
+            assert lock.lost() == (
+                "the lease on web1 is gone: it was taken away, or removed with its directory; "
+                "another run has taken the lock of web3: run-8"
+            )
+
+
+def test_a_host_that_does_not_answer_is_lost_to_whoever_needs_it_alone(
+    hosts: list[Linked], lock: LeaseLock
+) -> None:
+    with lock.hold(hosts, RUN):
+        hosts[0].cut = True
+        hosts[1].answers = lambda _: Result(State.FAILED, 1, reason="out of memory")
+        assert lock.lost() == lock.lost(["web3"]) == ""
+        assert lock.lost(["web1"]) == "web1 is away"
+        assert lock.lost(NAMES) == (
+            "web1 is away; whether web2 is still held is not known: out of memory"
+        )
+        hosts[0].cut = False
+        del hosts[1].answers
+
+
+# --- letting go --------------------------------------------------------------------------
+
+
+def test_what_stays_since_its_host_is_away_is_told_and_the_others_are_free(
+    folders: Folders, hosts: list[Linked], lock: LeaseLock, said: list[str]
+) -> None:
+    with lock.hold(hosts, RUN):
+        hosts[0].cut = True
+        hosts[1].answers = lambda _: Result(State.FAILED, 1, reason="read-only")
+    assert sorted(said) == [
+        "the lease on web1 stays: web1 is away",
+        "the lease on web2 stays: read-only",
+    ]
+    assert folders.locked() == ["web1", "web2"]
+
+
+def test_a_lease_that_is_another_s_by_now_is_none_of_its_business(
+    folders: Folders, hosts: list[Linked], lock: LeaseLock, said: list[str]
+) -> None:
+    with lock.hold(hosts, RUN):
+        take(folders.transports("web2"), "prod", force=True)
+    assert (said, folders.locked()) == ([], [])
+
+
+def test_an_answer_that_was_lost_is_asked_for_once_more(
+    folders: Folders, hosts: list[Linked], lock: LeaseLock, said: list[str]
+) -> None:
+    lost = [Result(State.UNKNOWN, reason="the link broke")]
+    with lock.hold(hosts, RUN):
+        hosts[1].answers = lambda _: lost.pop() if lost else None
+    assert (said, folders.locked()) == ([], [])
+
+
+def test_keeping_is_for_one_time(folders: Folders, hosts: list[Linked], lock: LeaseLock) -> None:
+    with lock.hold(hosts, RUN):
+        lock.keep()
+    assert folders.locked() == list(NAMES)
+    with lock.hold(hosts, RUN, began=NAMES):
+        pass
+    assert folders.locked() == []
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_what_its_commands_printed_stays_unless_it_has_ended(
+    folders: Folders, hosts: list[Linked], lock: LeaseLock, ended: bool
+) -> None:
+    try:
+        with lock.hold(hosts, RUN):
+            assert hosts[0].run(Command("echo hi", key=f"{RUN}/step")).ok
+            if not ended:
+                raise BackedOut("it failed")
+    except BackedOut:
+        pass
+    notes = folders.home("web1") / "notes" / RUN
+    assert bool([*notes.glob("*.out")]) is not ended
+    assert notes.is_dir()
+
+
+# --- renewing ----------------------------------------------------------------------------
+
+
+def test_a_lease_that_cannot_be_renewed_is_told_and_tried_again(
+    hosts: list[Linked], said: list[str]
+) -> None:
+    with LeaseLock("prod", ttl=0.3, warn=said.append).hold(hosts[:2], RUN):
+        hosts[0].cut = True
+        hosts[1].answers = lambda _: Result(State.FAILED, 1, reason="read-only")
+        lines = {
+            "the lease on web1 was not renewed: web1 is away",
+            "the lease on web2 was not renewed: read-only",
+        }
+        eventually(lambda: all(said.count(line) > 1 for line in lines), saying="the warnings")
+        assert set(said) == lines
+        hosts[0].cut = False
+        del hosts[1].answers
+
+
+def test_while_a_command_is_at_work_its_note_holds_the_host_and_no_channel_is_used(
+    hosts: list[Linked],
+) -> None:
+    with LeaseLock("prod", ttl=0.3).hold(hosts[:2], RUN):
+        hosts[0].at_work = 1
+        before, beside = hosts[0].asked, hosts[1].asked
+        eventually(lambda: hosts[1].asked > beside + 2, saying="renewals of the other host")
+        assert hosts[0].asked <= before + 1, "one may have been on its way"
+        hosts[0].at_work = 0
+
+
+# --- this machine ------------------------------------------------------------------------
+
+
+def test_this_machine_is_marked_and_named_by_an_empty_name(
+    folders: Folders, hosts: list[Linked], lock: LeaseLock
+) -> None:
+    (here,) = folders.transports("here")
+    boot = folders.home("here") / "notes" / RUN / "boot"
+    assert mark(None, RUN) == ()
+    with lock.hold(hosts[:1], RUN, here=here) as held:
+        assert held == ("web1", "")
+        assert boot.exists()
+    boot.unlink()
+    assert mark(here, RUN, began=[""]) == ("",)
+    assert not boot.exists(), "that it is missing means that notes were lost"
+    assert mark(here, RUN, began=["web1"]) == ("",)
+    assert boot.exists()
+
+
+def test_a_machine_that_cannot_be_marked_refuses_and_frees_the_hosts(
+    folders: Folders, hosts: list[Linked], lock: LeaseLock
+) -> None:
+    unwritable(folders, "here")
+    (here,) = folders.transports("here")
+    with pytest.raises(Refused) as caught, lock.hold(hosts, RUN, here=here):
+        pytest.fail("held without notes")
+    assert caught.value.what.startswith("notes cannot be left on this machine: ")
+    assert caught.value.next == f"see that {folders.home('here')} can be written"
+    assert folders.locked() == []
+    shutil.rmtree(folders.home("here").parent)
