@@ -69,6 +69,21 @@ def test_once_looks_at_everything_and_leaves_as_verify_does(project: Project) ->
     assert "status is 500" in page.read_text(), "the page says what was seen last"
 
 
+def test_who_looks_once_at_a_time_has_hours_and_days_of_it_too(project: Project) -> None:
+    """And forgets what is old with them: whoever watches never stays for an hour."""
+    with Web(lambda _: Answer("{}")) as web:
+        inventory(project, web.url)
+        for _ in range(3):
+            assert project.say("watch", "--once").code == 0
+    with sqlite3.connect(project.state / "health.db") as db:
+        (looks, rolled) = db.execute(
+            "SELECT (SELECT max(seq) FROM look), (SELECT value FROM meta WHERE name = 'rolled')"
+        ).fetchone()
+        hours = db.execute("SELECT count(*) FROM hour").fetchone()[0]
+    assert (looks, int(rolled)) == (3, 2), "the last one is taken in by whoever looks next"
+    assert hours >= 1
+
+
 def test_once_is_not_healthy_while_a_run_holds_one_of_the_targets(yard: Yard) -> None:
     with Web() as web, Web() as switch:
         deadman = f"{switch.url}/ping"

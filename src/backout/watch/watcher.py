@@ -73,7 +73,7 @@ class Watcher:
         self._turns: dict[str, float] = {}
         self._began, self.turned = clock.now().timestamp(), clock.monotonic()
         self._clock_read = (self._began, self.turned)
-        self._hour = int(self._began // 3600)
+        self._hour = -1  # who looks for less than an hour at a time keeps it small, too
         self._snapshot = Snapshot(self.turned)
         self.news = News(self)
         self.messages = Messages(self, around.wake)
