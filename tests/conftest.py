@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from support.changed import changed, reached
 from support.dockerd import DockerEngine
@@ -63,11 +63,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """What is made up at random takes as long as it likes: the quick tier makes up less."""
+    """What is made up at random takes as long as it likes; the quick tier makes up less."""
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup the commands would not hear it
-    settings.register_profile("quick", max_examples=30)
-    if config.getoption("--quick"):
-        settings.load_profile("quick")
+    whole = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.register_profile("whole", whole)
+    settings.register_profile("quick", whole, max_examples=30)
+    settings.load_profile("quick" if config.getoption("--quick") else "whole")
 
 
 def pytest_collection() -> None:

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from time import process_time
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backout.api import _Quiet
@@ -29,7 +29,7 @@ PIECES = st.sampled_from(
     ]
 )
 NOTES = st.lists(st.one_of(PIECES, st.text(max_size=8)), max_size=40).map("".join)
-RELAXED = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+RELAXED = settings(max_examples=40)
 
 
 @pytest.mark.usefixtures("unhurried")

@@ -4,7 +4,7 @@ and every other line is named with why not."""
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backout.documents.building import build
@@ -265,7 +265,7 @@ PIECES = st.lists(st.sampled_from([*SIGNS, "\n", "\n", "\t"]), max_size=30).map(
 
 
 @pytest.mark.usefixtures("unhurried")
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40)
 @given(PIECES, st.sampled_from(["x.yml", "Makefile", "deploy.rb"]))
 def test_nothing_that_stands_in_such_a_file_crashes_the_importer(text: str, name: str) -> None:
     sound(build(read(text, name)), TABLES)

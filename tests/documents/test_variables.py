@@ -109,7 +109,7 @@ TEXTS = st.lists(
 ).map("".join)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(value=PLAIN, text=TEXTS)
 def test_a_shell_reads_the_same_with_the_value_put_in(value: str, text: str) -> None:
     one = f"printf '<%s>' {text}"

@@ -36,7 +36,7 @@ def shell_name(request: pytest.FixtureRequest) -> str:
 
 
 @given(value=TEXT, word=TEXT)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_every_value_and_every_quote_arrives_as_it_was(value: str, word: str) -> None:
     script = f'printf "%s|" "$VALUE" {shell_text.quote(word)}'
     out, _, code = speak(shell_text.plain(Command(script), (("VALUE", value),), MARK))

@@ -998,7 +998,7 @@ def outcomes(content: bytes) -> bool:
     return all(made)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.binary() | st.text().map(str.encode) | st.lists(_words).map("".join).map(str.encode))
 def test_any_file_is_nouns_or_mistakes(project: Path, content: bytes) -> None:
     assert outcomes(content)
@@ -1023,7 +1023,7 @@ _shapes = st.recursive(
 
 
 @pytest.mark.usefixtures("unhurried")
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.dictionaries(_keys, _shapes, max_size=6))
 def test_any_shape_of_file_is_nouns_or_mistakes(project: Path, data: dict[str, Any]) -> None:
     assert outcomes(json.dumps(data).encode())

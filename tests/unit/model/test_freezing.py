@@ -73,7 +73,7 @@ moments = st.datetimes(datetime(2025, 1, 1), datetime(2027, 1, 1)).map(
 
 
 @pytest.mark.usefixtures("unhurried")
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(moments, st.sampled_from(["UTC", BERLIN, "America/New_York"]))
 def test_when_a_freeze_is_over_it_is_over(now: datetime, zone: str) -> None:
     windows = [nightly(zone), span("2026-05-01", "2026-05-03", zone)]

@@ -196,7 +196,6 @@ fate = st.sampled_from([DONE, DONE, DONE, NOBODY, BEFORE, AFTER, LATE])
 
 @settings(
     max_examples=25,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

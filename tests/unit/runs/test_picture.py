@@ -21,7 +21,7 @@ def turned(data: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("unhurried")
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(parts)
 def test_the_order_of_facts_is_no_part_of_a_plan(facts: dict[str, Any]) -> None:
     assert Picture(facts).digest == Picture(turned(facts)).digest
@@ -29,7 +29,7 @@ def test_the_order_of_facts_is_no_part_of_a_plan(facts: dict[str, Any]) -> None:
 
 
 @pytest.mark.usefixtures("unhurried")
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(parts, parts)
 def test_two_plans_have_one_digest_when_nothing_moved_between_them_and_else_not(
     one: dict[str, Any], other: dict[str, Any]
@@ -40,7 +40,7 @@ def test_two_plans_have_one_digest_when_nothing_moved_between_them_and_else_not(
 
 
 @pytest.mark.usefixtures("unhurried")
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(parts, st.sampled_from(PARTS), st.text(max_size=6), leaves)
 def test_every_fact_of_every_part_counts(
     facts: dict[str, Any], part: str, name: str, value: Any
@@ -53,7 +53,7 @@ def test_every_fact_of_every_part_counts(
 
 
 @pytest.mark.usefixtures("unhurried")
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.recursive(leaves, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
 def test_data_is_flat_and_nothing_of_it_is_lost(data: Any) -> None:
     rows = list(flat(data))

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, cast
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backout.adapters.storage.journal import SqliteJournal
@@ -954,7 +954,7 @@ lives = st.lists(
 
 
 @pytest.mark.usefixtures("unhurried")
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(drawn=drawn_steps, lives=lives)
 def test_after_any_crashes_each_effect_is_there_once_or_undone(
     drawn: list[dict[str, Any]], lives: list[Life], journal: SqliteJournal
