@@ -9,7 +9,7 @@ import pytest
 
 from support.sshd import SshdBed
 from support.tools import program
-from support.wait import eventually
+from support.wait import eventually, throughout
 
 
 def test_a_command_runs_in_the_hosts_own_home_directory(sshd_bed: SshdBed) -> None:
@@ -88,6 +88,24 @@ def test_a_power_cut_ends_everything_and_keeps_the_files(sshd_bed: SshdBed) -> N
     assert _running("sleep 302") == 0
     host.start()
     assert sshd_bed.ssh("web1", "cat file").stdout == "kept\n"
+
+
+def test_a_machine_that_stands_still_does_and_says_nothing_until_its_power_is_cut(
+    sshd_bed: SshdBed,
+) -> None:
+    host = sshd_bed["web1"]
+    counting = "i=0; while :; do i=$((i + 1)); echo $i > count; done"
+    client = _client(sshd_bed, counting)
+    count = host.home / "count"
+    eventually(lambda: count.exists() and count.read_text() > "")
+    host.machine.stand_still()
+    seen = count.read_text()
+    assert throughout(lambda: count.read_text() == seen, seconds=0.3)
+    assert client.poll() is None, "nobody has told it anything"
+    host.power_cut()
+    assert client.wait(30) != 0
+    host.start()
+    assert sshd_bed.ssh("web1", "cat count").stdout == seen
 
 
 def test_max_sessions_limits_the_channels_of_one_connection(sshd_bed: SshdBed) -> None:

@@ -19,6 +19,7 @@ from types import TracebackType
 from .guard import guard
 from .process import children
 from .tools import program, system_python
+from .wait import eventually
 
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _BOOT = f"""\
@@ -93,6 +94,21 @@ class Machine:
             self._popen.stdout.close()
         self._popen = None
         guard.remove(self._token)
+
+    def stand_still(self) -> None:
+        """Nothing in it goes on, or says anything, from when this returns until the end."""
+        self.run("kill", "-STOP", "-1", check=False)
+        still = ["ps", "-ww", "-eo", "pid=,stat=,args="]
+
+        def moving() -> list[str]:
+            rows = (line.split(None, 2) for line in self.run(*still).stdout.splitlines())
+            return [
+                f"{pid} {args}"
+                for pid, stat, args in rows
+                if pid != "1" and stat[0] not in "TtZ" and not args.startswith("ps -ww -eo")
+            ]
+
+        eventually(lambda: not moving(), saying=f"stillness of {self.name}")
 
     def command(self, argv: Sequence[str]) -> list[str]:
         """The command that runs `argv` inside the machine."""

@@ -147,6 +147,9 @@ class Trial:
         return self.yard.exists(f"{step}-web1")
 
     def _loses_power(self) -> None:
+        """What a host does after the instant nobody has heard of."""
+        if self._host:
+            self.bed["web1"].machine.stand_still()
         self.disk.instant()
         if self._host:
             self.bed["web1"].power_cut()
