@@ -136,7 +136,7 @@ def shop(place: Path) -> Iterator[Shop]:
     program = Program("api", command, variables, {"startsecs": "0"})
     with (
         SshdBed(place / "bed", ["web1"]) as bed,
-        Supervisord(place / "supervisor", [program]) as supervisord,
+        Supervisord(place / "supervisor", [program], machine=bed["web1"].machine) as supervisord,
     ):
         sample_app.wait_healthy("127.0.0.1", port)
         made = Shop(Project(place / "project"), repository, checkout, bed, supervisord, port)

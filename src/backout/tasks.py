@@ -7,6 +7,7 @@ that `invoke --list` costs what Invoke costs.
 
 from __future__ import annotations
 
+import gc
 import sys
 from dataclasses import MISSING, Field, fields
 from inspect import Parameter, Signature
@@ -21,6 +22,9 @@ from invoke.program import Program
 from invoke.tasks import Task
 
 from backout.commands.options import VERBS, Options
+
+SELDOM = (20_000, 20, 20)
+"""After so many new objects, and rounds, Python looks for garbage; see `gc.set_threshold`."""
 
 
 class Verb(Task):  # type: ignore[type-arg]
@@ -92,6 +96,8 @@ def act(c: Context, options: Options) -> None:
         refuse_dry(options)
     # Invoke turns this off for the whole process; compiling everything anew each time is dear.
     sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
+    # What is read now stays: to look through it for garbage again and again is a tenth of a start.
+    gc.set_threshold(*SELDOM)
     from backout.commands import main
 
     code = main.main(options)

@@ -15,8 +15,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from backout.adapters.person import person
-from backout.adapters.storage.postgres.hands import Hands
-from backout.commands.follow import Following
 from backout.commands.options import Follow, Holding, Starting
 from backout.commands.shipment import shipment, unknown_to_git
 from backout.errors import Refused
@@ -25,12 +23,12 @@ from backout.ports import CONFIRMED, HANDED, Transport
 from backout.project.project import TABLES, Workplace
 from backout.project.shared_ledger import name_of, place_here
 from backout.reports.answer import Answer
-from backout.reports.handed import HandedOver
 from backout.runs import confirming, picture
 from backout.runs.picture import Picture
 from backout.runs.plan import Plan
 
 if TYPE_CHECKING:
+    from backout.adapters.storage.postgres.hands import Hands
     from backout.commands.deploy import Operation
 
 
@@ -147,8 +145,12 @@ class HandOver:
         }
         self.hands.hand_over(row.id, along.zone, record)
         if isinstance(self.options, Holding) and self.options.detach:
+            from backout.reports.handed import HandedOver
+
             following = f"invoke follow {row.id}"
             return Answer("handed", HandedOver(row.id, row.target, row.verb, along.zone, following))
+        from backout.commands.follow import Following
+
         words = f"handed over to the workers of zone {along.zone}: invoke follow {row.id}"
         screen = self.operation.screen
         screen.listen(Event(datetime.now(UTC), "note", words))

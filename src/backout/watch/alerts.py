@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from backout.checks.streaks import Policy, needed
 from backout.checks.streaks import in_doubt as in_doubt
@@ -23,7 +23,9 @@ from backout.model import (
     Streak,
     duration,
 )
-from backout.reports.watched import OpenAlert
+
+if TYPE_CHECKING:
+    from backout.reports.watched import OpenAlert
 
 DIGEST_FROM = 3
 """So many messages that wait for one destination become one."""
@@ -47,6 +49,8 @@ def due_word(
 
 def alert_row(incident: Incident, now: float) -> OpenAlert:
     """An open incident, as `alert.list` answers it."""
+    from backout.reports.watched import OpenAlert
+
     check_key = incident.check_key
     return OpenAlert(
         target=check_key.target,

@@ -42,9 +42,6 @@ LONG = 60_000
 """A longer text does not fit into one variable of a process everywhere."""
 PATIENCE = 3
 """So many connect timeouts without an answer to what was sent, and the link counts as lost."""
-DOZE = 1.0
-"""So many seconds the thread of a connection sleeps while nothing comes. Paramiko's own tenth of
-one is all that a thousand idle connections have a processor do."""
 AT_ONCE = 16
 """How many connections are opened at the same time; sshd drops more (MaxStartups)."""
 
@@ -366,11 +363,13 @@ def open_all(transports: Sequence[SshTransport]) -> dict[str, Unreachable]:
 
 def _watch_over(link: paramiko.Transport, timeout: float) -> None:
     """Notice a link that is down although nobody hangs up: the kernel ends a connection whose
-    data nobody acknowledges."""
-    link.set_keepalive(max(1, round(timeout / 2)))
+    data nobody acknowledges. While nothing comes, its thread wakes only to send some: as often as
+    Paramiko has it wake, ten times a second, is all that a thousand of them have a processor do."""
+    silence = max(1, round(timeout / 2))
+    link.set_keepalive(silence)
     if not isinstance(link.sock, socket.socket):
         return
-    link.sock.settimeout(DOZE)
+    link.sock.settimeout(silence)
     link.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         patience = round(timeout * PATIENCE * 1000)

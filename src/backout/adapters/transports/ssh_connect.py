@@ -175,12 +175,15 @@ def _public(names: Sequence[str]) -> Iterator[bytes]:
 
 class KnownHosts:
     """The host keys on record in some files. A revoked key is not; lines that are no key, and
-    patterns, are passed over, so that they let nobody in."""
+    patterns, are passed over, so that they let nobody in. A line is read when its host is asked
+    for: a file may have thousands."""
 
     def __init__(self, files: Sequence[str]) -> None:
         self.file = files[0] if files and files[0] != os.devnull else ""
         """Where a new key would be put on record; none when the records are kept nowhere."""
-        self._entries: list[HostKeyEntry] = []
+        self._lines: dict[str, list[str]] = {}
+        """By each name that stands before a key, hashed or not."""
+        self._hashed: list[str] = []
         self._revoked: set[str] = set()
         for name in files:
             path = Path(name).expanduser()
@@ -193,12 +196,10 @@ class KnownHosts:
 
     def of(self, name: str) -> list[paramiko.PKey]:
         """The keys of a host: a name, or `[name]:port`."""
-        return [
-            entry.key
-            for entry in self._entries
-            if any(_same_host(name, listed) for listed in entry.hostnames)
-            and entry.key.get_base64() not in self._revoked
-        ]
+        hashed = (h for h in self._hashed if paramiko.HostKeys.hash_host(name, h) == h)
+        lines = (line for listed in (name, *hashed) for line in self._lines.get(listed, ()))
+        keys = (_key(line) for line in lines)
+        return [key for key in keys if key and key.get_base64() not in self._revoked]
 
     def _add(self, line: str) -> None:
         words = line.split()
@@ -206,16 +207,18 @@ class KnownHosts:
             self._revoked.add(words[3])
         if not line or line[0] in "#@":
             return
-        with suppress(InvalidHostKey, paramiko.SSHException, ValueError):
-            entry = HostKeyEntry.from_line(line)
-            if entry is not None:
-                self._entries.append(entry)
+        for listed in words[0].split(","):
+            if _HASHED.fullmatch(listed) and listed not in self._lines:
+                self._hashed.append(listed)
+            self._lines.setdefault(listed, []).append(line)
 
 
-def _same_host(name: str, listed: str) -> bool:
-    if _HASHED.fullmatch(listed):
-        return paramiko.HostKeys.hash_host(name, listed) == listed
-    return name == listed
+def _key(line: str) -> paramiko.PKey | None:
+    """The key of a line of known_hosts; None where that is none."""
+    with suppress(InvalidHostKey, paramiko.SSHException, ValueError):
+        entry = HostKeyEntry.from_line(line)
+        return entry.key if entry else None
+    return None
 
 
 class _Strict(paramiko.RejectPolicy):
