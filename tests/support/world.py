@@ -36,7 +36,7 @@ from backout.ports import StepContext
 from backout.runs import release_file
 from backout.runs.decisions import Stop
 from backout.runs.ended import Ended
-from backout.runs.engine import Engine
+from backout.runs.engine import Consent, Engine
 from backout.runs.parts import Parts
 from backout.runs.plan import Plan, build
 from backout.steps.base import Kind
@@ -259,7 +259,8 @@ def target(name: str, max_failures: int) -> Target:
 
 
 def step(name: str, on: str | None = "all", kind: str = "do", **keys: Any) -> Step:
-    """Of kind `late` it is taken back after its host has settled."""
+    """Of kind `late` it is taken back after its host has settled, and what `aside` changes no
+    service runs."""
     return Step(name=name, kind=kind, options=NoOptions(), on=on, **keys)
 
 
@@ -284,6 +285,7 @@ class Deployer:
     lease: Lease = field(default_factory=Lease)
     told: list[Event] = field(default_factory=list)
     stop: Stop = field(default_factory=Stop)
+    consent: Consent = lambda *_: None
 
     def __post_init__(self) -> None:
         clock = ManualClock()
@@ -307,7 +309,12 @@ class Deployer:
         """None when it was killed."""
         self.world.fate = Fate(kill_at)
         kind = type("Kind", (Doing,), {"world": self.world})
-        late = type("Late", (kind,), {"settles_first": lambda *_: True})
+        kinds = {
+            "do": kind,
+            "late": type("Late", (kind,), {"settles_first": lambda *_: True}),
+            "aside": type("Aside", (kind,), {"reaches": False}),
+            "verify": Verify,
+        }
         parts = Parts(
             journal=cast("Any", Mortal(self.journal, self.world.fate)),
             lock=cast("Any", self.lease),
@@ -315,7 +322,7 @@ class Deployer:
             vault=Vault({}, self.world.directory),
             operator=self.person,
             emit=self.told.append,
-            steps=cast("Mapping[str, Any]", {"do": kind, "late": late, "verify": Verify}),
+            steps=cast("Mapping[str, Any]", kinds),
             reach=cast("Any", self.world.reach),
             restarter=cast("Any", None),
             examine=self.world.examine,
@@ -324,7 +331,7 @@ class Deployer:
             stop=self.stop,
         )
         try:
-            ended: Ended = getattr(Engine(self.plan, parts), verb)()
+            ended: Ended = getattr(Engine(self.plan, parts, self.consent), verb)()
         except Killed:
             return None
         return ended

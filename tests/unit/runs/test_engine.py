@@ -1,0 +1,200 @@
+"""A run before its first change, and its end."""
+
+from __future__ import annotations
+
+import pytest
+
+from backout.errors import Refused
+from backout.model import HostEnd, HostState, Outcome, Release
+from backout.runs import release_file
+from backout.runs.parts import Parts
+from backout.runs.plan import Plan
+from backout.runs.release_file import HostRecord
+from support.ways import (
+    FAILED,
+    PLAN,
+    Begin,
+    refused,
+    say,
+    told,
+    verdicts,
+)
+from support.work import Person
+from support.world import HOSTS, Deployer, runbook, step, target
+
+# --- before the first change -------------------------------------------------------------
+
+
+def test_every_way_back_that_cannot_be_known_is_named_before_anything_acts(begin: Begin) -> None:
+    deployer = begin(doubts={"Good web1", "Good web3", "Switch here"})
+    error = refused(deployer)
+    lines = [
+        f"{title}: its way back is not known" for title in ("web1: Good", "web3: Good", "Switch")
+    ]
+    assert error.what.split("\n") == lines
+    assert error.next == "look at Good\n       look at Switch"
+
+
+def test_a_preflight_that_fails_refuses(begin: Begin) -> None:
+    book = runbook().model_copy(update={"preflight": (step("Look", readonly=True),)})
+    deployer = begin(book=book, refuses={"Look web2"})
+    with pytest.raises(Refused) as caught:
+        deployer.say("deploy")
+    assert caught.value.what == "web2: Look failed: exit code 1"
+    assert caught.value.next == PLAN.format(deployer.run)
+    assert {word.split()[0] for word in deployer.world.log} == {"Look"}
+
+
+def test_a_baseline_that_is_red_refuses_unless_that_is_accepted_or_nothing_was_there(
+    begin: Begin,
+) -> None:
+    deployer = begin()
+    deployer.world.running["web2"] = ["ill"]
+    error = refused(deployer)
+    assert error.what == (
+        "the baseline is not what it must be\ncheck well@web2 fails before the change: "
+    )
+    assert error.next == PLAN.format(deployer.run)
+    for keys in ({"accept_red": ("well",)}, {"first": True}):
+        other = begin()
+        other.world.running["web2"] = ["ill"]
+        other.keys |= keys
+        assert say(other).exit_code == 0
+
+
+def test_hosts_that_are_away_are_all_named(begin: Begin) -> None:
+    deployer = begin()
+    deployer.world.away.update(("web1", "web3"))
+    assert refused(deployer).what == "web1 is away\nweb3 is away"
+
+
+def test_a_number_that_a_host_has_seen_is_not_given_again_and_a_strange_run_is_told(
+    begin: Begin,
+) -> None:
+    deployer = begin()
+    there = HostRecord().arrived("strange", Release(7))
+    release_file.write(deployer.world.reach("web2"), "~/state", there)
+    assert say(deployer).release == Release(8)
+    assert [row.number for row in deployer.journal.releases(deployer.run)] == [8]
+    told_of = [words for words in told(deployer, "warning") if "strange" in words]
+    assert told_of == [
+        "run strange was there last, and is not in this journal: no rollback from here goes back"
+        " past it"
+    ]
+
+
+def test_a_protected_target_is_confirmed_by_its_name_and_a_no_changes_nothing(begin: Begin) -> None:
+    for answer in (True, False):
+        deployer = begin()
+        protected = target(deployer.run, 0).model_copy(update={"protected": True})
+        deployer.keys["target"] = protected
+        deployer.person = Person(answer)
+        if answer:
+            assert say(deployer).exit_code == 0
+        else:
+            assert refused(deployer).what == "not confirmed"
+        (question,) = deployer.person.asked
+        assert question.startswith("deploy release 2 to ")
+        assert question.endswith(f"[{deployer.run}]")
+
+
+def test_a_run_that_the_journal_knows_is_no_stranger_and_its_number_counts(begin: Begin) -> None:
+    earlier, deployer = begin(), begin()
+    say(earlier)
+    deployer.world.records = earlier.world.records
+    assert say(deployer).release == Release(3)
+    assert told(deployer, "warning") == []
+
+
+def test_consent_is_the_last_word_before_the_first_change(begin: Begin) -> None:
+    for stopping in (False, True):
+        deployer = begin()
+        deployer.keys["target"] = target(deployer.run, 0).model_copy(update={"protected": True})
+        deployer.person = Person(True)
+
+        def consent(
+            plan: Plan, _: Parts, deployer: Deployer = deployer, no: bool = stopping
+        ) -> None:
+            assert deployer.person.asked
+            assert plan == deployer.plan
+            if no:
+                raise Refused("somebody else was quicker")
+            deployer.stop("SIGTERM")
+
+        deployer.consent = consent
+        why = "somebody else was quicker" if stopping else "SIGTERM, before any change"
+        assert refused(deployer).what == why
+
+
+def test_who_wished_to_go_back_before_the_first_change_is_not_deployed_later(begin: Begin) -> None:
+    deployer = begin()
+    assert deployer.say("deploy", kill_at=1) is None
+    assert deployer.say("abort", kill_at=4) is None
+    assert deployer.journal.recall(deployer.run)[-1].kind == "back_out"
+    ended = say(deployer, "resume")
+    assert (ended.exit_code, ended.reason) == (4, "aborted")
+    assert deployer.world.log == []
+
+
+# --- the end -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("refuses", "code"), [((), 0), (("Bad web2",), 4)])
+def test_what_comes_finally_is_done_however_it_ends_and_its_failure_is_only_told(
+    begin: Begin, refuses: tuple[str, ...], code: int
+) -> None:
+    book = runbook().model_copy(update={"finally_": (step("Tell", None), step("Sweep", None))})
+    deployer = begin(book=book, refuses={*refuses, "Tell here"})
+    assert say(deployer).exit_code == code
+    assert deployer.world.log[-2:] == ["Tell here", "Sweep here"]
+    assert "finally: Tell failed: exit code 1" in told(deployer, "warning")
+
+
+@pytest.mark.parametrize("refuses", [(), ("Bad web2",)])
+def test_who_has_lost_the_hosts_says_nothing_of_how_they_are(
+    begin: Begin, refuses: tuple[str, ...]
+) -> None:
+    deployer = begin(refuses={*refuses})
+    last = "-Ship here" if refuses else "Switch here"
+    deployer.world.then[last] = lambda: setattr(deployer.lease, "taken", "bob took web1")
+    ended = say(deployer)
+    why = f"{FAILED.format('web2')}; bob took web1" if refuses else "bob took web1"
+    assert (ended.outcome, ended.exit_code, ended.reason) == (Outcome.BACKOUT_INCOMPLETE, 5, why)
+    assert ended.hosts == dict.fromkeys(HOSTS, HostEnd(HostState.STUCK, why=why))
+    assert ended.release == Release(1)
+    assert deployer.lease.kept
+    assert deployer.journal.releases(deployer.run) == ()
+
+
+@pytest.mark.parametrize("verb", ["resume", "abort"])
+@pytest.mark.parametrize("ill", ["", "web2"])
+def test_what_is_over_is_given_back_and_no_host_is_asked(begin: Begin, ill: str, verb: str) -> None:
+    deployer = begin(ill=ill)
+    whole = say(begin(ill=ill))
+    assert deployer.say("deploy", kill_at=deployed(begin(ill=ill))) is None
+    deployer.world.away.update(HOSTS)  # by now they are somebody else's
+    deployer.world.log.clear()
+    ended = say(deployer, verb)
+    assert ended == whole
+    assert deployer.world.log == []
+    succeeded = [words for words in told(deployer, "warning") if "it had succeeded" in words]
+    back = f"it had succeeded, and is not backed out: invoke rollback --target {deployer.run}"
+    assert succeeded == ([back] if verb == "abort" and not ill else [])
+
+
+def deployed(deployer: Deployer) -> int:
+    """The last moment at which it can be killed: all is on record, and its hosts are held."""
+    say(deployer)
+    return deployer.world.fate.passed
+
+
+def test_the_findings_that_stopped_it_are_told_beside_the_proof_of_the_old_release(
+    begin: Begin,
+) -> None:
+    """What was red before is no part of that proof."""
+    deployer = begin(ill="web2")
+    deployer.world.running |= {host: ["ill"] for host in HOSTS}
+    deployer.keys["first"] = True
+    ended = say(deployer)
+    assert ended.exit_code == 4
+    assert verdicts(ended) == {"whole": "pass", "well@web2": "fail"}
