@@ -118,6 +118,10 @@ class World:
             raise Unreachable(f"{name} is away", next=f"ping {name}")
         return Machine(self, name or "here")
 
+    def dies_after(self, words: str) -> None:
+        """The deployer does, right then."""
+        self.then[words] = lambda: setattr(self.fate, "dead", True)
+
     def do(self, step: str, host: str) -> None:
         if step == "Restart":
             self.running[host] = [*self.disk[host]]
@@ -193,6 +197,7 @@ class Doing(Kind):
         return self.world.command(work.key, f"{name} {host}", lambda: self.world.do(name, host))
 
     def recall(self, work: StepContext, undo: Undo) -> Result | None:
+        self.world.reach(_place(work))
         return self.world.notes.get(work.key)
 
     def done(self, work: StepContext) -> bool | None:

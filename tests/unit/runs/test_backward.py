@@ -11,6 +11,7 @@ from support.ways import (
     BACK,
     BACKED_OUT,
     FAILED,
+    FORWARD,
     HERE,
     UNCHANGED,
     Begin,
@@ -20,7 +21,7 @@ from support.ways import (
     told,
     verdicts,
 )
-from support.world import HOSTS, runbook, step, target
+from support.world import HOSTS, Deployer, runbook, step, target
 
 
 def test_each_host_goes_back_newest_first_and_settles_then_this_machine_and_all_settle_again(
@@ -49,25 +50,26 @@ def test_each_host_goes_back_newest_first_and_settles_then_this_machine_and_all_
 
 
 @pytest.mark.parametrize(
-    ("kind", "connection", "repository", "again"),
+    ("kind", "connection", "source", "again"),
     [
         ("do", "ssh", None, True),
         ("aside", "ssh", None, False),
         ("aside", "local", None, False),
-        ("aside", "ssh", ".", False),
-        ("aside", "local", ".", True),
-        ("aside", "local", "elsewhere", False),
+        ("aside", "ssh", Source(), False),
+        ("aside", "local", Source(), True),
+        ("aside", "local", Source(repository="elsewhere"), False),
+        ("aside", "local", Source(directory="/srv/api"), False),
+        ("aside", "local", Source(repository="/srv", directory="/srv/api"), True),
     ],
 )
 def test_hosts_settle_once_more_where_what_was_undone_here_may_be_what_their_services_run(
-    begin: Begin, kind: str, connection: str, repository: str | None, again: bool
+    begin: Begin, kind: str, connection: str, source: Source | None, again: bool
 ) -> None:
     """A kind may say that it reaches no service; but one may run from the working copy."""
     steps = (step("Ship", None, kind), step("Good"), step("Bad"))
     deployer = begin(book=runbook().model_copy(update={"steps": steps}), refuses={"Bad web1"})
     plain = target(deployer.run, 0)
     hosts = {name: Host(name=name, connection=connection) for name in HOSTS}
-    source = Source(repository=repository) if repository else None
     deployer.keys["target"] = plain.model_copy(update={"hosts": hosts, "source": source})
     assert say(deployer).exit_code == 4
     assert on(deployer, HERE) == ["Ship", "-Ship"]
@@ -192,6 +194,33 @@ def test_an_old_release_that_does_not_prove_itself_is_no_end_and_all_settles_ane
     assert say(deployer, "resume").exit_code == 4
 
 
+def test_nothing_is_undone_beside_a_restart_that_may_still_be_at_work(begin: Begin) -> None:
+    deployer = begin()
+    deployer.world.dies_after("Restart web2")
+    assert deployer.say("deploy") is None
+    deployer.world.then.clear()
+    deployer.world.away.add("web2")
+    ended = say(deployer, "abort")
+    assert ends(ended)["web2"][2] == "Restart may still be at work: web2 is away"
+    assert on(deployer, "web2") == FORWARD
+    assert on(deployer, HERE) == ["Ship"]
+    deployer.world.away.clear()
+    assert say(deployer, "abort").exit_code == 4
+    assert on(deployer, "web2") == [*BACK, "Restart"]
+
+
+def test_nor_is_it_where_all_is_done_from_this_machine(begin: Begin) -> None:
+    deployer = bare(begin, "here")
+    deployer.world.dies_after("Restart here")
+    assert deployer.say("deploy") is None
+    deployer.world.then.clear()
+    deployer.world.away.add(HERE)
+    ended = say(deployer, "abort")
+    assert ended.exit_code == 5
+    assert "Restart may still be at work: here is away" in ended.reason
+    assert on(deployer, HERE) == ["Ship", "Switch", "Restart"]
+
+
 def test_a_host_that_is_away_is_stuck_and_abort_does_what_can_be_done(begin: Begin) -> None:
     deployer = begin()
     deployer.world.then["Good web2"] = lambda: deployer.world.away.add("web2")
@@ -235,13 +264,19 @@ def test_what_changes_nothing_is_not_undone(begin: Begin) -> None:
     assert on(deployer, "web1") == ["Look", "Bad", "-Bad", "Restart"]
 
 
-def test_a_target_without_hosts_goes_back_and_settles_on_this_machine(begin: Begin) -> None:
+def bare(begin: Begin, ill: str) -> Deployer:
+    """A target without hosts."""
     steps, settle = (step("Ship", None), step("Switch", None)), (step("Restart", None),)
     book = runbook().model_copy(update={"steps": steps, "settle": settle})
-    deployer = begin(book=book, ill=HERE)
-    bare = target(deployer.run, 0)
-    checks = {name: check for name, check in bare.checks.items() if name == "whole"}
-    deployer.keys["target"] = bare.model_copy(update={"hosts": {}, "checks": checks})
+    deployer = begin(book=book, ill=ill)
+    plain = target(deployer.run, 0)
+    checks = {name: check for name, check in plain.checks.items() if name == "whole"}
+    deployer.keys["target"] = plain.model_copy(update={"hosts": {}, "checks": checks})
+    return deployer
+
+
+def test_a_target_without_hosts_goes_back_and_settles_on_this_machine(begin: Begin) -> None:
+    deployer = bare(begin, ill=HERE)
     ended = say(deployer)
     assert (ended.exit_code, ended.hosts) == (4, {})
     assert on(deployer, HERE) == ["Ship", "Switch", "Restart", "-Switch", "-Ship", "Restart"]

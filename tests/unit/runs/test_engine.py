@@ -6,6 +6,7 @@ import pytest
 
 from backout.errors import Refused
 from backout.model import HostEnd, HostState, Outcome, Release
+from backout.ports import READY
 from backout.runs import release_file
 from backout.runs.parts import Parts
 from backout.runs.plan import Plan
@@ -75,6 +76,8 @@ def test_a_number_that_a_host_has_seen_is_not_given_again_and_a_strange_run_is_t
     there = HostRecord().arrived("strange", Release(7))
     release_file.write(deployer.world.reach("web2"), "~/state", there)
     assert say(deployer).release == Release(8)
+    (ready,) = (each.body for each in deployer.journal.recall(deployer.run) if each.kind == READY)
+    assert ready == {"release": {"number": 8, "commit": ""}}, "who tells of it says which one"
     assert [row.number for row in deployer.journal.releases(deployer.run)] == [8]
     told_of = [words for words in told(deployer, "warning") if "strange" in words]
     assert told_of == [
