@@ -118,6 +118,7 @@ class SshTransport(ShellTransport):
                     raise self._unreachable(error, connection) from error
             time.sleep(pause)
         for hop in hops(connection):
+            self._dialer.opened(hop)
             _watch_over(hop.transport, self._dialer.timeout)
         return connection
 

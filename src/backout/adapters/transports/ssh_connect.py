@@ -71,6 +71,10 @@ class Dialer:
         except (*BROKEN, ValueError, KeyError, Refused) as error:
             raise translated(error, host, self.address(host), self.timeout) from error
 
+    def opened(self, hop: fabric.Connection) -> None:
+        """Let go of what only its opening needed; a thousand connections stay open."""
+        hop.config = self._fabric
+
     def agent_of(self, host: Host) -> str:
         """The socket of the agent that is at hand for a host; see `Login.agent`."""
         return self._config.of(host).agent
