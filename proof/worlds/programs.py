@@ -49,13 +49,19 @@ def read(process: Process, args: list[str]) -> int:
     blanks = _blanks(marks)
     for name in names[:-1]:
         line = line.lstrip(blanks)
-        cut = next((n for n, char in enumerate(line) if char in marks), len(line))
+        found = _any_of(marks).search(line)
+        cut = found.start() if found else len(line)
         process.vars[name] = line[:cut]
         line = line[cut:].lstrip(blanks)
         if line[:1] and line[0] in marks:
             line = line[1:]
     process.vars[names[-1]] = line.strip(blanks)
     return 0 if whole else 1
+
+
+@cache
+def _any_of(marks: str) -> re.Pattern[str]:
+    return re.compile(f"[{re.escape(marks)}]" if marks else "(?!)")
 
 
 @cache

@@ -37,8 +37,9 @@ _GAP = re.compile(r"(?:\s|\\\n|#[^\n]*)*")
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _TOKEN = re.compile(r"[^\s;&|()<>'\"$`]+")
 _ASSIGN = re.compile(r"([A-Za-z_]\w*)=")
-_VALUE = re.compile(r"([A-Za-z_]\w*)=(?:'([^']*)'|([\w./:@%+,-]*))(?=[ \n])")
-"""An assignment that means what stands there."""
+_HOME = r"\"\$\{HOME:-/\}\""
+_VALUE = re.compile(rf"([A-Za-z_]\w*)=(?:'([^']*)'|({_HOME})?([\w./:@%+,-]*))(?=[ \n])")
+"""An assignment that means what stands there, and may begin at home."""
 _FUNCTION = re.compile(r"([A-Za-z_]\w*)\(\)\s*")
 _REDIRECT = re.compile(r"(\d*)(>>|>\||>&|<&|>|<)[ \t]*")
 _EVAL = "\neval "
@@ -82,13 +83,20 @@ def _values(text: str, process: Process) -> int:
         while found := _VALUE.match(text, reader.at) or _ASSIGN.match(text, reader.at):
             reader.at = found.end()
             plain = found.re is _VALUE
-            line.append((found[1], (found[2] or found[3] or "") if plain else reader.word()))
+            line.append((found[1], _meant(found, process) if plain else reader.word()))
             reader.blank()
         if not line or not text.startswith("\n", reader.at):
             return at
         for name, value in line:
             process.vars[name] = value if isinstance(value, str) else value.single(process)
         at = reader.at = reader.at + 1
+
+
+def _meant(value: re.Match[str], process: Process) -> str:
+    _, quoted, home, text = value.groups()
+    if home:
+        return (process.vars.get("HOME") or "/") + text
+    return text if quoted is None else quoted
 
 
 @lru_cache(2000)

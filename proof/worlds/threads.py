@@ -49,7 +49,10 @@ class Lock:
         return bool(self._depth)
 
     def __enter__(self) -> bool:
-        return self.acquire()
+        if self._depth:
+            return self.acquire()
+        self._owner, self._depth = Now.baton.task, 1
+        return True
 
     def __exit__(self, *_: object) -> None:
         self.release()

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Collection, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from jinja2 import TemplateSyntaxError
@@ -210,9 +211,13 @@ def uses(value: Any, root: str) -> Iterator[str]:
     for text in _strings(value):
         for piece in pieces_of(text, ""):
             if isinstance(piece, Expression):
-                for node, path in chains(tree_of(piece)):
-                    if node.name == root and path:
-                        yield path[0]
+                yield from (attribute for name, attribute in _used(piece) if name == root)
+
+
+@lru_cache(maxsize=4096)
+def _used(piece: Expression) -> tuple[tuple[str, str], ...]:
+    """Each name, with its first attribute."""
+    return tuple((node.name, path[0]) for node, path in chains(tree_of(piece)) if path)
 
 
 def _strings(value: Any) -> Iterator[str]:

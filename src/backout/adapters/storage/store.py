@@ -99,11 +99,14 @@ class JournalStore(Closing):
 
     def text_of(self, data: Any) -> str:
         """As it is written: JSON, without any secret."""
-        text = json.dumps(data, default=plain)
+        text = _JSON.encode(data)
         # Where nothing was escaped, one look at the whole is a look at each string in it.
         if "\\" not in text and self._redact(text) == text:
             return text
-        return json.dumps(redact_data(data, self._redact), default=plain)
+        return _JSON.encode(redact_data(data, self._redact))
+
+
+_JSON = json.JSONEncoder(default=plain)
 
 
 def silent(_kind: str, _body: Body) -> Sequence[Message]:

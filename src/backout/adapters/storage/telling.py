@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from backout.adapters.storage.journal_rows import time_text
 from backout.adapters.storage.store import JournalStore
@@ -40,7 +41,7 @@ class Telling:
 
     def tell(self, run: str, events: Sequence[Event], *, alive: bool = False) -> None:
         """In one transaction; `alive` counts as a sign of life too."""
-        values = [v for event in events for v in (run, self._store.text_of(asdict(event)))]
+        values = [v for event in events for v in (run, self._store.text_of(_data(event)))]
         places = ", ".join(["(?, ?)"] * len(events))
 
         def write(db: Tables) -> None:
@@ -86,6 +87,10 @@ class Telling:
         return tuple(
             Wish(id, of, what, who, datetime.fromisoformat(at)) for id, of, what, who, at in rows
         )
+
+
+def _data(event: Event) -> dict[str, Any]:
+    return {name: getattr(event, name) for name in Event.__slots__}
 
 
 def _event(data: Mapping[str, str]) -> Event:

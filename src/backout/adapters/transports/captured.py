@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from backout.model import Result, State
 from backout.model.values import Partial
@@ -20,7 +21,7 @@ class Capture:
         self.words: tuple[str, ...] = ()
         """What stood behind the mark; empty until it was seen."""
         self.size = 0
-        self._mark = re.compile(rb"(?:^|.*?\n?)" + mark.encode() + rb" ([^\n]*)\n", re.DOTALL)
+        self._mark = _line_of(mark)
         self._before = b""
         self._head = bytearray()
         self._tail = bytearray()
@@ -89,9 +90,16 @@ class Capture:
         return Partial(f"{_decoded(self._head)}\n… {left} bytes left out …\n{_decoded(tail)}")
 
 
+@lru_cache
+def _line_of(mark: str) -> re.Pattern[bytes]:
+    """What a mark says, and whatever came before it."""
+    return re.compile(rb"(?:^|.*?\n?)" + mark.encode() + rb" ([^\n]*)\n", re.DOTALL)
+
+
 def _decoded(data: bytes | bytearray) -> str:
     """What a machine says is never a reference to a secret, whatever it looks like."""
-    return data.decode(errors="replace").translate(_NO_REFERENCE)
+    text = data.decode(errors="replace")
+    return text if text.isascii() else text.translate(_NO_REFERENCE)
 
 
 _NO_REFERENCE = {0xE000: 0xFFFD, 0xE001: 0xFFFD}
