@@ -96,7 +96,8 @@ class Machine:
         guard.remove(self._token)
 
     def stand_still(self) -> None:
-        """Nothing in it goes on, or says anything, from when this returns until the end."""
+        """Nothing in it begins anything, or says anything, from when this returns until the end.
+        What the kernel does for whoever waits in it comes to its end, and nobody hears of it."""
         self.run("kill", "-STOP", "-1", check=False)
         still = ["ps", "-ww", "-eo", "pid=,stat=,args="]
 
@@ -105,7 +106,7 @@ class Machine:
             return [
                 f"{pid} {args}"
                 for pid, stat, args in rows
-                if pid != "1" and stat[0] not in "TtZ" and not args.startswith("ps -ww -eo")
+                if pid != "1" and stat[0] not in "TtZD" and not args.startswith("ps -ww -eo")
             ]
 
         eventually(lambda: not moving(), saying=f"stillness of {self.name}")
