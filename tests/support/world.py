@@ -21,7 +21,9 @@ from backout.model import (
     Event,
     Finding,
     Host,
+    Member,
     NoOptions,
+    PoolState,
     Release,
     Result,
     Rollout,
@@ -40,6 +42,7 @@ from backout.runs.engine import Consent, Engine
 from backout.runs.parts import Parts
 from backout.runs.plan import Plan, build
 from backout.steps.base import Kind
+from backout.steps.traffic import Traffic
 from backout.steps.verify import Verify, VerifyOptions
 
 from .clock import ManualClock
@@ -80,11 +83,14 @@ class World:
     residue: bool = False
     """Whether the undo of `Bad` leaves it ill."""
     refuses: set[str] = field(default_factory=set)
-    """What fails, by the words that `log` has for it; an undo that does so changes nothing."""
+    """What fails, by the words that `log` has for it; an undo or a balancer that does so changes
+    nothing."""
     doubts: set[str] = field(default_factory=set)
     """Whose way back cannot be known, by the same words."""
     away: set[str] = field(default_factory=set)
     """The hosts that cannot be reached."""
+    traffic: dict[str, bool] = field(default_factory=lambda: dict.fromkeys(HOSTS, True))
+    """Which hosts the balancer sends requests to."""
     records: dict[str, str] = field(default_factory=dict)
     """The release file of each host."""
     log: list[str] = field(default_factory=list)
@@ -106,7 +112,7 @@ class World:
         self.fate.boundary()
         self.log.append(words)
         refused = words in self.refuses or words == f"Bad {self.fails}"
-        if not (refused and words.startswith("-")):
+        if not (refused and words.startswith(("-", "in ", "out "))):
             effect()
         self.notes[key] = Result(State.FAILED, 1) if refused else Result(State.DONE, 0)
         self.then.get(words, lambda: None)()
@@ -206,6 +212,25 @@ class Doing(Kind):
     def undo(self, work: StepContext, undo: Undo) -> Result:
         name, host = work.step.name, _place(work)
         return self.world.command(work.key, f"-{name} {host}", lambda: self.world.undo(name, host))
+
+
+@dataclass(frozen=True)
+class Edge:
+    """The pool of a balancer that does at once what it is told: `out web1`, `in web1`."""
+
+    world: World
+
+    def look(self) -> PoolState:
+        pairs = self.world.traffic.items()
+        return PoolState(tuple(Member(name, takes, True, 0, "1") for name, takes in pairs))
+
+    def apply(self, key: str, wanted: Sequence[Member]) -> Result:
+        words = ", ".join(f"{'in' if each.takes else 'out'} {each.name}" for each in wanted)
+        become = {each.name: each.takes for each in wanted}
+        return self.world.command(key, words, lambda: self.world.traffic.update(become))
+
+    def spelled(self, wanted: Sequence[Member]) -> str:
+        return ", ".join(each.name for each in wanted)
 
 
 def _place(work: StepContext) -> str:
@@ -318,6 +343,7 @@ class Deployer:
             "do": kind,
             "late": type("Late", (kind,), {"settles_first": lambda *_: True}),
             "aside": type("Aside", (kind,), {"reaches": False}),
+            "traffic": Traffic,
             "verify": Verify,
         }
         parts = Parts(
@@ -331,7 +357,7 @@ class Deployer:
             reach=cast("Any", self.world.reach),
             restarter=cast("Any", None),
             examine=self.world.examine,
-            pool=cast("Any", None),
+            pool=lambda _, __: Edge(self.world),
             metrics=cast("Any", None),
             stop=self.stop,
         )

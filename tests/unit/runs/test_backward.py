@@ -209,6 +209,16 @@ def test_nothing_is_undone_beside_a_restart_that_may_still_be_at_work(begin: Beg
     assert on(deployer, "web2") == [*BACK, "Restart"]
 
 
+def test_nor_beside_one_of_the_way_back(begin: Begin) -> None:
+    deployer = begin(refuses={"Bad web2"})
+    deployer.world.dies_after("Restart web2")
+    assert deployer.say("deploy") is None
+    deployer.world.then.clear()
+    deployer.world.away.add("web2")
+    ended = say(deployer, "abort")
+    assert ends(ended)["web2"][2] == "Restart may still be at work: web2 is away"
+
+
 def test_nor_is_it_where_all_is_done_from_this_machine(begin: Begin) -> None:
     deployer = bare(begin, "here")
     deployer.world.dies_after("Restart here")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from backout.adapters.storage.journal import SqliteJournal
-from backout.model import Result, State
+from backout.model import Result, State, Verdict
 from backout.ports import Transport
 from backout.runs import release_file
 from backout.runs.ended import Ended
@@ -138,6 +138,7 @@ def test_a_success_that_a_host_has_not_on_record_is_not_over_until_it_has(
     )
     ends = {host: str(end.state) for host, end in ended.hosts.items()}
     assert ends == dict.fromkeys(HOSTS, "deployed") | withdrawn
+    assert {finding.verdict for finding in ended.findings} == {Verdict.PASS}
     assert len(deployer.journal.releases(deployer.run)) == 1, "the ledger has it"
     assert deployer.say("abort").exit_code == 5
     monkeypatch.undo()

@@ -169,6 +169,20 @@ def test_who_has_lost_the_hosts_says_nothing_of_how_they_are(
     assert deployer.journal.releases(deployer.run) == ()
 
 
+def test_a_success_is_on_record_with_all_that_it_was_decided_by(begin: Begin) -> None:
+    deployer = begin(1, ill="web2")
+    deployer.keys["accept_red"] = ("whole",)
+    say(deployer)
+    (decided,) = (e.body for e in deployer.journal.recall(deployer.run) if e.kind == "decided")
+    assert decided["outcome"] == "succeeded"
+    assert decided["hosts"] == ["web1", "web3"]
+    assert decided["withdrawn"] == {"web2": ["withdrawn", "check well@web2 fail: "]}
+    assert decided["release"] == {"number": 2, "commit": ""}
+    assert {row["check"]: row["verdict"] for row in decided["proof"]} == dict.fromkeys(
+        ("whole", "well"), "pass"
+    )
+
+
 @pytest.mark.parametrize("verb", ["resume", "abort"])
 @pytest.mark.parametrize("ill", ["", "web2"])
 def test_what_is_over_is_given_back_and_no_host_is_asked(begin: Begin, ill: str, verb: str) -> None:

@@ -1,0 +1,133 @@
+"""A rollout that drains, whole: who leaves the balancer when, who does not, and who is in again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from backout.model import Balancer, NoOptions
+from backout.steps.traffic import Traffic
+from support.ways import FAILED, FORWARD, HERE, Begin, ends, on, refused, say, told
+from support.world import HOSTS, Deployer, target
+
+THERE_AND_BACK = ["out", *FORWARD, "in"]
+
+
+def fronted(begin: Begin, max_failures: int = 0, keep_up: int | str = 1, **world: Any) -> Deployer:
+    """Three hosts behind one balancer, which leave it batch by batch."""
+    deployer = begin(max_failures, **world)
+    plain = target(deployer.run, max_failures)
+    edge = Balancer.model_validate(
+        {"name": "edge", "backend": "nginx", "on": ["here"], "options": NoOptions()}
+    )
+    rollout = plain.rollout.model_copy(update={"drain": True, "keep_up": keep_up})
+    wanted = {"balancers": {"edge": edge}, "rollout": rollout}
+    deployer.keys |= {"target": plain.model_copy(update=wanted), "kinds": {"traffic": Traffic}}
+    return deployer
+
+
+def test_each_batch_leaves_before_it_is_changed_and_is_in_again_before_the_next_leaves(
+    begin: Begin,
+) -> None:
+    deployer = fronted(begin)
+    assert say(deployer).exit_code == 0
+    batches = [f"{word} {host}" for host in HOSTS for word in THERE_AND_BACK]
+    assert deployer.world.log == ["Ship here", *batches, "Switch here"]
+    assert set(deployer.world.traffic.values()) == {True}
+
+
+def test_who_was_out_before_stays_out_whichever_way_it_goes(begin: Begin) -> None:
+    for refuses, code in ((set(), 0), ({"Bad web3"}, 4)):
+        deployer = fronted(begin, refuses=refuses)
+        deployer.world.traffic["web2"] = False
+        assert say(deployer).exit_code == code
+        assert deployer.world.traffic == {"web1": True, "web2": False, "web3": True}
+
+
+@pytest.mark.parametrize(("keep_up", "refusing"), [(2, False), ("60%", False), (3, True)])
+def test_a_batch_that_can_never_be_spared_is_refused_before_any_change(
+    begin: Begin, keep_up: int | str, refusing: bool
+) -> None:
+    deployer = fronted(begin, keep_up=keep_up)
+    if not refusing:
+        assert say(deployer).exit_code == 0
+        return
+    assert refused(deployer).what == (
+        "web1 cannot be taken out of edge: 2 of the 3 that served before would be left"
+        " (web2, web3), and keep_up: 3 needs 3"
+    )
+
+
+def test_those_who_are_ill_stand_in_for_nobody(begin: Begin) -> None:
+    deployer = fronted(begin, keep_up=2)
+    deployer.world.then["in web1"] = lambda: deployer.world.running["web3"].append("ill")
+    ended = say(deployer)
+    assert ended.exit_code == 5, "it is ill on the way back too"
+    assert "out" not in on(deployer, "web2")
+    assert ended.reason.startswith(
+        "web2 cannot be taken out of edge: 1 of the 3 that served before would be left (web1)"
+    )
+
+
+def test_who_has_left_does_not_leave_again(begin: Begin) -> None:
+    deployer = fronted(begin, keep_up=2)
+    deployer.world.dies_after("Good web2")
+    assert deployer.say("deploy") is None
+    deployer.world.then.clear()
+    assert say(deployer, "resume").exit_code == 0
+    assert on(deployer, "web2") == THERE_AND_BACK
+
+
+def test_hosts_go_back_batch_by_batch_out_of_traffic_and_are_in_again(begin: Begin) -> None:
+    deployer = fronted(begin, ill=HERE)
+    ended = say(deployer)
+    assert ended.exit_code == 4
+    log = deployer.world.log
+    back = log[log.index("Switch here") + 1 :]
+    one = ("out", "-Bad", "-Good", "Restart", "in")
+    whole = [f"{word} {host}" for host in reversed(HOSTS) for word in one]
+    assert back[: len(whole)] == whole
+    assert back[len(whole)] == "-Switch here"
+    assert set(deployer.world.traffic.values()) == {True}
+
+
+def test_a_host_that_fails_while_it_is_out_goes_back_and_is_in_again(begin: Begin) -> None:
+    deployer = fronted(begin, 1, refuses={"Bad web2"})
+    assert say(deployer).exit_code == 0
+    assert on(deployer, "web2") == ["out", "Good", "Bad", "-Bad", "-Good", "Restart", "in"]
+    assert set(deployer.world.traffic.values()) == {True}
+
+
+def test_a_host_that_nobody_can_stand_in_for_goes_back_all_the_same(begin: Begin) -> None:
+    deployer = fronted(begin, refuses={"Bad web2", "in web2"})
+    deployer.world.then["Bad web2"] = lambda: deployer.world.traffic.update(web3=False)
+    ended = say(deployer)
+    assert on(deployer, "web1")[len(THERE_AND_BACK) :][:3] == ["-Bad", "-Good", "Restart"]
+    words = next(w for w in told(deployer, "warning") if "while in traffic" in w)
+    assert words.startswith("web1 go back while in traffic: web1 cannot be taken out of edge")
+    assert ends(ended)["web1"][0] == "backed out"
+
+
+def test_who_is_not_in_traffic_as_before_is_no_end(begin: Begin) -> None:
+    deployer = fronted(begin, refuses={"Bad web2", "in web2"})
+    ended = say(deployer)
+    assert ended.exit_code == 5
+    assert ends(ended)["web2"][0] == "NOT backed out"
+    assert ended.reason.endswith("web2: Into traffic failed: edge: web2 is out of traffic (1)")
+    deployer.world.refuses.clear()
+    assert say(deployer, "resume").reason == FAILED.format("web2")
+
+
+@pytest.mark.parametrize(("host", "code"), [("web2", 5), ("web3", 4)])
+def test_nor_is_it_where_somebody_took_out_a_host_of_the_run_meanwhile(
+    begin: Begin, host: str, code: int
+) -> None:
+    deployer = fronted(begin, refuses={"Bad web2"})
+    world = deployer.world
+    last = lambda: world.traffic.update({host: "-Ship here" not in world.log})  # noqa: E731
+    world.then["Restart web1"] = last
+    ended = say(deployer)
+    assert ended.exit_code == code
+    words = f"{host} was in traffic (1), and is out of traffic (1)"
+    assert (words in ended.reason) is (code == 5)
