@@ -82,6 +82,8 @@ class World:
     """On this host the step `Bad` fails."""
     residue: bool = False
     """Whether the undo of `Bad` leaves it ill."""
+    mends: bool = False
+    """Whether `whole` is red until `Switch` is done here."""
     refuses: set[str] = field(default_factory=set)
     """What fails, by the words that `log` has for it; an undo or a balancer that does so changes
     nothing."""
@@ -151,9 +153,9 @@ class World:
         patient: bool = False,
     ) -> tuple[Finding, ...]:
         """`well` on each host, by what runs there, and `whole`, by what is here."""
-        here = (
-            Verdict.FAIL if "Switch" in self.disk["here"] and self.ill == "here" else Verdict.PASS
-        )
+        switched = "Switch" in self.disk["here"]
+        broken = (switched and self.ill == "here") or (self.mends and not switched)
+        here = Verdict.FAIL if broken else Verdict.PASS
         found = [Finding("whole", None, here)] if not names or "whole" in names else []
         for host in hosts if not names or "well" in names else ():
             verdict = Verdict.FAIL if "ill" in self.running[host] else Verdict.PASS

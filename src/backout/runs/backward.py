@@ -323,8 +323,7 @@ class Backward:
         hosts = [host for host in hosts if host in worked]
         for batch in reversed(self.plan.batches if batches is None else batches):
             near = bool(set(batch.hosts) & set(hosts))
-            if self.plan.leaving and near:
-                self._leave(batch, [h for h in batch.hosts if h in hosts], turn)
+            self._leave(batch, [h for h in batch.hosts if h in hosts], turn)
             for row in self._rows(batch, turn):
                 mine = [pair for pair in row if pair[1].host in hosts and pair[1].host not in stuck]
                 if not row[0][1].host:

@@ -22,7 +22,7 @@ from support.ways import (
     told,
     verdicts,
 )
-from support.world import HOSTS, runbook, step
+from support.world import HOSTS, Deployer, runbook, step, target
 
 
 def test_batch_goes_after_batch_and_each_is_settled_before_the_next(begin: Begin) -> None:
@@ -142,6 +142,48 @@ def test_a_host_that_goes_away_within_the_budget_does_not_stop_the_others(begin:
     assert on(deployer, "web3") == FORWARD
     assert ended.exit_code == 5
     assert ends(ended)["web2"] == ("NOT backed out", None, "web2: Good unreachable: web2 is away")
+
+
+def test_who_went_back_alone_at_the_last_proof_is_not_deployed_for_whoever_goes_on(
+    begin: Begin,
+) -> None:
+    """All its steps are on record as done, and its old release is well: nothing else tells."""
+
+    def late() -> Deployer:
+        deployer = begin(1)
+        deployer.world.then["Switch here"] = lambda: deployer.world.running["web2"].append("ill")
+        return deployer
+
+    whole = late()
+    expected = dict.fromkeys(HOSTS, DEPLOYED) | {"web2": ("withdrawn", 1, "check well@web2 fail: ")}
+    assert ends(say(whole)) == expected
+    last = whole.world.fate.passed
+    for at in range(last - 24, last):
+        deployer = late()
+        assert deployer.say("deploy", at) is None
+        ended = say(deployer, "resume")
+        assert ends(ended) == expected, f"killed at boundary {at} of {last}"
+        assert on(deployer, "web2") == BACK
+
+
+def test_what_only_the_whole_change_turns_green_is_left_to_the_proof(begin: Begin) -> None:
+    deployer = begin(mends=True)
+    plain = target(deployer.run, 0)
+    fails = plain.checks["whole"].model_copy(update={"baseline": "fails"})
+    checks = {**plain.checks, "whole": fails}
+    deployer.keys["target"] = plain.model_copy(update={"checks": checks})
+    ended = say(deployer)
+    assert (ended.exit_code, verdicts(ended)) == (0, ALL_PASS)
+
+
+def test_between_two_batches_the_new_hosts_are_watched_beside_the_old_ones(begin: Begin) -> None:
+    deployer = begin()
+    plain = target(deployer.run, 0)
+    rollout = plain.rollout.model_copy(update={"watch": 10.0})
+    deployer.keys["target"] = plain.model_copy(update={"rollout": rollout})
+    assert say(deployer).exit_code == 0
+    watched = [words for words in told(deployer, "phase") if "watch" in words]
+    assert watched == ["watching for 10s: web1", "watching for 10s: web1, web2"]
 
 
 def test_a_gate_among_the_steps_asks_those_that_are_left(begin: Begin) -> None:
