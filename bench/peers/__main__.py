@@ -40,7 +40,8 @@ def main() -> int:
         seats = [Seat(estate, each) for each in who]
         if words.rounds:
             print(f"{words.hosts} hosts, {words.rounds} rounds, {words.delay:g} ms more")
-            print(of_figures(contest(seats, words.rounds)), flush=True)
+            timed = [seat for seat in seats if seat.contender.timed]
+            print(of_figures(contest(timed, words.rounds)), flush=True)
         rows = play(seats, words)
     if rows:
         print(of_scenes(rows))
@@ -50,7 +51,7 @@ def main() -> int:
 def play(seats: Sequence[Seat], words: argparse.Namespace) -> list[Row]:
     rows: list[Row] = []
     for scene in words.scenes:
-        for seat in (each for each in seats if each.contender.scenes):
+        for seat in (each for each in seats if each.contender.plays(scene)):
             seat.anew()
             seat.ship(), seat.ship()
             rows.append(SCENES[scene](seat))

@@ -46,17 +46,24 @@ class Contender:
     back: tuple[str, ...]
     killed: tuple[str, ...] = ()
     """What its operator types after it was killed; else that is `back`."""
+    forward: tuple[tuple[str, ...], ...] = ()
+    """What brings the newest release once more after a rollback that failed; else `deploy`."""
     setup: tuple[str, ...] = ()
     hosts: Callable[[Path, Sequence[str]], None] = lambda _, __: None
     """Writes other hosts into its configuration."""
 
-    scenes: bool = True
-    """Whether the scenes are played with it, too."""
+    timed: bool = True
+    """Whether its deploys are timed."""
+    scenes: Sequence[str] | None = None
+    """The scenes that are played with it; all, where it does not say."""
 
     @property
     def slug(self) -> str:
         """Its name as that of a folder."""
         return self.name.lower().replace(" ", "-").replace(",", "")
+
+    def plays(self, scene: str) -> bool:
+        return self.scenes is None or scene in self.scenes
 
     @property
     def lines(self) -> int:
@@ -120,8 +127,16 @@ class Seat:
     def told(self, words: Words) -> str:
         """A command as it is told: without what every run of it has."""
         command, *rest = (*self.contender.argv, *words)
-        kept = (word for word in rest if word not in (*PROD, "-y", "--force"))
-        return " ".join((Path(command).name, *kept)).replace("{old}", "OLD")
+        kept = (word for word in rest if word not in (*PROD, "-y"))
+        said = " ".join((Path(command).name, *kept))
+        return said.replace("{old}", "OLD").replace("{new}", "NEW")
+
+    def forward(self) -> tuple[tuple[str, ...], ...]:
+        return self.contender.forward or (self.contender.deploy,)
+
+    def type(self, words: Words) -> Typed:
+        """Type a command that concerns the newest release."""
+        return self._begin(words)
 
     def _begin(self, words: Words, old: str = "") -> Typed:
         new = self.past[-1] if self.past else "1"
@@ -182,6 +197,7 @@ def contenders() -> list[Contender]:
             deploy=("deploy", *PROD),
             back=("rollback", *PROD),
             killed=("abort", *PROD),
+            forward=(("unlock", "--force", *PROD), ("deploy", "--accept-red", "alive", *PROD)),
             hosts=_backout_hosts,
         ),
         Contender(
@@ -192,7 +208,17 @@ def contenders() -> list[Contender]:
             back=("rollback", *PROD),
             killed=("abort", *PROD),
             hosts=_backout_at_once,
-            scenes=False,
+            scenes=(),
+        ),
+        Contender(
+            "Backout, deploy --ref",
+            "backout",
+            (venv_program("backout"),),
+            deploy=("deploy", *PROD),
+            back=("deploy", "--ref", "{old}", *PROD),
+            hosts=_backout_hosts,
+            timed=False,
+            scenes=("back",),
         ),
         Contender(
             "Ansible",

@@ -32,11 +32,11 @@ class Figures:
 
 
 def contest(seats: Sequence[Seat], rounds: int) -> list[Figures]:
-    """So many deploys of each, in turns; two before them only warm up."""
+    """So many deploys of each, in turns; a first one only warms up."""
     figures = [Figures(seat.contender) for seat in seats]
     for seat in seats:
         seat.anew()
-        seat.ship(), seat.ship()
+        seat.ship()
     for _ in range(rounds):
         for seat, mine in zip(seats, figures, strict=True):
             seat.take()

@@ -64,14 +64,14 @@ class Scene:
         state = self.watch.settled()
         true = truth(ended.code, {**state, **dict.fromkeys(self.down, NOBODY)}, [self.new])
         kept = whole(state, self.old)
-        again = self._again("") if kept else self._typed(mend)
+        again = self.again("") if kept else self._typed(mend)
         right = true and (kept or ended.code == 0)
         return self._row(_code(ended), true, state, again, right, ended.said)
 
     def killed(self, ended: Ended) -> Row:
         """Judge what its operator is left with after `kill -9`."""
         state = self.watch.settled()
-        again = self._again("") if whole(state, self.old) else self._typed(killed=True)
+        again = self.again("") if whole(state, self.old) else self._typed(killed=True)
         right = whole(self.watch.state, self.old)
         return self._row("killed", None, state, again, right, ended.said)
 
@@ -81,10 +81,22 @@ class Scene:
         ended = self.seat.back(self.old, killed=killed).end()
         state = self.watch.settled()
         if whole(state, self.old):
-            return self._again(f" after `{words}` ({ended.code})")
+            return self.again(f" after `{words}` ({ended.code})")
         return f"not after `{words}` ({ended.code}): {told(state, self.words)}"
 
-    def _again(self, how: str) -> str:
+    def forward(self) -> str:
+        """Bring the newest release once more."""
+        typed = self.seat.forward()
+        codes = [self.seat.type(words).end().code for words in typed]
+        state = self.watch.settled()
+        said = zip(map(self.seat.told, typed), codes, strict=True)
+        words = ", ".join(f"`{words}` ({code})" for words, code in said)
+        if away(self.watch.looks, self.old) is not None:
+            return self.again(f" after {words}")
+        return f"not after {words}: {told(state, self.words)}"
+
+    def again(self, how: str) -> str:
+        """For how long the old release was away."""
         seconds = away(self.watch.looks, self.old)
         assert seconds is not None
         return f"{seconds:.1f} s{how}" if seconds else "it never went"
@@ -188,7 +200,7 @@ def back_is_broken(seat: Seat) -> Row:
         true = truth(ended.code, state, [scene.older])
         words = {scene.older: "the broken one", scene.old: OLD}
         kept = whole(state, scene.old)
-        again = scene._again("") if kept else "never, until somebody acts"
+        again = scene.again("") if kept else scene.forward()
         left = told(state, words)
         name = seat.contender.name
         return Row(scene.title, name, _code(ended), true, left, again, true and kept, ended.said)

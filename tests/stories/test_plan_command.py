@@ -101,6 +101,9 @@ def test_a_red_baseline_refuses_the_plan(project: Project) -> None:
     assert said.code == 3
     assert "sick" in said.data["refused"][0]
     assert said.data["next"].endswith("invoke plan --target here")
+    refused = project.say("deploy", "--target", "here")
+    assert refused.code == 3
+    assert refused.err.endswith("the same again, with --accept-red sick\n")
 
 
 def test_a_way_back_is_one_line_where_the_step_stands_and_in_full_below(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
+from shlex import quote
 from types import MappingProxyType
 from typing import Any
 
@@ -180,6 +181,14 @@ def baseline_refusals(
         return ()
     reasons = (_refusal(finding, checks, accept_red) for finding in findings)
     return tuple(reason for reason in reasons if reason)
+
+
+def accepting(findings: Iterable[Finding], checks: Mapping[str, Check]) -> str:
+    """How to go on all the same where a check is red that the change is to mend."""
+    red = (f.check for f in findings if f.verdict is not Verdict.PASS)
+    names = dict.fromkeys(name for name in red if _policy(name, checks) == "passes")
+    words = " ".join(f"--accept-red {quote(name)}" for name in names)
+    return f"; where this very change mends it: the same again, with {words}" if words else ""
 
 
 def _refusal(finding: Finding, checks: Mapping[str, Check], accept_red: Collection[str]) -> str:

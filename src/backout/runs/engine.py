@@ -206,7 +206,8 @@ class Engine:
         self._take_traffic()
         if reasons:
             words = "\n".join(("the baseline is not what it must be", *reasons))
-            raise Refused(words, next=self._plan_command())
+            accept = judging.accepting(findings, self.plan.target.checks)
+            raise Refused(words, next=self._plan_command() + accept)
 
     def _take_traffic(self) -> None:
         """How every balancer is, and whether each batch can be spared."""
