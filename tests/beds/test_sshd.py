@@ -71,11 +71,11 @@ def test_a_remote_command_survives_its_killed_session(sshd_bed: SshdBed) -> None
 
 def test_a_killed_host_takes_its_commands_along_and_can_start_again(sshd_bed: SshdBed) -> None:
     host = sshd_bed["web1"]
-    with _client(sshd_bed, "touch began; sleep 300") as client:
-        eventually((host.home / "began").exists)
+    with _client(sshd_bed, "touch at-work; sleep 300") as client:
+        eventually((host.home / "at-work").exists)
         host.kill()
         assert client.wait(10) == 255
-    assert list(host.machine.processes()) == [1]
+    eventually(lambda: list(host.machine.processes()) == [1], saying="the end of its commands")
     host.start()
     assert sshd_bed.ssh("web1", "true").returncode == 0
 
