@@ -354,11 +354,11 @@ def test_a_thread_that_dies_is_told_and_started_again() -> None:
 
     workers = Workers()
     workers.start("sender", work)
-    eventually(lambda: workers.troubles, within=5)
+    eventually(lambda: workers.troubles)
     assert "KeyError" in workers.troubles[0]
     (words,) = workers.mind()
     assert "was started again" in words
-    eventually(lambda: len(lives) == 2, within=5)
+    eventually(lambda: len(lives) == 2)
     assert workers.troubles, "it is not well before it has proved itself"
     assert workers.mind() == []
 

@@ -99,7 +99,6 @@ def test_ctrl_c_asks_and_leaves_it_running_or_stops_it_and_that_is_on_record(yar
         if answer:
             eventually(
                 lambda: any(kind == "stop" for kind, _, _ in yard.records()),
-                within=10,
                 saying="the wish",
             )
             yard.let_go()
@@ -129,7 +128,7 @@ def test_an_owner_that_was_killed_is_told_as_gone_with_what_to_type(yard: Yard) 
     known = sqlite3.connect(yard.project.state / "journal.db")
     with closing(known):
         told = "SELECT count(*) FROM told WHERE body LIKE '%First%'"
-        eventually(lambda: known.execute(told).fetchone()[0] >= 2, within=10, saying="it is told")
+        eventually(lambda: known.execute(told).fetchone()[0] >= 2, saying="it is told")
     owner.kill()
     owner.communicate()
     said = yard.say("follow")

@@ -184,7 +184,7 @@ def test_a_no_and_a_late_yes_end_it(office: Office) -> None:
     office.inventory(protected={"approvals": 1, "expires": "1s"})
     office.weigh(3)
     late = office.ask()
-    eventually(lambda: not office.say("status").data["asked"][:-1], within=10, saying="expired")
+    eventually(lambda: not office.say("status").data["asked"][:-1], saying="expired")
     said = office.by("bob", "approve", late, "--yes", "--json")
     assert (said.code, "is expired" in said.data["error"]["what"]) == (3, True)
     assert office.by("bob", "approve", "nothing", "--yes").code == 2

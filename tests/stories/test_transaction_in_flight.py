@@ -86,7 +86,7 @@ class Site:
 
     def rows(self) -> int:
         """How often the migration is there, once every transaction has ended."""
-        eventually(lambda: not self.sessions("true"), within=15, saying="the last transaction")
+        eventually(lambda: not self.sessions("true"), saying="the last transaction")
         return int(self.sql("SELECT count(*) FROM t")[0][0])
 
     def beside_each_other(self) -> int:
@@ -114,7 +114,7 @@ def standby(site: Site, name: str) -> None:
     site.server.sql(f"ALTER SYSTEM SET synchronous_standby_names = '{name}'")
     site.server.sql("SELECT pg_reload_conf()")
     shown = "SHOW synchronous_standby_names"
-    eventually(lambda: site.server.sql(shown) == [[name]], within=10)
+    eventually(lambda: site.server.sql(shown) == [[name]])
 
 
 # --- the deployer is killed ----------------------------------------------------------------
