@@ -77,6 +77,20 @@ def key(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+# --- many of them ------------------------------------------------------------------------
+
+
+def test_an_open_connection_wakes_only_to_be_kept_alive_and_has_no_configuration_of_its_own(
+    make: Maker,
+) -> None:
+    machine = make()
+    link = machine._link()
+    interval = vars(link.packetizer)["_Packetizer__keepalive_interval"]
+    assert link.sock.gettimeout() == interval > 0
+    assert machine._connection is not None
+    assert machine._connection.config is machine._dialer._fabric
+
+
 # --- commands ----------------------------------------------------------------------------
 
 
