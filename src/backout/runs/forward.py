@@ -139,7 +139,7 @@ class Forward:
             return ""
         self.worker.phase(f"watching for {duration(rollout.watch)}", new)
         watching = Watching(self.worker, new, old)
-        words = self._step(self._watch_of(done[-1]), new, red=watching.red)
+        words = self._step(self._watch_of(done[-1]), red=watching.red)
         if not words or not self._lose_the_red():
             return words
         return self._over_budget() or self._withdraw(new)

@@ -130,6 +130,21 @@ def test_what_cannot_be_written_says_where_and_what_to_see_to(
     assert caught.value.next == f"see that {folders.home('web2')} can be written there"
 
 
+def test_a_directory_that_others_may_write_is_refused_by_its_name(
+    folders: Folders, hosts: list[Linked], lock: LeaseLock
+) -> None:
+    folders.home("web2").mkdir(parents=True)
+    folders.home("web2").parent.chmod(0o777)
+    with pytest.raises(Refused) as caught, lock.hold(hosts, RUN):
+        pytest.fail("held what is not its own")
+    folders.home("web2").parent.chmod(0o700)
+    home = folders.home("web2")
+    assert caught.value.what == (
+        f"{home} on web2 is not Backout's alone: others may write {home.parent}"
+    )
+    assert folders.locked() == []
+
+
 def test_two_names_of_one_directory_are_refused(folders: Folders, lock: LeaseLock) -> None:
     home = str(folders.home("web1"))
     both = [Linked(Host(name=name), home, Vault({})) for name in ("web1", "web2")]

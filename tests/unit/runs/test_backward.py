@@ -152,6 +152,14 @@ def test_a_host_is_in_traffic_again_when_it_has_settled_and_never_while_it_is_st
     assert on(deployer, "web1") == ["-Out", "Restart"]
 
 
+def test_what_is_older_than_that_is_undone_all_the_same(begin: Begin) -> None:
+    steps = (step("Good"), step("Out", kind="late"), step("Bad"))
+    book = runbook().model_copy(update={"steps": steps})
+    deployer = begin(book=book, refuses={"Bad web1"})
+    assert say(deployer).exit_code == 4
+    assert on(deployer, "web1") == ["Good", "Out", "Bad", "-Bad", "-Good", "Restart", "-Out"]
+
+
 def test_what_is_stuck_on_this_machine_is_told_and_the_hosts_are_back(begin: Begin) -> None:
     deployer = begin(ill=HERE, refuses={"-Switch here"})
     ended = say(deployer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from backout.errors import Refused
-from backout.model import HostEnd, HostState, Outcome, Release
+from backout.model import HostEnd, HostState, Outcome, Release, Rule
 from backout.ports import READY
 from backout.runs import release_file
 from backout.runs.parts import Parts
@@ -55,7 +55,10 @@ def test_a_baseline_that_is_red_refuses_unless_that_is_accepted_or_nothing_was_t
     assert error.what == (
         "the baseline is not what it must be\ncheck well@web2 fails before the change: "
     )
-    assert error.next == PLAN.format(deployer.run)
+    assert error.next == (
+        f"{PLAN.format(deployer.run)}; where this very change mends it: the same again, with"
+        " --accept-red well"
+    )
     for keys in ({"accept_red": ("well",)}, {"first": True}):
         other = begin()
         other.world.running["web2"] = ["ill"]
@@ -167,6 +170,16 @@ def test_who_has_lost_the_hosts_says_nothing_of_how_they_are(
     assert ended.release == Release(1)
     assert deployer.lease.kept
     assert deployer.journal.releases(deployer.run) == ()
+
+
+@pytest.mark.parametrize(("residue", "code"), [(False, 4), (True, 5)])
+def test_what_the_runbook_has_to_say_of_a_failed_check_is_told_however_it_ends(
+    begin: Begin, residue: bool, code: int
+) -> None:
+    rules = (Rule(when="failure.host == 'web2'", say="its disk is full"),)
+    book = runbook().model_copy(update={"diagnose": rules})
+    ended = say(begin(book=book, ill="web2", residue=residue))
+    assert (ended.exit_code, ended.advice) == (code, "its disk is full")
 
 
 def test_a_success_is_on_record_with_all_that_it_was_decided_by(begin: Begin) -> None:

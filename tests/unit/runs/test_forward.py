@@ -92,6 +92,12 @@ def test_so_many_hosts_may_fail_but_never_all(
     assert (row.known_good, set(row.covers)) == (False, set(HOSTS) - set(failing))
 
 
+def test_nor_may_the_only_host_of_a_run(begin: Begin) -> None:
+    deployer = begin(1, refuses={"Bad web1"})
+    deployer.keys["hosts"] = ("web1",)
+    assert say(deployer).exit_code == 4
+
+
 def test_a_host_that_fails_within_the_budget_goes_back_alone_before_the_next_batch(
     begin: Begin,
 ) -> None:
@@ -184,6 +190,15 @@ def test_between_two_batches_the_new_hosts_are_watched_beside_the_old_ones(begin
     assert say(deployer).exit_code == 0
     watched = [words for words in told(deployer, "phase") if "watch" in words]
     assert watched == ["watching for 10s: web1", "watching for 10s: web1, web2"]
+
+
+def test_the_last_gate_is_the_proof_and_is_not_asked_twice(begin: Begin) -> None:
+    book = runbook()
+    deployer = begin(book=book.model_copy(update={"steps": book.steps[:3]}))
+    assert say(deployer).exit_code == 0
+    begun = [each for each in deployer.journal.recall(deployer.run) if each.kind == "begin"]
+    gates = [each.key for each in begun if each.body["step"] == "Prove"]
+    assert gates == ["settle/1.1/1", "settle/1.2/1", "proof"]
 
 
 def test_a_gate_among_the_steps_asks_those_that_are_left(begin: Begin) -> None:

@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 
 from backout.adapters.lease import LeaseLock
+from backout.adapters.local_lock import owner
 from backout.adapters.storage.journal import SqliteJournal
 from backout.adapters.vault import Vault
 from backout.errors import Held, HostKeyRefused, Interrupted, Refused, TakenOver, Unreachable
@@ -196,8 +197,13 @@ def test_the_newest_claim_is_the_one_that_counts_and_hosts_remember_it(site: Sit
         ["2", "eve"]
     ] * 3
     site.was_taken_over(1, "ann")
-    with pytest.raises(TakenOver), site.lease():
+    with pytest.raises(TakenOver) as caught, site.lease():
         pytest.fail("held by an older claim")
+    assert str(caught.value) == (
+        f"run {RUN} was taken over by {owner()} (web1)\n"
+        "state: nothing was changed; what becomes of that run is decided there\n"
+        "next:  invoke status --target prod"
+    )
     with pytest.raises(TakenOver):
         let_go(site.parts, RUN)
 

@@ -486,6 +486,9 @@ def test_done_by_hand_is_held_against_the_check_and_can_be_undone(bench: Bench) 
     bench.machine.effects["a"] = 1
     assert bench.by_hand(saga, checked) == ""
     assert bench.saga().entry("steps/a").done
+    known = bench.saga().entry("steps/a").result
+    assert known
+    assert known.reason == "done by hand, says ann, and it is so"
     bench.take_back(saga, checked)
     assert +bench.machine.effects == Counter()
 

@@ -89,6 +89,8 @@ def test_hosts_go_back_batch_by_batch_out_of_traffic_and_are_in_again(begin: Beg
     whole = [f"{word} {host}" for host in reversed(HOSTS) for word in one]
     assert back[: len(whole)] == whole
     assert back[len(whole)] == "-Switch here"
+    keys = [each.key for each in deployer.journal.recall(deployer.run)]
+    assert {f"back/1.{n}/out/0@web{n}+edge+here" for n in (1, 2, 3)} <= {*keys}
     assert set(deployer.world.traffic.values()) == {True}
 
 
@@ -107,6 +109,15 @@ def test_a_host_that_nobody_can_stand_in_for_goes_back_all_the_same(begin: Begin
     words = next(w for w in told(deployer, "warning") if "while in traffic" in w)
     assert words.startswith("web1 go back while in traffic: web1 cannot be taken out of edge")
     assert ends(ended)["web1"][0] == "backed out"
+
+
+def test_nor_does_a_balancer_that_does_not_obey_keep_a_host_from_going_back(begin: Begin) -> None:
+    deployer = fronted(begin, refuses={"Bad web2"})
+    deployer.world.then["Bad web2"] = lambda: deployer.world.refuses.add("out web1")
+    assert say(deployer).exit_code == 4
+    assert deployer.world.disk["web1"] == ["old"]
+    words = next(w for w in told(deployer, "warning") if w.endswith("it goes back all the same"))
+    assert words.startswith("web1: Out of traffic failed: edge: web1 is in traffic (1)")
 
 
 def test_who_is_not_in_traffic_as_before_is_no_end(begin: Begin) -> None:
