@@ -405,7 +405,8 @@ def test_a_rollback_that_had_ended_but_for_one_lease_is_ended_from_another_machi
     assert not lease.exists()
 
 
-def test_a_rollback_is_ended_from_another_machine_too(two: Yard) -> None:
+def rolling_back(two: Yard) -> Started:
+    """A rollback that is at its undo on the second host."""
     two.runbook(two.step("First"))
     two.good_release()
     place = two.place("Second")
@@ -414,6 +415,11 @@ def test_a_rollback_is_ended_from_another_machine_too(two: Yard) -> None:
     two.good_release()
     process = two.start("rollback")
     two.busy("Second-web2")
+    return process
+
+
+def test_a_rollback_is_ended_from_another_machine_too(two: Yard) -> None:
+    process = rolling_back(two)
     burn(two, process)
     other = two.elsewhere()
     assert other.say("abort", "--yes").code == 3  # it has one way only
@@ -421,3 +427,31 @@ def test_a_rollback_is_ended_from_another_machine_too(two: Yard) -> None:
     assert said.code == 0, said.out + said.err
     assert set(two.effects()) == {"First-web1", "First-web2"}
     assert other.say("status").code == 0
+
+
+def test_who_was_only_refused_meanwhile_ends_the_rollback_as_if_they_had_tried_nothing(
+    two: Yard,
+) -> None:
+    process = rolling_back(two)
+    other = two.elsewhere()
+    assert other.say("deploy").code == 7
+    burn(two, process)
+    said = other.say("resume", "--yes")
+    assert said.code == 0, said.out + said.err
+    assert set(two.effects()) == {"First-web1", "First-web2"}
+    assert other.say("status").code == 0
+
+
+def test_a_rollback_of_runs_that_one_does_not_know_is_not_taken_over(two: Yard) -> None:
+    other = two.elsewhere()
+    other.runbook(other.step("Zeroth"))
+    other.good_release()
+    process = rolling_back(two)
+    undoing = two.project.say("history", "--target", "prod", "--json").data["runs"][1]["run"]
+    burn(two, process)
+    said = other.say("resume", "--yes")
+    assert (said.code, said.data["state"]) == (3, "nothing was changed"), said.out
+    assert f"takes back {undoing}, which this journal does not know" in said.data["error"]["what"]
+    assert other.say("abort").data["error"]["what"].endswith("it has one way only")
+    assert other.say("unlock", "--force", "--yes").code == 0
+    other.good_release()

@@ -69,16 +69,17 @@ class Takeover:
             if not forward:
                 raise one_way_only(run, f"invoke resume --target {self.target.name}")
             self.history(besides=run)  # it takes back what only their journal had
+            self._refuse_unknown(known.opening)
         refuse_without_secrets(self.workplace, _row(known.opening))
         return self._taken(known, away)
 
     def history(self, besides: str = "") -> None:
-        """Where nothing was deployed from here yet, the runs of other machines that have ended, in
+        """Where nothing was changed from here yet, the runs of other machines that have ended, in
         this journal from now on: what they did can be taken back from here. Histories of two
         machines are never mixed: whoever goes back is told of the stranger. `besides` is a run
         that is taken over, whatever it has on record. Raises Refused when a person says no, and
         while a host is away: what a run did there would be missing for good."""
-        if any(self.workplace.journal.runs(self.target.name, limit=1)):
+        if self._changed_from_here():
             return
         hosts, away = reached(self.machines.reach, tuple(self.target.hosts))
         found = [mirror.read(hosts, run) for run in mirror.runs(hosts)]
@@ -97,6 +98,27 @@ class Takeover:
         self._confirm_history(ended)
         for each in ended:
             self._inherit(each)
+
+    def _changed_from_here(self) -> bool:
+        """Whether any run of this journal was more than refused."""
+        journal, name = self.workplace.journal, self.target.name
+        if any(row.outcome != Outcome.REFUSED for row in journal.runs(name)):
+            return True
+        return any(of == name and how != Outcome.REFUSED for of, _, how, _ in journal.outcomes())
+
+    def _refuse_unknown(self, opening: Opening) -> None:
+        """Raises Refused for a rollback of runs that only another machine's journal has."""
+        undoing = _row(opening).plan["undoing"]
+        known = {row.id for row in self.workplace.journal.runs(self.target.name, limit=-1)}
+        if strange := [run for run in undoing if run not in known]:
+            raise Refused(
+                f"run {opening.run} takes back {', '.join(strange)}, which this journal does not"
+                " know, for it has runs of its own",
+                where=self.target.name,
+                state="nothing was changed",
+                next=f"finish it where {opening.owner} began it; or put right what it left, then"
+                f" invoke unlock --target {self.target.name} --force",
+            )
 
     def _confirm_history(self, ended: Sequence[Found]) -> None:
         whose = ", ".join(dict.fromkeys(each.opening.owner for each in ended))
