@@ -43,7 +43,7 @@ def test_a_command_that_comes_late_finds_the_lease_of_another_run(
     together.acting(1)
     with together.on_its_way():
         wake = round.happens("freeze", one)
-        other.type("unlock --force", "deploy")
+        other.type("unlock --force", "deploy --wait 1m")  # on the other hosts it may act still
         other.over()
     wake()
     found = round.end("late")
