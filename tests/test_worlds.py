@@ -187,6 +187,16 @@ def test_a_host_that_loses_its_power_while_its_lock_is_taken_is_not_told_as_unch
     assert [worlds.play(seed).violations for seed in (3002328, 3002681)] == [(), ()]
 
 
+def test_a_run_that_begins_between_two_looks_at_its_host_is_alive(worlds: Worlds) -> None:
+    seeds = (9026289, 9041936, 9068886)
+    assert {seed: worlds.play(seed).violations for seed in seeds} == dict.fromkeys(seeds, ())
+
+
+def test_who_was_taken_over_hears_that_and_not_only_who_was_there_since(worlds: Worlds) -> None:
+    seeds = (9035067, 9048988, 9067238)
+    assert {seed: worlds.play(seed).violations for seed in seeds} == dict.fromkeys(seeds, ())
+
+
 def test_nothing_is_restarted_beside_a_restart_of_another_turn(worlds: Worlds) -> None:
     assert worlds.play(5000099).violations == ()
 

@@ -11,7 +11,7 @@ from typing import Any
 from backout.adapters import mirror
 from backout.adapters.local_lock import owner
 from backout.adapters.mirror import Found
-from backout.adapters.standings import Standing, held, standings
+from backout.adapters.standings import held, standings
 from backout.adapters.storage.chain import Opening
 from backout.commands.claiming import refuse_lost_commit, refuse_without_secrets
 from backout.errors import Refused, Unreachable
@@ -40,8 +40,9 @@ class Takeover:
         none. Raises Held while its owner may be alive, Refused when a person says no, when it
         cannot be known whole, and, `forward`, when this machine has not what it ships."""
         hosts, away = reached(self.machines.reach, tuple(self.target.hosts))
-        found = standings(hosts)
-        run = self._one_of(self._named(hosts, found))
+        named = self._named(hosts)
+        found = standings(hosts)  # after it: who is named is held by then, or has ended
+        run = self._one_of(named | {each.lease.run for each in found if each.lease})
         if not run:
             return None
         for standing in found:
@@ -147,16 +148,15 @@ class Takeover:
         journal.inherit(opening, found.lines, Outcome.SUCCEEDED, 0, report.to_data())
         journal.number_seen(opening.target, to["number"])
 
-    def _named(self, hosts: Sequence[Transport], found: Sequence[Standing]) -> set[str]:
-        """The runs that are not done with these hosts."""
+    def _named(self, hosts: Sequence[Transport]) -> set[str]:
+        """The runs that are not done with these hosts, as those have it on record."""
 
         def begun(transport: Transport) -> tuple[str, ...]:
             home = self.target.home_on(transport.host)
             record = release_file.read(transport, home)
             return record.during if record else ()
 
-        named = {run for runs in side_by_side(begun, hosts) for run in runs}
-        return named | {standing.lease.run for standing in found if standing.lease}
+        return {run for runs in side_by_side(begun, hosts) for run in runs}
 
     def _one_of(self, named: set[str]) -> str:
         """Raises Refused where there are several: which of them is half done a person must see."""

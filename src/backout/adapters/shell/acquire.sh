@@ -13,13 +13,13 @@ umask 077
 new=$home/lock.$token.$name mine=$home/notes/$notes took=
 count=0 last=; [ ! -e "$home/fence" ] || read -r count last <"$home/fence" || :
 
-if [ -n "$began" ] || [ -e "$mine/boot" ]; then
-  if [ ! -d "$home/lock" ] && [ -n "$last" ] && [ "$last" != "$run" ]; then echo "$last"; exit 76; fi
-fi
-
 seen=0 its= who=; [ ! -e "$mine/epoch" ] || read -r seen its who <"$mine/epoch" || :
 if [ "$seen" -gt "$epoch" ] || { [ "$seen" -eq "$epoch" ] && [ "$its" != "$claim" ]; }; then
   echo "$who"; exit 74
+fi
+
+if [ -n "$began" ] || [ -e "$mine/boot" ]; then
+  if [ ! -d "$home/lock" ] && [ -n "$last" ] && [ "$last" != "$run" ]; then echo "$last"; exit 76; fi
 fi
 
 on_disk() { sync "$@" 2>/dev/null || sync; }
