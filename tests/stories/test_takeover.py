@@ -237,7 +237,9 @@ def test_of_two_machines_that_took_a_run_over_the_hosts_let_one_go_on(
     """While a host is away: the one that cannot go on without it comes too late."""
     ssh = {**bed.inventory_ssh(), "connect_timeout": "1s"}
     two.inventory(rollout={"batches": ["100%"]}, ssh=ssh)
-    burn(two, half_done(two))
+    process = half_done(two)
+    two.busy("Slow-web2")
+    burn(two, process)
     other, third = two.elsewhere(), two.elsewhere("a third")
     bed["web2"].stop()
     refused = other.say("resume", "--yes")
