@@ -23,10 +23,11 @@ HERE = Path(__file__).resolve().parent
 sys.path[0:1] = [str(HERE.parent), str(HERE.parent.parent / "tests")]
 
 from peers.contenders import Seat, contenders  # noqa: E402 - the path comes first
-from peers.estate import Estate, apart  # noqa: E402
+from peers.estate import Estate  # noqa: E402
 from peers.figures import contest  # noqa: E402
 from peers.scenes import SCENES, Row  # noqa: E402
 from peers.tables import of_figures, of_scenes  # noqa: E402
+from scale import apart  # noqa: E402
 
 
 def main() -> int:

@@ -12,21 +12,19 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 import xmlrpc.client
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from delayed import proxies
+from fanout import longer
 
 from support import sample_app
 from support.git_origin import GitOrigin
 from support.machine import Machine
-from support.ports import free_port
 from support.process import children
 from support.sshd import SshdBed, SshdHost
 from support.supervisord import Program, Supervisord
@@ -250,21 +248,6 @@ def _supervisord(host: SshdHost) -> Service:
     return Service(host.home / "srv" / "supervisor", [program], machine=host.machine)
 
 
-@contextmanager
-def longer(bed: SshdBed, delay: float) -> Iterator[None]:
-    """Reach every host through a proxy that makes a round trip so many milliseconds longer."""
-    if not delay:
-        yield
-        return
-    port = free_port([host.address for host in bed])
-    pairs = [((host.address, port), (host.address, host.port)) for host in bed]
-    with proxies(delay / 2000, pairs):
-        for host in bed:
-            host.port = port
-        bed.pin_keys()
-        yield
-
-
 def _leader(process: subprocess.Popen[bytes]) -> int:
     """The command itself, below what entered the laptop's namespaces."""
     if process.poll() is not None:
@@ -273,22 +256,6 @@ def _leader(process: subprocess.Popen[bytes]) -> int:
     return found[0] if found and os.getpgid(found[0]) == found[0] else 0
 
 
-def _each(act: object, names: Sequence[str]) -> None:
-    assert callable(act)
+def _each(act: Callable[[str], None], names: Sequence[str]) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(act, names))
-
-
-APART = "BACKOUT_BENCH_ALONE"
-"""Set where the network is this program's own."""
-
-
-def apart() -> None:
-    """From now on this program has a network of its own, where port 8080 is free."""
-    if not os.environ.get(APART):
-        inside = 'ip link set lo up && exec "$@"'
-        os.execvpe(  # noqa: S606 - the program and its words are our own
-            "unshare",
-            ["unshare", "-n", "sh", "-c", inside, "sh", sys.executable, *sys.argv],
-            {**os.environ, APART: "1"},
-        )

@@ -107,11 +107,14 @@ class Takeover:
             return True
         return any(of == name and how != Outcome.REFUSED for of, _, how, _ in journal.outcomes())
 
+    def _known(self) -> set[str]:
+        """The runs of the target that are in this journal."""
+        return {row.id for row in self.workplace.journal.runs(self.target.name, limit=-1)}
+
     def _refuse_unknown(self, opening: Opening) -> None:
         """Raises Refused for a rollback of runs that only another machine's journal has."""
-        undoing = _row(opening).plan["undoing"]
-        known = {row.id for row in self.workplace.journal.runs(self.target.name, limit=-1)}
-        if strange := [run for run in undoing if run not in known]:
+        known = self._known()
+        if strange := [run for run in _row(opening).plan["undoing"] if run not in known]:
             raise Refused(
                 f"run {opening.run} takes back {', '.join(strange)}, which this journal does not"
                 " know, for it has runs of its own",
@@ -160,8 +163,7 @@ class Takeover:
 
     def _one_of(self, named: set[str]) -> str:
         """Raises Refused where there are several: which of them is half done a person must see."""
-        known = {row.id for row in self.workplace.journal.runs(self.target.name, limit=-1)}
-        strange = sorted(named - known - {""})
+        strange = sorted(named - self._known() - {""})
         if len(strange) > 1:
             raise Refused(
                 f"{self.target.name} has {len(strange)} unfinished runs of other machines:"

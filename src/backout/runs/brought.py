@@ -4,7 +4,6 @@ would make one release two."""
 from __future__ import annotations
 
 import hashlib
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,9 +24,12 @@ def changed(worker: Worker, action: Action, work: StepContext) -> str:
     if not action.host:
         return ""
     for path in worker.kind(action).reads(work):
-        with suppress(OSError), worker.guard:  # that it cannot be read the step itself says best
+        try:
             digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
-            name = f"{NOTE}{action.step.name}/{path}"
+        except OSError:
+            continue  # the step itself says best that it cannot be read
+        name = f"{NOTE}{action.step.name}/{path}"
+        with worker.guard:
             first = worker.noted(name)
             if first is None:
                 worker.note(name, {"host": action.host, "sha256": digest})
