@@ -8,23 +8,30 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from proof.twins import TWINS, Twin, noticed
-from proof.worlds.baton import Baton
+from proof.worlds.baton import Baton, Life
 from proof.worlds.faults import FAULTS
 from proof.worlds.files import File, Folder
+from proof.worlds.judge import at_an_end
 from proof.worlds.machine import Machine
+from proof.worlds.places import Screen
 from proof.worlds.process import Gathered
 from proof.worlds.shapes import loaded
 from proof.worlds.story import Told, Worlds, ground
 from proof.worlds.threads import Now
+from proof.worlds.world import Typed
 
 from backout.adapters.own_directory import GUARD
 from backout.adapters.programs import program
 from backout.adapters.transports.shell_text import LIBRARY, Fence, noted, plain, recall
-from backout.model import Command
+from backout.model import Command, Event
+from backout.reports.report import Report
 
 pytestmark = pytest.mark.usefixtures("unhurried")
 
@@ -195,6 +202,22 @@ def test_a_run_that_begins_between_two_looks_at_its_host_is_alive(worlds: Worlds
 def test_who_was_taken_over_hears_that_and_not_only_who_was_there_since(worlds: Worlds) -> None:
     seeds = (9035067, 9048988, 9067238)
     assert {seed: worlds.play(seed).violations for seed in seeds} == dict.fromkeys(seeds, ())
+
+
+def test_who_finds_what_a_power_cut_left_of_a_lease_has_lost_none(worlds: Worlds) -> None:
+    seeds = (9045083, 9083005)
+    assert {seed: worlds.play(seed).violations for seed in seeds} == dict.fromkeys(seeds, ())
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_a_lock_is_lost_by_whoever_had_it(worlds: Worlds, held: bool) -> None:
+    told = SimpleNamespace(run="run1", reason="the lease on web1 is gone", hosts={}, outcome=None)
+    with worlds.story(1, {}) as story:
+        deploy = Typed(story.world.ann, "deploy", Life("ann"), Screen(), code=5)
+        deploy.report = cast("Report", told)
+        if held:
+            deploy.screen.listen(Event(datetime.now(UTC), "phase", "preflight"))
+        assert bool(list(at_an_end(story.world, deploy))) is held
 
 
 def test_nothing_is_restarted_beside_a_restart_of_another_turn(worlds: Worlds) -> None:

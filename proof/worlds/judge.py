@@ -68,12 +68,14 @@ def _robbed(world: World, typed: Typed) -> Iterator[str]:
 
 
 def _taken(world: World, typed: Typed, report: Report) -> Iterator[str]:
-    """A lock is lost to whoever frees it, or goes on with the very run, and to nobody else."""
+    """A lock is lost to whoever frees it, or goes on with the very run, and to nobody else. Whoever
+    could not take it has none to lose."""
     others = (t for t in world.typed if t.who is not typed.who and t.verb in ("resume", "abort"))
     with_it = any(t.report is None or t.report.run == report.run for t in others)
     at_it = any(t.verb.startswith("unlock") and not t.over for t in world.typed)
     away = with_it or at_it or any(when >= typed.since for when in world.freed)
-    if typed.verb == "deploy" and not away and any(words in report.reason for words in LOST):
+    told = typed.verb == "deploy" and any(words in report.reason for words in LOST)
+    if told and typed.holds and not away:
         yield f"{typed.who.name}: {typed.verb} lost its lock, and nobody took it: {report.reason}"
 
 
