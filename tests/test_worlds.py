@@ -204,6 +204,10 @@ def test_who_was_taken_over_hears_that_and_not_only_who_was_there_since(worlds: 
     assert {seed: worlds.play(seed).violations for seed in seeds} == dict.fromkeys(seeds, ())
 
 
+def test_whoever_ends_a_command_that_is_late_holds_its_host_still(worlds: Worlds) -> None:
+    assert worlds.play(9076859).violations == ()
+
+
 def test_who_finds_what_a_power_cut_left_of_a_lease_has_lost_none(worlds: Worlds) -> None:
     seeds = (9045083, 9083005)
     assert {seed: worlds.play(seed).violations for seed in seeds} == dict.fromkeys(seeds, ())

@@ -382,8 +382,8 @@ class _Renewal:
             each(self._renew, self._hosts)
 
     def _renew(self, transport: ShellTransport) -> None:
-        """While a command is at work its note holds the host, and its shell renews the lease at
-        the end: a host may have no channel to spare for more."""
+        """While a command is at work its note holds the host, and its shell has renewed the lease
+        for as long as that may take: a host may have no channel to spare for more."""
         if transport.at_work:
             return
         name = transport.host.name

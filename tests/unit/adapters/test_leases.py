@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from backout.adapters.lease import LeaseLock, mark
-from backout.adapters.standings import take
+from backout.adapters.standings import standings, take
 from backout.adapters.transports.local import LocalTransport
 from backout.adapters.transports.shell_text import Fence
 from backout.adapters.vault import Vault
@@ -339,6 +339,23 @@ def test_while_a_command_is_at_work_its_note_holds_the_host_and_no_channel_is_us
         eventually(lambda: hosts[1].asked > beside + 2, saying="renewals of the other host")
         assert hosts[0].asked <= before + 1, "one may have been on its way"
         hosts[0].at_work = 0
+
+
+def test_a_host_is_held_for_as_long_as_a_command_may_take_whatever_becomes_of_its_shell(
+    folders: Folders, hosts: list[Linked], lock: LeaseLock
+) -> None:
+    def lasts() -> float:
+        (standing,) = standings(folders.transports("web1"))
+        assert standing.lease
+        assert not standing.living
+        return (standing.lease.expires - standing.lease.since).total_seconds()
+
+    with lock.hold(hosts[:1], RUN):
+        killed = hosts[0].run(Command("kill -9 $$", key=f"{RUN}/killed", timeout=300.0))
+        assert killed.state is State.UNKNOWN
+        assert lasts() >= 300, "whoever runs it learns only now that it is no more"
+        assert hosts[0].run(Command("true", key=f"{RUN}/ends", timeout=300.0)).ok
+        assert lasts() < 300
 
 
 # --- this machine ------------------------------------------------------------------------

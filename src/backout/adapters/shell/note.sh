@@ -1,7 +1,7 @@
 # shellcheck shell=sh disable=SC1007,SC2015,SC2034,SC2046,SC2086,SC2154 # parts of one text
 # What every text about a note begins with. Builtins only, for a fork on the host is what a
 # command costs. The caller gives bo_mark, bo_folder, bo_note and bo_limit, and for a command
-# under a lease bo_lock, bo_token, bo_ttl, bo_step and bo_lines.
+# under a lease bo_lock, bo_token, bo_ttl, bo_step, bo_wait and bo_lines.
 
 # Which boot of the machine this is.
 bo_booted() { bo_boot=-; { IFS= read -r bo_boot </proc/sys/kernel/random/boot_id; } 2>/dev/null || :; }
@@ -93,9 +93,11 @@ bo_put() {
   sync "${1%/*}" 2>/dev/null || sync
 }
 
+# A command that has begun is not looked after for as long as it may take (bo_wait): nobody renews
+# meanwhile, and whoever ends it then, or sees that it was killed, still holds the host.
 bo_renew() {
   bo_clock
-  { echo "$bo_boot $((bo_now + bo_ttl)) $bo_ttl" >"$bo_lock/expires"; } 2>/dev/null
+  { echo "$bo_boot $((bo_now + bo_ttl + ${bo_wait:-0})) $bo_ttl" >"$bo_lock/expires"; } 2>/dev/null
 }
 
 # Make the note, once and for all. Whoever is to begin looks for the word that it never began,
@@ -145,6 +147,7 @@ bo_begin() {
 
 bo_end() {
   { echo "$bo_code end" >"$bo_note.end"; } 2>/dev/null
+  bo_wait=0
   [ -z "$bo_token" ] || ! bo_ours || bo_renew
 }
 

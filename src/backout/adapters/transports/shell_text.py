@@ -26,6 +26,7 @@ import shlex
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import ceil
 
 from backout.adapters.programs import program
 from backout.adapters.transports.captured import KEPT
@@ -167,8 +168,9 @@ def noted(
     """A command that changes something, under its note; first the `lines` are in the mirror."""
     step = command.title or command.key.partition("/")[2] or command.key
     given = _note(command.key, mark, home) + _lease(fence, home, " ".join(step.split()), lines)
+    wait = _assign(bo_wait=str(ceil(command.timeout)))
     return _whole(
-        f"{given}{LIBRARY}bo_begin; bo_say $bo_word $bo_pid\n"
+        f"{given}{wait}{LIBRARY}bo_begin; bo_say $bo_word $bo_pid\n"
         f"case $bo_word in\nrun)\n"
         f'({_body(command, env)}\n) >"$bo_note.out" 2>"$bo_note.err"\nbo_code=$?\n'
         "bo_end ;;\n"
