@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from proof.worlds import faults
 from proof.worlds.story import Told, Worlds, ground
 
-from backout.adapters import lease, programs
+from backout.adapters import lease, programs, renewal
 from backout.adapters.storage.journal import RunJournal
 from backout.adapters.transports import shell_text
 from backout.errors import BackoutError, Unreachable
@@ -198,7 +198,7 @@ TWINS = (
     ),
     Twin(
         "a lease is renewed while its run lives",
-        parts=((lease._Renewal, "_run", _no_words),),
+        parts=((renewal.Renewal, "_run", _no_words),),
         among=(faults.unlock,),
         shape={"here": True, "slow": 70.0},
     ),

@@ -208,6 +208,10 @@ def test_whoever_ends_a_command_that_is_late_holds_its_host_still(worlds: Worlds
     assert worlds.play(9076859).violations == ()
 
 
+def test_a_run_that_could_not_go_on_has_its_hosts_still(worlds: Worlds) -> None:
+    assert worlds.play(9090270).violations == ()
+
+
 def test_who_finds_what_a_power_cut_left_of_a_lease_has_lost_none(worlds: Worlds) -> None:
     seeds = (9045083, 9083005)
     assert {seed: worlds.play(seed).violations for seed in seeds} == dict.fromkeys(seeds, ())

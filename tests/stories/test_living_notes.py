@@ -1,4 +1,5 @@
-"""A lease is not a clock: what is alive under its note on a host holds that host."""
+"""A lease is not a clock: what is alive under its note on a host holds that host, and a run that is
+half done holds all that it had."""
 
 from __future__ import annotations
 
@@ -98,6 +99,48 @@ def test_a_stopped_deployers_command_holds_its_host_and_the_run_goes_on_when_it_
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, out + err
     assert two.effects() == {f"{s}-{h}": 1 for s in ("Slow", "Last") for h in ("web1", "web2")}
+
+
+def half_done(two: Yard) -> None:
+    """A deploy that was killed in the middle; what it was at has come to its end."""
+    two.runbook(two.step("First"), two.step("Slow", before=two.hold()))
+    process = two.start()
+    two.busy("Slow-web1")
+    two.busy("Slow-web2")
+    process.kill()
+    process.communicate()
+    two.let_go()
+    eventually(lambda: two.exists("Slow-web1") and two.exists("Slow-web2"))
+
+
+def test_a_run_that_cannot_go_on_leaves_its_hosts_to_nobody(two: Yard, bed: SshdBed) -> None:
+    half_done(two)
+    other = two.elsewhere()
+    other.runbook(other.step("Theirs"))
+    theirs = lock(bed, "web2")
+    run = (theirs / "run").read_text()
+    (theirs / "run").write_text("theirs\n")
+    assert two.say("resume").code == 7
+    expire(bed)
+    said = other.deploy()
+    assert said.code == 7, said.out + said.err
+    assert f"web1 for run {run.strip()}" in said.data["error"]["what"]
+    (theirs / "run").write_text(run)
+    assert two.say("abort").code == 4
+    assert two.effects() == {}
+    assert other.deploy().code == 0
+
+
+def test_who_was_refused_before_any_change_stands_in_nobodys_way(two: Yard, bed: SshdBed) -> None:
+    half_done(two)
+    other = two.elsewhere()
+    other.runbook(
+        other.step("Theirs"), preflight=[{"name": "Never", "run": "false", "readonly": True}]
+    )
+    assert other.say("unlock", "--yes", "--force").code == 0
+    assert other.deploy().code == 3
+    assert two.say("abort").code == 4
+    assert two.effects() == {}
 
 
 def test_runs_on_different_hosts_of_one_target_meet(two: Yard, bed: SshdBed) -> None:

@@ -3,6 +3,7 @@
 On a host the lease is a directory that appears whole or not at all::
 
     HOME/lock/{token,owner,run,host,fence,since}    one line each
+    HOME/lock/before                           which acquisition made it, and who was here before
     HOME/lock/expires                          boot and uptime at which it expires, and its length
     HOME/lock/step                             a line for each command so far
     HOME/fence                                 counts the acquisitions, names the last
@@ -16,7 +17,6 @@ holds the host whatever became of its lease. The programs are `adapters/shell`.
 from __future__ import annotations
 
 import secrets
-import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -26,6 +26,7 @@ from backout.adapters.mirror import Mirror
 from backout.adapters.own_directory import GUARD, UNSAFE
 from backout.adapters.own_directory import refused as unsafe
 from backout.adapters.programs import program
+from backout.adapters.renewal import ASK_MINE, Renewal
 from backout.adapters.standings import ask, each, held, shells, standing_of
 from backout.adapters.transports.noted_shell import ShellTransport, taken
 from backout.adapters.transports.shell_text import Fence, run_name
@@ -59,8 +60,14 @@ ALIVE = 79
 """Exit code: a command of another run is alive there."""
 
 _MINE = "ours || exit 75\n"
-_ASK_MINE = 'ours || { cat "$home/lock/run" 2>/dev/null || :; exit 75; }\n'
-_RENEW = "bo_lock=$home/lock bo_ttl=$ttl; bo_booted; bo_renew\n"
+_UNTOUCHED = """
+its= before=; { read -r its before <"$home/lock/before"; } 2>/dev/null || :
+if [ "$its" = "$token" ] && read -r count last <"$home/fence"; then
+  echo "$count $before" >"$home/lock/back" && mv -f "$home/lock/back" "$home/fence"
+  sync "$home/fence" 2>/dev/null || sync
+fi
+"""
+"""Who took the host anew, and changed nothing, was not here: the one before was here last."""
 _RELEASE = 'bo_folder=$home/notes/$notes; bo_keep || :\nrm -rf "$home/lock"'
 _OUTPUT = r""" "$home/notes/$notes"/*.out "$home/notes/$notes"/*.err"""
 """What a run's commands printed, which only an unfinished run may have to ask for."""
@@ -106,28 +113,31 @@ class LeaseLock:
         here: Transport | None = None,
         began: Collection[str] = (),
         claim: Claim = OWN,
+        changed: Callable[[], bool] = lambda: False,
     ) -> Iterator[tuple[str, ...]]:
         """Hold every host, or none; see `ports.Lock`. Raises Held, Refused or Unreachable.
 
         The leases are left standing when the run leaves with something undone: after `keep`,
-        or when Incomplete, Interrupted or something unforeseen passes through here.
+        when Incomplete, Interrupted or something unforeseen passes through here, or when it is
+        refused and has changed something before.
         """
         token = secrets.token_hex(16)
         self._keep = False
-        given = _Given(run, token, began, claim)
+        given = _Given(run, token, began, claim, changed)
         self._acquire(shells(transports), shells(others), given)
         if self._mirror:
             self._mirror.carry(self._held)
         ended = False
         try:
             marked = mark(here, run, began)
-            with _Renewal(self._held, token, self._ttl, self._warn):
+            with Renewal(self._held, token, self._ttl, self._warn):
                 yield (*(transport.host.name for transport in self._held), *marked)
             ended = True
         except (Incomplete, Interrupted):
             self._keep = True
             raise
-        except BackoutError:
+        except BackoutError as error:
+            self._keep = self._keep or given.stays(error)
             raise
         except BaseException:
             self._keep = True
@@ -149,7 +159,7 @@ class LeaseLock:
         def look(transport: ShellTransport) -> str:
             name = transport.host.name
             try:
-                result = ask(transport, {"token": transport.fence.token}, _ASK_MINE)
+                result = ask(transport, {"token": transport.fence.token}, ASK_MINE)
             except Unreachable as error:
                 return error.what if name in hosts else ""
             if result.exit_code == 75:
@@ -192,8 +202,9 @@ class LeaseLock:
                 each(acquire, everyone[1:])
             if errors:
                 raise min(errors, key=lambda error: (not isinstance(error, Held), error.where))
-        except BaseException:
-            self._release(done, given)
+        except BaseException as error:
+            if not given.stays(error):
+                self._release(done, given)
             raise
         self._held = tuple(transport for transport in everyone if transport in done)
         for transport in self._held:
@@ -231,12 +242,14 @@ class LeaseLock:
             why = f"both keep their state in {transport.home}"
             raise _one_machine(result.stdout.strip(), transport.host.name, why)
         if not result.ok:
-            self._release([transport], given)
-            raise _Untaken(
+            untaken = _Untaken(
                 f"the lock of {transport.host.name} cannot be taken: {_why(transport, result)}",
                 where=transport.host.name,
                 next=f"see that {transport.home} can be written there",
             )
+            if not given.stays(untaken):
+                self._release([transport], given)
+            raise untaken
         machine, _, found = result.stdout.partition("\n")
         if self._record:
             self._found[transport.host.name] = found
@@ -246,7 +259,8 @@ class LeaseLock:
         self, hosts: Sequence[ShellTransport], given: _Given, *, ended: bool = False
     ) -> None:
         """Let go; what a run printed that has `ended` is kept by the journal alone."""
-        script = _MINE + _RELEASE + (_OUTPUT if ended else "")
+        untouched = _UNTOUCHED if not (ended or given.changed()) else ""
+        script = _MINE + untouched + _RELEASE + (_OUTPUT if ended else "")
 
         def release(transport: ShellTransport) -> None:
             lines = "\n".join(transport.luggage.waiting())
@@ -272,6 +286,12 @@ class _Given:
     token: str
     began: Collection[str]
     claim: Claim
+    changed: Callable[[], bool]
+
+    def stays(self, error: BaseException) -> bool:
+        """Whether the hosts of a run that cannot go on stay its own: they are half done, and it
+        is not another machine's by now."""
+        return not isinstance(error, TakenOver) and self.changed()
 
 
 class _Untaken(Refused):
@@ -349,50 +369,3 @@ def _why(transport: ShellTransport, result: Result) -> str:
         if full.ok:
             return f"the disk at {full.stdout.strip()} is full"
     return result.reason
-
-
-class _Renewal:
-    """Renews the leases in the background while it is entered."""
-
-    def __init__(
-        self,
-        hosts: Sequence[ShellTransport],
-        token: str,
-        ttl: float,
-        warn: Callable[[str], None],
-    ) -> None:
-        self._hosts = hosts
-        self._values = {"token": token, "ttl": str(round(ttl))}
-        self._every = ttl / 3
-        self._warn = warn
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
-
-    def __enter__(self) -> None:
-        if self._hosts:
-            self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        if self._hosts:
-            self._thread.join()
-
-    def _run(self) -> None:
-        while not self._over.wait(self._every):
-            each(self._renew, self._hosts)
-
-    def _renew(self, transport: ShellTransport) -> None:
-        """While a command is at work its note holds the host, and its shell has renewed the lease
-        for as long as that may take: a host may have no channel to spare for more."""
-        if transport.at_work:
-            return
-        name = transport.host.name
-        try:
-            result = ask(transport, self._values, _ASK_MINE + _RENEW)
-        except Unreachable as error:
-            self._warn(f"the lease on {name} was not renewed: {error.what}")
-            return
-        if result.exit_code == 75:
-            self._warn(taken(name, result.stdout.strip()))
-        elif not result.ok:
-            self._warn(f"the lease on {name} was not renewed: {result.reason}")

@@ -51,7 +51,7 @@ from backout.reports.data import again, refused_report, run_report
 from backout.reports.report import Report
 from backout.reports.ships_text import commit_lines, ships_lines
 from backout.runs import rollback
-from backout.runs.decisions import Stop
+from backout.runs.decisions import Stop, begun
 from backout.runs.ended import Ended
 from backout.runs.engine import Engine
 from backout.runs.parts import Parts
@@ -330,11 +330,11 @@ class Operation:
         """Nothing was changed by this process. A run that had changed something stays open, unless
         it is another machine's by now."""
         journal = self.workplace.journal
-        begun = any(r.kind in ("ready", "back_out") for r in journal.recall(row.id))
-        outcome = Outcome.INTERRUPTED if begun else Outcome.REFUSED
+        stays = begun(journal.recall(row.id))
+        outcome = Outcome.INTERRUPTED if stays else Outcome.REFUSED
         if isinstance(error, TakenOver):
-            outcome, begun = Outcome.TAKEN_OVER, not journal.driving(row.id).ours
-            if journal.shared and not begun:
+            outcome, stays = Outcome.TAKEN_OVER, not journal.driving(row.id).ours
+            if journal.shared and not stays:
                 error = TakenOver(
                     f"{error.what}, which the ledger does not know: is it an older copy?",
                     where=error.where,
@@ -343,7 +343,7 @@ class Operation:
                 )
         ended = Ended(outcome, error.exit_code, error.what)
         report = refused_report(self._report(row, made, ended, None), error)
-        if not begun:
+        if not stays:
             self._close(row, made, ended, report)
         return Answer("refused", report, error.exit_code)
 

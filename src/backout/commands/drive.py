@@ -26,7 +26,7 @@ from backout.commands.shipment import end_of
 from backout.errors import BackoutError, Refused
 from backout.model import Outcome, RunRow
 from backout.model.people import Person
-from backout.ports import BACK_OUT, NEEDS_PERSON, READY, RESCUED, Operator, Screen
+from backout.ports import BACK_OUT, NEEDS_PERSON, RESCUED, Operator, Screen
 from backout.project.freezing import thaw
 from backout.project.project import Workplace
 from backout.project.shared_ledger import name_of
@@ -34,6 +34,7 @@ from backout.reports.answer import Answer
 from backout.reports.data import refused_report, run_report
 from backout.reports.watched import Stopped
 from backout.runs import picture
+from backout.runs.decisions import begun
 from backout.runs.ended import Ended
 from backout.runs.engine import Engine
 from backout.runs.picture import Picture
@@ -138,8 +139,7 @@ class Driving:
         return Engine.abort if back and self._begun(row) else Engine.resume
 
     def _begun(self, row: RunRow) -> bool:
-        kinds = {record.kind for record in self.workplace.journal.recall(row.id)}
-        return not kinds.isdisjoint((READY, "back_out"))
+        return begun(self.workplace.journal.recall(row.id))
 
     def _undriven(self, operation: _Driven, row: RunRow, error: BackoutError) -> Answer:
         """It cannot be driven here at all. What has changed something waits for a person; anything

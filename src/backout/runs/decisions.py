@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from queue import SimpleQueue
 from threading import Event, Thread
 from typing import Any
 
 from backout.errors import BackoutError
-from backout.model import Finding
-from backout.ports import HEARD, TAKEN, Journal
+from backout.model import Finding, Record
+from backout.ports import HEARD, READY, TAKEN, Journal
 
 PATIENCE = 2.0
 """Seconds that a signal handler may wait for its wish to be on record."""
@@ -35,6 +35,11 @@ class Decisions:
     def took(self, kind: str, body: Mapping[str, Any]) -> None:
         """One that the journal has recorded together with something else."""
         self._known[kind] = body
+
+
+def begun(records: Iterable[Record]) -> bool:
+    """Whether a run may have changed something: a refusal ends it no more then, it stays open."""
+    return any(record.kind in (READY, "back_out") for record in records)
 
 
 def unheard(decisions: Decisions) -> tuple[str, ...]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from backout.errors import Held, HostKeyRefused, Refused, TakenOver, Unreachable
+from backout.errors import BackoutError, Held, HostKeyRefused, Refused, TakenOver, Unreachable
 from backout.model import Event, Record, Target
 from backout.ports import OWN, TAKEN, Claim, Transport
+from backout.runs.decisions import begun
 from backout.runs.parts import Parts, side_by_side
 from backout.runs.plan import Place
 
@@ -29,13 +30,20 @@ def leased(
     target's other hosts that can be reached, so that two runs on different hosts of one target
     meet. `patient` goes on with those of the
     run's hosts that can be reached. Gives the names of what is held. Raises Held, Refused,
-    Unreachable."""
+    Unreachable. Where the run is refused, and has changed something before, its hosts stay its
+    own."""
     hosts = tuple(dict.fromkeys((*hosts, *(on for _, on in at if on))))
     transports = fleet(parts, hosts, patient=patient)
     others = _others(parts, [name for name in target.hosts if name not in hosts])
     began, here = _began(parts, run), parts.reach("")
     with parts.lock.hold(
-        transports, run, others=others, here=here, began=began, claim=_claim(parts, run)
+        transports,
+        run,
+        others=others,
+        here=here,
+        began=began,
+        claim=_claim(parts, run),
+        changed=lambda: _changed(parts, run),
     ) as held:
         parts.journal.note(run, LEASED, {"hosts": sorted({*began, *held})})
         yield held
@@ -66,6 +74,14 @@ def _began(parts: Parts, run: str) -> frozenset[str]:
     """The machines that the run was on before; this one is the empty name."""
     records = (r for r in parts.journal.recall(run) if r.kind == LEASED)
     return frozenset(host for record in records for host in record.body["hosts"])
+
+
+def _changed(parts: Parts, run: str) -> bool:
+    """As far as can be told: what may be half done stays held."""
+    try:
+        return begun(parts.journal.recall(run))
+    except BackoutError:
+        return True
 
 
 def _claim(parts: Parts, run: str) -> Claim:

@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,8 +16,9 @@ from backout.adapters.standings import standings, take
 from backout.adapters.transports.local import LocalTransport
 from backout.adapters.transports.shell_text import Fence
 from backout.adapters.vault import Vault
-from backout.errors import BackedOut, Held, Refused, Unreachable
+from backout.errors import BackedOut, Held, Refused, TakenOver, Unreachable
 from backout.model import Command, Host, Result, State
+from backout.ports import Claim
 from support.folders import Folders
 from support.wait import eventually
 
@@ -190,6 +192,95 @@ def test_two_names_of_one_server_are_refused_where_the_server_tells(
     why = "web1 and web2 are one machine: the same server answers for both"
     with pytest.raises(Refused, match=why), lock.hold(both, RUN):
         pytest.fail("one server twice")
+    assert folders.locked() == []
+
+
+# --- who is refused ----------------------------------------------------------------------
+
+
+def hold(lock: LeaseLock, hosts: list[Linked], run: str, **keys: Any) -> None:
+    with lock.hold(hosts, run, **keys):
+        pass
+
+
+def left_standing(lock: LeaseLock, hosts: list[Linked], run: str) -> None:
+    with lock.hold(hosts, run):
+        lock.keep()
+
+
+def yes() -> bool:
+    return True
+
+
+def test_who_could_not_take_all_hosts_was_on_none(
+    folders: Folders, hosts: list[Linked], lock: LeaseLock
+) -> None:
+    left_standing(lock, hosts, RUN)
+    take(folders.transports(), "prod", force=True)
+    left_standing(lock, hosts[2:], "run-9")
+    with pytest.raises(Held, match="web3"):
+        hold(lock, hosts, OTHER)
+    hold(lock, hosts[:2], RUN, began=NAMES)
+    take(folders.transports("web3"), "prod", force=True)
+    with pytest.raises(Refused, match="run run-9 was on web3 since"):
+        hold(lock, hosts, RUN, began=NAMES)
+
+
+@pytest.mark.parametrize("changed", [True, False])
+def test_who_is_refused_while_it_holds_them_was_there_where_it_changed_something(
+    folders: Folders, hosts: list[Linked], lock: LeaseLock, changed: bool
+) -> None:
+    left_standing(lock, hosts, RUN)
+    take(folders.transports(), "prod", force=True)
+    with (
+        pytest.raises(Refused, match="red"),
+        lock.hold(hosts, OTHER, changed=lambda: changed),
+    ):
+        raise Refused("a check is red")
+    assert folders.locked() == (list(NAMES) if changed else [])
+    if changed:
+        take(folders.transports(), "prod", force=True)
+        with pytest.raises(Refused, match=f"run {OTHER} was on web1 since"):
+            hold(lock, hosts, RUN, began=NAMES)
+    else:
+        hold(lock, hosts, RUN, began=NAMES)
+
+
+def test_who_went_on_with_a_host_was_there_whatever_refuses_it(
+    folders: Folders, hosts: list[Linked], lock: LeaseLock
+) -> None:
+    left_standing(lock, hosts, OTHER)
+    with pytest.raises(Refused, match="red"), lock.hold(hosts, OTHER, began=NAMES):
+        raise Refused("a check is red")
+    with pytest.raises(Refused, match=f"run {OTHER} was on web1 since"):
+        hold(lock, hosts, RUN, began=NAMES)
+
+
+def test_hosts_of_a_run_that_has_changed_something_stay_its_own_when_one_cannot_be_taken(
+    folders: Folders, hosts: list[Linked], lock: LeaseLock
+) -> None:
+    left_standing(lock, hosts, RUN)
+    hosts[1].cut = True
+    with pytest.raises(Unreachable, match="web2"):
+        hold(lock, hosts, RUN, began=NAMES, changed=yes)
+    hosts[1].cut = False
+    hosts[2].answers = lambda _: Result(State.UNKNOWN, reason="the link broke")
+    with pytest.raises(Refused, match="the lock of web3 cannot be taken"):
+        hold(lock, hosts, RUN, began=NAMES, changed=yes)
+    del hosts[2].answers
+    with pytest.raises(Held, match=f"for run {RUN}"):
+        hold(lock, hosts, OTHER)
+    hold(lock, hosts, RUN, began=NAMES, changed=yes)
+    assert folders.locked() == []
+
+
+def test_what_another_machine_has_by_now_is_let_go(
+    folders: Folders, hosts: list[Linked], lock: LeaseLock
+) -> None:
+    left_standing(lock, hosts[:1], RUN)
+    hold(lock, hosts[1:], RUN, claim=Claim(1, "theirs"))
+    with pytest.raises(TakenOver):
+        hold(lock, hosts, RUN, began=NAMES, changed=yes)
     assert folders.locked() == []
 
 

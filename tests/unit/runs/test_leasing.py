@@ -3,7 +3,7 @@ on hosts that are directories here."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -80,6 +80,17 @@ class Site:
         """It leaves its leases where they are."""
         with pytest.raises(Interrupted), self.lease(*hosts, run=run):
             raise Interrupted("killed")
+
+    def was_refused(self, after: Callable[[], None]) -> None:
+        """While it held its hosts, and had done that."""
+
+        def goes() -> None:
+            with self.lease():
+                after()
+                raise Refused("a check is red")
+
+        with pytest.raises(Refused, match="red"):
+            goes()
 
     def was_taken_over(self, epoch: int, claim: str) -> None:
         self.journal.note(RUN, TAKEN, {"epoch": epoch, "claim": claim, "away": []})
@@ -213,6 +224,28 @@ def test_what_was_taken_over_is_let_go_by_its_new_owner_only(site: Site) -> None
     site.was_killed()
     let_go(site.parts, RUN)
     assert site.folders.locked() == []
+
+
+@pytest.mark.parametrize("kind", ["", "ready", "back_out"])
+def test_a_run_that_may_have_changed_something_keeps_its_hosts_when_it_is_refused(
+    site: Site, kind: str
+) -> None:
+    def goes() -> None:
+        if kind:
+            site.journal.note(RUN, kind, {})
+
+    site.was_refused(goes)
+    assert site.folders.locked() == (list(NAMES) if kind else [])
+
+
+def test_a_run_of_which_nobody_can_tell_keeps_its_hosts(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(_: str) -> Any:
+        raise Refused("the ledger is gone")
+
+    site.was_refused(lambda: monkeypatch.setattr(site.journal, "recall", gone))
+    assert site.folders.locked() == list(NAMES)
 
 
 def at(kind: str) -> Record:

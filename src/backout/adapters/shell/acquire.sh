@@ -68,6 +68,7 @@ mkdir -p "$mine"
 [ -e "$mine/mirror" ] || : >"$mine/mirror"
 [ "$epoch" -eq 0 ] || echo "$epoch $claim $owner" >"$mine/epoch"
 [ -e "$mine/spare" ] || printf "%${spare}s" '' >"$mine/spare"
+[ -z "$took" ] || echo "$token $last" >"$home/lock/before"
 count=$((${count:-0} + 1))
 echo "$count $run" >"$home/fence"; echo "$count" >"$home/lock/fence"
 
