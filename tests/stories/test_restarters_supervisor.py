@@ -11,6 +11,7 @@ import pytest
 
 from backout.errors import Refused
 from backout.model import Service, State
+from backout.restarters import supervisor_client
 from backout.restarters.supervisor import Supervisor, SupervisorOptions
 from support import sample_app
 from support.ports import free_port
@@ -90,6 +91,73 @@ def test_a_crash_looper_is_not_up_although_status_exits_0(bed: Bed) -> None:
     assert identity.known
     assert identity.value == ""
     assert "crasher FATAL" in identity.detail
+
+
+NAMES = ("gigz-api", "gigz-api:gigz-api", "crasher", "pair:*", "pair:", "pair:pair_00", "colours")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_supervisord_itself_is_asked_is_what_supervisorctl_says(
+    bed: Bed, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of what runs, has ended, is not there in full, and is brought anew."""
+
+    def both() -> tuple[list[str], list[str]]:
+        told = bed.supervisord.ctl("status", name).stdout.splitlines()
+        supervisor_client.main("", str(bed.supervisord.config), "status", name)
+        return capsys.readouterr().out.split("\n")[:-1], [" ".join(row.split()) for row in told]
+
+    def brought() -> int:
+        return supervisor_client.main("", str(bed.supervisord.config), "restart", name)
+
+    eventually(lambda: len({*map(tuple, both())}) == 1, saying="both say the same")
+    restart = bed.supervisord.ctl("restart", name)
+    told = restart.stdout.splitlines()
+    assert brought() == restart.returncode, restart
+    assert capsys.readouterr().out.split("\n")[:-1][-1] == told[-1]
+    eventually(lambda: len({*map(tuple, both())}) == 1, saying="both say the same")
+
+
+def test_what_only_supervisorctl_can_say_is_left_to_it(bed: Bed) -> None:
+    """An unknown name, another section on disk, a file that nobody can read off plainly."""
+
+    def asked(verb: str, name: str) -> int:
+        return supervisor_client.main("", str(config), verb, name)
+
+    config = bed.supervisord.config
+    text = config.read_text()
+    assert asked("status", "nobody") == supervisor_client.NOT_MINE
+    assert asked("restart", "nobody") == supervisor_client.NOT_MINE
+    for old, new in (
+        ("serverurl=unix://", "serverurl=unix://%(ENV_HOME)s/"),
+        ("serverurl=unix://", "serverurl=https://"),
+        ("serverurl=", "serverurl:"),
+        ("[supervisorctl]", "[other]"),
+        ("supervisor.sock\n[program", "nowhere.sock\n[program"),
+    ):
+        config.write_text(text.replace(old, new))
+        assert asked("status", "gigz-api") == supervisor_client.NOT_MINE, new
+    config.write_text(
+        text.replace("serverurl=unix://", "serverurl = unix:// ").replace(":// ", "://")
+    )
+    assert asked("status", "gigz-api") == 0
+    config.write_text(text.replace("startsecs=1", "startsecs=2"))
+    pid = bed.pid()
+    assert asked("restart", "gigz-api") == supervisor_client.NOT_MINE
+    assert bed.pid() == pid
+
+
+def test_a_supervisord_behind_a_port_and_a_password_is_asked_too(bed_directory: Path) -> None:
+    port = free_port()
+    login = "username=deploy\npassword=it's & <secret>\n"
+    supervisord = Supervisord(bed_directory, [Program("sleeper", ["/bin/sleep", "600"])])
+    supervisord.extra = f"[inet_http_server]\nport=127.0.0.1:{port}\n{login}"
+    with supervisord:
+        config = bed_directory / "client.conf"
+        head = f"[supervisorctl]\nserverurl=http://127.0.0.1:{port} ; by TCP\n"
+        for words, code in ((login, 0), ("", supervisor_client.NOT_MINE)):
+            config.write_text(f"{head}{words}")
+            assert supervisor_client.main("", str(config), "status", "sleeper") == code
 
 
 def test_an_unknown_program_is_not_known(bed: Bed) -> None:

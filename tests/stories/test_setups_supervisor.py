@@ -13,6 +13,7 @@ from support import sample_app
 from support.git_origin import GitOrigin
 from support.ports import free_port
 from support.supervisord import Program, Supervisord
+from support.tools import venv_program
 from support.wait import eventually
 from support.yard import Yard
 
@@ -229,6 +230,32 @@ def test_a_deploy_asks_supervisorctl_no_more_than_it_must(shop: Shop) -> None:
     assert shop.yard.deploy().code == 0
     assert shop.asked == ["status", "reread", "restart", "status"]
     assert shop.runs("2")
+
+
+def test_a_deploy_starts_no_supervisorctl_where_its_own_python_can_ask(shop: Shop) -> None:
+    """By its socket; but a section that changed supervisorctl takes, as it has to be taken."""
+    spoken = f"import sys; print(sys.argv[3], file=open('{shop.directory}/asked', 'a'))\n"
+    main = "from supervisor.supervisorctl import main; main()\n"
+    shop.ctl.write_text(f"#!{venv_program('python')}\n{spoken}{main}")
+    shop.deploys(shop.write("2"))
+    assert shop.yard.deploy().code == 0
+    assert shop.asked == []
+    assert shop.runs("2")
+
+    shop.deploys(shop.write("3", "crash-at-start"))
+    said = shop.yard.deploy()
+    assert said.code == 4, said.out
+    assert "it will not come up: api FATAL" in said.out
+    assert "(api: stopped\napi: ERROR (" in said.data["reason"]
+    assert shop.asked.count("restart") == 0
+    assert shop.runs("2")
+
+    (shop.directory / "asked").unlink()
+    change = f'sed -i \'s/MARK="1"/MARK="2"/\' {shop.supervisord.config}'
+    shop.deploys({"name": "Change", "run": change, "undo": "true", "on": "web"})
+    assert shop.yard.deploy().code == 0
+    assert shop.asked == ["reread", "update", "start"]
+    assert "MARK=2" in environment(shop)
 
 
 def test_a_release_beside_others_asks_it_no_more_often(shop: Shop, git_origin: GitOrigin) -> None:

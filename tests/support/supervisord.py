@@ -72,6 +72,8 @@ class Supervisord(Bed):
         self.config = directory / "supervisord.conf"
         self.socket = directory / "supervisor.sock"
         self.supervisorctl = venv_program("supervisorctl")
+        self.extra = ""
+        """More of its configuration."""
         self._programs = programs
         self._machine = machine
         self._process: Process | None = None
@@ -80,7 +82,9 @@ class Supervisord(Bed):
         """Start it; it answers when this returns (its programs may still be starting)."""
         self.directory.mkdir(parents=True, exist_ok=True)
         sections = [program.section(self.directory) for program in self._programs]
-        self.config.write_text(_CONFIG.format(directory=self.directory) + "".join(sections))
+        self.config.write_text(
+            _CONFIG.format(directory=self.directory) + self.extra + "".join(sections)
+        )
         argv = [venv_program("supervisord"), "-c", str(self.config)]
         machine = self._machine
         self._process = Process(

@@ -20,7 +20,8 @@ READING = 30.0
 """Seconds that a look at a service may take."""
 
 _MARK = "=== "
-_END = "end"
+END = "end"
+"""The section that ends what a look says."""
 
 Found = Mapping[str, str]
 """What a script printed, by section; what stands before the first mark is under ``""``."""
@@ -62,9 +63,9 @@ class Backend:
 
     def look(self, *lines: str) -> Found | Result:
         """What reading text said, by section; its result when it did not say all."""
-        result = self.read(*lines, section(_END))
+        result = self.read(*lines, section(END))
         found = sections(result.stdout)
-        if result.ok and _END not in found:
+        if result.ok and END not in found:
             return replace(result, state=State.UNKNOWN, reason="the answer was cut short")
         return found if result.ok else result
 

@@ -7,24 +7,32 @@ import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import ClassVar
 
-from backout.model import Boolean, Identity, Options, Result, State
+from backout.model import Boolean, Identity, Options, Result, Service, State
+from backout.ports import Transport
 from backout.restarters.backend import (
+    END,
     PATHS_OF,
     START_OF,
     Backend,
+    Found,
     log_of,
     nobody_knows,
     paths,
     quote,
+    script,
     section,
+    sections,
     text_of,
     understood,
 )
 from backout.restarters.listeners import judge, scan
 from backout.restarters.rotated import TAIL
+from backout.restarters.supervisor_client import FAILED
 
 _ROW = re.compile(r"(?P<name>\S+) +(?P<state>[A-Z]+)(?: +(?P<words>.*))?")
 _RUNNING = re.compile(r"pid (\d+), uptime (?:(\d+) days?, )?(\d+):(\d\d):(\d\d)")
@@ -93,6 +101,9 @@ for path in files:
 """
 """Its sections as they stand on disk; what changed there and is not read yet is a change too."""
 _NONE = "\0"
+_SHEBANG = "python=$(sed -n '1{/python/s/^#! *//p;}' \"$program\")"
+"""The Python that supervisorctl is run by; nothing where it is no such program."""
+_NOW = "now"
 
 
 class SupervisorOptions(Options):
@@ -138,31 +149,58 @@ class Supervisor(Backend):
 
     Options: ClassVar[type[Options]] = SupervisorOptions
 
+    def __init__(self, service: Service, transport: Transport) -> None:
+        super().__init__(service, transport)
+        self._now: Identity | None = None
+        """Who served when the restart was over; good for one look."""
+
     def identity(self) -> Identity:
         """Its processes and when they started. Exit codes are not asked: `status` has 0 with a
         program in BACKOFF. supervisord does not count restarts."""
-        port = self.service.port
-        found = self.look(
-            self._path(),
+        now, self._now = self._now, None
+        if now:
+            return now
+        found = self.look(self._path(), self._client(), *self._looking())
+        return nobody_knows(found) if isinstance(found, Result) else self._seen(found, found[""])
+
+    def _looking(self) -> Iterable[str]:
+        return (
             START_OF,
             PATHS_OF,
-            f"status=$({self._ctl('status', self.service.name)} 2>&1) || :",
+            "status=$(client status) ||"
+            f" status=$({self._ctl('status', self.service.name)} 2>&1) || :",
             "printf '%s\n' \"$status\"",
             "pids=$(printf '%s\n' \"$status\" | sed -n 's/.* pid \\([0-9]*\\), .*/\\1/p')",
             section("started"),
             'for pid in $pids; do echo "$pid.$(start_of "$pid")"; done',
             section("paths"),
             "paths_of $pids",
-            scan(port, sudo=self.service.options.sudo),
+            scan(self.service.port, sudo=self.service.options.sudo),
         )
-        if isinstance(found, Result):
-            return nobody_knows(found)
-        rows = _rows(found[""])
-        told = rows and not _strange(found[""])
-        identity = _identity(rows, found["started"]) if told else self._without(found[""].strip())
+
+    def _seen(self, found: Found, status: str) -> Identity:
+        rows = _rows(status)
+        told = rows and not _strange(status)
+        identity = _identity(rows, found["started"]) if told else self._without(status.strip())
         pids = [row.pid for row in rows if row.pid]
         identity = replace(identity, paths=paths(found))
-        return judge(found, port, identity, lambda holder: holder.descends_from(pids))
+        return judge(found, self.service.port, identity, lambda holder: holder.descends_from(pids))
+
+    def _client(self) -> str:
+        """A shell function that asks supervisord as supervisorctl would; it fails where only that
+        can, as behind sudo, which lets supervisorctl pass and no Python."""
+        options = self.service.options
+        if options.sudo:
+            return "client() { false; }"
+        words = quote(options.config), '"$1"', quote(self.service.name)
+        return script(
+            (
+                f"program=$(command -v {quote(options.command)}) && {_SHEBANG} || python=",
+                f"program_of_client={quote(_client_text())}",
+                'client() { [ -n "$python" ] && $python -I -S -c "$program_of_client" "$program"'
+                f" {' '.join(words)} 2>/dev/null; }}",
+            )
+        )
 
     def _without(self, said: str) -> Identity:
         """No program was listed: there is none, or supervisord could not be asked."""
@@ -190,11 +228,29 @@ class Supervisor(Backend):
         command that supervisord read long ago, also of a section that is gone. Only this program's
         group is concerned."""
         name = self.service.name
-        group = name.partition(":")[0]
         done = self.change(
             key,
             self._path(),
+            self._client(),
             self._daemon(),
+            "code=0; client restart || code=$?",
+            f"case $code in 0) ;; {FAILED}) exit {FAILED} ;; *)",
+            *self._by_supervisorctl(name, name.partition(":")[0]),
+            ";; esac",
+            section(_NOW),
+            *self._looking(),
+            section(END),
+        )
+        found = sections(done.stdout)
+        if done.ok and END in found:
+            self._now = self._seen(found, found[_NOW])
+        done = replace(done, stdout=found[""])
+        if done.exit_code != _UNREAD:
+            return done
+        return replace(done, saved={"doubt": done.stderr.strip()})
+
+    def _by_supervisorctl(self, name: str, group: str) -> Iterable[str]:
+        return (
             f"doubt= read=$({self._ctl('reread')} 2>&1) ||"
             ' doubt="supervisord cannot read its configuration: $read"',
             'says() { printf \'%s\\n\' "$read" | grep -qxF "$@"; }',
@@ -207,9 +263,6 @@ class Supervisor(Backend):
             f"else {self._ctl('restart', name)}; fi",
             f'[ -z "$doubt" ] || {{ printf "%s\\n" "$doubt" >&2; exit {_UNREAD}; }}',
         )
-        if done.exit_code != _UNREAD:
-            return done
-        return replace(done, saved={"doubt": done.stderr.strip()})
 
     def stop(self, key: str) -> Result:
         return self.change(key, self._path(), self._ctl("stop", self.service.name))
@@ -247,7 +300,7 @@ class Supervisor(Backend):
         return self.read(
             self._path(),
             f"program=$(command -v {quote(options.command)})",
-            "python=$(sed -n '1{/python/s/^#! *//p;}' \"$program\")",
+            _SHEBANG,
             f"$python -c {quote(program, options.config, *words)}",
         )
 
@@ -307,6 +360,11 @@ class Supervisor(Backend):
         if self.transport.host.connection != "local":
             return ""
         return f'PATH="$PATH":{quote(str(Path(sys.executable).parent))}'
+
+
+@cache
+def _client_text() -> str:
+    return files(__package__).joinpath("supervisor_client.py").read_text(encoding="utf-8")
 
 
 def _strange(text: str) -> bool:

@@ -17,6 +17,8 @@ from backout.steps import whose
 
 POLL = 0.25
 """Seconds between two looks at the service."""
+SOON = 0.05
+"""Seconds to the second look at one that is to come up; twice as long to each that follows."""
 GIVEN_UP = 2.0
 """Seconds that a backend must say of a service that it will not come up, to be believed."""
 BEGINNING = 5.0
@@ -70,7 +72,7 @@ def come_up(restarter: Restarter, new: Fresh, work: StepContext) -> Identity | R
     """The fresh one, or why there is none. Of what its backend has given up nothing is
     awaited: only long enough to tell that from the moment between two processes."""
     clock = work.clock
-    limit, given_up = clock.monotonic() + work.options.within, None
+    limit, given_up, pause = clock.monotonic() + work.options.within, None, SOON
     while True:
         began = clock.monotonic()
         seen, now = restarter.identity(), clock.monotonic()
@@ -84,7 +86,8 @@ def come_up(restarter: Restarter, new: Fresh, work: StepContext) -> Identity | R
             return Result(State.FAILED, reason=f"it will not come up: {seen.detail}")
         if now >= limit:
             return _not_new(seen, work.options.within)
-        clock.sleep(max(POLL, now - began))  # who looks must not keep it from coming up
+        clock.sleep(max(pause, now - began))  # who looks must not keep it from coming up
+        pause = min(POLL, 2 * pause)
 
 
 def _not_new(now: Identity, within: float) -> Result:
