@@ -164,12 +164,12 @@ TWINS = (
         soon=False,
         texts=(("lease", 'echo "alive=$bo_pid', 'echo >/dev/null "alive=$bo_pid'),),
         among=(faults.inherit,),
-        shape={"slow": 70.0, "back": False},
+        shape={"slow": 200.0, "back": False},
     ),
     Twin(
         "who takes over the lease of its own run takes that one",
         soon=False,
-        texts=(("acquire", "|| write . ||", '|| write "$home/lock" ||'),),
+        texts=(("acquire", "|| { write . &&", '|| { write "$home/lock" &&'),),
         among=(faults.race,),
     ),
     Twin(

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
-from proof.twins import TWINS, Twin, noticed
+from proof.twins import TWINS, Twin, noticed, without
 from proof.worlds.baton import Baton, Life
 from proof.worlds.faults import FAULTS
 from proof.worlds.files import File, Folder
@@ -235,6 +235,12 @@ def test_nothing_is_restarted_beside_a_restart_of_another_turn(worlds: Worlds) -
 @pytest.mark.parametrize("twin", [each for each in TWINS if each.soon], ids=lambda each: each.guard)
 def test_a_product_without_one_of_its_guards_is_noticed(worlds: Worlds, twin: Twin) -> None:
     assert noticed(worlds, twin, guided=True)[1] is not None
+
+
+@pytest.mark.parametrize("twin", TWINS, ids=lambda each: each.guard)
+def test_a_twin_lacks_what_the_product_has(twin: Twin) -> None:
+    with without(twin):
+        pass
 
 
 def test_the_page_has_every_twin() -> None:
