@@ -189,11 +189,11 @@ class SshTransport(ShellTransport):
         """Run a text in the shell that stays; None, and nothing began, where none is to be had."""
         if not self._keeps_shell or not self._speaking.acquire(blocking=False):
             return None
-        ran = Ran(Capture(self._mark), Capture(self._mark))
         try:
             shell = self._persistent()
             if not self._greeted and not self._greet(shell):
                 return None
+            ran = Ran(Capture(self._mark), Capture(self._mark))  # its time begins on the host
             if not shell.run(text, ran, timeout, brief=brief):
                 self._retire()
         except BROKEN:  # what was sent is torn, and a shell runs nothing of a torn text
@@ -278,8 +278,8 @@ class SshTransport(ShellTransport):
     def _converse(self, text: str, timeout: float) -> Ran:
         """One exec request. The text goes over stdin: every login shell understands that much,
         and in an argument everybody on the host could read it."""
-        ran = Ran(Capture(self._mark), Capture(self._mark))
         with self._channel() as channel, self._agent(channel):
+            ran = Ran(Capture(self._mark), Capture(self._mark))
             try:
                 channel.exec_command(SHELL)
                 channel.settimeout(self._patience)

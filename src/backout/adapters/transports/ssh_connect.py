@@ -299,10 +299,17 @@ def _record(address: str) -> str:
     return name if port == "22" else f"[{name}]:{port}"
 
 
+def _greeting(error: BaseException) -> BaseException:
+    """What went wrong beneath, where Paramiko says no more than that a server did not greet."""
+    cause = error.__context__
+    return cause if cause and str(error).startswith("Error reading SSH protocol banner") else error
+
+
 def _in_words(error: BaseException, address: str, timeout: float) -> tuple[str, str]:
     """Why, and what to try."""
     place = address.rpartition("@")[2]
     name, _, port = place.rpartition(":")
+    error = _greeting(error)
     login = f"ssh -p {port or 22} {address.rpartition(':')[0] or address} true"
     match error:
         case NoValidConnectionsError(errors=causes) if causes:
@@ -321,7 +328,7 @@ def _in_words(error: BaseException, address: str, timeout: float) -> tuple[str, 
             return f"{place} speaks another SSH: {error}", f"ssh -v {name}"
         case socket.gaierror():
             return f"the name {name} cannot be resolved", f"getent hosts {name}"
-        case TimeoutError():
+        case TimeoutError() | paramiko.SSHException(args=("No existing session",)):
             return f"{place} gave no answer within {timeout:g} s", f"nc -vz {name} {port}"
         case ConnectionRefusedError():
             return f"nothing listens on {place}", "start sshd there, or correct the port"

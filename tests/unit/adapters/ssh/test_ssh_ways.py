@@ -1,0 +1,174 @@
+"""The ways to real SSH hosts: ssh_config, gateways, agents, and what cannot be reached."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import paramiko
+import pytest
+from paramiko import ssh_exception
+
+from backout.adapters.transports.ssh import SshTransport, connect, open_all
+from backout.adapters.transports.ssh_connect import BROKEN, Dialer, translated
+from backout.errors import HostKeyRefused, Unreachable
+from backout.model import Command, Host, Ssh
+from support.ssh_links import HOME, PATIENT, Maker, one_secret, settings
+from support.sshd import SshdBed, SshdHost
+from support.wait import eventually
+
+
+def test_ssh_config_gives_what_the_inventory_does_not(sshd_bed: SshdBed, tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.write_text(f"Include {sshd_bed.ssh_config}\n")
+    given = Ssh(config=str(config), connect_timeout=PATIENT)
+    web1 = SshTransport(Host(name="web1"), given, HOME, one_secret())
+    assert web1.run(Command("hostname")).stdout == "web1\n"
+    web1.close()
+
+
+def test_the_inventory_wins_over_ssh_config(make: Maker, host: SshdHost, tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.write_text("Host *\n  User nobody\n  Port 1\n  UserKnownHostsFile /dev/null\n")
+    assert make(config=str(config)).run(Command("id -un")).stdout == "root\n"
+
+
+def test_a_gateway_is_jumped_over_and_its_host_key_is_checked(
+    sshd_bed: SshdBed, tmp_path: Path
+) -> None:
+    config = tmp_path / "config"
+    config.write_text(sshd_bed.ssh_config.read_text() + "\nHost web2\n  ProxyJump web1\n")
+    given = Ssh(config=str(config), connect_timeout=PATIENT)
+    web2 = SshTransport(Host(name="web2"), given, HOME, one_secret())
+    assert web2.run(Command("hostname")).stdout == "web2\n"
+    web2.close()
+    assert "Accepted" in sshd_bed["web1"].log
+    sshd_bed["web1"].change_host_key()
+    with pytest.raises(HostKeyRefused, match="not the one on record"):
+        web2.run(Command("true"))
+    web2.close()
+
+
+def test_an_agent_opens_a_host_and_is_forwarded_where_ssh_config_says_so(
+    sshd_bed: SshdBed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = tmp_path / "moved"
+    sshd_bed.identity.rename(key)
+    config = tmp_path / "config"
+    config.write_text(f"ForwardAgent yes\nInclude {sshd_bed.ssh_config}\n")
+    text = sshd_bed.ssh_config.read_text()
+    sshd_bed.ssh_config.write_text(text.replace("IdentitiesOnly yes", "IdentitiesOnly no"))
+    with ssh_agent(tmp_path / "agent") as socket:
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
+        subprocess.run(["ssh-add", "-q", str(key)], check=True, capture_output=True)
+        given = Ssh(config=str(config), connect_timeout=PATIENT)
+        web1 = SshTransport(Host(name="web1"), given, HOME, one_secret())
+        shown = web1.run(Command("ssh-add -l"))
+        web1.close()
+    assert shown.ok
+    assert "client (ED25519)" in shown.stdout
+
+
+def test_a_proxy_command_is_used_and_its_failure_named(sshd_bed: SshdBed, tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    jump = f"ssh -F {sshd_bed.ssh_config} -W %h:%p web1"
+    config.write_text(f"Host web2\n  ProxyCommand {jump}\nInclude {sshd_bed.ssh_config}\n")
+    given = Ssh(config=str(config), connect_timeout=PATIENT)
+    web2 = SshTransport(Host(name="web2"), given, HOME, one_secret())
+    assert web2.run(Command("hostname")).stdout == "web2\n"
+    web2.close()
+    sshd_bed["web1"].stop()
+    with pytest.raises(Unreachable, match="web2 cannot be reached"):
+        web2.run(Command("true"))
+    web2.close()
+
+
+def test_a_host_that_is_down_is_unreachable_with_its_place(make: Maker, host: SshdHost) -> None:
+    host.stop()
+    with pytest.raises(Unreachable, match=f"nothing listens on {host.address}") as caught:
+        make().run(Command("true"))
+    assert caught.value.where == f"root@{host.address}:{host.port}"
+    assert caught.value.next
+
+
+def test_a_server_that_never_answers_is_given_up_in_time(make: Maker, host: SshdHost) -> None:
+    web1 = make(connect_timeout=1)
+    host.freeze()
+    with pytest.raises(Unreachable, match="no answer within 1 s"):
+        web1.run(Command("true"))
+    host.thaw()
+
+
+def test_a_name_that_does_not_resolve_says_so(make: Maker) -> None:
+    with pytest.raises(Unreachable, match=r"no-such-host\.invalid"):
+        make(address="no-such-host.invalid").run(Command("true"))
+
+
+def test_connections_do_not_write_into_each_others_configuration() -> None:
+    dialer = Dialer(Ssh())
+    one, two = (dialer.connection(Host(name=name)) for name in ("web1", "web2"))
+    one.config.port = 2222
+    assert two.config.port == 22
+
+
+def test_many_hosts_are_opened_at_once_and_the_missing_are_named(sshd_bed: SshdBed) -> None:
+    given = settings(sshd_bed)
+    hosts = [Host.model_validate({"name": n, **h}) for n, h in sshd_bed.inventory_hosts().items()]
+    sshd_bed["web2"].stop()
+    transports = connect(hosts, given, lambda host: f"srv/{host.name}", one_secret())
+    assert list(open_all(transports)) == ["web2"]
+    assert transports[0].run(Command("hostname")).stdout == "web1\n"
+    for transport in transports:
+        transport.close()
+
+
+def upstream_errors() -> list[BaseException]:
+    """One of every exception that Paramiko defines, and the sockets' own."""
+    made = {
+        "BadAuthenticationType": ("no", ["publickey"]),
+        "PartialAuthentication": (["publickey"],),
+        "ChannelException": (1, "no"),
+        "BadHostKeyException": (
+            "h",
+            paramiko.RSAKey.generate(1024),
+            paramiko.RSAKey.generate(1024),
+        ),
+        "ProxyCommandFailure": ("nc", "1"),
+        "NoValidConnectionsError": ({("192.0.2.1", 22): ConnectionRefusedError()},),
+    }
+    defined = [kind for _, kind in inspect.getmembers(ssh_exception, inspect.isclass)]
+    kinds = [kind for kind in defined if issubclass(kind, Exception)]
+    errors = [kind(*made.get(kind.__name__, ("said",))) for kind in kinds]
+    return [
+        *errors,
+        TimeoutError(),
+        ConnectionResetError(104, "reset"),
+        EOFError(),
+        OSError(113, "no route"),
+    ]
+
+
+@pytest.mark.parametrize("error", upstream_errors(), ids=lambda error: type(error).__name__)
+def test_no_upstream_error_is_left_untranslated(error: BaseException) -> None:
+    host = Host(name="web1", address="192.0.2.1")
+    found = translated(error, host, "root@192.0.2.1:22", 2)
+    assert isinstance(found, Unreachable)
+    assert isinstance(error, BROKEN)
+    assert isinstance(found, HostKeyRefused) == (type(error).__name__ == "BadHostKeyException")
+    assert "web1" in f"{found.what} {found.where}"
+    assert found.next
+
+
+@contextmanager
+def ssh_agent(socket: Path) -> Iterator[Path]:
+    """An agent without keys."""
+    agent = subprocess.Popen(["ssh-agent", "-D", "-a", str(socket)], stdout=subprocess.DEVNULL)
+    try:
+        eventually(socket.exists, saying="the agent")
+        yield socket
+    finally:
+        agent.terminate()
+        agent.wait(10)
