@@ -35,9 +35,16 @@ PORT = 8080
 NEEDED = Path("schema")
 """A file in a host's /srv, without which a fragile release does not start."""
 FRAGILE = f'os.path.exists("/srv/{NEEDED}") or sys.exit("the old schema is gone")\n'
-CTL = '#!/bin/sh\n{lie}exec {ctl} -c /srv/supervisor/supervisord.conf "$@"\n'
-LIE = '[ "$1" != restart ] || { echo "api: stopped"; echo "api: started"; exit 0; }\n'
-"""A restart that does nothing, and says that it did."""
+CONFIG = Path("supervisor/supervisord.conf")
+"""Of a host's supervisord, in its /srv."""
+CTL = "#!{python}\nfrom supervisor.supervisorctl import main\n\nmain()\n"
+"""supervisorctl as pip installs it; the file above is where it looks for it."""
+LIE = """\
+#!/bin/sh
+[ "$1" != restart ] || { echo "api: stopped"; echo "api: started"; exit 0; }
+exec CTL -c /srv/CONFIG "$@"
+"""
+"""One whose restart does nothing, and says that it did."""
 
 
 @dataclass(frozen=True)
@@ -120,15 +127,18 @@ class Estate:
     def settle_in(self, name: str) -> None:
         """What a host needs besides sshd, each time that it has been started."""
         host = self.bed[name]
-        srv, tools = host.home / "srv", host.home / "bin"
-        for folder in (srv / "none", tools):
+        srv, tools, etc = host.home / "srv", host.home / "bin", host.home / "etc"
+        for folder in (srv / "none", tools, etc):
             folder.mkdir(parents=True, exist_ok=True)
         self._share(srv)
         if not (srv / "api").is_symlink():
             (srv / "api").symlink_to("none")
         self.lie(name, False)
         (srv / NEEDED).touch()
-        self._mount(host.machine, {srv: "/srv", tools: "/usr/local/bin"})
+        if not (etc / CONFIG.name).is_symlink():
+            (etc / CONFIG.name).symlink_to(f"/srv/{CONFIG}")
+        places = {srv: "/srv", tools: "/usr/local/bin", etc: "/usr/local/etc"}
+        self._mount(host.machine, places)
         self.supervisors[name].start()
 
     def _share(self, srv: Path) -> None:
@@ -187,7 +197,8 @@ class Estate:
 
     def lie(self, name: str, whether: bool) -> None:
         """Whether `supervisorctl restart` on this host does nothing, and says that it did."""
-        text = CTL.format(lie=LIE if whether else "", ctl=venv_program("supervisorctl"))
+        lie = LIE.replace("CTL", venv_program("supervisorctl")).replace("CONFIG", str(CONFIG))
+        text = lie if whether else CTL.format(python=venv_program("python"))
         path = self.bed[name].home / "bin" / "supervisorctl"
         path.write_text(text)
         path.chmod(0o755)
