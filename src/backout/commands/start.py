@@ -86,6 +86,8 @@ class Start:
             rehearsals.refuse(self.workplace, self.target, self.wanted.runbook)
         if handover.wanted(self.workplace, options, attended=self.screen.operator.present):
             self.hand_over = HandOver.of(self.operation, options, self.target)
+        elif not (options.wait or self.target.protection.approvals):
+            self.workplace.machines(self.target).call_ahead()
         limit = patience(options.wait)
         with Waiting(self.workplace, self.screen, self.target.name, limit) as waiting:
             while True:

@@ -19,9 +19,10 @@ from backout.balancers import BACKENDS as BALANCERS
 from backout.checks.examiner import Examiner, directly
 from backout.errors import Refused
 from backout.language import scope, templates
-from backout.model import Balancer, Event, Finding, Host, Release, Target
+from backout.model import Balancer, Event, Finding, Host, Release, Ssh, Target
 from backout.ports import Listener, Metrics, Pool, Restarter, Transport
 from backout.probes import KINDS as PROBES
+from backout.project.ahead import Ahead
 from backout.project.beyond import Beyond
 from backout.project.recorded import Records
 from backout.project.slots import bluegreen
@@ -44,6 +45,7 @@ class Machines:
         known_good: Callable[[], Mapping[str, Any]] = dict,
         journal: Callable[[], RunJournal] | None = None,
         beyond: Beyond | None = None,
+        ahead: Ahead | None = None,
     ) -> None:
         self.target = target
         self.follower: Follower | None = None
@@ -55,6 +57,7 @@ class Machines:
         self.clock = SystemClock()
         self._home = home
         self._beyond = beyond
+        self._ahead = ahead
         self.base: Path | None = None
         """Where what is kept of hosts without SSH lies, when that is not below this directory."""
         self._transports: dict[str, Transport] = {}
@@ -79,7 +82,7 @@ class Machines:
         transport: Transport
         if host.connection == "local" and self.base:
             home = str(self.base / home)
-        if self._beyond and self._beyond.has(host):
+        if self._beyond and self._is_beyond(host):
             transport = self._beyond.reach(host, self.target, home, self.vault)
         elif host.connection == "ssh":
             transport = self._connect_by_ssh(host, home)
@@ -94,12 +97,29 @@ class Machines:
             transport.followed = partial(self.follower.follow, name, transport)
         return transport
 
+    def call_ahead(self) -> None:
+        """Begin to connect to all hosts that are reached by SSH from here."""
+        hosts = self.target.hosts.values()
+        near = [h for h in hosts if h.connection == "ssh" and not self._is_beyond(h)]
+        if self._ahead:
+            self._ahead.call([self._way(h, self.target.home_on(h)) for h in near], self._dial)
+
     def _connect_by_ssh(self, host: Host, home: str) -> Transport:
+        way = self._way(host, home)
+        return (self._ahead and self._ahead.take(way)) or self._dial(*way)
+
+    def _way(self, host: Host, home: str) -> tuple[Host, Ssh, str, Vault]:
+        return host, self.target.ssh, home, self.vault
+
+    def _dial(self, host: Host, ssh: Ssh, home: str, vault: Vault) -> Transport:
         from backout.adapters.transports.ssh import SshTransport
 
-        transport = SshTransport(host, self.target.ssh, home, self.vault, self._dialer)
+        transport = SshTransport(host, ssh, home, vault, self._dialer)
         transport.open()
         return transport
+
+    def _is_beyond(self, host: Host) -> bool:
+        return self._beyond is not None and self._beyond.has(host)
 
     @cached_property
     def _dialer(self) -> Dialer:
@@ -116,7 +136,7 @@ class Machines:
 
     def locate(self, host: Host) -> Host:
         """The host with the address that its name is an alias of. Raises Unreachable."""
-        if host.connection == "local" or (self._beyond and self._beyond.has(host)):
+        if host.connection == "local" or self._is_beyond(host):
             return host
         return host.model_copy(update={"address": self._ssh_config.of(host).host})
 

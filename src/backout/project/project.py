@@ -30,6 +30,7 @@ from backout.model import Event, RunRow, SecretSource, Target
 from backout.ports import Listener, Operator
 from backout.probes import KINDS as PROBES
 from backout.project import completing
+from backout.project.ahead import Ahead
 from backout.project.beyond import Beyond
 from backout.project.completing import root_of
 from backout.project.machines import Machines, redacted
@@ -68,6 +69,9 @@ class Workplace:
         self.only_reads = False
         """Whether nothing may be written, not even a journal that is not there yet."""
         self._open = ExitStack()
+        self.ahead = Ahead()
+        """Connections that are on their way before a run needs them."""
+        self.close_later(self.ahead.close)
         self._owners: list[tuple[tuple[str, Mapping[str, SecretSource]], Vault]] = []
 
     def close(self) -> None:
@@ -265,7 +269,7 @@ class Workplace:
         known_good = cache(lambda: self._snapshots(target))
         journal = cache(lambda: self.journal_of(target))
         here, vault = self.state / "here", self.vault(target)
-        machines = Machines(target, vault, here, known_good, journal, self.beyond)
+        machines = Machines(target, vault, here, known_good, journal, self.beyond, self.ahead)
         machines.base = self.home if self.root != self.home else None
         self.close_later(machines.close)
         return machines
