@@ -4,6 +4,8 @@ again, as soon as it is found.
 
     python bench/worlds.py --worlds 100000 --at-once 8    # in so many processes
     python bench/worlds.py --seed 17 --story              # that world again, and what happens
+    python bench/worlds.py --worlds 10000 --back          # rollbacks, every other one to a release
+                                                          # that is not well any more
 """
 
 from __future__ import annotations
@@ -32,13 +34,15 @@ def main() -> int:
     parser.add_argument("--worlds", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1, help="of the first one")
     parser.add_argument("--at-once", type=int, default=1, help="in so many processes")
+    parser.add_argument("--back", action="store_true", help="rollbacks alone")
     parser.add_argument("--story", action="store_true", help="print what happens")
     parser.add_argument("--seconds", type=float, default=0.0, help="begin none after so long")
     words = parser.parse_args()
     began = time.monotonic()
     until = began + words.seconds if words.seconds else float("inf")
     seeds = range(words.seed, words.seed + words.worlds)
-    seen = _played_by(words.at_once, seeds, partial(_played, until=until, story=words.story))
+    play = partial(_played, until=until, story=words.story, back=words.back)
+    seen = _played_by(words.at_once, seeds, play)
     wall, number = time.monotonic() - began, seen["worlds"]
     print(
         f"{number} worlds from seed {words.seed}, {seen['violating']} with violations;"
@@ -64,15 +68,18 @@ def _together(counts: Iterable[Counter[str]]) -> Counter[str]:
     return seen
 
 
-def _played(seeds: Sequence[int], *, until: float, story: bool) -> Counter[str]:
+def _played(seeds: Sequence[int], *, until: float, story: bool, back: bool) -> Counter[str]:
     """What became of those worlds."""
+    shape = {"back": True, "ends": "well"} if back else {}
     seen: Counter[str] = Counter()
     used = time.process_time()
     with ground() as worlds:
         for seed in seeds:
             if time.monotonic() > until:
                 break
-            told = worlds.play(seed)
+            if back:
+                shape["spoilt"] = seed % 2 == 0
+            told = worlds.play(seed, shape=shape)
             _count(seen, told)
             if told.violations or story:
                 print(_shown(told, story=story), flush=True)

@@ -28,6 +28,7 @@ from backout.adapters.storage.journal import RunJournal
 from backout.adapters.transports import shell_text
 from backout.errors import BackoutError, Unreachable
 from backout.model import Result, State
+from backout.runs import backward
 from backout.runs.backward import Backward
 from backout.runs.claims import Claims
 from backout.runs.forward import Forward
@@ -223,7 +224,7 @@ TWINS = (
     Twin(
         "nothing is undone beside a restart that was interrupted",
         soon=False,
-        parts=((Backward, "_at_work", _nothing),),
+        parts=((backward, "at_work", _nothing),),
         among=(faults.kill_soon,),
         shape={"ends": "well", "back": False, "slow": 1.0},
     ),

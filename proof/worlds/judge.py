@@ -132,7 +132,7 @@ def _records(world: World) -> Iterator[str]:
     """Whether a rollback was given up."""
     for seat in world.seats:
         for row in seat.runs():
-            half |= row.verb == "rollback" and row.outcome != Outcome.SUCCEEDED
+            half |= row.verb == "rollback" and row.outcome not in OVER
             told.setdefault(row.id, {})[seat.name] = str(row.outcome)
             verbs[row.id] = row.verb
             hosts = (row.report or {}).get("hosts", {})

@@ -28,11 +28,14 @@ class Service:
         self.wrong: list[str] = []
         self.deaf = 0
         """So many restarts do nothing, and are told as done."""
+        self.needs = ""
+        """The run without whose release it is not well; empty where any will do."""
         self._busy: dict[str, str] = {}
 
     @property
     def well(self) -> bool:
-        return not any(step == ILL for _, step in self.running)
+        runs = {run for run, _ in self.running}
+        return self.needs in ("", *runs) and not any(step == ILL for _, step in self.running)
 
     def restarted(self) -> None:
         if self.deaf:

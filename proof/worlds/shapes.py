@@ -36,6 +36,8 @@ class Shape:
     """Whether it is a rollback that things go wrong in."""
     slow: float = 1.0
     """Seconds that a step takes, but for the last one."""
+    spoilt: bool = False
+    """Whether the release that it goes back to is not well any more."""
 
     @property
     def steps(self) -> dict[str, bool]:
@@ -55,6 +57,7 @@ def drawn(random: Random) -> Shape:
         known=random.choice(CHECKS),
         ends="well" if back else random.choice(("well", "well", "well", "ill", "fails")),
         slow=random.choice((1.0, 1.0, 4.0, 70.0)),
+        spoilt=back and random.random() < 0.5,
     )
 
 

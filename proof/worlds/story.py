@@ -160,6 +160,8 @@ class Story:
         for _ in range(2 if self.shape.back else 0):
             self.world.ann.types("deploy")
             self._until_quiet()
+        for host in self.world.hosts.values() if self.shape.spoilt else ():
+            host.service.needs = next((run for run, _ in reversed(host.service.effects)), "")
 
     def _is(self, fault: faults.Fault, random: Random) -> None:
         words = fault(self.world, random)
@@ -221,12 +223,14 @@ class Story:
 
     def _end(self, seat: Seat, turn: int, *, open_: bool) -> None:
         verbs: Sequence[str]
+        for host in self.world.hosts.values() if turn else ():
+            host.service.needs = ""  # what was named is put right
         if "when it stays so: invoke unlock" in self._advised(seat):
             verbs = ("unlock",)
         elif not open_:
             verbs = ("unlock", "resume", "abort")
         elif turn < TRIES - 2:
-            verbs = ("resume",) if self.shape.back else ("resume", "abort")
+            verbs = ("resume", "abort")
         else:
             verbs = ("unlock --force",)
             if not self.world.forced:

@@ -10,6 +10,7 @@ from backout.errors import Interrupted
 from backout.model import Runbook, RunRow, Verdict
 from backout.runs.ended import Ended
 from backout.runs.saga import Saga
+from backout.runs.wording import leave_it
 
 
 def advice_of(runbook: Runbook, ended: Ended) -> str:
@@ -28,18 +29,10 @@ def following(row: RunRow, target: str, ended: Ended, again: str = "") -> str:
     if ended.exit_code == 4:
         taken = f"\nto take your change up again, which is reverted:\n{again}" if again else ""
         return f"invoke show {row.id}{taken}"
-    forward = f"; or {as_it_is(target)}" if row.verb == "rollback" else ""
+    forward = f"; or {leave_it(target)}" if row.verb == "rollback" else ""
     return (
         f"put right what is named above, then invoke resume --target {target}{forward}"
         f" (the whole story: invoke show {row.id})"
-    )
-
-
-def as_it_is(target: str) -> str:
-    """The way on from a rollback that cannot be finished: forward, with another deploy."""
-    return (
-        f"leave it as it is and go on from there: invoke unlock --target {target} --force,"
-        f" then invoke deploy --target {target}"
     )
 
 

@@ -16,7 +16,7 @@ from backout.adapters.own_directory import refuse_tracked
 from backout.adapters.storage.journal import RunJournal
 from backout.adapters.storage.store import silent
 from backout.commands import saved_plan
-from backout.commands.afterwards import advice_of, as_it_is, as_it_stands, following
+from backout.commands.afterwards import advice_of, as_it_stands, following
 from backout.commands.claiming import claim
 from backout.commands.consent import Consent
 from backout.commands.going_back import GoingBack
@@ -30,7 +30,7 @@ from backout.commands.saved_plan import SavedPlan
 from backout.commands.shipment import shipment
 from backout.commands.signals import interruptible
 from backout.commands.start import Start, Wanted
-from backout.commands.takeover import Takeover, one_way_only
+from backout.commands.takeover import Takeover
 from backout.config import loading
 from backout.errors import (
     BackoutError,
@@ -52,13 +52,15 @@ from backout.reports.report import Report
 from backout.reports.ships_text import commit_lines, ships_lines
 from backout.runs import rollback
 from backout.runs.decisions import Stop, begun
+from backout.runs.destination import Return
 from backout.runs.ended import Ended
 from backout.runs.engine import Engine
 from backout.runs.parts import Parts
 from backout.runs.plan import Plan
-from backout.runs.rollback import Return
 
 Words = Mapping[str, Any]
+Going = Callable[[rollback.Rollback], Ended]
+"""What is done with a rollback: on with it, or forward again."""
 BY_ITSELF = "by itself: checks went bad while the release baked"
 """What people are told of a rollback that nobody typed."""
 
@@ -116,7 +118,7 @@ class Operation:
             because = BY_ITSELF if only else ""
             told = {"ships": taken_back(back, self._rolled_from), "because": because}
             row = self.open(back.run, "rollback", back.undoing[0], _rollback_record(back), told)
-            return self._run_rollback(row, back)
+            return self._run_rollback(row, back, rollback.Rollback.run)
 
     # --- starting ------------------------------------------------------------------------
 
@@ -179,7 +181,8 @@ class Operation:
         self.going_on, self.leaves = row.going_on, True
         with self.local_lock(target_name, row.id):
             if row.verb == "rollback":
-                return self._rollback_again(row, verb)
+                going = rollback.Rollback.run if forward else rollback.Rollback.abort
+                return self._rollback_again(row, going)
             made = thaw(self.workplace, row)
             self._taken_on(row, made.target, forward=forward)
             return self.run_engine(row, made, Engine.resume if forward else Engine.abort)
@@ -190,13 +193,10 @@ class Operation:
         takeover = Takeover(self.workplace, self.screen, found)
         return takeover.unfinished(forward=forward) if found.hosts else None
 
-    def _rollback_again(self, row: RunRow, verb: str) -> Answer:
-        if verb == "abort":
-            either = f"invoke resume --target {row.target}; or {as_it_is(row.target)}"
-            raise one_way_only(row.id, either)
+    def _rollback_again(self, row: RunRow, go: Going) -> Answer:
         back = self.back.again(row)
         self._taken_on(row, back.target, forward=False)
-        return self._run_rollback(row, back)
+        return self._run_rollback(row, back, go)
 
     def _taken_on(self, row: RunRow, target: Target, *, forward: bool) -> None:
         """This machine goes on with it, with all that can be known of it."""
@@ -277,12 +277,12 @@ class Operation:
         self._settle(row, made, ended, report)
         return Answer("run", report, ended.exit_code)
 
-    def _run_rollback(self, row: RunRow, back: Return) -> Answer:
+    def _run_rollback(self, row: RunRow, back: Return, go: Going) -> Answer:
         about = about_rollback(row, back, self._rolled_from(back.undoing[0]))
         with telling(self.workplace, row, back.target, about, self.screen.listen) as self.news:
-            return self._rollback_run(row, back)
+            return self._rollback_run(row, back, go)
 
-    def _rollback_run(self, row: RunRow, back: Return) -> Answer:
+    def _rollback_run(self, row: RunRow, back: Return, go: Going) -> Answer:
         self._await_ledger(row)
         parts = self.parts(back.target, row.id)
         if back.remark:
@@ -290,7 +290,7 @@ class Operation:
         going = rollback.Rollback(back, parts)
         try:
             with self._followed(back.target, row.id):
-                ended = going.run()
+                ended = go(going)
         except Interrupted as error:
             raise as_it_stands(error, going.saga) from error
         except (Refused, Held) as error:
@@ -391,4 +391,5 @@ def _rollback_record(back: Return) -> dict[str, Any]:
         "undoing": [made.run for made in back.undoing],
         "to": {"number": back.to.number, "commit": back.to.commit},
         "crossing": list(back.crossing),
+        "one_way": not back.hosts,
     }

@@ -15,7 +15,7 @@ from backout.ports import Screen
 from backout.project.freezing import thaw
 from backout.project.project import Workplace
 from backout.reports.report import ends_of
-from backout.runs.rollback import Return
+from backout.runs.destination import Return
 
 
 class GoingBack:

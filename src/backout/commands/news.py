@@ -22,9 +22,9 @@ from backout.reports import news_text
 from backout.reports.news_text import About, Words
 from backout.reports.parts import host_lines, release_text
 from backout.reports.report import Report
+from backout.runs.destination import Return
 from backout.runs.holds import Hold, held_until, typed
 from backout.runs.plan import Plan
-from backout.runs.rollback import Return
 from backout.watch import postman
 from backout.watch.addresses import of_deploys
 from backout.watch.postman import Postman

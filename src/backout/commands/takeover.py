@@ -67,8 +67,6 @@ class Takeover:
             ends = (json.loads(line.body) for line in known.lines if line.kind == "end")
             refuse_lost_commit(run, self.target, self.machines.reach(""), ends)
         if known.opening.verb == "rollback":
-            if not forward:
-                raise one_way_only(run, f"invoke resume --target {self.target.name}")
             self.history(besides=run)  # it takes back what only their journal had
             self._refuse_unknown(known.opening)
         refuse_without_secrets(self.workplace, _row(known.opening))
@@ -239,11 +237,6 @@ def _row(opening: Opening) -> RunRow:
     id, target, verb, runbook, plan, owner, started, options = opening.values
     since = datetime.fromisoformat(started)
     return RunRow(id, target, verb, runbook, json.loads(plan), owner, since, json.loads(options))
-
-
-def one_way_only(run: str, next: str) -> Refused:
-    """Nobody aborts a rollback."""
-    return Refused(f"run {run} is a rollback: it has one way only", next=next)
 
 
 def _decided(found: Found) -> Mapping[str, Any]:

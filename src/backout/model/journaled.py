@@ -35,10 +35,10 @@ class RunRow:
 
     @property
     def going_on(self) -> str:
-        """What to type while it is unfinished. A rollback has one way only."""
+        """What to type while it is unfinished. A rollback without hosts has one way only."""
         resume = f"invoke resume --target {self.target}"
-        back = f", or invoke abort --target {self.target}"
-        return resume if self.verb == "rollback" else f"{resume}{back}"
+        one_way = self.verb == "rollback" and self.plan.get("one_way", True)
+        return resume if one_way else f"{resume}, or invoke abort --target {self.target}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -223,6 +223,14 @@ class StepContext:
     """What it may use of a balancer, where it moves traffic."""
     gate: Callable[[], str] = str
     """Why it must not act now, asked right before it does; empty when it may."""
+    origin: str = ""
+    """The key under which the step acted first, where a rollback does again what it had taken
+    back: what was kept for the way back then is kept in the same place now."""
+
+    @property
+    def keeps(self) -> str:
+        """What to call that which it keeps for its way back: the same for every attempt."""
+        return (self.origin or self.key).partition("#")[0]
 
 
 class Journal(Protocol):

@@ -77,6 +77,8 @@ def outcome_text(report: Report) -> str:
     match report.outcome:
         case Outcome.SUCCEEDED:
             return f"{_achievement(report)}: {_ending(report.hosts, report.checks)}."
+        case Outcome.BACKED_OUT if report.verb == "rollback":
+            return f"NOT rolled back{why}; {_state(report)}."
         case Outcome.BACKED_OUT:
             return f"Backed out{why}; {_state(report)}."
         case Outcome.BACKOUT_INCOMPLETE:

@@ -7,14 +7,14 @@ on disk and the new process running. So restarts live in `settle`, which runs af
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from backout.checks import judging
-from backout.errors import BackoutError
 from backout.model import Finding, State, Undo, Verdict
+from backout.runs.at_work import at_work
 from backout.runs.balancing import ill
 from backout.runs.decisions import unheard
 from backout.runs.parts import side_by_side
@@ -25,6 +25,8 @@ from backout.runs.wording import title, trouble, went_well
 from backout.runs.worker import Worker
 
 UNHEARD = "{} was away when the run was taken over: what was done there is not known"
+UNDO = "undo/"
+"""How the names of undos begin."""
 AFTERWARDS = "here/"
 """Marks the settling after the undos on this machine."""
 
@@ -42,6 +44,8 @@ class Backward:
         """Which earlier run, as the beginning of the keys."""
         self.ill: set[str] = set()
         """Where settling again was tried, and failed."""
+        self.enough: Callable[[], bool] = bool
+        """Whether no further batch is to go back, asked before each."""
         self.went: Mapping[str, Undo] = {}
         """Host -> where it is to come back to, when that lies before an earlier run than this."""
 
@@ -50,7 +54,7 @@ class Backward:
         host is stuck on the new code, what was done here for it (a migration) stays as it is.
         Hosts that are `settled` went back before and need no restart of their own."""
         if not self.plan.hosts:
-            return self._at_work([""]) or self.here_back() | self.settle_here(turn)
+            return at_work(self, [""]) or self.here_back() | self.settle_here(turn)
         stuck = self.hosts_back(self.settling(), turn, settled) | self._unheard()
         if in_the_way(stuck, (self,)):
             return stuck
@@ -95,16 +99,17 @@ class Backward:
 
     def reached_from_here(self) -> bool:
         """Whether an undo on this machine may have changed what a host's service runs."""
-        return any(self.worker.saga.entry(self._key(a)).done for a in self.reaching())
+        return any(self.undo_of(action).done for action in self.reaching())
 
     def reaching(self) -> list[Action]:
         """What this machine did, and can take back, that may have changed what a host's service
         runs."""
         in_place = self._in_place()
-        here = (a for a in self.plan.actions if not a.host and self._undoable(a))
+        here = (a for a in self.plan.actions if not a.host and self.undoable(a))
         return [a for a in here if in_place or self.worker.kind(a).reaches]
 
-    def _undoable(self, action: Action) -> bool:
+    def undoable(self, action: Action) -> bool:
+        """Whether it did something that can be taken back."""
         entry = self.past.entry(action.key)
         return self._changed(action, entry) and not entry.undo.irreversible
 
@@ -142,7 +147,8 @@ class Backward:
 
     def stopped(self, hosts: Collection[str]) -> tuple[Finding, ...]:
         """What ran before on those of these hosts that were touched, and does not run now."""
-        return stopped(self.worker, [host for host in self.touched() if host in hosts])
+        ran = [host for host in self.touched() if self.worker.baseline.up.get(host)]
+        return stopped(self.worker, [host for host in ran if host in hosts])
 
     def out(self, hosts: Collection[str]) -> tuple[Finding, ...]:
         """Those of these hosts that are not in traffic as they were before."""
@@ -160,11 +166,13 @@ class Backward:
         """Stage by stage in reverse; the hosts of one stage side by side. Those that are taken out
         of traffic go batch by batch, and settle before the next one leaves. What takes the new
         release out of sight at once goes first of all."""
-        stuck = self._at_work(hosts)
+        stuck = at_work(self, hosts)
         stuck |= self._first_back([host for host in hosts if host not in stuck])
         for stage in reversed(self.plan.stages):
             if self.plan.leaving:
                 for batch in reversed(stage.batches):
+                    if self.enough():
+                        return stuck
                     left = [h for h in self._worked_on(batch) if h in hosts and h not in stuck]
                     stuck |= self._out_and_back(batch, left, turn, settled)
             stuck |= self._undo(stage.batches, [host for host in hosts if host not in stuck])
@@ -176,44 +184,24 @@ class Backward:
         words = side_by_side(self._actions_back, mine)
         return {host: why for host, why in zip(names, words, strict=True) if why}
 
-    def _at_work(self, hosts: Sequence[str]) -> dict[str, str]:
-        """A restart that was interrupted may still be at work, on the way back too: nothing is
-        done beside it. The hosts of which nobody can tell that it is over, and why."""
-        settling = [a for a in self.plan.settling if a.host in hosts]
-        unseen = [(a, e) for a in settling if (e := self.past.entry(a.key)).unseen]
-        unseen += self._begun_back(hosts)
-        words = side_by_side(lambda pair: self._over(*pair), unseen)
-        return {a.host: why for (a, _), why in zip(unseen, words, strict=True) if why}
+    def undo_of(self, action: Action) -> Entry:
+        """What is on record of its undo."""
+        return self.worker.saga.entry(self._key(action))
 
-    def _begun_back(self, hosts: Sequence[str]) -> list[tuple[Action, Entry]]:
-        """What was begun on the way back, in whatever turn, and nobody saw end."""
-        begun = self.worker.saga.unseen(f"{BACK}{self.of}")
-        return [
-            (replace(action, key=entry.key), entry)
-            for action in (self._all_back() if begun else ())
-            for entry in begun
-            if action.host in hosts and entry.key.endswith(f"/{action.key.removeprefix(BACK)}")
-        ]
+    def touched_here(self) -> bool:
+        """Whether anything that was done on this machine is to be taken back."""
+        return any(not action.host and self.undoable(action) for action in self.plan.actions)
 
-    def _all_back(self) -> Iterator[Action]:
-        for batch in self.plan.batches:
-            yield from leave_back(self.plan, batch)
-            for row in settle_back(self.plan, batch):
-                yield from row
-
-    def _over(self, action: Action, entry: Entry) -> str:
-        """Wait for its end. Why nobody can tell that it came; empty when it did."""
-        worker = self.worker
-        try:
-            worker.saga.over(worker.kind(action), worker.work(action, strict=False), entry)
-        except BackoutError as error:
-            return f"{action.step.name} may still be at work: {error.what}"
-        return ""
+    def begun_on(self, host: str) -> bool:
+        """Whether anything there is taken back, or settled again."""
+        back = (f"{BACK}{self.of}", f"{UNDO}{self.of}")
+        begun = (e.begin for start in back for e in self.worker.saga.begun(start))
+        return any(begin["host"] == host for begin in begun if begin)
 
     def out_of_sight(self) -> None:
         """Where nothing is at work, nobody sees the new release any more."""
         hosts = [action.host for action in self.first()]
-        stuck = self._at_work(hosts)
+        stuck = at_work(self, hosts)
         self._first_back([host for host in hosts if host not in stuck])
 
     def _first_back(self, hosts: Sequence[str]) -> dict[str, str]:
@@ -240,12 +228,13 @@ class Backward:
         for action in reversed(actions):
             if self._settles_first(action):
                 continue
-            words = self._action_back(action, self.past.entry(action.key))
+            words = self.action_back(action, self.past.entry(action.key))
             if words:
                 return words
         return ""
 
-    def _action_back(self, action: Action, entry: Entry) -> str:
+    def action_back(self, action: Action, entry: Entry) -> str:
+        """Undo it, unless that was done; why it could not be."""
         if not self._changed(action, entry):
             return ""
         if entry.undo.irreversible:
@@ -260,7 +249,7 @@ class Backward:
         return entry.touched and self.worker.kind(action).changes and not action.step.readonly
 
     def _key(self, action: Action) -> str:
-        return f"undo/{self.of}{action.key}"
+        return f"{UNDO}{self.of}{action.key}"
 
     # --- traffic -------------------------------------------------------------------------
 
@@ -298,7 +287,7 @@ class Backward:
         actions = [a for batch in batches for a in batch.actions if a.host in hosts]
         for action in reversed([a for a in actions if self._settles_first(a)]):
             if action.host not in stuck:
-                words = self._action_back(action, self.past.entry(action.key))
+                words = self.action_back(action, self.past.entry(action.key))
                 stuck |= {action.host: words} if words else {}
         return stuck
 
@@ -322,6 +311,8 @@ class Backward:
         worked = {"", *self._worked_on()}
         hosts = [host for host in hosts if host in worked]
         for batch in reversed(self.plan.batches if batches is None else batches):
+            if self.enough():
+                break
             near = bool(set(batch.hosts) & set(hosts))
             self._leave(batch, [h for h in batch.hosts if h in hosts], turn)
             for row in self._rows(batch, turn):

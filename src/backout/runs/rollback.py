@@ -1,14 +1,15 @@
 """Back to an earlier release: the runs since then, newest first, each undone from its own journal.
 
-A rollback is a run of its own. It has one way only: interrupted, it is resumed. Whatever any of
-those runs had reached is settled after the last undo, and proved after that: all their hosts, by
-all their checks.
+A rollback is a run of its own. Hosts that are alike go back batch by batch, a few first. Whatever
+any of those runs had reached is settled after the undos, and proved after that: all their hosts,
+by all their checks. Where what was well before is not well afterwards, the hosts go forward again.
+Once it takes back what was done on this machine it has one way only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from types import MappingProxyType
 from typing import Any
 
@@ -18,74 +19,32 @@ from backout.model import (
     Finding,
     HostEnd,
     HostState,
-    LedgerRow,
     Outcome,
-    Release,
     Step,
-    Target,
     Verdict,
     alike,
 )
 from backout.ports import READY
 from backout.runs import balancing, standing
-from backout.runs.backward import AFTERWARDS, Backward, in_the_way
+from backout.runs.backward import AFTERWARDS, UNHEARD, Backward, in_the_way
 from backout.runs.balancing import Balancing
-from backout.runs.claims import Brought, Claims
-from backout.runs.decisions import Decisions, note_red, turn_of
+from backout.runs.claims import Claims
+from backout.runs.decisions import Decisions, note_red, turn_of, unheard
+from backout.runs.destination import Return
 from backout.runs.ended import Ended, on_record, put_on_record
 from backout.runs.engine import facts_of
 from backout.runs.leasing import leased, let_go
-from backout.runs.parts import Parts, side_by_side
-from backout.runs.plan import Action, Place, Plan
-from backout.runs.saga import Entry, Saga
-from backout.runs.wording import title
+from backout.runs.parts import Parts
+from backout.runs.plan import Place, Plan
+from backout.runs.roll_forward import RollForward, left_behind
+from backout.runs.saga import Saga
+from backout.runs.setback import Setback, words_of
+from backout.runs.undoable import refuse_impossible, refuse_irreversible
+from backout.runs.wording import leave_it
 from backout.runs.worker import Worker
 
 LATER = "on record there when the rollback has ended"
 """Until then a host's record names the release that was taken back."""
-
-
-@dataclass(frozen=True, slots=True)
-class Return:
-    """What a rollback does: whose runs are undone, newest first, and where that leads."""
-
-    run: str
-    undoing: tuple[Plan, ...]
-    to: Release
-    brought: tuple[Brought, ...] = ()
-    """What the journal knows to be on the hosts, newest first; what is undone comes first."""
-    below: Mapping[str, LedgerRow] = field(default_factory=dict)
-    """Host -> the release that is there afterwards; a host that had none is left out."""
-    remark: str = ""
-    """What is to be known of it before it acts."""
-    crossing: tuple[str, ...] = ()
-    """The names of the newest run's steps that cannot be undone and stay as they are: the release
-    it goes back to was proved beside them."""
-
-    @property
-    def target(self) -> Target:
-        """As the newest run knew it, with the hosts and the checks that only older ones knew."""
-        newest, *older = (plan.target for plan in self.undoing)
-        for target in older:
-            hosts, secrets = {**target.hosts, **newest.hosts}, {**target.secrets, **newest.secrets}
-            newest = newest.model_copy(update={"hosts": hosts, "secrets": secrets})
-            checks = {
-                name: check
-                for name, check in {**target.checks, **newest.checks}.items()
-                if check.on is None or newest.select(check.on)
-            }
-            newest = newest.model_copy(update={"checks": checks})
-        return newest
-
-    @property
-    def hosts(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(host for plan in self.undoing for host in plan.hosts))
-
-    @property
-    def homes(self) -> dict[str, str]:
-        """Host -> its directory, as the newest of the runs that knew the host knew it."""
-        plans = {host: plan for plan in reversed(self.undoing) for host in plan.hosts}
-        return {h: plans[h].target.home_on(plans[h].target.hosts[h]) for h in self.hosts}
 
 
 class Rollback:
@@ -103,8 +62,10 @@ class Rollback:
         )
         self.ways = tuple(self._way(plan) for plan in back.undoing)
         came_from = {host: undo for way in self.ways for host, undo in way.came_from().items()}
+        self.setback = Setback(parts, self.decisions, self.ways, back.hosts)
         for way in self.ways:
             way.went = came_from
+            way.enough = self._stops
         self.findings: tuple[Finding, ...] = ()
 
     def _way(self, plan: Plan) -> Backward:
@@ -114,64 +75,127 @@ class Rollback:
         return Backward(worker, past, of=f"{plan.run}/")
 
     def run(self) -> Ended:
-        """Lock, refuse what is irreversible, undo, settle, prove."""
-        if ended := on_record(self.decisions):
-            let_go(self.parts, self.back.run)
+        """Lock, refuse what is irreversible, undo, settle, prove; forward again where the earlier
+        release is not well and this one was."""
+        if ended := self._ended_before():
             return ended
-        self._refuse_the_irreversible()
-        at = tuple(self._whose())
-        with leased(self.parts, self.target, self.back.run, self.back.hosts, at=at):
+        refuse_irreversible(self.ways, self.back.crossing)
+        with self._leased():
             self._refuse_strangers()
             if self.decisions.noted(READY) is None:
-                self._confirm()
-                self._refuse_the_impossible()
-                self.ways[0].worker.warn(balancing.look(self.decisions, self._whose()))
-                self.claims.begin()
-                self.decisions.note(READY, {})
-            decided = self.decisions.noted("decided")
-            if decided is None:
-                stuck = self._undo(turn_of(self.decisions))
-                red = (*self._stopped(stuck), *self._still_red())
-                if stuck or red:
-                    return self._incomplete(stuck, red)
-                if lost := self.parts.lock.lost(self.back.hosts):
-                    return self._overtaken(lost)
-                decided = self._decide()
-            return put_on_record(self.decisions, self._succeed(decided["proof"]))
+                self._make_ready()
+            return put_on_record(self.decisions, self._back_or_forward())
+
+    def abort(self) -> Ended:
+        """Forward again, as far as hosts can be reached. Raises Refused where there is one way
+        only."""
+        if ended := self._ended_before():
+            return ended
+        with self._leased(patient=True):
+            self.claims.learn(patient=True)
+            if decided := self.decisions.noted("decided"):
+                return put_on_record(self.decisions, self._succeed(decided["proof"]))
+            if self.decisions.noted("back_out") is None and (why := self._one_way()):
+                name = self.target.name
+                raise Refused(
+                    f"run {self.back.run} is a rollback, and has one way only: {why}",
+                    where=name,
+                    next=f"invoke resume --target {name}; or {leave_it(name)}",
+                )
+            return put_on_record(self.decisions, self._forward_again("aborted"))
+
+    def _ended_before(self) -> Ended | None:
+        """How it ended, where only its closing is missing; what it may still hold is let go."""
+        ended = on_record(self.decisions)
+        if ended is not None:
+            let_go(self.parts, self.back.run)
+        return ended
+
+    def _leased(self, *, patient: bool = False) -> AbstractContextManager[Sequence[str]]:
+        run, hosts, at = self.back.run, self.back.hosts, tuple(self._whose())
+        return leased(self.parts, self.target, run, hosts, at=at, patient=patient)
+
+    def _make_ready(self) -> None:
+        self._confirm()
+        refuse_impossible(self.ways, self.target.name)
+        self.setback.look()
+        self.ways[0].worker.warn(balancing.look(self.decisions, self._whose()))
+        self.claims.begin()
+        self.decisions.note(READY, {})
+
+    def _back_or_forward(self) -> Ended:
+        wish, decided = self.decisions.noted("back_out"), self.decisions.noted("decided")
+        if wish is not None:
+            return self._forward_again(str(wish["why"]))
+        if decided is None:
+            stuck, worse = self._undo(turn_of(self.decisions))
+            if worse:
+                return self._forward_again(worse)
+            red = (*self._stopped(stuck), *self._still_red())
+            if worse := self._worse_than_before(self.back.hosts, stuck, red):
+                return self._forward_again(worse)
+            if stuck or red:
+                return self._incomplete(stuck, red)
+            if lost := self.parts.lock.lost(self.back.hosts):
+                return self._overtaken(lost)
+            decided = self._decide()
+        return self._succeed(decided["proof"])
 
     def _whose(self) -> dict[Place, Balancing]:
         """Every place where traffic is moved, and the newest of the runs that knows it."""
         known = [(place, way.worker.balancing) for way in self.ways for place in way.plan.places]
         return dict(reversed(known))
 
-    def _undo(self, turn: str) -> Mapping[str, str]:
-        """All hosts first, then they settle, then this machine, each newest run first; and once
-        more whatever that may have changed."""
+    def _undo(self, turn: str) -> tuple[Mapping[str, str], str]:
+        """The hosts first, portion by portion, each settled before the next one goes; then this
+        machine, each newest run first; and once more whatever that may have changed. Gives what
+        is stuck, and why it goes no further back."""
         if not self.back.hosts:
-            return self._undo_here() or self._settle_here(turn)
+            return self._undo_here() or self._settle_here(turn), ""
         self.ways[0].worker.phase(f"back to release {self.back.to}", self.back.hosts)
         stuck: dict[str, str] = {}
-        for way in self.ways:
-            stuck |= way.undo_on([host for host in way.touched() if host not in stuck], turn)
-        stuck = self._settle(stuck, turn)
-        if in_the_way(stuck, self.ways):
-            return stuck
+        portions = self.back.portions
+        for number, hosts in enumerate(portions, start=1):
+            stuck |= self._hosts_back(hosts, stuck, f"{turn}{number}/" if number > 1 else turn)
+            last = number == len(portions)
+            red = () if last else self._red([f for f in self._required() if f.host in hosts])
+            if worse := self._worse_than_before(hosts, stuck, red):
+                return stuck, worse
+        if in_the_way(stuck, self.ways) or not any(way.touched_here() for way in self.ways):
+            return stuck, ""
+        if worse := self._worse_than_before(self.back.hosts, stuck, self._still_red()):
+            return stuck, worse
         if here := self._undo_here():
-            return stuck | here
+            return stuck | here, ""
         if any(way.reached_from_here() for way in self.ways):
-            return self._settle({}, turn + AFTERWARDS)
-        return stuck
+            stuck = self._settle(self.back.hosts, {}, turn + AFTERWARDS)
+        return stuck, ""
 
-    def _settle(self, stuck: dict[str, str], turn: str) -> dict[str, str]:
+    def _stops(self) -> bool:
+        """Whether no further batch goes back: the last one failed, and was well."""
+        return bool(self.setback.failed()) and not self._one_way()
+
+    def _hosts_back(
+        self, hosts: Collection[str], stuck: Mapping[str, str], turn: str
+    ) -> dict[str, str]:
+        found = dict(stuck)
+        for way in self.ways:
+            left = [host for host in way.touched() if host in hosts and host not in found]
+            found |= way.undo_on(left, turn)
+        return self._settle(hosts, found, turn)
+
+    def _settle(self, hosts: Collection[str], stuck: dict[str, str], turn: str) -> dict[str, str]:
         """Every host as each runbook that touched it settles it, but not twice in the same way."""
         settled: list[tuple[Sequence[Step], str]] = []
         for way in self.ways:
             steps = way.plan.runbook.settle
-            hosts = [h for h in way.settling() if h not in stuck and (steps, h) not in settled]
-            stuck |= way.settle_again(hosts, turn)
-            settled += [(steps, host) for host in hosts]
+            there = (host for host in way.settling() if host in hosts or not host)
+            mine = [h for h in there if h not in stuck and (steps, h) not in settled]
+            stuck |= way.settle_again(mine, turn)
+            settled += [(steps, host) for host in mine]
         for way in self.ways:
-            stuck |= way.into_traffic([host for host in way.touched() if host not in stuck])
+            left = [host for host in way.touched() if host in hosts and host not in stuck]
+            stuck |= way.into_traffic(left)
         return stuck
 
     def _settle_here(self, turn: str) -> dict[str, str]:
@@ -195,18 +219,25 @@ class Rollback:
 
     def _still_red(self) -> tuple[Finding, ...]:
         """Whatever passed before the oldest of the runs that looked at it passes again."""
+        if required := self._required():
+            self.ways[0].worker.phase("proving the old release")
+            return self._red(required)
+        return ()
+
+    def _required(self) -> tuple[Finding, ...]:
+        """What has to pass after it, as it passed before those runs."""
         before = tuple(self._before())
-        required = judging.after_backing_out(before)
-        names = {f.check for f in before if f.key in required and f.check in self.target.checks}
-        if not names:
+        keys = judging.after_backing_out(before)
+        return tuple(f for f in before if f.key in keys and f.check in self.target.checks)
+
+    def _red(self, required: Sequence[Finding]) -> tuple[Finding, ...]:
+        """What the earlier release does not pass of these."""
+        if not required:
             return ()
-        self.ways[0].worker.phase("proving the old release")
-        self.findings = self.parts.examine(
-            sorted(names), self.back.hosts, before, self.back.to, patient=True
-        )
-        return tuple(
-            f for f in self.findings if f.key in required and f.verdict is not Verdict.PASS
-        )
+        names, keys = sorted({f.check for f in required}), {f.key for f in required}
+        before, to = tuple(self._before()), self.back.to
+        self.findings = self.parts.examine(names, self.back.hosts, before, to, patient=True)
+        return tuple(f for f in self.findings if f.key in keys and f.verdict is not Verdict.PASS)
 
     def _stopped(self, stuck: Mapping[str, str]) -> tuple[Finding, ...]:
         """What ran before any of those runs runs again, where nothing is stuck."""
@@ -221,6 +252,54 @@ class Rollback:
             found = way.worker.baseline.findings
             yield from (finding for finding in found if finding.key not in seen)
             seen |= {finding.key for finding in found}
+
+    # --- forward again -------------------------------------------------------------------
+
+    def _one_way(self) -> str:
+        """Why it cannot go forward again."""
+        if not self.back.hosts or any(way.begun_on("") for way in self.ways):
+            return "what was done on this machine is being taken back"
+        return self.setback.one_way
+
+    def _worse_than_before(
+        self, hosts: Collection[str], stuck: Mapping[str, str], red: Sequence[Finding]
+    ) -> str:
+        """Why it goes forward again: what was well right before is not, and nobody else is there.
+        Empty where it goes on, or cannot do otherwise."""
+        if self._one_way() or self.parts.lock.lost(self.back.hosts):
+            return ""
+        failed = [host for host in self.setback.failed() if host in hosts]
+        down = self.setback.down(set(hosts) - stuck.keys())
+        return words_of(stuck, failed, (*down, *self.setback.red(red)))
+
+    def _forward_again(self, why: str) -> Ended:
+        newest = self.ways[0].worker
+        if self.decisions.noted("back_out") is None:
+            self.decisions.note("back_out", {"why": why, "failed": []})
+        newest.say("warning", f"forward again to release {newest.release}: {why}")
+        self.claims.go_back()
+        stuck = RollForward(self.ways, turn_of(self.decisions)).run()
+        away = unheard(self.decisions)
+        stuck |= {host: UNHEARD.format(host) for host in self.back.hosts if host in away}
+        newest.phase(f"proving release {newest.release}")
+        self.findings, red = self.setback.proved()
+        gone = left_behind(self.ways)
+        ends = {h: HostEnd(HostState.UNCHANGED) for h in self.back.hosts}
+        ends |= {h: HostEnd(HostState.BACKED_OUT, why=alike.by_host(red).get(h, "")) for h in gone}
+        ends |= {h: HostEnd(HostState.STUCK, why=each) for h, each in stuck.items() if h}
+        if stuck or red:
+            if not stuck:
+                note_red(self.decisions, red)
+            self.parts.lock.keep()
+            left = "; ".join((*alike.told(stuck), *alike.red(red, "it passed before")))
+            why = f"{why}; and going forward again is incomplete: {left}"
+            outcome = Outcome.BACKOUT_INCOMPLETE
+            return Ended(outcome, 5, why, ends, newest.release, self.findings)
+        if lost := self.parts.lock.lost(gone):
+            return self._overtaken(lost)
+        self.claims.went_back()
+        ends = standing.all_told(ends, self.target, self.parts.reach)
+        return Ended(Outcome.BACKED_OUT, 4, why, ends, newest.release, self.findings)
 
     # --- the end -------------------------------------------------------------------------
 
@@ -278,39 +357,8 @@ class Rollback:
         if self.decisions.noted("decided") is None:
             self.claims.refuse_strangers(self.back.brought, len(self.back.undoing))
 
-    def _refuse_the_irreversible(self) -> None:
-        for way in self.ways:
-            for action in way.plan.actions:
-                entry, newest = way.past.entry(action.key), way is self.ways[0]
-                crossed = newest and action.step.name in self.back.crossing
-                if entry.stays and not crossed:
-                    raise Refused(
-                        f"run {way.plan.run} cannot be undone: {action.step.name} was"
-                        f" irreversible: {entry.stays}",
-                        next=f"invoke show {way.plan.run}; whether the older code lives with it"
-                        " shows invoke rehearse --target STAGING --old-code",
-                    )
-
-    def _refuse_the_impossible(self) -> None:
-        """What could not be undone is refused before anything is."""
-        steps = [
-            (way, action, entry)
-            for way in self.ways
-            for action in way.plan.actions
-            for entry in (way.past.entry(action.key),)
-            if action.host and entry.touched and not entry.stays
-        ]
-        words = side_by_side(lambda step: _unready(*step), steps)
-        if problems := dict.fromkeys(each for each in words if each):
-            raise Refused("\n".join(problems), next=f"invoke history --target {self.back.target}")
-
     def _confirm(self) -> None:
         typed = self.target.name if self.target.protected else ""
         question = f"roll {self.target.name} back to release {self.back.to}?"
         if self.target.protected and not self.parts.operator.confirm(question, typed=typed):
             raise Refused("not confirmed", next=f"invoke rollback --target {self.target.name}")
-
-
-def _unready(way: Backward, action: Action, entry: Entry) -> str:
-    why = way.worker.kind(action).unready(way.worker.work(action, strict=False), entry.undo)
-    return f"{title(action)} cannot be undone: {why}" if why else ""

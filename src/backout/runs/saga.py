@@ -107,17 +107,18 @@ class Saga:
 
     def keys(self) -> tuple[str, ...]:
         """The name of every note that this run's actions may have on a machine."""
-        with self._lock:
-            begun = [entry for entry in self._entries.values() if entry.begin is not None]
-        tries = ((entry, n) for entry in begun for n in range(1, entry.attempt + 1))
+        tries = ((entry, n) for entry in self.begun() for n in range(1, entry.attempt + 1))
         return tuple(key for e, n in tries for key in e.undo.keys(note_key(self.run, e.key, n)))
 
-    def unseen(self, beginning: str) -> tuple[Entry, ...]:
-        """What may still be at work, of the actions whose names begin so."""
+    def begun(self, beginning: str = "") -> tuple[Entry, ...]:
+        """The actions whose names begin so, all of them unless said."""
         with self._lock:
-            return tuple(
-                e for key, e in self._entries.items() if e.unseen and key.startswith(beginning)
-            )
+            named = (e for key, e in self._entries.items() if key.startswith(beginning))
+            return tuple(entry for entry in named if entry.begin is not None)
+
+    def unseen(self, beginning: str) -> tuple[Entry, ...]:
+        """Those of them that may still be at work."""
+        return tuple(entry for entry in self.begun(beginning) if entry.unseen)
 
     def moved(self, action: Action) -> bool:
         """Whether another action has moved the same host's traffic at the same balancer."""
@@ -130,8 +131,7 @@ class Saga:
 
     def under_way(self) -> tuple[str, ...]:
         """What has begun and has no end on record, by step and host."""
-        with self._lock:
-            begun = [e.begin for e in self._entries.values() if e.begin is not None and not e.end]
+        begun = [e.begin for e in self.begun() if e.begin is not None and not e.end]
         return tuple(f"{b['step']} on {b['host'] or 'this machine'}" for b in begun)
 
     def perform(

@@ -36,8 +36,8 @@ def serving(
 
 
 def stopped(worker: Worker, hosts: Sequence[str]) -> tuple[Finding, ...]:
-    """A service that ran before the run runs after its way back: those on these hosts that do
-    not, or of which nobody can tell."""
+    """The services on these hosts, where they ran, that do not run now, or of which nobody can
+    tell."""
 
     def look(host: str) -> Finding | None:
         service = worker.plan.target.service_on(worker.host(host))
@@ -53,5 +53,4 @@ def stopped(worker: Worker, hosts: Sequence[str]) -> tuple[Finding, ...]:
         verdict = Verdict.FAIL if down else Verdict.INCONCLUSIVE
         return Finding(f"service {service.name}", host, verdict, reason=reason)
 
-    ran = [host for host in hosts if worker.baseline.up.get(host)]
-    return tuple(found for found in side_by_side(look, ran) if found)
+    return tuple(found for found in side_by_side(look, hosts) if found)

@@ -33,6 +33,14 @@ def trouble(action: Action, result: Result) -> str:
     return f"{state}: {words}" if words else state
 
 
+def leave_it(target: str) -> str:
+    """The way on from a rollback that cannot be finished: forward, with another deploy."""
+    return (
+        f"leave it as it is and go on from there: invoke unlock --target {target} --force,"
+        f" then invoke deploy --target {target}"
+    )
+
+
 def _last_line(text: str) -> str:
     return text.strip().rsplit("\n", 1)[-1].strip()
 

@@ -30,6 +30,8 @@ from backout.runs.wording import words_of
 
 BACK = ("undo", "back")
 """The phases of an action on the way back."""
+AGAIN = "again"
+"""The phase, and the beginning of the key, of what a rollback does again that it had taken back."""
 PROOF = "proof"
 """The phase, and the key, of the last proof."""
 
@@ -120,21 +122,19 @@ class Worker:
             work = self.work(action, hosts=chosen, must=must, went=went)
             work = replace(work, verify=lambda _: red()) if red else work
         except BackoutError as error:
-            unreachable = isinstance(error, Unreachable)
-            state = State.UNREACHABLE if unreachable else State.FAILED
+            state = State.UNREACHABLE if isinstance(error, Unreachable) else State.FAILED
             failed = Result(state, reason=error.what)
             return self._told(action, self.saga.settle(action, failed, again=again))
         known = self.saga.entry(action.key).result
-        back = action.phase in BACK and known is not None and not known.ok
-        anew = _looks(action) or back or again
+        missed = action.phase in (*BACK, AGAIN) and known is not None and not known.ok
+        anew = _looks(action) or missed or again
         if known is None or anew:
             self.tell(action, "running")
             if why := self._fenced(action) or self._elsewhere(action):
                 failed = Result(State.FAILED, reason=why)
                 return self._told(action, self.saga.settle(action, failed, again=again))
         result = self.saga.perform(action, self.kind(action), work, anew=anew, again=again)
-        lost = self._keep(action, result)
-        if lost:
+        if lost := self._keep(action, result):
             result = replace(result, state=State.FAILED, reason=lost)
         return self._told(action, result) if known is None or anew else result
 
@@ -231,6 +231,7 @@ class Worker:
             slots=lambda: discreet_slots(self.parts.restarter(action.host), self.parts.vault),
             went=went,
             undoing=action.phase == "undo",
+            origin=action.key.removeprefix(f"{AGAIN}/") if action.phase == AGAIN else "",
         )
         return work if back else replace(work, gate=lambda: barring.barred(self, action, work))
 
@@ -356,9 +357,8 @@ class Worker:
         self, names: Sequence[str], hosts: Sequence[str], *, patient: bool = False
     ) -> tuple[Finding, ...]:
         """Run checks; nothing is made of what they found."""
-        return self.parts.examine(
-            names, hosts, self.baseline.findings, self.release, patient=patient
-        )
+        before = self.baseline.findings
+        return self.parts.examine(names, hosts, before, self.release, patient=patient)
 
     # --- telling -------------------------------------------------------------------------
 

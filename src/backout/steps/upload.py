@@ -146,7 +146,7 @@ def _clear(work: StepContext) -> None:
 
 def _kept(work: StepContext) -> str:
     """Where the file is kept that is replaced, as shell text; the same for every attempt."""
-    name = re.sub(r"[^A-Za-z0-9.-]+", "_", work.key.partition("#")[0])
+    name = re.sub(r"[^A-Za-z0-9.-]+", "_", work.keeps)
     return _path(f"{_own(work)}/kept/{name}")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from backout.errors import BackoutError, Held, Refused, TakenOver, Unwritten
+from backout.errors import BackoutError, ExitCode, Held, Refused, TakenOver, Unwritten
 from backout.model import CheckKey, Finding, RunRow, Verdict
 from backout.ports import Operator, Screen
 from backout.project.project import Workplace
@@ -256,6 +256,9 @@ def _outcome(release: str, answer: Answer | BackoutError) -> tuple[str, str]:
     if answer.exit_code == 0:
         story = f"{told.advice}\nthe whole story: invoke show {told.run}".lstrip()
         return f"{release} was reverted: back on {release_text(told.ends.to)}, and proved", story
+    if answer.exit_code == ExitCode.BACKED_OUT:
+        words = f"{release} was NOT reverted, and is there as before: {told.reason}"
+        return words, f"next: {told.next}"
     if told.error:
         return f"{release} was NOT reverted: {told.error.what}", f"next: {told.error.next}"
     return f"reverting {release} is INCOMPLETE: {told.reason}", f"next: {told.next}"

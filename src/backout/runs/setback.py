@@ -1,0 +1,124 @@
+"""What was well right before a rollback and is not well after it: the release that it goes back to
+does not come up, and the one that it leaves did."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from backout.checks import judging
+from backout.model import Finding, Identity, Verdict, alike
+from backout.runs.backward import Backward
+from backout.runs.baseline import Baseline
+from backout.runs.decisions import Decisions
+from backout.runs.parts import Parts, side_by_side
+from backout.runs.roll_forward import one_way
+from backout.runs.serving import serving, stopped
+
+BEFORE = "baseline"
+
+
+class Setback:
+    """Compares what a rollback brings with what it found."""
+
+    def __init__(
+        self, parts: Parts, decisions: Decisions, ways: Sequence[Backward], hosts: Sequence[str]
+    ) -> None:
+        self.parts = parts
+        self.decisions = decisions
+        self.ways = ways
+        self.hosts = hosts
+
+    # --- before the first undo -----------------------------------------------------------
+
+    def look(self) -> None:
+        """Put on record what holds now, and why there would be no way forward again."""
+        newest = self.ways[0].worker
+        newest.phase("what is there now", self.hosts)
+        findings = self._examined((), patient=False)
+        unclear = {f.check for f in findings if f.verdict not in (Verdict.PASS, Verdict.FAIL)}
+        if unclear:
+            findings = latest((*findings, *self._examined(sorted(unclear), patient=True)))
+        seen = dict(zip(self.hosts, side_by_side(self._served, self.hosts), strict=True))
+        up = {host: identity.runs for host, identity in seen.items() if identity}
+        well = {host: identity.up for host, identity in seen.items() if identity}
+        why = one_way(self.ways)
+        if why:
+            newest.say("warning", f"should it not come up, there is no way forward again: {why}")
+        record = Baseline(findings, up=up, well=well).record()
+        self.decisions.note(BEFORE, {**record, "one_way": why})
+
+    def _served(self, host: str) -> Identity | None:
+        worker = next(w.worker for w in self.ways if host in w.plan.hosts)
+        if worker.plan.target.service_on(worker.host(host)) is None:
+            return None
+        nobody = Identity(up=False, known=False)
+        return serving(lambda: self.parts.restarter(host), self.parts.clock) or nobody
+
+    # --- afterwards ----------------------------------------------------------------------
+
+    @property
+    def one_way(self) -> str:
+        """Why there is no way forward again; empty where there is one."""
+        noted = self.decisions.noted(BEFORE)
+        return "what was there before is not on record" if noted is None else str(noted["one_way"])
+
+    @property
+    def before(self) -> Baseline:
+        noted = self.decisions.noted(BEFORE)
+        return Baseline() if noted is None else Baseline.of(noted)
+
+    def failed(self) -> list[str]:
+        """The hosts that were well, and did not settle on the earlier release."""
+        ill = {host for way in self.ways for host in way.ill}
+        return [host for host in self.hosts if host in ill and self._was_well(host)]
+
+    def down(self, hosts: Collection[str]) -> list[Finding]:
+        """What ran right before, and before those runs, and does not run now."""
+        up, told = self.before.up, (f for way in self.ways for f in way.stopped(hosts))
+        return [found for found in told if found.host and up.get(found.host)]
+
+    def red(self, findings: Sequence[Finding]) -> list[Finding]:
+        """Those of these red findings that passed right before."""
+        return [found for found in findings if found.key in self._passed]
+
+    def proved(self) -> tuple[tuple[Finding, ...], list[Finding]]:
+        """What is found where the release that was left is there again, and what of it is not as
+        it was: every check that passed right before, every service that ran, and all traffic."""
+        passed = self._passed
+        names = sorted({f.check for f in self.before.findings if f.key in passed})
+        found = self._examined(names, patient=True) if names else ()
+        red = [f for f in found if f.key in passed and f.verdict is not Verdict.PASS]
+        ran = [host for host in self.hosts if self.before.up.get(host)]
+        down = [
+            found
+            for way in self.ways
+            for found in stopped(way.worker, [host for host in ran if host in way.plan.hosts])
+        ]
+        out = [f for way in self.ways for f in way.out(self.hosts)]
+        return found, list(latest((*red, *down, *out)))
+
+    def _examined(self, names: Sequence[str], *, patient: bool) -> tuple[Finding, ...]:
+        newest = self.ways[0].worker
+        baseline, release = newest.baseline.findings, newest.release
+        return self.parts.examine(names, self.hosts, baseline, release, patient=patient)
+
+    @property
+    def _passed(self) -> Collection[str]:
+        return judging.after_backing_out(self.before.findings)
+
+    def _was_well(self, host: str) -> bool:
+        """Whether its service was up, where it has one, and none of its own checks was red."""
+        before = self.before
+        up = host not in before.up or bool(before.up[host] and before.well.get(host, True))
+        red = (f for f in before.findings if f.verdict is not Verdict.PASS)
+        return up and all(finding.host != host for finding in red)
+
+
+def words_of(stuck: Mapping[str, str], hosts: Collection[str], red: Sequence[Finding]) -> str:
+    """Why a rollback goes no further."""
+    return "; ".join((*alike.told({h: stuck[h] for h in hosts if h in stuck}), *alike.red(red)))
+
+
+def latest(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """One finding for each check and host, the last."""
+    return tuple({finding.key: finding for finding in findings}.values())
