@@ -146,6 +146,25 @@ def test_listing_the_verbs_loads_none_of_the_heavy_libraries() -> None:
     assert not HEAVY & {name.split(".")[0] for name in loaded}
 
 
+def test_the_console_script_reads_no_asyncio_for_a_test_double_that_still_works() -> None:
+    program = """
+import sys
+from contextlib import suppress
+from backout.__main__ import main
+sys.argv = ["backout", "--version"]
+with suppress(SystemExit):
+    main()
+assert "asyncio" not in sys.modules
+from invoke import MockContext, Result
+context = MockContext(run=Result("said"))
+assert context.run("say it").stdout == "said"
+context.run.assert_called_once_with("say it")
+import unittest.mock
+assert isinstance(context.run, unittest.mock.Mock)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
 def test_no_module_names_a_path_of_one_machine() -> None:
     root = SOURCE.parent.parent
     tracked = subprocess.run(

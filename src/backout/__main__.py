@@ -1,5 +1,33 @@
-"""`python -m backout` is the console script."""
+"""The console script `backout`, which is also `python -m backout`."""
 
-from backout.tasks import main
+from __future__ import annotations
 
-main()
+import sys
+from types import ModuleType
+from typing import Any
+
+_MOCK = "unittest.mock"
+
+
+def main() -> None:
+    """Do what the words say. Invoke reads `unittest.mock`, and with it all of asyncio, for a test
+    double: a twelfth of what a deploy reads. Here that is read when somebody makes one."""
+    if _MOCK not in sys.modules:
+        stand_in = sys.modules[_MOCK] = ModuleType(_MOCK)
+        vars(stand_in)["Mock"] = _mock
+        import invoke.context  # noqa: F401 - to be had without it
+
+        del sys.modules[_MOCK]
+    from backout.tasks import main as act
+
+    act()
+
+
+def _mock(*args: Any, **words: Any) -> Any:
+    from unittest.mock import Mock
+
+    return Mock(*args, **words)
+
+
+if __name__ == "__main__":
+    main()
