@@ -21,6 +21,7 @@ from proof.worlds.world import Seat, Typed, World
 LENGTH = 700
 """So many points has a deploy, about; what goes wrong goes wrong at one of them."""
 TRIES = 6
+BOTH = ("resume", "abort")
 MEMORY = Path("/dev/shm")  # noqa: S108 - a directory of its own is made there
 CALM = 61.0
 """Seconds after which a lease that nobody renews is over."""
@@ -230,7 +231,7 @@ class Story:
         elif not open_:
             verbs = ("unlock", "resume", "abort")
         elif turn < TRIES - 2:
-            verbs = ("resume", "abort")
+            verbs = BOTH if turn < TRIES - 4 else self._named(seat)
         else:
             verbs = ("unlock --force",)
             if not self.world.forced:
@@ -243,6 +244,11 @@ class Story:
         last = next((typed for typed in reversed(self.world.typed) if typed.who is seat), None)
         told = last and (last.error or last.report)
         return told.next if told else ""
+
+    def _named(self, seat: Seat) -> Sequence[str]:
+        """What may be typed next by somebody who does what was said in the end."""
+        advice = self._advised(seat)
+        return [verb for verb in BOTH if f"invoke {verb} " in advice] or BOTH
 
     def _held(self) -> list[str]:
         return [
