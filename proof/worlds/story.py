@@ -226,8 +226,11 @@ class Story:
         verbs: Sequence[str]
         for host in self.world.hosts.values() if turn else ():
             host.service.needs = ""  # what was named is put right
-        if "when it stays so: invoke unlock" in self._advised(seat):
+        advised = self._advised(seat)
+        if "when it stays so: invoke unlock" in advised:
             verbs = ("unlock",)
+        elif advised.startswith("invoke resume") and "invoke abort" not in advised:
+            verbs = ("resume",)
         elif not open_:
             verbs = ("unlock", "resume", "abort")
         elif turn < TRIES - 2:

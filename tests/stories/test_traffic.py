@@ -104,6 +104,27 @@ def test_a_rollback_goes_out_of_traffic_too(site: Fronted) -> None:
     assert (out["host"], out["member"], out["run"]) == ("web3", "web3", None)
 
 
+@pytest.mark.parametrize("own", [False, True], ids=["drained", "by the runbook's own steps"])
+def test_a_rollback_that_goes_forward_again_loses_no_request(site: Fronted, own: bool) -> None:
+    site.good_release()
+    ill = f"echo bad > {site.files}/{{{{ host.name }}}}.version"
+    steps, settle = [{**site.update(), "undo": ill}], site.settling()
+    if own:
+        site.inventory(rollout={"batches": [1], "soak": "0s"})
+        steps.insert(0, {"traffic": "out", "on": "web"})
+        settle.append({"traffic": "in", "on": "web"})
+    site.runbook(*steps, settle=settle)
+    site.good_release()
+    with Load(site.front.port, rate=50, slow=0.2) as load:
+        said = site.say("rollback")
+    assert said.code == 4, said.out + said.err
+    assert set(site.serving().values()) == {"2"}
+    assert (taking(site), load.tally.failed) == (ALL, 0), load.tally
+    states = {name: each["state"] for name, each in said.data["hosts"].items()}
+    assert states == {"web1": "backed out", **dict.fromkeys(("web2", "web3", "lb1"), "unchanged")}
+    assert site.say("status").data["out_of_traffic"] == []
+
+
 def test_who_was_out_by_hand_stays_out_and_nobody_counts_on_him(site: Fronted) -> None:
     by_hand(site, "set server app/web3 state maint")
     site.inventory(rollout={"batches": [2], "soak": "0s", "drain": True})

@@ -4,7 +4,8 @@ is what is on its disk.
 
 Every host has a service under a real supervisord. A deploy writes the code, leaves effects that can
 be counted, and restarts; at times one host falls ill of it, within the budget or beyond it. A
-rollback goes back over several runs, some of them on a part of the hosts.
+rollback goes back over several runs, some of them on a part of the hosts; at times somebody thinks
+better of it.
 """
 
 from __future__ import annotations
@@ -39,13 +40,15 @@ class Tally:
     undone: int = 0
     withdrawn: int = 0
     rolled_back: int = 0
+    forward: int = 0
+    """Rollbacks that went forward again."""
     violations: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         return (
             f"{self.trials} trials, {self.kills} kills: {self.done} all done, {self.withdrawn} with"
-            f" a host withdrawn, {self.undone} all undone, {self.rolled_back} rolled back;"
-            f" {len(self.violations)} violations"
+            f" a host withdrawn, {self.undone} all undone, {self.rolled_back} rolled back,"
+            f" {self.forward} forward again; {len(self.violations)} violations"
         )
 
 
@@ -227,15 +230,18 @@ class Soak:
         for _ in range(self.random.randint(1, KILLS)):
             if not self._killed(words):
                 break
-            words = ["resume", "--target", "prod"]
-        said = self.project.say("resume", "--target", "prod", "--json")
+            words = self._going_on()
+        said = self.project.say(*self._going_on(), "--json")
+        if "one way only" in said.out:
+            said = self.project.say("resume", "--target", "prod", "--json")
         outcome = self._outcome(said, before)
         what = f"trial {self.tally.trials}: rollback to {to.release}: {outcome}"
         if outcome == "succeeded":
             self.tally.rolled_back += 1
             undone, self.since_good = [made.number for made in self.since_good], []
             self._judge(what, [to], undone)
-        elif outcome == "never begun":
+        elif outcome in ("never begun", "backed_out"):
+            self.tally.forward += outcome == "backed_out"
             self._judge(what, [to, *self.since_good], [])
         else:
             self._violation(f"{what}: {said.out}{said.err}")
