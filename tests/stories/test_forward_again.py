@@ -136,6 +136,40 @@ def test_several_runs_are_done_again_oldest_first(fleet: Yard) -> None:
     assert said.on == dict.fromkeys(NAMES, 3)
 
 
+def test_a_step_that_fails_as_it_is_done_again_is_taken_back_before_the_next_time(
+    fleet: Yard,
+) -> None:
+    stop = fleet.files.parent / "stop"
+    slip = {**fleet.step("Slip", after=f"[ ! -e {stop} ]")}
+    two_releases(fleet, slip)
+    mark(fleet)
+    stop.touch()
+    said = fleet.say("rollback")
+    assert said.code == 5, show(said)
+    assert "going forward again is incomplete: web1: Slip failed" in said.data["reason"]
+    assert fleet.exists("Slip-web1"), "what it left is there"
+    assert "resume --target prod" in said.data["next"]
+    stop.unlink()
+    said = fleet.say("resume")
+    assert said.code == 4, show(said)
+    assert fleet.effects() == {**ALL, **{f"Slip-{host}": 1 for host in NAMES}}
+
+
+def test_a_host_that_had_gone_back_alone_stays_where_it_is(fleet: Yard) -> None:
+    fleet.inventory(rollout={"batches": [3], "max_failures": 1, "soak": "0s"})
+    start, prove = settling(fleet)
+    spared = [{**start, "run": f"[ {{{{ host.name }}}} = web3 ] || {{ {broken(fleet)}; }}"}, prove]
+    fleet.runbook(fleet.step("One"), settle=spared)
+    fleet.good_release()
+    fleet.runbook(fleet.step("Two", after="[ {{ host.name }} != web3 ]"), settle=spared)
+    fleet.good_release()
+    assert "Two-web3" not in fleet.effects(), "it was withdrawn"
+    mark(fleet)
+    said = fleet.say("rollback")
+    assert said.code == 4, show(said)
+    assert fleet.effects() == {**BACK, "Two-web1": 1, "Two-web2": 1}
+
+
 # --- with files ----------------------------------------------------------------------------
 
 
@@ -221,6 +255,24 @@ def test_a_rollback_that_is_under_way_is_aborted(fleet: Yard) -> None:
     assert states(said) == {"web1": "backed out", "web2": "unchanged", "web3": "unchanged"}
     assert fleet.say("status").code == 0
     assert fleet.say("rollback").code == 0
+
+
+def test_one_that_had_changed_nothing_yet_is_aborted_as_such(fleet: Yard) -> None:
+    two_releases(fleet)
+    wait = f"mkdir {fleet.files}/Look.busy; {fleet.hold()}; rmdir {fleet.files}/Look.busy"
+    look = {"command": f"[ -e {fleet.files.parent}/go ] || {{ {wait}; }}", "timeout": "60s"}
+    fleet.inventory(checks={"there": {**look, "expect": ["exit_code == 0"]}})
+    fleet.runbook(fleet.step("Three"), settle=settling(fleet))
+    fleet.let_go()
+    fleet.good_release()
+    (fleet.files.parent / "go").unlink()
+    killed(fleet, "rollback", at="Look")
+    fleet.let_go()
+    said = fleet.say("abort")
+    assert said.code == 4, show(said)
+    assert set(states(said).values()) == {"unchanged"}
+    assert fleet.effects() == {**ALL, **{f"Three-{host}": 1 for host in NAMES}}
+    assert fleet.say("status").code == 0
 
 
 def test_once_it_takes_back_what_was_done_here_it_has_one_way(fleet: Yard) -> None:

@@ -7,14 +7,19 @@ import getpass
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from backout.adapters.person import acting
 from backout.adapters.transports.shell_text import run_name
 from backout.errors import Held, Refused
+
+LINGERS = 2.0
+"""Seconds for which a lock may outlive its holder."""
 
 
 class LocalLock:
@@ -33,10 +38,8 @@ class LocalLock:
             with self._written():
                 self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 file = stack.enter_context(self._file.open("a+b", buffering=0))
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise self._held() from None
+            if not self._taken(file, fcntl.LOCK_EX):
+                raise self._held()
             with self._written():
                 file.truncate(0)
                 since = datetime.now(UTC).isoformat()
@@ -58,13 +61,33 @@ class LocalLock:
     def holder(self) -> Mapping[str, object] | None:
         """The living process that holds it: pid, owner, run, since; None when nobody does."""
         try:
-            with self._file.open() as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            with self._file.open("rb") as file:
+                return None if self._taken(file, fcntl.LOCK_SH) else self._noted()
         except FileNotFoundError:
             return None
-        except BlockingIOError:
-            return self._noted()
-        return None
+
+    def _taken(self, file: BinaryIO, how: int) -> bool:
+        """Whether the kernel gives it. A child that its dead holder had just forked may hold it
+        for a moment, until it becomes another program."""
+        limit = time.monotonic() + LINGERS
+        while True:
+            try:
+                fcntl.flock(file, how | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if self._holder_lives() or time.monotonic() >= limit:
+                    return False
+                time.sleep(LINGERS / 100)
+            else:
+                return True
+
+    def _holder_lives(self) -> bool:
+        try:
+            os.kill(int(str(self._noted()["pid"])), 0)
+        except ProcessLookupError:
+            return False
+        except (KeyError, ValueError, OverflowError, PermissionError):
+            return True
+        return True
 
     def _noted(self) -> Mapping[str, object]:
         try:

@@ -95,7 +95,9 @@ class Rollback:
             self.claims.learn(patient=True)
             if decided := self.decisions.noted("decided"):
                 return put_on_record(self.decisions, self._succeed(decided["proof"]))
-            if self.decisions.noted("back_out") is None and (why := self._one_way()):
+            begun = self.decisions.noted(READY) is not None
+            turned = self.decisions.noted("back_out") is not None
+            if begun and not turned and (why := self._one_way()):
                 name = self.target.name
                 raise Refused(
                     f"run {self.back.run} is a rollback, and has one way only: {why}",
