@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backout.adapters.clock import SystemClock
-from backout.adapters.heap import keep_one_heap
 from backout.adapters.storage.journal import RunJournal
 from backout.adapters.transports import TRANSPORTS
 from backout.adapters.transports.local import LocalTransport
@@ -33,10 +32,6 @@ if TYPE_CHECKING:
     from backout.adapters.transports.following import Follower
     from backout.adapters.transports.ssh_config import SshConfig
     from backout.adapters.transports.ssh_connect import Dialer
-
-
-MANY = 50
-"""So many hosts have so many threads that it matters what each of them keeps."""
 
 
 class Machines:
@@ -68,8 +63,6 @@ class Machines:
         self._transports: dict[str, Transport] = {}
         self._guards: dict[str, threading.Lock] = {}
         self._guard = threading.Lock()
-        if len(target.hosts) > MANY:  # before there is any thread of theirs
-            keep_one_heap()
 
     def reach(self, name: str) -> Transport:
         """The transport of a host by name; this machine for an empty name. Raises Unreachable."""
