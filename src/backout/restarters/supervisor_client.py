@@ -1,4 +1,4 @@
-"""`status` and `restart` as supervisorctl has them, in a tenth of its time, most of which is a
+"""`status` and `restart` as supervisorctl has them, in a fifth of its time, most of which is a
 Python that reads all of supervisor.
 
 It stands alone: its text goes to the host, where supervisorctl's own Python runs it. Whatever is
