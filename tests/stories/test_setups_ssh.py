@@ -3,7 +3,6 @@ it goes, Backout goes, and what it refuses, Backout refuses."""
 
 from __future__ import annotations
 
-import os
 import shlex
 import subprocess
 from collections.abc import Callable, Iterator
@@ -17,10 +16,9 @@ from backout.errors import HostKeyRefused, Unreachable
 from backout.model import Command, Host, Ssh
 from backout.model.repository import OF_ANOTHER_REPOSITORY
 from support.git_origin import GitOrigin
-from support.ssh_bed import make_key
+from support.ssh_bed import make_key, ssh_agent
 from support.sshd import SshdBed, SshdHost
 from support.tools import program
-from support.wait import eventually
 from support.yard import Yard
 
 WHERE = "set -- $SSH_CONNECTION; echo $3 $(id -un)"
@@ -189,14 +187,8 @@ def test_records_that_are_kept_nowhere_let_nobody_in_and_the_cure_says_where_to_
 def agent(bed: SshdBed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The socket of an agent that holds the bed's key, and that no variable names."""
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
-    socket = tmp_path / "agent.sock"
-    process = subprocess.Popen([program("ssh-agent"), "-D", "-a", str(socket)], stdout=-3)
-    eventually(socket.exists, saying="ssh-agent")
-    env = {**os.environ, "SSH_AUTH_SOCK": str(socket)}
-    subprocess.run([program("ssh-add"), "-q", str(bed.identity)], env=env, check=True)
-    yield socket
-    process.terminate()
-    process.wait()
+    with ssh_agent(tmp_path / "agent.sock", bed.identity):
+        yield tmp_path / "agent.sock"
 
 
 def test_the_agent_that_ssh_config_names_opens_a_host_and_is_forwarded(

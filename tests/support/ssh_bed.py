@@ -1,16 +1,20 @@
-"""What every bed of SSH hosts has: a client key, the client's files and an OpenSSH witness."""
+"""What every bed of SSH hosts has: a client key, the client's files and an OpenSSH witness; and
+an agent."""
 
 from __future__ import annotations
 
+import os
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Generic, Protocol, Self, TypeVar
 
 from .bed import Bed
 from .tools import program
+from .wait import eventually
 
 
 class SshHost(Protocol):
@@ -119,6 +123,29 @@ def make_key(path: Path, comment: str) -> None:
     """Make a key pair without a passphrase."""
     command = [program("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-C", comment]
     subprocess.run([*command, "-f", str(path)], check=True)
+
+
+@contextmanager
+def ssh_agent(place: Path, key: Path) -> Iterator[None]:
+    """An agent with a key, at this socket."""
+    agent = subprocess.Popen(
+        [program("ssh-agent"), "-D", "-a", str(place)], stdout=subprocess.DEVNULL
+    )
+    try:
+        eventually(lambda: _listens(place), saying="ssh-agent")  # its socket is there before
+        env = {**os.environ, "SSH_AUTH_SOCK": str(place)}
+        subprocess.run([program("ssh-add"), "-q", str(key)], env=env, check=True)
+        yield
+    finally:
+        agent.terminate()
+        agent.wait(10)
+
+
+def _listens(place: Path) -> bool:
+    """Whether somebody accepts connections there. Raises OSError where nobody does yet."""
+    with socket.socket(socket.AF_UNIX) as link:
+        link.connect(str(place))
+    return True
 
 
 def _known_hosts_line(host: SshHost) -> str:

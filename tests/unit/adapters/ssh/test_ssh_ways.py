@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import paramiko
@@ -16,9 +13,9 @@ from backout.adapters.transports.ssh import SshTransport, connect, open_all
 from backout.adapters.transports.ssh_connect import BROKEN, Dialer, translated
 from backout.errors import HostKeyRefused, Unreachable
 from backout.model import Command, Host, Ssh
+from support.ssh_bed import ssh_agent
 from support.ssh_links import HOME, PATIENT, Maker, one_secret, settings
 from support.sshd import SshdBed, SshdHost
-from support.wait import eventually
 
 
 def test_ssh_config_gives_what_the_inventory_does_not(sshd_bed: SshdBed, tmp_path: Path) -> None:
@@ -61,9 +58,8 @@ def test_an_agent_opens_a_host_and_is_forwarded_where_ssh_config_says_so(
     config.write_text(f"ForwardAgent yes\nInclude {sshd_bed.ssh_config}\n")
     text = sshd_bed.ssh_config.read_text()
     sshd_bed.ssh_config.write_text(text.replace("IdentitiesOnly yes", "IdentitiesOnly no"))
-    with ssh_agent(tmp_path / "agent") as socket:
-        monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
-        subprocess.run(["ssh-add", "-q", str(key)], check=True, capture_output=True)
+    with ssh_agent(tmp_path / "agent", key):
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent"))
         given = Ssh(config=str(config), connect_timeout=PATIENT)
         web1 = SshTransport(Host(name="web1"), given, HOME, one_secret())
         shown = web1.run(Command("ssh-add -l"))
@@ -160,15 +156,3 @@ def test_no_upstream_error_is_left_untranslated(error: BaseException) -> None:
     assert isinstance(found, HostKeyRefused) == (type(error).__name__ == "BadHostKeyException")
     assert "web1" in f"{found.what} {found.where}"
     assert found.next
-
-
-@contextmanager
-def ssh_agent(socket: Path) -> Iterator[Path]:
-    """An agent without keys."""
-    agent = subprocess.Popen(["ssh-agent", "-D", "-a", str(socket)], stdout=subprocess.DEVNULL)
-    try:
-        eventually(socket.exists, saying="the agent")
-        yield socket
-    finally:
-        agent.terminate()
-        agent.wait(10)
