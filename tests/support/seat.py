@@ -64,8 +64,10 @@ def sit() -> None:
     assert LeaseLock.__init__.__kwdefaults__
     LeaseLock.__init__.__kwdefaults__["ttl"] = float(os.environ["SEAT_LEASE"])
     without = os.environ["SEAT_WITHOUT"].split()
-    _other_programs(os.environ["SEAT_SLOW"], without)
-    if pause := float(os.environ["SEAT_SLOW"]):
+    pause = float(os.environ["SEAT_SLOW"])
+    if pause or without:
+        _other_programs(os.environ["SEAT_SLOW"], without)
+    if pause:
         _late(pause)
     if "epoch" in without:
         setattr(PostgresStore, "_epoch", _whatever_epoch)  # noqa: B010 - for this process alone
