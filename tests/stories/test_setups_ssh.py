@@ -36,7 +36,7 @@ def common(bed: SshdBed) -> str:
     return (
         f"Host *\n  Port {bed.port}\n  User root\n  IdentityFile {bed.identity}\n"
         f"  IdentitiesOnly yes\n  UserKnownHostsFile {bed.known_hosts}\n"
-        "  GlobalKnownHostsFile /dev/null\n  BatchMode yes\n  ConnectTimeout 5\n"
+        "  GlobalKnownHostsFile /dev/null\n  BatchMode yes\n  ConnectTimeout 30\n"
     )
 
 
@@ -46,7 +46,7 @@ def going(config: Path) -> Iterator[Going]:
     opened: list[SshTransport] = []
 
     def go(name: str, **ssh: object) -> str:
-        given = Ssh.model_validate({"config": str(config), "connect_timeout": 3, **ssh})
+        given = Ssh.model_validate({"config": str(config), "connect_timeout": 30, **ssh})
         opened.append(SshTransport(Host(name=name), given, ".backout", Vault({})))
         result = opened[-1].run(Command(WHERE))
         assert result.ok, result.reason
@@ -64,7 +64,7 @@ def openssh(config: Path, name: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=20,
+        timeout=60,
     )
     return done.stdout.strip()
 

@@ -1,8 +1,10 @@
-"""What a transport to a real SSH host is made with."""
+"""What a transport to a real SSH host is made with, and what happens to it in the middle."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from pathlib import Path
 
 from backout.adapters.transports.ssh import SshTransport
 from backout.adapters.vault import Vault
@@ -10,6 +12,7 @@ from backout.model import SecretSource, Ssh
 
 from .netns import NetnsBed
 from .sshd import SshdBed
+from .wait import eventually
 
 HOME = "srv/app/.backout"
 SECRET = "s3cr'et"
@@ -27,3 +30,15 @@ def settings(bed: SshdBed | NetnsBed, **changes: object) -> Ssh:
     """How a bed's hosts are reached; a host that is slow to answer is waited for."""
     given = {**bed.inventory_ssh(), "config": "/dev/null", "connect_timeout": PATIENT, **changes}
     return Ssh.model_validate(given)
+
+
+def after(sign: Path, act: Callable[[], object]) -> threading.Thread:
+    """Act as soon as a file exists."""
+
+    def wait() -> None:
+        eventually(sign.exists, saying=str(sign))
+        act()
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -18,7 +15,7 @@ from backout.errors import Unreachable
 from backout.model import Command, Host, State
 from support.netns import NetnsBed
 from support.proxy import Proxy
-from support.ssh_links import HOME, Maker, one_secret, settings
+from support.ssh_links import HOME, Maker, after, one_secret, settings
 from support.sshd import SshdBed, SshdHost
 from support.wait import eventually
 
@@ -170,15 +167,3 @@ def through(make: Maker, proxy: Proxy, host: SshdHost) -> SshTransport:
     known = host.machine.directory / "known_hosts"
     known.write_text(f"[{proxy.address}]:{proxy.port} {host.public_key}")
     return make(port=proxy.port, address=proxy.address, known_hosts=str(known))
-
-
-def after(sign: Path, act: Callable[[], object]) -> threading.Thread:
-    """Act as soon as a file exists."""
-
-    def wait() -> None:
-        eventually(sign.exists, saying=str(sign))
-        act()
-
-    thread = threading.Thread(target=wait)
-    thread.start()
-    return thread
