@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,11 +28,16 @@ class Place(Protocol):
 
 def empty_ledger(server: Postgres) -> str:
     """The address of a database that has a ledger's tables, and nothing in them."""
-    if not server.sql(f"SELECT 1 FROM pg_database WHERE datname = '{TEMPLATE}'"):
-        PostgresJournal(Address(server.create_database(TEMPLATE)), str).close()
+    _make_template(server)
     name = f"ledger_{secrets.token_hex(4)}"
     server.sql(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
     return server.dsn(name)
+
+
+@cache
+def _make_template(server: Postgres) -> None:
+    """What the others are copied from, once for each server."""
+    PostgresJournal(Address(server.create_database(TEMPLATE)), str).close()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
