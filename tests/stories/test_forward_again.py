@@ -190,7 +190,7 @@ def test_a_file_that_was_brought_again_can_be_taken_back_later(fleet: Yard) -> N
     assert texts == dict.fromkeys(NAMES, "old\n")
 
 
-def test_a_file_that_has_changed_since_is_said_first_and_there_is_no_way_forward(
+def test_a_file_that_has_changed_since_is_said_first_and_one_host_waits_for_a_person(
     fleet: Yard,
 ) -> None:
     source, there = fleet.files.parent / "source", f"{fleet.files}/file-{{{{ host.name }}}}"
@@ -202,10 +202,42 @@ def test_a_file_that_has_changed_since_is_said_first_and_there_is_no_way_forward
     said = fleet.say("rollback")
     assert said.code == 5, show(said)
     assert "there is no way forward again: web1: Bring: " in show(said)
-    assert fleet.effects() == BACK
+    assert states(said)["web1"].startswith("NOT backed out: web1: Start failed")
+    assert (states(said)["web2"], states(said)["web3"]) == ("unchanged", "unchanged")
     refused = fleet.say("abort")
     assert refused.code == 3, show(refused)
     assert "one way only: web1: Bring" in refused.data["error"]["what"]
+    source.write_text("new\n")
+    assert fleet.say("abort").code == 4
+    files = {f"file-{host}": 1 for host in NAMES}
+    assert fleet.effects() == {**ALL, **files}
+
+
+def test_what_was_done_here_may_be_why_hosts_do_not_settle_and_is_taken_back_too(
+    fleet: Yard,
+) -> None:
+    files = fleet.files
+    needs = f"[ -e {files}/Two-{{{{ host.name }}}} ] || [ ! -e {files}/Schema ]"
+    start = {"name": "Start", "run": needs, "on": "web"}
+    settle = [start, {"name": "Prove it", "verify": "all"}]
+    fleet.runbook(fleet.step("One"), settle=settle)
+    fleet.good_release()
+    fleet.runbook(fleet.step("Schema", on=None), fleet.step("Two"), settle=settle)
+    fleet.good_release()
+    said = fleet.say("rollback")
+    assert said.code == 0, show(said)
+    assert fleet.effects() == BACK
+
+
+def test_settling_from_this_machine_is_no_way_of_no_return(fleet: Yard) -> None:
+    start, prove = settling(fleet)
+    here = {"name": "Here", "run": f"echo x >> {fleet.files.parent}/here", "readonly": True}
+    two_releases(fleet, settle=[here, start, prove])
+    mark(fleet)
+    said = fleet.say("rollback")
+    assert said.code == 4, show(said)
+    assert fleet.effects() == ALL
+    assert len((fleet.files.parent / "here").read_text().splitlines()) == 6, "once a batch"
 
 
 # --- interrupted ---------------------------------------------------------------------------

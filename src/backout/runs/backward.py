@@ -192,6 +192,10 @@ class Backward:
         """Whether anything that was done on this machine is to be taken back."""
         return any(not action.host and self.undoable(action) for action in self.plan.actions)
 
+    def undoing_here(self) -> bool:
+        """Whether it has begun to take back what was done on this machine."""
+        return any(self.undo_of(a).begin is not None for a in self.plan.actions if not a.host)
+
     def begun_on(self, host: str) -> bool:
         """Whether anything there is taken back, or settled again."""
         back = (f"{BACK}{self.of}", f"{UNDO}{self.of}")

@@ -55,9 +55,10 @@ class Return:
     @property
     def portions(self) -> list[tuple[str, ...]]:
         """Hosts that go back together: a batch of the newest run, or all of them where what they
-        went through differs, for then one may need what was done on another."""
+        went through differs, for then one may need what was done on another. The empty name stands
+        for what settles them from this machine."""
         if not all(_alike(plan) for plan in self.undoing):
-            return [self.hosts]
+            return [("", *self.hosts)]
         batches = [batch.hosts for batch in self.undoing[0].batches]
         known = {host for hosts in batches for host in hosts}
         rest = tuple(host for host in self.hosts if host not in known)

@@ -38,11 +38,12 @@ from backout.runs.parts import Parts
 from backout.runs.plan import Place, Plan
 from backout.runs.roll_forward import RollForward, left_behind
 from backout.runs.saga import Saga
-from backout.runs.setback import Setback, words_of
+from backout.runs.setback import Found, Setback
 from backout.runs.undoable import refuse_impossible, refuse_irreversible
 from backout.runs.wording import leave_it
 from backout.runs.worker import Worker
 
+NO_WAY = "there is no way forward again"
 LATER = "on record there when the rollback has ended"
 """Until then a host's record names the release that was taken back."""
 
@@ -62,10 +63,12 @@ class Rollback:
         )
         self.ways = tuple(self._way(plan) for plan in back.undoing)
         came_from = {host: undo for way in self.ways for host, undo in way.came_from().items()}
-        self.setback = Setback(parts, self.decisions, self.ways, back.hosts)
+        self.found = Found(parts, self.decisions, self.ways, back.hosts)
         for way in self.ways:
             way.went = came_from
             way.enough = self._stops
+        self.tied = any(way.reaching() for way in self.ways)
+        """Whether hosts may settle only when what was done on this machine is taken back, too."""
         self.findings: tuple[Finding, ...] = ()
 
     def _way(self, plan: Plan) -> Backward:
@@ -120,7 +123,7 @@ class Rollback:
     def _make_ready(self) -> None:
         self._confirm()
         refuse_impossible(self.ways, self.target.name)
-        self.setback.look()
+        self.found.look()
         self.ways[0].worker.warn(balancing.look(self.decisions, self._whose()))
         self.claims.begin()
         self.decisions.note(READY, {})
@@ -131,13 +134,16 @@ class Rollback:
             return self._forward_again(str(wish["why"]))
         if decided is None:
             stuck, worse = self._undo(turn_of(self.decisions))
+            if not worse:
+                red = (*self._stopped(stuck), *self._still_red())
+                worse = self._worse_than_before(self.back.hosts, stuck, red)
+                if (stuck or red) and not worse:
+                    return self._incomplete(stuck, red)
             if worse:
-                return self._forward_again(worse)
-            red = (*self._stopped(stuck), *self._still_red())
-            if worse := self._worse_than_before(self.back.hosts, stuck, red):
-                return self._forward_again(worse)
-            if stuck or red:
-                return self._incomplete(stuck, red)
+                one_way = self._one_way()
+                if not one_way:
+                    return self._forward_again(worse.why)
+                return self._incomplete(stuck, worse.red, f"{worse.why}; {NO_WAY}: {one_way}")
             if lost := self.parts.lock.lost(self.back.hosts):
                 return self._overtaken(lost)
             decided = self._decide()
@@ -148,15 +154,15 @@ class Rollback:
         known = [(place, way.worker.balancing) for way in self.ways for place in way.plan.places]
         return dict(reversed(known))
 
-    def _undo(self, turn: str) -> tuple[Mapping[str, str], str]:
+    def _undo(self, turn: str) -> tuple[Mapping[str, str], Setback | None]:
         """The hosts first, portion by portion, each settled before the next one goes; then this
         machine, each newest run first; and once more whatever that may have changed. Gives what
         is stuck, and why it goes no further back."""
         if not self.back.hosts:
-            return self._undo_here() or self._settle_here(turn), ""
+            return self._undo_here() or self._settle_here(turn), None
         self.ways[0].worker.phase(f"back to release {self.back.to}", self.back.hosts)
         stuck: dict[str, str] = {}
-        portions = self.back.portions
+        portions = [("", *self.back.hosts)] if self.tied else self.back.portions
         for number, hosts in enumerate(portions, start=1):
             stuck |= self._hosts_back(hosts, stuck, f"{turn}{number}/" if number > 1 else turn)
             last = number == len(portions)
@@ -164,18 +170,19 @@ class Rollback:
             if worse := self._worse_than_before(hosts, stuck, red):
                 return stuck, worse
         if in_the_way(stuck, self.ways) or not any(way.touched_here() for way in self.ways):
-            return stuck, ""
+            return stuck, None
         if worse := self._worse_than_before(self.back.hosts, stuck, self._still_red()):
             return stuck, worse
         if here := self._undo_here():
-            return stuck | here, ""
+            return stuck | here, None
         if any(way.reached_from_here() for way in self.ways):
-            stuck = self._settle(self.back.hosts, {}, turn + AFTERWARDS)
-        return stuck, ""
+            stuck = self._settle(("", *self.back.hosts), {}, turn + AFTERWARDS)
+        return stuck, None
 
     def _stops(self) -> bool:
-        """Whether no further batch goes back: the last one failed, and was well."""
-        return bool(self.setback.failed()) and not self._one_way()
+        """Whether no further batch goes back: on the last one the earlier release did not come up,
+        and this one was well."""
+        return bool(self.found.failed()) and not self.tied
 
     def _hosts_back(
         self, hosts: Collection[str], stuck: Mapping[str, str], turn: str
@@ -191,8 +198,8 @@ class Rollback:
         settled: list[tuple[Sequence[Step], str]] = []
         for way in self.ways:
             steps = way.plan.runbook.settle
-            there = (host for host in way.settling() if host in hosts or not host)
-            mine = [h for h in there if h not in stuck and (steps, h) not in settled]
+            there = (host for host in way.settling() if host in hosts and host not in stuck)
+            mine = [host for host in there if (steps, host) not in settled]
             stuck |= way.settle_again(mine, turn)
             settled += [(steps, host) for host in mine]
         for way in self.ways:
@@ -259,20 +266,18 @@ class Rollback:
 
     def _one_way(self) -> str:
         """Why it cannot go forward again."""
-        if not self.back.hosts or any(way.begun_on("") for way in self.ways):
+        if not self.back.hosts or any(way.undoing_here() for way in self.ways):
             return "what was done on this machine is being taken back"
-        return self.setback.one_way
+        return self.found.one_way
 
     def _worse_than_before(
         self, hosts: Collection[str], stuck: Mapping[str, str], red: Sequence[Finding]
-    ) -> str:
-        """Why it goes forward again: what was well right before is not, and nobody else is there.
-        Empty where it goes on, or cannot do otherwise."""
-        if self._one_way() or self.parts.lock.lost(self.back.hosts):
-            return ""
-        failed = [host for host in self.setback.failed() if host in hosts]
-        down = self.setback.down(set(hosts) - stuck.keys())
-        return words_of(stuck, failed, (*down, *self.setback.red(red)))
+    ) -> Setback | None:
+        """What was well right before, and is not. None also where somebody else is there, and where
+        it may be well in the end."""
+        if self.tied or self.parts.lock.lost(self.back.hosts):
+            return None
+        return self.found.setback(hosts, stuck, red)
 
     def _forward_again(self, why: str) -> Ended:
         newest = self.ways[0].worker
@@ -284,7 +289,7 @@ class Rollback:
         away = unheard(self.decisions)
         stuck |= {host: UNHEARD.format(host) for host in self.back.hosts if host in away}
         newest.phase(f"proving release {newest.release}")
-        self.findings, red = self.setback.proved()
+        self.findings, red = self.found.proved()
         gone = left_behind(self.ways)
         ends = {h: HostEnd(HostState.UNCHANGED) for h in self.back.hosts}
         ends |= {h: HostEnd(HostState.BACKED_OUT, why=alike.by_host(red).get(h, "")) for h in gone}
@@ -305,11 +310,11 @@ class Rollback:
 
     # --- the end -------------------------------------------------------------------------
 
-    def _incomplete(self, stuck: Mapping[str, str], red: Sequence[Finding]) -> Ended:
+    def _incomplete(self, stuck: Mapping[str, str], red: Sequence[Finding], why: str = "") -> Ended:
         if red and not stuck:
             note_red(self.decisions, red)
         self.parts.lock.keep()
-        words = "; ".join((*alike.told(stuck), *alike.red(red)))
+        words = why or "; ".join((*alike.told(stuck), *alike.red(red)))
         return self._ended(Outcome.BACKOUT_INCOMPLETE, 5, words, stuck, alike.by_host(red))
 
     def _decide(self) -> Mapping[str, Any]:
@@ -347,10 +352,17 @@ class Rollback:
         whole = outcome is Outcome.SUCCEEDED
         why = {h: ill.get(h, "" if whole else LATER) for h in self.back.hosts}
         ends = {h: HostEnd(HostState.ROLLED_BACK, why=why[h]) for h in self.back.hosts}
+        if not whole:
+            ends |= dict.fromkeys(self._pending(), HostEnd(HostState.UNCHANGED))
         ends |= {h: HostEnd(HostState.STUCK, why=each) for h, each in stuck.items() if h}
         if whole:
             ends = standing.all_told(ends, self.target, self.parts.reach)
         return Ended(outcome, code, reason, ends, self.back.to, self.findings)
+
+    def _pending(self) -> list[str]:
+        """The hosts where nothing has been taken back yet."""
+        gone = left_behind(self.ways)
+        return [host for way in self.ways for host in way.touched() if host not in gone]
 
     # --- before anything is undone -------------------------------------------------------
 

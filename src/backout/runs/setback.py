@@ -4,6 +4,7 @@ does not come up, and the one that it leaves did."""
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from backout.checks import judging
 from backout.model import Finding, Identity, Verdict, alike
@@ -17,8 +18,16 @@ from backout.runs.serving import serving, stopped
 BEFORE = "baseline"
 
 
+@dataclass(frozen=True, slots=True)
 class Setback:
-    """Compares what a rollback brings with what it found."""
+    """Why a rollback goes no further back."""
+
+    why: str
+    red: tuple[Finding, ...]
+
+
+class Found:
+    """What a rollback found, and what became of it."""
 
     def __init__(
         self, parts: Parts, decisions: Decisions, ways: Sequence[Backward], hosts: Sequence[str]
@@ -60,7 +69,9 @@ class Setback:
     def one_way(self) -> str:
         """Why there is no way forward again; empty where there is one."""
         noted = self.decisions.noted(BEFORE)
-        return "what was there before is not on record" if noted is None else str(noted["one_way"])
+        if noted is None:
+            return "what was there before is not on record"
+        return one_way(self.ways) if noted["one_way"] else ""
 
     @property
     def before(self) -> Baseline:
@@ -77,9 +88,16 @@ class Setback:
         up, told = self.before.up, (f for way in self.ways for f in way.stopped(hosts))
         return [found for found in told if found.host and up.get(found.host)]
 
-    def red(self, findings: Sequence[Finding]) -> list[Finding]:
-        """Those of these red findings that passed right before."""
-        return [found for found in findings if found.key in self._passed]
+    def setback(
+        self, hosts: Collection[str], stuck: Mapping[str, str], red: Sequence[Finding]
+    ) -> Setback | None:
+        """What was well right before on these hosts, and is not; `red` is what does not pass of
+        what the earlier release passed."""
+        failed = {host: stuck[host] for host in self.failed() if host in hosts and host in stuck}
+        down = self.down(set(hosts) - stuck.keys())
+        worse = (*down, *(finding for finding in red if finding.key in self._passed))
+        why = "; ".join((*alike.told(failed), *alike.red(worse)))
+        return Setback(why, worse) if why else None
 
     def proved(self) -> tuple[tuple[Finding, ...], list[Finding]]:
         """What is found where the release that was left is there again, and what of it is not as
@@ -112,11 +130,6 @@ class Setback:
         up = host not in before.up or bool(before.up[host] and before.well.get(host, True))
         red = (f for f in before.findings if f.verdict is not Verdict.PASS)
         return up and all(finding.host != host for finding in red)
-
-
-def words_of(stuck: Mapping[str, str], hosts: Collection[str], red: Sequence[Finding]) -> str:
-    """Why a rollback goes no further."""
-    return "; ".join((*alike.told({h: stuck[h] for h in hosts if h in stuck}), *alike.red(red)))
 
 
 def latest(findings: Iterable[Finding]) -> tuple[Finding, ...]:
