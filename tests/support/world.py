@@ -276,6 +276,9 @@ class Lease:
     def lost(self, hosts: Collection[str] = ()) -> str:
         return self.taken
 
+    def refused(self, host: str) -> str:
+        return ""
+
     def keep(self) -> None:
         self.kept = True
 

@@ -169,6 +169,11 @@ class LeaseLock:
 
         return "; ".join(words for words in each(look, self._held) if words)
 
+    def refused(self, host: str) -> str:
+        """What was said to what is about to act; see `ports.Lock`."""
+        said = self._mirror.refused if self._mirror else {}
+        return "; ".join(said[name] for name in sorted(said) if host in ("", name))
+
     def _acquire(
         self,
         hosts: Sequence[ShellTransport],

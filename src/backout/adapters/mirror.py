@@ -21,7 +21,7 @@ from backout.adapters.programs import program
 from backout.adapters.standings import ask, each, shells
 from backout.adapters.storage import chain
 from backout.adapters.storage.chain import Line, Link, Opening
-from backout.adapters.transports.noted_shell import ShellTransport
+from backout.adapters.transports.noted_shell import FENCED, ShellTransport
 from backout.adapters.transports.shell_text import LOOK, Luggage, run_name
 from backout.errors import Refused, Unreachable
 from backout.model import Command
@@ -51,6 +51,8 @@ class Mirror:
         self._past = list(past)
         self._from_here = from_here
         self._held: dict[str, ShellTransport] = {}
+        self.refused: dict[str, str] = {}
+        """Host -> why it took no record when it was asked last: its lease is another's by now."""
 
     def carry(self, transports: Sequence[Transport]) -> None:
         """These hosts are held: what is to be kept goes along with what changes them."""
@@ -86,7 +88,11 @@ class Mirror:
 
     def flush(self, transports: Sequence[ShellTransport] | None = None) -> None:
         """Write what waits, now."""
-        each(_flush, [*self._held.values()] if transports is None else transports)
+        transports = [*self._held.values()] if transports is None else transports
+        for transport, why in zip(transports, each(_flush, transports), strict=True):
+            self.refused.pop(transport.host.name, None)
+            if why.startswith(FENCED):
+                self.refused[transport.host.name] = why
 
     def let_go(self) -> None:
         """The hosts are held no longer."""
@@ -95,12 +101,14 @@ class Mirror:
         self._held = {}
 
 
-def _flush(transport: ShellTransport) -> None:
-    if transport.luggage.waiting():
-        try:
-            transport.run(Command(":", timeout=LOOK, fenced=True, brief=True))
-        except Unreachable:
-            return  # it waits; the journal here has it
+def _flush(transport: ShellTransport) -> str:
+    """Why it waits yet; the journal here has it."""
+    if not transport.luggage.waiting():
+        return ""
+    try:
+        return transport.run(Command(":", timeout=LOOK, fenced=True, brief=True)).reason
+    except Unreachable as error:
+        return error.what
 
 
 def _packed(text: str) -> str:

@@ -223,6 +223,9 @@ class StepContext:
     """What it may use of a balancer, where it moves traffic."""
     gate: Callable[[], str] = str
     """Why it must not act now, asked right before it does; empty when it may."""
+    refused: Callable[[], str] = str
+    """Why it must not act after all: what hosts said when they were told that it is about to.
+    Nobody is asked."""
     origin: str = ""
     """The key under which the step acted first, where a rollback does again what it had taken
     back: what was kept for the way back then is kept in the same place now."""
@@ -327,6 +330,10 @@ class Lock(Protocol):
     def lost(self, hosts: Collection[str] = ()) -> str:
         """Why what is held is not held any more, asked of every host: nothing when it is. That
         one of these `hosts` cannot be asked is a reason too."""
+
+    def refused(self, host: str) -> str:
+        """Why nothing begins for a host any more, as it said when it was told that something is
+        about to; without a name why nothing does on this machine. Nobody is asked."""
 
     def keep(self) -> None:
         """Leave the leases standing at the end: backing out is incomplete."""

@@ -12,6 +12,8 @@ from backout.ports import StepContext, StepKind
 def acted(kind: StepKind, work: StepContext, undo: Undo) -> Result:
     """What came of it. UNREACHABLE says that it never began: where its machine went away in the
     middle, after a command and before a look, say, it is UNKNOWN. Raises Interrupted."""
+    if why := work.refused():
+        return Result(State.FAILED, reason=why)
     try:
         result = kind.act(work)
     except Unreachable as error:
@@ -22,6 +24,12 @@ def acted(kind: StepKind, work: StepContext, undo: Undo) -> Result:
         return Result(State.FAILED, reason=error.what)
     away = result.state is State.UNREACHABLE
     return replace(result, state=State.UNKNOWN) if away and _began(work, undo) else result
+
+
+def undone(kind: StepKind, work: StepContext, undo: Undo) -> Result:
+    """What came of taking it back. Raises BackoutError."""
+    why = work.refused()
+    return Result(State.FAILED, reason=why) if why else kind.undo(work, undo)
 
 
 def _began(work: StepContext, undo: Undo) -> bool:

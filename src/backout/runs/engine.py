@@ -351,6 +351,8 @@ class Engine:
             self.claims.went_back()
             return Ended(Outcome.BACKED_OUT, 4, why, ends, self.plan.previous, findings, advice)
         self.parts.lock.keep()
+        if lost := self.parts.lock.lost():  # what they are by now is not this run's to say
+            ends |= {h: HostEnd(HostState.STUCK, why=lost) for h in {*ends} - {*backward.touched()}}
         left = (*alike.told(stuck), *alike.red(red, "it passed before"))
         reason = f"{why}; and backing out is incomplete: {'; '.join(left)}"
         outcome = Outcome.BACKOUT_INCOMPLETE

@@ -15,7 +15,7 @@ from typing import Any
 from backout.errors import BackoutError, Interrupted, Unreachable
 from backout.model import Record, Result, State, Step, Undo
 from backout.ports import Clock, Journal, StepContext, StepKind
-from backout.runs.attempt import acted
+from backout.runs.attempt import acted, undone
 from backout.runs.plan import Action
 
 ATTEMPTS = 3
@@ -332,7 +332,7 @@ class Saga:
             attempt += 1
             way = Undo(text=entry.undo.text, summary=entry.undo.summary)
             self._begin(action, way, attempt)
-            result = kind.undo(numbered(work, attempt), entry.undo)
+            result = undone(kind, numbered(work, attempt), entry.undo)
             if result.state is not State.UNKNOWN:
                 break
         return result

@@ -139,8 +139,7 @@ class Worker:
         return self._told(action, result) if known is None or anew else result
 
     def ready(self, action: Action) -> None:
-        """Look whether it can succeed at all. Raises Refused; Mistakes for what names only a
-        later moment knows."""
+        """Look whether it can succeed. Raises Refused; Mistakes for what only later is known."""
         if not self._wanted(action):
             return
         kinds = {a.step.kind for a in self.plan.actions if a.host in ("", action.host)}
@@ -228,6 +227,7 @@ class Worker:
             second=self.parts.second,
             was_up=before.up.get(action.host) if back else None,
             was_well=before.well.get(action.host, True),
+            refused=partial(self.parts.lock.refused, action.machine),
             slots=lambda: discreet_slots(self.parts.restarter(action.host), self.parts.vault),
             went=went,
             undoing=action.phase == "undo",

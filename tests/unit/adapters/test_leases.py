@@ -3,6 +3,7 @@ leases, on hosts that are directories here; their links are cut by hand."""
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -12,7 +13,9 @@ from typing import Any
 import pytest
 
 from backout.adapters.lease import LeaseLock, mark
+from backout.adapters.mirror import Mirror
 from backout.adapters.standings import standings, take
+from backout.adapters.storage.chain import Line, Link, Opening
 from backout.adapters.transports.local import LocalTransport
 from backout.adapters.transports.shell_text import Fence
 from backout.adapters.vault import Vault
@@ -342,6 +345,34 @@ def test_a_host_that_does_not_answer_is_lost_to_whoever_needs_it_alone(
         )
         hosts[0].cut = False
         del hosts[1].answers
+
+
+def test_what_is_about_to_act_from_here_is_refused_by_the_hosts_that_are_told(
+    folders: Folders, hosts: list[Linked]
+) -> None:
+    """Whoever sleeps after it has looked for its leases hears it all the same."""
+    mirror = Mirror(Opening((RUN, *[""] * 6, "{}")), (), lambda *_: True)
+    lock = LeaseLock("prod", mirror=mirror)
+
+    def about_to(host: str) -> None:
+        body = {"kind": "run", "host": host}
+        mirror.keep(Line("begin", f"steps/{host}", "", json.dumps(body), Link()))
+
+    with lock.hold(hosts, RUN):
+        about_to("")
+        assert lock.refused("") == lock.refused("web1") == ""
+        take(folders.transports("web1", "web3"), "prod", force=True)
+        hosts[1].cut = True
+        about_to("web3")
+        assert [bool(lock.refused(name)) for name in ("", *NAMES)] == [True, False, False, True]
+        about_to("")
+        gone = "the lease on {0} is gone: it was taken away, or removed with its directory"
+        assert lock.refused("web1") == f"fenced: {gone.format('web1')}"
+        assert lock.refused("") == "; ".join(
+            f"fenced: {gone.format(name)}" for name in ("web1", "web3")
+        )
+        hosts[1].cut = False
+    assert LeaseLock("prod").refused("") == ""
 
 
 # --- letting go --------------------------------------------------------------------------

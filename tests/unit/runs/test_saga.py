@@ -302,6 +302,27 @@ outcome is being written; its outcome is durable."""
 # --- one outcome ---------------------------------------------------------------------------
 
 
+def theirs() -> str:
+    return "the lease is another's"
+
+
+def test_what_hosts_refuse_to_have_on_record_does_not_begin(bench: Bench) -> None:
+    act = action(step())
+    work = replace(bench.work(act), refused=theirs)
+    assert bench.saga().perform(act, bench.kind, work) == Result(State.FAILED, reason=theirs())
+    assert bench.machine.acted == []
+
+
+def test_nor_is_anything_taken_back_then(bench: Bench) -> None:
+    saga, act = bench.saga(), action(step())
+    assert bench.perform(saga, act.step).ok
+    back = replace(act, key=f"undo/{act.key}", phase="undo")
+    work = replace(bench.work(back), refused=theirs)
+    said = saga.take_back(back, bench.kind, work, saga.entry(act.key))
+    assert said == Result(State.FAILED, reason=theirs())
+    assert bench.machine.acted == [f"{bench.run}/steps/a"]
+
+
 def test_an_outcome_on_record_is_given_back_and_nothing_acts_again(bench: Bench) -> None:
     first = bench.perform(bench.saga(), step())
     again = bench.perform(bench.saga(), step())

@@ -33,6 +33,9 @@ from backout.ports import Vault
 
 STOPPED = "its note has a start and no end: the machine or its shell was stopped meanwhile"
 
+FENCED = "fenced: "
+"""How the reason of a command begins that its host refused: the lease is not ours."""
+
 
 def taken(host: str, by: str = "") -> str:
     """A lease that is no longer ours, in words."""
@@ -215,7 +218,7 @@ class ShellTransport(ABC):
         name = self.host.name
         match ran.word:
             case "fenced":
-                return ran.not_started(f"fenced: {taken(name, ran.about)}")
+                return ran.not_started(f"{FENCED}{taken(name, ran.about)}")
             case "lost":
                 return ran.unknown(self._lost(ran))
             case "full":
