@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from backout.adapters.local_lock import LocalLock
 from backout.adapters.transports.ssh import SshTransport
 from backout.adapters.vault import Vault
 from backout.errors import HostKeyRefused, Unreachable
@@ -430,6 +431,22 @@ def test_another_repositorys_variables_lead_no_step_astray(
         assert yard.say("status").code == 0
     assert (srv / "RELEASE").read_text() == "2\n"
     assert (own / "RELEASE").read_text() == "1\n"
+
+
+def test_whoever_is_refused_does_not_wait_for_a_host_that_was_called_meanwhile(
+    bed: SshdBed, web1: SshdHost, tmp_path: Path
+) -> None:
+    """Hosts are called before it is known whether the run may begin; this one lets nobody in for
+    longer than a test may take."""
+    (web1.home / ".bashrc").write_text("sleep 3600\n")
+    ssh = {**bed.inventory_ssh(), "connect_timeout": 3600}
+    with Yard(tmp_path, bed, ssh=ssh) as yard:
+        yard.runbook(yard.step("A"))
+        with LocalLock(yard.project.directory / ".backout", "prod").hold("run-7"):
+            said = yard.start()
+            out, _ = said.communicate(timeout=120)
+    assert said.returncode == 7, out
+    assert "run-7" in out
 
 
 @pytest.mark.parametrize("start_up", ["sleep 60", "exec fish"])
