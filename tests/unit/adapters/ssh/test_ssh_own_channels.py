@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from backout.adapters.transports.near import Near
 from backout.adapters.transports.shell_text import plain
 from backout.adapters.transports.ssh import LONG, SshTransport
 from backout.adapters.transports.ssh_channels import Answer
 from backout.adapters.transports.ssh_connect import Dialer
+from backout.errors import Unreachable
 from backout.model import Command, State
 from support.ssh_links import Maker, after
 from support.sshd import SshdHost
@@ -53,6 +56,31 @@ def test_what_outlasts_its_time_on_a_host_that_is_gone_may_be_at_work_still(
     cutter.join()
     assert result.state is State.UNKNOWN
     assert "its process group could not be ended: web1 cannot be reached" in result.reason
+
+
+def test_a_host_whose_login_keeps_no_shell_is_open_all_the_same(
+    web1: SshTransport, host: SshdHost
+) -> None:
+    (host.home / ".bashrc").write_text("PATH=/nowhere\n")
+    assert web1.run(Command("type setsid")).exit_code == 127
+    web1.open()
+    assert web1.run(Command("echo hi")).stdout == "hi\n"
+
+
+def test_what_is_open_is_not_opened_again(web1: SshTransport, host: SshdHost) -> None:
+    web1.open()
+    web1.open()
+    assert host.log.count("Accepted publickey") == 1
+    assert host.log.count("Starting session") == 1
+
+
+def test_a_host_that_lets_us_in_and_ends_every_session_is_unreachable(
+    make: Maker, host: SshdHost
+) -> None:
+    host.configure(MaxSessions=0)
+    with pytest.raises(Unreachable, match="web1 cannot be reached"):
+        make(connect_timeout=1).run(Command(f"{PADDING}touch ran"))
+    assert not (host.home / "ran").exists()
 
 
 def test_nothing_is_opened_for_a_glance(web1: SshTransport) -> None:
