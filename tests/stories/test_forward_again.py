@@ -213,6 +213,25 @@ def test_a_file_that_has_changed_since_is_said_first_and_one_host_waits_for_a_pe
     assert fleet.effects() == {**ALL, **files}
 
 
+def test_a_secret_that_is_not_there_any_more_is_said_first(fleet: Yard) -> None:
+    fleet.inventory(secrets={"token": {"env": "TOKEN_OF_TODAY"}})
+    fleet.project.env["TOKEN_OF_TODAY"] = "t0k3n-0f-t0d4y"
+    source, there = fleet.files.parent / "source", f"{fleet.files}/file-{{{{ host.name }}}}"
+    source.write_text("token={{ secrets.token }}\n")
+    bring = {"name": "Bring", "template": {"from": str(source), "to": there}, "on": "web"}
+    two_releases(fleet, bring)
+    del fleet.project.env["TOKEN_OF_TODAY"]
+    mark(fleet)
+    said = fleet.say("rollback")
+    assert said.code == 5, show(said)
+    assert "no way forward again: secret token" in show(said)
+    files = {f"file-{host}": 1 for host in NAMES}
+    assert fleet.effects().keys() == {**ALL, **files}.keys() - {"Two-web1", "file-web1"}
+    fleet.project.env["TOKEN_OF_TODAY"] = "t0k3n-0f-t0d4y"
+    assert fleet.say("abort").code == 4
+    assert fleet.effects() == {**ALL, **files}
+
+
 def test_what_was_done_here_may_be_why_hosts_do_not_settle_and_is_taken_back_too(
     fleet: Yard,
 ) -> None:

@@ -203,6 +203,25 @@ def test_an_undo_that_fails_is_five_and_resume_goes_on_from_there(yard: Yard) ->
     assert yard.effects() == {"One-here": 1}
 
 
+def test_an_undo_whose_secret_is_not_there_any_more_is_refused_before_anything_is_undone(
+    fleet: Yard,
+) -> None:
+    fleet.inventory(secrets={"token": {"env": "TOKEN_OF_TODAY"}})
+    fleet.project.env["TOKEN_OF_TODAY"] = "t0k3n-0f-t0d4y"
+    deployed(fleet, "One")
+    tell = {"name": "Tell", "run": "true", "undo": 'test -n "$T"', "on": "web"}
+    fleet.runbook(fleet.step("Two"), {**tell, "env": {"T": "{{ secrets.token }}"}})
+    fleet.good_release()
+    before = fleet.effects()
+    del fleet.project.env["TOKEN_OF_TODAY"]
+    said = fleet.say("rollback")
+    assert said.code == 3, said.out + said.err
+    assert "web1: Tell cannot be undone: secret token" in said.data["error"]["what"]
+    assert fleet.effects() == before
+    fleet.project.env["TOKEN_OF_TODAY"] = "t0k3n-0f-t0d4y"
+    assert fleet.say("rollback").code == 0
+
+
 # --- interrupted ---------------------------------------------------------------------------
 
 

@@ -16,6 +16,7 @@ from backout.model import Step
 from backout.runs import brought
 from backout.runs.at_work import at_work
 from backout.runs.backward import UNDO, Backward
+from backout.runs.discreet import secrets_of
 from backout.runs.parts import side_by_side
 from backout.runs.plan import Action, BatchPlan, settle_back
 from backout.runs.wording import title, trouble, went_well
@@ -112,14 +113,20 @@ def left_behind(ways: Sequence[Backward]) -> list[str]:
 def one_way(ways: Sequence[Backward]) -> str:
     """Why what those runs did could not be done again; empty where it can, as far as is known
     before anything is undone."""
-    for way in ways:
-        for action in way.plan.actions:
-            if not action.host or not way.undoable(action):
-                continue
-            try:
-                why = brought.differs(way.worker, action, way.worker.work(action))
-            except BackoutError as error:
-                why = error.what
-            if why:
-                return f"{title(action)}: {why}"
-    return ""
+    try:
+        return next((why for way in ways for why in _missing(way)), "")
+    except BackoutError as error:
+        return error.what
+
+
+def _missing(way: Backward) -> Iterator[str]:
+    """Secrets that are not there any more, and files that have changed. Raises BackoutError."""
+    way.worker.parts.vault.fetch(sorted(secrets_of(way.plan)))
+    for action in way.plan.actions:
+        if not action.host or not way.undoable(action):
+            continue
+        kind, work = way.worker.kind(action), way.worker.work(action)
+        if why := brought.differs(way.worker, action, work):
+            yield f"{title(action)}: {why}"
+        if kind.reads(work):
+            kind.before(work)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 
 from backout.errors import Refused
@@ -28,13 +29,13 @@ def refuse_irreversible(ways: Sequence[Backward], crossing: Collection[str]) -> 
 
 
 def refuse_impossible(ways: Sequence[Backward], target: str) -> None:
-    """Raises Refused for what a host has no longer got that its way back needs."""
+    """Raises Refused for what a machine has no longer got that its way back needs."""
     steps = [
         (way, action, entry)
         for way in ways
         for action in way.plan.actions
         for entry in (way.past.entry(action.key),)
-        if action.host and entry.touched and not entry.stays
+        if entry.touched and not entry.stays
     ]
     words = side_by_side(lambda step: _unready(*step), steps)
     if problems := dict.fromkeys(each for each in words if each):
@@ -42,5 +43,15 @@ def refuse_impossible(ways: Sequence[Backward], target: str) -> None:
 
 
 def _unready(way: Backward, action: Action, entry: Entry) -> str:
-    why = way.worker.kind(action).unready(way.worker.work(action, strict=False), entry.undo)
+    worker, undo = way.worker, entry.undo
+    try:
+        worker.parts.vault.reveal(json.dumps([undo.text, undo.data], ensure_ascii=False))
+    except Refused as error:
+        why = error.what
+    else:
+        why = (
+            worker.kind(action).unready(worker.work(action, strict=False), undo)
+            if action.host
+            else ""
+        )
     return f"{title(action)} cannot be undone: {why}" if why else ""

@@ -5,12 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from backout.errors import Refused
+from backout.model import Undo
 from backout.ports import StepContext
 from backout.steps.upload import Upload
 
 
 class Template(Upload):
     """As `upload`. A file that holds secrets is its owner's alone, unless a mode is given."""
+
+    def before(self, work: StepContext) -> Undo:
+        """Refused too where the file cannot be filled in."""
+        undo = super().before(work)
+        self.content(work)
+        return undo
 
     def content(self, work: StepContext) -> bytes:
         return work.vault.reveal(self._rendered(work)).encode()
