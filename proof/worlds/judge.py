@@ -108,12 +108,14 @@ def _beyond_the_hosts(world: World) -> Iterator[str]:
 
 
 def _orders(world: World) -> Iterator[str]:
-    """Nothing is done, or undone, beneath another run."""
+    """Nothing is done, or undone, beneath another run; one that came and went back whole is on top
+    of none."""
     orders = {}
     for host in world.hosts.values():
-        log = host.service.log
-        blocks = [run for n, (run, _, _) in enumerate(log) if not n or log[n - 1][0] != run]
-        if len(blocks) > len(set(blocks)):
+        blocks = _blocks([run for run, _, _ in host.service.log])
+        left = {run for run, _ in host.service.effects}
+        lasting = _blocks([run for run in blocks if run in left or blocks.count(run) > 1])
+        if len(lasting) > len(set(lasting)):
             yield f"{host.name}: runs go on beneath others: {blocks}"
         orders[host.name] = list(dict.fromkeys(blocks))
     for one, first in orders.items():
@@ -121,6 +123,11 @@ def _orders(world: World) -> Iterator[str]:
             common = [run for run in first if run in second]
             if one < other and common != [run for run in second if run in first]:
                 yield f"{one} and {other} had the runs in another order: {common}"
+
+
+def _blocks(runs: list[str]) -> list[str]:
+    """The same without what follows itself."""
+    return [run for n, run in enumerate(runs) if not n or runs[n - 1] != run]
 
 
 def _records(world: World) -> Iterator[str]:
