@@ -454,9 +454,22 @@ def test_status_says_what_current_points_to_and_not_what_was_written_down(shop: 
     assert two
 
 
-def test_a_rollback_that_cannot_be_finished_has_a_way_on(shop: Shop) -> None:
+def test_a_rollback_to_what_is_not_whole_any_more_leaves_the_release_that_is_well(
+    shop: Shop,
+) -> None:
     """What the old release needs went away meanwhile: its check is red for ever."""
     shop.runbook(BUILD)
+    assert shop.deploy(2).code == 0
+    one = next(path for path in (shop.srv / "releases").glob("1-*"))
+    (one / "built").unlink()
+    assert shop.say("rollback").code == 4
+    assert shop.say("status").code == 0
+    assert str((shop.srv / "current").readlink()).startswith("releases/2-")
+
+
+def test_a_rollback_that_cannot_be_finished_has_a_way_on(shop: Shop) -> None:
+    """The same, where what was done here may have been why."""
+    shop.runbook({"name": "Here", "run": "true", "undo": "true", "on": None}, BUILD)
     assert shop.deploy(2).code == 0
     one = next(path for path in (shop.srv / "releases").glob("1-*"))
     (one / "built").unlink()

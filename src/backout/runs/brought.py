@@ -37,8 +37,10 @@ def differs(worker: Worker, action: Action, work: StepContext) -> str:
     """The same of a run that has ended, whose step is to be done again: nothing is noted."""
     for path, digest in _read(worker, action, work):
         first = worker.noted(_name(action, path))
-        if first is None or first["sha256"] != digest:
-            return _words(path, first["host"] if first else action.host)
+        if first is None:
+            return f"what {action.host} got of {path} is not on record"
+        if first["sha256"] != digest:
+            return _words(path, first["host"])
     return ""
 
 
