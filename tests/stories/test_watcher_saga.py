@@ -61,7 +61,7 @@ def sick(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def test_a_revert_that_is_killed_anywhere_is_finished_and_told_once(
     sick: Project, tmp_path: Path
 ) -> None:
-    numbers = range(1, 14)
+    numbers = range(1, 17)
     done = subprocess.run(
         [
             *(sys.executable, "-m", "support.revert_killed", str(sick.directory), str(tmp_path)),

@@ -18,6 +18,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
+from backout.commands.signals import heard
+
 BEGIN, KILL, ENDED = "begin", "kill", "ended"
 PAUSE = 0.05
 """Seconds between two looks whether a drive has ended."""
@@ -34,11 +36,14 @@ class Nursery:
         """Forks: to be made before anything else. `drive` is done in each process."""
         self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         worker = os.getpid()
-        self._pid = os.fork()
-        if self._pid == 0:
-            self._link.close()
-            _serve(theirs, drive, worker)
+        with heard() as signals:  # what is raised while Python forks is lost
+            self._pid = os.fork()
+            if self._pid == 0:
+                self._link.close()
+                _serve(theirs, drive, worker)
         theirs.close()
+        for name in signals:
+            signal.raise_signal(signal.Signals[name])
         self._link.setblocking(False)
         self._waiting: dict[str, asyncio.Future[int]] = {}
         self.lost = False
