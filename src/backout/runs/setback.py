@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from backout.checks import judging
 from backout.model import Finding, Identity, Verdict, alike
@@ -73,8 +74,9 @@ class Found:
             return "what was there before is not on record"
         return one_way(self.ways) if noted["one_way"] else ""
 
-    @property
+    @cached_property
     def before(self) -> Baseline:
+        """What was there before the first undo; not asked for before it is on record."""
         noted = self.decisions.noted(BEFORE)
         return Baseline() if noted is None else Baseline.of(noted)
 
