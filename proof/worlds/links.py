@@ -122,7 +122,8 @@ class Wire(ShellTransport):
             raise self._unreachable()
         if meets in (Cut.LOST, Cut.LATE):
             if meets is Cut.LATE:
-                self.baton.at(self.baton.now + link.late, lambda: self._arrives(text))
+                boots = self.machine.boots
+                self.baton.at(self.baton.now + link.late, lambda: self._arrives(text, boots))
             link.cut()
             ran.cut = self._gone()
             return
@@ -136,8 +137,9 @@ class Wire(ShellTransport):
             out.parts.clear()
             err.parts.clear()
 
-    def _arrives(self, text: str) -> None:
-        if self.machine.up:
+    def _arrives(self, text: str, boots: int) -> None:
+        """Where the host has begun anew since, nobody there knows that connection."""
+        if self.machine.up and self.machine.boots == boots:
             self.machine.start(text, Gathered(), Gathered())
 
     def _gone(self) -> str:
