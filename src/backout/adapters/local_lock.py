@@ -86,7 +86,7 @@ class LocalLock:
         except ProcessLookupError:
             return False
         except (KeyError, ValueError, OverflowError, PermissionError):
-            return True
+            pass  # it is somebody's, or nobody can tell
         return True
 
     def _noted(self) -> Mapping[str, object]:

@@ -7,13 +7,13 @@ on disk and the new process running. So restarts live in `settle`, which runs af
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from backout.checks import judging
-from backout.model import Finding, State, Undo, Verdict
+from backout.model import Finding, State, Step, Undo, Verdict
 from backout.runs.at_work import at_work
 from backout.runs.balancing import ill
 from backout.runs.decisions import unheard
@@ -105,8 +105,11 @@ class Backward:
         """What this machine did, and can take back, that may have changed what a host's service
         runs."""
         in_place = self._in_place()
-        here = (a for a in self.plan.actions if not a.host and self.undoable(a))
-        return [a for a in here if in_place or self.worker.kind(a).reaches]
+        return [a for a in self.done_here() if in_place or self.worker.kind(a).reaches]
+
+    def done_here(self) -> list[Action]:
+        """What this machine did, and can take back."""
+        return [a for a in self.plan.actions if not a.host and self.undoable(a)]
 
     def undoable(self, action: Action) -> bool:
         """Whether it did something that can be taken back."""
@@ -187,10 +190,6 @@ class Backward:
     def undo_of(self, action: Action) -> Entry:
         """What is on record of its undo."""
         return self.worker.saga.entry(self._key(action))
-
-    def touched_here(self) -> bool:
-        """Whether anything that was done on this machine is to be taken back."""
-        return any(not action.host and self.undoable(action) for action in self.plan.actions)
 
     def undoing_here(self) -> bool:
         """Whether it has begun to take back what was done on this machine."""
@@ -361,6 +360,18 @@ class Backward:
             if result.state is State.FAILED:
                 self.ill.add(action.host)
         return stuck
+
+
+def settled_once(
+    ways: Sequence[Backward], hosts: Collection[str]
+) -> Iterator[tuple[Backward, list[str]]]:
+    """Each run, with those of these hosts that its runbook settles: none twice in the same way."""
+    settled: list[tuple[Sequence[Step], str]] = []
+    for way in ways:
+        steps = way.plan.runbook.settle
+        mine = [h for h in way.settling() if h in hosts and (steps, h) not in settled]
+        yield way, mine
+        settled += [(steps, host) for host in mine]
 
 
 def in_the_way(stuck: Mapping[str, str], ways: Sequence[Backward]) -> bool:

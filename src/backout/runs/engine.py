@@ -31,14 +31,14 @@ from backout.runs.baseline import Baseline
 from backout.runs.claims import Claims
 from backout.runs.decisions import note_red, turn_of
 from backout.runs.discreet import secrets_of
-from backout.runs.ended import Ended, on_record, put_on_record
+from backout.runs.ended import Ended, put_on_record
 from backout.runs.evidence import evidence_of, late_evidence
 from backout.runs.forward import Forward, ends_of, record_of
 from backout.runs.holding import Holding
-from backout.runs.leasing import leased, let_go
+from backout.runs.leasing import ended_before, leased
 from backout.runs.parts import Parts, side_by_side
 from backout.runs.plan import Action, Plan
-from backout.runs.serving import serving
+from backout.runs.serving import who_serves
 from backout.runs.wording import title, trouble, went_well
 from backout.runs.worker import Worker
 
@@ -77,7 +77,7 @@ class Engine:
         before the first change is not looked at again."""
         if self.worker.noted(READY) is None and self.worker.noted("back_out") is None:
             return self.deploy()
-        if ended := self._ended_before():
+        if ended := ended_before(self.parts, self.worker.decisions):
             return ended
         with self._leased():
             self.claims.learn()
@@ -89,19 +89,12 @@ class Engine:
         if succeeded:
             back = f"invoke rollback --target {self.plan.target.name}"
             self.worker.say("warning", f"it had succeeded, and is not backed out: {back}")
-        if ended := self._ended_before():
+        if ended := ended_before(self.parts, self.worker.decisions):
             return ended
         with self._leased(patient=True):
             self.claims.learn(patient=True)
             ended = self._succeed() if succeeded else self._back_out("aborted")
             return put_on_record(self.worker.decisions, ended)
-
-    def _ended_before(self) -> Ended | None:
-        """How it ended, where only its closing is missing; what it may still hold is let go."""
-        ended = on_record(self.worker.decisions)
-        if ended is not None:
-            let_go(self.parts, self.plan.run)
-        return ended
 
     def _run_to_its_end(self) -> Ended:
         return put_on_record(self.worker.decisions, self._forward_or_back())
@@ -222,9 +215,7 @@ class Engine:
         nobody = Identity(up=False, known=False)
         if (seen := self.worker.served.get(host, nobody)).runs is not None:
             return seen
-        if self.plan.target.service_on(self.worker.host(host)) is None:
-            return nobody
-        return serving(lambda: self.parts.restarter(host), self.parts.clock) or nobody
+        return who_serves(self.worker, host) or nobody
 
     def _confirm(self) -> None:
         self._not_stopped()
@@ -374,7 +365,7 @@ class Engine:
 
     def _failed(self) -> tuple[Finding, ...]:
         """The findings that stopped the way forward, each once."""
-        return tuple({finding.key: finding for finding in self.forward.failed}.values())
+        return judging.latest(self.forward.failed)
 
     # --- the fleet -----------------------------------------------------------------------
 

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from backout.errors import BackoutError, Held, HostKeyRefused, Refused, TakenOver, Unreachable
 from backout.model import Event, Record, Target
 from backout.ports import OWN, TAKEN, Claim, Transport
-from backout.runs.decisions import begun
+from backout.runs.decisions import Decisions, begun
+from backout.runs.ended import Ended, on_record
 from backout.runs.parts import Parts, side_by_side
 from backout.runs.plan import Place
 
@@ -47,6 +48,15 @@ def leased(
     ) as held:
         parts.journal.note(run, LEASED, {"hosts": sorted({*began, *held})})
         yield held
+
+
+def ended_before(parts: Parts, decisions: Decisions) -> Ended | None:
+    """How a run ended, where only its closing is missing; what it may still hold is let go. Raises
+    TakenOver."""
+    ended = on_record(decisions)
+    if ended is not None:
+        let_go(parts, decisions.run)
+    return ended
 
 
 def let_go(parts: Parts, run: str) -> None:

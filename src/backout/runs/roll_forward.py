@@ -12,10 +12,9 @@ from dataclasses import replace
 from functools import partial
 
 from backout.errors import BackoutError
-from backout.model import Step
 from backout.runs import brought
 from backout.runs.at_work import at_work
-from backout.runs.backward import UNDO, Backward
+from backout.runs.backward import UNDO, Backward, settled_once
 from backout.runs.discreet import secrets_of
 from backout.runs.parts import side_by_side
 from backout.runs.plan import Action, BatchPlan, settle_back
@@ -71,14 +70,10 @@ class RollForward:
     def _settle(self, hosts: Sequence[str]) -> None:
         """Every host as each runbook that touched it settles it, but not twice in the same way;
         batch by batch, so that not every host restarts at once."""
-        settled: list[tuple[Sequence[Step], str]] = []
-        for way in self.ways:
-            steps = way.plan.runbook.settle
-            mine = {h for h in way.touched() if h in hosts and (steps, h) not in settled}
+        for way, mine in settled_once(self.ways, hosts):
             for batch in way.plan.batches:
-                for row in self._rows(way, batch, mine):
+                for row in self._rows(way, batch, set(mine)):
                     side_by_side(partial(self._do, way), row)
-            settled += [(steps, host) for host in mine]
 
     def _rows(self, way: Backward, batch: BatchPlan, hosts: set[str]) -> Iterator[list[Action]]:
         """Row by row what settles the batch; `verify` waits for the proof at the very end."""

@@ -26,14 +26,14 @@ from backout.model import (
 )
 from backout.ports import READY
 from backout.runs import balancing, standing
-from backout.runs.backward import AFTERWARDS, UNHEARD, Backward, in_the_way
+from backout.runs.backward import AFTERWARDS, UNHEARD, Backward, in_the_way, settled_once
 from backout.runs.balancing import Balancing
 from backout.runs.claims import Claims
 from backout.runs.decisions import Decisions, note_red, turn_of, unheard
 from backout.runs.destination import Return
-from backout.runs.ended import Ended, on_record, put_on_record
+from backout.runs.ended import Ended, put_on_record
 from backout.runs.engine import facts_of
-from backout.runs.leasing import leased, let_go
+from backout.runs.leasing import ended_before, leased
 from backout.runs.parts import Parts
 from backout.runs.plan import Place, Plan
 from backout.runs.roll_forward import RollForward, left_behind
@@ -43,6 +43,7 @@ from backout.runs.undoable import refuse_impossible, refuse_irreversible
 from backout.runs.wording import leave_it
 from backout.runs.worker import Worker
 
+Looked = tuple[tuple[Finding, ...], tuple[Finding, ...]]
 NO_WAY = "there is no way forward again"
 LATER = "on record there when the rollback has ended"
 """Until then a host's record names the release that was taken back."""
@@ -80,7 +81,7 @@ class Rollback:
     def run(self) -> Ended:
         """Lock, refuse what is irreversible, undo, settle, prove; forward again where the earlier
         release is not well and this one was."""
-        if ended := self._ended_before():
+        if ended := ended_before(self.parts, self.decisions):
             return ended
         refuse_irreversible(self.ways, self.back.crossing)
         with self._leased():
@@ -92,7 +93,7 @@ class Rollback:
     def abort(self) -> Ended:
         """Forward again, as far as hosts can be reached. Raises Refused where there is one way
         only."""
-        if ended := self._ended_before():
+        if ended := ended_before(self.parts, self.decisions):
             return ended
         with self._leased(patient=True):
             self.claims.learn(patient=True)
@@ -108,13 +109,6 @@ class Rollback:
                     next=f"invoke resume --target {name}; or {leave_it(name)}",
                 )
             return put_on_record(self.decisions, self._forward_again("aborted"))
-
-    def _ended_before(self) -> Ended | None:
-        """How it ended, where only its closing is missing; what it may still hold is let go."""
-        ended = on_record(self.decisions)
-        if ended is not None:
-            let_go(self.parts, self.back.run)
-        return ended
 
     def _leased(self, *, patient: bool = False) -> AbstractContextManager[Sequence[str]]:
         run, hosts, at = self.back.run, self.back.hosts, tuple(self._whose())
@@ -135,10 +129,12 @@ class Rollback:
         if decided is None:
             stuck, worse = self._undo(turn_of(self.decisions))
             if not worse:
-                red = (*self._stopped(stuck), *self._still_red())
-                worse = self._worse_than_before(self.back.hosts, stuck, red)
-                if (stuck or red) and not worse:
-                    return self._incomplete(stuck, red)
+                left = set(self.back.hosts) - stuck.keys()
+                down, out, red = self._stopped(left), self._out(left), self._still_red()
+                if stuck or down or out or red:
+                    worse = self._worse_than_before(self.back.hosts, stuck, down, red)
+                    if not worse:
+                        return self._incomplete(stuck, (*down, *out, *red))
             if worse:
                 one_way = self._one_way()
                 if not one_way:
@@ -165,19 +161,25 @@ class Rollback:
         portions = [("", *self.back.hosts)] if self.tied else self.back.portions
         for number, hosts in enumerate(portions, start=1):
             stuck |= self._hosts_back(hosts, stuck, f"{turn}{number}/" if number > 1 else turn)
-            last = number == len(portions)
-            red = () if last else self._red([f for f in self._required() if f.host in hosts])
-            if worse := self._worse_than_before(hosts, stuck, red):
+            down, red = self._looked_at(hosts, stuck) if number < len(portions) else ((), ())
+            if worse := self._worse_than_before(hosts, stuck, down, red):
                 return stuck, worse
-        if in_the_way(stuck, self.ways) or not any(way.touched_here() for way in self.ways):
+        if in_the_way(stuck, self.ways) or not any(way.done_here() for way in self.ways):
             return stuck, None
-        if worse := self._worse_than_before(self.back.hosts, stuck, self._still_red()):
+        down, red = self._stopped(set(self.back.hosts) - stuck.keys()), self._still_red()
+        if worse := self._worse_than_before(self.back.hosts, stuck, down, red):
             return stuck, worse
         if here := self._undo_here():
             return stuck | here, None
         if any(way.reached_from_here() for way in self.ways):
             stuck = self._settle(("", *self.back.hosts), {}, turn + AFTERWARDS)
         return stuck, None
+
+    def _looked_at(self, hosts: Collection[str], stuck: Mapping[str, str]) -> Looked:
+        """What does not run on these hosts, and which of their own checks are red. After the last
+        portion all hosts are looked at."""
+        own = [finding for finding in self._required() if finding.host in hosts]
+        return self._stopped(set(hosts) - stuck.keys()), self._red(own)
 
     def _stops(self) -> bool:
         """Whether no further batch goes back: on the last one the earlier release did not come up,
@@ -195,13 +197,8 @@ class Rollback:
 
     def _settle(self, hosts: Collection[str], stuck: dict[str, str], turn: str) -> dict[str, str]:
         """Every host as each runbook that touched it settles it, but not twice in the same way."""
-        settled: list[tuple[Sequence[Step], str]] = []
-        for way in self.ways:
-            steps = way.plan.runbook.settle
-            there = (host for host in way.settling() if host in hosts and host not in stuck)
-            mine = [host for host in there if (steps, host) not in settled]
-            stuck |= way.settle_again(mine, turn)
-            settled += [(steps, host) for host in mine]
+        for way, mine in settled_once(self.ways, hosts):
+            stuck |= way.settle_again([host for host in mine if host not in stuck], turn)
         for way in self.ways:
             left = [host for host in way.touched() if host in hosts and host not in stuck]
             stuck |= way.into_traffic(left)
@@ -248,11 +245,13 @@ class Rollback:
         self.findings = self.parts.examine(names, self.back.hosts, before, to, patient=True)
         return tuple(f for f in self.findings if f.key in keys and f.verdict is not Verdict.PASS)
 
-    def _stopped(self, stuck: Mapping[str, str]) -> tuple[Finding, ...]:
-        """What ran before any of those runs runs again, where nothing is stuck."""
-        left = set(self.back.hosts) - stuck.keys()
-        found = (f for way in self.ways for f in (*way.stopped(left), *way.out(left)))
-        return tuple({finding.key: finding for finding in found}.values())
+    def _stopped(self, hosts: Collection[str]) -> tuple[Finding, ...]:
+        """What ran on these hosts before any of those runs, and does not run now."""
+        return judging.latest(found for way in self.ways for found in way.stopped(hosts))
+
+    def _out(self, hosts: Collection[str]) -> tuple[Finding, ...]:
+        """Those of them that are not in traffic as they were before."""
+        return judging.latest(found for way in self.ways for found in way.out(hosts))
 
     def _before(self) -> Iterator[Finding]:
         """Each check on each host as the oldest run found it."""
@@ -271,13 +270,17 @@ class Rollback:
         return self.found.one_way
 
     def _worse_than_before(
-        self, hosts: Collection[str], stuck: Mapping[str, str], red: Sequence[Finding]
+        self,
+        hosts: Collection[str],
+        stuck: Mapping[str, str],
+        down: Sequence[Finding],
+        red: Sequence[Finding],
     ) -> Setback | None:
         """What was well right before, and is not. None also where somebody else is there, and where
         it may be well in the end."""
         if self.tied or self.parts.lock.lost(self.back.hosts):
             return None
-        return self.found.setback(hosts, stuck, red)
+        return self.found.setback(hosts, stuck, down, red)
 
     def _forward_again(self, why: str) -> Ended:
         newest = self.ways[0].worker

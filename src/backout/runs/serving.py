@@ -35,6 +35,15 @@ def serving(
         clock.sleep(DOUBT / 8)
 
 
+def who_serves(worker: Worker, host: str) -> Identity | None:
+    """Who does on one of the run's hosts; None where it has no service."""
+    parts = worker.parts
+    if worker.plan.target.service_on(worker.host(host)) is None:
+        return None
+    nobody = Identity(up=False, known=False)
+    return serving(lambda: parts.restarter(host), parts.clock) or nobody
+
+
 def stopped(worker: Worker, hosts: Sequence[str]) -> tuple[Finding, ...]:
     """The services on these hosts, where they ran, that do not run now, or of which nobody can
     tell."""

@@ -3,18 +3,19 @@ does not come up, and the one that it leaves did."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from backout.checks import judging
-from backout.model import Finding, Identity, Verdict, alike
+from backout.model import Finding, Verdict, alike
 from backout.runs.backward import Backward
 from backout.runs.baseline import Baseline
 from backout.runs.decisions import Decisions
 from backout.runs.parts import Parts, side_by_side
 from backout.runs.roll_forward import one_way
-from backout.runs.serving import serving, stopped
+from backout.runs.serving import stopped, who_serves
+from backout.runs.worker import Worker
 
 BEFORE = "baseline"
 
@@ -47,8 +48,14 @@ class Found:
         findings = self._examined((), patient=False)
         unclear = {f.check for f in findings if f.verdict not in (Verdict.PASS, Verdict.FAIL)}
         if unclear:
-            findings = latest((*findings, *self._examined(sorted(unclear), patient=True)))
-        seen = dict(zip(self.hosts, side_by_side(self._served, self.hosts), strict=True))
+            findings = judging.latest((*findings, *self._examined(sorted(unclear), patient=True)))
+        seen = dict(
+            zip(
+                self.hosts,
+                side_by_side(lambda host: who_serves(self._knows(host), host), self.hosts),
+                strict=True,
+            )
+        )
         up = {host: identity.runs for host, identity in seen.items() if identity}
         well = {host: identity.up for host, identity in seen.items() if identity}
         why = one_way(self.ways)
@@ -57,12 +64,9 @@ class Found:
         record = Baseline(findings, up=up, well=well).record()
         self.decisions.note(BEFORE, {**record, "one_way": why})
 
-    def _served(self, host: str) -> Identity | None:
-        worker = next(w.worker for w in self.ways if host in w.plan.hosts)
-        if worker.plan.target.service_on(worker.host(host)) is None:
-            return None
-        nobody = Identity(up=False, known=False)
-        return serving(lambda: self.parts.restarter(host), self.parts.clock) or nobody
+    def _knows(self, host: str) -> Worker:
+        """The newest run that knows the host."""
+        return next(way.worker for way in self.ways if host in way.plan.hosts)
 
     # --- afterwards ----------------------------------------------------------------------
 
@@ -85,19 +89,21 @@ class Found:
         ill = {host for way in self.ways for host in way.ill}
         return [host for host in self.hosts if host in ill and self._was_well(host)]
 
-    def down(self, hosts: Collection[str]) -> list[Finding]:
-        """What ran right before, and before those runs, and does not run now."""
-        up, told = self.before.up, (f for way in self.ways for f in way.stopped(hosts))
-        return [found for found in told if found.host and up.get(found.host)]
-
     def setback(
-        self, hosts: Collection[str], stuck: Mapping[str, str], red: Sequence[Finding]
+        self,
+        hosts: Collection[str],
+        stuck: Mapping[str, str],
+        down: Sequence[Finding],
+        red: Sequence[Finding],
     ) -> Setback | None:
-        """What was well right before on these hosts, and is not; `red` is what does not pass of
-        what the earlier release passed."""
+        """What was well right before on these hosts, and is not; `down` is what does not run of
+        what ran before those runs, `red` what does not pass of what passed."""
         failed = {host: stuck[host] for host in self.failed() if host in hosts and host in stuck}
-        down = self.down(set(hosts) - stuck.keys())
-        worse = (*down, *(finding for finding in red if finding.key in self._passed))
+        up, passed = self.before.up, self._passed
+        worse = (
+            *(found for found in down if found.host and up.get(found.host)),
+            *(found for found in red if found.key in passed),
+        )
         why = "; ".join((*alike.told(failed), *alike.red(worse)))
         return Setback(why, worse) if why else None
 
@@ -112,10 +118,10 @@ class Found:
         down = [
             found
             for way in self.ways
-            for found in stopped(way.worker, [host for host in ran if host in way.plan.hosts])
+            for found in stopped(way.worker, [h for h in ran if self._knows(h) is way.worker])
         ]
         out = [f for way in self.ways for f in way.out(self.hosts)]
-        return found, list(latest((*red, *down, *out)))
+        return found, list(judging.latest((*red, *down, *out)))
 
     def _examined(self, names: Sequence[str], *, patient: bool) -> tuple[Finding, ...]:
         newest = self.ways[0].worker
@@ -132,8 +138,3 @@ class Found:
         up = host not in before.up or bool(before.up[host] and before.well.get(host, True))
         red = (f for f in before.findings if f.verdict is not Verdict.PASS)
         return up and all(finding.host != host for finding in red)
-
-
-def latest(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """One finding for each check and host, the last."""
-    return tuple({finding.key: finding for finding in findings}.values())

@@ -349,8 +349,7 @@ class Worker:
         """Run checks, patiently; what they found is kept for the report."""
         findings = self.look(names, hosts, patient=True)
         with self.guard:
-            latest = {finding.key: finding for finding in (*self.findings, *findings)}
-            self.findings = tuple(latest.values())
+            self.findings = judging.latest((*self.findings, *findings))
         return findings
 
     def look(
