@@ -44,6 +44,7 @@ from backout.runs.wording import leave_it
 from backout.runs.worker import Worker
 
 Looked = tuple[tuple[Finding, ...], tuple[Finding, ...]]
+"""What does not run, and which checks are red."""
 NO_WAY = "there is no way forward again"
 LATER = "on record there when the rollback has ended"
 """Until then a host's record names the release that was taken back."""

@@ -49,13 +49,8 @@ class Found:
         unclear = {f.check for f in findings if f.verdict not in (Verdict.PASS, Verdict.FAIL)}
         if unclear:
             findings = judging.latest((*findings, *self._examined(sorted(unclear), patient=True)))
-        seen = dict(
-            zip(
-                self.hosts,
-                side_by_side(lambda host: who_serves(self._knows(host), host), self.hosts),
-                strict=True,
-            )
-        )
+        served = side_by_side(lambda host: who_serves(self._knows(host), host), self.hosts)
+        seen = dict(zip(self.hosts, served, strict=True))
         up = {host: identity.runs for host, identity in seen.items() if identity}
         well = {host: identity.up for host, identity in seen.items() if identity}
         why = one_way(self.ways)
