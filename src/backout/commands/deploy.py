@@ -51,7 +51,7 @@ from backout.reports.data import again, refused_report, run_report
 from backout.reports.report import Report
 from backout.reports.ships_text import commit_lines, ships_lines
 from backout.runs import rollback
-from backout.runs.decisions import Stop, begun
+from backout.runs.decisions import Stop, stays_open
 from backout.runs.destination import Return
 from backout.runs.ended import Ended
 from backout.runs.engine import Engine
@@ -330,7 +330,7 @@ class Operation:
         """Nothing was changed by this process. A run that had changed something stays open, unless
         it is another machine's by now."""
         journal = self.workplace.journal
-        stays = begun(journal.recall(row.id))
+        stays = stays_open(journal.recall(row.id))
         outcome = Outcome.INTERRUPTED if stays else Outcome.REFUSED
         if isinstance(error, TakenOver):
             outcome, stays = Outcome.TAKEN_OVER, not journal.driving(row.id).ours

@@ -95,7 +95,9 @@ class Inspection:
         differs = [
             words
             for name, row in hosts.items()
-            for words in differences(name, row, known.get(name), code.get(name), open_run)
+            for words in differences(
+                name, row, known.get(name), code.get(name), open_run, journal.over
+            )
         ]
         alive = LocalLock(self.workplace.state, target.name).holder() is not None
         frozen = freezes.now(self.workplace, target)

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from backout.adapters.storage.journal import RunJournal
 from backout.errors import Refused
 from backout.model import LedgerRow, Release
-from backout.runs.claims import NOTE, Brought
+from backout.runs.claims import Brought
+from backout.runs.decisions import FOUND
 from backout.runs.plan import Plan
 
 
@@ -33,7 +34,7 @@ def brought(
     def known(plan: Plan) -> Brought:
         row = journal.release_of(target.name, plan.run)
         sure = (row.covers or hosts) if row else ()
-        notes = (record.body for record in journal.recall(plan.run) if record.kind == NOTE)
+        notes = (record.body for record in journal.recall(plan.run) if record.kind == FOUND)
         return Brought(
             runs=frozenset((plan.run, *(row.restored if row else ()))),
             hosts=frozenset((*plan.hosts, *sure)),

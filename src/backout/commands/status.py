@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from backout.adapters.standings import standings
@@ -46,8 +46,10 @@ def differences(
     known: LedgerRow | None,
     code: LedgerRow | None,
     open_run: RunRow | None,
+    over: Callable[[str], bool],
 ) -> Iterator[str]:
-    """In words: where a host does not say what the ledger does."""
+    """In words: where a host does not say what the ledger does. It may name a run that is `over`:
+    it was away when that ended."""
     release = known.release if known else None
     if not host.reachable:
         yield f"{name} is {host.state}"
@@ -56,7 +58,7 @@ def differences(
         says, ledger = _of(host.release, host.run), _of(release, known.run if known else None)
         yield f"{name} says {says}, the ledger {ledger}"
     for run in host.unfinished:
-        if open_run is None or run != open_run.id:
+        if (open_run is None or run != open_run.id) and not over(run):
             by = f" by {host.holder}" if host.holder else ""
             yield f"{name}: run {run} has begun there{by} and not ended, and is not open here"
     if code and host.commit and not code.commit.startswith(host.commit):

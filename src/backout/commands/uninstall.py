@@ -21,6 +21,7 @@ from backout.reports.answer import Answer
 from backout.reports.objects import LeftHost, Uninstalled
 from backout.runs import release_file
 from backout.runs.parts import side_by_side
+from backout.runs.release_file import HostRecord
 
 LOOK = 60.0
 _SIZE = "if [ -d {home} ] && [ ! -L {home} ]; then du -sk {home} | cut -f1; fi"
@@ -81,10 +82,10 @@ class Uninstalling:
             if not standing.free:
                 raise held(standing, target.name)
         for transport in hosts:
-            record = release_file.read(transport, _home(transport))
-            if record and record.during:
+            record = release_file.read(transport, _home(transport)) or HostRecord()
+            if during := record.without(self.workplace.journal.over).during:
                 raise Refused(
-                    f"run {record.during[-1]} has begun on {transport.host.name} and not ended",
+                    f"run {during[-1]} has begun on {transport.host.name} and not ended",
                     where=transport.host.name,
                     next="finish it, or back it out, where it was started",
                 )

@@ -252,6 +252,11 @@ class Journal(Protocol):
     def recall(self, run: str) -> Sequence[Record]:
         """Every record of a run, in order."""
 
+    def over(self, run: str) -> bool:
+        """Whether it is closed, and left nothing half done: a host that still names it was away
+        when it ended. False for a run that is not known."""
+        ...
+
     def number_seen(self, target: str, number: int) -> None:
         """Durably: no number up to this one is given out again."""
         ...

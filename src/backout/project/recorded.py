@@ -64,7 +64,8 @@ class Records:
     def _under_way(self, host: str, says: HostRecord | None) -> str:
         if row := self.journal.open_run_of(self.target.name):
             return f"run {row.id} ({row.verb}) of {row.owner}"
-        return f"run {says.during[-1]}, which has begun on {host}" if says and says.during else ""
+        during = says.without(self.journal.over).during if says else ()
+        return f"run {during[-1]}, which has begun on {host}" if during else ""
 
     def _missed(self, host: str, known: LedgerRow | None) -> Iterator[Release]:
         """Releases that were brought to others, and ought to have come to this host."""

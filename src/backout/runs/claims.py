@@ -8,18 +8,16 @@ only where the host names the one that the journal would have it name.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from backout.errors import Refused, Unreachable
-from backout.model import Event, LedgerRow, Release, State
+from backout.errors import Refused, TakenOver, Unreachable
+from backout.model import Event, LedgerRow, Release, State, alike
 from backout.runs import release_file
-from backout.runs.decisions import Decisions
+from backout.runs.decisions import FOUND, UNNAMED, Decisions, named
 from backout.runs.parts import Parts, side_by_side
 from backout.runs.release_file import HostRecord
 from backout.runs.saga import Saga
-
-NOTE = "found"
-"""The journal's note of what each host had on record before the run began to change it."""
 
 OLD = "this journal does not know of it: is it an older copy?"
 
@@ -84,6 +82,7 @@ class Claims:
         self.beside = tuple(name for name in machines if name not in homes)
         self.run = saga.run
         self.records = dict.fromkeys(homes, HostRecord())
+        self.asked: set[str] = set()
         self._elsewhere = 0
 
     # --- asking --------------------------------------------------------------------------
@@ -100,18 +99,19 @@ class Claims:
                     raise
                 return []
 
-        begun = self.decisions.noted(NOTE) is not None
-        news = side_by_side(ask, (*self.homes, *((*self.beside, "") if begun else ())))
+        named = self.decisions.noted(FOUND) is not None
+        news = side_by_side(ask, (*self.homes, *((*self.beside, "") if named else ())))
         self._refuse([words for each in news for words in each])
 
     def _ask(self, host: str) -> Iterator[str]:
         """What a machine, or this one, knows of this run that the journal does not."""
         transport = self.parts.reach(host)
         record = self._on_record(host, self.homes[host]) if host in self.homes else None
+        self.asked.add(host)
         if record is not None:
             self.records[host] = record
             yield from self._news(host, record)
-        if self.decisions.noted(NOTE) is not None:
+        if self.decisions.noted(FOUND) is not None:
             where = host or "this machine"
             for note in transport.unexplained(self.run, self.saga.keys())[:1]:
                 yield f"run {self.run} has done {note} on {where}, and {OLD}"
@@ -120,8 +120,10 @@ class Claims:
         """As it was seen when the host was taken, or asked for now."""
         seen = self.parts.lock.found(host)
         if seen is not None:
-            return release_file.parsed(seen)
-        return release_file.read(self.parts.reach(host), home)
+            record = release_file.parsed(seen)
+        else:
+            record = release_file.read(self.parts.reach(host), home)
+        return record.without(self.parts.journal.over) if record else None
 
     def look_around(self, homes: Mapping[str, str]) -> None:
         """The numbers that other hosts of the target have seen, those that can be asked."""
@@ -149,7 +151,7 @@ class Claims:
         return {host: record.before(self.run) for host, record in self.records.items()}
 
     def _news(self, host: str, record: HostRecord) -> Iterator[str]:
-        noted, found = self.decisions.noted, self.decisions.noted(NOTE)
+        noted, found = self.decisions.noted, self.decisions.noted(FOUND)
         ended = noted("decided") is not None or noted("back_out") is not None
         if record.over == self.run and not ended:
             yield f"run {self.run} has ended on {host}, and {OLD}"
@@ -186,25 +188,53 @@ class Claims:
 
     def begin(self, number: int = 0) -> None:
         """Every host names this run from now on, and what it named before is noted. Raises
-        Refused when one cannot, and then none does."""
-        self.decisions.note(NOTE, self.before)
+        Refused when one cannot."""
+        self.decisions.note(FOUND, self.before)
         problems = self._write(tuple(self.homes), lambda _, each: each.begun(self.run, number))
         if problems:
-            self.went_back()
             raise Refused(
                 "\n".join(f"{host}: {words}" for host, words in problems.items()),
                 where=self.target,
                 next=f"see that {release_file.NAME} can be written there",
             )
 
+    @contextmanager
+    def unnamed_if_refused(self) -> Iterator[None]:
+        """Before the first change: where the run is refused after all no host names it any more, or
+        it stays open, for others take what a host names for half done. Hosts that were taken away
+        are named by who has them now."""
+        try:
+            yield
+        except TakenOver:
+            raise
+        except Refused as error:
+            if not named(self.parts.journal.recall(self.run)):
+                raise
+            told = self._rename(None, HostRecord.unnamed)
+            left = [host for host in self.homes if host in told or host not in self.asked]
+            if left and not self.parts.lock.lost(left):
+                error.state = f"{error.state}; {alike.some(left)} may name the run as begun"
+                error.next = f"invoke abort --target {self.target}, or invoke resume"
+            else:
+                self.decisions.note(UNNAMED, {})
+            raise
+
     def go_back(self) -> None:
         """Before the first undo."""
-        self._say(self._write(self._begun(), lambda _, record: record.going_back(self.run)))
+        self._rename(None, HostRecord.going_back)
 
     def went_back(self, hosts: Iterable[str] | None = None) -> None:
         """What was there is there again."""
-        begun = self._begun(hosts)
-        self._say(self._write(begun, lambda _, record: record.went_back(self.run)))
+        self._rename(hosts, HostRecord.went_back)
+
+    def _rename(
+        self, hosts: Iterable[str] | None, change: Callable[[HostRecord, str], HostRecord]
+    ) -> dict[str, str]:
+        """On those of these hosts that name this run. Gives those that could not be told so, and
+        why."""
+        problems = self._write(self._begun(hosts), lambda _, record: change(record, self.run))
+        self._say(problems)
+        return problems
 
     def arrived(self, hosts: Sequence[str], release: Release) -> dict[str, str]:
         """The release is there. Gives the hosts whose record cannot be written, and why: who is

@@ -37,9 +37,27 @@ class Decisions:
         self._known[kind] = body
 
 
+FOUND = "found"
+"""The record of what each host had on record before any named this run."""
+UNNAMED = "unnamed"
+"""The record that no host names a run any more that was refused after all."""
+
+
 def begun(records: Iterable[Record]) -> bool:
-    """Whether a run may have changed something: a refusal ends it no more then, it stays open."""
+    """Whether a run may have changed something."""
     return any(record.kind in (READY, "back_out") for record in records)
+
+
+def stays_open(records: Iterable[Record]) -> bool:
+    """Whether a refusal does not end the run: it may have changed something, or hosts name it."""
+    records = tuple(records)
+    return begun(records) or named(records)
+
+
+def named(records: Iterable[Record]) -> bool:
+    """Whether hosts may name the run, and it has changed nothing."""
+    kinds = (FOUND, UNNAMED, READY, "back_out")
+    return [record.kind for record in records if record.kind in kinds][-1:] == [FOUND]
 
 
 def unheard(decisions: Decisions) -> tuple[str, ...]:

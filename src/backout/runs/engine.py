@@ -62,13 +62,14 @@ class Engine:
     def deploy(self) -> Ended:
         """From the first look to the end. Raises Refused before any change, and Held."""
         with self._leased() as held:
-            self._meet(held)
-            self._preflight()
-            self._take_baseline()
-            self._confirm()
-            self.consent(self.plan, self.parts)  # nobody knows how long the question stood
-            self._not_stopped()
-            self.claims.begin(self.worker.release.number)
+            with self.claims.unnamed_if_refused():
+                self._meet(held)
+                self._preflight()
+                self._take_baseline()
+                self._confirm()
+                self.consent(self.plan, self.parts)  # nobody knows how long the question stood
+                self._not_stopped()
+                self.claims.begin(self.worker.release.number)
             self.worker.note(READY, {"release": asdict(self.worker.release)})
             return self._run_to_its_end()
 

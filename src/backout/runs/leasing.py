@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from backout.errors import BackoutError, Held, HostKeyRefused, Refused, TakenOver, Unreachable
 from backout.model import Event, Record, Target
 from backout.ports import OWN, TAKEN, Claim, Transport
-from backout.runs.decisions import Decisions, begun
+from backout.runs.decisions import Decisions, stays_open
 from backout.runs.ended import Ended, on_record
 from backout.runs.parts import Parts, side_by_side
 from backout.runs.plan import Place
@@ -87,9 +87,9 @@ def _began(parts: Parts, run: str) -> frozenset[str]:
 
 
 def _changed(parts: Parts, run: str) -> bool:
-    """As far as can be told: what may be half done stays held."""
+    """As far as can be told: what may be half done, or named as begun, stays held."""
     try:
-        return begun(parts.journal.recall(run))
+        return stays_open(parts.journal.recall(run))
     except BackoutError:
         return True
 

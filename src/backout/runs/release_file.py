@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -47,11 +47,20 @@ class HostRecord:
         others = [each for each in self.during if each != run]
         return others[-1] if others else self.run
 
+    def without(self, over: Callable[[str], bool]) -> HostRecord:
+        """The same, but for the runs that are over: the host could not be told so."""
+        left = tuple(run for run in self.during if not over(run))
+        return replace(self, during=left, back=self.back and left[-1:] == self.during[-1:])
+
     def begun(self, run: str, number: int) -> HostRecord:
         """Before the first change of `run`, or of what goes on with it."""
         others = tuple(each for each in self.during if each != run)
         highest = max(self.highest, number)
         return replace(self, during=(*others, run), highest=highest, back=False)
+
+    def unnamed(self, run: str) -> HostRecord:
+        """`run` was refused before it changed anything."""
+        return replace(self, during=tuple(each for each in self.during if each != run))
 
     def going_back(self, run: str) -> HostRecord:
         """Before the first undo of `run`."""
@@ -59,8 +68,7 @@ class HostRecord:
 
     def went_back(self, run: str) -> HostRecord:
         """All that `run` did is undone: what was there is there again."""
-        others = tuple(each for each in self.during if each != run)
-        return replace(self, during=others, back=False, over=run)
+        return replace(self.unnamed(run), back=False, over=run)
 
     def returned(self, run: str, to: LedgerRow | None) -> HostRecord:
         """`run` came back to `to`, which its own run had put there; None is where nothing was."""

@@ -86,9 +86,10 @@ class Rollback:
             return ended
         refuse_irreversible(self.ways, self.back.crossing)
         with self._leased():
-            self._refuse_strangers()
-            if self.decisions.noted(READY) is None:
-                self._make_ready()
+            with self.claims.unnamed_if_refused():
+                self._refuse_strangers()
+                if self.decisions.noted(READY) is None:
+                    self._make_ready()
             return put_on_record(self.decisions, self._back_or_forward())
 
     def abort(self) -> Ended:

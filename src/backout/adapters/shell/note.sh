@@ -89,6 +89,7 @@ bo_stage() {
 bo_put() {
   sync "$bo_new" 2>/dev/null || sync
   bo_ours || { rm -f "$bo_new"; echo "the lease is another run's by now: ${bo_pid:-?}" >&2; return 1; }
+  [ ! -d "$1" ] || { rm -f "$bo_new"; echo "$1 is a directory" >&2; return 1; }
   mv -f "$bo_new" "$1" || return
   sync "${1%/*}" 2>/dev/null || sync
 }

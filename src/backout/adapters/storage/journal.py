@@ -39,13 +39,15 @@ from backout.adapters.storage.letters import LetterChange
 from backout.adapters.storage.moving import Packed, take_up
 from backout.adapters.storage.tables import Tables, Write
 from backout.errors import BackoutError, Mistakes
-from backout.model import Driving, Message, OpenRun, Record, Release, RunRow
+from backout.model import Driving, Message, OpenRun, Outcome, Record, Release, RunRow
 from backout.model.journaled import Body
 from backout.ports import HEARD, TAKEN
 
 UNHEARD = 1_000_000
 """So many places in the chain are left for the records that hosts have which were away when a run
 was taken over: no two records share one."""
+WHOLE = (Outcome.SUCCEEDED, Outcome.BACKED_OUT, Outcome.REFUSED)
+"""How a run ends that leaves nothing to do."""
 CLOSED = "closed"
 """What whoever announces hears when a run is closed, which is no record of its own."""
 
@@ -112,6 +114,11 @@ class RunJournal(Ledger):
             f"{id!r} names {count} runs: {known}" if known else f"there is no run {id!r}",
             next="invoke history",
         )
+
+    def over(self, run: str) -> bool:
+        """Whether it is closed, and left nothing half done; no when there is no such run."""
+        row = self.look(lambda db: one_run(db, "id = ?", run))
+        return row is not None and row.outcome in WHOLE
 
     def runs(self, target: str | None = None, limit: int = 20) -> tuple[RunRow, ...]:
         """Runs of one target or of all, newest first."""
