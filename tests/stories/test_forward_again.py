@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from support.project import Said
+from support.sshd import SshdBed
 from support.yard import Yard
 
 NAMES = ("web1", "web2", "web3")
@@ -112,6 +113,26 @@ def test_where_nothing_was_well_it_goes_back_all_the_same(fleet: Yard) -> None:
     assert settled(fleet) == dict.fromkeys(NAMES, 3)
     (fleet.files.parent / "broken").unlink()
     assert fleet.say("resume").code == 0
+
+
+def test_a_host_that_is_away_keeps_no_other_one_from_going_forward_again(
+    fleet: Yard, bed: SshdBed
+) -> None:
+    place = fleet.place("Slow")
+    undo = f"mkdir -p {place}.busy; {fleet.hold()}; rm -rf {place}*"
+    slow = {"name": "Slow", "run": f"echo once >> {place}", "undo": undo, "on": "web"}
+    two_releases(fleet, slow)
+    mark(fleet)
+    process = fleet.start("rollback")
+    fleet.busy("Slow-web1")
+    bed["web3"].power_cut()
+    fleet.let_go()
+    out, err = process.communicate()
+    bed["web3"].restore()
+    assert process.returncode == 4, out + err
+    assert fleet.effects() == {**ALL, **{f"Slow-{host}": 1 for host in NAMES}}
+    assert settled(fleet) == {"web1": 4, "web2": 2, "web3": 2}, "nobody else was touched"
+    assert fleet.say("status").code == 0
 
 
 def test_hosts_that_went_through_different_steps_go_back_together(fleet: Yard) -> None:

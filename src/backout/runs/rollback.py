@@ -280,9 +280,8 @@ class Rollback:
     ) -> Setback | None:
         """What was well right before, and is not. None also where somebody else is there, and where
         it may be well in the end."""
-        if self.tied or self.parts.lock.lost(self.back.hosts):
-            return None
-        return self.found.setback(hosts, stuck, down, red)
+        worse = None if self.tied else self.found.setback(hosts, stuck, down, red)
+        return None if worse and self.parts.lock.lost() else worse
 
     def _forward_again(self, why: str) -> Ended:
         newest = self.ways[0].worker

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from backout.checks import judging
-from backout.model import Finding, Verdict, alike
+from backout.errors import Unreachable
+from backout.model import Command, Finding, Verdict, alike
 from backout.runs.backward import Backward
 from backout.runs.baseline import Baseline
 from backout.runs.decisions import Decisions
@@ -18,6 +19,8 @@ from backout.runs.serving import stopped, who_serves
 from backout.runs.worker import Worker
 
 BEFORE = "baseline"
+THERE = Command("true", timeout=60.0, brief=True)
+"""What whoever can be asked does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,35 @@ class Found:
         red: Sequence[Finding],
     ) -> Setback | None:
         """What was well right before on these hosts, and is not; `down` is what does not run of
-        what ran before those runs, `red` what does not pass of what passed."""
+        what ran before those runs, `red` what does not pass of what passed. A host that is away
+        says nothing of the release, nor does what is looked at without it."""
+        worse = self._worse(hosts, stuck, down, red)
+        away = self._away() if worse else ()
+        if not away:
+            return worse
+        there = [host for host in hosts if host not in away]
+        down, red = ([f for f in each if f.host and f.host not in away] for each in (down, red))
+        return self._worse(there, stuck, down, red)
+
+    def _away(self) -> list[str]:
+        """The hosts that cannot be asked."""
+
+        def away(host: str) -> bool:
+            try:
+                return not self.parts.reach(host).run(THERE).ok
+            except Unreachable:
+                return True
+
+        asked = zip(self.hosts, side_by_side(away, self.hosts), strict=True)
+        return [host for host, gone in asked if gone]
+
+    def _worse(
+        self,
+        hosts: Collection[str],
+        stuck: Mapping[str, str],
+        down: Sequence[Finding],
+        red: Sequence[Finding],
+    ) -> Setback | None:
         failed = {host: stuck[host] for host in self.failed() if host in hosts and host in stuck}
         up, passed = self.before.up, self._passed
         worse = (
