@@ -265,6 +265,8 @@ class Lease:
     def __init__(self, taken: str = "") -> None:
         self.taken = taken
         self.kept = False
+        self.away: Collection[str] = ()
+        """The hosts that cannot be asked."""
 
     @contextmanager
     def hold(self, transports: Sequence[Machine], run: str, **keys: Any) -> Iterator[Sequence[str]]:
@@ -274,7 +276,7 @@ class Lease:
         return None
 
     def lost(self, hosts: Collection[str] = ()) -> str:
-        return self.taken
+        return self.taken or ", ".join(host for host in hosts if host in self.away)
 
     def refused(self, host: str) -> str:
         return ""
@@ -323,6 +325,7 @@ class Deployer:
     consent: Consent = lambda *_: None
 
     def __post_init__(self) -> None:
+        self.lease.away = self.world.away
         clock = ManualClock()
         self.journal.open_run(
             self.run, self.run, "deploy", "deploy", {}, "ann@laptop", clock.now(), {}

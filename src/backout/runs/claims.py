@@ -212,7 +212,7 @@ class Claims:
                 raise
             told = self._rename(None, HostRecord.unnamed)
             left = [host for host in self.homes if host in told or host not in self.asked]
-            if left and not self.parts.lock.lost(left):
+            if left and not self.parts.lock.lost():
                 error.state = f"{error.state}; {alike.some(left)} may name the run as begun"
                 error.next = f"invoke abort --target {self.target}, or invoke resume"
             else:

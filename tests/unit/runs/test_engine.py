@@ -8,6 +8,7 @@ from backout.errors import Refused
 from backout.model import HostEnd, HostState, Outcome, Release, Rule
 from backout.ports import READY
 from backout.runs import release_file
+from backout.runs.decisions import stays_open
 from backout.runs.parts import Parts
 from backout.runs.plan import Plan
 from backout.runs.release_file import HostRecord
@@ -24,6 +25,25 @@ from support.work import Person
 from support.world import HOSTS, Deployer, runbook, step, target
 
 # --- before the first change -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("taken", ["", "web2 is another run's by now"])
+def test_a_run_stays_open_while_a_host_that_is_away_may_name_it(begin: Begin, taken: str) -> None:
+    deployer = begin()
+    deployer.lease.taken = taken
+    away = deployer.world.away
+
+    class Named(dict[str, str]):
+        def __setitem__(self, host: str, text: str) -> None:
+            super().__setitem__(host, text)
+            away.update({"web2"} & {host})
+
+    deployer.world.records = Named(deployer.world.records)
+    deployer.consent = lambda *_: away.add("web1")
+    error = refused(deployer)
+    assert error.what == "web1: web1 is away"
+    assert ("web2 may name the run as begun" in error.state) is (not taken)
+    assert stays_open(deployer.journal.recall(deployer.run)) is (not taken)
 
 
 def test_every_way_back_that_cannot_be_known_is_named_before_anything_acts(begin: Begin) -> None:
