@@ -78,7 +78,7 @@ def _played(seeds: Sequence[int], *, until: float, story: bool, back: bool) -> C
             if time.monotonic() > until:
                 break
             if back:
-                shape["spoilt"] = seed % 2 == 0
+                shape |= {"spoilt": seed % 2 == 0, "ruined": seed % 6 == 0}
             told = worlds.play(seed, shape=shape)
             _count(seen, told)
             if told.violations or story:

@@ -14,7 +14,8 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
-from proof.twins import TWINS, Twin, noticed, without
+from proof.twin import Twin, noticed, without
+from proof.twins import TWINS
 from proof.worlds.baton import Baton, Life
 from proof.worlds.faults import FAULTS
 from proof.worlds.files import File, Folder
@@ -227,13 +228,21 @@ def test_who_finds_what_a_power_cut_left_of_a_lease_has_lost_none(worlds: Worlds
 
 @pytest.mark.parametrize("held", [True, False])
 def test_a_lock_is_lost_by_whoever_had_it(worlds: Worlds, held: bool) -> None:
-    told = SimpleNamespace(run="run1", reason="the lease on web1 is gone", hosts={}, outcome=None)
+    said = {"verb": "deploy", "run": "run1", "reason": "the lease on web1 is gone"}
+    told = SimpleNamespace(**said, hosts={}, outcome=None)
     with worlds.story(1, {}) as story:
         deploy = Typed(story.world.ann, "deploy", Life("ann"), Screen(), code=5)
         deploy.report = cast("Report", told)
         if held:
             deploy.screen.listen(Event(datetime.now(UTC), "phase", "preflight"))
         assert bool(list(at_an_end(story.world, deploy))) is held
+
+
+def test_a_run_that_was_refused_stays_open_while_a_host_that_is_away_may_name_it(
+    worlds: Worlds,
+) -> None:
+    seeds = (541, 542, 822)
+    assert {seed: worlds.play(seed).violations for seed in seeds} == dict.fromkeys(seeds, ())
 
 
 def test_nothing_is_restarted_beside_a_restart_of_another_turn(worlds: Worlds) -> None:

@@ -10,6 +10,8 @@ from proof.worlds.links import Cut
 from proof.worlds.machine import Machine
 from proof.worlds.world import Seat, World
 
+from backout.runs.decisions import FOUND
+
 HOUR = 3600.0
 LONG = (0.5, 8.0, 40.0, 0.0)
 """Seconds that something lasts; 0: until all is healed."""
@@ -253,6 +255,19 @@ def _soon(world: World, random: Random, do: Callable[[], object]) -> str:
     later = random.uniform(0.0, 8.0)
     world.baton.at(world.baton.now + later, do)
     return f"in {later:.1f} s"
+
+
+def cut_when_named(world: World, random: Random) -> str:
+    """A link is cut when hosts are about to name a run."""
+
+    def meet() -> None:
+        if world.ann.journal.newest == FOUND:
+            cut(world, random)
+        else:
+            world.baton.at_point(world.baton.points + 1, meet)
+
+    meet()
+    return "a link is cut when hosts are to name the run"
 
 
 def kill_at_decision(world: World, random: Random) -> str:  # noqa: ARG001 - the seam's form

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
+from proof.worlds.files import File
 from proof.worlds.machine import Machine
 from proof.worlds.world import NAME, Typed, World
 
@@ -15,6 +17,8 @@ NOTHING = ("backed out", "withdrawn", "unchanged")
 LOST = ("fenced: ", "has taken the lock of", "the lease on")
 A_WHILE = 0.5
 """Seconds after which whoever lost its lock must know of it."""
+RECORD = f"/root/.backout/{NAME}/release.json"
+"""What a host names."""
 CODES = {0, 3, 4, 5, 7, 8}
 
 
@@ -50,11 +54,26 @@ def at_an_end(world: World, typed: Typed) -> Iterator[str]:
             yield f"{typed.who.name}: {typed.verb} says of {name} {told.state!r}, which has {found}"
         if told.state.startswith("deployed") and not world.hosts[name].service.well:
             yield f"{typed.who.name}: {typed.verb} says of {name} {told.state!r}, which is not well"
+    if report.verb == "rollback" and not world.forced:
+        yield from _ill_after_rollback(world, typed, report)
     if report.outcome in OVER and typed.code != (0 if report.outcome is Outcome.SUCCEEDED else 4):
         yield f"{typed.verb}: {report.outcome} with exit code {typed.code}"
     undone = report.outcome in (Outcome.BACKED_OUT, Outcome.REFUSED) and typed.verb == "deploy"
     if undone and any(left(world, typed.who.machine, report.run).values()):
         yield f"{typed.verb}: {report.outcome}, and what was done here stays"
+
+
+def _ill_after_rollback(world: World, typed: Typed, report: Report) -> Iterator[str]:
+    """Every service was well before it. One that is over leaves none that is not; and whatever is
+    in the way, none stays at a release that is not well while there is a way forward again."""
+    one_way = not all(world.steps.values())
+    for name, told in report.hosts.items():
+        back = told.state.startswith("rolled back")
+        if (report.outcome in OVER or (back and not one_way)) and not world.hosts[
+            name
+        ].service.well:
+            state = told.state.partition(":")[0]
+            yield f"{typed.who.name}: {typed.verb} leaves {name} {state!r}, which is not well"
 
 
 def _robbed(world: World, typed: Typed) -> Iterator[str]:
@@ -98,6 +117,29 @@ def at_the_end(world: World) -> Iterator[str]:
             yield f"{machine.name} has {len(machine.processes)} commands that never end"
     yield from _orders(world)
     yield from _records(world)
+    yield from _named(world)
+    yield from _a_few_first(world)
+
+
+def _named(world: World) -> Iterator[str]:
+    """A run that was refused is named by no host: nobody would know what becomes of it."""
+    outcomes: dict[str, set[str]] = {}
+    for seat in world.seats:
+        for row in seat.runs():
+            outcomes.setdefault(row.id, set()).add(str(row.outcome))
+    for host in world.hosts.values():
+        record = host.disk.find(RECORD, host.disk.root)
+        for run in json.loads(record.text)["during"] if isinstance(record, File) else ():
+            if outcomes.get(run) == {"refused"}:
+                yield f"{host.name} names run {run} as begun, which was refused"
+
+
+def _a_few_first(world: World) -> Iterator[str]:
+    """Where hosts go one after the other, a release that is not well is met by one of them."""
+    met = [host.name for host in world.hosts.values() if host.service.fell]
+    one_by_one = world.target.rollout.batches == (1,) and all(world.steps.values())
+    if one_by_one and len(met) > 1 and not (world.apart or world.forced):
+        yield f"a release that is not well was met by {' and '.join(met)}"
 
 
 def _beyond_the_hosts(world: World) -> Iterator[str]:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 ILL = "Ill"
 """The step with whose effect the service is not well."""
 
+NOTHING = "nothing"
+"""What it needs where no release is well."""
+
 
 class Service:
     """The effects of steps, by run and step; what runs; and what was seen."""
@@ -30,12 +33,19 @@ class Service:
         """So many restarts do nothing, and are told as done."""
         self.needs = ""
         """The run without whose release it is not well; empty where any will do."""
+        self.ruined = False
+        """Whether it is not well with that one either, once another one has run."""
+        self.fell = False
+        """Whether it came up without what it needs."""
         self._busy: dict[str, str] = {}
 
     @property
     def well(self) -> bool:
-        runs = {run for run, _ in self.running}
-        return self.needs in ("", *runs) and not any(step == ILL for _, step in self.running)
+        return not self._lacks and not any(step == ILL for _, step in self.running)
+
+    @property
+    def _lacks(self) -> bool:
+        return self.needs not in ("", *(run for run, _ in self.running))
 
     def restarted(self) -> None:
         if self.deaf:
@@ -47,6 +57,9 @@ class Service:
         """A new process, of what lies on the disk."""
         self.identity += 1
         self.running = frozenset(self.effects)
+        self.fell |= self._lacks
+        if self.ruined and self._lacks:
+            self.needs = NOTHING
 
     def enters(self, process: Process, what: str) -> None:
         for other in self._busy.values():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -17,6 +17,9 @@ from backout.project.project import TABLES
 
 CHECKS = ("", "is", "safe")
 """What is known of a step that was interrupted: nothing, its `check`, or that it may run again."""
+
+SPOILT, RUINED = 0.5, 0.15
+"""How many of the rollbacks meet that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,11 @@ class Shape:
     """Seconds that a step takes, but for the last one."""
     spoilt: bool = False
     """Whether the release that it goes back to is not well any more."""
+    ruined: bool = False
+    """Whether the one that it leaves is not either, once the earlier one has run."""
+
+    since: bool = False
+    """Whether a colleague has deployed since the release that it leaves."""
 
     @property
     def steps(self) -> dict[str, bool]:
@@ -48,7 +56,7 @@ class Shape:
 def drawn(random: Random) -> Shape:
     """Any of them."""
     back = random.random() < 0.1
-    return Shape(
+    shape = Shape(
         back=back,
         hosts=random.choice((1, 2, 2, 3)),
         at_once=random.random() < 0.5,
@@ -57,8 +65,9 @@ def drawn(random: Random) -> Shape:
         known=random.choice(CHECKS),
         ends="well" if back else random.choice(("well", "well", "well", "ill", "fails")),
         slow=random.choice((1.0, 1.0, 4.0, 70.0)),
-        spoilt=back and random.random() < 0.5,
     )
+    fate = random.random() if back else 1.0
+    return replace(shape, spoilt=fate < SPOILT, ruined=fate < RUINED)
 
 
 @cache

@@ -161,8 +161,12 @@ class Story:
         for _ in range(2 if self.shape.back else 0):
             self.world.ann.types("deploy")
             self._until_quiet()
+        if self.shape.since:
+            self.world.bob.types("deploy")
+            self._until_quiet()
         for host in self.world.hosts.values() if self.shape.spoilt else ():
             host.service.needs = next((run for run, _ in reversed(host.service.effects)), "")
+            host.service.ruined = self.shape.ruined
 
     def _is(self, fault: faults.Fault, random: Random) -> None:
         words = fault(self.world, random)
