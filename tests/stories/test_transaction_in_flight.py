@@ -193,7 +193,7 @@ def test_a_link_cut_at_the_commit_is_not_an_answer(site: Site) -> None:
 def test_a_commit_that_waits_for_a_lost_standby_is_timed_out_and_asked_about(
     site: Site, no_standby: None
 ) -> None:
-    site.migration(timeout="1s")
+    site.migration(timeout="3s")
     said = site.yard.deploy()
     assert said.code == 0, said.out + said.err
     assert site.rows() == 1
