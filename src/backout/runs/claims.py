@@ -201,8 +201,7 @@ class Claims:
     @contextmanager
     def unnamed_if_refused(self) -> Iterator[None]:
         """Before the first change: where the run is refused after all no host names it any more, or
-        it stays open, for others take what a host names for half done. Hosts that were taken away
-        are named by who has them now."""
+        it stays open, for others take what a host names for half done."""
         try:
             yield
         except TakenOver:
@@ -211,8 +210,7 @@ class Claims:
             if not named(self.parts.journal.recall(self.run)):
                 raise
             told = self._rename(None, HostRecord.unnamed)
-            left = [host for host in self.homes if host in told or host not in self.asked]
-            if left and not self.parts.lock.lost():
+            if left := [host for host in self.homes if host in told or host not in self.asked]:
                 error.state = f"{error.state}; {alike.some(left)} may name the run as begun"
                 error.next = f"invoke abort --target {self.target}, or invoke resume"
             else:
