@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -133,6 +134,17 @@ def test_a_saved_plan_is_refused_when_its_world_has_moved(moving: Desk, part: st
         moving.git._git_in(moving.app, "checkout", "-q", "-f", "HEAD~1")
     said = moving.say("plan", "--out", "plan.json")  # it can be had anew, over the old one
     assert said.code == 0, said.out + said.err
+
+
+def test_what_is_to_be_typed_makes_the_same_plan_again_as_things_are_now(desk: Desk) -> None:
+    desk.save("--hosts", "here", "--param", "word=it's so")
+    desk.inventory(vars={"weight": 3})
+    refused = desk.planned().data["error"]["next"]
+    _, _, typed = refused.partition("look, and save it anew: invoke ")
+    assert desk.project.say(*shlex.split(typed), "--json").code == 0
+    told = json.loads(desk.file.read_text())["words"]
+    assert (told["hosts"], told["param"]) == ("here", ["word=it's so"])
+    assert desk.planned().code == 0
 
 
 def test_a_file_that_was_changed_or_is_no_plan_is_refused_with_its_line(desk: Desk) -> None:

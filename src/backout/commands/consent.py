@@ -12,7 +12,7 @@ from typing import Any
 
 from backout.commands.asking import Asking, over
 from backout.commands.pictured import by_reference, picture_of
-from backout.commands.saved_plan import SavedPlan
+from backout.commands.saved_plan import SavedPlan, anew
 from backout.errors import Refused
 from backout.model import RunRow, Target
 from backout.model.people import Request
@@ -39,6 +39,7 @@ class Consent:
         """Durably: this run does what that plan says, or nothing."""
         parts = by_reference(self.workplace, target, saved.picture).parts
         record = {"file": saved.file, "digest": saved.picture.digest, "parts": parts}
+        record |= {"anew": anew(saved)}
         self.workplace.journal_of(target).note(self.row.id, PLANNED, record)
 
     def __call__(self, plan: Plan, parts: Parts) -> None:
@@ -48,18 +49,19 @@ class Consent:
             return
         now = picture_of(self.workplace, plan, parts)
         if planned is not None:
-            self._hold(planned, now, plan)
+            self._hold(planned, now)
         if needed:
             self._agreed(plan, now)
 
-    def _hold(self, planned: Mapping[str, Any], now: Picture, plan: Plan) -> None:
+    def _hold(self, planned: Mapping[str, Any], now: Picture) -> None:
         moved = Picture(planned["parts"]).moved(now)
         if moved:
+            again = f": {planned['anew']}" if "anew" in planned else ""  # of an older Backout
             raise Refused(
                 "\n".join(
                     (f"the plan in {planned['file']} is not what would be done now:", *moved)
                 ),
-                next=f"look, and save it anew: {plan_command(plan, planned['file'])}",
+                next=f"look, and save it anew{again}",
             )
 
     def _agreed(self, plan: Plan, now: Picture) -> None:
@@ -93,8 +95,3 @@ def _not_this(request: Request | None, now: Picture, plan: Plan) -> Refused:
     moved = Picture(request.body["parts"]).moved(now)
     words = ("what would be done now is not what others have said yes to:", *moved)
     return Refused("\n".join(words), where=plan.target.name, next=AGAIN)
-
-
-def plan_command(plan: Plan, file: str) -> str:
-    book = "" if plan.runbook.name == "deploy" else f" --runbook {plan.runbook.name}"
-    return f"invoke plan --target {plan.target.name}{book} --out {file}"

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import secrets
+import shlex
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
@@ -78,6 +79,18 @@ def again(saved: SavedPlan, given: Deploy, reveal: Callable[[str], str]) -> Depl
     said: dict[str, Any] = {name: getattr(saved.words, name) for name in SAID}
     said["param"] = tuple(map(reveal, saved.words.param))
     return replace(given, target=saved.words.target, **said)
+
+
+def anew(saved: SavedPlan) -> str:
+    """What to type to make that plan again, as things are now."""
+    words = ["invoke", "plan", "--target", saved.words.target]
+    if saved.words.runbook != "deploy":
+        words += ["--runbook", saved.words.runbook]
+    for name in SAID:
+        said = getattr(saved.words, name) or ()
+        for each in (said,) if isinstance(said, str) else said:
+            words += [f"--{name.replace('_', '-')}", each]
+    return shlex.join([*words, "--out", saved.file])
 
 
 def write(path: Path, words: Mapping[str, Any], picture: Picture) -> None:
