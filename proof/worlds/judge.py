@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
-from proof.worlds.files import File
 from proof.worlds.machine import Machine
 from proof.worlds.world import NAME, Typed, World
 
+from backout.commands.status import differences
 from backout.model import Outcome
 from backout.reports.report import Report
+from backout.reports.states import HostStatus
+from backout.runs import release_file
+from backout.runs.release_file import HostRecord
 
 OVER = (Outcome.SUCCEEDED, Outcome.BACKED_OUT)
+WHOLE = (*OVER, Outcome.REFUSED)
 NOTHING = ("backed out", "withdrawn", "unchanged")
 LOST = ("fenced: ", "has taken the lock of", "the lease on")
 A_WHILE = 0.5
 """Seconds after which whoever lost its lock must know of it."""
-RECORD = f"/root/.backout/{NAME}/release.json"
-"""What a host names."""
 CODES = {0, 3, 4, 5, 7, 8}
 
 
@@ -111,7 +112,7 @@ def at_the_end(world: World) -> Iterator[str]:
     yield from _beyond_the_hosts(world)
     for machine in machines:
         yield from machine.service.wrong if machine.name in world.hosts else ()
-        if machine.disk.find("/root/.backout/lock", machine.disk.root) is not None:
+        if world.own(machine, "lock") is not None:
             yield f"{machine.name} is still held"
         if machine.processes:
             yield f"{machine.name} has {len(machine.processes)} commands that never end"
@@ -119,6 +120,7 @@ def at_the_end(world: World) -> Iterator[str]:
     yield from _records(world)
     yield from _named(world)
     yield from _a_few_first(world)
+    yield from _ledger(world)
 
 
 def _named(world: World) -> Iterator[str]:
@@ -128,8 +130,7 @@ def _named(world: World) -> Iterator[str]:
         for row in seat.runs():
             outcomes.setdefault(row.id, set()).add(str(row.outcome))
     for host in world.hosts.values():
-        record = host.disk.find(RECORD, host.disk.root)
-        for run in json.loads(record.text)["during"] if isinstance(record, File) else ():
+        for run in _on_record(world, host).during:
             if outcomes.get(run) == {"refused"}:
                 yield f"{host.name} names run {run} as begun, which was refused"
 
@@ -223,3 +224,23 @@ def _whole(
     here = left(world, world.ann.machine, run)
     if here != dict.fromkeys(here, wanted):
         yield f"run {run} is {words}, and from the operators' machines is {here}"
+
+
+def _ledger(world: World) -> Iterator[str]:
+    """Where one journal alone has runs, and all of them ended by themselves, the hosts have on
+    record what it says of them: `status` finds no difference."""
+    seat, *others = [seat for seat in world.seats if seat.runs()] or [world.ann]
+    if others or any(row.outcome not in WHOLE for row in seat.runs()):
+        return
+    known = seat.journal.newest_on(NAME, world.hosts)
+    for name, host in world.hosts.items():
+        record = _on_record(world, host)
+        named = (record.run or None, record.during)
+        says = HostStatus(record.release, "reachable", *named)
+        for words in differences(name, says, known.get(name), None, None, seat.journal.over):
+            yield f"{seat.name}: status differs: {words}"
+
+
+def _on_record(world: World, host: Machine) -> HostRecord:
+    file = world.own(host, release_file.NAME)
+    return release_file.parsed(getattr(file, "text", "")) or HostRecord()

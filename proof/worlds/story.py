@@ -236,7 +236,7 @@ class Story:
         elif advised.startswith("invoke resume") and "invoke abort" not in advised:
             verbs = ("resume",)
         elif not open_:
-            verbs = ("unlock", "resume", "abort")
+            verbs = ("unlock", "resume", "abort") if turn < TRIES - 4 else ("unlock",)
         elif turn < TRIES - 2:
             verbs = BOTH if turn < TRIES - 4 else self._named(seat)
         else:
@@ -258,8 +258,5 @@ class Story:
         return [verb for verb in BOTH if f"invoke {verb} " in advice] or BOTH
 
     def _held(self) -> list[str]:
-        return [
-            host.name
-            for host in self.world.hosts.values()
-            if host.disk.find("/root/.backout/lock", host.disk.root) is not None
-        ]
+        world = self.world
+        return [name for name, host in world.hosts.items() if world.own(host, "lock") is not None]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from proof.worlds.baton import Baton, Life, Task
+from proof.worlds.files import File, Folder
 from proof.worlds.links import Link
 from proof.worlds.machine import Machine
 from proof.worlds.places import Journal, Place, Screen
@@ -204,6 +205,12 @@ class World:
                 for typed in self.typed:
                     if typed.who is seat and not typed.over:
                         self.baton.kill(typed.life)
+
+    def own(self, machine: Machine, name: str) -> File | Folder | None:
+        """What lies in Backout's own directory there."""
+        host = self.target.hosts.get(machine.name)
+        home = self.target.home_on(host) if host else ".backout"
+        return machine.disk.find(f"{machine.home}/{home}/{name}", machine.disk.root)
 
     def processes(self) -> list[Any]:
         """What is alive on machines."""
