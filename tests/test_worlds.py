@@ -226,6 +226,13 @@ def test_who_finds_what_a_power_cut_left_of_a_lease_has_lost_none(worlds: Worlds
     assert {seed: worlds.play(seed).violations for seed in seeds} == dict.fromkeys(seeds, ())
 
 
+def test_who_took_a_run_over_and_reached_no_host_hears_how_its_own_machine_ended_it(
+    worlds: Worlds,
+) -> None:
+    back = {"back": True, "ends": "well", "spoilt": True}
+    assert worlds.play(64001492, shape=back).violations == ()
+
+
 @pytest.mark.parametrize("held", [True, False])
 def test_a_lock_is_lost_by_whoever_had_it(worlds: Worlds, held: bool) -> None:
     said = {"verb": "deploy", "run": "run1", "reason": "the lease on web1 is gone"}

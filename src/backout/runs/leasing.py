@@ -46,7 +46,8 @@ def leased(
         claim=_claim(parts, run),
         changed=lambda: _changed(parts, run),
     ) as held:
-        parts.journal.note(run, LEASED, {"hosts": sorted({*began, *held})})
+        marked = {"hosts": sorted({*began, *held}), "held": sorted(held)}
+        parts.journal.note(run, LEASED, marked)
         yield held
 
 
@@ -75,9 +76,11 @@ def let_go(parts: Parts, run: str) -> None:
 
 
 def held_by_nobody_since(records: Sequence[Record]) -> bool:
-    """Whether the run was taken over, and has held no host since."""
-    last = [record.kind for record in records if record.kind in (TAKEN, LEASED)][-1:]
-    return last == [TAKEN]
+    """Whether the run was taken over, and has held no host since: nobody who goes back waits for
+    hosts that are away."""
+    taken = [n for n, record in enumerate(records) if record.kind == TAKEN]
+    since = (each.body for each in records[taken[-1] :] if each.kind == LEASED) if taken else ()
+    return bool(taken) and not any(host for body in since for host in body.get("held", ("?",)))
 
 
 def _began(parts: Parts, run: str) -> frozenset[str]:

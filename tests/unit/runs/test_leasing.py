@@ -4,7 +4,7 @@ on hosts that are directories here."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -270,6 +270,15 @@ def test_a_run_that_was_taken_over_is_held_by_nobody_until_it_is_leased(
     kinds: Sequence[str], nobody: bool
 ) -> None:
     assert held_by_nobody_since([at(kind) for kind in kinds]) is nobody
+
+
+@pytest.mark.parametrize(("held", "nobody"), [((), True), (("",), True), (("", "web1"), False)])
+def test_who_went_back_while_all_hosts_were_away_held_none_of_them(
+    held: Sequence[str], nobody: bool
+) -> None:
+    marked = {"hosts": ["", "web1"], "held": held}
+    records = [at(TAKEN), replace(at(LEASED), body=marked), at("back_out")]
+    assert held_by_nobody_since(records) is nobody
 
 
 # --- letting go --------------------------------------------------------------------------
