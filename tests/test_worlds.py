@@ -17,7 +17,7 @@ import pytest
 from proof.twin import Twin, noticed, without
 from proof.twins import TWINS
 from proof.worlds.baton import Baton, Life
-from proof.worlds.faults import FAULTS
+from proof.worlds.faults import FAULTS, Fault, cut, kill_at_record, stale, unplug
 from proof.worlds.files import File, Folder
 from proof.worlds.judge import at_an_end
 from proof.worlds.machine import Machine
@@ -187,6 +187,17 @@ def test_whatever_goes_wrong_all_is_done_or_all_is_undone_and_told_so(worlds: Wo
     assert [(each.seed, each.violations) for each in told if each.violations] == []
     codes = {code for each in told for verb, code in each.codes if verb == "ann: deploy"}
     assert codes >= {0, 3, 4, None}, "too little goes wrong in them"
+
+
+@pytest.mark.parametrize("among", [(), (kill_at_record,), (cut, unplug), (stale,)])
+def test_a_rollback_to_a_release_that_is_not_well_goes_forward_again_whatever_goes_wrong(
+    worlds: Worlds, among: tuple[Fault, ...]
+) -> None:
+    shape = {"back": True, "here": False, "ends": "well", "spoilt": True}
+    told = [worlds.play(seed, shape=shape, among=among) for seed in range(1, 11)]
+    assert [(each.seed, each.violations) for each in told if each.violations] == []
+    ends = [each.codes[-1][1] for each in told]
+    assert ends == [4] * 10 if not among else 4 in ends
 
 
 def test_a_host_that_loses_its_power_while_its_lock_is_taken_is_not_told_as_unchanged(

@@ -34,7 +34,7 @@ class Lines:
         if host == self.away:
             raise Unreachable(f"{host} is away", next="")
         result = Result(State.UNKNOWN) if host == self.half else Result(State.DONE, 0)
-        return SimpleNamespace(run=lambda _: result)
+        return SimpleNamespace(run=lambda command: result if command.script else None)
 
 
 def found(before: Baseline, lines: Lines | None = None, ill: str = "") -> Found:
@@ -97,6 +97,20 @@ def test_a_host_that_is_away_says_nothing_of_the_release(lines: Lines) -> None:
     there = why(found(before, lines), red("well", "web1"), *gone, down=down)
     assert there == "check well@web1 is red: no"
     assert why(found(before), red("whole", None)) == "check whole is red: no"
+
+
+def test_all_that_is_worse_is_said_and_kept() -> None:
+    worse = (red("well", "web2"), red("whole", None))
+    of = found(Baseline((*WELL, WHOLE)), ill="web1")
+    setback = of.setback(HOSTS, {"web1": "no"}, (), worse)
+    assert setback is not None
+    assert setback.why == "web1: no; check well@web2 is red: no; check whole is red: no"
+    assert setback.red == worse
+
+
+def test_a_host_that_did_not_settle_is_a_reason_while_another_one_is_away() -> None:
+    of = found(Baseline(WELL), Lines(away="web2"), ill="web1")
+    assert why(of, red("well", "web2"), stuck={"web1": "no"}) == "web1: no"
 
 
 def test_hosts_are_asked_only_where_there_seems_to_be_a_reason() -> None:
