@@ -71,6 +71,7 @@ def test_one_host_finds_out_that_the_earlier_release_does_not_start(fleet: Yard)
     assert states(said) == {"web1": "backed out", "web2": "unchanged", "web3": "unchanged"}
     assert said.on == dict.fromkeys(NAMES, 2)
     assert "web1: Start failed" in said.data["reason"]
+    assert "== forward again to release 2: web1\n" in said.err
     assert fleet.say("status").code == 0
 
 
@@ -160,8 +161,9 @@ def test_several_runs_are_done_again_oldest_first(fleet: Yard) -> None:
 def test_a_step_that_fails_as_it_is_done_again_is_taken_back_before_the_next_time(
     fleet: Yard,
 ) -> None:
-    stop = fleet.files.parent / "stop"
-    slip = {**fleet.step("Slip", after=f"[ ! -e {stop} ]")}
+    stop, jam = fleet.files.parent / "stop", fleet.files.parent / "jam"
+    undo = f"[ ! -e {jam} ] && rm -rf {fleet.place('Slip')}*"
+    slip = {**fleet.step("Slip", after=f"[ ! -e {stop} ]"), "undo": undo}
     two_releases(fleet, slip)
     mark(fleet)
     stop.touch()
@@ -171,6 +173,11 @@ def test_a_step_that_fails_as_it_is_done_again_is_taken_back_before_the_next_tim
     assert fleet.exists("Slip-web1"), "what it left is there"
     assert "resume --target prod" in said.data["next"]
     stop.unlink()
+    jam.touch()
+    said = fleet.say("resume")
+    assert said.code == 5, show(said)
+    assert states(said)["web1"] == "NOT backed out: web1: Slip failed: exited 1"
+    jam.unlink()
     said = fleet.say("resume")
     assert said.code == 4, show(said)
     assert fleet.effects() == {**ALL, **{f"Slip-{host}": 1 for host in NAMES}}
@@ -327,6 +334,22 @@ def test_a_rollback_that_is_under_way_is_aborted(fleet: Yard) -> None:
     assert states(said) == {"web1": "backed out", "web2": "unchanged", "web3": "unchanged"}
     assert fleet.say("status").code == 0
     assert fleet.say("rollback").code == 0
+
+
+def test_what_cannot_be_taken_back_to_its_end_is_not_done_again(fleet: Yard) -> None:
+    place = fleet.place("Slow")
+    undo = f"[ -e {fleet.files.parent}/can ] && rm -rf {place}*"
+    slow = {"name": "Slow", "run": f"echo once >> {place}", "undo": undo, "on": "web"}
+    two_releases(fleet, slow)
+    there = fleet.effects()
+    assert fleet.say("rollback").code == 5
+    said = fleet.say("abort")
+    assert said.code == 5, show(said)
+    assert states(said)["web2"] == "NOT backed out: web2: Slow failed: exited 1"
+    assert fleet.effects() == there
+    mark(fleet, "can")
+    assert fleet.say("abort").code == 4
+    assert fleet.effects() == there
 
 
 def test_one_that_had_changed_nothing_yet_is_aborted_as_such(fleet: Yard) -> None:

@@ -59,7 +59,7 @@ def test_hosts_that_are_alike_go_batch_by_batch() -> None:
     "other",
     [
         run(("One", "web"), ("Alone", "web1")),
-        run(("One", "web1"), ("Two", "web2"), ("Three", "web3")),
+        run(("One", "web"), ("Two", "web1"), ("Three", "web2"), ("Four", "web3")),
         run(("One", "web"), ("Here", None), ("Two", "web")),
     ],
 )
