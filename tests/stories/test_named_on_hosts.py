@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support import killed_in, warm
 from support.project import Said
 from support.sshd import SshdBed
 from support.yard import Yard
@@ -37,6 +39,14 @@ def named(yard: Yard, host: str) -> list[str]:
     path = file(yard, host)
     found: list[str] = json.loads(path.read_text())["during"] if path.exists() else []
     return found
+
+
+def killed(yard: Yard, at: str) -> None:
+    """A deploy whose process is killed there."""
+    program = (str(Path(killed_in.__file__)),)
+    argv = (at, "deploy", "--target", "prod", "--json")
+    code, *said = warm.run(argv, yard.project.directory, yard.project.env, 120, program=program)
+    assert code == -signal.SIGKILL, said
 
 
 def name(yard: Yard, host: str, *runs: str) -> None:
@@ -117,7 +127,7 @@ def refused(yard: Yard, then: str = "true") -> Said:
 def test_a_run_that_a_host_may_name_when_it_is_refused_stays_open_and_says_so(two: Yard) -> None:
     said = refused(two)
     error = said.data["error"]
-    assert error["state"] == "nothing was changed; web2 may name the run as begun"
+    assert error["state"] == "nothing was changed; web2 may still have the run on record as begun"
     assert error["next"] == "invoke abort --target prod, or invoke resume"
     assert (named(two, "web1"), two.effects()) == ([], {})
     assert AWAY in said.out + said.err
@@ -148,6 +158,27 @@ def test_a_run_that_is_refused_once_more_is_over_when_no_host_names_it(two: Yard
     assert [row["outcome"] for row in two.project.say("history", "--json").data["runs"]] == [
         "refused"
     ]
+
+
+def test_a_journal_that_is_an_older_copy_takes_no_name_off_a_host_where_the_run_is_half_done(
+    two: Yard,
+) -> None:
+    two.runbook(two.step("First"), two.step("Slow", before=two.hold()))
+    killed(two, "backout.runs.claims:Claims._write")
+    older = two.project.directory.with_name("older")
+    shutil.copytree(two.project.state, older)
+    going_on = two.start("resume")
+    two.busy("Slow-web1")
+    going_on.kill()
+    going_on.communicate()
+    two.let_go()
+    run = named(two, "web1")
+    shutil.rmtree(two.project.state)
+    older.rename(two.project.state)
+    said = two.say("resume")
+    assert (said.code, "is it an older copy?" in said.data["error"]["what"]) == (3, True)
+    assert [named(two, host) for host in ("web1", "web2")] == [run, run] != [[], []]
+    assert run[0] in two.say("status").data["unfinished"]
 
 
 def test_where_somebody_deployed_since_it_is_given_up(two: Yard) -> None:

@@ -82,7 +82,8 @@ class Claims:
         self.beside = tuple(name for name in machines if name not in homes)
         self.run = saga.run
         self.records = dict.fromkeys(homes, HostRecord())
-        self.asked: set[str] = set()
+        self.learned = False
+        """Whether every host was asked, and none knows more of this run than the journal."""
         self._elsewhere = 0
 
     # --- asking --------------------------------------------------------------------------
@@ -99,15 +100,15 @@ class Claims:
                     raise
                 return []
 
-        named = self.decisions.noted(FOUND) is not None
-        news = side_by_side(ask, (*self.homes, *((*self.beside, "") if named else ())))
+        begun = self.decisions.noted(FOUND) is not None
+        news = side_by_side(ask, (*self.homes, *((*self.beside, "") if begun else ())))
         self._refuse([words for each in news for words in each])
+        self.learned = not patient
 
     def _ask(self, host: str) -> Iterator[str]:
         """What a machine, or this one, knows of this run that the journal does not."""
         transport = self.parts.reach(host)
         record = self._on_record(host, self.homes[host]) if host in self.homes else None
-        self.asked.add(host)
         if record is not None:
             self.records[host] = record
             yield from self._news(host, record)
@@ -201,17 +202,18 @@ class Claims:
     @contextmanager
     def unnamed_if_refused(self) -> Iterator[None]:
         """Before the first change: where the run is refused after all no host names it any more, or
-        it stays open, for others take what a host names for half done."""
+        it stays open, for others take what a host names for half done. Where hosts know more of it
+        than the journal it may be just that, and they name it still."""
         try:
             yield
         except TakenOver:
             raise
         except Refused as error:
-            if not named(self.parts.journal.recall(self.run)):
+            if not self.learned or not named(self.parts.journal.recall(self.run)):
                 raise
-            told = self._rename(None, HostRecord.unnamed)
-            if left := [host for host in self.homes if host in told or host not in self.asked]:
-                error.state = f"{error.state}; {alike.some(left)} may name the run as begun"
+            if left := self._rename(None, HostRecord.unnamed):
+                some = alike.some(list(left))
+                error.state = f"{error.state}; {some} may still have the run on record as begun"
                 error.next = f"invoke abort --target {self.target}, or invoke resume"
             else:
                 self.decisions.note(UNNAMED, {})

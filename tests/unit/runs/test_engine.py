@@ -40,7 +40,7 @@ def test_a_run_stays_open_while_a_host_that_is_away_may_name_it(begin: Begin) ->
     deployer.consent = lambda *_: away.add("web1")
     error = refused(deployer)
     assert error.what == "web1: web1 is away"
-    assert "web2 may name the run as begun" in error.state
+    assert "web2 may still have the run on record as begun" in error.state
     assert stays_open(deployer.journal.recall(deployer.run))
 
 
