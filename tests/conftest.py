@@ -21,6 +21,7 @@ from support.scratch import scratch
 from support.sshd import SshdBed
 from support.systemd_host import SystemdBed
 from support.tiers import LIMIT, quick
+from support.warm import read_everything
 
 CHECKS_FIRST = ("test_style", "test_architecture", "test_docs", "test_site")
 """What `tests/check` says: it stands at the top of what a whole run tells."""
@@ -75,7 +76,9 @@ def pytest_collection() -> None:
     gc.disable()  # nearly all that is read now stays
 
 
-def pytest_collection_finish() -> None:
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if session.config.getoption("--quick"):
+        read_everything()  # else it is held against the first test that needs it
     gc.enable()
     gc.freeze()  # else it would be looked through again with each full collection
 

@@ -242,7 +242,7 @@ def _begun(about: frozenset[tuple[str, str]]) -> str:
 
 def serve(place: str) -> None:
     """Fork for each request, until stdin ends."""
-    _read_everything()
+    read_everything()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as door:
         door.bind(place)
@@ -259,7 +259,8 @@ def serve(place: str) -> None:
     _mind(link)
 
 
-def _read_everything() -> None:
+def read_everything() -> None:
+    """Every module of Backout, and what those need, once and for all."""
     import backout
 
     for module in pkgutil.walk_packages(backout.__path__, "backout."):
