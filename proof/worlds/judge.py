@@ -66,15 +66,22 @@ def at_an_end(world: World, typed: Typed) -> Iterator[str]:
 
 def _ill_after_rollback(world: World, typed: Typed, report: Report) -> Iterator[str]:
     """Every service was well before it. One that is over leaves none that is not; and whatever is
-    in the way, none stays at a release that is not well while there is a way forward again."""
-    one_way = not all(world.steps.values())
+    in the way, none stays at a release that is not well while there is a way forward again, unless
+    it could not be seen before that it was well."""
+    one_way, unseen = not all(world.steps.values()), _unseen(typed, report.run)
     for name, told in report.hosts.items():
-        back = told.state.startswith("rolled back")
-        if (report.outcome in OVER or (back and not one_way)) and not world.hosts[
-            name
-        ].service.well:
+        back = told.state.startswith("rolled back") and not one_way and name not in unseen
+        if (report.outcome in OVER or back) and not world.hosts[name].service.well:
             state = told.state.partition(":")[0]
             yield f"{typed.who.name}: {typed.verb} leaves {name} {state!r}, which is not well"
+
+
+def _unseen(typed: Typed, run: str) -> set[str]:
+    """The hosts of which a check could not tell anything before."""
+    records = typed.who.journal.recall(run)
+    before = next((record.body for record in records if record.kind == "baseline"), {})
+    rows = before.get("findings", ())
+    return {row["host"] for row in rows if row["verdict"] not in ("pass", "fail")}
 
 
 def _robbed(world: World, typed: Typed) -> Iterator[str]:

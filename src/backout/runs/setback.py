@@ -19,6 +19,9 @@ from backout.runs.serving import stopped, who_serves
 from backout.runs.worker import Worker
 
 BEFORE = "baseline"
+PAUSES = (0.0, 1.0, 2.0)
+"""Seconds before what could not be asked is asked again: a link may be cut for a moment, and what
+was not seen to be well before is no reason to turn back."""
 THERE = Command("true", timeout=60.0, brief=True)
 """What whoever can be asked does."""
 
@@ -48,10 +51,7 @@ class Found:
         """Put on record what holds now, and why there would be no way forward again."""
         newest = self.ways[0].worker
         newest.phase("what is there now", self.hosts)
-        findings = self._examined((), patient=False)
-        unclear = {f.check for f in findings if f.verdict not in (Verdict.PASS, Verdict.FAIL)}
-        if unclear:
-            findings = judging.latest((*findings, *self._examined(sorted(unclear), patient=True)))
+        findings = self._checked()
         served = side_by_side(lambda host: who_serves(self._knows(host), host), self.hosts)
         seen = dict(zip(self.hosts, served, strict=True))
         up = {host: identity.runs for host, identity in seen.items() if identity}
@@ -61,6 +61,20 @@ class Found:
             newest.say("warning", f"should it not come up, there is no way forward again: {why}")
         record = Baseline(findings, up=up, well=well).record()
         self.decisions.note(BEFORE, {**record, "one_way": why})
+
+    def _checked(self) -> tuple[Finding, ...]:
+        """What all checks say. What could not tell is asked once more, what could not be asked
+        after each pause."""
+        findings = self._examined((), patient=False)
+        unclear = {Verdict.ERROR, Verdict.INCONCLUSIVE}
+        for pause in PAUSES:
+            names = sorted({f.check for f in findings if f.verdict in unclear})
+            if not names:
+                break
+            self.parts.clock.sleep(pause)
+            findings = judging.latest((*findings, *self._examined(names, patient=True)))
+            unclear = {Verdict.ERROR}
+        return findings
 
     def _knows(self, host: str) -> Worker:
         """The newest run that knows the host."""

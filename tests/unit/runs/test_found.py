@@ -17,7 +17,7 @@ from backout.runs.setback import Found
 from support.clock import ManualClock
 
 HOSTS = ("web1", "web2")
-PASS, FAIL, UNKNOWN = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE
+PASS, FAIL, UNKNOWN, AWAY = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.ERROR
 UP, DOWN, NOT_WELL = (
     Identity(up=True, value="1"),
     Identity(up=False),
@@ -37,6 +37,7 @@ class Fleet:
     asked: list[tuple[Any, ...]] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
     noted: dict[str, Any] = field(default_factory=dict)
+    clock: ManualClock = field(default_factory=ManualClock)
 
     def examine(
         self, names: Sequence[str], hosts: Any, baseline: Any, release: Any, *, patient: bool
@@ -53,7 +54,7 @@ class Fleet:
     def found(self) -> Found:
         parts = SimpleNamespace(
             examine=self.examine,
-            clock=ManualClock(),
+            clock=self.clock,
             restarter=lambda host: SimpleNamespace(identity=lambda: self.services[host]),
             vault=SimpleNamespace(fetch=self.fetch),
         )
@@ -113,6 +114,17 @@ def test_what_cannot_be_told_is_looked_at_once_more_with_patience() -> None:
     ]
     found = {finding.key: finding.verdict for finding in before.findings}
     assert found == {"slow@web1": PASS, "well@web1": PASS, "lag@web2": UNKNOWN}
+
+
+def test_what_cannot_be_asked_is_asked_again_for_a_few_seconds() -> None:
+    first = {"lag@web1": UNKNOWN, "well@web1": AWAY}
+    again = [{"lag@web1": UNKNOWN, "well@web1": AWAY}, {"well@web1": AWAY}, {"well@web1": PASS}]
+    fleet = Fleet([first, *again])
+    before = looked(fleet)
+    assert [names for names, *_ in fleet.asked] == [(), ("lag", "well"), ("well",), ("well",)]
+    found = {finding.key: finding.verdict for finding in before.findings}
+    assert found == {"lag@web1": UNKNOWN, "well@web1": PASS}
+    assert fleet.clock.monotonic() == pytest.approx(3.0)
 
 
 def test_services_are_asked_by_whichever_run_knows_the_host() -> None:
