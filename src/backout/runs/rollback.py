@@ -302,7 +302,7 @@ class Rollback:
             if not stuck:
                 note_red(self.decisions, red)
             self.parts.lock.keep()
-            left = "; ".join((*alike.told(stuck), *alike.red(red, "it passed before")))
+            left = "; ".join((*alike.told(stuck), *self.found.words(red)))
             why = f"{why}; and going forward again is incomplete: {left}"
             outcome = Outcome.BACKOUT_INCOMPLETE
             return Ended(outcome, 5, why, ends, newest.release, self.findings)

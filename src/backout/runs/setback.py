@@ -149,11 +149,13 @@ class Found:
 
     def proved(self) -> tuple[tuple[Finding, ...], list[Finding]]:
         """What is found where the release that was left is there again, and what of it is not as
-        it was: every check that passed right before, every service that ran, and all traffic."""
-        passed = self._passed
-        names = sorted({f.check for f in self.before.findings if f.key in passed})
+        it was: every check that passed right before, every service that ran, and all traffic. A
+        check that could not tell before must not fail."""
+        passed, unclear = self._passed, self._unclear
+        names = sorted({f.check for f in self.before.findings if f.key in passed | unclear})
         found = self._examined(names, patient=True) if names else ()
         red = [f for f in found if f.key in passed and f.verdict is not Verdict.PASS]
+        red += [f for f in found if f.key in unclear and f.verdict is Verdict.FAIL]
         ran = [host for host in self.hosts if self.before.up.get(host)]
         down = [
             found
@@ -168,9 +170,20 @@ class Found:
         baseline, release = newest.baseline.findings, newest.release
         return self.parts.examine(names, self.hosts, baseline, release, patient=patient)
 
+    def words(self, red: Sequence[Finding]) -> list[str]:
+        """What `proved` found not to be as it was, each with how it was."""
+        unclear = [f for f in red if f.key in self._unclear]
+        passed = alike.red([f for f in red if f not in unclear], "it passed before")
+        return [*passed, *alike.red(unclear, "nobody could tell before")]
+
     @property
-    def _passed(self) -> Collection[str]:
+    def _passed(self) -> frozenset[str]:
         return judging.after_backing_out(self.before.findings)
+
+    @property
+    def _unclear(self) -> frozenset[str]:
+        known = (Verdict.PASS, Verdict.FAIL)
+        return frozenset(f.key for f in self.before.findings if f.verdict not in known)
 
     def _was_well(self, host: str) -> bool:
         """Whether its service was up, where it has one, and none of its own checks was red."""

@@ -165,6 +165,18 @@ def test_what_passed_must_pass_again_and_what_was_red_need_not() -> None:
     assert fleet.asked == [(("a", "b"), HOSTS, baseline, Release(2), True)]
 
 
+def test_what_nobody_could_tell_before_must_not_fail() -> None:
+    before = Baseline((Finding("a", "web1", PASS), *(Finding("b", h, AWAY) for h in HOSTS)))
+    fleet = Fleet([{"a@web1": FAIL, "b@web1": UNKNOWN, "b@web2": FAIL}])
+    _, red = proved(fleet, before)
+    assert red == ["a@web1", "b@web2"]
+    ill = (Finding("a", "web1", FAIL, reason="500"), Finding("b", "web2", FAIL, reason="500"))
+    assert fleet.found().words(ill) == [
+        "check a@web1 is red: 500 (it passed before)",
+        "check b@web2 is red: 500 (nobody could tell before)",
+    ]
+
+
 def test_where_nothing_passed_nothing_is_asked() -> None:
     fleet = Fleet([])
     assert proved(fleet, Baseline((Finding("a", "web1", FAIL),))) == ((), [])
