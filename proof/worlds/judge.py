@@ -8,7 +8,7 @@ from proof.worlds.machine import Machine
 from proof.worlds.world import NAME, Typed, World
 
 from backout.commands.status import differences
-from backout.model import Outcome
+from backout.model import Outcome, Verdict
 from backout.reports.report import Report
 from backout.reports.states import HostStatus
 from backout.runs import release_file
@@ -67,8 +67,8 @@ def at_an_end(world: World, typed: Typed) -> Iterator[str]:
 def _ill_after_rollback(world: World, typed: Typed, report: Report) -> Iterator[str]:
     """Every service was well before it. One that is over leaves none that is not; and whatever is
     in the way, none stays at a release that is not well while there is a way forward again, unless
-    it could not be seen before that it was well."""
-    one_way, unseen = not all(world.steps.values()), _unseen(typed, report.run)
+    it could not be seen before that it was well, or in the end that it is not."""
+    one_way, unseen = not all(world.steps.values()), _unseen(typed, report)
     for name, told in report.hosts.items():
         back = told.state.startswith("rolled back") and not one_way and name not in unseen
         if (report.outcome in OVER or back) and not world.hosts[name].service.well:
@@ -76,12 +76,13 @@ def _ill_after_rollback(world: World, typed: Typed, report: Report) -> Iterator[
             yield f"{typed.who.name}: {typed.verb} leaves {name} {state!r}, which is not well"
 
 
-def _unseen(typed: Typed, run: str) -> set[str]:
-    """The hosts of which a check could not tell anything before."""
-    records = typed.who.journal.recall(run)
+def _unseen(typed: Typed, report: Report) -> set[str | None]:
+    """The hosts of which a check could not tell anything, before or in the end."""
+    records = typed.who.journal.recall(report.run)
     before = next((record.body for record in records if record.kind == "baseline"), {})
-    rows = before.get("findings", ())
-    return {row["host"] for row in rows if row["verdict"] not in ("pass", "fail")}
+    rows = [(row["host"], row["verdict"]) for row in before.get("findings", ())]
+    rows += [(row.host, row.verdict) for row in report.checks]
+    return {host for host, verdict in rows if verdict not in (Verdict.PASS, Verdict.FAIL)}
 
 
 def _robbed(world: World, typed: Typed) -> Iterator[str]:
