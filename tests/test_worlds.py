@@ -244,6 +244,14 @@ def test_who_took_a_run_over_and_reached_no_host_hears_how_its_own_machine_ended
     assert worlds.play(64001492, shape=back).violations == ()
 
 
+def test_a_rollback_that_lost_its_lock_says_so_and_not_what_its_hosts_are(worlds: Worlds) -> None:
+    with worlds.story(73067850, {}) as story:
+        told = story.told(FAULTS)
+        reasons = [typed.report.reason for typed in story.world.typed if typed.report]
+    assert told.violations == ()
+    assert any(words.startswith("another run has taken the lock of web2") for words in reasons)
+
+
 @pytest.mark.parametrize("held", [True, False])
 def test_a_lock_is_lost_by_whoever_had_it(worlds: Worlds, held: bool) -> None:
     said = {"verb": "deploy", "run": "run1", "reason": "the lease on web1 is gone"}

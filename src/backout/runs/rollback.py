@@ -135,6 +135,8 @@ class Rollback:
                 down, out, red = self._stopped(left), self._out(left), self._still_red()
                 if stuck or down or out or red:
                     worse = self._worse_than_before(self.back.hosts, stuck, down, red)
+                    if not worse and (lost := self.parts.lock.lost()):
+                        return self._overtaken(lost)
                     if not worse:
                         return self._incomplete(stuck, (*down, *out, *red))
             if worse:
