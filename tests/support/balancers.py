@@ -246,8 +246,13 @@ def _running(
 ) -> Iterator[Front]:
     words = inside.command(words) if inside else words
     process = Process(words, log=directory / "balancer.log")
+    socket = Path(entry.get("socket", directory))  # HAProxy puts it there when its ports are open
+
+    def listens() -> bool:
+        return ports.accepts("127.0.0.1", port) and socket.exists()
+
     try:
-        eventually(lambda: ports.accepts("127.0.0.1", port), saying=process.output() or words[0])
+        eventually(listens, saying=process.output() or words[0])
         yield Front(port, entry, process, directory)
     finally:
         process.stop()
