@@ -145,6 +145,18 @@ def test_a_run_that_was_refused_so_is_gone_on_with(two: Yard, verb: str, code: i
     assert two.say("status").code == 0
 
 
+def test_who_backs_out_what_never_began_asks_nobody_what_is_there_now(two: Yard) -> None:
+    """Somebody has put another record there meanwhile; nothing of the run is above it."""
+    refused(two)
+    out_of_it(two, "web2")
+    theirs = {"number": 7, "commit": "", "run": "20260101-000000-0123456789abcdef"}
+    file(two, "web2").write_text(json.dumps(theirs))
+    assert two.say("resume").code == 3
+    said = two.say("abort")
+    assert said.code == 4, said.out + said.err
+    assert json.loads(file(two, "web2").read_text()) == theirs
+
+
 def test_a_run_that_is_refused_once_more_is_over_when_no_host_names_it(two: Yard) -> None:
     run = refused(two, then="false").data["run"]
     out_of_it(two, "web2")

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from backout.errors import Refused, TakenOver, Unreachable
 from backout.model import Event, LedgerRow, Release, State, alike
 from backout.runs import release_file
-from backout.runs.decisions import FOUND, UNNAMED, Decisions, named
+from backout.runs.decisions import FOUND, UNNAMED, Decisions, begun, named
 from backout.runs.parts import Parts, side_by_side
 from backout.runs.release_file import HostRecord
 from backout.runs.saga import Saga
@@ -89,29 +89,31 @@ class Claims:
     # --- asking --------------------------------------------------------------------------
 
     def learn(self, *, patient: bool = False) -> None:
-        """Ask every host; `patient` leaves out what cannot be reached. Raises Unreachable, and
-        Refused where this run ended, or another one came, and the journal does not know of it."""
+        """Ask every host; who goes back is `patient`: what cannot be reached is left out, and where
+        nothing was changed yet nobody is beneath. Raises Unreachable, and Refused where this run
+        ended, or another one came, and the journal does not know of it."""
+        above = not patient or begun(self.parts.journal.recall(self.run))
 
         def ask(host: str) -> list[str]:
             try:
-                return list(self._ask(host))
+                return list(self._ask(host, above))
             except Unreachable:
                 if not patient:
                     raise
                 return []
 
-        begun = self.decisions.noted(FOUND) is not None
-        news = side_by_side(ask, (*self.homes, *((*self.beside, "") if begun else ())))
+        beside = () if self.decisions.noted(FOUND) is None else (*self.beside, "")
+        news = side_by_side(ask, (*self.homes, *beside))
         self._refuse([words for each in news for words in each])
         self.learned = not patient
 
-    def _ask(self, host: str) -> Iterator[str]:
+    def _ask(self, host: str, above: bool) -> Iterator[str]:
         """What a machine, or this one, knows of this run that the journal does not."""
         transport = self.parts.reach(host)
         record = self._on_record(host, self.homes[host]) if host in self.homes else None
         if record is not None:
             self.records[host] = record
-            yield from self._news(host, record)
+            yield from self._news(host, record, above)
         if self.decisions.noted(FOUND) is not None:
             where = host or "this machine"
             for note in transport.unexplained(self.run, self.saga.keys())[:1]:
@@ -151,7 +153,7 @@ class Claims:
         """Host -> the last run that it names beside this one, or an empty word."""
         return {host: record.before(self.run) for host, record in self.records.items()}
 
-    def _news(self, host: str, record: HostRecord) -> Iterator[str]:
+    def _news(self, host: str, record: HostRecord, above: bool) -> Iterator[str]:
         noted, found = self.decisions.noted, self.decisions.noted(FOUND)
         ended = noted("decided") is not None or noted("back_out") is not None
         if record.over == self.run and not ended:
@@ -160,7 +162,7 @@ class Claims:
             yield f"run {self.run} has begun on {host}, and {OLD}"
         elif record.last == self.run and record.back and not ended:
             yield f"run {self.run} was going back on {host}, and {OLD}"
-        elif found is not None and record.last not in (self.run, found.get(host, "")):
+        elif above and found is not None and record.last not in (self.run, found.get(host, "")):
             yield f"run {record.last or '(none)'} was on {host} since run {self.run} began"
 
     def refuse_strangers(self, brought: Sequence[Brought], undoing: int) -> None:
