@@ -28,6 +28,15 @@ def fleet(bed: SshdBed, tmp_path: Path) -> Iterator[Yard]:
 
 
 @pytest.fixture
+def two(bed: SshdBed, tmp_path: Path) -> Iterator[Yard]:
+    """Effects that can be counted, on two SSH hosts, both at once."""
+    with Yard(tmp_path, bed, rollout={"batches": ["100%"], "soak": "0s"}) as yard:
+        hosts = bed.inventory_hosts()
+        yard.inventory(hosts={name: hosts[name] for name in ("web1", "web2")})
+        yield yard
+
+
+@pytest.fixture
 def yard(tmp_path: Path) -> Iterator[Yard]:
     """Effects that can be counted, on this machine alone."""
     with Yard(tmp_path) as yard:

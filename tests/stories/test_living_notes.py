@@ -7,10 +7,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from backout.adapters.lease import LeaseLock
 from backout.adapters.standings import standings
@@ -21,15 +18,6 @@ from backout.model import Command, Host, Ssh
 from support.sshd import SshdBed
 from support.wait import eventually, throughout
 from support.yard import Yard
-
-
-@pytest.fixture
-def two(bed: SshdBed, tmp_path: Path) -> Iterator[Yard]:
-    """Effects that can be counted, on two SSH hosts, both at once."""
-    with Yard(tmp_path, bed, rollout={"batches": ["100%"], "soak": "0s"}) as yard:
-        hosts = bed.inventory_hosts()
-        yard.inventory(hosts={name: hosts[name] for name in ("web1", "web2")})
-        yield yard
 
 
 def lock(bed: SshdBed, name: str) -> Path:

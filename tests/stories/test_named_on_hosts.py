@@ -5,28 +5,15 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support import killed_in, warm
 from support.project import Said
-from support.sshd import SshdBed
 from support.yard import Yard
 
 AWAY = "web2: its release file could not be written"
-
-
-@pytest.fixture
-def two(bed: SshdBed, tmp_path: Path) -> Iterator[Yard]:
-    """Two SSH hosts."""
-    with Yard(tmp_path, bed, rollout={"batches": ["100%"], "soak": "0s"}) as yard:
-        hosts = bed.inventory_hosts()
-        yard.inventory(hosts={name: hosts[name] for name in ("web1", "web2")})
-        yield yard
 
 
 def file(yard: Yard, host: str) -> Path:
@@ -39,14 +26,6 @@ def named(yard: Yard, host: str) -> list[str]:
     path = file(yard, host)
     found: list[str] = json.loads(path.read_text())["during"] if path.exists() else []
     return found
-
-
-def killed(yard: Yard, at: str) -> None:
-    """A deploy whose process is killed there."""
-    program = (str(Path(killed_in.__file__)),)
-    argv = (at, "deploy", "--target", "prod", "--json")
-    code, *said = warm.run(argv, yard.project.directory, yard.project.env, 120, program=program)
-    assert code == -signal.SIGKILL, said
 
 
 def name(yard: Yard, host: str, *runs: str) -> None:
@@ -128,7 +107,7 @@ def test_a_run_that_a_host_may_name_when_it_is_refused_stays_open_and_says_so(tw
     said = refused(two)
     error = said.data["error"]
     assert error["state"] == "nothing was changed; web2 may still have the run on record as begun"
-    assert error["next"] == "invoke abort --target prod, or invoke resume"
+    assert error["next"] == "invoke abort --target prod, or invoke resume --target prod"
     assert (named(two, "web1"), two.effects()) == ([], {})
     assert AWAY in said.out + said.err
     assert said.data["run"] in two.say("status").data["unfinished"]
@@ -176,7 +155,7 @@ def test_a_journal_that_is_an_older_copy_takes_no_name_off_a_host_where_the_run_
     two: Yard,
 ) -> None:
     two.runbook(two.step("First"), two.step("Slow", before=two.hold()))
-    killed(two, "backout.runs.claims:Claims._write")
+    two.killed("backout.runs.claims:Claims._write")
     older = two.project.directory.with_name("older")
     shutil.copytree(two.project.state, older)
     going_on = two.start("resume")

@@ -3,15 +3,9 @@ then, whoever goes on closes it as it had ended."""
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
-from support import killed_in, warm
 from support.project import Said
-from support.sshd import SshdBed
 from support.takeover import expire
 from support.yard import Yard
 
@@ -21,22 +15,11 @@ HOLDING = "backout.adapters.lease:LeaseLock.hold"
 
 
 @pytest.fixture
-def two(bed: SshdBed, tmp_path: Path) -> Iterator[Yard]:
+def two(two: Yard) -> Yard:
     """Two SSH hosts with a release that is known to be good."""
-    with Yard(tmp_path, bed, rollout={"batches": ["100%"], "soak": "0s"}) as yard:
-        hosts = bed.inventory_hosts()
-        yard.inventory(hosts={name: hosts[name] for name in ("web1", "web2")})
-        yard.runbook(yard.step("First"))
-        yard.good_release()
-        yield yard
-
-
-def killed(yard: Yard, at: str, verb: str = "deploy", *words: str) -> None:
-    program = (str(Path(killed_in.__file__)),)
-    argv = (at, verb, "--target", "prod", "--json", *words)
-    here = yard.project
-    code, *said = warm.run(argv, here.directory, here.env, 120, program=program)
-    assert code == -signal.SIGKILL, said
+    two.runbook(two.step("First"))
+    two.good_release()
+    return two
 
 
 def colleague(yard: Yard, number: int) -> Yard:
@@ -59,7 +42,7 @@ def closed(yard: Yard, said: Said, *names: str) -> None:
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_deploy_that_had_succeeded_is_closed_whoever_deploys_since(two: Yard, verb: str) -> None:
     two.runbook(two.step("Second"))
-    killed(two, CLOSING)
+    two.killed(CLOSING)
     other = colleague(two, 3)
     said = two.say(verb)
     assert (said.code, said.data["outcome"]) == (0, "succeeded"), said.out + said.err
@@ -72,7 +55,7 @@ def test_a_deploy_that_had_succeeded_is_closed_whoever_deploys_since(two: Yard, 
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_deploy_that_had_gone_back_is_closed_whoever_deploys_since(two: Yard, verb: str) -> None:
     two.runbook(two.step("Second"), two.step("Ill", after="false"))
-    killed(two, CLOSING)
+    two.killed(CLOSING)
     other = colleague(two, 3)
     said = two.say(verb)
     assert (said.code, said.data["outcome"]) == (4, "backed_out"), said.out + said.err
@@ -84,7 +67,7 @@ def test_a_deploy_that_had_gone_back_is_closed_whoever_deploys_since(two: Yard, 
 def test_a_rollback_that_had_ended_is_closed_whoever_deploys_since(two: Yard) -> None:
     two.runbook(two.step("Second"))
     two.good_release()
-    killed(two, CLOSING, "rollback")
+    two.killed(CLOSING, "rollback")
     other = colleague(two, 3)
     said = two.say("resume")
     assert (said.code, said.data["release"]["to"]["number"]) == (0, 1), said.out + said.err
@@ -104,7 +87,7 @@ def test_what_its_own_machine_ended_is_closed_where_it_had_been_taken_over(
     two.let_go()
     expire(two)
     other = two.elsewhere()
-    killed(other, HOLDING, "resume", "--yes")  # it is taken over, and no host knows of it
+    other.killed(HOLDING, "resume", "--yes")  # it is taken over, and no host knows of it
     assert two.say("abort").code == 4
     said = other.say(verb)
     assert (said.code, said.data["outcome"]) == (4, "backed_out"), said.out + said.err

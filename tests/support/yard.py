@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import sqlite3
 from copy import copy
 from pathlib import Path
 from typing import Any
 
+from . import warm
 from .project import Project, Said
 from .sshd import SshdBed
 from .wait import eventually
@@ -121,6 +123,13 @@ class Yard:
         process = self.project.start(verb, "--target", "prod", "--json", *words)
         self._started.append(process)
         return process
+
+    def killed(self, at: str, verb: str = "deploy", *words: str) -> None:
+        """A verb whose process is killed as it comes to that function (`module:Class.name`)."""
+        program = (str(Path(__file__).with_name("killed_in.py")),)
+        argv, here = (at, verb, "--target", "prod", "--json", *words), self.project
+        code, *said = warm.run(argv, here.directory, here.env, 120, program=program)
+        assert code == -signal.SIGKILL, said
 
     def busy(self, name: str) -> None:
         """Wait until that step is at work."""

@@ -216,7 +216,8 @@ class Claims:
             if left := self._rename(None, HostRecord.unnamed):
                 some = alike.some(list(left))
                 error.state = f"{error.state}; {some} may still have the run on record as begun"
-                error.next = f"invoke abort --target {self.target}, or invoke resume"
+                abort, resume = (f"invoke {v} --target {self.target}" for v in ("abort", "resume"))
+                error.next = f"{abort}, or {resume}"
             else:
                 self.decisions.note(UNNAMED, {})
             raise
