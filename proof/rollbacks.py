@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from proof.twin import Twin
+from proof.twin import Twin, no_words, nothing
 from proof.worlds import faults
 
 from backout.commands import deploy
@@ -23,14 +23,6 @@ from backout.runs.setback import Found
 from backout.runs.worker import AGAIN
 
 # --- what is done instead ----------------------------------------------------------------------
-
-
-def _nothing(*_: Any, **__: Any) -> dict[str, str]:
-    return {}
-
-
-def _no_words(*_: Any, **__: Any) -> str:
-    return ""
 
 
 def _no_findings(*_: Any, **__: Any) -> tuple[Finding, ...]:
@@ -68,13 +60,13 @@ _SPOILT = {**_BACK, "spoilt": True}
 TWINS = (
     Twin(
         "a rollback looks first at what is there",
-        parts=((Found, "look", _nothing),),
+        parts=((Found, "look", nothing),),
         among=(),
         shape=_SPOILT,
     ),
     Twin(
         "a rollback goes forward again where its release is not well",
-        parts=((Rollback, "_worse_than_before", _nothing),),
+        parts=((Rollback, "_worse_than_before", nothing),),
         among=(),
         shape=_SPOILT,
     ),
@@ -92,7 +84,7 @@ TWINS = (
     ),
     Twin(
         "hosts that went forward again are settled",
-        parts=((RollForward, "_settle", _nothing),),
+        parts=((RollForward, "_settle", nothing),),
         among=(),
         shape=_SPOILT,
     ),
@@ -117,7 +109,7 @@ TWINS = (
     Twin(
         "nothing is done again beside a command that is at work",
         soon=False,
-        parts=((roll_forward, "at_work", _nothing),),
+        parts=((roll_forward, "at_work", nothing),),
         among=(faults.kill_soon,),
         shape=_SPOILT,
     ),
@@ -129,13 +121,13 @@ TWINS = (
     ),
     Twin(
         "once it takes back what was done here a rollback has one way",
-        parts=((Rollback, "_one_way", _no_words),),
+        parts=((Rollback, "_one_way", no_words),),
         among=_KILLS,
         shape={**_BACK, "here": True},
     ),
     Twin(
         "a rollback goes back beneath no other run",
-        parts=((Claims, "refuse_strangers", _nothing),),
+        parts=((Claims, "refuse_strangers", nothing),),
         among=(),
         shape={**_BACK, "since": True},
     ),
@@ -164,8 +156,8 @@ TWINS = (
         soon=False,
         held="no step of a world is of that kind; `tests/stories/test_rollback.py` holds it",
         parts=(
-            (rollback, "refuse_irreversible", _nothing),
-            (rollback, "refuse_impossible", _nothing),
+            (rollback, "refuse_irreversible", nothing),
+            (rollback, "refuse_impossible", nothing),
         ),
         among=(faults.kill,),
         shape=_BACK,

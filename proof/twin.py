@@ -84,6 +84,16 @@ def _ours() -> Iterator[ModuleType]:
     yield from (m for name, m in list(sys.modules.items()) if name.startswith("backout."))
 
 
+def nothing(*_: Any, **__: Any) -> dict[str, str]:
+    """What is done instead: nothing, and nothing is told."""
+    return {}
+
+
+def no_words(*_: Any, **__: Any) -> str:
+    """What is said instead."""
+    return ""
+
+
 def noticed(
     worlds: Worlds, twin: Twin, *, seed: int = 1, guided: bool = False
 ) -> tuple[int, Told | None]:

@@ -19,7 +19,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from proof import rollbacks
-from proof.twin import Twin, noticed
+from proof.twin import Twin, no_words, nothing, noticed
 from proof.worlds import faults
 from proof.worlds.story import Told, ground
 
@@ -83,14 +83,6 @@ def _forgets_the_wish(self: Worker, name: str, body: Any) -> None:
 
 
 _NOTE = Worker.note
-
-
-def _nothing(*_: Any, **__: Any) -> dict[str, str]:
-    return {}
-
-
-def _no_words(*_: Any, **__: Any) -> str:
-    return ""
 
 
 def _no_news(*_: Any) -> tuple[()]:
@@ -180,7 +172,7 @@ TWINS = (
     ),
     Twin(
         "a lease is renewed while its run lives",
-        parts=((renewal.Renewal, "_run", _no_words),),
+        parts=((renewal.Renewal, "_run", no_words),),
         among=(faults.unlock,),
         shape={"here": True, "slow": 70.0},
     ),
@@ -198,14 +190,14 @@ TWINS = (
     ),
     Twin(
         "hosts are settled after their undos",
-        parts=((Backward, "settle_again", _nothing),),
+        parts=((Backward, "settle_again", nothing),),
         among=(faults.signal,),
         shape={"back": False},
     ),
     Twin(
         "nothing is undone beside a restart that was interrupted",
         soon=False,
-        parts=((backward, "at_work", _nothing),),
+        parts=((backward, "at_work", nothing),),
         among=(faults.kill_soon,),
         shape={"ends": "well", "back": False, "slow": 1.0},
     ),
@@ -216,7 +208,7 @@ TWINS = (
     ),
     Twin(
         "the last proof is made",
-        parts=((Forward, "_prove", _no_words),),
+        parts=((Forward, "_prove", no_words),),
         among=(faults.stale,),
         shape={"ends": "ill"},
     ),
@@ -225,7 +217,7 @@ TWINS = (
         soon=False,
         held="who has lost its hosts cannot put its success on record there;"
         " `tests/stories/test_fence.py` holds it",
-        parts=((lease.LeaseLock, "lost", _no_words),),
+        parts=((lease.LeaseLock, "lost", no_words),),
         among=(faults.take,),
     ),
     *rollbacks.TWINS,

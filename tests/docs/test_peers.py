@@ -4,20 +4,16 @@ of configuration of each."""
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 
 import pytest
+from peers.contenders import HERE, Contender
+from peers.fetched import DEBIAN, PYTHON
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "peers.md").read_text()
 TIMES = r"[\d.]+ s \| [\d.]+ \| [\d.]+ s"
 ROW = re.compile(rf"^\| (?P<name>[\w, ]+) \| {TIMES} \| (?P<lines>\d+) \|$", re.MULTILINE)
-
-sys.path.append(str(ROOT / "bench"))
-
-from peers.contenders import HERE, Contender  # noqa: E402 - the path comes first
-from peers.fetched import DEBIAN, PYTHON  # noqa: E402
 
 
 @pytest.mark.parametrize("pin", [*PYTHON, *DEBIAN.values()])

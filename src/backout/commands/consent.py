@@ -38,8 +38,8 @@ class Consent:
     def hold_to(self, saved: SavedPlan, target: Target) -> None:
         """Durably: this run does what that plan says, or nothing."""
         parts = by_reference(self.workplace, target, saved.picture).parts
-        record = {"file": saved.file, "digest": saved.picture.digest, "parts": parts}
-        record |= {"anew": anew(saved)}
+        known = {"file": saved.file, "digest": saved.picture.digest, "anew": anew(saved)}
+        record = {**known, "parts": parts}
         self.workplace.journal_of(target).note(self.row.id, PLANNED, record)
 
     def __call__(self, plan: Plan, parts: Parts) -> None:

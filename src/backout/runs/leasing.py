@@ -76,11 +76,13 @@ def let_go(parts: Parts, run: str) -> None:
 
 
 def held_by_nobody_since(records: Sequence[Record]) -> bool:
-    """Whether the run was taken over, and has held no host since: nobody who goes back waits for
-    hosts that are away."""
+    """Whether the run was taken over, and has held no host since: who only goes back does so while
+    all of them are away, too."""
     taken = [n for n, record in enumerate(records) if record.kind == TAKEN]
-    since = (each.body for each in records[taken[-1] :] if each.kind == LEASED) if taken else ()
-    return bool(taken) and not any(host for body in since for host in body.get("held", ("?",)))
+    if not taken:
+        return False
+    leases = (each.body for each in records[taken[-1] :] if each.kind == LEASED)
+    return not any(any(body.get("held", ("?",))) for body in leases)  # an older one held some
 
 
 def _began(parts: Parts, run: str) -> frozenset[str]:

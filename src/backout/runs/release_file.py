@@ -44,8 +44,7 @@ class HostRecord:
 
     def before(self, run: str) -> str:
         """The last run, as it was before `run` began."""
-        others = [each for each in self.during if each != run]
-        return others[-1] if others else self.run
+        return self.unnamed(run).last
 
     def without(self, over: Callable[[str], bool]) -> HostRecord:
         """The same, but for the runs that are over: the host could not be told so."""
@@ -54,12 +53,11 @@ class HostRecord:
 
     def begun(self, run: str, number: int) -> HostRecord:
         """Before the first change of `run`, or of what goes on with it."""
-        others = tuple(each for each in self.during if each != run)
-        highest = max(self.highest, number)
-        return replace(self, during=(*others, run), highest=highest, back=False)
+        during = (*self.unnamed(run).during, run)
+        return replace(self, during=during, highest=max(self.highest, number), back=False)
 
     def unnamed(self, run: str) -> HostRecord:
-        """`run` was refused before it changed anything."""
+        """Without `run`: it was refused before it changed anything."""
         return replace(self, during=tuple(each for each in self.during if each != run))
 
     def going_back(self, run: str) -> HostRecord:

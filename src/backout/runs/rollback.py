@@ -135,9 +135,9 @@ class Rollback:
                 down, out, red = self._stopped(left), self._out(left), self._still_red()
                 if stuck or down or out or red:
                     worse = self._worse_than_before(self.back.hosts, stuck, down, red)
-                    if not worse and (lost := self.parts.lock.lost()):
-                        return self._overtaken(lost)
                     if not worse:
+                        if lost := self.parts.lock.lost():
+                            return self._overtaken(lost)
                         return self._incomplete(stuck, (*down, *out, *red))
             if worse:
                 one_way = self._one_way()
