@@ -38,13 +38,11 @@ from backout.runs.parts import Parts
 from backout.runs.plan import Place, Plan
 from backout.runs.roll_forward import RollForward, left_behind
 from backout.runs.saga import Saga
-from backout.runs.setback import Found, Setback
+from backout.runs.setback import Found, Seen, Setback
 from backout.runs.undoable import refuse_impossible, refuse_irreversible
 from backout.runs.wording import leave_it
 from backout.runs.worker import Worker
 
-Looked = tuple[tuple[Finding, ...], tuple[Finding, ...]]
-"""What does not run, and which checks are red."""
 NO_WAY = "there is no way forward again"
 LATER = "on record there when the rollback has ended"
 """Until then a host's record names the release that was taken back."""
@@ -134,7 +132,7 @@ class Rollback:
                 left = set(self.back.hosts) - stuck.keys()
                 down, out, red = self._stopped(left), self._out(left), self._still_red()
                 if stuck or down or out or red:
-                    worse = self._worse_than_before(self.back.hosts, stuck, down, red)
+                    worse = self._worse_than_before(Seen(self.back.hosts, stuck, down, red))
                     if not worse:
                         if lost := self.parts.lock.lost():
                             return self._overtaken(lost)
@@ -165,13 +163,14 @@ class Rollback:
         portions = [("", *self.back.hosts)] if self.tied else self.back.portions
         for number, hosts in enumerate(portions, start=1):
             stuck |= self._hosts_back(hosts, stuck, f"{turn}{number}/" if number > 1 else turn)
-            down, red = self._looked_at(hosts, stuck) if number < len(portions) else ((), ())
-            if worse := self._worse_than_before(hosts, stuck, down, red):
+            last = number == len(portions)  # all hosts are looked at after that
+            seen = Seen(hosts, stuck) if last else self._seen(hosts, stuck)
+            if worse := self._worse_than_before(seen):
                 return stuck, worse
         if in_the_way(stuck, self.ways) or not any(way.done_here() for way in self.ways):
             return stuck, None
         down, red = self._stopped(set(self.back.hosts) - stuck.keys()), self._still_red()
-        if worse := self._worse_than_before(self.back.hosts, stuck, down, red):
+        if worse := self._worse_than_before(Seen(self.back.hosts, stuck, down, red)):
             return stuck, worse
         if here := self._undo_here():
             return stuck | here, None
@@ -179,11 +178,10 @@ class Rollback:
             stuck = self._settle(("", *self.back.hosts), {}, turn + AFTERWARDS)
         return stuck, None
 
-    def _looked_at(self, hosts: Collection[str], stuck: Mapping[str, str]) -> Looked:
-        """What does not run on these hosts, and which of their own checks are red. After the last
-        portion all hosts are looked at."""
+    def _seen(self, hosts: Collection[str], stuck: Mapping[str, str]) -> Seen:
+        """By these hosts' own checks, and by what runs there."""
         own = [finding for finding in self._required() if finding.host in hosts]
-        return self._stopped(set(hosts) - stuck.keys()), self._red(own)
+        return Seen(hosts, stuck, self._stopped(set(hosts) - stuck.keys()), self._red(own))
 
     def _stops(self) -> bool:
         """Whether no further batch goes back: on the last one the earlier release did not come up,
@@ -273,16 +271,10 @@ class Rollback:
             return "what was done on this machine is being taken back"
         return self.found.one_way
 
-    def _worse_than_before(
-        self,
-        hosts: Collection[str],
-        stuck: Mapping[str, str],
-        down: Sequence[Finding],
-        red: Sequence[Finding],
-    ) -> Setback | None:
+    def _worse_than_before(self, seen: Seen) -> Setback | None:
         """What was well right before, and is not. None also where somebody else is there, and where
         it may be well in the end."""
-        worse = None if self.tied else self.found.setback(hosts, stuck, down, red)
+        worse = None if self.tied else self.found.setback(seen)
         return None if worse and self.parts.lock.lost() else worse
 
     def _forward_again(self, why: str) -> Ended:

@@ -27,6 +27,28 @@ THERE = Command("true", timeout=60.0, brief=True)
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """What is seen of hosts that went back."""
+
+    hosts: Collection[str]
+    stuck: Mapping[str, str]
+    """Host -> why."""
+    down: Sequence[Finding] = ()
+    """What does not run of what ran before the runs that are undone."""
+    red: Sequence[Finding] = ()
+    """What does not pass of what passed before them."""
+
+    def without(self, away: Collection[str]) -> Seen:
+        """Hosts that are away say nothing of a release, nor does what is looked at without them."""
+        hosts = [host for host in self.hosts if host not in away]
+        down, red = (
+            [found for found in each if found.host and found.host not in away]
+            for each in (self.down, self.red)
+        )
+        return Seen(hosts, self.stuck, down, red)
+
+
+@dataclass(frozen=True, slots=True)
 class Setback:
     """Why a rollback goes no further back."""
 
@@ -101,23 +123,11 @@ class Found:
         ill = {host for way in self.ways for host in way.ill}
         return [host for host in self.hosts if host in ill and self._was_well(host)]
 
-    def setback(
-        self,
-        hosts: Collection[str],
-        stuck: Mapping[str, str],
-        down: Sequence[Finding],
-        red: Sequence[Finding],
-    ) -> Setback | None:
-        """What was well right before on these hosts, and is not; `down` is what does not run of
-        what ran before those runs, `red` what does not pass of what passed. A host that is away
-        says nothing of the release, nor does what is looked at without it."""
-        worse = self._worse(hosts, stuck, down, red)
+    def setback(self, seen: Seen) -> Setback | None:
+        """What was well right before on hosts that can be asked, and is not."""
+        worse = self._worse(seen)
         away = self._away() if worse else ()
-        if not away:
-            return worse
-        there = [host for host in hosts if host not in away]
-        down, red = ([f for f in each if f.host and f.host not in away] for each in (down, red))
-        return self._worse(there, stuck, down, red)
+        return self._worse(seen.without(away)) if away else worse
 
     def _away(self) -> list[str]:
         """The hosts that cannot be asked."""
@@ -131,18 +141,13 @@ class Found:
         asked = zip(self.hosts, side_by_side(away, self.hosts), strict=True)
         return [host for host, gone in asked if gone]
 
-    def _worse(
-        self,
-        hosts: Collection[str],
-        stuck: Mapping[str, str],
-        down: Sequence[Finding],
-        red: Sequence[Finding],
-    ) -> Setback | None:
-        failed = {host: stuck[host] for host in self.failed() if host in hosts and host in stuck}
+    def _worse(self, seen: Seen) -> Setback | None:
+        stuck = {host: why for host, why in seen.stuck.items() if host in seen.hosts}
+        failed = {host: stuck[host] for host in self.failed() if host in stuck}
         up, passed = self.before.up, self._passed
         worse = (
-            *(found for found in down if found.host and up.get(found.host)),
-            *(found for found in red if found.key in passed),
+            *(found for found in seen.down if found.host and up.get(found.host)),
+            *(found for found in seen.red if found.key in passed),
         )
         why = "; ".join((*alike.told(failed), *alike.red(worse)))
         return Setback(why, worse) if why else None

@@ -10,7 +10,7 @@ import pytest
 from backout.errors import Unreachable
 from backout.model import Finding, Result, State, Verdict
 from backout.runs.baseline import Baseline
-from backout.runs.setback import Found
+from backout.runs.setback import Found, Seen
 
 HOSTS = ("web1", "web2")
 WHOLE = Finding("whole", None, Verdict.PASS)
@@ -46,7 +46,7 @@ def found(before: Baseline, lines: Lines | None = None, ill: str = "") -> Found:
 
 
 def why(of: Found, *findings: Finding, down: Any = (), stuck: Any = None) -> str:
-    setback = of.setback(HOSTS, stuck or {}, down, findings)
+    setback = of.setback(Seen(HOSTS, stuck or {}, down, findings))
     return setback.why if setback else ""
 
 
@@ -84,7 +84,7 @@ def test_a_host_that_was_well_and_did_not_settle_is_a_reason(before: Baseline, r
 def test_a_host_that_is_stuck_in_another_way_or_is_not_asked_about_is_none() -> None:
     assert why(found(Baseline()), stuck={"web1": "no"}) == ""
     assert why(found(Baseline(), ill="web1"), stuck={}) == ""
-    assert found(Baseline(), ill="web1").setback(["web2"], {"web1": "no"}, (), ()) is None
+    assert found(Baseline(), ill="web1").setback(Seen(["web2"], {"web1": "no"})) is None
 
 
 @pytest.mark.parametrize("lines", [Lines(away="web2"), Lines(half="web2")])
@@ -102,7 +102,7 @@ def test_a_host_that_is_away_says_nothing_of_the_release(lines: Lines) -> None:
 def test_all_that_is_worse_is_said_and_kept() -> None:
     worse = (red("well", "web2"), red("whole", None))
     of = found(Baseline((*WELL, WHOLE)), ill="web1")
-    setback = of.setback(HOSTS, {"web1": "no"}, (), worse)
+    setback = of.setback(Seen(HOSTS, {"web1": "no"}, (), worse))
     assert setback is not None
     assert setback.why == "web1: no; check well@web2 is red: no; check whole is red: no"
     assert setback.red == worse
