@@ -92,10 +92,9 @@ class Disk:
 
     def matching(self, pattern: str, start: Folder) -> list[str]:
         """The paths that a pattern means, in order."""
-        absolute = pattern[:1] == "/"
-        parts = [part for part in pattern.split("/") if part]
-        begin = self.root if absolute else start
-        return sorted(_below(begin, parts, "/" if absolute else ""))
+        before = next((each for each in ("/", "./") if pattern.startswith(each)), "")
+        parts = [part for part in pattern.removeprefix(before).split("/") if part]
+        return sorted(_below(self.root if before == "/" else start, parts, before))
 
 
 def _below(folder: Folder, parts: list[str], before: str) -> Iterator[str]:

@@ -159,6 +159,18 @@ def removed(process: Process, args: list[str]) -> int:
     return 0
 
 
+def emptied(process: Process, args: list[str]) -> int:
+    machine = process.machine
+    machine.point()
+    found = machine.disk.find(args[0], process.cwd)
+    holder, name = machine.disk.place(args[0], process.cwd)
+    if holder is None or not isinstance(found, Folder) or found.names:
+        return 1
+    machine.disk.remove(holder, name)
+    machine.point()
+    return 0
+
+
 def moved(process: Process, args: list[str]) -> int:
     machine = process.machine
     exact = "-T" in args
@@ -303,7 +315,7 @@ PROGRAMS: dict[str, Program] = {
     "chmod": nothing, "stat": nothing, "find": nothing, "mkdir": folder, "rm": removed,
     "mv": moved, "cat": shown, "date": date, "sync": synced, "tail": end_of, "head": start_of,
     "kill": killed, "sleep": slept, "cd": entered, "pwd": where, "export": exported, "id": nobody,
-    "df": disk,
+    "df": disk, "rmdir": emptied,
 }  # fmt: skip
 """By name. `stat` and `find` have nothing to tell: these folders are nobody else's, and their notes
 are few and new."""

@@ -87,13 +87,13 @@ def test_a_lease_that_was_taken_away_is_not_taken_over(stalled: Path) -> None:
 def test_what_is_let_go_while_it_is_taken_is_free(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = adapters.standings._take
+    honest = adapters.standings.remove
 
     def late(transport: LocalTransport, token: str, *, force: bool) -> bool:
         stack.close()
         return honest(transport, token, force=force)
 
-    monkeypatch.setattr(adapters.standings, "_take", late)
+    monkeypatch.setattr(adapters.standings, "remove", late)
     with ExitStack() as stack:
         stack.enter_context(LeaseLock("prod").hold([web1(tmp_path)], "run-1"))
         take([web1(tmp_path)], "prod", force=True)
@@ -106,7 +106,7 @@ def test_whoever_takes_several_hosts_and_not_the_last_says_which_are_free(
 ) -> None:
     """On the way to the last one another run takes it, or its link is gone."""
     both = [host(tmp_path, name) for name in ("web1", "web2")]
-    honest = adapters.standings._take
+    honest = adapters.standings.remove
 
     def late(transport: LocalTransport, token: str, *, force: bool) -> bool:
         if transport.host.name == "web2":
@@ -118,7 +118,7 @@ def test_whoever_takes_several_hosts_and_not_the_last_says_which_are_free(
 
     with ExitStack() as stack:
         with LeaseLock("prod").hold(both, "run-1"):
-            monkeypatch.setattr(adapters.standings, "_take", late)
+            monkeypatch.setattr(adapters.standings, "remove", late)
             with pytest.raises(BackoutError) as caught:
                 take([host(tmp_path, name) for name in ("web1", "web2")], "prod", force=True)
         assert caught.value.where == "web2"

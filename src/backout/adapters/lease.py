@@ -10,7 +10,8 @@ On a host the lease is a directory that appears whole or not at all::
 
 It is taken, renewed and let go by one command each. It vanishes file by file, and what is left
 when the power fails just then still counts. A lease that expired still stands: the run that left
-it may be half done, so a person decides (`unlock`). And a command that is alive under its note
+it may be half done, so a person decides (`unlock`). The lease of a run that is known to be over is
+worth nothing, expired or not: the next run takes it. And a command that is alive under its note
 holds the host whatever became of its lease. The programs are `adapters/shell`.
 """
 
@@ -27,7 +28,7 @@ from backout.adapters.own_directory import GUARD, UNSAFE
 from backout.adapters.own_directory import refused as unsafe
 from backout.adapters.programs import program
 from backout.adapters.renewal import ASK_MINE, Renewal
-from backout.adapters.standings import ask, each, held, shells, standing_of
+from backout.adapters.standings import ask, each, held, remove, shells, standing_of
 from backout.adapters.transports.noted_shell import ShellTransport, taken
 from backout.adapters.transports.shell_text import Fence, run_name
 from backout.errors import (
@@ -68,7 +69,7 @@ if [ "$its" = "$token" ] && read -r count last <"$home/fence"; then
 fi
 """
 """Who took the host anew, and changed nothing, was not here: the one before was here last."""
-_RELEASE = 'bo_folder=$home/notes/$notes; bo_keep || :\nrm -rf "$home/lock"'
+_RELEASE = 'bo_folder=$home/notes/$notes; bo_keep || :\ncd "$home/lock" || exit 75\nvanish'
 _OUTPUT = r""" "$home/notes/$notes"/*.out "$home/notes/$notes"/*.err"""
 """What a run's commands printed, which only an unfinished run may have to ask for."""
 
@@ -114,6 +115,7 @@ class LeaseLock:
         began: Collection[str] = (),
         claim: Claim = OWN,
         changed: Callable[[], bool] = lambda: False,
+        over: Callable[[str], bool] = lambda _: False,
     ) -> Iterator[tuple[str, ...]]:
         """Hold every host, or none; see `ports.Lock`. Raises Held, Refused or Unreachable.
 
@@ -123,7 +125,7 @@ class LeaseLock:
         """
         token = secrets.token_hex(16)
         self._keep = False
-        given = _Given(run, token, began, claim, changed)
+        given = _Given(run, token, began, claim, changed, over)
         self._acquire(shells(transports), shells(others), given)
         if self._mirror:
             self._mirror.carry(self._held)
@@ -234,7 +236,10 @@ class LeaseLock:
             "days": str(KEEP_DAYS),
             "few": str(FEW),
         }
-        result = ask(transport, values, f"h=$home;{GUARD}{program('acquire')}")
+        script = f"h=$home;{GUARD}{program('acquire')}"
+        result = ask(transport, values, script)
+        while result.exit_code == 75 and self._freed(transport, result, given):
+            result = ask(transport, values, script)
         if result.exit_code == UNSAFE:
             raise unsafe(transport.host.name, transport.home, result.stdout)
         if result.exit_code in (75, ALIVE):
@@ -259,6 +264,17 @@ class LeaseLock:
         if self._record:
             self._found[transport.host.name] = found
         return _machine(transport, machine)
+
+    def _freed(self, transport: ShellTransport, refused: Result, given: _Given) -> bool:
+        """Whether a lease that stood in the way, of a run that is over, was taken away: that very
+        one, and nothing is alive there."""
+        standing = standing_of(transport, refused.stdout)
+        lease = standing.lease
+        if lease is None or not standing.left(given.over) or not remove(transport, lease.token):
+            return False
+        words = f"the lease of run {lease.run}, which is over, was left there, and was taken"
+        self._warn(f"{standing.host}: {words}")
+        return True
 
     def _release(
         self, hosts: Sequence[ShellTransport], given: _Given, *, ended: bool = False
@@ -292,6 +308,7 @@ class _Given:
     began: Collection[str]
     claim: Claim
     changed: Callable[[], bool]
+    over: Callable[[str], bool]
 
     def stays(self, error: BaseException) -> bool:
         """Whether the hosts of a run that cannot go on stay its own: they are half done, and it

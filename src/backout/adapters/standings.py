@@ -57,6 +57,14 @@ class Standing:
         nobodys = self.lease is not None and not self.lease.run
         return nobodys and self.expired and not self.living
 
+    def left(self, over: Callable[[str], bool]) -> bool:
+        """Whether the lease is one that a run which is `over` has left, and nothing is alive there:
+        whoever knows that takes it."""
+        lease = self.lease
+        if lease is None or self.living or not (lease.run and lease.token):
+            return False
+        return over(lease.run)
+
 
 def standings(transports: Sequence[Transport]) -> tuple[Standing, ...]:
     """The lease on every host, and what is alive there. Raises Unreachable."""
@@ -71,20 +79,25 @@ def standings(transports: Sequence[Transport]) -> tuple[Standing, ...]:
 
 
 def take(
-    transports: Sequence[Transport], target: str, *, force: bool = False
+    transports: Sequence[Transport],
+    target: str,
+    *,
+    force: bool = False,
+    over: Callable[[str], bool] = lambda _: False,
 ) -> tuple[tuple[str, Living], ...]:
-    """Remove the leases: expired ones where nothing is alive, none of them unless all are so, or
-    with `force` whatever stands, ending first what is alive. Gives that, by host. Raises Held and
-    Unreachable, which say what was freed before."""
+    """Remove the leases: those that expired, or whose run is `over`, where nothing is alive, none
+    of them unless all are so, or with `force` whatever stands, ending first what is alive. Gives
+    that, by host. Raises Held and Unreachable, which say what was freed before."""
     found, freed = standings(transports), list[str]()
     for standing in found:
-        if not (force or standing.free or (standing.expired and not standing.living)):
+        past = (standing.expired and not standing.living) or standing.left(over)
+        if not (force or standing.free or past):
             raise held(standing, target)
     for transport, standing in zip(shells(transports), found, strict=True):
         if not standing.free:
             token = standing.lease.token if standing.lease else ""
             try:
-                if not _take(transport, token, force=force):
+                if not remove(transport, token, force=force):
                     now = standings([transport])[0]
                     if not now.free:  # else it was let go meanwhile
                         raise held(now, target, _so_far(freed))
@@ -108,7 +121,7 @@ def end_here(here: Transport, run: str, target: str) -> tuple[Living, ...]:
     """End what a run still does on this machine. Gives that. Raises Held when it goes on."""
     (transport,) = shells([here])
     found = _of(run, standings([here])[0])
-    if found.living and not _take(transport, "", force=True, only=run):
+    if found.living and not remove(transport, "", force=True, only=run):
         raise held(_of(run, standings([here])[0]), target)
     return found.living
 
@@ -117,7 +130,9 @@ def _of(run: str, standing: Standing) -> Standing:
     return replace(standing, living=tuple(each for each in standing.living if each.run == run))
 
 
-def _take(transport: ShellTransport, token: str, *, force: bool, only: str = "") -> bool:
+def remove(transport: ShellTransport, token: str, *, force: bool = False, only: str = "") -> bool:
+    """Take that very lease away, or none; where something is alive only with `force`, which ends it
+    first. Whether it is gone. Raises Unreachable."""
     values = {
         "token": token,
         "force": "1" if force else "",

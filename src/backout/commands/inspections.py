@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from backout.reports.report import VerifyReport, ends_of
 from backout.reports.states import DayOfCheck, HostStatus, InLine, Statuses, StatusReport
 from backout.reports.story import story
 from backout.runs.holds import Hold, Holds, typed
+from backout.runs.leasing import spent
 from backout.runs.parts import side_by_side
 from backout.runs.plan import large_first
 
@@ -86,7 +88,10 @@ class Inspection:
         journal = self.workplace.journal
         current = journal.current(target.name)
         machines = self.workplace.machines(target)
-        seen = side_by_side(lambda host: look_at(machines, host), tuple(target.hosts.values()))
+        seen = side_by_side(
+            lambda host: look_at(machines, host, partial(spent, journal)),
+            tuple(target.hosts.values()),
+        )
         hosts = dict(zip(target.hosts, seen, strict=True))
         open_run = journal.open_run_of(target.name)
         known = journal.newest_on(target.name, hosts)

@@ -17,19 +17,22 @@ from backout.runs import release_file, standing
 from backout.runs.release_file import HostRecord
 
 
-def look_at(machines: Machines, host: Host) -> HostStatus:
-    """What a host says of itself; unreachable is an answer too."""
+def look_at(machines: Machines, host: Host, over: Callable[[str], bool]) -> HostStatus:
+    """What a host says of itself; unreachable is an answer too. A lease of a run that is `over` is
+    nobody's."""
     try:
         transport = machines.reach(host.name)
         record = release_file.read(transport, machines.target.home_on(host)) or HostRecord()
         (held,) = standings([transport])
+        left, lease = held.left(over), held.lease
         status = HostStatus(
             release=record.release,
             state="reachable",
             run=record.run or None,
             unfinished=tuple(record.during),
             at_work=tuple(map(at_work, held.living)),
-            holder=held.lease.owner if held.lease else "",
+            holder=lease.owner if lease and not left else "",
+            left=lease.run if lease and left else "",
         )
         if machines.target.service_on(host):
             identity = machines.restarter(host.name).identity()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -18,6 +18,7 @@ from backout.reports.answer import Answer
 from backout.reports.data import stamp
 from backout.reports.states import AtWork, EndedCommand, HeldLock, UnlockReport
 from backout.reports.story import unfinished
+from backout.runs.leasing import spent
 from backout.runs.parts import side_by_side
 
 
@@ -39,7 +40,7 @@ class Unlocking:
         if unfinished and not self.force and (remains := [each for each in held if each.remains]):
             held, unfinished = remains, None  # it goes on once they are gone
         alive = LocalLock(self.workplace.state, self.target.name).holder() is not None
-        reason = _why_not(held, alive, unfinished, force=self.force)
+        reason = _why_not(held, alive, unfinished, self._spent, force=self.force)
         if away and not (reason or self.force):
             reason = f"{', '.join(away)} cannot be reached, and may be held"
         freed, ended, given_up = bool(held) and not reason, list[EndedCommand](), ""
@@ -52,7 +53,7 @@ class Unlocking:
             self.open_run = None
         told = UnlockReport(
             target=self.target.name,
-            held=tuple(_held(standing, alive) for standing in held),
+            held=tuple(_held(standing, alive, self._spent) for standing in held),
             ended=tuple(ended),
             goes_on=goes_on,
             freed=freed,
@@ -62,6 +63,9 @@ class Unlocking:
             next=self._next(reason, tuple(away)),
         )
         return Answer("unlock", told, 7 if reason or away else 0)
+
+    def _spent(self, run: str) -> bool:
+        return spent(self.workplace.journal, run)
 
     def _asked(self) -> tuple[list[Standing], dict[str, str]]:
         """The lease of each host that can be asked, and why the others cannot. Raises Unreachable
@@ -107,7 +111,7 @@ class Unlocking:
         if not self.screen.operator.confirm(f"free the lock of {name}?{words}"):
             raise Refused("not confirmed", next=f"invoke unlock --target {name}")
         reach = [self.machines.reach(standing.host) for standing in held]
-        ended = take(reach, name, force=self.force)
+        ended = take(reach, name, force=self.force, over=self._spent)
         return [_ended(host, each) for host, each in ended]
 
     def _give_up(self, row: RunRow) -> list[EndedCommand]:
@@ -150,7 +154,14 @@ def _ended(host: str | None, living: Living) -> EndedCommand:
     return EndedCommand(host, living.run, living.step, living.pid, stamp(living.since))
 
 
-def _why_not(held: Sequence[Standing], alive: bool, open_run: RunRow | None, *, force: bool) -> str:
+def _why_not(
+    held: Sequence[Standing],
+    alive: bool,
+    open_run: RunRow | None,
+    over: Callable[[str], bool],
+    *,
+    force: bool,
+) -> str:
     """Why the lock is not taken; nothing when it may be."""
     if alive:
         return "a process on this machine is at work on it"
@@ -161,18 +172,20 @@ def _why_not(held: Sequence[Standing], alive: bool, open_run: RunRow | None, *, 
     at_work = [f"{each} on {standing.host}" for standing in held for each in standing.living]
     if at_work:
         return f"still at work: {'; '.join(at_work)}. Wait for its end, or --force ends it"
-    living = ", ".join(standing.host for standing in held if not standing.expired)
+    lasting = (each for each in held if not (each.expired or each.left(over)))
+    living = ", ".join(standing.host for standing in lasting)
     return f"the lease on {living} has not expired: its holder may be alive" if living else ""
 
 
-def _held(standing: Standing, alive: bool) -> HeldLock:
+def _held(standing: Standing, alive: bool, over: Callable[[str], bool]) -> HeldLock:
     lease, working = standing.lease, tuple(map(at_work, standing.living))
-    living = True if alive or working else (False if standing.expired else None)
+    past = standing.left(over)
+    living = True if alive or working else (False if standing.expired or past else None)
     if lease is None:  # it was let go of, and a command goes on all the same
         last = working[-1]
         known = HeldLock(standing.host, "", last.run, last.since, step=last.step)
     else:
         since, expires = stamp(lease.since), stamp(lease.expires)
         about = (standing.host, lease.owner, lease.run, since, expires)
-        known = HeldLock(*about, step=lease.step, fence=lease.fence)
+        known = HeldLock(*about, step=lease.step, fence=lease.fence, over=past)
     return replace(known, alive=living, at_work=working)

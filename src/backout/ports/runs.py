@@ -319,14 +319,15 @@ class Lock(Protocol):
         began: Collection[str] = (),
         claim: Claim = OWN,
         changed: Callable[[], bool] = lambda: False,
+        over: Callable[[str], bool] = lambda _: False,
     ) -> AbstractContextManager[Sequence[str]]:
         """Hold every host, or none, and of the `others` those that can be. `here` is this
         machine, where a run's own commands leave notes. What the run was on before (`began`) is
         not marked anew: that its mark is gone means that notes were lost. With an older `claim`
-        than a host has seen of the run nothing is held: it was taken over. Gives the names of the
-        machines that it is on now. Raises Held with who, since when and at which step. Who is
-        refused leaves every host as it was, unless the run has `changed` something: then what it
-        holds stays its own."""
+        than a host has seen of the run nothing is held: it was taken over. The lease of a run that
+        is `over` is taken away, where nothing is alive. Gives the names of the machines that it is
+        on now. Raises Held with who, since when and at which step. Who is refused leaves every host
+        as it was, unless the run has `changed` something: then what it holds stays its own."""
 
     def found(self, host: str) -> str | None:
         """The host's own record as it was when the host was taken, told once; None where it was

@@ -45,6 +45,8 @@ class HostStatus(Told):
     at_work: tuple[AtWork, ...] = ()
     holder: str = sometimes("")
     """Who holds it for a run; left out where nobody does."""
+    left: str = sometimes("")
+    """The run that is over, and whose lease is still there: the next run takes it."""
     reachable: bool = True
     up: bool | Literal[""] | None = sometimes("")
     """Whether its service is up; null when nobody can tell; left out where it has none."""
@@ -178,6 +180,8 @@ class HeldLock(Told):
     fence: int | None = None
     alive: bool | None = None
     """Whether its holder is; null when nobody can tell."""
+    over: bool = sometimes(False)
+    """Whether that run is known to be over: the next one takes the lease."""
     at_work: tuple[AtWork, ...] = ()
 
 

@@ -49,6 +49,7 @@ def _status(report: StatusReport) -> str:
         [first],
         host_lines(report.hosts),
         [_at_work(each, name) for name, host in report.hosts.items() for each in host.at_work],
+        [_left(host.left, name) for name, host in report.hosts.items() if host.left],
         [f"differs: {one_line(words)}" for words in differs],
         [_out_of_traffic(each) for each in report.out_of_traffic],
         [f"unfinished: {one_line(report.unfinished)}"] if report.unfinished else [],
@@ -156,8 +157,15 @@ def _leases(held: Sequence[HeldLock]) -> list[str]:
     rows = [("host", "owner", "run", "since", "expires", "at step", "holder")]
     for each in held:
         known = (each.host or HERE, each.owner, each.run, each.since, each.expires or "")
-        rows.append((*known, each.step, alive[each.alive]))
+        rows.append((*known, each.step, "its run is over" if each.over else alive[each.alive]))
     return table(rows)
+
+
+def _left(run: str, host: str) -> str:
+    """A lease that is worth nothing."""
+    return (
+        f"left: {host} has the lease of run {one_line(run)}, which is over: the next run takes it"
+    )
 
 
 def _at_work(command: AtWork, host: str) -> str:

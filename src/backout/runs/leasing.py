@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 from backout.errors import BackoutError, Held, HostKeyRefused, Refused, TakenOver, Unreachable
 from backout.model import Event, Record, Target
-from backout.ports import OWN, TAKEN, Claim, Transport
+from backout.ports import OWN, TAKEN, Claim, Journal, Transport
 from backout.runs.decisions import Decisions, stays_open
-from backout.runs.ended import Ended, on_record
+from backout.runs.ended import OVER, Ended, on_record
 from backout.runs.parts import Parts, side_by_side
 from backout.runs.plan import Place
 
@@ -45,6 +45,7 @@ def leased(
         began=began,
         claim=_claim(parts, run),
         changed=lambda: _changed(parts, run),
+        over=lambda of: spent(parts.journal, of),
     ) as held:
         marked = {"hosts": sorted({*began, *held}), "held": sorted(held)}
         parts.journal.note(run, LEASED, marked)
@@ -73,6 +74,18 @@ def let_go(parts: Parts, run: str) -> None:
             raise
         except (Held, Refused, Unreachable):
             continue
+
+
+def spent(journal: Journal, run: str) -> bool:
+    """Whether a run's leases are worth nothing: its end is known, and nothing is left to do on its
+    hosts but to let them go, which one that was away has missed. What of its processes may be alive
+    even so (a ledger that is shared) lets go of its own lease alone, or was taken over and is
+    fenced: to take it is safe. One of which hosts told only that it was decided may still be at
+    it, on another machine."""
+    if not journal.over(run):
+        return False
+    kinds = {record.kind for record in journal.recall(run)}
+    return OVER in kinds or "decided" not in kinds
 
 
 def held_by_nobody_since(records: Sequence[Record]) -> bool:

@@ -18,7 +18,8 @@ from backout.adapters.vault import Vault
 from backout.errors import Held, HostKeyRefused, Interrupted, Refused, TakenOver, Unreachable
 from backout.model import Event, Host, Record, Target
 from backout.ports import TAKEN, Transport
-from backout.runs.leasing import LEASED, fleet, held_by_nobody_since, leased, let_go, reached
+from backout.runs.ended import OVER
+from backout.runs.leasing import LEASED, fleet, held_by_nobody_since, leased, let_go, reached, spent
 from backout.runs.parts import Parts
 from support.clock import ManualClock
 from support.folders import Folders
@@ -358,3 +359,39 @@ def test_whoever_can_be_reached_is_given_beside_the_names_of_the_others(site: Si
     assert reached(site.reach, ()) == ([], [])
     with pytest.raises(Refused):
         reached(site.reach, ("web2",))
+
+
+# --- what is spent -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kinds", "outcome", "past"),
+    [
+        (("decided", OVER), "succeeded", True),
+        ((OVER,), "backed_out", True),
+        ((), "refused", True),
+        (("decided",), "succeeded", False),
+        ((OVER,), "", False),
+        ((), "backout_incomplete", False),
+        ((), "taken_over", False),
+    ],
+)
+def test_the_lease_of_a_run_is_spent_when_all_is_done_and_it_is_closed(
+    site: Site, kinds: Sequence[str], outcome: str, past: bool
+) -> None:
+    """Decided alone it is where hosts told that, and its own machine may still be at it."""
+    site.was_killed()
+    for kind in kinds:
+        site.journal.note(RUN, kind, {})
+    if outcome:
+        site.journal.close_run(RUN, outcome, 0, {}, datetime.now(UTC))
+    assert spent(site.journal, RUN) is past
+    if past:
+        site.was_held(run=OTHER)
+    else:
+        with pytest.raises(Held, match=f"for run {RUN}"):
+            site.was_held(run=OTHER)
+
+
+def test_a_run_that_nobody_knows_is_not_spent(site: Site) -> None:
+    assert not spent(site.journal, "run-9")

@@ -57,7 +57,7 @@ fi
 # after the lease was taken, for what has not begun by then will not.
 alive=$(living "$notes")
 if [ -n "$alive" ]; then
-  [ -z "$took" ] || ! ours || rm -rf "$home/lock"
+  [ -z "$took" ] || ! cd "$home/lock" 2>/dev/null || vanish || :
   echo "$alive"; exit 79
 fi
 [ -n "$took" ] || { write . && rm -f ./put.*; } || { [ -e run ] || show "$notes"; [ -e run ] || exit 75; exit 1; }
