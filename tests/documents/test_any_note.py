@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import chdir, contextmanager
+import json
+import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import process_time
@@ -13,14 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backout.api import _Quiet
-from backout.commands.document import Document
 from backout.commands.import_report import import_report
-from backout.commands.options import DocumentImport
 from backout.documents.building import build
 from backout.documents.files import sound
 from backout.documents.reading import read
-from backout.project.project import TABLES, Workplace
+from backout.project.project import TABLES
+from support import overheard, warm
 
 PIECES = st.sampled_from(
     [
@@ -126,43 +123,6 @@ def test_a_note_in_which_nothing_ever_closes_is_read_all_the_same() -> None:
         assert reading.found
 
 
-RUNNING = ("subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "pty.")
-REACHING = ("socket.connect", "socket.getaddrinfo", "socket.sendto", "socket.bind", "urllib.")
-
-
-class Watcher:
-    """Hears of everything that this interpreter does, while it listens."""
-
-    def __init__(self) -> None:
-        self.listening = False
-        self.heard: list[str] = []
-        self.written: set[Path] = set()
-        sys.addaudithook(self)
-
-    def __call__(self, event: str, arguments: tuple[object, ...]) -> None:
-        if not self.listening:
-            return
-        if event.startswith((*RUNNING, *REACHING)):
-            self.heard.append(f"{event} {arguments!r}")
-        if (
-            event == "open"
-            and isinstance(arguments[0], str)
-            and set(str(arguments[1])) & set("wxa+")
-        ):
-            self.written.add(Path(arguments[0]))
-
-    @contextmanager
-    def at_work(self) -> Iterator[None]:
-        self.heard.clear()
-        self.written.clear()
-        self.listening = True
-        try:
-            yield
-        finally:
-            self.listening = False
-
-
-WATCHER = Watcher()
 EVIL = """\
 ```sh
 touch pwned; $(touch pwned2); `touch pwned3`
@@ -179,22 +139,19 @@ Run `rm -rf ./docs`, then {{ ''.__class__.__mro__ }} and {% include '/etc/passwd
 def test_whatever_a_note_says_nothing_is_run_or_reached_and_only_named_files_are_written(
     text: str,
 ) -> None:
-    with TemporaryDirectory() as name, chdir(name):
+    with TemporaryDirectory() as name:
         root = Path(name).resolve()
         (root / "docs").mkdir()
         (root / "tasks.py").write_text("from backout.tasks import ns\n")
         note = root / "docs" / "note.md"
         note.write_bytes(before := text.encode("utf-8", "surrogatepass"))
-        screen = _Quiet(lambda _: None, yes=False)
-        named: set[Path] = set()
-        with WATCHER.at_work():
-            for update in (False, True):
-                options = DocumentImport(file="docs/note.md", update=update)
-                answer = Document(Workplace(root), screen).import_(options)
-                named |= {root / each for each in answer.data["written"]}
-        assert WATCHER.heard == []
+        code, out, err = warm.run((), root, os.environ, 60, program=(overheard.__file__,))
+        assert code == 0, err
+        told = json.loads(out)
+        assert told["heard"] == []
         assert note.read_bytes() == before
+        named = {root / each for each in told["named"]}
         there = {path for path in root.rglob("*") if path.is_file()}
         assert there == {note, root / "tasks.py", *named}
-        inside = {path for path in WATCHER.written if path.is_relative_to(root)}
+        inside = {path for path in map(Path, told["written"]) if path.is_relative_to(root)}
         assert {path.parent for path in inside} <= {path.parent for path in named}

@@ -16,6 +16,7 @@ import pytest
 from backout.adapters import notify
 from backout.model import Delivery, Message, Verdict
 from support.loopback import Answer, Asked, Web
+from support.measured import unmeasured
 from support.watch import Simulation, check, target
 
 HOUR = 3600.0
@@ -36,7 +37,7 @@ def test_kill_9_between_any_two_writes_loses_no_alert_and_doubles_none(directory
     with Web() as receiver:
         done = subprocess.run(
             [sys.executable, "-m", "support.watch_killed", str(directory), str(receiver.port)],
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+            env=unmeasured({**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}),
             capture_output=True,
             text=True,
             timeout=170,

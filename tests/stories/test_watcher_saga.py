@@ -12,6 +12,7 @@ import pytest
 from backout.model import Bake, Release, Verdict
 from backout.watch.bake import Deployed
 from backout.watch.watched import TargetState
+from support.measured import unmeasured
 from support.project import Project
 from support.watch import Simulation, check, target
 
@@ -67,7 +68,7 @@ def test_a_revert_that_is_killed_anywhere_is_finished_and_told_once(
             *(sys.executable, "-m", "support.revert_killed", str(sick.directory), str(tmp_path)),
             *map(str, numbers),
         ],
-        env={**sick.env, "PYTHONPATH": str(Path(__file__).parents[1])},
+        env=unmeasured({**sick.env, "PYTHONPATH": str(Path(__file__).parents[1])}),
         capture_output=True,
         text=True,
         timeout=120,

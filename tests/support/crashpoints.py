@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from . import warm
+from .measured import unmeasured
 from .project import Project, Said
 from .scenes import SCENES, WEB
 from .sshd import SshdBed
@@ -228,7 +229,7 @@ class Ground:
         tracer = tracer or Tracer()
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             files = out.fileno(), err.fileno()
-            where, env = self.project.directory, self.project.env
+            where, env = self.project.directory, unmeasured(self.project.env)
             here = tracer is not self._shells
             program = PROGRAM if here else warm.BACKOUT
             begun = warm.start(words, where, env, files, program=program)

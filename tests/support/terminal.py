@@ -16,6 +16,8 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from .measured import measured
+
 
 class Terminal:
     """As much of a terminal as a live screen needs: lines, carriage return, up, erase."""
@@ -72,7 +74,7 @@ class Session:
             stdin=slave,
             stdout=slave,
             stderr=slave,
-            env={**environment, "PYTHONIOENCODING": "utf-8"},
+            env=measured({**environment, "PYTHONIOENCODING": "utf-8"}),
             start_new_session=True,
         )
         os.close(slave)

@@ -31,9 +31,11 @@ from functools import cache
 from pathlib import Path
 from typing import IO
 
-ABOUT_PYTHON = ("PYTHON", "LC_", "LANG")
+ABOUT_PYTHON = ("PYTHON", "LC_", "LANG", "COVERAGE_PROCESS")
 """What begins so is read when Python starts."""
-ITS_OWN_SERVER = ("LC_", "LANG", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE")
+ITS_OWN_SERVER = (
+    *("LC_", "LANG", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "COVERAGE_PROCESS"),
+)
 """What of that a server which was started with it hands on to whatever it forks."""
 _BEGINNING = threading.Lock()
 BACKOUT = (sys.executable, "-m", "backout")
