@@ -208,9 +208,6 @@ class Doing(Kind):
         self.world.reach(_place(work))
         return self.world.notes.get(work.key)
 
-    def done(self, work: StepContext) -> bool | None:
-        return None
-
     def undo(self, work: StepContext, undo: Undo) -> Result:
         name, host = work.step.name, _place(work)
         return self.world.command(work.key, f"-{name} {host}", lambda: self.world.undo(name, host))
@@ -318,6 +315,8 @@ class Deployer:
     book: Runbook = field(default_factory=runbook)
     keys: dict[str, Any] = field(default_factory=dict)
     """What else its plan is made with."""
+    seams: dict[str, Any] = field(default_factory=dict)
+    """What else its parts are."""
     person: Person = field(default_factory=Person)
     lease: Lease = field(default_factory=Lease)
     told: list[Event] = field(default_factory=list)
@@ -368,6 +367,7 @@ class Deployer:
             pool=lambda _, __: Edge(self.world),
             metrics=cast("Any", None),
             stop=self.stop,
+            **self.seams,
         )
         try:
             ended: Ended = getattr(Engine(self.plan, parts, self.consent), verb)()

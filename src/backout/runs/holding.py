@@ -87,8 +87,7 @@ class Holding:
         if new:
             until = now + timedelta(seconds=self.worker.plan.hold)
             self._note(Hold(number, now, self.me, until, (*holds.open, *new)))
-        if last := self._known().last:
-            self._tell(last)
+        self._tell(self._known().all[-1])
 
     def _hold_again(self, holds: Holds, question: Question) -> None:
         """The same hold, with one question that is open anew."""

@@ -1,0 +1,191 @@
+"""A run that is held: what is told meanwhile, how somebody at its own terminal answers or leaves,
+and what the next process makes of an answer that nobody has acted upon."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from backout.errors import Interrupted
+from backout.model import Event, Runbook, Step
+from backout.ports import Said
+from backout.runs.holding import PAUSE, TELL
+from backout.runs.holds import Holds, Question
+from support.ways import FORWARD, HERE, Begin, on, say, told
+from support.work import Person
+from support.world import HOSTS, Deployer, Killed, runbook, step
+
+HOLD = 600.0
+ANSWER = "invoke hold {} --host web1 --answer again|done|back-out"
+ONCE_MORE = ["Good", "Bad", "Bad", "Restart"]
+
+
+class AtTheTerminal(Person):
+    """Somebody who types what was prepared; None is to leave."""
+
+    present = True
+
+    def __init__(self, *lines: str | None) -> None:
+        super().__init__(True)
+        self.lines = list(lines)
+        self.mends: Callable[[], object] = lambda: None
+        """What they do before they answer."""
+
+    def line(self, question: str, over: Callable[[], bool]) -> str | None:
+        self.asked.append(question)
+        self.mends()
+        return "" if over() else self.lines.pop(0)
+
+
+class UntilAnswered(list[Event]):
+    """What a process tells that is killed as soon as an answer is on record."""
+
+    def append(self, event: Event) -> None:
+        super().append(event)
+        if ", says " in event.text:
+            raise Killed
+
+
+def held(begin: Begin, *lines: str | None, **world: Any) -> Deployer:
+    """A run whose step `Bad` fails on web1, once, and somebody who types these lines, if any."""
+    deployer = begin(**{"refuses": {"Bad web1"}, **world})
+    deployer.world.then["Bad web1"] = deployer.world.refuses.clear
+    deployer.keys["hold"] = HOLD
+    deployer.seams["me"] = "ann@laptop"
+    deployer.person = AtTheTerminal(*lines) if lines else Person()
+    return deployer
+
+
+def answered(deployer: Deployer, answer: str) -> None:
+    """Whatever is asked is answered so, on another machine."""
+
+    def said() -> Sequence[Said]:
+        return [Said(each.key, each.asked, answer, "bob@desk") for each in questions(deployer)]
+
+    deployer.seams["said"] = said
+
+
+def questions(deployer: Deployer) -> tuple[Question, ...]:
+    return Holds.of(deployer.journal.recall(deployer.run)).open
+
+
+def checked(deployer: Deployer) -> None:
+    """`Bad` is checked, and done by hand as soon as it has failed."""
+    mark = deployer.world.directory / "by hand"
+    deployer.book = with_step(step("Bad", check=f"test -e '{mark}'"))
+    deployer.world.then["Bad web1"] = mark.touch
+
+
+def with_step(other: Step) -> Runbook:
+    """The runbook with another step of that name."""
+    book = runbook()
+    steps = tuple(other if each.name == other.name else each for each in book.steps)
+    return book.model_copy(update={"steps": steps})
+
+
+# --- at its own terminal ---------------------------------------------------------------------
+
+
+def test_what_is_no_answer_is_asked_again_and_again_tries_the_step_once_more(begin: Begin) -> None:
+    deployer = held(begin, "what?", "Again")
+    assert say(deployer).exit_code == 0
+    assert deployer.person.asked == ["Bad on web1: again, done or back-out?"] * 2
+    assert on(deployer, "web1") == ONCE_MORE
+    assert on(deployer, "web2") == FORWARD
+    assert "Bad on web1: again, says ann@laptop" in told(deployer, "note")
+
+
+def test_back_out_is_understood_as_people_write_it(begin: Begin) -> None:
+    deployer = held(begin, "back out")
+    ended = say(deployer)
+    assert (ended.exit_code, on(deployer, "web2")) == (4, [])
+    assert ended.reason.endswith("ann@laptop answered: back out")
+
+
+def test_who_leaves_is_told_what_to_type_and_the_question_stays(begin: Begin) -> None:
+    deployer = held(begin, None)
+    with pytest.raises(Interrupted) as left:
+        deployer.say("deploy")
+    assert left.value.next == ANSWER.format(deployer.run)
+    (question,) = questions(deployer)
+    assert (question.step, question.host) == ("Bad", "web1")
+    deployer.person = AtTheTerminal("again")
+    assert say(deployer, "resume").exit_code == 0
+    assert on(deployer, "web1") == ONCE_MORE
+
+
+def test_who_takes_the_run_up_where_nobody_is_leaves_it_held_too(begin: Begin) -> None:
+    deployer = held(begin, None)
+    with pytest.raises(Interrupted):
+        deployer.say("deploy")
+    deployer.person = Person()
+    deployer.seams["leaves"] = True
+    with pytest.raises(Interrupted) as left:
+        deployer.say("resume")
+    assert left.value.next == ANSWER.format(deployer.run)
+
+
+# --- what is told ----------------------------------------------------------------------------
+
+
+def test_it_is_told_how_far_each_host_is_and_what_backing_out_leaves(begin: Begin) -> None:
+    book = with_step(step("Ship", None, irreversible="the mail is sent"))
+    deployer = held(begin, "again", book=book)
+    assert say(deployer).exit_code == 0
+    assert [text for text in told(deployer, "note") if " is a" in text or "leaves" in text] == [
+        "web1 is at step Bad, not done",
+        *(f"{host} is as before, on release 1" for host in HOSTS[1:]),
+        "what backing out leaves: Ship: the mail is sent",
+    ]
+
+
+def test_it_is_told_again_and_again_until_nobody_has_answered_in_time(begin: Begin) -> None:
+    deployer = held(begin)
+    ended = say(deployer)
+    assert ended.exit_code == 4
+    assert "nobody answered until" in ended.reason
+    warned = [text for text in told(deployer, "warning") if text.startswith("held until")]
+    assert len(warned) == 1 + HOLD // (TELL + PAUSE)
+
+
+# --- from elsewhere, and by whoever comes next -------------------------------------------------
+
+
+@pytest.mark.parametrize("dies", [False, True])
+@pytest.mark.parametrize(
+    ("answer", "code", "did"),
+    [
+        ("again", 0, ["Good", "Bad", "Bad", "Restart"]),
+        ("done", 0, ["Good", "Bad", "Restart"]),
+        ("back-out", 4, ["Good", "Bad", "-Bad", "-Good", "Restart", "Restart"]),
+    ],
+)
+def test_an_answer_is_acted_upon_also_where_who_took_it_has_died(
+    begin: Begin, answer: str, code: int, did: list[str], dies: bool
+) -> None:
+    deployer = held(begin)
+    if answer == "done":
+        checked(deployer)
+    answered(deployer, answer)
+    verb = "deploy"
+    if dies:
+        deployer.told = UntilAnswered()
+        assert deployer.say("deploy") is None
+        verb, deployer.told = "resume", []
+        del deployer.seams["said"]
+    ended = say(deployer, verb)
+    assert ended.exit_code == code, ended.reason
+    assert on(deployer, "web1") == did
+    if code:
+        assert "bob@desk answered: back out" in ended.reason
+
+
+def test_a_proof_of_which_somebody_says_that_it_is_done_is_made_again(begin: Begin) -> None:
+    deployer = held(begin, refuses=set(), ill=HERE)
+    deployer.person = somebody = AtTheTerminal("done")
+    somebody.mends = lambda: setattr(deployer.world, "ill", "")
+    assert say(deployer).exit_code == 0
+    assert on(deployer, HERE) == ["Ship", "Switch"]
+    assert somebody.asked == ["Final proof on this machine: again, done or back-out?"]
