@@ -228,10 +228,6 @@ def test_who_does_what_is_said_in_the_end_needs_no_force(worlds: Worlds) -> None
     assert worlds.play(12102407).violations == ()
 
 
-def test_who_was_taken_over_asleep_does_nothing_from_its_own_machine(worlds: Worlds) -> None:
-    assert worlds.play(12016841).violations == ()
-
-
 def test_who_finds_what_a_power_cut_left_of_a_lease_has_lost_none(worlds: Worlds) -> None:
     seeds = (9045083, 9083005)
     assert {seed: worlds.play(seed).violations for seed in seeds} == dict.fromkeys(seeds, ())

@@ -114,7 +114,10 @@ def test_what_supervisord_itself_is_asked_is_what_supervisorctl_says(
     restart = bed.supervisord.ctl("restart", name)
     told = restart.stdout.splitlines()
     assert brought() == restart.returncode, restart
-    assert capsys.readouterr().out.split("\n")[:-1][-1] == told[-1]
+    said, rows = capsys.readouterr().out.split(f"{supervisor_client.SEEN}\n")
+    assert said.splitlines()[-1] == told[-1]
+    seen = bed.supervisord.ctl("status", name).stdout.splitlines()
+    assert [row.split()[:2] for row in rows.splitlines()] == [row.split()[:2] for row in seen]
     eventually(lambda: len({*map(tuple, both())}) == 1, saying="both say the same")
 
 

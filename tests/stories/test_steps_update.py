@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import signal
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from backout.errors import Refused
 from backout.model import Release, Source, State
+from backout.runs.once import Asked
 from support.git_origin import GitOrigin, every_file, served
 from support.work import RUN, Bench, Trial
 
@@ -49,6 +51,19 @@ def git(directory: Path, *arguments: str) -> str:
         ["git", "-C", str(directory), *arguments], capture_output=True, text=True, check=False
     )
     return done.stdout.strip()
+
+
+def test_every_host_gets_a_release_from_where_the_first_one_got_it(
+    bench: Bench, git_origin: GitOrigin
+) -> None:
+    """What the working copy says is asked once for all of them."""
+    trial = bench.step("update")
+    trial.work = replace(trial.work, once=Asked())
+    trial.before()
+    git(git_origin.copy, "remote", "remove", "origin")
+    assert trial.act().ok
+    with pytest.raises(Refused, match="remote origin of"):
+        bench.step("update").before()
 
 
 # --- checkout ----------------------------------------------------------------------------

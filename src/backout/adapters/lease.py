@@ -2,7 +2,8 @@
 
 On a host the lease is a directory that appears whole or not at all::
 
-    HOME/lock/{token,owner,run,host,fence,since}    one line each
+    HOME/lock/{token,owner,run,host,fence}    one line each
+    HOME/lock/since                            when it was taken: the file's own time
     HOME/lock/before                           which acquisition made it, and who was here before
     HOME/lock/expires                          boot and uptime at which it expires, and its length
     HOME/lock/step                             a line for each command so far

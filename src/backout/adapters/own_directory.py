@@ -20,8 +20,9 @@ UNSAFE = 77
 whose that is, and `mode`, `owner` or `home`."""
 
 GUARD = r"""
+me=$(id -u) group=$(id -g)
 guard() {
-  me=$(id -u) group=$(id -g) d=$1
+  d=$1
   set --
   while :; do set -- "$d" "$@"; [ "$d" != / ] || break; d=${d%/*}; d=${d:-/}; done
   stat -c '%u %g %f %n' -- "$@" 2>/dev/null | while read -r owner g mode name; do

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from backout.model import (
     CheckKey,
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from backout.ports.traffic import Traffic
 
 from backout.ports.people import Operator, SecondPerson
+
+T = TypeVar("T")
 
 
 class Clock(Protocol):
@@ -169,6 +171,18 @@ class StepKind(Protocol):
         """Go back; idempotent, also where `act` never ran."""
 
 
+class Once(Protocol):
+    """What is the same for every host of a run is asked once."""
+
+    def __call__(self, about: str, ask: Callable[[], T]) -> T:
+        """The answer under that name: of `ask`, or as it was given before. Raises as it does."""
+        ...
+
+
+def _each_time(about: str, ask: Callable[[], T]) -> T:  # noqa: ARG001 - the seam's form
+    return ask()
+
+
 @dataclass(frozen=True, slots=True)
 class StepContext:
     """All that a step may use: one step, rendered, on one machine, within one run."""
@@ -221,6 +235,8 @@ class StepContext:
     """False when it ran before the run, and was not up."""
     traffic: Traffic | None = None
     """What it may use of a balancer, where it moves traffic."""
+    once: Once = _each_time
+    """For what this machine is asked on behalf of every host."""
     gate: Callable[[], str] = str
     """Why it must not act now, asked right before it does; empty when it may."""
     refused: Callable[[], str] = str

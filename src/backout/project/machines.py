@@ -34,6 +34,13 @@ if TYPE_CHECKING:
     from backout.adapters.transports.ssh_connect import Dialer
 
 
+def config_of(ssh: Ssh) -> SshConfig:
+    """How OpenSSH reaches hosts."""
+    from backout.adapters.transports.ssh_config import SshConfig
+
+    return SshConfig(ssh)
+
+
 class Machines:
     """A target's machines: reached once, kept until closed."""
 
@@ -46,6 +53,7 @@ class Machines:
         journal: Callable[[], RunJournal] | None = None,
         beyond: Beyond | None = None,
         ahead: Ahead | None = None,
+        ssh_config: Callable[[Ssh], SshConfig] | None = None,
     ) -> None:
         self.target = target
         self.follower: Follower | None = None
@@ -58,6 +66,7 @@ class Machines:
         self._home = home
         self._beyond = beyond
         self._ahead = ahead
+        self._read_config = ssh_config or config_of
         self.base: Path | None = None
         """Where what is kept of hosts without SSH lies, when that is not below this directory."""
         self._transports: dict[str, Transport] = {}
@@ -130,9 +139,7 @@ class Machines:
 
     @cached_property
     def _ssh_config(self) -> SshConfig:
-        from backout.adapters.transports.ssh_config import SshConfig
-
-        return SshConfig(self.target.ssh)
+        return self._read_config(self.target.ssh)
 
     def locate(self, host: Host) -> Host:
         """The host with the address that its name is an alias of. Raises Unreachable."""

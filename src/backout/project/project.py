@@ -33,7 +33,7 @@ from backout.project import completing
 from backout.project.ahead import Ahead
 from backout.project.beyond import Beyond
 from backout.project.completing import root_of
-from backout.project.machines import Machines, redacted
+from backout.project.machines import Machines, config_of, redacted
 from backout.project.second import SecondPerson
 from backout.project.shared_ledger import SharedLedger
 from backout.registry import Tables
@@ -72,6 +72,8 @@ class Workplace:
         self.ahead = Ahead()
         """Connections that are on their way before a run needs them."""
         self.close_later(self.ahead.close)
+        self.ssh_config = cache(config_of)
+        """Asked once for each host, by all that goes there."""
         self._owners: list[tuple[tuple[str, Mapping[str, SecretSource]], Vault]] = []
 
     def close(self) -> None:
@@ -269,7 +271,8 @@ class Workplace:
         known_good = cache(lambda: self._snapshots(target))
         journal = cache(lambda: self.journal_of(target))
         here, vault = self.state / "here", self.vault(target)
-        machines = Machines(target, vault, here, known_good, journal, self.beyond, self.ahead)
+        ways = self.beyond, self.ahead, self.ssh_config
+        machines = Machines(target, vault, here, known_good, journal, *ways)
         machines.base = self.home if self.root != self.home else None
         self.close_later(machines.close)
         return machines

@@ -28,11 +28,12 @@ Found = Mapping[str, str]
 
 START_OF = """\
 start_of() {
-  if [ -r "/proc/$1/stat" ]; then sed -n 's/.*) //p' "/proc/$1/stat" | cut -d' ' -f20
-  else LC_ALL=C ps -o lstart= -p "$1" | tr -s ' ' _; fi 2>/dev/null
+  start=; { IFS= read -r start </proc/"$1"/stat; } 2>/dev/null || :
+  if [ -n "$start" ]; then set -- ${start##*) }; echo "${20-}"
+  else LC_ALL=C ps -o lstart= -p "$1" 2>/dev/null | tr -s ' ' _; fi
 }"""
-"""A shell function: when a process started, in a form that only equals itself."""
-
+"""A shell function: when a process started, in a form that only equals itself. Of builtins, for a
+fork is what a look costs."""
 
 PATHS_OF = """\
 paths_of() {

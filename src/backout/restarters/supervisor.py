@@ -32,7 +32,8 @@ from backout.restarters.backend import (
 )
 from backout.restarters.listeners import judge, scan
 from backout.restarters.rotated import TAIL
-from backout.restarters.supervisor_client import FAILED
+from backout.restarters.supervisor_client import FAILED, SEEN
+from backout.restarters.supervisor_library import FILES, SECTIONS
 
 _ROW = re.compile(r"(?P<name>\S+) +(?P<state>[A-Z]+)(?: +(?P<words>.*))?")
 _RUNNING = re.compile(r"pid (\d+), uptime (?:(\d+) days?, )?(\d+):(\d\d):(\d\d)")
@@ -60,49 +61,17 @@ log() {
 }"""
 """Shell text: a stream that has no file is empty. One with control characters in it (colours)
 supervisord cannot put into its XML, but streams as it is. All else that goes wrong is no log."""
-
-
-_FILES = """\
-import sys
-from supervisor.options import ClientOptions
-options = ClientOptions()
-options.realize(["-c", sys.argv[1]] if sys.argv[1] else [])
-for each in options.getServerProxy().supervisor.getAllProcessInfo():
-    name = each["group"] + ":" + each["name"]
-    for called in (name, each["name"]):
-        for channel in ("stdout", "stderr"):
-            print(called + " " + channel + "\\t" + (each[channel + "_logfile"] or ""))
-"""
-"""supervisorctl does not tell where the files are; the library that it is made of does."""
-_SECTIONS = """\
-import configparser, glob, os, sys
-from supervisor.options import ClientOptions
-options = ClientOptions()
-options.realize(["-c", sys.argv[1]] if sys.argv[1] else [])
-names = set(sys.argv[2].split(":"))
-def read(path):
-    found = configparser.RawConfigParser(strict=False, inline_comment_prefixes=(" ;", "\\t;"))
-    with open(path) as file:
-        found.read_file(file)
-    return found
-files, top = [options.configfile], read(options.configfile)
-if top.has_section("include"):
-    for pattern in top.get("include", "files").split():
-        pattern = pattern.replace("%(here)s", os.path.dirname(os.path.abspath(options.configfile)))
-        files += sorted(glob.glob(os.path.join(os.path.dirname(options.configfile), pattern)))
-for path in files:
-    found = read(path)
-    for section in found.sections():
-        kind, _, name = section.partition(":")
-        if name in names:
-            print("[" + section + "]")
-            for key, value in found.items(section):
-                print(key + " = " + value.replace("\\n", " "))
-"""
-"""Its sections as they stand on disk; what changed there and is not read yet is a change too."""
 _NONE = "\0"
-_SHEBANG = "python=$(sed -n '1{/python/s/^#! *//p;}' \"$program\")"
+_SHEBANG = """{
+  python=; { IFS= read -r python <"$program"; } 2>/dev/null || :
+  case $python in '#!'*python*) python=${python#??} ;; *) python= ;; esac
+}"""
 """The Python that supervisorctl is run by; nothing where it is no such program."""
+_PIDS = """\
+pids=
+while read -r name state word pid rest; do [ "$word" != pid ] || pids="$pids ${pid%,}"; done <<EOF
+$status
+EOF"""
 _NOW = "now"
 
 
@@ -167,10 +136,10 @@ class Supervisor(Backend):
         return (
             START_OF,
             PATHS_OF,
-            "status=$(client status) ||"
+            'status=${seen-}; [ -n "$status" ] || status=$(client status) ||'
             f" status=$({self._ctl('status', self.service.name)} 2>&1) || :",
             "printf '%s\n' \"$status\"",
-            "pids=$(printf '%s\n' \"$status\" | sed -n 's/.* pid \\([0-9]*\\), .*/\\1/p')",
+            _PIDS,
             section("started"),
             'for pid in $pids; do echo "$pid.$(start_of "$pid")"; done',
             section("paths"),
@@ -233,7 +202,10 @@ class Supervisor(Backend):
             self._path(),
             self._client(),
             self._daemon(),
-            "code=0; client restart || code=$?",
+            "code=0; said=$(client restart) || code=$?",
+            f"mark={quote(SEEN)}",
+            'case $said in *"$mark"*) seen=${said#*"$mark"} ;; esac',
+            'printf \'%s\\n\' "${said%%"$mark"*}"',
             f"case $code in 0) ;; {FAILED}) exit {FAILED} ;; *)",
             *self._by_supervisorctl(name, name.partition(":")[0]),
             ";; esac",
@@ -290,7 +262,7 @@ class Supervisor(Backend):
     def _files(self) -> Mapping[str, str]:
         """Where supervisord writes its programs' streams, as far as it tells; _NONE for a stream
         that it writes nowhere."""
-        told = self._library(_FILES)
+        told = self._library(FILES)
         rows = (line.partition("\t") for line in told.stdout.splitlines())
         return {stream: file or _NONE for stream, tab, file in rows if tab}
 
@@ -323,7 +295,7 @@ class Supervisor(Backend):
 
     def definition(self) -> Mapping[str, str | None]:
         """Its sections, in whichever of supervisord's files they stand."""
-        read = self._library(_SECTIONS, self.service.name)
+        read = self._library(SECTIONS, self.service.name)
         text = text_of(read, f"the configuration of {self.service.name}")
         if not text.strip():
             return {"program": None}

@@ -1,23 +1,23 @@
-"""`status` and `restart` as supervisorctl has them, in a fifth of its time, most of which is a
+"""`status` and `restart` as supervisorctl has them, in a tenth of its time, most of which is a
 Python that reads all of supervisor.
 
 It stands alone: its text goes to the host, where supervisorctl's own Python runs it. Whatever is
 not as usual it leaves to supervisorctl, which is asked after it and says so in its own words.
+What it imports (no `re`, no `socket` for a Unix socket) is most of what it costs.
 """
 
 import os
-import re
-import socket
 import sys
-from binascii import b2a_base64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import _socket
     from collections.abc import Iterator
 
 NOT_MINE = 99
 """The exit code for what supervisorctl has to do."""
 FAILED = 7
+SEEN = "=== seen"
 PLACES = ("etc/supervisord.conf", "supervisord.conf")
 EVERYWHERE = ("/etc/supervisord.conf", "/etc/supervisor/supervisord.conf")
 DONE = 80
@@ -29,9 +29,6 @@ WORDS = {
     40: "abnormal termination",
     50: "spawn error",
 }
-STRUCT = re.compile(r"<struct>(.*?)</struct>", re.S)
-MEMBER = re.compile(r"<name>(\w+)</name>\s*<value><(?:string|int)>(.*?)</", re.S)
-STRING = re.compile(r"<string>(.*?)</string>", re.S)
 
 
 class Strange(Exception):
@@ -40,6 +37,9 @@ class Strange(Exception):
 
 class Fault(Exception):
     """What supervisord refused, by its code."""
+
+
+WEIRD = (Strange, Fault, OSError, LookupError, StopIteration, ValueError)
 
 
 class Server:
@@ -52,7 +52,7 @@ class Server:
         login = values.get("username", ""), values.get("password", "")
         if "%" in self._url + "".join(login):
             raise Strange
-        self._login = b2a_base64(":".join(login).encode()).decode().strip() if all(login) else ""
+        self._login = _base64(":".join(login)) if all(login) else ""
 
     def call(self, method: str, *words: str) -> str:
         """What a method of supervisord's answers. Raises Fault, Strange and OSError."""
@@ -76,20 +76,34 @@ class Server:
             raise Fault(int(next(_structs(text))["faultCode"]))
         return text
 
-    def _connect(self) -> socket.socket:
+    def _connect(self) -> "_socket.socket":
         kind, _, where = self._url.partition("://")
         if kind == "unix":
-            link = socket.socket(socket.AF_UNIX)
-            try:
-                link.connect(where)
-            except OSError:
-                link.close()
-                raise
-            return link
-        found = re.match(r"([^/:]+):(\d+)/?$", where)
-        if kind != "http" or not found:
+            return _unix(where)
+        host, _, port = (where[:-1] if where.endswith("/") else where).partition(":")
+        if kind != "http" or not host or "/" in host or not port.isdecimal():
             raise Strange
-        return socket.create_connection((found[1], int(found[2])))
+        from socket import create_connection
+
+        return create_connection((host, int(port)))
+
+
+def _unix(path: str) -> "_socket.socket":
+    from _socket import AF_UNIX, socket
+
+    link = socket(AF_UNIX)
+    try:
+        link.connect(path)
+    except OSError:
+        link.close()
+        raise
+    return link
+
+
+def _base64(text: str) -> str:
+    from binascii import b2a_base64
+
+    return b2a_base64(text.encode()).decode().strip()
 
 
 def _section(config: str) -> "Iterator[tuple[str, str]]":
@@ -101,8 +115,15 @@ def _section(config: str) -> "Iterator[tuple[str, str]]":
             elif inside and not line.startswith((";", "#")):
                 if line[:1].isspace() and line.strip():
                     raise Strange  # it goes on from the line above
-                key, _, value = re.sub(r"\s[;#].*", "", line).partition("=")
+                key, _, value = _without_remark(line).partition("=")
                 yield key.strip(), value.strip()
+
+
+def _without_remark(line: str) -> str:
+    for at, sign in enumerate(line):
+        if sign in ";#" and line[:at][-1:].isspace():
+            return line[:at]
+    return line
 
 
 def _escaped(word: str) -> str:
@@ -114,8 +135,19 @@ def _plain(text: str) -> str:
 
 
 def _structs(text: str) -> "Iterator[dict[str, str]]":
-    for found in STRUCT.findall(text):
-        yield {name: _plain(value) for name, value in MEMBER.findall(found)}
+    for struct in _between(text, "<struct>", "</struct>"):
+        yield dict(map(_member, _between(struct, "<member>", "</member>")))
+
+
+def _member(text: str) -> "tuple[str, str]":
+    """Its name and its value, whether that is a string or a number."""
+    name, value = (_between(text, *ends) for ends in (("<name>", "</name>"), ("<value><", "</")))
+    return next(name, ""), _plain(next(value, "").partition(">")[2])
+
+
+def _between(text: str, begin: str, end: str) -> "Iterator[str]":
+    for rest in text.split(begin)[1:]:
+        yield rest.partition(end)[0]
 
 
 def _title(group: str, name: str) -> str:
@@ -132,10 +164,17 @@ def status(server: Server, group: str, name: str) -> int:
 
 
 def restart(server: Server, group: str, name: str) -> int:
-    """Stop and start, unless the section that supervisord has is another than that on disk."""
-    if group in map(_plain, STRING.findall(server.call("reloadConfig"))):
+    """Stop and start, unless the section that supervisord has is another than that on disk. Says
+    what is then, too, behind `SEEN`."""
+    if group in map(_plain, _between(server.call("reloadConfig"), "<string>", "</string>")):
         return NOT_MINE
-    return _turn(server, "stop", group, name) or _turn(server, "start", group, name)
+    code = _turn(server, "stop", group, name) or _turn(server, "start", group, name)
+    print(SEEN)
+    try:
+        status(server, group, name)
+    except WEIRD:
+        pass  # it has restarted; whoever asks hears it from supervisorctl
+    return code
 
 
 def _turn(server: Server, verb: str, group: str, name: str) -> int:
@@ -177,7 +216,7 @@ def main(program: str, config: str, verb: str, name: str) -> int:
     try:
         server = Server(os.path.abspath(config or _found(program)))
         return (status if verb == "status" else restart)(server, group, process)
-    except (Strange, Fault, OSError, LookupError, StopIteration, ValueError):
+    except WEIRD:
         return NOT_MINE
 
 

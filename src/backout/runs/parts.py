@@ -24,6 +24,7 @@ from backout.ports import (
     Vault,
 )
 from backout.runs.decisions import Stop
+from backout.runs.once import Asked
 
 WIDTH = 64
 """Hosts that are worked on side by side, at most."""
@@ -58,6 +59,7 @@ class Parts:
     metrics: Callable[[str, Mapping[str, str]], Metrics]
     """(address, headers) -> a store of metrics that can be asked; both may refer to secrets."""
     stop: Stop = field(default_factory=Stop)
+    once: Asked = field(default_factory=Asked)
     second: SecondPerson | None = None
     said: Callable[[], Sequence[Said]] = tuple
     """What was answered so far, from wherever, while the run is held."""

@@ -227,6 +227,7 @@ class Worker:
             second=self.parts.second,
             was_up=before.up.get(action.host) if back else None,
             was_well=before.well.get(action.host, True),
+            once=self.parts.once,
             refused=partial(self.parts.lock.refused, action.machine),
             slots=lambda: discreet_slots(self.parts.restarter(action.host), self.parts.vault),
             went=went,

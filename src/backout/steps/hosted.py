@@ -14,7 +14,7 @@ from backout.model.operands import remote
 from backout.ports import StepContext
 from backout.steps.base import Kind
 from backout.steps.git import QUIET, git, source
-from backout.steps.script import read, some, told
+from backout.steps.script import Facts, read, some, told
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[^/]+:")
 
@@ -89,9 +89,8 @@ def address(work: StepContext, where: Source) -> str:
     """Where the working copy's remote is; a local one as an absolute path. Raises Refused."""
     g = git(where.repository)
     what = f"remote {where.remote} of {where.repository}"
-    url = read(work.here, f'echo "url=$({g} remote get-url -- {quote(where.remote)})"', what)[
-        "url"
-    ][0]
+    asked = f'echo "url=$({g} remote get-url -- {quote(where.remote)})"'
+    url = _of_the_source(work, asked, what)["url"][0]
     if not url:
         raise Refused(f"{what}: there is no such remote", next=f"{g} remote -v")
     try:
@@ -101,7 +100,12 @@ def address(work: StepContext, where: Source) -> str:
     if _ADDRESS.match(url) or url.startswith("/"):
         return url
     script = f'cd "$({g} rev-parse --show-toplevel)"; cd -- {quote(url)}; echo "url=$(pwd)"'
-    return read(work.here, script, what)["url"][0]
+    return _of_the_source(work, script, what)["url"][0]
+
+
+def _of_the_source(work: StepContext, script: str, what: str) -> Facts:
+    """What the working copy says, which is the same for every host. Raises Refused."""
+    return work.once(script, lambda: read(work.here, script, what))
 
 
 def credentials(url: str) -> tuple[tuple[str, str], ...]:
@@ -162,7 +166,7 @@ def refuse_what_git_leaves_out(work: StepContext, where: Source) -> None:
   {g} ls-tree -r --full-tree {commit} | {_MODULES} | sed 's/^/module=/'
   if {_has_lfs(g, commit)}; then echo lfs=yes; fi
 }} 2>/dev/null || :"""
-    facts, here = read(work.here, script, where.repository), work.transport.host.name
+    facts, here = _of_the_source(work, script, where.repository), work.transport.host.name
     if facts["module"] and where.submodules is None:
         modules = some(facts["module"])
         raise Refused(

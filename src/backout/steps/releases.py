@@ -98,6 +98,8 @@ grown() {{
 
 _RETAIN = """\
 retain() {
+  set -- "$1" "$2" releases/[0-9]*-*
+  [ $# -gt $(($1 + 2)) ] || return 0
   live=$(readlink current) here=$(pwd -P)
   running=$(
     ls -l /proc/[0-9]*/cwd /proc/[0-9]*/exe 2>/dev/null | sed 's/.* -> //'
@@ -130,7 +132,7 @@ git init -q --bare repo
 {fetched("repo", where, commit)}
 git -C repo update-ref {ref(f"release-{name}")} {commit}
 {_build(where)}
-rm -rf releases/.building-*
+for aside in releases/.building-*; do [ ! -e "$aside" ] || rm -rf "$aside"; done
 [ -d releases/{name} ] || build {name} {commit}"""
 
 
@@ -140,7 +142,7 @@ def _build(where: Source) -> str:
     return f"""\
 build() {{
   aside=releases/.building-$1
-  rm -rf "$aside"
+  [ ! -e "$aside" ] || rm -rf "$aside"
   mkdir "$aside"
   GIT_INDEX_FILE=$(pwd)/$aside.index \\
     git --git-dir=repo --work-tree="$aside" read-tree --reset -u "$2"

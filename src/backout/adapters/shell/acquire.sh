@@ -8,7 +8,7 @@
 
 # The directories above are the service's own; only what is ours is private.
 case $home in */.backout/*) above=${home%%/.backout/*} ;; *) above=${home%/*} ;; esac
-[ -z "$above" ] || mkdir -p -- "$above"
+[ -d "${above:-/}" ] || mkdir -p -- "$above"
 umask 077
 new=$home/lock.$token.$name mine=$home/notes/$notes took=
 count=0 last=; [ ! -e "$home/fence" ] || read -r count last <"$home/fence" || :
@@ -28,7 +28,7 @@ on_disk() { sync "$@" 2>/dev/null || sync; }
 # nobody's, for ever.
 write() {
   bo_lock=$1 bo_ttl=$ttl
-  echo "$owner" >"$1/owner"; echo "$run" >"$1/run"; date +%s >"$1/since"
+  echo "$owner" >"$1/owner"; echo "$run" >"$1/run"; printf '' >"$1/since"
   bo_renew
   echo "$host" >"$1/host"; echo "$token" >"$1/token" || return
   on_disk "$1"/* "$1"

@@ -6,10 +6,11 @@ show() {
   bo_booted; bo_clock
   echo "now=$(date +%s)"; echo "clock=$bo_now"; echo "boot=$bo_boot"
   if [ -d "$home/lock" ]; then
-    for field in token owner run fence since expires step; do
+    for field in token owner run fence expires step; do
       value=; { while IFS= read -r line; do value=$line; done <"$home/lock/$field"; } 2>/dev/null || :
       echo "$field=$value"
     done
+    echo "since=$(date -r "$home/lock/since" +%s 2>/dev/null || :)"
   fi
   living "$1"
 }
