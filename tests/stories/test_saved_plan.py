@@ -238,6 +238,35 @@ def test_a_source_that_is_a_part_of_a_working_copy_is_seen_with_all_that_would_b
         assert (untold.code, "cannot be told" in untold.out) == (3, True), untold.out
 
 
+def test_a_directory_that_is_to_be_committed_is_seen_file_by_file_also_what_is_gone(
+    tmp_path: Path,
+) -> None:
+    git = GitOrigin(tmp_path / "git")
+    folder = git.copy / "conf.d"
+    gone, kept = folder / "gone", folder / "kept"
+    folder.mkdir()
+    for file in (gone, kept):
+        file.write_text("one\n")
+    git.commit("Two files")
+    with Yard(tmp_path) as yard:
+        yard.inventory(source={"repository": str(git.copy)})
+        yard.runbook(
+            {"name": "Look", "run": "echo mark", "readonly": True, "save": {"mark": "stdout"}},
+            {"name": "Commit", "commit": {"message": "Conf", "paths": ["conf.d"]}},
+            {"name": "Mark", "run": "touch {{ saved.mark }}", "undo": "rm {{ saved.mark }}"},
+        )
+        gone.unlink()
+        said = yard.say("plan", "--out", "plan.json")
+        assert said.code == 0, said.out + said.err
+        for path, now in ((kept, "two\n"), (gone, "one\n")):
+            before = path.read_text() if path.exists() else None
+            path.write_text(now)
+            planned = yard.project.say("deploy", "--plan", "plan.json", "--json")
+            assert planned.code == 3, planned.out
+            assert f"conf.d/{path.name} " in planned.data["error"]["what"]
+            path.unlink() if before is None else path.write_text(before)
+
+
 def test_what_a_plan_reads_runs_and_goes_back_by_is_part_of_it(
     tmp_path: Path, postgres: Postgres
 ) -> None:

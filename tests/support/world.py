@@ -215,11 +215,14 @@ class Doing(Kind):
 
 @dataclass(frozen=True)
 class Edge:
-    """The pool of a balancer that does at once what it is told: `out web1`, `in web1`."""
+    """The pool of a balancer that does at once what it is told, `out web1` or `in web1`, unless
+    `edge` is away."""
 
     world: World
 
     def look(self) -> PoolState:
+        if "edge" in self.world.away:
+            raise Unreachable("edge is away")
         pairs = self.world.traffic.items()
         return PoolState(tuple(Member(name, takes, True, 0, "1") for name, takes in pairs))
 

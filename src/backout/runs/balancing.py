@@ -56,8 +56,9 @@ class Balancing:
             for member, host in self._owners(place[0]).items():
                 was, found = begun.member(member), now.member(member)
                 if host in hosts and was and was.takes and not (found and found.set_as(was)):
-                    told = found.told if found else why or "not there"
-                    yield place[0], host, f"{member} was {was.told}, and is {told}"
+                    told = f"is {found.told if found else 'not there'}"
+                    told = f"nobody can tell how it is now: {why}" if why else told
+                    yield place[0], host, f"{member} was {was.told}, and {told}"
 
     def counted(self, name: str) -> dict[str, tuple[int, int]]:
         """How many requests each host was sent so far, and how many failed, by a balancer's own

@@ -355,3 +355,38 @@ def test_a_command_that_ended_is_not_called_unreachable_when_its_long_output_is_
     recalled = torn.recall("run-1/step", 1.0)
     assert recalled is not None
     assert recalled.exit_code == 3
+
+
+class Elsewhere(LocalTransport):
+    """As a plug-in reaches a machine: by a program of its own."""
+
+    words: tuple[str, ...] = ()
+
+    def shell(self) -> tuple[str, ...]:
+        return self.words
+
+
+def elsewhere(directory: Path, *words: str) -> LocalTransport:
+    made = Elsewhere(HERE, str(directory / ".backout"), one_secret())
+    made.words = words
+    return made
+
+
+def test_a_machine_whose_shell_cannot_be_started_is_unreachable(tmp_path: Path) -> None:
+    with pytest.raises(Unreachable, match=r"no shell could be started here: .*no-such-program"):
+        elsewhere(tmp_path, "/no-such-program").run(Command("true"))
+
+
+def test_a_shell_that_ends_before_it_was_told_everything_is_judged_by_how_it_ended(
+    tmp_path: Path,
+) -> None:
+    long = f"# {'long ' * 60_000}\ntrue"
+    result = elsewhere(tmp_path, "/bin/sh", "-c", "exit 3").run(Command(long))
+    assert (result.state, result.exit_code) == (State.FAILED, 3)
+
+
+def test_a_command_that_closes_its_output_has_its_time_all_the_same(here: LocalTransport) -> None:
+    ran = here._execute("exec >&- 2>&-; sleep 1239", 0.3)
+    assert (ran.timed_out, ran.exit_code) == (True, None)
+    ran = here._execute("exec >&- 2>&-; sleep 0.1; exit 4", 30)
+    assert (ran.timed_out, ran.exit_code) == (False, 4)

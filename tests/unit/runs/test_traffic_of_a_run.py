@@ -142,3 +142,11 @@ def test_nor_is_it_where_somebody_took_out_a_host_of_the_run_meanwhile(
     assert ended.exit_code == code
     words = f"{host} was in traffic (1), and is out of traffic (1)"
     assert (words in ended.reason) is (code == 5)
+
+
+def test_a_balancer_that_cannot_be_asked_spares_nobody(begin: Begin) -> None:
+    deployer = fronted(begin)
+    deployer.world.then["Ship here"] = lambda: deployer.world.away.add("edge")
+    ended = say(deployer)
+    assert (ended.exit_code, ended.reason) == (4, "edge is away")
+    assert deployer.world.log == ["Ship here", "-Ship here"]

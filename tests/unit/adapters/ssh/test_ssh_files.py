@@ -9,6 +9,7 @@ from backout.errors import Unreachable
 from backout.model import Command
 from support.disk import small_disk
 from support.sshd import SshdHost
+from support.tools import program
 
 
 def test_put_replaces_a_file_whole(web1: SshTransport, host: SshdHost) -> None:
@@ -42,3 +43,21 @@ def test_put_without_a_link_is_unreachable(web1: SshTransport, host: SshdHost) -
     host.kill()
     with pytest.raises(Unreachable):
         web1.put(b"x", "file")
+
+
+@pytest.mark.parametrize("decoder", ["base64", "openssl", "perl", ""])
+def test_put_takes_whichever_decoder_is_there_and_names_them_where_none_is(
+    web1: SshTransport, host: SshdHost, decoder: str
+) -> None:
+    programs = host.home / "programs"
+    programs.mkdir()
+    for name in filter(None, ("cat", "chmod", "mv", "rm", "wc", decoder)):
+        (programs / name).symlink_to(program(name))
+    (host.home / ".bashrc").write_text(f"PATH={programs}\n")
+    if decoder:
+        web1.put(b"new\n", "file")
+        assert (host.home / "file").read_bytes() == b"new\n"
+        return
+    with pytest.raises(OSError, match="neither base64 nor openssl nor perl to receive a file"):
+        web1.put(b"new\n", "file")
+    assert not list(host.home.glob("file*"))
