@@ -8,14 +8,13 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backout.checks import evidence, judging
+from backout.checks import judging
 from backout.checks.examiner import PACE, WORKERS, Examiner
 from backout.errors import Mistakes, Refused, Unreachable
 from backout.model import (
@@ -273,72 +272,6 @@ def test_the_first_rule_that_holds_speaks() -> None:
     failed = found("add", FAIL, facts={"body": {"code": 142}})
     assert judging.diagnose(rules, failed) == "stale schema"
     assert judging.diagnose(rules[:2], failed) is None
-
-
-# --- what may be shown -------------------------------------------------------------------
-
-
-def test_no_credential_of_an_answer_is_shown() -> None:
-    token = 'r:8f3c"1a'
-    body = {"result": {"sessionToken": token, "note": f"use {token}"}, "ok": True, "n": 1}
-    finding = found(
-        "login",
-        FAIL,
-        facts={"body": body, "headers": {"set-cookie": "sid=abcdef"}, "text": json.dumps(body)},
-        excerpt=f"200 {json.dumps(body)}",
-        reason=f"body.note == 'x' (body.note is 'use {token}'), sid=abcdef",
-        saved={"session": token},
-    )
-    shown = evidence.shown(finding, Secrets(app="nothing").redact)
-    for secret in (token, json.dumps(token)[1:-1], "abcdef"):
-        assert secret not in str(shown)
-    assert shown.facts["body"]["ok"] is True
-    assert shown.facts["body"]["n"] == 1
-    assert "[redacted]" in shown.excerpt
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        '{"sessionToken": "r:abc\\"def"}',
-        '{"sessionToken":"r:abc\\"def',
-        '{"user": {"password" : "r:abc\\"def"}',
-        "GET /login?session_token=r:abc&x=1",
-        '{"clientSecret": 8675309}',
-    ],
-)
-def test_a_credential_is_known_by_its_name_in_any_text(text: str) -> None:
-    shown = evidence.shown(found("x", FAIL, excerpt=text), str)
-    assert not any(secret in shown.excerpt for secret in ("abc", "def", "8675309"))
-    assert "[redacted]" in shown.excerpt
-
-
-def test_what_does_not_pass_says_where_it_was_sent_and_which_sqlstate_refused_it() -> None:
-    facts = {"redirect": "https://x/login?token=abcdef", "sqlstate": "428C9"}
-    seen = Finding("a", None, Verdict.FAIL, reason="no", excerpt="302 Found", facts=facts)
-    told = evidence.shown(seen, str).excerpt.splitlines()
-    assert told == [
-        f"redirects to https://x/login?token={evidence.HIDDEN}",
-        "SQLSTATE 428C9",
-        "302 Found",
-    ]
-    known = replace(seen, reason="428C9 cannot insert", facts={"sqlstate": "428C9"})
-    assert evidence.shown(known, str).excerpt == "302 Found"
-    well = replace(seen, verdict=Verdict.PASS)
-    assert evidence.shown(well, str).excerpt == "302 Found"
-
-
-def test_a_secret_is_redacted_before_the_excerpt_is_cut() -> None:
-    secret = "s3cret-value"
-    text = "x" * (evidence.EXCERPT - 3) + secret
-    shown = evidence.shown(found("x", FAIL, excerpt=text), Secrets(app=secret).redact)
-    assert "s3c" not in shown.excerpt
-    assert len(shown.excerpt) == evidence.EXCERPT + 1
-
-
-def test_a_fact_too_large_to_keep_is_left_out_not_shortened() -> None:
-    shown = evidence.shown(found("x", PASS, facts={"text": "x" * 70_000, "status": 200}), str)
-    assert shown.facts == {"status": 200}
 
 
 # --- looking -----------------------------------------------------------------------------
