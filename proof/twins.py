@@ -143,8 +143,20 @@ TWINS = (
         "who takes over the lease of its own run takes that one",
         soon=False,
         held="it is held by the model, and by `tests/stories/test_lease_replaced.py`",
-        texts=(("acquire", "|| { write . &&", '|| { write "$home/lock" &&'),),
+        texts=(
+            (
+                "acquire",
+                'write . && mv -f "$ready" token',
+                'write "$home/lock" && mv -f "$ready" "$home/lock/token"',
+            ),
+        ),
         among=(faults.race,),
+    ),
+    Twin(
+        "of a run's own processes the later one holds the host",
+        texts=(("acquire", '"$epoch.$turn" || return 0', '"$epoch.$turn" || :'),),
+        among=(faults.go_on_twice,),
+        shape={"back": False},
     ),
     Twin(
         "a run does not go on where another one was since",

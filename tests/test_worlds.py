@@ -17,7 +17,7 @@ import pytest
 from proof.twin import Twin, noticed, without
 from proof.twins import TWINS
 from proof.worlds.baton import Baton, Life
-from proof.worlds.faults import FAULTS, Fault, cut, kill_at_record, stale, unplug
+from proof.worlds.faults import FAULTS, Fault, cut, go_on_twice, kill_at_record, stale, unplug
 from proof.worlds.files import File, Folder
 from proof.worlds.judge import at_an_end
 from proof.worlds.machine import Machine
@@ -43,7 +43,7 @@ HOME = "~/.backout"
 FENCE = Fence("token1", 60.0, "run1")
 TAKEN = (
     "token={0}\nname=web1\nhost=web1\nnotes={1}\nrun={1}\nowner=ann@laptop\nttl=60\nbegan={2}\n"
-    "epoch={3}\nclaim=''\nspare=512\nrecord=release.json\ndays=30\nfew=10\n"
+    "epoch={3}\nclaim=''\nturn={4}\nspare=512\nrecord=release.json\ndays=30\nfew=10\n"
 )
 
 
@@ -52,8 +52,8 @@ def asked(values: str, script: str) -> str:
     return plain(Command(text), (), MARK)
 
 
-def acquired(token: str, run: str, began: str = "''", epoch: int = 0) -> str:
-    values = TAKEN.format(token, run, began, epoch)
+def acquired(token: str, run: str, began: str = "''", epoch: int = 0, turn: int = 0) -> str:
+    values = TAKEN.format(token, run, began, epoch, turn)
     return asked(values, f"h=$home;{GUARD}{program('acquire')}")
 
 
@@ -86,6 +86,12 @@ STORY = (
     acquired("token6", "run1", began="1", epoch=2),
     asked("token=token5\n", 'ours || exit 75\nrm -rf "$home/lock"'),
     acquired("token7", "run1", began="1", epoch=2),
+    acquired("token8", "run1", began="1", epoch=2, turn=10),
+    acquired("token9", "run1", began="1", epoch=2, turn=9),
+    acquired("token7", "run1", began="1", epoch=2),
+    asked("", "show ''\n"),
+    acquired("token10", "run1", began="1", epoch=3, turn=1),
+    asked("", "show ''\n"),
     asked("notes=run1\nfrom=1\nsize=400\n", program("mirror")),
     asked("notes=run3\nbegan=''\n", program("mark")),
     recall("run3/x", MARK, HOME),
@@ -241,11 +247,19 @@ def test_who_took_a_run_over_and_reached_no_host_hears_how_its_own_machine_ended
 
 
 def test_a_rollback_that_lost_its_lock_says_so_and_not_what_its_hosts_are(worlds: Worlds) -> None:
-    with worlds.story(73067850, {}) as story:
-        told = story.told(FAULTS)
-        reasons = [typed.report.reason for typed in story.world.typed if typed.report]
-    assert told.violations == ()
-    assert any(words.startswith("another run has taken the lock of web2") for words in reasons)
+    reasons = list[str]()
+    for seed in (73067254, 73067261, 73067691):
+        with worlds.story(seed, {"back": True, "ends": "well", "spoilt": True}) as story:
+            assert story.told(FAULTS).violations == ()
+            reasons += [typed.report.reason for typed in story.world.typed if typed.report]
+    assert any(words.startswith("another run has taken the lock of web1") for words in reasons)
+
+
+def test_who_goes_on_keeps_its_hosts_whatever_arrives_late_of_its_earlier_processes(
+    worlds: Worlds,
+) -> None:
+    told = [worlds.play(seed, among=(go_on_twice,)) for seed in range(1, WORLDS + 1)]
+    assert [(each.seed, each.violations) for each in told if each.violations] == []
 
 
 @pytest.mark.parametrize("held", [True, False])

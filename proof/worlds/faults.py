@@ -270,6 +270,29 @@ def cut_when_named(world: World, random: Random) -> str:
     return "a link is cut when hosts are to name the run"
 
 
+def go_on_twice(world: World, random: Random) -> str:
+    """An operator is killed, and again as she goes on: what is on its way to a host just then
+    arrives when she has gone on once more."""
+    link = random.choice(list(world.ann.links.values()))
+
+    def again() -> None:
+        verb = random.choice(("resume", "abort"))
+        world.baton.at(world.baton.now + 1.0, lambda: _types(world.ann, verb))
+
+    def meet() -> None:
+        if link.next is None:
+            kill(world, random)
+            again()
+        else:
+            world.baton.at_point(world.baton.points + 1, meet)
+
+    words = kill(world, random)
+    link.next, link.down_for, link.late = Cut.LATE, 0.5, random.choice((1.5, 3.0, 8.0))
+    again()
+    meet()
+    return f"{words}; and again as she goes on; a command of then arrives in {link.late} s"
+
+
 def kill_at_decision(world: World, random: Random) -> str:  # noqa: ARG001 - the seam's form
     """An operator is killed right after the outcome is on record."""
     world.ann.doom = -1

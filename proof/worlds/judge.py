@@ -18,6 +18,7 @@ OVER = (Outcome.SUCCEEDED, Outcome.BACKED_OUT)
 WHOLE = (*OVER, Outcome.REFUSED)
 NOTHING = ("backed out", "withdrawn", "unchanged")
 LOST = ("fenced: ", "has taken the lock of", "the lease on")
+KEPT = ("deploy", "resume", "abort")
 A_WHILE = 0.5
 """Seconds after which whoever lost its lock must know of it."""
 CODES = {0, 3, 4, 5, 7, 8}
@@ -101,8 +102,9 @@ def _taken(world: World, typed: Typed, report: Report) -> Iterator[str]:
     others = (t for t in world.typed if t.who is not typed.who and t.verb in ("resume", "abort"))
     with_it = any(t.report is None or t.report.run == report.run for t in others)
     at_it = any(t.verb.startswith("unlock") and not t.over for t in world.typed)
-    away = with_it or at_it or any(when >= typed.since for when in world.freed)
-    told = typed.verb == "deploy" and any(words in report.reason for words in LOST)
+    since = typed.since if typed.verb == "deploy" else 0.0  # who goes on tells of before as well
+    away = with_it or at_it or any(when >= since for when in world.freed)
+    told = typed.verb in KEPT and any(words in report.reason for words in LOST)
     if told and typed.holds and not away:
         yield f"{typed.who.name}: {typed.verb} lost its lock, and nobody took it: {report.reason}"
 

@@ -32,6 +32,7 @@ from backout.adapters.renewal import ASK_MINE, Renewal
 from backout.adapters.standings import ask, each, held, remove, shells, standing_of
 from backout.adapters.transports.noted_shell import ShellTransport, taken
 from backout.adapters.transports.shell_text import Fence, run_name
+from backout.adapters.untaken import one_machine, overtaken, taken_over, too_late
 from backout.errors import (
     BackoutError,
     Held,
@@ -54,6 +55,8 @@ KEEP_DAYS = 30
 """How long a host keeps the notes of other runs, when there are more than a few."""
 FEW = 10
 
+LATER = 73
+"""Exit code: a later process of this run was there."""
 TAKEN_OVER = 74
 """Exit code: another machine has taken this run over."""
 SAME = 78
@@ -194,7 +197,7 @@ class LeaseLock:
                 machine = self._acquire_one(transport, given)
                 done.append(transport)
                 if machine and (other := machines.setdefault(machine, name)) != name:
-                    raise _one_machine(other, name, "the same server answers for both")
+                    raise one_machine(other, name, "the same server answers for both")
             except (Unreachable, _Untaken) as error:
                 if transport in others:
                     self._warn(f"{name} is not locked: {error.what}")
@@ -232,6 +235,7 @@ class LeaseLock:
             "began": "1" if name in given.began else "",
             "epoch": str(given.claim.epoch),
             "claim": given.claim.id,
+            "turn": str(given.claim.turn),
             "spare": str(SPARE),
             "record": self._record,
             "days": str(KEEP_DAYS),
@@ -246,12 +250,14 @@ class LeaseLock:
         if result.exit_code in (75, ALIVE):
             raise held(standing_of(transport, result.stdout), self._target)
         if result.exit_code == 76:
-            raise _overtaken(transport, run, result.stdout.strip(), self._target)
+            raise overtaken(transport, run, result.stdout.strip(), self._target)
+        if result.exit_code == LATER:
+            raise too_late(transport, run, self._target)
         if result.exit_code == TAKEN_OVER:
-            raise _taken_over(transport, run, result.stdout.strip(), self._target)
+            raise taken_over(transport, run, result.stdout.strip(), self._target)
         if result.exit_code == SAME:
             why = f"both keep their state in {transport.home}"
-            raise _one_machine(result.stdout.strip(), transport.host.name, why)
+            raise one_machine(result.stdout.strip(), transport.host.name, why)
         if not result.ok:
             untaken = _Untaken(
                 f"the lock of {transport.host.name} cannot be taken: {_why(transport, result)}",
@@ -335,35 +341,6 @@ def mark(here: Transport | None, run: str, began: Collection[str] = ()) -> tuple
             next=f"see that {transport.home} can be written",
         )
     return ("",)
-
-
-def _overtaken(transport: ShellTransport, run: str, last: str, target: str) -> Refused:
-    """A run that goes on would build on what it left, or take it back from beneath the other."""
-    name = transport.host.name
-    return Refused(
-        f"run {run} cannot go on: {f'run {last}' if last else 'another'} was on {name} since",
-        where=name,
-        state="nothing was changed",
-        next=f"invoke status --target {target}; then: invoke unlock --target {target} --force",
-    )
-
-
-def _taken_over(transport: ShellTransport, run: str, by: str, target: str) -> TakenOver:
-    return TakenOver(
-        f"run {run} was taken over by {by or 'another machine'}",
-        where=transport.host.name,
-        state="nothing was changed; what becomes of that run is decided there",
-        next=f"invoke status --target {target}",
-    )
-
-
-def _one_machine(one: str, other: str, why: str) -> Refused:
-    """Its lease, its notes and its release would be those of two hosts."""
-    return Refused(
-        f"{' and '.join(sorted((one, other)))} are one machine: {why}",
-        where=other,
-        next="keep one of the two in the inventory",
-    )
 
 
 def _machine(transport: ShellTransport, text: str) -> str:

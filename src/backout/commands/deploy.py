@@ -42,7 +42,7 @@ from backout.errors import (
     TakenOver,
 )
 from backout.model import Event, Outcome, Release, Runbook, RunRow, Target
-from backout.ports import NEEDS_PERSON, Screen
+from backout.ports import GOES_ON, NEEDS_PERSON, Screen
 from backout.project import needs
 from backout.project.freezing import thaw
 from backout.project.project import Workplace
@@ -202,6 +202,7 @@ class Operation:
         """This machine goes on with it, with all that can be known of it."""
         claim(self.workplace, self.screen, row, target, forward=forward)
         Takeover(self.workplace, self.screen, target).completed(row.id)
+        self.workplace.journal_of(target).note(row.id, GOES_ON, {})
 
     def open(self, run: str, verb: str, made: Plan, frozen: Words, told: Words) -> RunRow:
         journal = self.workplace.journal_of(made.target)

@@ -26,7 +26,7 @@ from backout.commands.shipment import end_of
 from backout.errors import BackoutError, Refused
 from backout.model import Outcome, RunRow
 from backout.model.people import Person
-from backout.ports import BACK_OUT, NEEDS_PERSON, RESCUED, Operator, Screen
+from backout.ports import BACK_OUT, GOES_ON, NEEDS_PERSON, RESCUED, Operator, Screen
 from backout.project.freezing import thaw
 from backout.project.project import Workplace
 from backout.project.shared_ledger import name_of
@@ -97,6 +97,7 @@ class Driving:
         except BackoutError as error:
             return self._undriven(operation, row, error)
         try:
+            self.workplace.journal_of(made.target).note(row.id, GOES_ON, {})
             return operation.run_engine(row, made, self._how(row))
         finally:
             self._tidy(row, checkout)

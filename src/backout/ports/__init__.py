@@ -16,6 +16,7 @@ from backout.ports.restarters import Defined, Lasting, Marked, Restarter, Slotte
 from backout.ports.runs import (
     ANSWERED,
     AWAITS_APPROVAL,
+    GOES_ON,
     HEARD,
     HELD,
     NEEDS_PERSON,
@@ -68,6 +69,7 @@ __all__ = [
     "AWAITS_APPROVAL",
     "BACK_OUT",
     "CONFIRMED",
+    "GOES_ON",
     "HANDED",
     "HEARD",
     "HELD",

@@ -299,6 +299,8 @@ class Claim:
     """How often the run was taken over."""
     id: str = ""
     """Tells two machines apart that took it over at once."""
+    turn: int = 0
+    """How often it was gone on with. Of its own processes the later one holds the hosts."""
 
 
 OWN = Claim()
@@ -306,6 +308,8 @@ OWN = Claim()
 TAKEN = "taken"
 """The record of a machine that took a run over from another: its claim, from whom, and which hosts
 were `away` then, so that what they have of it is not known."""
+GOES_ON = "goes_on"
+"""The record of a process that goes on with a run, before it takes any host."""
 HEARD = "heard"
 """The record that some of those have told what they have; it says who is `away` still."""
 

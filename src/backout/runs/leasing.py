@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from backout.errors import BackoutError, Held, HostKeyRefused, Refused, TakenOver, Unreachable
 from backout.model import Event, Record, Target
-from backout.ports import OWN, TAKEN, Claim, Journal, Transport
+from backout.ports import GOES_ON, TAKEN, Claim, Journal, Transport
 from backout.runs.decisions import Decisions, stays_open
 from backout.runs.ended import OVER, Ended, on_record
 from backout.runs.parts import Parts, side_by_side
@@ -113,8 +113,10 @@ def _changed(parts: Parts, run: str) -> bool:
 
 
 def _claim(parts: Parts, run: str) -> Claim:
-    taken = [record.body for record in parts.journal.recall(run) if record.kind == TAKEN]
-    return Claim(taken[-1]["epoch"], taken[-1]["claim"]) if taken else OWN
+    records = parts.journal.recall(run)
+    turn = sum(record.kind == GOES_ON for record in records)
+    taken = [record.body for record in records if record.kind == TAKEN]
+    return Claim(taken[-1]["epoch"], taken[-1]["claim"], turn) if taken else Claim(turn=turn)
 
 
 def _others(parts: Parts, names: Sequence[str]) -> tuple[Transport, ...]:

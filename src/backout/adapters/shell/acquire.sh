@@ -1,16 +1,17 @@
 # shellcheck shell=sh disable=SC1007,SC2015,SC2034,SC2046,SC2086,SC2154 # parts of one text
-# Take the lease, all rules kept: 74 another machine has taken this run over (how often, and by
+# Take the lease, all rules kept: 73 a later process of this run was here, 74 another machine has taken this run over (how often, and by
 # which claim, is what epoch says), 75 another holds it, 76 another run was here since, 78 this very
 # acquisition has it, for another entry of the inventory, 79 a command of another run is alive here.
 # The caller gives token, run, notes (the run's folder), host, name (that as a file's name), owner,
-# ttl, began (not empty when the run was here before), epoch, claim, spare (a size), record (a file),
-# days and few.
+# ttl, began (not empty when the run was here before), epoch, claim, turn (how often the run was gone
+# on with), spare (a size), record (a file), days and few.
 
 # The directories above are the service's own; only what is ours is private.
 case $home in */.backout/*) above=${home%%/.backout/*} ;; *) above=${home%/*} ;; esac
 [ -d "${above:-/}" ] || mkdir -p -- "$above"
 umask 077
 new=$home/lock.$token.$name mine=$home/notes/$notes took=
+ready=$mine/ready.$epoch.$turn
 count=0 last=; [ ! -e "$home/fence" ] || read -r count last <"$home/fence" || :
 
 seen=0 its= who=; [ ! -e "$mine/epoch" ] || read -r seen its who <"$mine/epoch" || :
@@ -18,8 +19,29 @@ if [ "$seen" -gt "$epoch" ] || { [ "$seen" -eq "$epoch" ] && [ "$its" != "$claim
   echo "$who"; exit 74
 fi
 
+# Of a run's own processes the later one holds the host, whenever the command of an earlier one
+# arrives. The later one puts itself on record, then removes what earlier ones have made ready; those
+# look for such a record after that is ready, and before they put it in place.
+later() {
+  for at in "$mine"/turn.*; do
+    [ ! -e "$at" ] || ! above "${at#"$mine/turn."}" "$epoch.$turn" || return 0
+  done
+  return 1
+}
+above() {
+  [ "${1%.*}" -gt "${2%.*}" ] || { [ "${1%.*}" -eq "${2%.*}" ] && [ "${1#*.}" -gt "${2#*.}" ]; }
+}
+! later || exit 73
+
 if [ -n "$began" ] || [ -e "$mine/boot" ]; then
   if [ ! -d "$home/lock" ] && [ -n "$last" ] && [ "$last" != "$run" ]; then echo "$last"; exit 76; fi
+fi
+
+if [ "$turn" -gt 0 ]; then
+  mkdir -p "$mine" && : >"$mine/turn.$epoch.$turn" || exit 1
+  for at in "$mine"/ready.*; do
+    [ ! -e "$at" ] || ! above "$epoch.$turn" "${at#"$mine/ready."}" || rm -f "$at"
+  done
 fi
 
 on_disk() { sync "$@" 2>/dev/null || sync; }
@@ -30,14 +52,19 @@ write() {
   bo_lock=$1 bo_ttl=$ttl
   echo "$owner" >"$1/owner"; echo "$run" >"$1/run"; printf '' >"$1/since"
   bo_renew
-  echo "$host" >"$1/host"; echo "$token" >"$1/token" || return
-  on_disk "$1"/* "$1"
+  echo "$host" >"$1/host"
+}
+
+# The same lease, for this process from now on.
+retake() {
+  mkdir -p "$mine" && echo "$token" >"$ready" && ! later || return
+  write . && mv -f "$ready" token && on_disk ./* . && rm -f ./put.*
 }
 
 # The directory appears whole or not at all.
 bo_booted
 mkdir -p "$home/notes" "$new"
-write "$new"
+write "$new" && echo "$token" >"$new/token" && on_disk "$new"/* "$new"
 if [ ! -d "$home/lock" ]; then
   if mv -T "$new" "$home/lock" 2>/dev/null; then took=1
   elif mkdir "$home/lock" 2>/dev/null; then mv "$new"/* "$home/lock/" && took=1; fi
@@ -60,7 +87,10 @@ if [ -n "$alive" ]; then
   [ -z "$took" ] || ! cd "$home/lock" 2>/dev/null || vanish || :
   echo "$alive"; exit 79
 fi
-[ -n "$took" ] || { write . && rm -f ./put.*; } || { [ -e run ] || show "$notes"; [ -e run ] || exit 75; exit 1; }
+[ -n "$took" ] || retake || {
+  rm -f "$ready"; ! later || exit 73
+  [ -e run ] || show "$notes"; [ -e run ] || exit 75; exit 1
+}
 
 # Made once: that it is missing later means that notes were lost.
 mkdir -p "$mine"
