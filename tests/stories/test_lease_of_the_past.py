@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from support.journals import empty_ledger
+from support.postgres import Postgres
 from support.project import Said
 from support.sshd import SshdBed
 from support.yard import Yard
@@ -106,6 +108,27 @@ def test_unlock_takes_it_without_force(two: Yard, bed: SshdBed) -> None:
         ("web2", True, False)
     ]
     assert leased(bed) == ""
+
+
+def test_what_is_uninstalled_is_not_held_by_it(two: Yard, bed: SshdBed) -> None:
+    run = away_at_the_end(two, bed)
+    other = two.elsewhere()
+    assert run in other.say("uninstall", "--yes").data["error"]["what"]
+    said = two.say("uninstall", "--yes")
+    assert (said.code, leased(bed)) == (0, ""), said.out + said.err
+
+
+def test_a_colleague_with_the_same_ledger_takes_it(
+    two: Yard, bed: SshdBed, postgres: Postgres
+) -> None:
+    (two.project.directory / "backout.yaml").write_text("ledger: {secret: TEAM_LEDGER}\n")
+    two.project.env["TEAM_LEDGER"] = empty_ledger(postgres)
+    run = away_at_the_end(two, bed)
+    other = two.elsewhere()
+    other.project.env.update(two.project.env)
+    assert other.say("status").data["hosts"]["web2"]["left"] == run
+    other.runbook(other.step("Theirs"))
+    assert took(other.good_release(), run)
 
 
 def test_a_colleague_who_does_not_know_the_run_is_held(two: Yard, bed: SshdBed) -> None:

@@ -20,6 +20,7 @@ from backout.project.project import Workplace
 from backout.reports.answer import Answer
 from backout.reports.objects import LeftHost, Uninstalled
 from backout.runs import release_file
+from backout.runs.leasing import spent
 from backout.runs.parts import side_by_side
 from backout.runs.release_file import HostRecord
 
@@ -78,8 +79,9 @@ class Uninstalling:
 
     def _refuse_busy(self, target: Target, hosts: Sequence[Transport]) -> None:
         """Somebody else may be at work there, or have left something half done."""
+        over = partial(spent, self.workplace.journal)
         for standing in standings(hosts):
-            if not standing.free:
+            if not (standing.free or standing.left(over)):
                 raise held(standing, target.name)
         for transport in hosts:
             record = release_file.read(transport, _home(transport)) or HostRecord()

@@ -23,6 +23,7 @@ from backout.model import CheckKey, Finding, Release, RunRow, Target, Verdict
 from backout.project.machines import Machines
 from backout.project.project import TABLES, Workplace
 from backout.runs.baseline import Baseline
+from backout.runs.leasing import spent
 from backout.watch.addresses import Addresses, of_deploys
 from backout.watch.asking import Asking
 from backout.watch.bake import Deployed
@@ -193,17 +194,17 @@ class Targets:
             except BackoutError:
                 continue  # its checks will tell
             lease = standing.lease
-            if lease is not None and not standing.expired and not self._ours(lease.run):
+            if lease is not None and not standing.expired and not self._known(lease.run):
                 self._leases[name] = f"run {lease.run} of {lease.owner}"
                 return
         self._leases.pop(name, None)
 
-    def _ours(self, run: str) -> bool:
-        """Whether the run is this working copy's, whose journal says more of it than a lease."""
+    def _known(self, run: str) -> bool:
+        """Whether the run is this working copy's, or over: the journal says more than a lease."""
         journal = self.workplace.journal
         try:
             journal.run(run)
-            return journal.driving(run).ours
+            return journal.driving(run).ours or spent(journal, run)
         except BackoutError:
             return False
 

@@ -1,7 +1,8 @@
 # shellcheck shell=sh disable=SC1007,SC2015,SC2034,SC2046,SC2086,SC2154 # parts of one text
-# Take the lease, all rules kept: 73 a later process of this run was here, 74 another machine has taken this run over (how often, and by
-# which claim, is what epoch says), 75 another holds it, 76 another run was here since, 78 this very
-# acquisition has it, for another entry of the inventory, 79 a command of another run is alive here.
+# Take the lease, all rules kept: 73 a later process of this run was here, 74 another machine has
+# taken this run over (how often, and by which claim, is what epoch says), 75 another holds it, 76
+# another run was here since, 78 this very acquisition has it, for another entry of the inventory,
+# 79 a command of another run is alive here.
 # The caller gives token, run, notes (the run's folder), host, name (that as a file's name), owner,
 # ttl, began (not empty when the run was here before), epoch, claim, turn (how often the run was gone
 # on with), spare (a size), record (a file), days and few.
@@ -20,15 +21,15 @@ if [ "$seen" -gt "$epoch" ] || { [ "$seen" -eq "$epoch" ] && [ "$its" != "$claim
 fi
 
 # Of a run's own processes the later one holds the host, whenever the command of an earlier one
-# arrives. The later one puts itself on record, then removes what earlier ones have made ready; those
-# look for such a record after that is ready, and before they put it in place.
+# arrives. The later one puts itself on record, then removes the token that an earlier one has ready;
+# that one looks for such a record when its token is ready, and only then puts it in place.
 later() {
   for at in "$mine"/turn.*; do
-    [ ! -e "$at" ] || ! above "${at#"$mine/turn."}" "$epoch.$turn" || return 0
+    [ ! -e "$at" ] || ! beyond "${at#"$mine/turn."}" "$epoch.$turn" || return 0
   done
   return 1
 }
-above() {
+beyond() {
   [ "${1%.*}" -gt "${2%.*}" ] || { [ "${1%.*}" -eq "${2%.*}" ] && [ "${1#*.}" -gt "${2#*.}" ]; }
 }
 ! later || exit 73
@@ -40,7 +41,7 @@ fi
 if [ "$turn" -gt 0 ]; then
   mkdir -p "$mine" && : >"$mine/turn.$epoch.$turn" || exit 1
   for at in "$mine"/ready.*; do
-    [ ! -e "$at" ] || ! above "$epoch.$turn" "${at#"$mine/ready."}" || rm -f "$at"
+    [ ! -e "$at" ] || ! beyond "$epoch.$turn" "${at#"$mine/ready."}" || rm -f "$at"
   done
 fi
 
