@@ -7,6 +7,7 @@ that `invoke --list` costs what Invoke costs.
 
 from __future__ import annotations
 
+import atexit
 import gc
 import sys
 from dataclasses import MISSING, Field, fields
@@ -98,6 +99,7 @@ def act(c: Context, options: Options) -> None:
     sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
     # What is read now stays: to look through it for garbage again and again is a tenth of a start.
     gc.set_threshold(*SELDOM)
+    atexit.register(gc.freeze)  # nor once more, as Python leaves
     from backout.commands import main
 
     code = main.main(options)

@@ -147,13 +147,17 @@ def _refusing_modules(g: str, where: Source, commit: str) -> str:
     if where.submodules is not None:
         return ":"
     return f"""\
-modules=$({g} ls-tree -r {commit} | {_MODULES})
+modules=$({g} ls-tree -r {commit} | {_modules()})
 if [ -n "$modules" ]; then
   echo "{commit[:7]} has submodules:" $modules {quote(f"({SAY})")} >&2; exit 1
 fi"""
 
 
-_MODULES = "sed -n 's/^160000 commit [0-9a-f]*.//p'"
+def _modules(sign: str = "") -> str:
+    """A shell command: of what `ls-tree` lists the submodules, behind a sign."""
+    return f"sed -n 's/^160000 commit [0-9a-f]*./{sign}/p'"
+
+
 SAY = "say source.submodules: true, or false to do without them"
 
 
@@ -163,7 +167,7 @@ def refuse_what_git_leaves_out(work: StepContext, where: Source) -> None:
     script = f"""\
 {QUIET}
 {{
-  {g} ls-tree -r --full-tree {commit} | {_MODULES} | sed 's/^/module=/'
+  {g} ls-tree -r --full-tree {commit} | {_modules("module=")}
   if {_has_lfs(g, commit)}; then echo lfs=yes; fi
 }} 2>/dev/null || :"""
     facts, here = _of_the_source(work, script, where.repository), work.transport.host.name
