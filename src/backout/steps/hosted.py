@@ -52,13 +52,15 @@ class Hosted(Kind):
         if not commit:
             return Result(State.FAILED, reason="the release has no commit")
         try:
-            env = credentials(address(work, where))
+            url = address(work, where)
         except Refused as error:
             return Result(State.FAILED, reason=error.what)
+        env = credentials(url)
+        remote = "" if env else f"BACKOUT_REMOTE={quote(url)}\n"
         return told(
             work.transport.run(
                 Command(
-                    f"{QUIET}\n{_FETCH}\n{self.script(work, where, commit)}",
+                    f"{QUIET}\n{remote}{_FETCH}\n{self.script(work, where, commit)}",
                     env=(*env, *self.environment(work)),
                     timeout=work.step.timeout,
                     key=work.key,
@@ -109,11 +111,14 @@ def _of_the_source(work: StepContext, script: str, what: str) -> Facts:
 
 
 def credentials(url: str) -> tuple[tuple[str, str], ...]:
-    """The variables that carry a remote's address: without its user and password where it is
-    asked over HTTP, with these beside it."""
+    """The variables that carry a remote's address where that holds what nobody else is to read:
+    without its user and password, with these beside it. None for any other address: a command
+    with variables takes a channel of its own."""
     parts = urlsplit(url)
     user, _, place = parts.netloc.rpartition("@")
-    if parts.scheme not in ("http", "https") or not user:
+    if parts.scheme not in ("http", "https") or not (user or parts.query):
+        return ()
+    if not user:
         return (("BACKOUT_REMOTE", url),)
     name, _, password = user.partition(":")
     return (
