@@ -151,11 +151,16 @@ def test_a_run_that_is_refused_once_more_is_over_when_no_host_names_it(two: Yard
     ]
 
 
-def test_a_journal_that_is_an_older_copy_takes_no_name_off_a_host_where_the_run_is_half_done(
-    two: Yard,
+@pytest.mark.parametrize(
+    "moment",
+    ["adapters.lease:LeaseLock._acquire", "runs.claims:Claims.begin", "runs.claims:Claims._write"],
+)
+def test_a_journal_that_is_an_older_copy_closes_no_run_that_is_half_done(
+    two: Yard, moment: str
 ) -> None:
+    """Nor does it take its name off a host, nor its lease."""
     two.runbook(two.step("First"), two.step("Slow", before=two.hold()))
-    two.killed("backout.runs.claims:Claims._write")
+    two.killed(f"backout.{moment}")
     older = two.project.directory.with_name("older")
     shutil.copytree(two.project.state, older)
     going_on = two.start("resume")
@@ -170,6 +175,10 @@ def test_a_journal_that_is_an_older_copy_takes_no_name_off_a_host_where_the_run_
     assert (said.code, "is it an older copy?" in said.data["error"]["what"]) == (3, True)
     assert [named(two, host) for host in ("web1", "web2")] == [run, run] != [[], []]
     assert run[0] in two.say("status").data["unfinished"]
+    next_one = two.deploy()
+    assert (next_one.code, run[0] in next_one.out) == (7, True), next_one.out
+    assert said.data["error"]["next"].endswith("invoke unlock --target prod --force")
+    assert two.say("unlock", "--force", "--yes").data["given_up"] == run[0]
 
 
 def test_where_somebody_deployed_since_it_is_given_up(two: Yard) -> None:

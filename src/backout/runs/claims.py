@@ -14,12 +14,21 @@ from dataclasses import dataclass, field
 from backout.errors import Refused, TakenOver, Unreachable
 from backout.model import Event, LedgerRow, Release, State, alike
 from backout.runs import release_file
-from backout.runs.decisions import FOUND, UNNAMED, Decisions, begun, named
+from backout.runs.decisions import FOUND, OLDER, UNNAMED, Decisions, begun, named
 from backout.runs.parts import Parts, side_by_side
 from backout.runs.release_file import HostRecord
 from backout.runs.saga import Saga
 
 OLD = "this journal does not know of it: is it an older copy?"
+
+
+@dataclass(frozen=True, slots=True)
+class _News:
+    """What stands in the way of going on."""
+
+    words: str
+    older: bool = True
+    """Whether it is of this very run, so that the journal would know it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +103,7 @@ class Claims:
         ended, or another one came, and the journal does not know of it."""
         above = not patient or begun(self.parts.journal.recall(self.run))
 
-        def ask(host: str) -> list[str]:
+        def ask(host: str) -> list[_News]:
             try:
                 return list(self._ask(host, above))
             except Unreachable:
@@ -103,11 +112,16 @@ class Claims:
                 return []
 
         beside = () if self.decisions.noted(FOUND) is None else (*self.beside, "")
-        news = side_by_side(ask, (*self.homes, *beside))
-        self._refuse([words for each in news for words in each])
+        found = side_by_side(ask, (*self.homes, *beside))
+        news = [each for those in found for each in those]
+        words = [each.words for each in news]
+        if any(each.older for each in news):
+            self.decisions.note(OLDER, {})
+            self._refuse(words, f"give it up: invoke unlock --target {self.target} --force")
+        self._refuse(words)
         self.learned = not patient
 
-    def _ask(self, host: str, above: bool) -> Iterator[str]:
+    def _ask(self, host: str, above: bool) -> Iterator[_News]:
         """What a machine, or this one, knows of this run that the journal does not."""
         transport = self.parts.reach(host)
         record = self._on_record(host, self.homes[host]) if host in self.homes else None
@@ -117,7 +131,7 @@ class Claims:
         if self.decisions.noted(FOUND) is not None:
             where = host or "this machine"
             for note in transport.unexplained(self.run, self.saga.keys())[:1]:
-                yield f"run {self.run} has done {note} on {where}, and {OLD}"
+                yield _News(f"run {self.run} has done {note} on {where}, and {OLD}")
 
     def _on_record(self, host: str, home: str) -> HostRecord | None:
         """As it was seen when the host was taken, or asked for now."""
@@ -153,17 +167,18 @@ class Claims:
         """Host -> the last run that it names beside this one, or an empty word."""
         return {host: record.before(self.run) for host, record in self.records.items()}
 
-    def _news(self, host: str, record: HostRecord, above: bool) -> Iterator[str]:
+    def _news(self, host: str, record: HostRecord, above: bool) -> Iterator[_News]:
         noted, found = self.decisions.noted, self.decisions.noted(FOUND)
         ended = noted("decided") is not None or noted("back_out") is not None
         if record.over == self.run and not ended:
-            yield f"run {self.run} has ended on {host}, and {OLD}"
+            yield _News(f"run {self.run} has ended on {host}, and {OLD}")
         elif self.run in record.during and found is None:
-            yield f"run {self.run} has begun on {host}, and {OLD}"
+            yield _News(f"run {self.run} has begun on {host}, and {OLD}")
         elif record.last == self.run and record.back and not ended:
-            yield f"run {self.run} was going back on {host}, and {OLD}"
+            yield _News(f"run {self.run} was going back on {host}, and {OLD}")
         elif above and found is not None and record.last not in (self.run, found.get(host, "")):
-            yield f"run {record.last or '(none)'} was on {host} since run {self.run} began"
+            since = f"run {record.last or '(none)'} was on {host} since run {self.run} began"
+            yield _News(since, older=False)
 
     def refuse_strangers(self, brought: Sequence[Brought], undoing: int) -> None:
         """Raises Refused when a host names another run than those that are to be undone."""
@@ -177,14 +192,14 @@ class Claims:
             problems.append(f"{host}: {named}, where this journal knows {wanted}")
         self._refuse(problems)
 
-    def _refuse(self, problems: Sequence[str]) -> None:
+    def _refuse(self, problems: Sequence[str], else_: str = "deploy what should be there") -> None:
         if problems:
             raise Refused(
                 "\n".join(problems),
                 where=self.target,
                 state="nothing was changed; nothing is undone beneath another run",
-                next=f"invoke status --target {self.target}; go back where that run was started,"
-                " or deploy what should be there",
+                next=f"invoke status --target {self.target}; go back where that run was started, or"
+                f" {else_}",
             )
 
     # --- keeping -------------------------------------------------------------------------

@@ -39,6 +39,8 @@ class Decisions:
 
 FOUND = "found"
 """The record of what each host had on record before any named this run."""
+OLDER = "older"
+"""The record that a host knows more of the run than this journal, which is an older copy."""
 UNNAMED = "unnamed"
 """The record that no host names a run any more that was refused after all."""
 
@@ -49,9 +51,10 @@ def begun(records: Iterable[Record]) -> bool:
 
 
 def stays_open(records: Iterable[Record]) -> bool:
-    """Whether a refusal does not end the run: it may have changed something, or hosts name it."""
+    """Whether a refusal does not end the run: it may have changed something, hosts name it, or
+    what became of it there is not known here."""
     records = tuple(records)
-    return begun(records) or named(records)
+    return begun(records) or named(records) or any(record.kind == OLDER for record in records)
 
 
 def named(records: Iterable[Record]) -> bool:
