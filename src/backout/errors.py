@@ -8,6 +8,7 @@
     │   ├── Unreachable     a host could not be reached (3)
     │   │   └── HostKeyRefused  a host's key is unknown or has changed (3)
     │   ├── TakenOver       another machine goes on with the run (3)
+    │   ├── Outdated        a host knows more of the run than this journal (3)
     │   ├── Unwritten       the history of checks cannot be written now (3)
     │   │   └── Unsettled   whether it was written is not known yet (3)
     │   └── Damaged         a file of Backout's own cannot be read any more (3)
@@ -116,6 +117,11 @@ class Unreachable(Refused):
 
 class HostKeyRefused(Unreachable):
     """A host's key is unknown, or is not the one on record. No command ran there."""
+
+
+class Outdated(Refused):
+    """A host knows more of the run than this journal, which is an older copy: what became of the
+    run is not known here, so it is not over."""
 
 
 class Unwritten(Refused):

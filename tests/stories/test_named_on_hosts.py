@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from support.project import Said
+from support.wait import eventually
 from support.yard import Yard
 
 AWAY = "web2: its release file could not be written"
@@ -151,22 +153,31 @@ def test_a_run_that_is_refused_once_more_is_over_when_no_host_names_it(two: Yard
     ]
 
 
+def _went_on(two: Yard, times: int) -> bool:
+    """Whether the hosts know that the run was gone on with so often."""
+    notes = file(two, "web2").parent / "notes"
+    return any(notes.glob(f"*/turn.0.{times}"))
+
+
+@pytest.mark.parametrize("resumes", [1, 2])
 @pytest.mark.parametrize(
     "moment",
     ["adapters.lease:LeaseLock._acquire", "runs.claims:Claims.begin", "runs.claims:Claims._write"],
 )
 def test_a_journal_that_is_an_older_copy_closes_no_run_that_is_half_done(
-    two: Yard, moment: str
+    two: Yard, moment: str, resumes: int
 ) -> None:
     """Nor does it take its name off a host, nor its lease."""
     two.runbook(two.step("First"), two.step("Slow", before=two.hold()))
     two.killed(f"backout.{moment}")
     older = two.project.directory.with_name("older")
     shutil.copytree(two.project.state, older)
-    going_on = two.start("resume")
-    two.busy("Slow-web1")
-    going_on.kill()
-    going_on.communicate()
+    for number in range(resumes):
+        going_on = two.start("resume")
+        two.busy("Slow-web1")
+        eventually(partial(_went_on, two, number + 1), within=60, saying="it goes on")
+        going_on.kill()
+        going_on.communicate()
     two.let_go()
     run = named(two, "web1")
     shutil.rmtree(two.project.state)

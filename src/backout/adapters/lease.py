@@ -38,6 +38,7 @@ from backout.errors import (
     Held,
     Incomplete,
     Interrupted,
+    Outdated,
     Refused,
     TakenOver,
     Unreachable,
@@ -318,9 +319,9 @@ class _Given:
     over: Callable[[str], bool]
 
     def stays(self, error: BaseException) -> bool:
-        """Whether the hosts of a run that cannot go on stay its own: they are half done, and it
-        is not another machine's by now."""
-        return not isinstance(error, TakenOver) and self.changed()
+        """Whether the hosts of a run that cannot go on stay its own: they are half done, as far as
+        is known here, and it is not another machine's by now."""
+        return isinstance(error, Outdated) or (not isinstance(error, TakenOver) and self.changed())
 
 
 class _Untaken(Refused):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from backout.adapters.transports.noted_shell import ShellTransport
-from backout.errors import Refused, TakenOver
+from backout.errors import Outdated, Refused, TakenOver
 
 
 def overtaken(transport: ShellTransport, run: str, last: str, target: str) -> Refused:
@@ -18,15 +18,16 @@ def overtaken(transport: ShellTransport, run: str, last: str, target: str) -> Re
     )
 
 
-def too_late(transport: ShellTransport, run: str, target: str) -> Refused:
+def too_late(transport: ShellTransport, run: str, target: str) -> Outdated:
     """A process that is gone does not hear it; one whose journal was restored from a copy does."""
     name = transport.host.name
-    return Refused(
+    return Outdated(
         f"a later process than this one has gone on with run {run} on {name}, and this journal does"
         " not know of it: is it an older copy?",
         where=name,
         state="nothing was changed",
-        next=f"invoke status --target {target}",
+        next=f"invoke status --target {target}; go back where that run was started, or give it up:"
+        f" invoke unlock --target {target} --force",
     )
 
 

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from backout.errors import Refused, TakenOver, Unreachable
+from backout.errors import Outdated, Refused, TakenOver, Unreachable
 from backout.model import Event, LedgerRow, Release, State, alike
 from backout.runs import release_file
-from backout.runs.decisions import FOUND, OLDER, UNNAMED, Decisions, begun, named
+from backout.runs.decisions import FOUND, UNNAMED, Decisions, begun, named
 from backout.runs.parts import Parts, side_by_side
 from backout.runs.release_file import HostRecord
 from backout.runs.saga import Saga
@@ -99,8 +99,8 @@ class Claims:
 
     def learn(self, *, patient: bool = False) -> None:
         """Ask every host; who goes back is `patient`: what cannot be reached is left out, and where
-        nothing was changed yet nobody is beneath. Raises Unreachable, and Refused where this run
-        ended, or another one came, and the journal does not know of it."""
+        nothing was changed yet nobody is beneath. Raises Unreachable, Outdated where the journal
+        does not know what became of this run, and Refused where another one came."""
         above = not patient or begun(self.parts.journal.recall(self.run))
 
         def ask(host: str) -> list[_News]:
@@ -114,11 +114,8 @@ class Claims:
         beside = () if self.decisions.noted(FOUND) is None else (*self.beside, "")
         found = side_by_side(ask, (*self.homes, *beside))
         news = [each for those in found for each in those]
-        words = [each.words for each in news]
-        if any(each.older for each in news):
-            self.decisions.note(OLDER, {})
-            self._refuse(words, f"give it up: invoke unlock --target {self.target} --force")
-        self._refuse(words)
+        older = any(each.older for each in news)
+        self._refuse([each.words for each in news], older=older)
         self.learned = not patient
 
     def _ask(self, host: str, above: bool) -> Iterator[_News]:
@@ -192,14 +189,15 @@ class Claims:
             problems.append(f"{host}: {named}, where this journal knows {wanted}")
         self._refuse(problems)
 
-    def _refuse(self, problems: Sequence[str], else_: str = "deploy what should be there") -> None:
+    def _refuse(self, problems: Sequence[str], *, older: bool = False) -> None:
+        give_up = f"give it up: invoke unlock --target {self.target} --force"
         if problems:
-            raise Refused(
+            raise (Outdated if older else Refused)(
                 "\n".join(problems),
                 where=self.target,
                 state="nothing was changed; nothing is undone beneath another run",
                 next=f"invoke status --target {self.target}; go back where that run was started, or"
-                f" {else_}",
+                f" {give_up if older else 'deploy what should be there'}",
             )
 
     # --- keeping -------------------------------------------------------------------------

@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from backout.errors import BackoutError, Held, HostKeyRefused, Refused, TakenOver, Unreachable
+from backout.errors import (
+    BackoutError,
+    Held,
+    HostKeyRefused,
+    Outdated,
+    Refused,
+    TakenOver,
+    Unreachable,
+)
 from backout.model import Event, Record, Target
 from backout.ports import GOES_ON, TAKEN, Claim, Journal, Transport
-from backout.runs.decisions import Decisions, stays_open
+from backout.runs.decisions import OLDER, Decisions, stays_open
 from backout.runs.ended import OVER, Ended, on_record
 from backout.runs.parts import Parts, side_by_side
 from backout.runs.plan import Place
@@ -37,19 +45,32 @@ def leased(
     transports = fleet(parts, hosts, patient=patient)
     others = _others(parts, [name for name in target.hosts if name not in hosts])
     began, here = _began(parts, run), parts.reach("")
-    with parts.lock.hold(
-        transports,
-        run,
-        others=others,
-        here=here,
-        began=began,
-        claim=_claim(parts, run),
-        changed=lambda: _changed(parts, run),
-        over=lambda of: spent(parts.journal, of),
-    ) as held:
+    with (
+        _noted_if_older(parts, run),
+        parts.lock.hold(
+            transports,
+            run,
+            others=others,
+            here=here,
+            began=began,
+            claim=_claim(parts, run),
+            changed=lambda: _changed(parts, run),
+            over=lambda of: spent(parts.journal, of),
+        ) as held,
+    ):
         marked = {"hosts": sorted({*began, *held}), "held": sorted(held)}
         parts.journal.note(run, LEASED, marked)
         yield held
+
+
+@contextmanager
+def _noted_if_older(parts: Parts, run: str) -> Iterator[None]:
+    """A journal that is an older copy does not close the run."""
+    try:
+        yield
+    except Outdated:
+        parts.journal.note(run, OLDER, {})
+        raise
 
 
 def ended_before(parts: Parts, decisions: Decisions) -> Ended | None:
