@@ -35,7 +35,7 @@ _CLONE_NEWNET = 0x40000000
 _OURS = '[ -n "$bo_token" ] || return 0'
 _NOTED = "bo_started $$; bo_booted\n"
 _VALID = "  bo_ours || { bo_give_up fenced; return; }"
-_LOOK = '[ "$found" = "$token" ]'
+_LOOK = '[ "$found" = "$token" ]\n}'
 _VOID = """{ printf '' >"$bo_note.void"; } 2>/dev/null"""
 _TOLD = '[ -e "$bo_note.void" ] && [ "$bo_was"'
 _EPOCH = 'if [ "$seen" -gt "$epoch" ]'
@@ -115,7 +115,7 @@ def changed(name: str, slow: str, without: list[str]) -> str:
     if name == "note" and "token" in without:
         text = _replaced(text, _OURS, "return 0")
     if name == "lease" and "token" in without:
-        text = _replaced(text, _LOOK, _LOOK + " || true")
+        text = _replaced(text, _LOOK, _LOOK.replace("]", "] || true"))
     if name == "recall" and "void" in without:
         text = _replaced(_replaced(text, _VOID, ":"), _TOLD, '[ "$bo_was"')
     if name == "acquire" and "epoch" in without:
