@@ -129,8 +129,8 @@ class Found:
         away = self._away() if worse else ()
         return self._worse(seen.without(away)) if away else worse
 
-    def _away(self) -> list[str]:
-        """The hosts that cannot be asked."""
+    def _away(self) -> Sequence[str]:
+        """The hosts that cannot be asked, after each pause."""
 
         def away(host: str) -> bool:
             try:
@@ -138,8 +138,14 @@ class Found:
             except Unreachable:
                 return True
 
-        asked = zip(self.hosts, side_by_side(away, self.hosts), strict=True)
-        return [host for host, gone in asked if gone]
+        gone = self.hosts
+        for pause in PAUSES:
+            self.parts.clock.sleep(pause)
+            asked = zip(gone, side_by_side(away, gone), strict=True)
+            gone = [host for host, unheard in asked if unheard]
+            if not gone:
+                break
+        return gone
 
     def _worse(self, seen: Seen) -> Setback | None:
         stuck = {host: why for host, why in seen.stuck.items() if host in seen.hosts}

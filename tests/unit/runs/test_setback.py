@@ -23,15 +23,20 @@ def red(check: str, host: str | None) -> Finding:
 
 
 class Lines:
-    """Hosts that can be asked, but for some; and how many were."""
+    """Hosts that can be asked, but for some; and how many were. `cut` is for how many seconds
+    nobody can be asked."""
 
-    def __init__(self, away: str = "", half: str = "") -> None:
-        self.away, self.half = away, half
+    def __init__(self, away: str = "", half: str = "", cut: float = 0.0) -> None:
+        self.away, self.half, self.cut = away, half, cut
         self.asked = 0
+        self.clock = SimpleNamespace(sleep=self._sleep)
+
+    def _sleep(self, seconds: float) -> None:
+        self.cut -= seconds
 
     def reach(self, host: str) -> Any:
         self.asked += 1
-        if host == self.away:
+        if host == self.away or self.cut > 0:
             raise Unreachable(f"{host} is away", next="")
         result = Result(State.UNKNOWN) if host == self.half else Result(State.DONE, 0)
         return SimpleNamespace(run=lambda command: result if command.script else None)
@@ -97,6 +102,11 @@ def test_a_host_that_is_away_says_nothing_of_the_release(lines: Lines) -> None:
     there = why(found(before, lines), red("well", "web1"), *gone, down=down)
     assert there == "check well@web1 is red: no"
     assert why(found(before), red("whole", None)) == "check whole is red: no"
+
+
+@pytest.mark.parametrize(("seconds", "reason"), [(2.5, "check well@web1 is red: no"), (60.0, "")])
+def test_a_link_that_is_cut_for_a_moment_is_no_reason_to_stay(seconds: float, reason: str) -> None:
+    assert why(found(Baseline(WELL), Lines(cut=seconds)), red("well", "web1")) == reason
 
 
 def test_all_that_is_worse_is_said_and_kept() -> None:
