@@ -50,7 +50,10 @@ class Docker(Containers):
             f'look() {{ docker container inspect --format "$1" {name} 2>/dev/null || :; }}',
             "made=$(look '{{.Image}}') tag=$(look '{{.Config.Image}}')",
             """now=$(docker image inspect --format '{{.Id}}' "$tag" 2>/dev/null) || now=$made""",
-            f'if [ -n "$made" ] && [ "$made" = "$now" ]; then {restart}; exit; fi',
+            # One that is removed when it ends Docker may remove in the middle of its own restart.
+            "goes=$(look '{{.HostConfig.AutoRemove}}')",
+            'if [ -n "$made" ] && [ "$made" = "$now" ] && [ "$goes" != true ]; then'
+            f" {restart}; exit; fi",
             'if [ -n "$made" ]; then',
             f"  {quote('docker', 'stop', *self._grace(), self.service.name)}",
             f"  docker rm -f {name} >/dev/null 2>&1 || :",  # of --rm it is gone, or goes now

@@ -37,6 +37,7 @@ CONTRACT = {
     "Unwritten": 3,
     "Unsettled": 3,
     "Damaged": 3,
+    "Outdated": 3,
     "BackedOut": 4,
     "Incomplete": 5,
     "Unhealthy": 6,

@@ -93,6 +93,8 @@ def test_a_login_shell_that_runs_nothing_is_unreachable(web1: SshTransport, host
     (host.home / ".bashrc").write_text("echo This account is closed.; exit 1\n")
     with pytest.raises(Unreachable, match="This account is closed"):
         web1.run(Command("echo hi"))
+    # What the server logs of a session may come after its end has arrived here.
+    eventually(lambda: host.log.count("Starting session") == host.log.count("Close session"))
     begun = host.log.count("Starting session")
     web1.open()
     assert host.log.count("Starting session") == begun, "it is not asked for a shell once more"
