@@ -47,7 +47,7 @@ def main() -> None:
         named += Document(Workplace(Path.cwd()), screen).import_(options).data["written"]
     listener.listening = False
     told = {"heard": listener.heard, "written": listener.written, "named": named}
-    print(json.dumps(told))  # noqa: T201
+    sys.stdout.write(json.dumps(told))
 
 
 if __name__ == "__main__":

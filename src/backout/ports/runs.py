@@ -174,12 +174,12 @@ class StepKind(Protocol):
 class Once(Protocol):
     """What is the same for every host of a run is asked once."""
 
-    def __call__(self, about: str, ask: Callable[[], T]) -> T:
+    def __call__(self, about: str, ask: Callable[[], T], /) -> T:
         """The answer under that name: of `ask`, or as it was given before. Raises as it does."""
         ...
 
 
-def _each_time(about: str, ask: Callable[[], T]) -> T:  # noqa: ARG001 - the seam's form
+def _each_time(_about: str, ask: Callable[[], T]) -> T:
     return ask()
 
 

@@ -53,7 +53,7 @@ class Machines:
         journal: Callable[[], RunJournal] | None = None,
         beyond: Beyond | None = None,
         ahead: Ahead | None = None,
-        ssh_config: Callable[[Ssh], SshConfig] | None = None,
+        ssh_config: Callable[[Ssh], SshConfig] = config_of,
     ) -> None:
         self.target = target
         self.follower: Follower | None = None
@@ -66,7 +66,7 @@ class Machines:
         self._home = home
         self._beyond = beyond
         self._ahead = ahead
-        self._read_config = ssh_config or config_of
+        self._read_config = ssh_config
         self.base: Path | None = None
         """Where what is kept of hosts without SSH lies, when that is not below this directory."""
         self._transports: dict[str, Transport] = {}

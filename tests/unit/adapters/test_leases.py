@@ -49,16 +49,6 @@ def folders(tmp_path: Path) -> Folders:
 
 
 @pytest.fixture
-def said() -> list[str]:
-    return []
-
-
-@pytest.fixture
-def lock(said: list[str]) -> LeaseLock:
-    return LeaseLock("prod", warn=said.append)
-
-
-@pytest.fixture
 def hosts(folders: Folders) -> list[Linked]:
     return [Linked(Host(name=name), str(folders.home(name)), Vault({})) for name in NAMES]
 

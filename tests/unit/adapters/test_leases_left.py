@@ -32,16 +32,6 @@ def hosts(folders: Folders) -> list[ShellTransport]:
     return folders.transports()
 
 
-@pytest.fixture
-def said() -> list[str]:
-    return []
-
-
-@pytest.fixture
-def lock(said: list[str]) -> LeaseLock:
-    return LeaseLock("prod", warn=said.append)
-
-
 def hold(lock: LeaseLock, hosts: Sequence[ShellTransport], run: str, **keys: Any) -> None:
     with lock.hold(hosts, run, **keys):
         pass

@@ -1,0 +1,17 @@
+"""A lock over leases, and what it warns of."""
+
+from __future__ import annotations
+
+import pytest
+
+from backout.adapters.lease import LeaseLock
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def lock(said: list[str]) -> LeaseLock:
+    return LeaseLock("prod", warn=said.append)
