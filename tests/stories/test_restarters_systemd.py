@@ -101,6 +101,75 @@ def test_an_orphan_that_holds_the_port_is_not_the_service(bed: Bed) -> None:
     assert bed.restarter(port=None).identity().up
 
 
+def test_a_daemon_that_listened_before_it_had_its_main_process_is_the_service(bed: Bed) -> None:
+    restarter, host = bed.restarter(), bed.host
+    start = "/usr/bin/python3 -S /app/app.py & sleep 1; sleep 600 & echo $$! >/run/daemon.pid"
+    service = f"""\
+[Service]
+Type=forking
+PIDFile=/run/daemon.pid
+ExecStart=
+ExecStart=/bin/sh -c '{start}'
+"""
+    folder = f"/etc/systemd/system/{UNIT}.service.d"
+    script = f'mkdir -p {folder}; printf %s "$1" >{folder}/a.conf; systemctl daemon-reload'
+    assert host.run("sh", "-c", script, "sh", service).returncode == 0
+
+    for key in ("run.setup", "run.restart"):
+        assert restarter.restart(key).state is State.DONE
+        assert host.show("MainPID")["MainPID"] != "0"
+        up(restarter)
+
+
+SHARING = """\
+import os, socket
+door = socket.socket(fileno=3)
+while True: door.accept()[0].close()
+"""
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_what_outlives_a_restart_in_the_units_own_group_is_not_the_service(
+    bed: Bed, *, shared: bool
+) -> None:
+    """`KillMode=process` ends the main process alone. What that had started serves on, in the same
+    control group, and keeps the new one from the port, or shares its socket."""
+    restarter, host = bed.restarter(), bed.host
+    program = "-S -c '$code'" if shared else "-S /app/app.py"
+    serve = f"while :; do /usr/bin/python3 {program}; sleep 0.1; done".replace("'$code'", '"$CODE"')
+    code = SHARING.replace("\n", r"\n")
+    service = f"""\
+[Service]
+KillMode=process
+Environment="CODE={code}"
+ExecStart=
+ExecStart=/bin/sh -c '{serve}'
+"""
+    door = f"[Socket]\nListenStream={host.address}:{host.app_port}\n"
+    units = "/etc/systemd/system"
+    script = f"""\
+mkdir -p {units}/{UNIT}.service.d; printf %s "$1" >{units}/{UNIT}.service.d/a.conf
+systemctl stop {UNIT}
+if [ {shared} = True ]; then printf %s "$2" >{units}/{UNIT}.socket; fi
+systemctl daemon-reload
+if [ {shared} = True ]; then systemctl start {UNIT}.socket; fi
+"""
+    assert host.run("sh", "-c", script, "sh", service, door).returncode == 0
+    assert restarter.restart("run.setup").state is State.DONE
+    before = up(restarter)
+
+    assert restarter.restart("run.restart").state is State.DONE
+
+    seen = restarter.identity()
+    assert seen.value
+    assert seen.value != before.value
+    assert not seen.up
+    assert "which was left over from before its start" in seen.detail
+    left = seen.obstacle.partition("kill ")[2].partition(";")[0]
+    host.run("kill", left)
+    up(restarter)
+
+
 def test_an_unknown_unit_is_not_known(bed: Bed) -> None:
     restarter = bed.restarter("nobody")
     identity = restarter.identity()

@@ -39,6 +39,9 @@ printf '%s\n' "$descriptors" | awk -v sockets="$(echo $sockets)" '
     [ "${parent:-0}" -gt 0 ]; do line="$line,$parent"; done
   name=$(tr -d '\n' < "/proc/$pid/comm" 2>/dev/null) || name=
   groups=$(cut -d: -f3- "/proc/$pid/cgroup" 2>/dev/null | tr '\n' ':') || groups=
+  stat=; { IFS= read -r stat <"/proc/$pid/stat"; } 2>/dev/null || :
+  set -- ${stat##*) }
+  echo "since $pid ${20-}"
   echo "holder $inode $line $groups $name"
 done
 echo searched
@@ -54,6 +57,8 @@ class Holder:
     groups: tuple[str, ...]
     """Its control groups."""
     name: str
+    start: int | None = None
+    """When it started, in the kernel's ticks; None where that cannot be seen."""
 
     def descends_from(self, pids: Iterable[int]) -> bool:
         """True for one of these processes and for their descendants."""
@@ -92,12 +97,14 @@ def judge(
     port: int | str | None,
     identity: Identity,
     ours: Callable[[Holder], bool],
+    stale: Callable[[Holder], bool] = lambda _: False,
 ) -> Identity:
     """`identity`, up only if its process was seen to hold the port, alone. Whatever keeps a
-    service from ever holding it stands in its way."""
+    service from ever holding it stands in its way. `stale` is what was left over of it when it
+    was started anew."""
     if port is None or not (identity.up or SECTION in found):
         return identity
-    doubt = _doubt(found.get(SECTION, ""), int(port), ours)
+    doubt = _doubt(found.get(SECTION, ""), int(port), ours, stale)
     if not doubt.words:
         return identity
     if identity.up:
@@ -124,7 +131,9 @@ class _Doubt:
         return f"{self.words}: {self.cure}"
 
 
-def _doubt(text: str, port: int, ours: Callable[[Holder], bool]) -> _Doubt:
+def _doubt(
+    text: str, port: int, ours: Callable[[Holder], bool], stale: Callable[[Holder], bool]
+) -> _Doubt:
     sockets = _sockets(text)
     if "searched" not in text.splitlines():
         words = f"cannot tell who listens on port {port}: /proc/net/tcp could not be searched"
@@ -132,6 +141,9 @@ def _doubt(text: str, port: int, ours: Callable[[Holder], bool]) -> _Doubt:
     if not sockets:
         cure = "correct service.port or leave it out, or stop what hangs"
         return _Doubt(f"nothing listens on port {port}", cure, lasts=False)
+    for left in (holder for socket in sockets for holder in socket.holders if stale(holder)):
+        words = f"port {port} is still held by {left}, which was left over from before its start"
+        return _Doubt(words, f"kill {left.line[0]}; KillMode= of its unit says what outlives it")
     own = [socket for socket in sockets if any(map(ours, socket.holders))]
     others = [s for s in sockets if s not in own and (not own or any(map(s.meets, own)))]
     strangers = [socket for socket in others if socket.holders]
@@ -146,11 +158,16 @@ def _doubt(text: str, port: int, ours: Callable[[Holder], bool]) -> _Doubt:
 
 def _sockets(text: str) -> list[_Socket]:
     found: dict[str, _Socket] = {}
+    starts: dict[str, int] = {}
     for line in text.splitlines():
         match line.split(" ", 4):
             case ["socket", address, inode]:
                 found[inode] = _Socket(address)
+            case ["since", pid, ticks] if ticks.isdigit():
+                starts[pid] = int(ticks)
             case ["holder", inode, pids, groups, name] if inode in found:
-                ancestors = tuple(int(pid) for pid in pids.split(","))
-                found[inode].holders.append(Holder(ancestors, tuple(groups.split(":")), name))
+                line_of = pids.split(",")
+                ancestors, start = tuple(map(int, line_of)), starts.get(line_of[0])
+                holder = Holder(ancestors, tuple(groups.split(":")), name, start)
+                found[inode].holders.append(holder)
     return list(found.values())

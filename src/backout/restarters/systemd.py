@@ -11,6 +11,7 @@ from backout.model import Boolean, Identity, Options, Result, State
 from backout.restarters import reloading
 from backout.restarters.backend import (
     PATHS_OF,
+    START_OF,
     Backend,
     log_of,
     nobody_knows,
@@ -25,7 +26,7 @@ from backout.restarters.listeners import Holder, judge, scan
 
 SHOWN = (
     "Id,LoadState,ActiveState,SubState,Result,NRestarts,InvocationID,MainPID,ControlGroup,"
-    "ExecMainStartTimestampMonotonic,WorkingDirectory,ExecStart,NeedDaemonReload,Type,"
+    "ExecMainStartTimestampMonotonic,InactiveExitTimestampMonotonic,WorkingDirectory,ExecStart,NeedDaemonReload,Type,"
     "RemainAfterExit,TriggeredBy"
 )
 _RELOAD = "its unit file changed on disk and is not loaded: systemctl daemon-reload"
@@ -33,6 +34,8 @@ _ONE = "name one unit, or a host's own `service` for each"
 _PATTERN = re.compile(r"[*?\[]")
 _MAIN = "$(printf '%s\\n' \"$shown\" | sed -n 's/^MainPID=\\([1-9]\\)/\\1/p')"
 """As a shell word, or none."""
+_TICKS = 100
+"""Of the kernel's, in /proc, to a second."""
 _ACTIVE = ("active", "reloading", "refreshing")
 _TRYING = ("activating", "deactivating", "maintenance")
 _OVER = ("failed", "inactive")
@@ -86,6 +89,7 @@ class Systemd(Backend):
             "cat /proc/uptime",
             section("paths"),
             f"paths_of {_MAIN}",
+            *self._begun(),
             scan(port, sudo=self._sudo),
             *(reloading.scan(_MAIN, self.service.prove) if self._reload else ()),
         )
@@ -103,8 +107,15 @@ class Systemd(Backend):
             port,
             self._lasting(unit, identity),
             lambda each: _ours(each, unit, up=main.up),
+            lambda each: _left_over(each, unit, found.get("main", "")),
         )
         return reloading.proved(judged, main, found) if self._reload else judged
+
+    def _begun(self) -> Sequence[str]:
+        """Shell text: when its main process started, for whom listens to be held against it."""
+        if self.service.port is None:
+            return ()
+        return (START_OF, section("main"), f"for pid in {_MAIN}; do start_of $pid; done")
 
     @property
     def _pattern(self) -> str:
@@ -212,6 +223,20 @@ def _ours(holder: Holder, unit: Mapping[str, str], *, up: bool) -> bool:
     group = unit.get("ControlGroup", "")
     kept = not up and ".socket" in unit.get("TriggeredBy", "") and holder.name == "systemd"
     return kept or (bool(group) and holder.within(group))
+
+
+def _left_over(holder: Holder, unit: Mapping[str, str], main: str) -> bool:
+    """Of its control group, and older than its start: what `KillMode=process` lets live on, and
+    the new one then shares a group with. Told by the kernel's own clock, from when the main
+    process began and how long before it the unit did."""
+    begun, started = (
+        _number(unit, f"{moment}TimestampMonotonic") for moment in ("InactiveExit", "ExecMainStart")
+    )
+    told = main.strip()
+    if not (begun and started and told.isdigit() and holder.start is not None):
+        return False
+    group, first = unit.get("ControlGroup", ""), int(told) - (started - begun) / 1e6 * _TICKS
+    return bool(group) and holder.within(group) and holder.start < first - 1
 
 
 def _identity(unit: Mapping[str, str], uptime: str) -> Identity:
