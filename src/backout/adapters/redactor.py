@@ -1,25 +1,21 @@
-"""No secret leaves: what a value looks like in the wild, and a text without it."""
+"""No secret leaves: a text without the values in force, however they are written there."""
 
 from __future__ import annotations
 
-import base64
-import html
-import json
 import re
-import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, quote_plus, unquote, urlsplit
+
+from backout.adapters.escapes import ESCAPES, Escape
+from backout.adapters.spellings import SHORT, Form
 
 OPEN, CLOSE = "\ue000", "\ue001"
-SHORT = 4
-"""A value or a line shorter than this is redacted as a whole word only, or not at all."""
+CUT = "…"
+"""What stands where a text was cut: before it there may be the first part of a value."""
 
 REFERENCE = re.compile(rf"{OPEN}([^{OPEN}{CLOSE}\s]{{1,100}}){CLOSE}")
 _UNFINISHED = re.compile(rf"{OPEN}[^{OPEN}{CLOSE}\s]{{0,100}}\Z")
-_PERCENT = re.compile(r"%[0-9A-F]{2}")
-_UNICODE = re.compile(r"\\u[0-9a-f]{4}")
 
 
 def redact_data(value: Any, redact: Callable[[str], str]) -> Any:
@@ -34,91 +30,11 @@ def redact_data(value: Any, redact: Callable[[str], str]) -> Any:
     return value
 
 
-# --- what one value looks like in the wild -------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """One way in which a secret's value may stand in a text."""
-
-    name: str
-    text: str
-    whole: bool
-    """Only as a word of its own: the value is too short to be told from other text."""
-    raw: bool
-    """The value itself: a reference may stand in for it."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Span:
     start: int
     end: int
     form: Form
-
-
-def _base64(value: bytes) -> Iterator[str]:
-    """The characters that depend on `value` alone, wherever it stands in an encoded text."""
-    for before in range(3):
-        encoded = base64.b64encode(bytes(before) + value).decode().rstrip("=")
-        shared = (before + len(value)) % 3 != 0
-        core = encoded[(0, 2, 3)[before] : len(encoded) - shared]
-        yield core
-        yield core.replace("+", "-").replace("/", "_")
-
-
-def _escapes(value: str) -> Iterator[str]:
-    """URL, JSON, shell, Python and HTML spellings of a value."""
-    data = value.encode(errors="surrogateescape")
-    for quoted in (quote(data), quote(data, safe=""), quote_plus(data)):
-        yield quoted
-        yield _PERCENT.sub(lambda match: match[0].lower(), quoted)
-    for ascii_only in (True, False):
-        escaped = json.dumps(value, ensure_ascii=ascii_only)[1:-1]
-        yield escaped
-        yield escaped.replace("/", "\\/")
-        yield _UNICODE.sub(lambda match: "\\u" + match[0][2:].upper(), escaped)
-        yield json.dumps(escaped, ensure_ascii=ascii_only)[1:-1]
-    yield shlex.quote(value)
-    yield value.replace("'", "'\"'\"'")
-    yield value.replace("'", "'\\''")
-    yield re.sub(r'(["$`\\])', r"\\\1", value)
-    yield repr(value)[1:-1]
-    yield repr(data)[2:-1]
-    yield html.escape(value)
-
-
-def _password(value: str) -> Iterator[str]:
-    """The password inside a URL; programs like to print it alone."""
-    try:
-        parts = urlsplit(value)
-    except ValueError:
-        return
-    if parts.password and value.count(parts.password) == 1:
-        yield parts.password
-        yield unquote(parts.password)
-
-
-def _spellings(value: str) -> Iterator[str]:
-    data = value.encode(errors="surrogateescape")
-    yield from _escapes(value)
-    yield data.hex()
-    yield data.hex().upper()
-    if len(value) < SHORT:
-        yield from (padded := base64.b64encode(data).decode(), padded.rstrip("="))
-        return
-    yield from _base64(data)
-    yield from (line.strip() for line in value.splitlines() if len(line.strip()) >= SHORT)
-    yield from (password for password in _password(value) if len(password) >= SHORT)
-
-
-def forms_of(name: str, value: str) -> tuple[Form, ...]:
-    """Every form of one value, itself first; a spelling around the bare value adds nothing."""
-    whole = len(value) < SHORT
-    others = (text for text in dict.fromkeys(_spellings(value)) if text and value not in text)
-    return (
-        Form(name, value, whole, raw=True),
-        *(Form(name, text, whole, raw=False) for text in others),
-    )
 
 
 def _touches(form: str, label: str) -> bool:
@@ -141,7 +57,7 @@ class Redactor:
 
     def silent(self, text: str) -> bool:
         """Whether `text` certainly holds neither a reference nor a value: the usual case."""
-        return OPEN not in text and not any(form.text in text for form in self._forms)
+        return OPEN not in text and not any(self._found(text, ""))
 
     def adding(self, forms: Iterable[Form]) -> Redactor:
         return Redactor((*self._forms, *forms))
@@ -171,21 +87,54 @@ class Redactor:
     def spans(self, text: str, before: str = "") -> list[_Span]:
         """Where forms stand; those that overlap are one span, under the first one's name."""
         merged: list[_Span] = []
-        found = (span for form in self._forms for span in _find(form, text, before))
-        for span in sorted(found, key=lambda span: (span.start, -span.end)):
+        for span in sorted(self._found(text, before), key=lambda span: (span.start, -span.end)):
             if merged and span.start < merged[-1].end:
                 last = merged.pop()
                 span = _Span(last.start, max(last.end, span.end), last.form)
             merged.append(span)
         return merged
 
+    def _found(self, text: str, before: str) -> Iterator[_Span]:
+        """Where forms stand: as they are, in what the escapes of a text mean, and cut short."""
+        for form in self._forms:
+            if form.text in text:
+                yield from _find(form, text, before)
+        for escape in ESCAPES if self._forms else ():
+            if escape.mark not in text or (meant := escape.read(text)) == text:
+                continue
+            held = [form for form in self._forms if form.text in meant]
+            begins, ends = escape.places(text) if held else ((), ())
+            for form in held:
+                for span in _find(form, meant, before):
+                    yield _Span(begins[span.start], ends[span.end - 1], form)
+        at = text.find(CUT)
+        while at >= 0:
+            yield from (span for form in self._forms for span in _shortened(form, text, at))
+            at = text.find(CUT, at + 1)
+
     def undecided(self, text: str, before: str) -> int:
         """From where on `text` may turn out to be a form when more of it arrives."""
         reference = _UNFINISHED.search(text)
         cut = reference.start() if reference else len(text)
+        if not self._forms:
+            return cut
         cut = min((cut, *(_opening(form, text) for form in self._forms)))
+        for escape in (escape for escape in ESCAPES if escape.mark in text):
+            cut = min(cut, self._begun(escape, text))
         spans = self.spans(text, before)
-        return min((span.start for span in spans if span.start < cut < span.end), default=cut)
+        while True:
+            lower = min((span.start for span in spans if span.start < cut < span.end), default=cut)
+            lower = min(escape.around(text, lower) for escape in ESCAPES)
+            if lower == cut:
+                return cut
+            cut = lower
+
+    def _begun(self, escape: Escape, text: str) -> int:
+        """From where on what `text` means may turn out to be a form; the end of it when nowhere."""
+        end = escape.unfinished(text)
+        meant, (begins, _) = escape.read(text[:end]), escape.places(text[:end])
+        at = min(_opening(form, meant) for form in self._forms)
+        return begins[at] if at < len(meant) else end
 
 
 def _find(form: Form, text: str, before: str) -> Iterator[_Span]:
@@ -195,6 +144,14 @@ def _find(form: Form, text: str, before: str) -> Iterator[_Span]:
         if not (form.whole and _inside_a_word(text, at, end, before)):
             yield _Span(at, end, form)
         at = text.find(form.text, at + 1)
+
+
+def _shortened(form: Form, text: str, end: int) -> Iterator[_Span]:
+    """The first part of a value, at `end`, where the text was cut."""
+    first = max(0, end - len(form.text))
+    at = first + _opening(form, text[first:end])
+    if end - at >= SHORT and not form.whole:
+        yield _Span(at, end, form)
 
 
 def _inside_a_word(text: str, start: int, end: int, before: str) -> bool:

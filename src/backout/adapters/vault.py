@@ -24,14 +24,12 @@ from typing import Any
 
 from backout.adapters.redactor import (
     REFERENCE,
-    SHORT,
-    Form,
     Redactor,
     around_references,
-    forms_of,
     redact_data,
     reference_to,
 )
+from backout.adapters.spellings import SHORT, Form, forms_of
 from backout.errors import Refused
 from backout.model import SecretSource
 from backout.model.operands import unsayable

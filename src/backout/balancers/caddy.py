@@ -122,7 +122,8 @@ echo "=== config"; printf '%s\\n' "$body\""""
         try:
             return json.loads(text)
         except ValueError as error:
-            raise self.unread(f"its admin API answers no JSON: {text[:80]!r}") from error
+            said = text if len(text) <= 80 else f"{text[:80]}…"
+            raise self.unread(f"its admin API answers no JSON: {said!r}") from error
 
     def _handlers(self, config: Tree) -> tuple[Tree, Tree]:
         """The handler that has the pool, and the one for those that are out."""

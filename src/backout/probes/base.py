@@ -48,6 +48,13 @@ def address_of(host: Host | None) -> str:
     return host.address or host.name
 
 
+def ending(text: str) -> str:
+    """The end of a text that is too long as evidence, in whole lines: half a secret is not known
+    for one."""
+    end = text[-EXCERPT:]
+    return end if len(end) == len(text) else end.partition("\n")[2] or end
+
+
 def place(name: str, port: int | str) -> str:
     """`name:port`, with an IPv6 address in brackets."""
     return f"[{name}]:{port}" if ":" in name else f"{name}:{port}"

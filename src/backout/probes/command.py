@@ -10,7 +10,7 @@ from pydantic import Field
 from backout.model import Command, Observation, Options, State, Words
 from backout.model.values import Partial
 from backout.ports import ProbeRequest
-from backout.probes.base import EXCERPT, Kind
+from backout.probes.base import Kind, ending
 
 
 class CommandOptions(Options):
@@ -54,7 +54,7 @@ class CommandProbe(Kind):
         )
         elapsed = result.seconds * 1000
         stdout, stderr = _trimmed(result.stdout), _trimmed(result.stderr)
-        excerpt = "\n".join(part for part in (stdout, stderr) if part)[-EXCERPT:]
+        excerpt = ending("\n".join(part for part in (stdout, stderr) if part))
         if result.exit_code is None or result.state not in (State.DONE, State.FAILED):
             reason = result.reason or "the end of the command was not seen"
             return Observation(error=reason, elapsed_ms=elapsed, excerpt=excerpt)

@@ -12,7 +12,7 @@ from pydantic import Field
 from backout.model import Observation, Options
 from backout.model.values import Partial
 from backout.ports import ProbeRequest
-from backout.probes.base import EXCERPT, Kind
+from backout.probes.base import Kind, ending
 
 GAP = (
     "what was written since the last look cannot all be read: the log was rotated, emptied, or"
@@ -61,7 +61,7 @@ class Log(Kind):
         return Observation(
             {"lines": new, "elapsed_ms": elapsed},
             elapsed_ms=elapsed,
-            excerpt="\n".join(new)[-EXCERPT:],
+            excerpt=ending("\n".join(new)),
             unread=_unread(written, gap=gap),
         )
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from backout.adapters.programs import program as program_text
 from backout.adapters.transports import captured, shell_text
+from backout.adapters.vault import Vault
 from backout.errors import Refused
-from backout.model import Command
+from backout.model import Command, SecretSource
 from support.tools import program
 from support.wait import eventually
 
@@ -164,6 +165,20 @@ def test_a_capture_keeps_head_and_tail_and_says_what_it_left_out() -> None:
     assert text.endswith("TAIL")
     assert f"\n… {left} bytes left out …\n" in text
     assert len(text) < 2 * captured.KEPT + 100
+
+
+def test_a_secret_that_a_long_output_was_cut_in_is_redacted_at_both_ends() -> None:
+    token = "sk_live_" + "0123456789abcdef" * 8
+    vault = Vault({"key": SecretSource(env="KEY")}, environ={"KEY": token})
+    capture = captured.Capture(MARK)
+    capture.feed(f"{MARK} 1 run\n".encode())
+    lines = f"{'x' * 50} {token}\n".encode() * 3000
+    capture.feed(lines)
+
+    shown = vault.redact(capture.text())
+
+    assert "sk_live" not in shown
+    assert "0123456789abcdef" not in shown
 
 
 def lease(shell_name: str, home: Path, script: str, **values: str) -> tuple[str, int]:

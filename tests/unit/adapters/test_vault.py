@@ -194,6 +194,61 @@ def test_the_password_of_a_url_is_redacted_alone_too() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "postgres://app:pa/ss-Word9@db/prod",
+        "postgres://app:pass@Word-9@db/prod",
+        "postgres://app:pass#Word-9@db/prod",
+        "postgres://app:pass?Word-9@db/prod",
+        "postgres://app:pass%Word-9@db/prod",
+        "postgres://db/prod?user=app&password=pass-Word-9",
+        "host=db user=app password=pass Word-9 dbname=prod",
+        "host=db password='pass Word-9' user=app",
+    ],
+)
+def test_no_part_of_a_password_is_told_that_its_database_url_ought_to_have_escaped(
+    dsn: str,
+) -> None:
+    """The driver takes what follows an `@`, a `/` or a blank for a host, a name or a mistake."""
+    psycopg = pytest.importorskip("psycopg")
+    vault = vault_of(database=dsn)
+    try:
+        said = str(psycopg.conninfo.conninfo_to_dict(dsn))
+    except psycopg.Error as error:
+        said = str(error)
+
+    assert "ord-9" not in vault.redact(said)
+    assert "Word9" not in vault.redact(said)
+
+
+def test_a_port_and_a_path_are_no_password() -> None:
+    vault = vault_of(api="https://api.example:8443/hooks@v2?user=me")
+
+    assert vault.redact("/hooks at 8443, v2") == "/hooks at 8443, v2"
+
+
+def test_base64_that_is_broken_into_lines_is_redacted_line_by_line() -> None:
+    token = "eyJhbGciOiJIUzI1NiJ9." + "".join(map(str, range(100, 160)))
+    vault = vault_of(token=token)
+    encoded = base64.b64encode(token.encode()).decode()
+
+    for columns in (64, 76):
+        lines = [encoded[at : at + columns] for at in range(0, len(encoded), columns)]
+        assert [vault.redact(line) for line in lines] == ["[secret token]"] * len(lines)
+
+
+@pytest.mark.parametrize("value", ["s3cret-value-" + "x" * 90, 'a"s3cret"-value-' + "x" * 90])
+def test_a_value_that_a_text_was_cut_in_is_no_less_a_secret(value: str) -> None:
+    vault = vault_of(app=value)
+
+    for text in (value, json.dumps(value)[1:-1]):
+        for size in (4, 20, 60):
+            shown = vault.redact(f"it said '{text[:size]}…' and '{text}'")
+            assert shown == "it said '[secret app]…' and '[secret app]'"
+    assert vault.redact("and so on…") == "and so on…"
+
+
 def test_a_value_of_many_lines_is_redacted_line_by_line() -> None:
     shown = vault_of(key=KEY).redact("+ MIIEvQIBADANBgkq\r\n+   hkiG9w0BAQEF\n+ x")
 
@@ -270,6 +325,18 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
     "Python bytes": lambda v: repr(v.encode())[2:-1],
     "HTML": html.escape,
     "hex": lambda v: v.encode().hex(),
+    "JavaScript's URL": lambda v: quote(v, safe="!'()*~"),
+    "Go's URL": lambda v: quote(v, safe="$&+,;="),
+    "URL, every octet": lambda v: "".join(f"%{octet:02X}" for octet in v.encode()),
+    "base64 in a URL": lambda v: quote(base64.b64encode(v.encode()).decode().rstrip("="), safe=""),
+    "Go's JSON": lambda v: re.sub(
+        "[<>&]", lambda match: f"\\u{ord(match[0]):04x}", json.dumps(v, ensure_ascii=False)[1:-1]
+    ),
+    "JSON, every character": lambda v: re.sub(
+        "(....)", r"\\u\1", v.encode("utf-16-be", "surrogatepass").hex()
+    ),
+    "Flask's HTML": lambda v: html.escape(v).replace("&#x27;", "&#39;").replace("&quot;", "&#34;"),
+    "XML": lambda v: html.escape(v, quote=False),
 }
 
 
@@ -302,6 +369,23 @@ def test_no_encoding_of_any_secret_survives_in_any_text(
 
     assert _core(encoding, encoded) not in shown
     assert value not in shown
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_what_every_encoder_escapes_otherwise_is_hidden_in_a_text_and_in_its_chunks(
+    encoding: str,
+) -> None:
+    value = "p!s$&<w>0r\"d'/+*(~)=;:@,|^` \\nä€\U0001f600[%]#?9"
+    vault = vault_of(name=value)
+    encoded = ENCODINGS[encoding](value)
+    for text in (f"said: {encoded}, and so on\n", encoded):
+        core = _core(encoding, encoded)
+        assert core not in vault.redact(text)
+        assert "[secret name]" in vault.redact(text)
+        for size in (1, 2, 3, 5, 7, 11):
+            stream = vault.stream()
+            shown = "".join(map(stream.feed, _chunks(text, [size]))) + stream.flush()
+            assert shown == vault.redact(text)
 
 
 @given(value=values, other=values, encoding=names, sizes=st.lists(st.integers(1, 9), min_size=1))

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from backout.adapters.vault import Vault
 from backout.checks import evidence
-from backout.model import Finding, Verdict
+from backout.model import Finding, SecretSource, Verdict
 from support.looks import Secrets
 
 PASS, FAIL, *_ = Verdict
@@ -76,6 +77,18 @@ def test_a_secret_is_redacted_before_the_excerpt_is_cut() -> None:
     shown = evidence.shown(found("x", FAIL, excerpt=text), Secrets(app=secret).redact)
     assert "s3c" not in shown.excerpt
     assert len(shown.excerpt) == evidence.EXCERPT + 1
+
+
+def test_a_secret_that_a_reason_was_cut_in_is_redacted_too() -> None:
+    token = "sk_live_" + "0123456789abcdef" * 8
+    vault = Vault({"key": SecretSource(env="KEY")}, environ={"KEY": token})
+    scope = {"body": {"error": f"unknown key {token}, again"}}
+    reason = evidence.told("body.error == ''", scope)
+
+    shown = evidence.shown(found("login", FAIL, reason=reason), vault.redact)
+
+    assert "sk_live" in reason
+    assert shown.reason == "body.error == '' (body.error is 'unknown key [secret key]…')"
 
 
 def test_a_fact_too_large_to_keep_is_left_out_not_shortened() -> None:

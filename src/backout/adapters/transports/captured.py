@@ -13,6 +13,10 @@ from backout.model.values import Partial
 KEPT = 128 * 1024
 """How many bytes of a stream's head, and how many of its tail, are kept."""
 
+LINE = 4096
+"""In how many bytes a line's end is looked for."""
+REASON = 200
+
 
 class Capture:
     """One stream: what follows the mark, its head and its tail."""
@@ -87,13 +91,21 @@ class Capture:
         left = self.size - len(self._head) - len(tail)
         if left <= 0:
             return _decoded(self._head + tail)
-        return Partial(f"{_decoded(self._head)}\n… {left} bytes left out …\n{_decoded(tail)}")
+        tail = _from_a_line(tail)
+        left = self.size - len(self._head) - len(tail)
+        return Partial(f"{_decoded(self._head)}…\n… {left} bytes left out …\n{_decoded(tail)}")
 
 
 @lru_cache
 def _line_of(mark: str) -> re.Pattern[bytes]:
     """What a mark says, and whatever came before it."""
     return re.compile(rb"(?:^|.*?\n?)" + mark.encode() + rb" ([^\n]*)\n", re.DOTALL)
+
+
+def _from_a_line(tail: bytearray) -> bytearray:
+    """Without the line that it begins in the middle of: half a secret is not known for one. (Where
+    the head ends, a `…` says that it was cut.)"""
+    return tail[tail.find(b"\n", 0, LINE) + 1 :]
 
 
 def _decoded(data: bytes | bytearray) -> str:
@@ -145,7 +157,8 @@ class Ran:
         """The result of a command whose exit status is known."""
         if self.exit_code == 0:
             return self._result(State.DONE, 0, "")
-        last = self.err.text().strip().rpartition("\n")[2][:200]
+        last = self.err.text().strip().rpartition("\n")[2]
+        last = last if len(last) <= REASON else f"{last[:REASON]}…"
         why = f"exited {self.exit_code}" + (f": {last}" if last else "")
         return self._result(State.FAILED, self.exit_code, why)
 
