@@ -98,6 +98,7 @@ def main() -> int:
         size = (projects[-1].state / "journal.db").stat().st_size / 1e6
         print(f"{ages[-1]} runs and releases, {size:.0f} MB; {words.rounds} rounds")
         took = contest(projects, words.rounds)
+    over = told(took)
     if words.plot:
         curves = {
             verb: [(age, work) for age, (_, work) in zip(ages, found, strict=True)]
@@ -105,7 +106,7 @@ def main() -> int:
         }
         title = "What a verb takes over more and more runs, each with its release"
         draw(words.plot / "archive.svg", title, ("runs", "s of a processor"), curves, log="x")
-    return told(took)
+    return over
 
 
 def contest(projects: Sequence[Project], rounds: int) -> dict[str, list[tuple[float, ...]]]:

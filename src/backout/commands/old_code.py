@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from backout.adapters.storage.journal import RunJournal
-from backout.adapters.storage.journal_rows import run_rows
 from backout.commands.rehearsals import CERTIFICATE
 from backout.commands.shipment import tree
 from backout.model import RunRow, Step, Target, duration
@@ -66,7 +65,7 @@ def seen(
 def proof_of(journal: RunJournal, wanted: Seen, now: datetime) -> str:
     """Where and when a rehearsal saw the old code healthy beside those steps; empty when none
     did."""
-    rows = journal.look(lambda db: run_rows(db, "verb = ?", (CERTIFICATE,)))
+    rows = journal.of_verb(CERTIFICATE)
     return next((_words(row, now) for row in rows if _of(row).covers(wanted)), "")
 
 

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from hashlib import sha256
 
 from backout.adapters.storage.journal import RunJournal
-from backout.adapters.storage.journal_rows import one_run
 from backout.errors import Refused
 from backout.model import Runbook, Target, duration
 from backout.project.project import Workplace
@@ -27,9 +26,7 @@ def digest(runbook: Runbook) -> str:
 
 def newest(journal: RunJournal, runbook: Runbook, now: datetime) -> RehearsalNote | None:
     """The last rehearsal of a runbook, on whichever target; None when there was none."""
-    row = journal.look(
-        lambda db: one_run(db, "verb = ? AND runbook = ?", CERTIFICATE, runbook.name)
-    )
+    row = next(iter(journal.of_verb(CERTIFICATE, runbook.name, limit=1)), None)
     if row is None:
         return None
     return RehearsalNote(

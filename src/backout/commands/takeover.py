@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -105,14 +105,14 @@ class Takeover:
             return True
         return any(of == name and how != Outcome.REFUSED for of, _, how, _ in journal.outcomes())
 
-    def _known(self) -> set[str]:
-        """The runs of the target that are in this journal."""
-        return {row.id for row in self.workplace.journal.runs(self.target.name, limit=-1)}
+    def _strange(self, runs: Iterable[str]) -> list[str]:
+        """Those that are no runs of the target in this journal."""
+        journal, name = self.workplace.journal, self.target.name
+        return [run for run in runs if not journal.knows(run, name)]
 
     def _refuse_unknown(self, opening: Opening) -> None:
         """Raises Refused for a rollback of runs that only another machine's journal has."""
-        known = self._known()
-        if strange := [run for run in _row(opening).plan["undoing"] if run not in known]:
+        if strange := self._strange(_row(opening).plan["undoing"]):
             raise Refused(
                 f"run {opening.run} takes back {', '.join(strange)}, which this journal does not"
                 " know, for it has runs of its own",
@@ -161,7 +161,7 @@ class Takeover:
 
     def _one_of(self, named: set[str]) -> str:
         """Raises Refused where there are several: which of them is half done a person must see."""
-        strange = sorted(named - self._known() - {""})
+        strange = self._strange(sorted(named - {""}))
         if len(strange) > 1:
             raise Refused(
                 f"{self.target.name} has {len(strange)} unfinished runs of other machines:"

@@ -120,10 +120,19 @@ class RunJournal(Ledger):
         row = self.look(lambda db: one_run(db, "id = ?", run))
         return row is not None and row.outcome in WHOLE
 
+    def knows(self, run: str, target: str) -> bool:
+        """Whether that is a run of the target, ended or not."""
+        return self.look(lambda db: one_run(db, "id = ? AND target = ?", run, target)) is not None
+
     def runs(self, target: str | None = None, limit: int = 20) -> tuple[RunRow, ...]:
         """Runs of one target or of all, newest first."""
         where, values = ("target = ?", (target,)) if target else ("TRUE", ())
         return self.look(lambda db: run_rows(db, where, values, limit))
+
+    def of_verb(self, verb: str, runbook: str = "", limit: int = -1) -> tuple[RunRow, ...]:
+        """Runs of a verb on every target, of one runbook or of all, newest first."""
+        where = "verb = ? AND ? IN ('', runbook)"
+        return self.look(lambda db: run_rows(db, where, (verb, runbook), limit))
 
     def targets(self) -> tuple[str, ...]:
         """Every target that has a run, the one of the newest run first."""

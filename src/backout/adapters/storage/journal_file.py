@@ -70,6 +70,7 @@ MIGRATIONS: tuple[tuple[Change, ...], ...] = (
     TOKENS,
     SPOKEN,
     ("ALTER TABLE run ADD COLUMN sealed TEXT NOT NULL DEFAULT ''",),
+    ("CREATE INDEX run_of_verb ON run (verb)",),
 )
 """What leads from each schema version to the next: statements, and what no statement can do."""
 
