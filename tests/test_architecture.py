@@ -137,7 +137,7 @@ def test_no_two_modules_import_each_other_at_once() -> None:
     assert not cycles
 
 
-def test_the_console_script_reads_no_asyncio_for_a_test_double_that_still_works() -> None:
+def test_the_console_script_reads_neither_asyncio_nor_a_second_yaml_and_both_work() -> None:
     program = """
 import sys
 from contextlib import suppress
@@ -146,6 +146,9 @@ sys.argv = ["backout", "--version"]
 with suppress(SystemExit):
     main()
 assert "asyncio" not in sys.modules
+assert "invoke.vendor.yaml.reader" not in sys.modules
+from invoke.util import yaml
+assert yaml.safe_load("a: 1") == {"a": 1}
 from invoke import MockContext, Result
 context = MockContext(run=Result("said"))
 assert context.run("say it").stdout == "said"

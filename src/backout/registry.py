@@ -11,10 +11,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from backout.errors import Refused
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 
 class Table(Mapping[str, Any]):
@@ -27,6 +29,8 @@ class Table(Mapping[str, Any]):
 
     @cached_property
     def _added(self) -> Mapping[str, EntryPoint]:
+        from importlib.metadata import entry_points
+
         found = entry_points(group=self._group) if self._group else ()
         return {each.name: each for each in found if each.name not in self.own}
 

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from backout.adapters import notify
+from backout.adapters import notify, switches
 from backout.model import Delivery, Message, Verdict
 from support.loopback import Answer, Asked, Web
 from support.measured import unmeasured
@@ -174,8 +174,8 @@ def test_what_apprise_only_answers_with_false_comes_back_in_words() -> None:
 
 def test_a_dead_mans_switch_is_asked_and_asked_to_fail() -> None:
     with Web() as switch:
-        assert notify.ping(f"{switch.url}/uuid") == ""
-        assert notify.ping(f"{switch.url}/uuid", failed="overdue") == ""
+        assert switches.ping(f"{switch.url}/uuid") == ""
+        assert switches.ping(f"{switch.url}/uuid", failed="overdue") == ""
         assert [asked.path for asked in switch.asked] == ["/uuid", "/uuid/fail"]
-    assert notify.ping("ftp://example.org/") == "not an http or https URL"
-    assert "refused" in notify.ping("http://127.0.0.1:1/")
+    assert switches.ping("ftp://example.org/") == "not an http or https URL"
+    assert "refused" in switches.ping("http://127.0.0.1:1/")

@@ -13,7 +13,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from backout.adapters import notify
+from backout.adapters import notify, switches
 from backout.model import CheckKey, Delivery, Message, Verdict
 from backout.watch.watched import WatchedTarget
 from backout.watch.workers import Workers
@@ -585,9 +585,9 @@ def test_a_damaged_history_is_set_aside_by_watch_and_named_by_the_others(
 
 def test_a_switch_with_a_query_is_failed_by_its_path() -> None:
     with Web() as switch:
-        assert notify.ping(f"{switch.url}/ping/prod?create=1", failed="overdue") == ""
-        assert notify.ping(f"{switch.url}/ping/prod/?create=1", failed="overdue") == ""
-        assert notify.ping(f"{switch.url}/ping/prod?create=1") == ""
+        assert switches.ping(f"{switch.url}/ping/prod?create=1", failed="overdue") == ""
+        assert switches.ping(f"{switch.url}/ping/prod/?create=1", failed="overdue") == ""
+        assert switches.ping(f"{switch.url}/ping/prod?create=1") == ""
     paths = [asked.path for asked in switch.asked]
     assert paths == [
         "/ping/prod/fail?create=1",

@@ -13,10 +13,13 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution
 
 _EXTRA = re.compile(r"extra\s*==\s*['\"]([\w-]+)['\"]")
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
@@ -35,9 +38,8 @@ class Installed:
     @classmethod
     def here(cls) -> Installed | None:
         """The one that runs; None where its sources run that nobody installed."""
-        try:
-            about = distribution("backout")
-        except PackageNotFoundError:
+        about = _installed("backout")
+        if about is None:
             return None
         has_pip = find_spec("pip") is not None
         return cls(about, Path(sys.prefix), sys.executable, has_pip)
@@ -50,7 +52,7 @@ class Installed:
     def lacks(self, extra: str) -> list[str]:
         """The packages of an extra that are not there."""
         names = (_NAME.match(each) for each in self.requirements(extra))
-        return [name[0] for name in names if name and not _is_there(name[0])]
+        return [name[0] for name in names if name and not _installed(name[0])]
 
     def extra_of(self, module: str) -> str:
         """The extra that brings a module; empty when none does."""
@@ -105,12 +107,13 @@ class Installed:
         return found
 
 
-def _is_there(package: str) -> bool:
+def _installed(package: str) -> Distribution | None:
+    from importlib.metadata import PackageNotFoundError, distribution
+
     try:
-        distribution(package)
+        return distribution(package)
     except PackageNotFoundError:
-        return False
-    return True
+        return None
 
 
 def missing(extras: Iterable[str]) -> Iterator[tuple[str, list[str]]]:

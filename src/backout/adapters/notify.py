@@ -1,27 +1,22 @@
-"""How a message leaves this machine: Apprise for people, a plain GET for dead-man's switches.
+"""How a message leaves this machine for people: by Apprise.
 
-Neither raises: what went wrong comes back in words, and nothing means that it was taken.
+Nothing raises: what went wrong comes back in words, and none mean that it was taken.
 """
 
 from __future__ import annotations
 
-import http.client
 import re
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import lru_cache, wraps
 from typing import Any
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit
 
 from backout.model import Delivery
 
 TIMEOUT = 30.0
 """The longest that one attempt may take."""
-PING_TIMEOUT = 10.0
 HEADER = "Idempotency-Key"
 FIELD = "dedupe_key"
 LEAST_ROOM, MOST_ROOM = 140, 40_000
@@ -117,6 +112,8 @@ def _patience(headers: Mapping[str, str]) -> float:
         return max(0.0, float(said))
     except ValueError:
         pass
+    from email.utils import parsedate_to_datetime
+
     try:
         return max(0.0, (parsedate_to_datetime(said) - datetime.now(UTC)).total_seconds())
     except (TypeError, ValueError):
@@ -166,28 +163,3 @@ def _reason(done: Any) -> str:
     said: Iterable[Any] = logs() if callable(logs) else ()
     words = [str(entry.message) for entry in said]
     return "; ".join(dict.fromkeys(words)) or "the receiver did not take it"
-
-
-def ping(url: str, *, failed: str = "") -> str:
-    """Tell a dead-man's switch that all is well, or with `failed` that it is not (`/fail` at the
-    end of the URL's path); why it did not hear, or nothing."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https"):
-        return "not an http or https URL"
-    if failed:
-        url = urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/fail"))
-    try:
-        with _opener()(url, timeout=PING_TIMEOUT):
-            return ""
-    except urllib.error.HTTPError as error:
-        error.close()
-        return f"it answered {error.code}"
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        return str(getattr(error, "reason", "") or error) or type(error).__name__
-
-
-@lru_cache(maxsize=1)
-def _opener() -> Callable[..., Any]:
-    opener = urllib.request.build_opener()
-    opener.addheaders = [("User-Agent", "backout")]
-    return opener.open

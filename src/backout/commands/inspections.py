@@ -65,7 +65,7 @@ class Inspection:
         return Answer("verify", told, told.exit_code)
 
     def _write_junit(self, path: Path, told: VerifyReport) -> None:
-        from backout.reports.checks_text import verify_junit
+        from backout.reports.junit import verify_junit
 
         try:
             path.write_text(self.workplace.redact(verify_junit(told)), encoding="utf-8")

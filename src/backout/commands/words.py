@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
 
 from invoke.collection import Collection
 from invoke.exceptions import Exit, ParseError
@@ -161,5 +160,7 @@ def _names(contexts: Sequence[ParserContext]) -> list[str]:
 
 
 def _meant(word: str, known: Iterable[str]) -> str:
+    from difflib import get_close_matches
+
     close = get_close_matches(word, [each for each in known if len(each) > 2], n=1, cutoff=0.6)
     return f"; did you mean {close[0]}?" if close else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -70,6 +69,8 @@ def instead_of_any(address: str) -> str:
 def authorities() -> str:
     """The file of trusted certificate authorities: the machine's own, where private ones are
     installed too, else certifi's; empty leaves it to the library."""
+    import ssl
+
     own = ssl.get_default_verify_paths().cafile
     for path in (own, *BUNDLES):
         if path and Path(path).is_file():

@@ -1,18 +1,14 @@
-"""What checks said, as lines and as JUnit XML."""
+"""What checks said, as lines."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
-from xml.etree import ElementTree
 
 from backout.model import Verdict
 from backout.reports.lines import one_line, page, table
 from backout.reports.parts import count_of, evidence_lines, next_lines, proof_words
 from backout.reports.report import CheckReport, VerifyReport
-
-_NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def verify_text(report: VerifyReport) -> str:
@@ -38,7 +34,7 @@ def check_lines(checks: Sequence[CheckReport]) -> list[str]:
     """The worst first; what does not pass with its reason."""
     lines: list[str] = []
     order = sorted(checks, key=lambda check: _WORST.index(check.verdict))
-    rows = table((c.verdict, _check_name(c), _milliseconds(c)) for c in order)
+    rows = table((c.verdict, check_name(c), _milliseconds(c)) for c in order)
     for check, row in zip(order, rows, strict=True):
         lines.append(row)
         if check.verdict is not Verdict.PASS:
@@ -49,50 +45,9 @@ def check_lines(checks: Sequence[CheckReport]) -> list[str]:
     return lines
 
 
-def _check_name(check: CheckReport) -> str:
+def check_name(check: CheckReport) -> str:
     return f"{check.name} @ {check.host}" if check.host else check.name
 
 
 def _milliseconds(check: CheckReport) -> str:
     return f"{check.elapsed_ms:.0f} ms" if check.elapsed_ms else ""
-
-
-def verify_junit(report: VerifyReport) -> str:
-    """The checks as JUnit XML. What cannot be told is an error there, never a pass."""
-    checks = report.checks
-    suite = ElementTree.Element(
-        "testsuite",
-        name=_xml(report.target),
-        tests=str(len(checks)),
-        failures=str(sum(check.verdict is Verdict.FAIL for check in checks)),
-        errors=str(sum(check.verdict in (Verdict.ERROR, Verdict.INCONCLUSIVE) for check in checks)),
-        time=_seconds(sum(check.elapsed_ms for check in checks)),
-    )
-    for check in checks:
-        case = ElementTree.SubElement(
-            suite,
-            "testcase",
-            classname=_xml(report.target),
-            name=_xml(_check_name(check)),
-            time=_seconds(check.elapsed_ms),
-        )
-        if check.verdict is not Verdict.PASS:
-            tag = "failure" if check.verdict is Verdict.FAIL else "error"
-            reason = check.reason or "; ".join(check.failed)
-            problem = ElementTree.SubElement(
-                case, tag, type=_xml(check.verdict), message=_xml(reason)
-            )
-            problem.text = _xml("\n".join(check.failed))
-    suites = ElementTree.Element("testsuites")
-    suites.append(suite)
-    ElementTree.indent(suites)
-    return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
-
-
-def _xml(text: object) -> str:
-    """Without the characters that XML cannot hold."""
-    return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", str(text))
-
-
-def _seconds(milliseconds: float) -> str:
-    return f"{milliseconds / 1000:.3f}"

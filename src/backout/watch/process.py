@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from backout.adapters import notify
+from backout.adapters import switches
 from backout.adapters.clock import SystemClock
 from backout.adapters.storage.health_schema import set_aside
 from backout.adapters.storage.health_tables import HealthTables
@@ -371,7 +371,7 @@ class Process:
 
     def _ping(self, watched: WatchedTarget, failed: str) -> None:
         try:
-            words = notify.ping(self.loader.switch(watched), failed=failed)
+            words = switches.ping(self.loader.switch(watched), failed=failed)
         except BackoutError as error:
             words = error.what
         if words:

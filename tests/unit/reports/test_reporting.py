@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from backout.errors import Mistake, Mistakes, Refused
 from backout.model import duration
-from backout.reports import checks_text, plan_text, targets_text
+from backout.reports import checks_text, junit, plan_text, targets_text
 from backout.reports import text as texts
 from backout.reports.errors_text import error_json, json_text
 from backout.reports.objects import History
@@ -48,7 +48,7 @@ def verify_text(data: Data) -> str:
 
 
 def verify_junit(data: Data) -> str:
-    return checks_text.verify_junit(VerifyReport.read(data))
+    return junit.verify_junit(VerifyReport.read(data))
 
 
 def status_text(data: Data) -> str:

@@ -57,6 +57,14 @@ class Enduring:
             self.lost = self.lost or error.strerror or str(error)
 
 
+def drain(stream: TextIO) -> None:
+    """What still waits goes out, or nowhere where it cannot."""
+    try:
+        stream.flush()
+    except OSError:
+        _to_nowhere(stream)
+
+
 def _to_nowhere(stream: TextIO) -> None:
     """What is still to be written, at exit too, is read by nobody."""
     try:
