@@ -23,15 +23,11 @@ def main() -> None:
         import invoke.context  # noqa: F401 - to be had without it
 
         del sys.modules[_MOCK]
-    from backout.adapters.terminal.streams import drain
+    from backout.adapters.terminal.streams import lasting
     from backout.tasks import main as act
 
-    try:
+    with lasting():
         act()
-    except BrokenPipeError:  # whoever read a list, or a help text, has left
-        pass
-    finally:
-        drain(sys.stdout)
 
 
 def _mock(*args: Any, **words: Any) -> Any:

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from backout.adapters import environment, extras
-from backout.adapters.terminal import ci, ui
+from backout.adapters.terminal import ci, streams, ui
 from backout.adapters.terminal.operator import TerminalOperator
 from backout.commands import typed
 from backout.commands.options import Confirmed, Options, refuse_unmeant
 from backout.commands.signals import ending
-from backout.errors import BackoutError, Interrupted, Refused
+from backout.errors import BackoutError, Interrupted, Mistakes, Refused
 from backout.ports import Screen
 from backout.project.project import Workplace
 from backout.registry import Table
@@ -81,11 +81,15 @@ RUNNING = ("deploy", "run", "resume", "abort", "rollback")
 def main(options: Options) -> int:
     """Do it and show what it answers. Returns the exit code; raises nothing."""
     environment.settle()
+    streams.settle()
     typed.program.cache_clear()  # one process may be called several times
     typed.program()
     yes = isinstance(options, Confirmed) and options.yes
     screen = Console(ui.choose(sys.stdout, options.json, os.environ), yes=yes)
-    workplace = Workplace(Path.cwd())
+    try:
+        workplace = Workplace(Path.cwd())
+    except OSError as error:
+        return _tell(_nowhere(error), screen, Workplace(Path("/")))
     os.chdir(workplace.root)
     with interruptible(screen):
         try:
@@ -111,6 +115,15 @@ def _answered(options: Options, workplace: Workplace, screen: Console) -> int:
             return _tell(typed.error(missing), screen, workplace)
         sys.stderr.write(ui.clean(workplace.redact(traceback.format_exc())))
         return 1
+
+
+def _nowhere(error: OSError) -> Mistakes:
+    """Where it was started is no directory any more, or one that may not be looked into."""
+    return Mistakes(
+        f"the directory that this was started in cannot be read: {error.strerror}",
+        where=os.environ.get("PWD", ""),
+        next="the same command, in the project's directory",
+    )
 
 
 def _interrupted(options: Options) -> BackoutError:

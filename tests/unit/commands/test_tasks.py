@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +17,6 @@ from backout.commands import main, options
 from backout.commands.options import Deploy, Options
 from backout.starter import scaffold
 from backout.starter.scaffold.detected import Detected
-from support.measured import unmeasured
 
 VERBS = tuple(map(tasks.Verb, options.VERBS))
 ROOT = Path(__file__).parents[3]
@@ -95,22 +91,3 @@ def test_the_sample_target_gets_the_port_that_is_free(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["runbooks/deploy.yaml", "inventories/local.yaml"])
 def test_what_is_written_is_what_this_repository_itself_uses(name: str) -> None:
     assert (scaffold.HERE / Path(name).name).read_text() == (ROOT / name).read_text()
-
-
-@pytest.mark.parametrize("buffered", ["", "1"])
-@pytest.mark.parametrize("words", [["--list"], ["--help", "deploy"], ["--version"]])
-def test_a_reader_who_leaves_a_list_or_a_help_text_sees_no_traceback(
-    words: list[str], buffered: str
-) -> None:
-    reader, writer = os.pipe()
-    os.close(reader)
-    done = subprocess.run(
-        [sys.executable, "-m", "backout", *words],
-        env=unmeasured(os.environ) | {"PYTHONUNBUFFERED": buffered},
-        stdout=writer,
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    os.close(writer)
-    assert (done.stderr, done.returncode) == ("", 0)

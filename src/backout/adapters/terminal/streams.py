@@ -7,7 +7,24 @@ none of it is a fault of the run that is told about.
 from __future__ import annotations
 
 import os
-from typing import Any, TextIO
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO, cast
+
+_STANDARD = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
+
+
+def settle() -> None:
+    """Where whoever began this process left a standard stream closed, one that leads nowhere: the
+    next file that is opened would get its number, and what is told would be written into it."""
+    for number, (name, mode) in enumerate(_STANDARD):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # it gets that very number
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - a number, for as long as the process lives
 
 
 class Enduring:
@@ -57,12 +74,23 @@ class Enduring:
             self.lost = self.lost or error.strerror or str(error)
 
 
-def drain(stream: TextIO) -> None:
-    """What still waits goes out, or nowhere where it cannot."""
+@contextmanager
+def lasting() -> Iterator[None]:
+    """What Invoke says by itself, a list or a help text, endures as well."""
+    settle()
+    out, err = Enduring(sys.stdout), Enduring(sys.stderr)
+    sys.stdout, sys.stderr = cast("TextIO", out), cast("TextIO", err)
     try:
-        stream.flush()
-    except OSError:
-        _to_nowhere(stream)
+        yield
+    finally:
+        if why := out.over():
+            err.write(f"{unwritten(why)}\n")
+        err.over()
+
+
+def unwritten(why: str) -> str:
+    """How it is said that something that was told is not there."""
+    return f"stdout could not be written: {why}"
 
 
 def _to_nowhere(stream: TextIO) -> None:

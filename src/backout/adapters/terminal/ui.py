@@ -18,7 +18,7 @@ from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Self, TextIO, cast
 
-from backout.adapters.terminal.streams import Enduring
+from backout.adapters.terminal.streams import Enduring, unwritten
 from backout.model import Event, duration
 
 _SEQUENCE = re.compile(
@@ -122,10 +122,9 @@ class Ui:
 
     def close(self) -> None:
         """Nothing more is told. What was lost on stdout is said on stderr."""
-        for stream, name in ((self.out, "stdout"), (self.err, "")):
-            why = cast("Enduring", stream).over()
-            if why and name:
-                self.write(self.err, f"{name} could not be written: {clean(why)}")
+        if why := cast("Enduring", self.out).over():
+            self.write(self.err, unwritten(clean(why)))
+        cast("Enduring", self.err).over()
 
     def listen(self, event: Event) -> None:
         """Something happened."""

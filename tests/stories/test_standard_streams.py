@@ -1,0 +1,101 @@
+"""Where standard streams lead to nobody, to a full disk, or nowhere: nothing is lost but words."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.measured import unmeasured
+from support.project import Project
+
+LISTS = pytest.mark.parametrize("words", ["--list", "--help deploy", "--version"])
+CLOSED = pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+FULL = "stdout could not be written: No space left on device\n"
+
+
+def typed(
+    words: str, streams: str, directory: Path = Path(), out: int | None = None
+) -> tuple[str, int]:
+    """What `backout WORDS` says on stderr, and its exit code."""
+    done = subprocess.run(
+        ["sh", "-c", f"exec {sys.executable} -m backout {words} {streams}"],
+        cwd=directory,
+        env=unmeasured(os.environ),
+        stdout=out,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    return done.stderr, done.returncode
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """One host, which is this machine."""
+    project = Project(tmp_path / "project")
+    checks = {"alive": {"command": "true", "expect": ["exit_code == 0"]}}
+    project.inventory("prod", {"hosts": {"here": {"connection": "local"}}, "checks": checks})
+    step = {"name": "Act", "run": "echo done >> acted", "undo": "rm acted", "on": "all"}
+    settle = [{"name": "Prove it", "verify": "all"}]
+    project.runbook("deploy", {"summary": "One step.", "steps": [step], "settle": settle})
+    return project
+
+
+@LISTS
+def test_a_reader_who_leaves_a_list_or_a_help_text_sees_no_traceback(words: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        assert typed(words, "", out=writer) == ("", 0)
+    finally:
+        os.close(writer)
+
+
+@LISTS
+def test_a_list_that_a_full_disk_does_not_take_is_said_not_to_be_there(words: str) -> None:
+    assert typed(words, ">/dev/full") == (FULL, 0)
+
+
+@LISTS
+@CLOSED
+def test_a_list_that_is_told_to_nobody_is_no_fault(words: str, closed: str) -> None:
+    assert typed(words, closed) == ("", 0)
+
+
+@CLOSED
+def test_a_deploy_whose_streams_are_closed_writes_into_no_file_that_took_their_place(
+    project: Project, closed: str
+) -> None:
+    said, code = typed("deploy --target prod --yes", closed, project.directory)
+    assert ("Traceback" in said, code) == (False, 0)
+    assert project.say("history", "--check").code == 0
+    assert "release 1" in project.say("status", "--target", "prod").out
+
+
+def test_a_deploy_that_a_full_disk_hears_ends_as_what_it_is(project: Project) -> None:
+    said, code = typed("deploy --target prod --yes", ">/dev/full", project.directory)
+    assert (said.endswith(FULL), code) == (True, 0)
+
+
+def test_a_directory_that_is_gone_is_said_to_be(project: Project) -> None:
+    script = f"mkdir gone && cd gone && rmdir ../gone && exec {sys.executable} -m backout status"
+    done = subprocess.run(
+        ["sh", "-c", script],
+        cwd=project.directory,
+        env=unmeasured(os.environ),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    gone = project.directory / "gone"
+    first = "the directory that this was started in cannot be read: No such file or directory"
+    assert done.stderr.splitlines() == [
+        f"{first} ({gone})",
+        "state: nothing was touched",
+        "next:  the same command, in the project's directory",
+    ]
+    assert done.returncode == 2
