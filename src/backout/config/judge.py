@@ -195,7 +195,8 @@ class Judge:
         if on is not None and not target.select(on):
             groups = {group for host in target.hosts.values() for group in host.groups}
             hint = did_you_mean(on, {"all", *target.hosts, *groups})
-            yield self.at((*trail, "on"), f"{target.name} has no host and no group {on!r}{hint}")
+            wrong = f"no host and no group {on!r}{hint}" if target.hosts else "no host at all"
+            yield self.at((*trail, "on"), f"{target.name} has {wrong}")
 
     def needs(
         self, trail: Trail, noun: Step | Check, kind: Any, target: Target

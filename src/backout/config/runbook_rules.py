@@ -25,6 +25,9 @@ from backout.model.operands import variable
 from backout.model.validation import did_you_mean
 from backout.registry import Tables
 
+NO_REASON = ("true", "false", "yes", "no", "on", "off")
+"""What somebody writes who takes `irreversible` for a switch."""
+
 
 class RunbookJudge(Judge):
     """Of a runbook, by itself or on a target."""
@@ -151,7 +154,7 @@ class RunbookJudge(Judge):
         changes = kind.changes and not step.readonly
         if trail[0] == "preflight" and changes:
             yield self.at(trail, "preflight only reads: say readonly: true, or move the step")
-        if step.irreversible in ("true", "yes"):
+        if (step.irreversible or "").strip().lower() in NO_REASON:
             yield self.at((*trail, "irreversible"), "say why: irreversible: the rows are gone")
         if step.net and not step.irreversible:
             told = "a net is for a step that cannot be undone: say irreversible: why, or give undo:"

@@ -13,7 +13,7 @@ from pydantic import (
 )
 
 from backout.model.checks import Follows, Retry
-from backout.model.units import BaselinePolicy, Boolean, Noun, Span, Words
+from backout.model.units import BaselinePolicy, Boolean, Noun, Said, Span, Words
 
 _TYPES: Mapping[str, Any] = {"str": str, "int": int, "bool": bool, "list": list}
 
@@ -97,11 +97,11 @@ class Step(Noun):
     timeout: Span = 600.0
     retry: Retry | None = None
     save: Mapping[str, str] = Field(default_factory=dict)
-    undo: str | None = None
-    check: str | None = None
+    undo: Said = None
+    check: Said = None
     readonly: Boolean = False
     retry_safe: Boolean = False
-    irreversible: str | None = None
+    irreversible: Said = None
     net: Words = ()
     """The checks that must pass right before a step that cannot be undone."""
     follows: Follows | None = None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Literal
+from types import UnionType
+from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
@@ -14,28 +15,39 @@ from pydantic import (
     ConfigDict,
     Field,
     Strict,
+    ValidationInfo,
     WithJsonSchema,
+    field_validator,
 )
+from pydantic.fields import FieldInfo
 
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)(ms|s|m|h|d))")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+LONGEST = 3650.0 * 86400.0
+"""In seconds. No clock can be asked to wait for much more, and nobody means it."""
 
 
 def seconds(value: object) -> float:
     """A duration such as `500ms`, `5s`, `1m30s`, `2h` or a bare number of seconds.
 
-    Raises ValueError when the text is not a duration.
+    Raises ValueError when it is not a duration, or longer than ten years.
     """
     if isinstance(value, bool):
         raise ValueError("not a duration; write 5s, 2m or 1h30m")
     if isinstance(value, int | float):
         if value < 0 or value != value or value == float("inf"):
             raise ValueError("a duration cannot be negative or endless")
-        return float(value)
+        return _sane(value)
     parts = _DURATION.findall(value) if isinstance(value, str) else []
     if not parts or "".join(number + unit for number, unit in parts) != value:
         raise ValueError(f"{value!r} is not a duration; write 5s, 2m or 1h30m")
-    return float(sum(float(number) * _SECONDS[unit] for number, unit in parts))
+    return _sane(sum(float(number) * _SECONDS[unit] for number, unit in parts))
+
+
+def _sane(length: float) -> float:
+    if length > LONGEST:
+        raise ValueError("longer than ten years is no duration")
+    return float(length)
 
 
 def duration(seconds: float) -> str:
@@ -73,6 +85,11 @@ def _octal(value: str) -> str:
     return value
 
 
+def _said(value: str | None) -> str | None:
+    """Blanks alone say nothing."""
+    return value if value and value.strip() else None
+
+
 def _lasting(value: float) -> float:
     """Nothing can be done in no time."""
     if value <= 0:
@@ -107,6 +124,8 @@ Batch = Annotated[
     BeforeValidator(_percent_or_count),
     WithJsonSchema({"type": ["integer", "string"], "pattern": r"^(?:[1-9]\d?|100)%$"}),
 ]
+Said = Annotated[str | None, AfterValidator(_said)]
+"""Text that may be left out, and is left out where it is blank."""
 TemplateText = Annotated[str, AfterValidator(_template)]
 Boolean = Annotated[bool, Strict()]
 """`true` or `false`: `yes`, `on` and 1 are not what they seem in YAML."""
@@ -134,10 +153,33 @@ Slips = Iterator[tuple[str, str]]
 """Fields, and what is wrong with each."""
 
 
+def _wants_number(field: FieldInfo) -> bool:
+    """Whether a whole number is among what it takes, and a boolean is not."""
+    taken = set(_taken(field.annotation))
+    return int in taken and not taken & {bool, Any}
+
+
+def _taken(annotation: Any) -> Iterator[Any]:
+    """Of `A | None`: A, and None."""
+    inner = get_args(annotation) if get_origin(annotation) in (Union, UnionType, Annotated) else ()
+    if not inner:
+        yield annotation
+    for each in inner:
+        yield from _taken(each)
+
+
 class Noun(BaseModel):
     """A thing read from a file: frozen, and strict about names it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """To Python `true` is the number 1, and to nobody else."""
+        if isinstance(value, bool) and _wants_number(cls.model_fields[info.field_name or ""]):
+            raise ValueError("must be a whole number")
+        return value
 
 
 class Options(Noun):

@@ -15,6 +15,8 @@ from pydantic import BaseModel, ValidationError
 
 from backout.model import NO_TEMPLATE
 
+LEFT_OUT = "must be ''"
+"""What is said of the arm of a union that stands for nothing at all."""
 M = TypeVar("M", bound=BaseModel)
 Path = tuple[str | int, ...]
 Wrong = tuple[tuple[Path, str], ...]
@@ -168,7 +170,7 @@ def _wrong(model: type[BaseModel], data: Any, error: ValidationError) -> Iterato
         if message not in said:
             said.append(message)
     for path, said in messages.items():
-        own = [message for message in said if message != NO_TEMPLATE]
+        own = [message for message in said if message not in (NO_TEMPLATE, LEFT_OUT)]
         yield path, " or ".join(own or said)
 
 

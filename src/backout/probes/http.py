@@ -47,6 +47,8 @@ class HttpOptions(Options):
     def slips(self) -> Slips:
         if not re.match(r"https?://|[^:]{0,5}\{\{", self.url, re.IGNORECASE):
             yield "url", f"{self.url!r} begins with neither http:// nor https://"
+        elif re.match(r"https?://([/?#:]|$)", self.url, re.IGNORECASE):
+            yield "url", f"{self.url!r} names no host"
 
 
 class Http(Kind):

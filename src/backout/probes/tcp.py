@@ -7,13 +7,14 @@ import time
 from collections.abc import Mapping
 from typing import ClassVar
 
-from backout.model import Boolean, Observation, Options, Words
+from backout.model import Boolean, Observation, Options, Slips, Words
 from backout.ports import ProbeRequest
 from backout.probes.base import EXCERPT, Kind, address_of, place
 from backout.probes.connect import connected
 
 QUIET = 1.0
 """Seconds of silence after which what came is all that comes."""
+NO_PLACE = "{!r} is not host:port"
 
 
 class TcpOptions(Options):
@@ -24,6 +25,10 @@ class TcpOptions(Options):
     send: str = ""
     banner: Boolean = False
     """Wait for what the server says first, or answers to `send`."""
+
+    def slips(self) -> Slips:
+        if "{{" not in str(self.address) and not _port(str(self.address)):
+            yield "address", NO_PLACE.format(self.address)
 
 
 class Tcp(Kind):
@@ -45,14 +50,14 @@ class Tcp(Kind):
 
     def observe(self, look: ProbeRequest) -> Observation:
         """Connect; say and hear what the options ask for."""
-        name, _, port = str(look.options.address).rpartition(":")
-        name = address_of(look.host) or name.strip("[]") or "127.0.0.1"
-        if not (port.isdecimal() and int(port) < 65536):
-            return Observation(error=f"{look.options.address!r} is not host:port")
+        address = str(look.options.address)
+        name = address_of(look.host) or address.rpartition(":")[0].strip("[]") or "127.0.0.1"
+        if not (port := _port(address)):
+            return Observation(error=NO_PLACE.format(look.options.address))
         started = time.monotonic()
         doing = "connecting"
         try:
-            with connected(name, int(port), look.timeout) as link:
+            with connected(name, port, look.timeout) as link:
                 elapsed = (time.monotonic() - started) * 1000
                 facts: dict[str, object] = {"connected": True, "elapsed_ms": elapsed}
                 doing = "waiting for its words"
@@ -68,6 +73,12 @@ class Tcp(Kind):
         else:
             return Observation(facts, elapsed_ms=elapsed, excerpt=str(facts.get("banner", "")))
         return Observation(error=error, elapsed_ms=(time.monotonic() - started) * 1000)
+
+
+def _port(address: str) -> int:
+    """The port that it ends with; 0 where it ends with none."""
+    port = address.rpartition(":")[2]
+    return int(port) if port.isdecimal() and int(port) < 65536 else 0
 
 
 def _heard(link: socket.socket, deadline: float) -> str:

@@ -8,6 +8,7 @@ import pytest
 
 from backout.config import loading, yaml_tree
 from backout.errors import Mistake, Mistakes
+from backout.model import NoOptions, Step
 from backout.project.project import TABLES
 
 INVENTORY = """hosts:
@@ -152,6 +153,21 @@ SLIPS = [
     ("checks:", "notify: [ops@example.org]\nchecks:", "is no address to write to, such as slack"),
     ("checks:", "notify: {deploys: [ops]}\nchecks:", "notify.deploys[0]: 'ops' is no address"),
     (STEP, "copy: {src: a, dest: b}", "write upload: {from: …, to: …}"),
+    (STEP, "wait: 99999999999999999999s", "wait: longer than ten years is no duration"),
+    (STEP, "run: x, undo: y, timeout: 1000000d", "timeout: longer than ten years"),
+    (STEP, 'run: x, undo: "  "', "step 'Update' has no way back"),
+    (STEP, 'run: x, irreversible: " "', "step 'Update' has no way back"),
+    (STEP, "run: x, irreversible: false", "say why: irreversible: the rows are gone"),
+    ("checks:", "rollout: {max_failures: true}\nchecks:", "max_failures: must be a whole number"),
+    ("groups: [web]", "groups: [web], port: true", "web1.port: must be a whole number"),
+    ("checks:", "protected: {approvals: true}\nchecks:", "approvals: must be a whole number"),
+    (CHECK, "http: http://", "'http://' names no host"),
+    (CHECK, "http: https:///health", "'https:///health' names no host"),
+    (CHECK, "tcp: 203.0.113.11", "'203.0.113.11' is not host:port"),
+    (CHECK, "tcp: 203.0.113.11:99999", "'203.0.113.11:99999' is not host:port"),
+    ("{address: 203.0.113.11, groups: [web]}", "{address: a.b}", "has no host and no group 'web'"),
+    ("  web1: {address: 203.0.113.11, groups: [web]}", "  {}", "prod has no host at all"),
+    ("checks:", "freeze: [{why: x, from: 2026-13-01}]\nchecks:", "18:00, or 2026-12-20\n"),
 ]
 
 
@@ -159,7 +175,20 @@ SLIPS = [
 def test_a_slip_in_a_file_comes_with_its_cure(project: Path, old: str, new: str, said: str) -> None:
     assert loading.lint(project, TABLES) == ()
     told = linted(project, old, new)
-    assert any(said in each for each in told), told
+    assert any(said in f"{each}\n" for each in told), told
+
+
+@pytest.mark.parametrize("key", ["undo", "check"])
+def test_blanks_are_no_text_to_run(key: str) -> None:
+    """A blank undo takes nothing back, and a blank check says that all is done already."""
+    written = {"name": "A", "kind": "update", "options": NoOptions(), key: " \n"}
+    assert getattr(Step.model_validate(written), key) is None
+
+
+@pytest.mark.parametrize("address", ["5432", "db:5432", '"[::1]:5432"', '"{{ vars.db }}"'])
+def test_a_port_may_stand_alone_or_be_known_later(project: Path, address: str) -> None:
+    told = linted(project, CHECK, f"tcp: {address}")
+    assert not [each for each in told if "host:port" in each], told
 
 
 @pytest.mark.parametrize(
