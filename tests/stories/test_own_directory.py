@@ -59,6 +59,48 @@ def test_notes_that_are_somebody_elses_links_are_never_followed(
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
+@pytest.mark.parametrize("below", ["", "app"])
+def test_what_lies_behind_a_link_to_the_live_release_is_no_place_for_it(
+    fleet: Yard, site: Path, below: str
+) -> None:
+    """The link moves in the middle of a run: what went before, and who holds the host, would be
+    gone with the way back, and the next one would find the host free."""
+    for number in ("41", "42"):
+        (site / "releases" / number / below).mkdir(parents=True)
+    current = site / "current"
+    current.symlink_to("releases/41")
+    service = {"name": "api", "backend": "systemd", "directory": str(current / below)}
+    fleet.inventory(source=None, service=service)
+    move = f"ln -sfn releases/{{}} {current}".format
+    fleet.runbook(
+        {"name": "Move", "on": "all", "run": move(42), "undo": move(41)},
+        {"name": "Fail", "on": "all", "run": "false", "undo": ":"},
+    )
+
+    said = fleet.deploy()
+
+    assert said.code == 3, said.out + said.err
+    assert f"behind the link {current}" in said.data["error"]["what"]
+    assert f"`state:` elsewhere, for example {site}/.backout" in said.data["error"]["next"]
+    assert not [*site.rglob(".backout")]
+
+    fleet.inventory(state=f"{site}/.backout")
+    said = fleet.deploy()
+    assert said.code == 4, said.out + said.err
+    assert str(current.readlink()) == "releases/41"
+
+
+def test_a_link_to_another_disk_is_as_good_as_a_directory(
+    fleet: Yard, site: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "disk").mkdir()
+    (site / "app").symlink_to(tmp_path / "disk")
+    fleet.inventory(source={"directory": str(site / "app")})
+
+    assert fleet.deploy().code == 0
+    assert (tmp_path / "disk" / ".backout").is_dir()
+
+
 @pytest.mark.parametrize("mode", [0o777, 0o757])
 def test_a_directory_that_others_may_write_is_refused_with_the_fix(
     fleet: Yard, site: Path, mode: int

@@ -122,3 +122,48 @@ def test_new_dependencies_are_made_and_what_was_scaled_by_hand_stays(project: Pr
     assert said.code == 0, said.out
     assert project.marks() == ["MARK=2", "MARK=2"]
     assert project.marks("cache") == [""]
+
+
+def test_a_project_that_is_named_after_where_a_link_leads_now_is_not_made_a_second_time(
+    project: Project,
+) -> None:
+    """Each release would be a project of its own, and the old one would run on beside the new."""
+    releases, current = project.directory / "releases", project.directory / "current"
+    for number in ("41", "42"):
+        (releases / number).mkdir(parents=True)
+        (releases / number / "compose.yml").write_text(project.write(number))
+    current.symlink_to(releases / "41")
+    compose = project.engine.compose
+    compose(project.version, current.resolve(), "up", "-d")
+
+    def running() -> int:
+        label = "label=com.docker.compose.service=api"
+        ids = project.engine.docker("ps", "-q", "--filter", label).split()
+        found = [project.engine.inspect(id)["Config"]["Labels"] for id in ids]
+        place = "com.docker.compose.project.working_dir"
+        return sum(str(project.directory) in label[place] for label in found)
+
+    before = running()
+    project.yard.inventory(state=str(project.directory / ".backout"))
+    step = {
+        "name": "Lead it to the new release",
+        "run": f"ln -sfn {releases}/42 {current}",
+        "undo": f"ln -sfn {releases}/41 {current}",
+        "on": "web",
+    }
+    restart = {"name": "Restart", "restart": {"within": "60s"}, "on": "web"}
+    try:
+        project.deploys(directory=str(current), files=[])
+        project.yard.runbook(step, settle=[restart])
+        said = project.yard.deploy()
+        assert said.code == 3, said.out
+        assert f"Compose named its project after {releases}/41" in said.out
+        assert "say `project: 41`" in said.out
+
+        project.deploys(directory=str(current), files=[], project="41")
+        project.yard.runbook(step, settle=[restart])
+        said = project.yard.deploy()
+        assert said.code == 0, said.out
+        assert running() == before
+    finally:
+        compose(project.version, current.resolve(), "-p", "41", "down", "-t", "0")

@@ -37,16 +37,27 @@ guard() {
     if [ $((mode & 2)) != 0 ]; then echo "$owner mode $name"; break; fi
   done
 }
+moves() {
+  d=$1
+  while d=${d%/*} && [ -n "$d" ]; do
+    over=${d%/*}
+    [ -L "$d" ] && [ -n "$over" ] || continue
+    over=$(cd -P -- "$over" && pwd) && to=$(cd -P -- "$d" && pwd) || continue
+    case $to in "$over"/*) echo "0 link $d"; return ;; esac
+  done
+}
 case $h in //*) echo "0 home /"; exit UNSAFE ;; esac
 unsafe=$(guard "$h")
 real=$(cd -P -- "$h" 2>/dev/null && pwd) || real=
 [ -n "$unsafe" ] || [ -z "$real" ] || [ "$real" = "$h" ] || unsafe=$(h=$real; guard "$real")
+[ -n "$unsafe" ] || unsafe=$(moves "$h" 2>/dev/null)
 [ -z "$unsafe" ] || { echo "$unsafe"; exit UNSAFE; }
 """.replace("UNSAFE", str(UNSAFE))
 """Shell text that ends with `UNSAFE` when somebody else than root and oneself may change `$h`, or
 put something in its place, or when it would lie below `/` for want of a home. One of the usual name
 to which everybody may add something (the root of a new file system) is made private. Where `stat`
-is not GNU's or busybox's nothing is said."""
+is not GNU's or busybox's nothing is said of owners. It also ends so behind a link that leads to a
+neighbour, as `current` does to a release: such a link moves, in the middle of a run."""
 
 
 def refused(host: str, home: str, said: str) -> Refused:
@@ -57,6 +68,14 @@ def refused(host: str, home: str, said: str) -> Refused:
             f"the login of {host} has no home directory to keep {home.removeprefix('~/')} in",
             where=host,
             next="give the inventory a `state:`, for example /var/lib/backout",
+        )
+    if why == "link":
+        over = path.rpartition("/")[0]
+        return Refused(
+            f"{home} on {host} lies behind the link {path}, and would be another directory as soon"
+            " as that is led elsewhere: the lock, and the way back of a run, with it",
+            where=host,
+            next=f"give the inventory a `state:` elsewhere, for example {over}/.backout",
         )
     if why == "mode":
         words, fix = f"others may write {path}", f"on {host}: chmod go-w {path}"

@@ -28,6 +28,8 @@ _FILES = (
 _INSPECT = "docker inspect --format '{{.Id}} {{.State.Running}} {{.State.StartedAt}}'"
 
 
+_NO_NAME = re.compile(r"[^a-z0-9_-]")
+"""What Compose leaves out of a directory's name to have the project's."""
 _NOTHING = re.compile(
     r"no configuration file|suitable configuration file|no such file|can.t cd|no such service",
     re.IGNORECASE,
@@ -66,6 +68,26 @@ class DockerCompose(Containers):
     def identity(self) -> Identity:
         """Compose makes a container anew when its mounts have changed."""
         return replace(super().identity(), pinned=())
+
+    def _proved(self, identity: Identity, found: Sequence[Container]) -> Identity:
+        seen = super()._proved(identity, found)
+        return replace(seen, obstacle=seen.obstacle or self._moves(found))
+
+    def _moves(self, found: Sequence[Container]) -> str:
+        """Why Compose would make the service once more, beside what runs, and not anew: the project
+        has the name of where a link leads to now. Empty where it would not."""
+        if self.service.options.project or not self.service.directory:
+            return ""
+        mine = posixpath.basename(self._directory)
+        for project, directory in _projects(found).items():
+            name = posixpath.basename(directory)
+            if name != mine and project == _NO_NAME.sub("", name.lower()).lstrip("_-"):
+                return (
+                    f"Compose named its project after {directory}, where {self._directory} leads to"
+                    " now: led elsewhere, it would run twice;"
+                    f" say `project: {project}` of the service"
+                )
+        return ""
 
     def restart(self, key: str) -> Result:
         """`restart` does not bring a rebuilt image or a changed configuration, `up` does;
