@@ -63,7 +63,7 @@ class LocalLock:
         try:
             with self._file.open("rb") as file:
                 return None if self._taken(file, fcntl.LOCK_SH) else self._noted()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
 
     def _taken(self, file: BinaryIO, how: int) -> bool:

@@ -85,10 +85,32 @@ def refused(host: str, home: str, said: str) -> Refused:
     return Refused(f"{home} on {host} is not Backout's alone: {words}", where=host, next=fix)
 
 
+def refuse_no_directory(state: Path) -> None:
+    """Raises Refused where this machine's own directory is something else, or below a file: that
+    nothing is read there is no sign that nothing was ever done."""
+    for place in (state, *state.parents):
+        if place.exists():
+            if not place.is_dir():
+                raise _unusable(state, f"{place} is no directory" if place != state else "")
+            return
+
+
+def _unusable(state: Path, why: str) -> Refused:
+    return Refused(
+        f"{state} cannot be Backout's own directory: {why or 'it is none'}",
+        next="let BACKOUT_STATE name another directory",
+    )
+
+
 def prepare(state: Path) -> None:
-    """Make this machine's own directory, which git never takes up. Raises Refused when others
-    may write it, but makes one of the usual name private that is a new file system's root."""
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Make this machine's own directory, which git never takes up. Raises Refused when that cannot
+    be, and when others may write it, but makes one of the usual name private that is a new file
+    system's root."""
+    refuse_no_directory(state)
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unusable(state, str(error.strerror)) from error
     about = state.stat()
     if state.name == OURS and about.st_uid == os.geteuid() and about.st_mode & stat.S_ISVTX:
         state.chmod(0o700)
@@ -107,13 +129,16 @@ def refuse_tracked(state: Path) -> None:
     the journal of the very run that does so."""
     if not any((above / ".git").exists() for above in state.parents):
         return
-    listed = subprocess.run(
-        ["git", "-C", str(state), "ls-files", "--", "."],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    try:
+        listed = subprocess.run(
+            ["git", "-C", str(state), "ls-files", "--", "."],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except FileNotFoundError:  # nor is there a git that could take a commit back
+        return
     if listed.returncode == 0 and listed.stdout:
         raise Refused(
             f"git tracks files of {state}, which is Backout's own and changes with every run",

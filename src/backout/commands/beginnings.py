@@ -33,6 +33,9 @@ from backout.starter import sample, scaffold
 from backout.starter.scaffold.detected import Detected, detect
 from backout.watch import looking_over
 
+PATIENCE = 30.0
+"""How long, in seconds, a remote is waited for."""
+
 
 class Beginning:
     """One verb for somebody who begins."""
@@ -169,21 +172,24 @@ def _this_machine(machines: Machines) -> Iterator[Diagnosis]:
     if not copy.exists() and machines.target.sample:
         yield _row("working copy", None, f"{copy} is made by the first deploy")
         return
-    remote = subprocess.run(
-        [git, "-C", str(copy), "ls-remote", "--", source.remote, f"refs/heads/{source.branch}"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "GIT_TERMINAL_PROMPT": "0"},
-        stdin=subprocess.DEVNULL,
-    )
+    name, fix = f"{source.remote}/{source.branch}", f"git -C {copy} ls-remote {source.remote}"
+    try:
+        remote = subprocess.run(
+            [git, "-C", str(copy), "ls-remote", "--", source.remote, f"refs/heads/{source.branch}"],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "GIT_TERMINAL_PROMPT": "0"},
+            stdin=subprocess.DEVNULL,
+            timeout=PATIENCE,
+        )
+    except subprocess.TimeoutExpired:
+        yield _row(name, False, f"it did not answer within {PATIENCE:g} s", fix)
+        return
     words = remote.stderr.strip().splitlines()
-    yield _row(
-        f"{source.remote}/{source.branch}",
-        remote.returncode == 0,
-        remote.stdout.split("\t")[0][:7] if remote.returncode == 0 else " ".join(words[:1]),
-        "" if remote.returncode == 0 else f"git -C {copy} ls-remote {source.remote}",
-    )
+    well = remote.returncode == 0
+    said = remote.stdout.split("\t")[0][:7] if well else " ".join(words[:1])
+    yield _row(name, well, said, "" if well else fix)
 
 
 def _libraries(target: Target) -> Iterator[Diagnosis]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -74,6 +75,11 @@ OWN: Mapping[str, Callable[[Any], str]] = {
 }
 
 
+SCARCE = {
+    *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN),
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO),
+}
+"""What a machine says that has no more of something, or that has lost its disk."""
 RUNNING = ("deploy", "run", "resume", "abort", "rollback")
 """Verbs that have a run."""
 
@@ -111,8 +117,8 @@ def _answered(options: Options, workplace: Workplace, screen: Console) -> int:
     except KeyboardInterrupt:
         return _tell(_interrupted(options), screen, workplace)
     except Exception as error:  # noqa: BLE001 - the last resort: a bug, told as one
-        if missing := _not_installed(error):
-            return _tell(typed.error(missing), screen, workplace)
+        if known := _not_installed(error) or _out_of(error):
+            return _tell(typed.error(known), screen, workplace)
         sys.stderr.write(ui.clean(workplace.redact(traceback.format_exc())))
         return 1
 
@@ -202,6 +208,24 @@ def _not_installed(error: Exception) -> BackoutError | None:
         return None
     state = "what had begun, if anything, is in the journal"
     return Refused(f"{package} is not installed", state=state, next=extras.hint(extra))
+
+
+def _out_of(error: Exception) -> BackoutError | None:
+    """What to say where this machine has no more of something; None for any other error."""
+    match error:
+        case OSError() if error.errno in SCARCE:
+            why = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+        case MemoryError():
+            why = os.strerror(errno.ENOMEM)
+        case RuntimeError() if "can't start new thread" in str(error):
+            why = "no more threads"
+        case _:
+            return None
+    return Interrupted(
+        f"this machine cannot go on: {why}",
+        state="what had begun, if anything, is in the journal",
+        next="make room for it, then: invoke status",
+    )
 
 
 def _tell_github(

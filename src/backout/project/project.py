@@ -13,7 +13,7 @@ from typing import Any
 from backout.adapters.lease import LeaseLock
 from backout.adapters.local_lock import LocalLock, owner
 from backout.adapters.mirror import Mirror
-from backout.adapters.own_directory import prepare
+from backout.adapters.own_directory import prepare, refuse_no_directory
 from backout.adapters.storage.journal import RunJournal, SqliteJournal
 from backout.adapters.storage.outbox import JournalOutbox
 from backout.adapters.storage.spoken import Spoken
@@ -143,7 +143,9 @@ class Workplace:
         return SharedLedger(self.home)
 
     def _journal_file(self) -> Path:
-        """Where there is none and nothing may be written, an empty one is read elsewhere."""
+        """Where there is none and nothing may be written, an empty one is read elsewhere. Raises
+        Refused where there can be none."""
+        refuse_no_directory(self.state)
         if self.only_reads and not (self.state / "journal.db").exists():
             return Path(self._open.enter_context(TemporaryDirectory())) / "journal.db"
         prepare(self.state)

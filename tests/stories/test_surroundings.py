@@ -1,4 +1,4 @@
-"""Where standard streams lead to nobody, to a full disk, or nowhere: nothing is lost but words."""
+"""What a process is started with: streams that lead nowhere, a directory that is gone, no room."""
 
 from __future__ import annotations
 
@@ -99,3 +99,49 @@ def test_a_directory_that_is_gone_is_said_to_be(project: Project) -> None:
         "next:  the same command, in the project's directory",
     ]
     assert done.returncode == 2
+
+
+@pytest.mark.parametrize("files", [8, 10, 12, 14, 16, 18])
+def test_too_few_open_files_are_said_and_leave_nothing_half_done(
+    project: Project, files: int
+) -> None:
+    script = f"ulimit -n {files}; exec {sys.executable} -m backout deploy --target prod --yes"
+    done = subprocess.run(
+        ["sh", "-c", script],
+        cwd=project.directory,
+        env=unmeasured(os.environ),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 0 or "Too many open files" in done.stderr
+    if project.say("resume", "--target", "prod").code == 0 or done.returncode == 0:
+        assert (project.directory / "acted").read_text() == "done\n"
+    else:
+        assert not (project.directory / "acted").exists()
+
+
+@pytest.mark.parametrize("verb", ["deploy", "status", "resume", "plan", "unlock", "verify"])
+@pytest.mark.parametrize("place", ["taken", "taken/below"])
+def test_a_state_directory_that_cannot_be_one_is_refused(
+    project: Project, verb: str, place: str
+) -> None:
+    file = project.directory / "taken"
+    file.write_text("somebody's")
+    env = {"BACKOUT_STATE": str(project.directory / place)}
+    said = project.say(verb, "--target", "prod", env=env)
+    assert (said.code, file.read_text()) == (3, "somebody's")
+    assert said.err.splitlines()[0].startswith(f"{project.directory / place} cannot be Backout's")
+    assert said.err.splitlines()[-1] == "next:  let BACKOUT_STATE name another directory"
+
+
+def test_where_there_is_no_git_a_runbook_without_it_runs(project: Project, tmp_path: Path) -> None:
+    (project.directory / ".git").mkdir()
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for program in Path("/usr/bin").iterdir():
+        if not program.name.startswith("git"):
+            (programs / program.name).symlink_to(program)
+    said = project.say("deploy", "--target", "prod", "--yes", env={"PATH": str(programs)})
+    assert (said.code, said.err) == (0, "")
