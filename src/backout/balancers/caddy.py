@@ -22,7 +22,9 @@ APPS = "/config/apps/http"
 """What is read and written: the HTTP servers; certificates and their keys stand elsewhere."""
 
 ASK = r"""
-ask() { curl -sS --fail-with-body --max-time 20 -H 'Content-Type: application/json' "$@"; }
+ask() {
+  curl -q --noproxy '*' -sS --fail-with-body --max-time 20 -H 'Content-Type: application/json' "$@"
+}
 get() {
   for n in 1 2 3 4 5; do
     if said=$(ask "$@") && [ -n "$said" ]; then printf '%s\n' "$said"; return 0; fi
@@ -32,7 +34,8 @@ get() {
   return 1
 }
 """
-"""Shell functions; a look that meets Caddy while it loads a configuration is made again."""
+"""Shell functions; behind a proxy of the environment, or of a .curlrc, the address would be another
+machine's. A look that meets Caddy while it loads a configuration is made again."""
 
 Tree = Any
 """A part of Caddy's configuration, as JSON."""

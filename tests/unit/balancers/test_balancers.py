@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import time
@@ -35,7 +36,7 @@ def front(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Front]:
         yield stack.enter_context(FRONTS[request.param](tmp_path, at))
 
 
-def pool(front: Front, **other: Any) -> Pool:
+def pool(front: Front, shell: Shell | None = None, **other: Any) -> Pool:
     words = {**front.entry, **other}
     backend = BACKENDS[words.pop("backend")]
     balancer = Balancer(
@@ -44,7 +45,7 @@ def pool(front: Front, **other: Any) -> Pool:
         on=("here",),
         options=backend.Options(**words),
     )
-    made: Pool = backend(balancer, Shell())
+    made: Pool = backend(balancer, shell or Shell())
     return made
 
 
@@ -94,7 +95,7 @@ def test_who_counts_says_what_each_member_answered(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_read_is_refused_in_words(front: Front) -> None:
-    wrong = {"read": "echo nobody"} if "read" in front.entry else {"pool": "nobody"}
+    wrong: dict[str, Any] = {"read": "echo nobody"} if "read" in front.entry else {"pool": "nobody"}
     with pytest.raises(Refused, match=r"edge \(\w+ on \w+\) cannot be read: .*nobody"):
         pool(front, **wrong).look()
 
@@ -105,6 +106,18 @@ def test_a_caddy_that_is_not_there_is_said(tmp_path: Path) -> None:
         pytest.raises(Refused, match=r"cannot be read: .*connect to 127\.0\.0\.1"),
     ):
         pool(front, admin="http://127.0.0.1:9").look()
+
+
+def test_a_caddy_is_asked_on_its_own_machine_whatever_proxy_is_set_there(tmp_path: Path) -> None:
+    """Of a proxy elsewhere 127.0.0.1 is that machine's own."""
+    proxy = "http://127.0.0.1:9"
+    (tmp_path / ".curlrc").write_text(f"proxy={proxy}\n")
+    shell = Shell(env={**os.environ, "http_proxy": proxy, "HOME": str(tmp_path)})
+    with balancers.caddy(tmp_path, {"web1": "127.0.0.1:9"}) as front:
+        edge = pool(front, shell)
+        (member,) = edge.look().members
+        assert edge.apply("run/1", [member.out()]).ok
+        assert not edge.look().members[0].takes
 
 
 def test_a_caddy_that_would_reset_who_waits_says_so_and_what_prevents_it(tmp_path: Path) -> None:
