@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from backout.commands.ledger import below, brought, same_code
+from backout.commands.ledger import below, brought, refuse_renamed, same_code
 from backout.commands.old_code import final_steps, proof_of, seen
 from backout.errors import Refused
 from backout.model import LedgerRow, Release, RunRow, Target
@@ -84,6 +84,7 @@ class GoingBack:
         plans = tuple(thaw(self.workplace, row) for row in runs)
         target = plans[0].target
         journal = self.workplace.journal_of(target)
+        refuse_renamed(plans, to)
         remark = same_code(journal, to, target.name)
         under = below(journal, plans)
         back = Return(run, plans, to, brought(journal, plans, under), under, remark)

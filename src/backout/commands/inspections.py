@@ -17,6 +17,7 @@ from backout.adapters.storage.line import Line, Waiter
 from backout.checks import judging
 from backout.commands import freezes
 from backout.commands.in_traffic import out_of_traffic
+from backout.commands.ledger import by_their_word
 from backout.commands.news import untold
 from backout.commands.options import History as HistoryOptions
 from backout.commands.options import Lint, Show, Status, Unlock, Verify
@@ -95,6 +96,8 @@ class Inspection:
         hosts = dict(zip(target.hosts, seen, strict=True))
         open_run = journal.open_run_of(target.name)
         known = journal.newest_on(target.name, hosts)
+        named = {name: row.run or "" for name, row in hosts.items()}
+        known = {**by_their_word(journal, target.name, named, known), **known}
         told = [name for name, row in hosts.items() if row.commit]
         code = journal.newest_on(target.name, told, code=True)
         differs = [

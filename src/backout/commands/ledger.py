@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from backout.adapters.storage.journal import RunJournal
 from backout.errors import Refused
@@ -15,8 +15,33 @@ from backout.runs.plan import Plan
 def below(journal: RunJournal, undoing: Sequence[Plan]) -> Mapping[str, LedgerRow]:
     """Host -> the newest release in force below the runs that are to be undone: what it comes back
     to. A host that none was brought to is left out."""
-    without = [plan.run for plan in undoing]
-    return journal.newest_on(undoing[0].target.name, _hosts(undoing), without=without)
+    without, target = [plan.run for plan in undoing], undoing[0].target.name
+    known = journal.newest_on(target, _hosts(undoing), without=without)
+    named = {host: run for plan in undoing for host, run in _found(journal, plan).items()}
+    left = {host: run for host, run in named.items() if run not in without}
+    return {**by_their_word(journal, target, left, known), **known}
+
+
+def by_their_word(
+    journal: RunJournal, target: str, named: Mapping[str, str], known: Collection[str]
+) -> Mapping[str, LedgerRow]:
+    """Of the hosts that are not `known`, which are called otherwise than when they were deployed:
+    host -> the release in force of the run that it names."""
+    if not (strange := named.keys() - known):
+        return {}
+    rows = {
+        run: row
+        for row in journal.releases(target)
+        if not row.undone_by
+        for run in (row.run, *row.restored)
+    }
+    return {host: rows[named[host]] for host in strange if named[host] in rows}
+
+
+def _found(journal: RunJournal, plan: Plan) -> Mapping[str, str]:
+    """Host -> the run that it named before that one; as far as that was noted."""
+    notes = (record.body for record in journal.recall(plan.run) if record.kind == FOUND)
+    return next(notes, {})
 
 
 def _hosts(undoing: Sequence[Plan]) -> tuple[str, ...]:
@@ -34,21 +59,43 @@ def brought(
     def known(plan: Plan) -> Brought:
         row = journal.release_of(target.name, plan.run)
         sure = (row.covers or hosts) if row else ()
-        notes = (record.body for record in journal.recall(plan.run) if record.kind == FOUND)
         return Brought(
             runs=frozenset((plan.run, *(row.restored if row else ()))),
             hosts=frozenset((*plan.hosts, *sure)),
             sure=frozenset(sure),
-            found=next(notes, {}),
+            found=_found(journal, plan),
         )
 
+    def under(row: LedgerRow) -> Brought:
+        there = (host for host, its in below.items() if its.number == row.number)
+        return _below(row, (*(row.covers or hosts), *there))
+
     rows = {row.number: row for row in below.values()}
-    return (*map(known, undoing), *(_below(rows[n], hosts) for n in sorted(rows, reverse=True)))
+    return (*map(known, undoing), *(under(rows[n]) for n in sorted(rows, reverse=True)))
 
 
 def _below(row: LedgerRow, hosts: Sequence[str]) -> Brought:
-    sure = frozenset(row.covers or hosts)
+    sure = frozenset(hosts)
     return Brought(runs=frozenset((row.run, *row.restored)), hosts=sure, sure=sure)
+
+
+def refuse_renamed(undoing: Sequence[Plan], to: Release) -> None:
+    """Raises Refused where a machine has two names in these runs, newest first: each knows it by
+    the one that it had then."""
+    newest, *older = undoing
+    hosts = newest.target.hosts.items()
+    names: dict[object, str] = {host.machine: name for name, host in hosts if host.machine}
+    for plan in older:
+        for was, host in plan.target.hosts.items():
+            if (name := names.setdefault(host.machine, was)) != was and host.machine:
+                back = f"invoke rollback --target {newest.target.name} --to"
+                raise Refused(
+                    f"{name} was called {was} in release {plan.release.number}: no one rollback"
+                    " goes past that",
+                    where=newest.target.name,
+                    state="nothing was changed",
+                    next=f"{back} {plan.release.number}; then: {back} {to.number}",
+                )
 
 
 def same_code(journal: RunJournal, to: Release, target: str) -> str:

@@ -21,7 +21,6 @@ from backout.errors import Mistake
 from backout.language import templates
 from backout.language.jinja import CannotRender, Known, SecretRef
 from backout.model import Check, Service, Target
-from backout.model.addresses import canonical
 from backout.model.validation import did_you_mean
 from backout.registry import Tables
 
@@ -140,11 +139,8 @@ class TargetJudge(Judge):
         """A host is a machine: two that share an address, or that both are this machine."""
         seen: dict[tuple[str, int | None], str] = {}
         for name, host in self.noun.hosts.items():
-            local = host.connection == "local"
-            if not local and host.connection != "ssh":
-                continue
-            place = ("", None) if local else (canonical(host.address or name), host.port)
-            if (other := seen.setdefault(place, name)) != name:
+            if (machine := host.machine) and (other := seen.setdefault(machine, name)) != name:
+                local = host.connection == "local"
                 words = "both are this machine" if local else "both have the same address"
                 yield self.at(("hosts", name), f"{other} and {name} are one machine: {words}")
 

@@ -14,6 +14,7 @@ from pydantic import (
     Tag,
 )
 
+from backout.model.addresses import canonical
 from backout.model.checks import Check
 from backout.model.comparing import Compare
 from backout.model.operands import Branch, Operand, Reached, Remote
@@ -50,6 +51,15 @@ class Host(Noun):
     is_: str = Field(default="", alias="is")
     """Shell that only reads, and succeeds on the machine that is meant: asked right before each
     change there."""
+
+    @property
+    def machine(self) -> tuple[str, int | None] | None:
+        """What two entries share that are one machine; None where that cannot be told from them."""
+        if self.connection == "local":
+            return "", None
+        return (
+            (canonical(self.address or self.name), self.port) if self.connection == "ssh" else None
+        )
 
 
 class Ssh(Noun):
