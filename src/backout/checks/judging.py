@@ -175,11 +175,14 @@ def baseline_refusals(
     checks: Mapping[str, Check],
     accept_red: Collection[str] = (),
     first: bool = False,
+    added: Collection[str] = (),
 ) -> tuple[str, ...]:
-    """Why the baseline forbids the change; on a first deploy it is recorded, not required."""
+    """Why the baseline forbids the change; on a first deploy, and on hosts that were `added` since,
+    it is recorded, not required."""
     if first:
         return ()
-    reasons = (_refusal(finding, checks, accept_red) for finding in findings)
+    known = (finding for finding in findings if finding.host not in added)
+    reasons = (_refusal(finding, checks, accept_red) for finding in known)
     return tuple(reason for reason in reasons if reason)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from backout.adapters.storage.journal import RunJournal
 from backout.commands import failed_hosts
 from backout.commands.chosen import know_secrets
 from backout.commands.held import seconds_of
@@ -15,7 +16,7 @@ from backout.commands.options import Shipping
 from backout.commands.shipment import end_of
 from backout.config import loading
 from backout.errors import Refused
-from backout.model import Release, Runbook, Target
+from backout.model import LedgerRow, Release, Runbook, Target
 from backout.project.project import TABLES, Workplace
 from backout.reports.data import stamp
 from backout.runs import plan
@@ -79,6 +80,7 @@ def build(
         hosts=failed_hosts.named(workplace, target, options.hosts),
         accept_red=options.accept_red,
         first=good is None,
+        added=_added(workplace.journal, target, good) if good else (),
         user=getpass.getuser(),
         started=stamp(datetime.now(UTC)),
         hold=seconds_of(options, target),
@@ -86,6 +88,15 @@ def build(
     )
     refuse_idle(made)
     return made
+
+
+def _added(journal: RunJournal, target: Target, good: LedgerRow) -> tuple[str, ...]:
+    """The hosts that the target did not have when that release proved good, and that none was
+    brought to since."""
+    then = journal.run(good.run).plan.get("target", {}).get("hosts", {})
+    new = [name for name in target.hosts if name not in then]
+    there = journal.newest_on(target.name, new) if new else {}
+    return tuple(name for name in new if name not in there)
 
 
 def as_it_is(runbook: Runbook) -> Runbook:

@@ -98,6 +98,7 @@ class Preview:
             self.plan.target.checks,
             self.plan.accept_red,
             first=self.plan.first,
+            added=self.plan.added,
         )
         self.refused.update(dict.fromkeys(reasons))
         return findings

@@ -194,8 +194,10 @@ class Engine:
             first=self.plan.first,
         )
         self.worker.note("baseline", baseline.record())
+        plan, named = self.plan, self.claims.before
+        added = [host for host in plan.added if not named.get(host)]
         reasons = judging.baseline_refusals(
-            findings, self.plan.target.checks, self.plan.accept_red, first=baseline.first
+            findings, plan.target.checks, plan.accept_red, first=baseline.first, added=added
         )
         self._take_traffic()
         if reasons:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -105,7 +106,9 @@ class Plan:
     selected: bool = False
     """True when `--hosts` chose a part of the target."""
     first: bool = False
-    """True while no release of the target is known good: the baseline is recorded, not required."""
+    added: tuple[str, ...] = ()
+    """While no release of the target is known good, and of hosts that were added since, the
+    baseline is recorded, not required."""
     user: str = ""
     started: str = ""
     hold: float = 0.0
@@ -172,6 +175,7 @@ def build(
     hosts: Sequence[str] = (),
     accept_red: Sequence[str] = (),
     first: bool = False,
+    added: Sequence[str] = (),
     user: str = "",
     started: str = "",
     hold: float = 0.0,
@@ -201,6 +205,7 @@ def build(
         accept_red=tuple(accept_red),
         selected=bool(hosts),
         first=first,
+        added=tuple(added),
         user=user,
         started=started,
         hold=hold,
@@ -232,19 +237,17 @@ def sizes(spec: Sequence[Batch], count: int) -> Iterator[int]:
 def large_first(target: Target) -> str:
     """That the first batch is over a tenth of the fleet, and more than one host; else nothing."""
     first = next(sizes(target.rollout.batches, len(target.hosts)), 0)
-    if first < 2 or first * 10 <= len(target.hosts):
-        return ""
     so_many = f"{first} of {len(target.hosts)} hosts, over a tenth"
-    return f"{target.name}: its first batch is {so_many}: what is wrong is found by so many"
+    words = f"{target.name}: its first batch is {so_many}: what is wrong is found by so many"
+    return words if first > 1 and first * 10 > len(target.hosts) else ""
 
 
 def _chosen(target: Target, hosts: Sequence[str]) -> tuple[Host, ...]:
     for name in hosts:
         if not target.select(name):
             known = ", ".join(target.hosts) or "none"
-            raise Mistakes(
-                f"--hosts {name}: {target.name} has no such host or group; its hosts: {known}"
-            )
+            wrong = f"{target.name} has no such host or group; its hosts: {known}"
+            raise Mistakes(f"--hosts {name}: {wrong}")
     if not hosts:
         return tuple(target.hosts.values())
     wanted = {host.name for name in hosts for host in target.select(name)}
@@ -320,9 +323,7 @@ def _batches(
 ) -> Iterator[BatchPlan]:
     counts = tuple(sizes(target.rollout.batches, len(hosts))) or (0,)
     stage = steps[0][0] if steps else "all"
-    wanted = [
-        (f"steps/{index}", step, frozenset(_on(step, target, hosts))) for index, step in steps
-    ]
+    wanted = [(f"steps/{i}", step, frozenset(_on(step, target, hosts))) for i, step in steps]
     start = 0
     for number, size in enumerate(counts, start=1):
         batch = tuple(hosts[start : start + size])
@@ -361,12 +362,10 @@ def _settle(
     phase: str,
     drain: tuple[Step, ...],
 ) -> tuple[tuple[Action, ...], ...]:
-    rows = []
-    for index, step in (*enumerate(runbook.settle), *(("in", step) for step in drain[1:])):
-        row = tuple(_spread(f"{label}/{index}", (step,), target, hosts, phase, single=True))
-        if row:
-            rows.append(row)
-    return tuple(rows)
+    steps = (*enumerate(runbook.settle), *(("in", step) for step in drain[1:]))
+    spread = partial(_spread, target=target, names=hosts, phase=phase, single=True)
+    rows = (tuple(spread(f"{label}/{index}", (step,))) for index, step in steps)
+    return tuple(row for row in rows if row)
 
 
 def _spread(
