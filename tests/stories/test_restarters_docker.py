@@ -223,6 +223,17 @@ def test_an_engine_that_does_not_answer_is_an_answer(where: str, tmp_path: Path)
     assert identity.detail
 
 
+def test_an_sdk_that_would_look_at_another_engine_than_docker_changes_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Before 7.2 it knows no contexts: it looked at this machine while docker was elsewhere."""
+    monkeypatch.delattr("docker.from_context")
+    service = Service(name="gigz-api", backend="docker", options=DockerOptions())
+    with pytest.raises(Refused, match="does not know the context that docker is in") as caught:
+        Docker(service, Shell()).identity()
+    assert caught.value.next == "pip install --upgrade 'backout[docker]'"
+
+
 def test_the_missing_sdk_is_named_with_its_cure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "docker", None)
     service = Service(name="gigz-api", backend="docker", options=DockerOptions())

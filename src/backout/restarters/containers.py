@@ -341,4 +341,7 @@ def _sdk() -> ModuleType:
     except ImportError as error:
         missing = "the Docker SDK is not installed"
         raise Refused(missing, next="pip install 'backout[docker]'") from error
+    if not hasattr(docker, "from_context"):
+        words = f"the Docker SDK {docker.__version__} does not know the context that docker is in"
+        raise Refused(words, next="pip install --upgrade 'backout[docker]'")
     return docker
