@@ -22,7 +22,8 @@ PROVE = {"name": "Prove it", "verify": "all"}
 
 
 class Shop:
-    """The sample service under supervisord, and a project that deploys it on this machine."""
+    """The sample service under supervisord, and a project that deploys it on this machine. Whoever
+    counts what supervisorctl is asked, or keeps it from answering, has `ctl` instead."""
 
     def __init__(self, directory: Path, yard: Yard) -> None:
         self.yard = yard
@@ -46,9 +47,8 @@ class Shop:
         """What the inventory and the runbook say."""
         config = str(self.supervisord.config)
         words = {"name": "api", "backend": "supervisor", "config": config}
-        self.yard.inventory(
-            service={**words, "port": port or self.port, "command": str(self.ctl), **service}
-        )
+        words["command"] = self.supervisord.supervisorctl
+        self.yard.inventory(service={**words, "port": port or self.port, **service})
         self.yard.runbook(*steps, settle=[RESTART, PROVE])
 
     @property
@@ -100,7 +100,7 @@ def test_what_cannot_be_seen_is_not_taken_for_stopped(shop: Shop) -> None:
     assert "supervisord has no program apy: supervisorctl status" in said.out
 
     (shop.directory / "dark").touch()
-    shop.deploys(shop.write("2"))
+    shop.deploys(shop.write("2"), command=str(shop.ctl))
     said = shop.yard.deploy()
     assert said.code == 3, said.out
     assert "cannot tell whether api (supervisor) runs" in said.out
@@ -225,7 +225,7 @@ def environment(shop: Shop) -> str:
 
 def test_a_deploy_asks_supervisorctl_no_more_than_it_must(shop: Shop) -> None:
     """Who served before is seen once, and that the same processes live is asked of the kernel."""
-    shop.deploys(shop.write("2"))
+    shop.deploys(shop.write("2"), command=str(shop.ctl))
     shop.yard.inventory(rollout={"soak": "0s"})
     assert shop.yard.deploy().code == 0
     assert shop.asked == ["status", "reread", "restart", "status"]
@@ -237,12 +237,12 @@ def test_a_deploy_starts_no_supervisorctl_where_its_own_python_can_ask(shop: Sho
     spoken = f"import sys; print(sys.argv[3], file=open('{shop.directory}/asked', 'a'))\n"
     main = "from supervisor.supervisorctl import main; main()\n"
     shop.ctl.write_text(f"#!{venv_program('python')}\n{spoken}{main}")
-    shop.deploys(shop.write("2"))
+    shop.deploys(shop.write("2"), command=str(shop.ctl))
     assert shop.yard.deploy().code == 0
     assert shop.asked == []
     assert shop.runs("2")
 
-    shop.deploys(shop.write("3", "crash-at-start"))
+    shop.deploys(shop.write("3", "crash-at-start"), command=str(shop.ctl))
     said = shop.yard.deploy()
     assert said.code == 4, said.out
     assert "it will not come up: api FATAL" in said.out
@@ -252,7 +252,8 @@ def test_a_deploy_starts_no_supervisorctl_where_its_own_python_can_ask(shop: Sho
 
     (shop.directory / "asked").unlink()
     change = f'sed -i \'s/MARK="1"/MARK="2"/\' {shop.supervisord.config}'
-    shop.deploys({"name": "Change", "run": change, "undo": "true", "on": "web"})
+    change_it = {"name": "Change", "run": change, "undo": "true", "on": "web"}
+    shop.deploys(change_it, command=str(shop.ctl))
     assert shop.yard.deploy().code == 0
     assert shop.asked == ["reread", "update", "start"]
     assert "MARK=2" in environment(shop)
@@ -263,7 +264,7 @@ def test_a_release_beside_others_asks_it_no_more_often(shop: Shop, git_origin: G
     git_origin.good_change()
     git_origin.commit("Next")
     git_origin.push()
-    shop.deploys({"name": "Update", "update": {}, "on": "web"})
+    shop.deploys({"name": "Update", "update": {}, "on": "web"}, command=str(shop.ctl))
     place = str(shop.directory / "srv")
     source = {"repository": str(git_origin.copy), "strategy": "releases", "directory": place}
     shop.yard.inventory(rollout={"soak": "0s"}, source=source)
@@ -277,7 +278,8 @@ def test_who_served_is_asked_anew_where_another_process_came_meanwhile(shop: Sho
         "name": "Restart by hand",
         "run": f"{shop.ctl} -c {shop.supervisord.config} restart api",
     }
-    shop.deploys({**again, "undo": "true", "on": "web"}, shop.write("2"))
+    by_hand = {**again, "undo": "true", "on": "web"}
+    shop.deploys(by_hand, shop.write("2"), command=str(shop.ctl))
     assert shop.yard.deploy().code == 0
     assert shop.asked.count("status") > 2
     assert shop.runs("2")
