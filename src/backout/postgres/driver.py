@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,12 @@ def driver(extra: str = "postgres") -> Any:
             "PostgreSQL's driver is not installed", next=f"pip install 'backout[{extra}]'"
         ) from error
     return psycopg
+
+
+def own_host(given: Mapping[str, Any]) -> Mapping[str, str]:
+    """What keeps a connection string's host what it says: PGHOSTADDR in the environment would lead
+    to another machine under its name."""
+    return {"hostaddr": ""} if given.get("host") and not given.get("hostaddr") else {}
 
 
 def words(error: psycopg.Error) -> str:

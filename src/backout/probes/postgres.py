@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from backout.ports import ProbeRequest
-from backout.postgres.driver import driver, ended_after, words
+from backout.postgres.driver import driver, ended_after, own_host, words
 from backout.probes.connect import addresses, connected
 
 if TYPE_CHECKING:
@@ -83,7 +83,9 @@ def _connected(driver: Any, look: ProbeRequest) -> Iterator[psycopg.Connection[A
         "application_name": "backout",
     }
     # A pooler may give the next transaction to another server, which knows no statement of ours.
-    connection = driver.connect(**{**QUIET, **limit, **given}, prepare_threshold=None)
+    connection = driver.connect(
+        **{**QUIET, **limit, **given, **own_host(given)}, prepare_threshold=None
+    )
     try:
         yield connection
     finally:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from backout.errors import Refused, Unreachable
 from backout.ports import StepContext
-from backout.postgres.driver import driver, words
+from backout.postgres.driver import driver, own_host, words
 
 if TYPE_CHECKING:
     import psycopg
@@ -71,7 +71,9 @@ def connect(work: StepContext, database: str, name: str) -> psycopg.Connection[A
     from psycopg.conninfo import conninfo_to_dict
 
     given: Mapping[str, Any] = conninfo_to_dict(work.vault.reveal(database))
-    connection: psycopg.Connection[Any] = dial(**{**PATIENCE, **given, "application_name": name})
+    connection: psycopg.Connection[Any] = dial(
+        **{**PATIENCE, **given, **own_host(given), "application_name": name}
+    )
     return connection
 
 

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from backout.adapters.storage.postgres.address import Address
 from backout.checks.judging import judge
 from backout.errors import Refused
 from backout.language import expressions
@@ -125,6 +126,16 @@ def test_a_server_that_stands_still_is_given_up(shop: str, postgres: Postgres) -
             os.kill(pid, signal.SIGCONT)
     assert seen.error == "no answer within 1 s"
     assert time.monotonic() - started < 10
+
+
+def test_the_environment_leads_to_no_other_machine_than_the_connection_string_names(
+    shop: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGHOSTADDR", "127.0.0.9")
+
+    assert ask(shop, "SELECT 1 AS one").facts["rows"] == [{"one": 1}]
+    with Address(shop).connect() as session:
+        assert session.execute("SELECT 1").fetchone() == (1,)
 
 
 def test_a_database_that_cannot_be_reached_is_an_error_and_never_a_pass() -> None:

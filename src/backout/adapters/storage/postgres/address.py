@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from backout.errors import Mistakes
-from backout.postgres.driver import driver
+from backout.postgres.driver import driver, own_host
 
 EXTRA = "team"
 SCHEMES = ("postgresql://", "postgres://")
@@ -72,4 +72,5 @@ class Address:
     def settings(self) -> Mapping[str, Any]:
         """What a session has beside what stands in it."""
         given = {"connect_timeout": CONNECT_WITHIN, "application_name": "backout", **ALIVE}
-        return {name: value for name, value in given.items() if name not in self.parts}
+        said = self.parts
+        return {**{name: given[name] for name in given.keys() - said.keys()}, **own_host(said)}
