@@ -24,11 +24,11 @@ SLACK = 0.05
 SHUTTING = "is shutting down"
 
 LOOK = r"""
-exec 9< "$(dirname "$file")"
+exec 9< "$(dirname "$real")"
 flock -s 9
 master=$(cat "$pid") && [ -d "/proc/$master" ] || { echo "nginx does not run: $pid" >&2; exit 1; }
 echo "=== clock"
-echo "$(date +%s.%N) $(cut -d' ' -f1 /proc/uptime) $(getconf CLK_TCK) $(stat -c %.Y "$file")"
+echo "$(date +%s.%N) $(cut -d' ' -f1 /proc/uptime) $(getconf CLK_TCK) $(stat -c %.Y "$real")"
 echo "=== workers"
 for child in $(cat "/proc/$master/task/$master/children"); do
   ticks=$(sed 's/.*) //' "/proc/$child/stat" 2>/dev/null | cut -d' ' -f20) || continue
@@ -42,11 +42,11 @@ cat "$file"
 """
 
 APPLY = r"""
-exec 9< "$(dirname "$file")"
+exec 9< "$(dirname "$real")"
 flock 9
-new=$file.backout.$$
+new=${real%/*}/.${real##*/}.backout.$$
 trap 'rm -f "$new" "$new.was" "$new.next"' EXIT
-cp -p "$file" "$new"; cp -p "$file" "$new.was"
+cp -p "$real" "$new"; cp -p "$real" "$new.was"
 change() {
   before=$1 after=$2 awk '$0 == ENVIRON["before"] { print ENVIRON["after"]; n++; next } { print }
     END { exit n != 1 }' "$new" > "$new.next" || {
@@ -66,8 +66,8 @@ renewed() {
 }
 """
 LOAD = r"""
-mv "$new" "$file"
-back() { mv "$new.was" "$file"; echo "$1; $file is as it was" >&2; exit 1; }
+mv "$new" "$real"
+back() { mv "$new.was" "$real"; echo "$1; $file is as it was" >&2; exit 1; }
 said=$($test 2>&1) || back "$said"
 $dump 2>/dev/null | grep -qF "# configuration file $file:" || back "nginx does not read $file"
 master=$(cat "$pid"); before=$(workers)
@@ -154,8 +154,11 @@ class Nginx(Backend):
         return options
 
     def _names(self) -> str:
+        """The file as nginx calls it, and where it is: beside that nothing is written that an
+        `include sites-enabled/*` would read."""
         options = self._options
-        return f"file={shlex.quote(options.file)} pid={shlex.quote(options.pid)}\n"
+        named = f"file={shlex.quote(options.file)} pid={shlex.quote(options.pid)}\n"
+        return f'{named}real=$(readlink -f -- "$file")\n'
 
     def _loaded(self, found: Mapping[str, str]) -> bool:
         """Whether old workers still serve. Raises Refused where the new ones may lack the file."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -20,6 +21,7 @@ from backout.ports import Pool
 from support import balancers, ports, sample_app
 from support.balancers import FRONTS, Front
 from support.transports import Shell
+from support.wait import eventually
 
 
 @pytest.fixture(params=FRONTS)
@@ -150,6 +152,38 @@ def test_nginx_does_not_take_what_nobody_can_count_for_nothing(tmp_path: Path) -
         ):
             counts = [member.open for member in pool(front).look().members]
     assert counts == [1, None, 0], "one by its address, one by a name, one on port 80"
+
+
+def test_an_nginx_that_includes_whatever_lies_there_is_changed_behind_its_links(
+    tmp_path: Path,
+) -> None:
+    """As on Debian: `include sites-enabled/*`, of links to sites-available."""
+    at = {"web1": "127.0.0.1:9", "web2": "127.0.0.1:10"}
+    for linked in (False, True):
+        directory = tmp_path / f"{linked}"
+        directory.mkdir()
+        with balancers.nginx(directory, at) as front:
+            config, link = directory / "nginx.conf", Path(front.entry["file"])
+            config.write_text(config.read_text().replace("upstreams/*.conf;", "upstreams/*;"))
+            assert "upstreams/*;" in config.read_text()
+            file = directory / "available"
+            if linked:
+                link.rename(file)
+                link.symlink_to(file)
+            subprocess.run([*front.entry["program"].split(), "-s", "reload"], check=True)
+            edge = pool(front)
+            web1 = eventually(
+                edge.look, ignoring=(Refused,), saying="workers that read it"
+            ).members[0]
+
+            said = edge.apply("run/1", [web1.out()])
+
+            assert said.ok, said.stderr
+            assert link.is_symlink() is linked
+            assert [member.takes for member in edge.look().members] == [False, True]
+            link.write_text(link.read_text().replace("down;", ";"))
+            with pytest.raises(Refused, match="was changed after nginx had read it"):
+                edge.look()
 
 
 def test_nginx_is_never_left_with_a_file_that_it_does_not_run_with(tmp_path: Path) -> None:
