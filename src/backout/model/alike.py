@@ -14,9 +14,9 @@ NAMED = 3
 
 
 def grouped(pairs: Iterable[tuple[Key, str]]) -> dict[Key, list[str]]:
-    """The names by what goes for them, in the order in which each was first met."""
+    """The names by what goes for them, each once, in the order in which it was first met."""
     groups: dict[Key, list[str]] = {}
-    for key, name in pairs:
+    for key, name in dict.fromkeys(pairs):
         groups.setdefault(key, []).append(name)
     return groups
 

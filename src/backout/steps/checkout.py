@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from shlex import quote
 
 from backout.errors import Refused
-from backout.model import Source, Undo
+from backout.model import Command, Source, Undo
 from backout.ports import StepContext
 from backout.steps.git import QUIET, UNDO, checked_out, git, source
 from backout.steps.hosted import (
@@ -13,11 +14,13 @@ from backout.steps.hosted import (
     address,
     directory,
     fetched,
+    had_again,
+    public,
     ref,
     refuse_what_git_leaves_out,
     whole,
 )
-from backout.steps.script import Facts, output, read, some, way_back
+from backout.steps.script import LOOK, Facts, output, read, some, way_back, words
 
 MANY = 2000
 """So many new files are looked for beforehand; more are when the update acts, before it does."""
@@ -26,6 +29,17 @@ MANY = 2000
 class Checkout(Hosted):
     """Untracked files are never touched, changed ones never overwritten."""
 
+    def unready(self, work: StepContext, undo: Undo) -> str:
+        """The commit is fetched where the clone has lost it: that moves nothing yet."""
+        where, commit, url = source(work), undo.data.get("commit"), undo.data.get("url")
+        if not (commit and url):
+            return ""
+        d = quote(directory(where))
+        text = had_again(directory(where), where, str(commit), str(url))
+        asked = Command(f"{UNDO}\n[ -e {d}/.git ] || exit 0\n{text}", timeout=LOOK)
+        result = work.transport.run(asked)
+        return "" if result.ok else words(result) or result.reason
+
     def describe(self, work: StepContext) -> str:
         where = source(work)
         return f"{git(where.directory)} checkout --detach {work.release.commit or 'COMMIT'}"
@@ -33,7 +47,7 @@ class Checkout(Hosted):
     def before(self, work: StepContext) -> Undo:
         where = source(work)
         place = directory(where)
-        address(work, where)
+        url = address(work, where)
         refuse_what_git_leaves_out(work, where)
         facts = _look(work, where, place)
         _refuse_changes(work, place, facts)
@@ -43,9 +57,9 @@ class Checkout(Hosted):
             return way_back(work, _first_undo(work, where), {"commit": ""}, summary)
         _refuse_what_is_in_the_way(work, where, place, facts["head"][0])
         commit, branch = facts["head"][0], facts["branch"][0]
-        data = {"commit": commit, "branch": branch}
+        data = {"commit": commit, "branch": branch, "url": public(url)}
         summary = f"git: check {commit[:7]} out again in {place}"
-        return way_back(work, _undo(work, where, commit, branch), data, summary)
+        return way_back(work, _undo(work, where, data), data, summary)
 
     def script(self, work: StepContext, where: Source, commit: str) -> str:
         d = directory(where)
@@ -232,8 +246,8 @@ def _in_the_way(path: str, *, tree: bool) -> str:
     return f"{{ {there}; }} && {{ [ -L {p} ] || [ ! -d {p} ]; }}" if tree else there
 
 
-def _undo(work: StepContext, where: Source, commit: str, branch: str) -> str:
-    d = directory(where)
+def _undo(work: StepContext, where: Source, data: Mapping[str, str]) -> str:
+    d, commit, branch = directory(where), data["commit"], data["branch"]
     g = git(d)
     kept = f"what was changed there meanwhile is kept: {g} stash list"
     text = f"""\
@@ -246,6 +260,7 @@ if ! {g} diff --quiet --ignore-submodules=all HEAD; then
 fi
 from=$({g} rev-parse HEAD)
 if [ "$from" != {commit} ]; then
+{had_again(d, where, commit, data["url"])}
   {_unknown(d, commit, _aside(work))}
   move {commit}
 fi

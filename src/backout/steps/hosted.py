@@ -148,6 +148,27 @@ fi
 {_refusing_modules(g, where, commit)}"""
 
 
+def had_again(repository: str, where: Source, commit: str, url: str) -> str:
+    """Shell text for a way back, whose `commit` may have been lost since: a clone made anew, or a
+    shallow one. It is written down, so its `url` is a `public` one."""
+    g, tip = git(repository), quote(f"{commit}^{{commit}}")
+    lacking = f"{commit[:7]} is not in {repository} any more, and {url} does not give it"
+    fetch = f"{g} fetch -q --no-tags -- {quote(url)}"
+    return f"""\
+if ! {g} cat-file -e {tip} 2>/dev/null; then
+  {fetch} {commit} 2>/dev/null || {fetch} {quote(f"refs/heads/{where.branch}")} 2>/dev/null || :
+  {g} cat-file -e {tip} 2>/dev/null || {{ echo {quote(lacking)} >&2; exit 1; }}
+fi"""
+
+
+def public(url: str) -> str:
+    """A remote's address without what nobody else is to read."""
+    parts = urlsplit(url)
+    if not credentials(url):
+        return url
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))
+
+
 def _refusing_modules(g: str, where: Source, commit: str) -> str:
     if where.submodules is not None:
         return ":"

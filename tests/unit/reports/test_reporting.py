@@ -527,6 +527,12 @@ def test_forty_hosts_in_the_same_state_are_one_line_that_names_them_all() -> Non
     assert "failed on web1, web2, web3 and 36 more while backing out: Update: disk full" in lines
 
 
+def test_a_host_whose_undo_failed_each_time_is_named_once() -> None:
+    told = forty()
+    lines = run_text({**told, "failures": told["failures"][:1] * 3}).splitlines()
+    assert "failed on web1 while backing out: Update: disk full" in lines
+
+
 def test_a_reason_is_said_once() -> None:
     assert run_text(forty("no space left")).count("no space left") == 1
     why = "exited 7: no such table"
