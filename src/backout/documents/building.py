@@ -6,10 +6,10 @@ runbook refuses: a command whose way back nobody has named is in it, and never r
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
+from dataclasses import replace
 
-from backout.documents import phases, steps
+from backout.documents import phases, steps, whole
 from backout.documents.bindings import Bindings
 from backout.documents.draft import Built, Draft
 from backout.documents.naming import check_name
@@ -70,7 +70,7 @@ def _place(draft: Draft, each: Found) -> str | None:
         return steps.by_hand(draft, each)
     if each.phase == "notify":
         return steps.told_at_end(draft, each)
-    if each.phase == "commit" and (place := steps.commit(draft, each)):
+    if each.phase in ("commit", "push") and (place := steps.commit(draft, each)):
         return place
     if each.phase == "update" and steps.brings_code(draft, each):
         return steps.update(draft, each)
@@ -79,10 +79,10 @@ def _place(draft: Draft, each: Found) -> str | None:
 
 def _kept(draft: Draft, each: Found) -> str:
     """A command that destroys nothing, as the kind of step or check that it is."""
-    if each.phase == "push" and re.match(r"^git\b", each.text):
-        return steps.push(draft, each)
-    if each.phase == "restart" and each.backend in steps.SERVICES:
-        return steps.restart(draft, each)
+    if each.phase == "push" and (place := steps.push(draft, each)):
+        return place
+    if each.phase == "restart" and (place := steps.restart(draft, each)):
+        return place
     if each.phase == "verify" and not _makes(each):
         return _check(draft, each)
     return steps.run(draft, each)
@@ -95,14 +95,15 @@ def _makes(each: Found) -> bool:
 
 def _check(draft: Draft, each: Found) -> str:
     name = check_name(each, draft.checks)
-    if is_probe(each):
-        request = next(r for r in each.requests if not r.file)
+    request = whole.asks(each) if is_probe(each) else None
+    if request:
         check = http_check(draft.blanks, each, request)
     else:
+        look = replace(each, script=whole.failing(each)) if is_probe(each) else each
         check = {
-            "command": steps.script(draft, each, check=True),
+            "command": steps.script(draft, look, check=True),
             "expect": ["exit_code == 0"],
-            **({"on": "all"} if each.host else {}),
+            **({"on": "all"} if each.host and not any(c.host for c in each.commands) else {}),
         }
     lines = follows(draft.reading, each.line, each.last)
     draft.checks[name] = {**check, "follows": {"document": draft.reading.source, **lines}}

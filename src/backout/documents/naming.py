@@ -9,6 +9,7 @@ from typing import Any
 
 from backout.documents.classify import backend_of
 from backout.documents.nouns import Found
+from backout.documents.phases import folded
 from backout.documents.placeholders import found, open_quote
 
 
@@ -116,11 +117,20 @@ def check_name(each: Found, taken: Mapping[str, Any]) -> str:
     return name
 
 
+_STATUS = re.compile(
+    r"(?<![\w.:/-])([1-5]\d\d)\b(?![.:/-]?\w|\s*(?:ms|s|sec\w*|min\w*|[KMG]i?B|bytes|requests?|%)\b)"
+)
+_DENIED = re.compile(
+    r"\b(?:not?|never|without|isn.t|nicht|kein\w*|nie|pas|sans|sin|nunca|nao|sem|instead of)\b"
+)
+
+
 def expected(each: Found) -> str:
-    """What the comment or the words nearby say of the answer; else that it is no error."""
-    said = " ".join((each.comment, each.lead))
-    if match := re.search(r"\b([1-5]\d\d)\b", re.sub(r"https?://\S+|:\d{3}\b", "", said)):
-        return f"status == {match[1]}"
+    """The one status that the comment or the words nearby ask for; else that it is no error."""
+    said = re.sub(r"https?://\S+", "", " ".join((each.comment, each.lead)))
+    codes = {match[1] for match in _STATUS.finditer(said)}
+    if len(codes) == 1 and not _DENIED.search(folded(said)):
+        return f"status == {codes.pop()}"
     return "status < 400" if not each.requests[0].follow else "status == 200"
 
 

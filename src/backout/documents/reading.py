@@ -57,6 +57,7 @@ _LABEL = re.compile(
     r"^#+\s*(?:[-*•]\s*|\d+[.)]\s*)?(?:(?P<label>[A-Za-z][\w .()/+-]{0,40}?)\s*(?::|->|=>|"
     r"→|–|—)\s+)?(?P<text>\S.*)$"
 )
+SPOKEN_OF = "the sentence speaks of it, and does not say to run it"
 _SETTING = re.compile(r"^[A-Z][A-Z0-9_]*=\S*$")
 """A line of an environment file, among commands that nobody said to be some."""
 _SPAN = re.compile(r"(?<!`)(`+)(?!`)(?P<code>.+?)(?<!`)\1(?!`)")
@@ -200,6 +201,8 @@ class _Reader:
                 if spoken.ordered(ahead, behind, text, parens=match.re is _PARENS):
                     lead = _bare(re.sub(r"`[^`]*`", " ", line[: 2 * NEAR]))
                     self._add(number, number, text, replace(block, lead=lead), "", ("inline",))
+                elif spoken.of_a_command(text):
+                    self.rejected.append(Rejected(number, text, SPOKEN_OF))
             before = f"{before}{line} "[-NEAR:]
         if len(self.found) == count:
             self._bare_lines(block)

@@ -8,17 +8,33 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from backout.documents.placeholders import found
 from backout.documents.words import simple
 
 _IDLE = """
-    -w --write-out -m --max-time --connect-timeout -A --user-agent -b --cookie -c --cookie-jar
-    -e --referer --cacert --cert -E --key --resolve --retry --retry-delay --retry-max-time -x
-    --proxy -K --config -T --upload-file -C -r --range --limit-rate --interface --unix-socket -D
-    --dump-header --connect-to --cert-type --ciphers --dns-servers --max-redirs -z --time-cond
-    --pass --tls-max --oauth2-bearer --aws-sigv4 -y -Y
+    -w --write-out -m --max-time --connect-timeout --retry --retry-delay --retry-max-time
+    --limit-rate -D --dump-header --max-redirs --dns-servers --ciphers --tls-max --proto
+    --proto-redir --proto-default -c --cookie-jar -y -Y
     """.split()  # noqa: SIM905 - options, as a list of words
 """curl's options whose value does not change what is asked."""
-_LETTERS = frozenset("oAbcecmwxKTrDXHdFuUzEC")
+_UNSAID = """
+    -E --cert --key --cacert --capath --cert-type --pass --resolve --connect-to --unix-socket
+    --abstract-unix-socket --interface -x --proxy --socks5 --socks5-hostname -K --config -T
+    --upload-file -C --continue-at -r --range -z --time-cond --aws-sigv4 --data-urlencode
+    --url-query --doh-url --request-target
+    """.split()  # noqa: SIM905 - options, as a list of words
+"""curl's options whose value changes what is asked into what an `http` check cannot say."""
+_PLAIN = frozenset(
+    """
+    -s -S -f -v -i -g -N -4 -6 -# -0 -k -L -I -G -O --silent --show-error --fail --fail-with-body
+    --verbose --include --globoff --no-buffer --ipv4 --ipv6 --compressed --http1.0 --http1.1 --http2
+    --progress-bar --no-progress-meter --retry-connrefused --retry-all-errors --path-as-is --tlsv1.2
+    --tlsv1.3 --location-trusted --disable -q --quiet -nv --no-verbose --spider -S --server-response
+    --no-check-certificate --basic --tlsv1 --ssl-reqd -1 --styled-output
+    """.split()  # noqa: SIM905 - options, as a list of words
+)
+"""Options without a value that do not change what is asked, or are read elsewhere here."""
+_LETTERS = frozenset("oAbcemwxKTrDXHdFuUzECyY")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +52,8 @@ class Request:
     form: bool = False
     told: int = 0
     """How many headers the note itself names."""
+    whole: bool = True
+    """Whether this is all that is asked: no option changes it into something else."""
 
     @property
     def creates(self) -> bool:
@@ -52,8 +70,8 @@ class Request:
 
 def requests(text: str) -> tuple[Request, ...]:
     """The requests in one statement."""
-    found = (_request(list(each.words)) for each in _calls(text))
-    return tuple(request for request in found if request)
+    made = (_request(list(each.words)) for each in _calls(text))
+    return tuple(request for request in made if request)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +118,13 @@ class _Said:
     insecure: bool = False
     follow: bool = False
     form: bool = False
+    whole: bool = True
 
     def request(self) -> Request:
         sent = "GET" if self.get or not self.data else "POST"
         return Request(
             method=(self.method or ("HEAD" if self.head else sent)).upper(),
-            url=self.url,
+            url=self._asked,
             headers=tuple(self.headers),
             body="" if self.get else "&".join(self.data),
             file="" if self.output in _NOWHERE else self.output,
@@ -113,7 +132,13 @@ class _Said:
             follow=self.follow,
             form=self.form,
             told=self.told,
+            whole=self.whole and not self.form,
         )
+
+    @property
+    def _asked(self) -> str:
+        joined = "&".join(self.data) if self.get else ""
+        return f"{self.url}{'&' if '?' in self.url else '?'}{joined}" if joined else self.url
 
     def named(self, text: str) -> None:
         """A header that the note names."""
@@ -125,9 +150,10 @@ class _Said:
 
     def posted(self, text: str) -> None:
         self.data.append(text)
+        self.whole = self.whole and not text.startswith("@")
 
     def sent_json(self, text: str) -> None:
-        self.data.append(text)
+        self.posted(text)
         self.headers.append(("Content-Type", "application/json"))
 
     def sent_form(self, text: str) -> None:
@@ -137,12 +163,27 @@ class _Said:
     def authorized(self, user: str) -> None:
         pair = base64.b64encode(user.encode("utf-8", "replace")).decode()
         self.headers.append(("Authorization", f"Basic {pair}"))
+        self.whole = self.whole and not list(found(user, 1))  # a blank has no value to encode yet
+
+    def carried(self, token: str) -> None:
+        self.headers.append(("Authorization", f"Bearer {token}"))
+
+    def called(self, agent: str) -> None:
+        self.headers.append(("User-Agent", agent))
+
+    def came_from(self, page: str) -> None:
+        self.headers.append(("Referer", page))
+
+    def remembered(self, cookie: str) -> None:
+        self.headers.append(("Cookie", cookie))
+        self.whole = self.whole and "=" in cookie  # else it is a file
 
     def asked_by(self, method: str) -> None:
         self.method = method
 
     def located(self, url: str) -> None:
-        self.url = url
+        self.whole = self.whole and not self.url
+        self.url = self.url or url
 
     def written_to(self, file: str) -> None:
         self.output = file
@@ -150,13 +191,22 @@ class _Said:
     def ignored(self, value: str) -> None:
         """A value that changes nothing of what is asked."""
 
+    def unsaid(self, value: str = "") -> None:  # noqa: ARG002 - as the others are called
+        """What changes what is asked, and is not among what a request has."""
+        self.whole = False
+
 
 _CURL: dict[str, Callable[[_Said, str], None]] = {
     **dict.fromkeys(_IDLE, _Said.ignored),
+    **dict.fromkeys(_UNSAID, _Said.unsaid),
+    **dict.fromkeys(("-b", "--cookie"), _Said.remembered),
+    **dict.fromkeys(("-A", "--user-agent"), _Said.called),
+    **dict.fromkeys(("-e", "--referer"), _Said.came_from),
     **dict.fromkeys(("-X", "--request"), _Said.asked_by),
     **dict.fromkeys(("-H", "--header"), _Said.named),
     **dict.fromkeys(("-d", "--data", "--data-raw", "--data-binary"), _Said.posted),
-    **dict.fromkeys(("--data-ascii", "--data-urlencode"), _Said.posted),
+    "--data-ascii": _Said.posted,
+    "--oauth2-bearer": _Said.carried,
     **dict.fromkeys(("-F", "--form"), _Said.sent_form),
     **dict.fromkeys(("-u", "--user"), _Said.authorized),
     **dict.fromkeys(("-o", "--output"), _Said.written_to),
@@ -176,6 +226,7 @@ _WGET: dict[str, Callable[[_Said, str], None]] = {
     "--post-data": _Said.posted,
 }
 """wget's options that are worded `--option=value`."""
+_WGET_IDLE = frozenset(("-t", "--tries", "-T", "--timeout", "-w", "--wait"))
 
 
 def _read_curl(said: _Said, rest: list[str]) -> None:
@@ -192,8 +243,15 @@ def _read_curl(said: _Said, rest: list[str]) -> None:
             said.output = "download"
         elif word in _CURL_FLAGS:
             setattr(said, _CURL_FLAGS[word], True)
-        elif not word.startswith(("-", ">", "<")) and not word.isdigit():
-            said.url = said.url or word
+        elif word.startswith("-") and word not in _PLAIN:
+            said.unsaid()
+        elif not word.startswith(("-", ">", "<")) and not word.isdigit() and not _written(word):
+            said.located(word)
+
+
+def _written(word: str) -> bool:
+    """Whether a word is where the shell writes an answer to."""
+    return word in ("/dev/null", "&1", "1", "2") or word.startswith(("2>", "1>", "&>"))
 
 
 def _read_wget(said: _Said, rest: list[str]) -> None:
@@ -206,8 +264,10 @@ def _read_wget(said: _Said, rest: list[str]) -> None:
             said.output = word.partition("O")[2] or (rest.pop(0) if rest else "")
         elif option in _WGET and equals:
             _WGET[option](said, value)
-        elif not word.startswith("-"):
-            said.url = said.url or word
+        elif word.startswith("-") and option not in _PLAIN | _WGET_IDLE:
+            said.unsaid()
+        elif not word.startswith(("-", ">")) and not word.isdigit() and not _written(word):
+            said.located(word)
 
 
 def _apart(word: str, rest: list[str]) -> tuple[str, list[str]]:

@@ -46,6 +46,7 @@ _IMPERATIVE = re.compile(
     r"\b(?:run|execute|start|call|invoke|use|via|with|then|fuhre?|starte|nutze|lance[rz]?|execute[rz]?|"
     r"ejecuta|corre|usa|rode|execute|com|mit|avec|con)\W+$"
 )
+_RUN_AS_IT_IS = re.compile(r"^(?:\./|bin/)\S+$|^\S+\.sh$")
 _SLASHED = re.compile(r"^(?:/[\w{}<>.-]+)+/?$")
 
 
@@ -85,6 +86,16 @@ def ordered(before: str, after: str, text: str, *, parens: bool) -> bool:
         or bool(told)
         or (bool(clause) and re.match(r"^\W*$", after) is not None)
         or bool(_ORDER.search(bare))
+    )
+
+
+def of_a_command(text: str) -> bool:
+    """Whether words in prose are a command, whatever the sentence says of it."""
+    return (
+        not suspicious(text)
+        and (len(text.split()) > 1 or bool(_RUN_AS_IT_IS.match(text)))
+        and classify.known(text)
+        and not classify.not_a_command(text, told=False)
     )
 
 

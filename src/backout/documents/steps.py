@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from backout.documents import variables
+from backout.documents import variables, whole
 from backout.documents.bindings import Data
 from backout.documents.draft import Draft
 from backout.documents.naming import LOOKS, escaped, inverse, name, service_name, shown
@@ -90,38 +90,50 @@ def told_at_end(draft: Draft, each: Found) -> str:
 
 
 def commit(draft: Draft, each: Found) -> str | None:
-    """`git add` and `git commit` in a row as one step; None for what is neither."""
+    """`git add` and `git commit` in a row as one step, and the push behind them as another; None
+    for what is neither, or more."""
+    sent = whole.only(each, whole.pushes)
+    if sent or not whole.only(each, lambda c: whole.commits(c) or whole.pushes(c)):
+        return None
     if not any("commit" in step for step in draft.steps[-1:]):
-        if not re.match(r"^git(?: -C \S+)? (?:add|stage|rm|commit)\b", each.text):
-            return None
         draft.step(each, {"commit": {}}, title="Commit")
     step = draft.steps[-1]
     into_commit(step["commit"], each, draft.blanks)
     first = int(step["follows"]["lines"].partition("-")[0])
     step["follows"] = follows(draft.reading, first, each.last)
-    return f"steps[{len(draft.steps) - 1}]"
+    pushed = tuple(command for command in each.commands if whole.pushes(command))
+    place = f"steps[{len(draft.steps) - 1}]"
+    return (push(draft, replace(each, commands=pushed)) if pushed else None) or place
 
 
-def push(draft: Draft, each: Found) -> str:
-    """`git push`, once, and what it says of the remote and the branch."""
+def push(draft: Draft, each: Found) -> str | None:
+    """`git push`, once, and what it says of the remote and the branch; None for what is more, or
+    goes elsewhere."""
+    if not whole.only(each, whole.pushes) or len(each.commands) > 1:
+        return None
     words = [w for w in each.commands[-1].words[2:] if not w.startswith("-")]
     names = [w.rpartition(":")[2] for w in words if re.fullmatch(r"[\w./:-]+", w)]
-    if names:
-        draft.source["remote"] = names[0]
+    goes: Data = {"remote": names[0]} if names else {}
     if len(names) > 1 and names[1] not in ("HEAD", "tag"):
-        draft.source["branch"] = names[1]
+        goes["branch"] = names[1]
     at = draft.step_with("push")
-    return draft.step(each, {"push": {}}, title="Push") if at is None else f"steps[{at}]"
+    if at is not None:
+        same = len(names) < 3 and all(draft.source.get(key) == goes[key] for key in goes)
+        return f"steps[{at}]" if same else None
+    draft.source.update(goes)
+    return draft.step(each, {"push": {}}, title="Push")
 
 
 def update(draft: Draft, each: Found) -> str:
-    """What brings the code to the hosts, once, and the directory that it brings it to."""
+    """What brings the code to the hosts, once, and the directory that it brings it to; to another
+    directory as it stands."""
     into = (c.words[1] for c in each.commands if c.head == "cd" and len(c.words) > 1)
-    if directory := next(into, each.cwd):
-        draft.directory(replace(each, cwd=directory))
-    at = draft.step_with("update")
+    directory, at = next(into, each.cwd), draft.step_with("update")
     if at is not None:
-        return f"steps[{at}]"
+        known = draft.source.get("directory", directory)
+        return f"steps[{at}]" if directory in ("", known) else run(draft, each)
+    if directory:
+        draft.directory(replace(each, cwd=directory))
     return draft.step(each, {"update": {}, "on": "all"}, title="Update the code")
 
 
@@ -132,24 +144,39 @@ def brings_code(draft: Draft, each: Found) -> bool:
         for c in each.commands
     )
     there = each.host or each.cwd.startswith("/") or draft.step_with("push") is not None
-    return bool(git and there) and all(
-        c.head in ("git", "cd") and not c.sudo for c in each.commands
-    )
+    return bool(git and there) and whole.only(each, lambda c: whole.brings(c) and not c.sudo)
 
 
-def restart(draft: Draft, each: Found) -> str:
-    """The restart of the target's service, once; that of another one as it stands."""
+def restart(draft: Draft, each: Found) -> str | None:
+    """The restart of the target's service, once; None for that of another one, or more."""
+    names = {service_name(replace(each, commands=(one,))) for one in whole.acting(each)}
+    if each.backend not in SERVICES or len(names - {""}) > 1 or not _runs_anew(draft, each):
+        return None
     named = next(filter(None, map(service_name, _restarts(draft, each))), "app")
-    draft.service = draft.service or {"name": named, "backend": each.backend}
-    if each.backend != draft.service["backend"]:
-        return run(draft, each)
+    known = draft.service or {"name": named, "backend": each.backend}
     name = service_name(each)
-    if name and draft.service["name"] == "app":
-        draft.service["name"] = name
+    if each.backend != known["backend"] or (name and known["name"] not in ("app", name)):
+        return None
+    draft.service = {**known, "name": name or known["name"]}
+    if each.backend == "docker-compose" and any("--build" in c.words for c in each.commands):
+        draft.service["build"] = True
     for at, step in enumerate(draft.settle):
         if "restart" in step:
             return f"settle[{at}]"
     return draft.step(each, {"restart": {}, "on": "all"}, "settle", title="Restart")
+
+
+def _runs_anew(draft: Draft, each: Found) -> bool:
+    """Whether the service runs anew after it: a stop does when its start is what comes next."""
+    if not whole.only(each, lambda c: whole.restarts(c) or whole.stops(c)):
+        return False
+    found = draft.reading.found
+    rest = found[found.index(each) :]
+    return any(map(whole.restarts, each.commands)) or (
+        len(rest) > 1
+        and (rest[1].phase, rest[1].backend) == ("restart", each.backend)
+        and any(map(whole.restarts, rest[1].commands))
+    )
 
 
 def _restarts(draft: Draft, each: Found) -> Iterator[Found]:

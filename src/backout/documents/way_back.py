@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from backout.documents import phases
+from backout.documents import phases, whole
 from backout.documents.bindings import Data
 from backout.documents.draft import BACK, Draft
-from backout.documents.naming import akin, escaped, shown
+from backout.documents.naming import akin, escaped, service_name, shown
 from backout.documents.nouns import Found, is_probe
 from backout.documents.steps import SERVICES, UNDECIDED
 
@@ -22,8 +22,8 @@ def way_back(draft: Draft, each: Found, check: Callable[[Draft, Found], str]) ->
         return _reverts(draft, each)
     if {"follows", "blocking"} & {*each.flags}:
         return draft.to_look_at(each)
-    if _restarts(each) and draft.settle:
-        return "settle[0]"
+    if place := _restarts(draft, each):
+        return place
     if each.requests and is_probe(each):
         return None if _is_checked(draft, each) else check(draft, each)
     if place := _undoes_a_step(draft, each):
@@ -38,8 +38,13 @@ def way_back(draft: Draft, each: Found, check: Callable[[Draft, Found], str]) ->
     return BACK
 
 
-def _restarts(each: Found) -> bool:
-    return each.backend in SERVICES and phases.of_command(each.commands, each.text) == "restart"
+def _restarts(draft: Draft, each: Found) -> str | None:
+    """The restart that runs again by itself, when this is none of another service, or more."""
+    if each.backend not in SERVICES or not whole.only(each, whole.restarts):
+        return None
+    name, own = service_name(each), draft.service
+    same = own.get("backend") == each.backend and name in ("", own.get("name"))
+    return "settle[0]" if same and draft.settle else None
 
 
 def _is_checked(draft: Draft, each: Found) -> bool:
@@ -51,15 +56,32 @@ def _is_checked(draft: Draft, each: Found) -> bool:
 
 def _undoes_a_step(draft: Draft, each: Found) -> str | None:
     git = re.search(r"\bgit(?: -C \S+)? (?:checkout|reset|pull|push|fetch|switch)\b", each.script)
+    git = git if whole.only(each, lambda c: c.head == "git") else None
     for at, step in enumerate(draft.steps):
         if git and ("update" in step or "push" in step):
             return f"steps[{at}]"
         if git and UNDECIDED in str(step.get("irreversible")) and _FETCHES.search(step["run"]):
             _take_back(draft, step, each)
             return f"steps[{at}]"
-        if UNDECIDED in str(step.get("irreversible")) and akin(str(step["run"]), each.script):
-            _take_back(draft, step, each)
+    return _akin(draft, each)
+
+
+def _akin(draft: Draft, each: Found) -> str | None:
+    """The one step that this takes back; where it could be several, or it only looks, none."""
+    if phases.of_command(each.commands, each.text) in ("verify", "diagnose"):
+        return None
+    changing = [
+        (at, step)
+        for at, step in enumerate(draft.steps)
+        if "run" in step and not step.get("readonly")
+    ]
+    for at, step in changing:
+        if step.get("undo") == draft.blanks.bound(each.script, each, undo=True):
             return f"steps[{at}]"
+    fitting = [(at, step) for at, step in changing if akin(str(step["run"]), each.script)]
+    if len(fitting) == 1 and UNDECIDED in str(fitting[0][1].get("irreversible")):
+        _take_back(draft, fitting[0][1], each)
+        return f"steps[{fitting[0][0]}]"
     return None
 
 
@@ -81,6 +103,9 @@ def _reverts(draft: Draft, each: Found) -> str | None:
     if not re.search(commit, each.text):
         which = "of which commit? The run itself reverts what it pushed"
         draft.blanks.ask(each, f"{shown(each.text)}: {which}", "yes")
+    if not whole.only(each, lambda c: c.head == "git" or whole.restarts(c)):
+        besides = "the run itself reverts what it pushed; what else of this does it take?"
+        draft.blanks.ask(each, f"{shown(each.text)}: besides the revert, {besides}", "yes")
     at = draft.step_with("push", "commit")
     if at is not None:
         return f"steps[{at}]"

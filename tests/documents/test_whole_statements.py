@@ -1,0 +1,259 @@
+"""A step or a check of a kind stands for a statement only when that kind does all that it says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from backout.documents.building import build
+from backout.documents.draft import Built
+from backout.documents.files import sound
+from backout.documents.reading import read
+from backout.project.project import TABLES
+
+
+def imported(text: str) -> Built:
+    return sound(build(read(text, "docs/note.md")), TABLES)
+
+
+def the_check(line: str) -> dict[str, Any]:
+    made = imported(f"# X\n## Verify\n```sh\n{line}\n```\n")
+    (check,) = made.inventory["checks"].values()
+    return {key: value for key, value in check.items() if key != "follows"}
+
+
+def written(made: Built) -> str:
+    """All that the runbook would run."""
+    steps = [*made.runbook.get("steps", ()), *made.runbook.get("settle", ())]
+    return "\n".join(str(step.get("run", "")) + str(step.get("undo", "")) for step in steps)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "! curl -sf http://a.example.org/old",
+        "if curl -sf http://a.example.org/old; then exit 1; fi",
+        "while curl -sf http://a.example.org/old; do sleep 1; done",
+        "test \"$(curl -s -o /dev/null -w '%{http_code}' http://a.example.org/x)\" = 404",
+        "curl -s http://a.example.org/x | grep -q ready",
+        "curl -s http://a.example.org/x | jq -e '.ok'",
+        "curl -sf http://a.example.org/x && bin/smoke",
+        "curl -sf http://a.example.org/x; curl -sf http://b.example.org/x",
+        "for n in 1 2; do curl -sf http://h$n.example.org/x; done",
+    ],
+)
+def test_what_judges_an_answer_is_part_of_the_check(line: str) -> None:
+    assert the_check(line) == {"command": {"run": line}, "expect": ["exit_code == 0"]}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "-d @order.json",
+        "-F file=@order.json",
+        "-T order.json",
+        "--data-urlencode 'q=a b' -G",
+        "--unix-socket /run/api.sock",
+        "--resolve a.example.org:80:127.0.0.1",
+        "--cert me.pem --key me.key",
+        "-b jar.txt",
+        "--digest -u me:word",
+        "--nobody-knows-this yet",
+    ],
+)
+def test_what_an_http_check_cannot_say_stays_a_command_that_an_error_fails(options: str) -> None:
+    made = the_check(f"curl -s {options} http://a.example.org/x")
+    assert made["command"]["run"] == f"curl --fail -s {options} http://a.example.org/x"
+    assert made["expect"] == ["exit_code == 0"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "curl -sS --proto '=https' --tlsv1.2 https://a.example.org/x",
+        "curl -fsSL --retry 3 --max-time 5 https://a.example.org/x | jq .status",
+        "curl -i https://a.example.org/x | head -1",
+        "curl -sf https://a.example.org/x || exit 1",
+        "until curl -sf https://a.example.org/x; do sleep 1; done",
+        "while ! curl -sf https://a.example.org/x; do sleep 1; done",
+        "curl -sf https://a.example.org/x && echo fine",
+    ],
+)
+def test_one_request_whose_answer_is_only_shown_is_an_http_check(line: str) -> None:
+    assert the_check(line)["http"]["url"] == "https://a.example.org/x"
+
+
+@pytest.mark.parametrize(
+    ("options", "headers"),
+    [
+        ("-b session=abc", {"Cookie": "session=abc"}),
+        ("-A probe", {"User-Agent": "probe"}),
+        ("--oauth2-bearer abc", {"Authorization": "Bearer abc"}),
+    ],
+)
+def test_an_option_that_sends_a_header_is_that_header(
+    options: str, headers: dict[str, str]
+) -> None:
+    assert the_check(f"curl {options} https://a.example.org/x")["http"]["headers"] == headers
+
+
+def test_the_password_of_a_request_that_is_a_blank_is_a_secret_and_never_sent_as_its_name() -> None:
+    made = imported(
+        "# X\n## Verify\n```sh\ncurl -u admin:$ADMIN_PASSWORD https://a.example.org/x\n```\n"
+    )
+    (check,) = made.inventory["checks"].values()
+    assert check["command"]["env"] == {"ADMIN_PASSWORD": "{{ secrets.admin_password }}"}
+
+
+def test_a_look_at_another_machine_is_not_made_from_this_one() -> None:
+    made = the_check("ssh deploy@web1.lan curl -s http://localhost:8080/health")
+    run = "ssh deploy@web1.lan curl --fail -s http://localhost:8080/health"
+    assert made["command"] == {"run": run}
+
+
+@pytest.mark.parametrize(
+    ("comment", "expected"),
+    [
+        ("must answer 201", "status == 201"),
+        ("must not answer 500", "status < 400"),
+        ("no 502 any more", "status < 400"),
+        ("no longer a 404", "status < 400"),
+        ("darf nicht 500 sein", "status < 400"),
+        ("answers within 300 ms", "status < 400"),
+        ("401 without a token, else 200", "status < 400"),
+    ],
+)
+def test_only_the_one_status_that_the_words_ask_for_is_expected(
+    comment: str, expected: str
+) -> None:
+    assert the_check(f"curl https://a.example.org/x  # {comment}")["expect"] == [expected]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "git push origin main && npm publish",
+        'git commit -am "x" && ./notify-all',
+        "cd /srv/x && git pull && make assets",
+        "git -C /srv/x checkout v2 -- config",
+        "git push origin --delete old",
+        "git push heroku main && heroku run rake db:migrate",
+        "docker compose pull && docker compose up -d",
+        "docker stop api && docker rm api && docker run -d --name api api:2",
+        "sudo systemctl restart api && sudo systemctl restart worker",
+        "docker compose up -d && docker compose exec api migrate",
+        "systemctl disable old-api",
+        "git add . && git commit -m x && git push && ssh d@w 'cd /srv/a && git pull && make all'",
+        "echo yes > /etc/app/flag && git push origin main",
+    ],
+)
+def test_a_chain_that_does_more_than_one_kind_is_taken_as_it_stands(line: str) -> None:
+    made = imported(f"# X\n## Deploy\n```sh\n{line}\n```\n")
+    assert line in written(made)
+    assert any("how is this taken back" in each.ask for each in made.reading.questions)
+
+
+def test_a_commit_and_its_push_in_one_line_are_both_made() -> None:
+    made = imported(
+        '# X\n```sh\ngit add a.txt && git commit -m "Fix" && git push origin main\n```\n'
+    )
+    commit, push = made.runbook["steps"]
+    assert commit["commit"] == {"paths": ["a.txt"], "message": "Fix"}
+    assert push["push"] == {}
+
+
+def test_a_second_service_and_a_second_place_are_not_held_for_the_first() -> None:
+    made = imported(
+        "# X\n```sh\ngit push origin main\ngit push origin v2\n"
+        "ssh d@w 'cd /srv/a && git pull'\nssh d@w 'cd /srv/b && git pull'\n"
+        "sudo systemctl restart api\nsudo systemctl restart worker\n```\n"
+    )
+    text = written(made)
+    assert "git push origin v2" in text
+    assert "cd /srv/b && git pull" in text
+    assert "systemctl restart worker" in text
+    assert made.inventory["source"] == {"remote": "origin", "branch": "main", "directory": "/srv/a"}
+
+
+def test_a_service_that_is_stopped_for_a_step_is_not_restarted_after_it_instead() -> None:
+    made = imported(
+        "# X\n## Deploy\n```sh\nsystemctl stop api\nbin/migrate --all\nsystemctl start api\n```\n"
+    )
+    runs = [step["run"] for step in made.runbook["steps"]]
+    assert runs == ["systemctl stop api", "bin/migrate --all"]
+
+
+def test_images_that_the_note_builds_as_it_starts_are_built() -> None:
+    made = imported("# X\n```sh\ndocker compose up -d --build api\n```\n")
+    assert made.inventory["service"]["build"] is True
+
+
+def test_a_way_back_that_fits_several_steps_is_nobodys_in_particular() -> None:
+    made = imported(
+        "# X\n## Deploy\n```sh\npsql -f add.sql\npsql -f fill.sql\n```\n"
+        "## Rollback\n```sh\npsql -f drop.sql\n```\n"
+    )
+    kept, *others = made.runbook["steps"]
+    assert kept["undo"] == "psql -f drop.sql"
+    assert all("undecided" in step["irreversible"] for step in others)
+
+
+def test_a_way_back_is_run_once() -> None:
+    made = imported(
+        "# X\n## Deploy\n```sh\nkubectl apply -f config.yaml\n"
+        "kubectl set image deployment/app app=app:2\n```\n"
+        "## Rollback\n```sh\nkubectl rollout undo deployment/app\n```\n"
+    )
+    undos = [step.get("undo") for step in made.runbook["steps"]]
+    assert undos == [None, "kubectl rollout undo deployment/app"]
+
+
+def test_a_look_takes_nothing_back() -> None:
+    made = imported(
+        "# X\n## Deploy\n```sh\nalembic upgrade head\n```\n"
+        "## Rollback\n```sh\nalembic current\n```\n"
+    )
+    assert "undecided" in made.runbook["steps"][-1]["irreversible"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "cd /srv/app && git checkout v1 && npm ci",
+        "sudo systemctl restart nginx",
+        "sudo systemctl restart app && ./flush",
+    ],
+)
+def test_all_of_a_way_back_is_kept(line: str) -> None:
+    made = imported(
+        "# X\n## Deploy\n```sh\ngit push\ncd /srv/app && git pull\n"
+        "sudo systemctl restart app\n```\n"
+        f"## Rollback\n```sh\n{line}\n```\n"
+    )
+    assert line in written(made)
+
+
+def test_what_a_revert_does_besides_is_asked_for() -> None:
+    made = imported(
+        "# X\n## Deploy\n```sh\ngit push\n```\n"
+        "## Rollback\n```sh\ngit revert 1234567 && git push && ./purge\n```\n"
+    )
+    assert any("besides" in each.ask for each in made.reading.questions)
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "It works like `systemctl restart api` does.",
+        "1. Run `bin/a --x` and after that `bin/b --y`",
+        "3. `bin/c`. To undo: `bin/undo-c`",
+        "`curl https://a.example.org/health` muss OK liefern.",
+        "Do **not** run `systemctl stop db` here.",
+        "Schritt 2 zurück: `bin/downgrade`.",
+    ],
+)
+def test_every_command_of_a_sentence_is_taken_or_named_as_not_taken(sentence: str) -> None:
+    reading = imported(f"# X\n\n{sentence}\n").reading
+    told = {*(each.text for each in reading.found), *(each.text for each in reading.rejected)}
+    assert set(sentence.split("`")[1::2]) <= told
