@@ -106,6 +106,31 @@ def test_a_red_baseline_refuses_the_plan(project: Project) -> None:
     assert refused.err.endswith("the same again, with --accept-red sick\n")
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ("--accept-red", "aliv"),
+            "--accept-red aliv: here has no check 'aliv'; its checks: alive",
+        ),
+        (("--ref", "v2"), "--ref v2: here has no source that it could be shipped from"),
+    ],
+    ids=["a check", "a ref"],
+)
+@pytest.mark.parametrize("verb", ["plan", "deploy"])
+def test_what_there_is_not_is_no_choice(
+    project: Project, verb: str, words: tuple[str, ...], told: str
+) -> None:
+    alive = {"command": "true", "expect": ["exit_code == 0"]}
+    project.inventory(
+        "here", {"hosts": {"web1": {"connection": "local"}}, "checks": {"alive": alive}}
+    )
+    project.runbook("deploy", {"steps": [{"run": "true", "readonly": True}]})
+    said = project.say(verb, "--target", "here", *words)
+    assert said.code == 2, said.out + said.err
+    assert said.err.startswith(told)
+
+
 def test_a_way_back_is_one_line_where_the_step_stands_and_in_full_below(
     project: Project, bed_directory: Path
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +15,7 @@ from backout.commands.held import seconds_of
 from backout.commands.options import Shipping
 from backout.commands.shipment import end_of
 from backout.config import loading
-from backout.errors import Refused
+from backout.errors import Mistakes, Refused
 from backout.model import LedgerRow, Release, Runbook, Target
 from backout.project.project import TABLES, Workplace
 from backout.reports.data import stamp
@@ -64,6 +64,7 @@ def build(
 ) -> Plan:
     """The plan of a new run. Raises Mistakes, also when it would do nothing."""
     know_secrets(workplace, target)
+    _refuse_unknown(options.accept_red, target)
     current = workplace.journal.current(target.name)
     good = workplace.journal.known_good(target.name)
     previous = current or good
@@ -88,6 +89,15 @@ def build(
     )
     refuse_idle(made)
     return made
+
+
+def _refuse_unknown(accept_red: Sequence[str], target: Target) -> None:
+    """Raises Mistakes for a check that there is not: it would be passed over."""
+    for name in accept_red:
+        if name not in target.checks:
+            known = ", ".join(target.checks) or "none"
+            wrong = f"{target.name} has no check {name!r}; its checks: {known}"
+            raise Mistakes(f"--accept-red {name}: {wrong}", where=target.file)
 
 
 def _added(journal: RunJournal, target: Target, good: LedgerRow) -> tuple[str, ...]:

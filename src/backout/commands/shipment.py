@@ -22,7 +22,7 @@ def end_of(target: Target, here: Transport, ref: str | None = None) -> str:
     """The commit that `ref` names, or that the working copy is at; empty without one. Raises
     Mistakes for a `ref` that names no commit."""
     if target.source is None:
-        return ""
+        return _nowhere(target, ref)
     git = _Git(here, target.source.repository)
     return git.commit(ref) if ref else git.head()
 
@@ -33,6 +33,7 @@ def shipment(
     """From what runs to `ref`, or to what the working copy is at. Raises Mistakes for a `ref` that
     names no commit."""
     if target.source is None:
+        _nowhere(target, ref)
         return Ships(unknown="the target has no source")
     git = _Git(here, target.source.repository)
     end = git.commit(ref) if ref else git.head()
@@ -53,6 +54,14 @@ def shipment(
         tuple(git.files(start, end)),
         uncommitted,
     )
+
+
+def _nowhere(target: Target, ref: str | None) -> str:
+    """No commit is shipped from no source. Raises Mistakes for a `ref`: it would be passed over."""
+    if ref:
+        wrong = f"--ref {ref}: {target.name} has no source that it could be shipped from"
+        raise Mistakes(wrong, where=target.file)
+    return ""
 
 
 def unknown_to_git(target: Target, here: Transport, paths: Iterable[str]) -> tuple[str, ...]:
