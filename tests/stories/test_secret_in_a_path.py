@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from support.project import Project
 
 
-def project(directory: Path) -> Project:
-    made = Project(directory, env={"APP_ID": "gigz"})
+def project(directory: Path, value: str = "gigz") -> Project:
+    made = Project(directory, env={"APP_ID": value})
     made.inventory(
         "prod",
         {
@@ -38,8 +40,20 @@ def project(directory: Path) -> Project:
     return made
 
 
-def test_a_rollback_finds_the_path_again(tmp_path: Path) -> None:
-    made = project(tmp_path / "project")
+@pytest.mark.parametrize(
+    "value",
+    [
+        "gigz",
+        "postgres://api:gigz@db/prod",
+        "postgres://api:gi@gigz@db/prod",
+        "host=db user=api password=gigz",
+        "begin\ngigz\nend",
+        "gigz/mark_and_much_more…",
+    ],
+)
+def test_a_rollback_finds_the_path_again(tmp_path: Path, value: str) -> None:
+    """Also where only a part of the value, or how it is written, stands in it."""
+    made = project(tmp_path / "project", value)
     words = ("run", "--runbook", "mark", "--target", "prod")
     mark = made.directory / "gigz" / "mark"
     assert made.say(*words).code == 0

@@ -11,11 +11,13 @@ from backout.adapters.escapes import ESCAPES, Escape
 from backout.adapters.spellings import SHORT, Form
 
 OPEN, CLOSE = "\ue000", "\ue001"
+PART = "\ue002"
+"""In a reference, between the name and which part of the value is meant."""
 CUT = "…"
 """What stands where a text was cut: before it there may be the first part of a value."""
 
-REFERENCE = re.compile(rf"{OPEN}([^{OPEN}{CLOSE}\s]{{1,100}}){CLOSE}")
-_UNFINISHED = re.compile(rf"{OPEN}[^{OPEN}{CLOSE}\s]{{0,100}}\Z")
+REFERENCE = re.compile(rf"{OPEN}([^{OPEN}{CLOSE}\s]{{1,140}}){CLOSE}")
+_UNFINISHED = re.compile(rf"{OPEN}[^{OPEN}{CLOSE}\s]{{0,140}}\Z")
 
 
 def redact_data(value: Any, redact: Callable[[str], str]) -> Any:
@@ -170,6 +172,30 @@ def _opening(form: Form, text: str) -> int:
 
 def reference_to(name: str) -> str:
     return f"{OPEN}{name}{CLOSE}"
+
+
+def reference_in(name: str, value: str, part: str) -> str:
+    """A reference to a part of a value, by where it stands in it; empty for what is no part."""
+    at = value.find(part)
+    place = f"{at}:{at + len(part)}:{len(value)}"
+    return reference_to(f"{name}{PART}{place}") if at >= 0 else ""
+
+
+def name_in(reference: str) -> str:
+    """The secret that what stands in a reference is of."""
+    return reference.partition(PART)[0]
+
+
+def part_in(reference: str, value: str) -> str:
+    """What is meant of a value by what stands in a reference. Raises ValueError when that was of
+    another value."""
+    place = reference.partition(PART)[2]
+    if not place:
+        return value
+    start, end, size = map(int, place.split(":"))
+    if size != len(value):
+        raise ValueError(place)
+    return value[start:end]
 
 
 def around_references(

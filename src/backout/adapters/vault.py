@@ -4,8 +4,8 @@ A secret is fetched when it is first needed, and is in force from then on (one t
 an environment variable from the start, because every child process can already print it).
 
 - `reveal` puts values where references stand (`\\ue000NAME\\ue001`).
-- `refer` goes the other way, for the journal: a value becomes its reference again, so that
-  what is recalled can be revealed and acted on. An encoded value becomes a label.
+- `refer` goes the other way, for the journal: a value, or a part of one, becomes its reference
+  again, so that what is recalled can be revealed and acted on. An encoded one becomes a label.
 - `redact` is for eyes: values, their encodings and references become `[secret NAME]`.
 """
 
@@ -26,7 +26,10 @@ from backout.adapters.redactor import (
     REFERENCE,
     Redactor,
     around_references,
+    name_in,
+    part_in,
     redact_data,
+    reference_in,
     reference_to,
 )
 from backout.adapters.spellings import SHORT, Form, forms_of
@@ -112,18 +115,21 @@ class Vault:
     def reveal(self, text: str) -> str:
         """`text` with every reference replaced by its value. Raises Refused when a secret
         cannot be fetched."""
-        return REFERENCE.sub(lambda match: self._value(match[1]), text)
+        return REFERENCE.sub(lambda match: self._part(match[1]), text)
 
     def refer(self, text: str) -> str:
         """`text` with every value replaced by its reference, for the journal. `reveal` is its
-        inverse, except for encoded values and parts of values, which become labels."""
+        inverse, also where a part of a value only happens to stand in a path; of what is encoded
+        there remains a label."""
         redactor = self.redactor
         if redactor.silent(text):
             return text
 
         def reference(form: Form, found: str) -> str:
-            exact = form.raw and found == form.text
-            return reference_to(form.name) if exact else redactor.label(form.name)
+            if form.raw and found == form.text:
+                return reference_to(form.name)
+            value = self._values.get(form.name, "")
+            return reference_in(form.name, value, found) or redactor.label(form.name)
 
         return around_references(text, redactor, reference, reference_to)
 
@@ -134,7 +140,11 @@ class Vault:
         if redactor.silent(text):
             return text
         return around_references(
-            text, redactor, lambda form, _: redactor.label(form.name), redactor.label, before
+            text,
+            redactor,
+            lambda form, _: redactor.label(form.name),
+            lambda name: redactor.label(name_in(name)),
+            before,
         )
 
     def hide(self, text: str) -> str:
@@ -157,6 +167,14 @@ class Vault:
     def stream(self) -> Stream:
         """A redactor for text that arrives in chunks."""
         return Stream(self)
+
+    def _part(self, reference: str) -> str:
+        name = name_in(reference)
+        try:
+            return part_in(reference, self._value(name))
+        except ValueError:
+            words = f"secret {name} is another one than when a part of it was put on record"
+            raise Refused(words, next="give it the value that it had then") from None
 
     def _value(self, name: str) -> str:
         value = self._had(name)

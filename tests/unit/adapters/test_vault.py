@@ -286,6 +286,20 @@ def test_a_journaled_value_is_a_reference_that_can_be_revealed() -> None:
     assert vault.reveal(referred) == text.replace(reference("one"), "abcdef")
 
 
+def test_a_part_of_a_value_is_kept_by_its_place_and_of_another_value_there_is_none() -> None:
+    url = "postgres://api:gigz-9@db/prod"
+    vault = vault_of(database=url)
+
+    referred = vault.refer("rm -r /srv/gigz-9/old")
+
+    assert "gigz" not in referred
+    assert vault.reveal(referred) == "rm -r /srv/gigz-9/old"
+    assert vault.redact(referred) == "rm -r /srv/[secret database]/old"
+    assert vault.refer(referred) == vault.hide(referred) == referred
+    with pytest.raises(Refused, match="secret database is another one than when a part of it"):
+        vault_of(database=url.replace("prod", "production")).reveal(referred)
+
+
 def test_a_name_that_spells_a_value_stays_a_name_in_its_reference() -> None:
     vault = vault_of(database="database")
 
