@@ -22,10 +22,13 @@ if TYPE_CHECKING:
 class Table(Mapping[str, Any]):
     """`Table({"http": "backout.probes.http:Http"})["http"]` imports that row, and no other."""
 
-    def __init__(self, rows: Mapping[str, str], group: str = "") -> None:
+    def __init__(self, rows: Mapping[str, str], group: str = "", promise: str = "") -> None:
+        """`promise` names what holds the classes of other packages to their seam."""
         self.own = dict(rows)
         """The rows that Backout brings."""
         self._group = group
+        self._promise = promise
+        self._kept: dict[str, Any] = {}
 
     @cached_property
     def _added(self) -> Mapping[str, EntryPoint]:
@@ -37,9 +40,10 @@ class Table(Mapping[str, Any]):
     def __getitem__(self, kind: str) -> Any:
         """Raises KeyError for an unknown kind, and Refused for a plug-in that cannot be loaded."""
         if kind in self.own:
-            module, _, name = self.own[kind].partition(":")
-            return getattr(import_module(module), name)
-        return _load(self._added[kind])
+            return _named(self.own[kind])
+        if kind not in self._kept:
+            self._kept[kind] = _load(self._added[kind], self._promise)
+        return self._kept[kind]
 
     def __contains__(self, kind: object) -> bool:
         return kind in self.own or kind in self._added
@@ -52,10 +56,18 @@ class Table(Mapping[str, Any]):
         return len(self.own) + len(self._added)
 
 
-def _load(row: EntryPoint) -> Any:
+def _named(row: str) -> Any:
+    module, _, name = row.partition(":")
+    return getattr(import_module(module), name)
+
+
+def _load(row: EntryPoint, promise: str) -> Any:
     try:
-        return row.load()
-    except Exception as error:  # whatever a stranger's module raises when it is imported
+        found = row.load()
+        return _named(promise)(found, row.name) if promise else found
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever a stranger's module raises when it is imported
         package = row.dist.name if row.dist else row.module
         raise Refused(
             f"the plug-in {row.name!r} of {package} cannot be loaded:"

@@ -12,4 +12,5 @@ BACKENDS = Table(
         "nginx": "backout.balancers.nginx:Nginx",
     },
     "backout.balancers",
+    "backout.ports.strangers:BALANCER",
 )

@@ -116,8 +116,9 @@ def _answered(options: Options, workplace: Workplace, screen: Console) -> int:
         return _tell(typed.error(error, options.name), screen, workplace)
     except KeyboardInterrupt:
         return _tell(_interrupted(options), screen, workplace)
-    except Exception as error:  # noqa: BLE001 - the last resort: a bug, told as one
-        if known := _not_installed(error) or _out_of(error):
+    except BaseException as error:  # noqa: BLE001 - the last resort: a bug, SystemExit(0) too
+        known = isinstance(error, Exception) and (_not_installed(error) or _out_of(error))
+        if known:
             return _tell(typed.error(known), screen, workplace)
         sys.stderr.write(ui.clean(workplace.redact(traceback.format_exc())))
         return 1

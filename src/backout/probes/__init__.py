@@ -15,4 +15,5 @@ KINDS = Table(
         "parse-schema": "backout.probes.parse_schema:ParseSchema",
     },
     "backout.probes",
+    "backout.ports.strangers:PROBE",
 )

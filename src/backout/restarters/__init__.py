@@ -14,4 +14,5 @@ BACKENDS = Table(
         "systemd": "backout.restarters.systemd:Systemd",
     },
     "backout.restarters",
+    "backout.ports.strangers:RESTARTER",
 )

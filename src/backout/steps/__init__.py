@@ -22,4 +22,5 @@ KINDS = Table(
         "manual": "backout.steps.manual:Manual",
     },
     "backout.steps",
+    "backout.ports.strangers:STEP",
 )
