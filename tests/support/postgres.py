@@ -6,10 +6,12 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
+
+from psycopg import pq
 
 from . import ports
 from .bed import Bed
@@ -18,6 +20,9 @@ from .tools import SYSTEM_PATH, postgres_program, program
 from .wait import eventually
 
 _SETTINGS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=32MB")
+
+
+_WELL = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK, pq.ExecStatus.EMPTY_QUERY)
 
 
 class Postgres(Bed):
@@ -88,10 +93,17 @@ class Postgres(Bed):
         return self.dsn(name)
 
     def sql(self, text: str, database: str = "postgres") -> list[list[str]]:
-        """Run SQL with psql; return the rows as text. An SQL error fails the test."""
-        done = self.psql(text, database)
-        assert done.returncode == 0, done.stderr
-        return [line.split("|") for line in done.stdout.splitlines()]
+        """Run SQL, in one transaction unless it says otherwise; return the rows as text. An SQL
+        error fails the test."""
+        link = pq.PGconn.connect(self.dsn(database).encode())
+        try:
+            assert link.status == pq.ConnStatus.OK, link.error_message.decode()
+            link.send_query(text.encode())
+            answers = list(iter(link.get_result, None))
+            assert all(answer.status in _WELL for answer in answers), link.error_message.decode()
+            return [row for answer in answers for row in _rows(answer)]
+        finally:
+            link.finish()
 
     def psql(self, text: str, database: str = "postgres") -> subprocess.CompletedProcess[str]:
         """Run SQL with psql, errors being data (with their SQLSTATE)."""
@@ -113,7 +125,10 @@ class Postgres(Bed):
     def _accepts(self) -> bool:
         assert self._process is not None
         assert self._process.running, self._process.output()
-        return self.psql("SELECT 1").returncode == 0
+        link = pq.PGconn.connect(self.dsn().encode())
+        accepts = link.status == pq.ConnStatus.OK
+        link.finish()
+        return accepts
 
     def _run_as_server(self, argv: list[str]) -> None:
         done = subprocess.run(
@@ -143,3 +158,9 @@ class Postgres(Bed):
     def end(self) -> None:
         super().end()
         ports.release(self.port)
+
+
+def _rows(answer: pq.abc.PGresult) -> Iterator[list[str]]:
+    for row in range(answer.ntuples):
+        values = (answer.get_value(row, column) or b"" for column in range(answer.nfields))
+        yield [value.decode() for value in values]
