@@ -235,7 +235,8 @@ def _left_over(holder: Holder, unit: Mapping[str, str], main: str) -> bool:
     told = main.strip()
     if not (begun and started and told.isdigit() and holder.start is not None):
         return False
-    group, first = unit.get("ControlGroup", ""), int(told) - (started - begun) / 1e6 * _TICKS
+    before = max(0, started - begun)  # systemd may tell of the unit's start only after its process
+    group, first = unit.get("ControlGroup", ""), int(told) - before / 1e6 * _TICKS
     return bool(group) and holder.within(group) and holder.start < first - 1
 
 
