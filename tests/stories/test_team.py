@@ -380,7 +380,8 @@ def test_a_run_that_was_taken_over_since_is_not_gone_on_with_where_a_standby_was
 ) -> None:
     killed(yard, half_done(yard))
     with scratch() as place, postgres.standby(place / "standby") as standby:
-        standby.sql("ALTER SYSTEM SET primary_conninfo = ''; SELECT pg_reload_conf()")
+        standby.sql("ALTER SYSTEM SET primary_conninfo = ''")
+        standby.sql("SELECT pg_reload_conf()")
         assert elsewhere(yard).say("resume", "--yes").code == 0
         standby.sql("SELECT pg_promote()")
         yard.project.env["TEAM_LEDGER"] = standby.dsn(address.rpartition("/")[2])

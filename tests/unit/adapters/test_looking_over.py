@@ -138,14 +138,16 @@ def test_what_would_lose_a_record_is_an_error(
     primary: Postgres, ledger: str, setting: str, ok: bool | None, detail: str
 ) -> None:
     name = setting.partition(" ")[0]
-    primary.sql(f"ALTER SYSTEM SET {setting}; SELECT pg_reload_conf()")
+    primary.sql(f"ALTER SYSTEM SET {setting}")
+    primary.sql("SELECT pg_reload_conf()")
     try:
         eventually(lambda: looked_over(ledger)[name].detail == detail, saying=detail)
         look = looked_over(ledger)[name]
         fix = f"ALTER SYSTEM SET {name} = on; SELECT pg_reload_conf();"
         assert (look.ok, look.fix) == (ok, fix if ok is False else "")
     finally:
-        primary.sql(f"ALTER SYSTEM RESET {name}; SELECT pg_reload_conf()")
+        primary.sql(f"ALTER SYSTEM RESET {name}")
+        primary.sql("SELECT pg_reload_conf()")
 
 
 @pytest.mark.parametrize(
