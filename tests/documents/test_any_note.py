@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from backout.commands.import_report import import_report
 from backout.documents.building import build
+from backout.documents.draft import Built
 from backout.documents.files import sound
 from backout.documents.reading import read
 from backout.project.project import TABLES
@@ -42,6 +43,16 @@ def test_any_text_is_imported_and_lints(text: str) -> None:
     assert all(
         1 <= row["line"] <= text.count("\n") + text.count("\r") + 1 for row in report["found"]
     )
+    assert [row for row in report["found"] if not is_there(row["into"], made)] == []
+
+
+def is_there(into: str | None, made: Built) -> bool:
+    """Whether the place that a line is said to have gone into is one of what was made."""
+    kind, _, name = (into or "").partition(".")
+    if into is None or kind == "checks":
+        return into is None or name in made.inventory["checks"]
+    phase, _, at = into.rstrip("]").partition("[")
+    return int(at) < len(made.runbook.get(phase, ()))
 
 
 def test_what_hides_characters_is_refused() -> None:

@@ -228,3 +228,33 @@ def test_what_a_request_must_answer_is_read_from_the_words_behind_it_and_the_out
 def test_a_service_is_called_as_its_own_backend_calls_it() -> None:
     note = "# X\n```sh\nsudo supervisorctl restart worker:*\nsudo service nginx reload\n```\n"
     assert imported(note).inventory["service"] == {"name": "worker:*", "backend": "supervisor"}
+
+
+@pytest.mark.parametrize(
+    ("commands", "steps"),
+    [
+        (("git add -A", "git commit -m Fix", "git push"), ["Commit", "Push"]),
+        (("git commit -am Fix",), ["Commit"]),
+        (("git push",), ["Push"]),
+        (("ssh web1", "git pull"), ["Update the code"]),
+        (
+            ("git commit -am Fix", "git push --force origin main"),
+            ["Commit", "Approve: git push --force origin main", "git push --force origin main"],
+        ),
+    ],
+    ids=["all", "commit", "push", "elsewhere", "by force"],
+)
+def test_no_step_is_lost_where_the_note_leaves_the_remote_or_the_directory_out(
+    commands: tuple[str, ...], steps: list[str]
+) -> None:
+    made = sound(build(read("\n".join(("```sh", *commands, "```\n")), "note.md")), TABLES)
+    assert [step["name"] for step in made.runbook["steps"]] == steps
+    assert made.inventory["source"]
+
+
+def test_a_check_that_cannot_be_written_down_is_told_as_its_command() -> None:
+    text = '```sh\ncurl -X POST "http://localhost:3000/x?id=<ID>" -d @body.json\n```\n'
+    made = sound(build(read(text, "note.md")), TABLES)
+    (look,) = (step["manual"] for step in made.runbook["steps"] if "manual" in step)
+    assert look.startswith("look by hand: curl")
+    assert "{" not in look

@@ -185,11 +185,16 @@ class Draft:
         }
         return {key: value for key, value in parts.items() if value}
 
+    @property
+    def _needs_source(self) -> bool:
+        """A note need not say where one stands, nor where a plain `git push` goes."""
+        return self.step_with("commit", "push", "update") is not None
+
     def _inventory(self) -> Data:
         parts: Data = {
             "hosts": self.hosts or {"here": {"connection": "local"}},
             "service": self.service,
-            "source": self.source,
+            "source": self.source or ({"repository": "."} if self._needs_source else {}),
             "vars": self.blanks.variables,
             "secrets": self.blanks.secrets,
             "checks": self.checks,

@@ -132,11 +132,17 @@ def _unchecked(runbook: Data, inventory: Data, name: str) -> bool:
     if not known:
         return False
     lost = checks.pop(known)
-    text = f"look by hand: {_plain(str(lost.get('command', lost.get('http', '')))) or known}"
+    text = f"look by hand: {_plain(_asked(lost)) or known}"
     step = {"name": f"Look: {known}", "manual": text, "undo": "nothing to take back"}
     runbook["steps"] = [*runbook.get("steps", []), step]
     inventory["checks"] = checks
     return True
+
+
+def _asked(check: Data) -> str:
+    """What a check runs, or asks."""
+    what = check.get("command", check.get("http", ""))
+    return str(what.get("run", what.get("url", ""))) if isinstance(what, dict) else str(what)
 
 
 def _plain(text: str) -> str:
@@ -153,7 +159,7 @@ def _nothing(built: Built) -> Data:
 
 def _by_hand(step: Data, phase: str) -> Data | None:
     """A step that a person does; what was that already is left out."""
-    told = str(step.get("run", ""))
+    told = str(step.get("run") or step.get("follows", {}).get("said", ""))
     if "manual" in step or not told or phase in ("preflight", "finally", "diagnose"):
         return None
     plain = _plain(told)
