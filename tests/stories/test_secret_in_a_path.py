@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from support.journals import empty_ledger
+from support.postgres import Postgres
 from support.project import Project
 
 
@@ -62,6 +64,22 @@ def test_a_rollback_finds_the_path_again(tmp_path: Path, value: str) -> None:
     said = made.say("rollback", "--target", "prod", "--json")
     assert said.code == 0, said.out + said.err
     assert len(mark.read_text().splitlines()) == 1
+
+
+def test_what_could_not_be_had_again_is_refused_before_anything_is_changed(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    """A colleague with the same ledger has another password there."""
+    made = project(tmp_path / "project", "another")
+    address = empty_ledger(postgres)
+    made.env["BACKOUT_LEDGER"] = address.replace("postgres@", "postgres:gigz@")
+    assert made.env["BACKOUT_LEDGER"] != address
+
+    said = made.say("run", "--runbook", "mark", "--target", "prod", "--json")
+
+    assert said.code == 3, said.out + said.err
+    assert "/[secret ledger]" in said.data["error"]["what"]
+    assert not (made.directory / "gigz" / "mark").exists()
 
 
 def test_a_machine_that_prints_a_reference_is_not_given_the_secret(tmp_path: Path) -> None:

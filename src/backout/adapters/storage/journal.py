@@ -69,8 +69,8 @@ class RunJournal(Ledger):
         options: Body,
     ) -> None:
         """Open a run with its frozen plan. Raises Held while another run of the target is open,
-        Refused when it cannot be written."""
-        about = (id, target, verb, runbook, self.text_of(plan), self._redact(owner))
+        Refused when it cannot be written, or could not be had again as it is."""
+        about = (id, target, verb, runbook, self.frozen(plan), self._redact(owner))
         row = (*about, time_text(started), self.text_of(options))
 
         self._open(Opening(row), ())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from copy import copy
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Self
@@ -13,6 +13,7 @@ from backout.adapters.storage.chain import Line
 from backout.adapters.storage.closing import Closing
 from backout.adapters.storage.journal_rows import plain
 from backout.adapters.storage.tables import T, Tables, Write
+from backout.errors import Refused
 from backout.model import Message
 from backout.model.journaled import Body
 
@@ -104,6 +105,33 @@ class JournalStore(Closing):
         if "\\" not in text and self._redact(text) == text:
             return text
         return _JSON.encode(redact_data(data, self._redact))
+
+    def frozen(self, plan: Any) -> str:
+        """The same of a plan, which is acted on again when it is recalled. Raises Refused where
+        something of it would be another one then."""
+        text = self.text_of(plan)
+        wanted, kept = json.loads(_JSON.encode(plan)), json.loads(text)
+        pairs = () if kept == wanted else zip(_texts(wanted), _texts(kept), strict=True)
+        for was, now in pairs:
+            if self._reveal(was) != self._reveal(now):
+                raise Refused(
+                    "the plan holds what is put on record as a secret, and could not be had again"
+                    f" from there, for the way back: {now}",
+                    next="give the secret that is named there another value",
+                )
+        return text
+
+
+def _texts(data: Any) -> Iterator[str]:
+    """Every text in JSON-like data, in order, but for whose run it is."""
+    if isinstance(data, str):
+        yield data
+    elif isinstance(data, dict):
+        for key, each in data.items():
+            yield from (() if key == "user" else (key, *_texts(each)))
+    elif isinstance(data, list):
+        for each in data:
+            yield from _texts(each)
 
 
 _JSON = json.JSONEncoder(default=plain)
