@@ -8,23 +8,27 @@
 
 A call does what the command would: it takes the lock, proves the result, and goes back when that is
 red. Nobody is asked: a protected target or a step that cannot be undone needs `yes=True`. While a
-call runs, the process's directory is the project's, as on the command line.
+call runs, the process's directory is the project's, as on the command line: calls of one project
+may run beside each other, a call of another project meanwhile raises Refused.
 """
 
 from __future__ import annotations
 
+import json
+import logging
+import os
 import queue
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import chdir, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from backout.commands import options as words
 from backout.commands.main import do
 from backout.commands.options import Options
-from backout.errors import Refused
+from backout.errors import Mistakes, Refused
 from backout.model import Event
 from backout.ports import Operator
 from backout.project.project import Workplace
@@ -48,7 +52,8 @@ class Project:
     def __init__(
         self, directory: str | Path = ".", *, listen: Callable[[Event], None] = lambda _: None
     ) -> None:
-        """`listen` hears of every event as it happens, from several threads."""
+        """`listen` hears of every event as it happens, from several threads. What it raises is
+        logged (`backout`), and changes nothing of the run."""
         self._start = Path(directory).absolute()
         self._listen = listen
 
@@ -64,13 +69,13 @@ class Project:
         target: str | None = None,
         *,
         message: str | None = None,
-        hosts: Sequence[str] = (),
+        hosts: Sequence[str] | None = None,
         params: Mapping[str, object] | None = None,
         accept_red: Sequence[str] = (),
         yes: bool = False,
     ) -> Report:
-        """Run `runbooks/deploy.yaml`: ship, prove, or back out. Raises Mistakes; a run that was
-        refused, backed out or interrupted is a report."""
+        """Run `runbooks/deploy.yaml`: ship, prove, or back out. Raises Mistakes, for `hosts` that
+        are none too; a run that was refused, backed out or interrupted is a report."""
         return self._run(
             words.Deploy(
                 target=target,
@@ -85,7 +90,7 @@ class Project:
         runbook: str,
         target: str | None = None,
         *,
-        hosts: Sequence[str] = (),
+        hosts: Sequence[str] | None = None,
         params: Mapping[str, object] | None = None,
         accept_red: Sequence[str] = (),
         yes: bool = False,
@@ -186,11 +191,64 @@ class Project:
         workplace = Workplace(self._start)
         consent = isinstance(options, words.Confirmed) and options.yes
         try:
-            with chdir(workplace.root):
+            with _DIRECTORY.at(workplace.root):
                 answer = do(options, workplace, _Quiet(self._listen, yes=consent))
             return type(answer.told).read(_redacted(answer.data, workplace))
         finally:
             workplace.close()
+
+
+class _Directory:
+    """The directory of the process, which all calls in it share: the first takes it to its
+    project, and the last one back."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._calls = 0
+        self._root = Path()
+        self._before: Path | None = None
+
+    @contextmanager
+    def at(self, root: Path) -> Iterator[None]:
+        """Raises Refused while calls of another project run, and Mistakes where none can be."""
+        with self._lock:
+            self._enter(root)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._calls -= 1
+                if not self._calls and self._before is not None:
+                    os.chdir(self._before)
+
+    def _enter(self, root: Path) -> None:
+        if self._calls and root != self._root:
+            raise Refused(
+                f"a call of the project {self._root} is running in this process",
+                where=str(root),
+                next="the same call when it is over, or from a process of its own",
+            )
+        if not self._calls:
+            self._before = _current_directory()
+            try:
+                os.chdir(root)
+            except OSError as error:
+                raise Mistakes(
+                    f"the project's directory: {error.strerror}", where=str(root)
+                ) from error
+            self._root = root
+        self._calls += 1
+
+
+_DIRECTORY = _Directory()
+
+
+def _current_directory() -> Path | None:
+    """The directory of the process; None where it is gone."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return None
 
 
 class Running:
@@ -251,8 +309,17 @@ class _Quiet:
     live = False
 
     def __init__(self, listen: Callable[[Event], None], *, yes: bool) -> None:
-        self.listen = listen
+        self._listen = listen
         self._operator = _Nobody(yes=yes)
+
+    def listen(self, event: Event) -> None:
+        """A listener is a stranger: whatever it does, the run goes on."""
+        try:
+            self._listen(event)
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # SystemExit too
+            logging.getLogger("backout").exception("the listener of a run raised")
 
     @property
     def operator(self) -> Operator:
@@ -272,14 +339,29 @@ class _Quiet:
 
 
 def _chosen(
-    hosts: Sequence[str], params: Mapping[str, object] | None, accept_red: Sequence[str]
+    hosts: Sequence[str] | None, params: Mapping[str, object] | None, accept_red: Sequence[str]
 ) -> dict[str, Any]:
-    """What a run is made with, as the command line words it."""
+    """What a run is made with, as the command line words it. Raises Mistakes for a selection of
+    hosts that has none."""
+    chosen = None if hosts is None else tuple(hosts)
+    if chosen == ():
+        raise Mistakes("hosts: none is chosen; leave it out for all of the target")
     return {
-        "hosts": ",".join(hosts) or None,
-        "param": tuple(f"{name}={value}" for name, value in (params or {}).items()),
+        "hosts": ",".join(chosen) if chosen else None,
+        "param": tuple(
+            f"{name}={_worded(value)}"
+            for name, value in (params or {}).items()
+            if value is not None
+        ),
         "accept_red": tuple(accept_red),
     }
+
+
+def _worded(value: object) -> str:
+    """A parameter's value as one types it."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        return str(value)
+    return json.dumps([str(each) for each in value])
 
 
 def _redacted(data: Any, workplace: Workplace) -> Any:

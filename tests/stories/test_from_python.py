@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
 
-from backout import ExitCode, Mistakes, Outcome, Project, Refused, State, Verdict
+from backout import Event, ExitCode, Mistakes, Outcome, Project, Refused, State, Verdict
 from backout.errors import BackedOut
 from support.yard import Yard
 
@@ -80,3 +81,96 @@ def test_mistakes_are_raised_and_nobody_is_asked(yard: Yard) -> None:
     with pytest.raises(Refused, match="no unfinished run"):
         project.resume("prod")
     assert project.deploy("prod", yes=True).ok
+
+
+def test_a_call_of_another_project_meanwhile_is_refused_and_neither_runs_elsewhere(
+    yard: Yard, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    (other / "inventories").mkdir(parents=True)
+    (other / "inventories" / "prod.yaml").write_text("hosts: {here: {connection: local}}\n")
+    where = tmp_path / "where"
+    yard.runbook({"name": "Say where", "run": f"pwd > {where}", "undo": f"rm -f {where}"})
+    before, refused = Path.cwd(), list[Refused]()
+
+    def beside() -> None:
+        try:
+            Project(other).status("prod")
+        except Refused as error:
+            refused.append(error)
+
+    def listen(event: Event) -> None:
+        if event.step == "Say where" and not refused:
+            thread = threading.Thread(target=beside)
+            thread.start()
+            thread.join()
+
+    assert Project(yard.project.directory, listen=listen).deploy("prod").ok
+    assert [str(yard.project.directory) in each.what for each in refused] == [True]
+    assert where.read_text().strip() == str(yard.project.directory)
+    assert Path.cwd() == before
+
+
+def test_the_directory_is_given_back_by_the_last_call_of_a_project(
+    yard: Yard, tmp_path: Path
+) -> None:
+    """One that ends first leaves the others where they are."""
+    where, before = tmp_path / "where", Path.cwd()
+    yard.runbook({"name": "Say where", "run": f"pwd > {where}", "undo": f"rm -f {where}"})
+    deployed, inside, over = list[bool](), threading.Event(), threading.Event()
+
+    def first(_: Event) -> None:
+        inside.set()
+        over.wait(30)
+
+    def second(event: Event) -> None:
+        if event.step == "Say where" and not over.is_set():
+            over.set()
+            looking.join(30)
+
+    root = yard.project.directory
+    looking = threading.Thread(target=lambda: Project(root, listen=first).verify("prod"))
+    looking.start()
+    assert inside.wait(30)
+    deployed.append(Project(root, listen=second).deploy("prod").ok)
+    assert deployed == [True]
+    assert where.read_text().strip() == str(root)
+    assert Path.cwd() == before
+
+
+@pytest.mark.parametrize("error", [ValueError("odd"), SystemExit(0)])
+def test_a_listener_that_raises_changes_nothing_of_the_run(
+    yard: Yard, error: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
+    def listen(_: Event) -> None:
+        raise error
+
+    yard.runbook(yard.step("One"))
+    assert Project(yard.project.directory, listen=listen).deploy("prod").ok
+    assert "listener" in caplog.text
+
+
+def test_a_selection_of_hosts_that_has_none_is_not_all_of_them(yard: Yard) -> None:
+    yard.runbook(yard.step("One"))
+    with pytest.raises(Mistakes, match="none is chosen"):
+        Project(yard.project.directory).deploy("prod", hosts=[])
+
+
+def test_a_directory_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:
+    with pytest.raises(Mistakes, match="No such file"):
+        Project(tmp_path / "nowhere").deploy("prod")
+
+
+@pytest.mark.parametrize("paths", [["a b", "c,d"], ("a b", "c,d"), None])
+def test_a_list_of_python_is_the_list_that_the_runbook_gets(
+    yard: Yard, tmp_path: Path, paths: object
+) -> None:
+    said = tmp_path / "said"
+    step = {
+        "name": "Say",
+        "run": f"printf '%s\\n' {{{{ params.paths }}}} > {said}",
+        "undo": f"rm -f {said}",
+    }
+    yard.runbook(step, params={"paths": {"type": "list", "default": ["e"]}})
+    assert Project(yard.project.directory).deploy("prod", params={"paths": paths}).ok
+    assert said.read_text().splitlines() == (["a b", "c,d"] if paths else ["e"])
