@@ -109,9 +109,17 @@ class Redactor:
             for form in held:
                 for span in _find(form, meant, before):
                     yield _Span(begins[span.start], ends[span.end - 1], form)
+        yield from self._shortened(text)
+
+    def _shortened(self, text: str) -> Iterator[_Span]:
+        """The first parts of forms, where the text was cut in them."""
+        holding: dict[str, list[Form]] = {}
         at = text.find(CUT)
         while at >= 0:
-            yield from (span for form in self._forms for span in _shortened(form, text, at))
+            last = text[max(0, at - SHORT) : at]
+            if last not in holding:
+                holding[last] = [form for form in self._forms if last in form.text]
+            yield from (span for form in holding[last] for span in _shortened(form, text, at))
             at = text.find(CUT, at + 1)
 
     def undecided(self, text: str, before: str) -> int:
