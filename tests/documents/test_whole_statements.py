@@ -257,3 +257,49 @@ def test_every_command_of_a_sentence_is_taken_or_named_as_not_taken(sentence: st
     reading = imported(f"# X\n\n{sentence}\n").reading
     told = {*(each.text for each in reading.found), *(each.text for each in reading.rejected)}
     assert set(sentence.split("`")[1::2]) <= told
+
+
+@pytest.mark.parametrize(
+    ("line", "runs"),
+    [
+        ("pm2 restart api && pm2 logs api", "Restart"),
+        ("docker compose up -d --build; docker compose logs -f", "Restart"),
+        ("sudo systemctl restart api && journalctl -fu api", "Restart"),
+        ("npm run build && tail -f build.log", "npm run build"),
+        (
+            "git push origin main && pm2 restart a && pm2 logs",
+            "git push origin main && pm2 restart a",
+        ),
+    ],
+)
+def test_a_look_without_end_takes_nothing_away_of_what_stands_before_it(
+    line: str, runs: str
+) -> None:
+    made = imported(f"# X\n## Deploy\n```sh\n{line}\n```\n")
+    steps = [*made.runbook.get("steps", ()), *made.runbook.get("settle", ())]
+    assert [step.get("run", step["name"]) for step in steps] == [runs]
+    (look,) = made.runbook["diagnose"]
+    assert look["say"].startswith("Look at: ")
+    assert runs not in look["say"]
+    assert made.reading.found[0].text == line
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "pm2 restart api & pm2 logs",
+        "pm2 logs; pm2 restart api",
+        "ssh web1 'pm2 restart api && pm2 logs'",
+        "for h in a b; do pm2 restart $h; pm2 logs; done",
+    ],
+)
+def test_what_changes_something_and_cannot_be_cut_off_is_for_a_person(line: str) -> None:
+    (step,) = imported(f"# X\n## Deploy\n```sh\n{line}\n```\n").runbook["steps"]
+    assert step["manual"] == f"{line} (it never ends by itself)"
+
+
+@pytest.mark.parametrize("line", ["pm2 logs api", "tail -f x | grep y", "docker compose logs -f"])
+def test_what_only_looks_is_for_whoever_looks_into_a_failure(line: str) -> None:
+    made = imported(f"# X\n## Deploy\n```sh\n{line}\nmake\n```\n")
+    assert [step["name"] for step in made.runbook["steps"]] == ["make"]
+    assert made.runbook["diagnose"]

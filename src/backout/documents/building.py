@@ -17,10 +17,14 @@ from backout.documents.nouns import Found, Reading, is_probe
 from backout.documents.pieces import follows, http_check
 from backout.documents.way_back import way_back
 
+ACTING = ("build", "commit", "push", "update", "restart")
+"""The phases of what changes something."""
+
 
 def build(reading: Reading, decided: Mapping[str, str] | None = None) -> Built:
     """Steps, checks and ways back, in the order of the note; `decided`: which of alternatives is
     meant, by their group."""
+    reading = replace(reading, found=tuple(map(whole.without_tail, reading.found)))
     draft = Draft(reading, Bindings(reading))
     chosen = dict(decided or {})
     into: dict[int, str] = {}
@@ -64,9 +68,11 @@ def _place(draft: Draft, each: Found) -> str | None:
         return way_back(draft, each, _check)
     if each.sets:
         return steps.saved(draft, each)
-    if "follows" in each.flags or each.phase == "diagnose":
+    if each.tail:
+        draft.to_look_at(replace(each, text=each.tail))
+    elif each.phase == "diagnose" or ("follows" in each.flags and not _acts(each)):
         return draft.to_look_at(each)
-    if {"interactive", "blocking"} & {*each.flags}:
+    if {"interactive", "blocking"} & {*each.flags} or ("follows" in each.flags and not each.tail):
         return steps.by_hand(draft, each)
     if each.phase == "notify":
         return steps.told_at_end(draft, each)
@@ -86,6 +92,11 @@ def _kept(draft: Draft, each: Found) -> str:
     if each.phase == "verify" and not _makes(each):
         return _check(draft, each)
     return steps.run(draft, each)
+
+
+def _acts(each: Found) -> bool:
+    """Whether a command that never ends changes something before it looks at it."""
+    return phases.of_command(each.commands, each.text) in ACTING
 
 
 def _makes(each: Found) -> bool:

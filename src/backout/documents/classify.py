@@ -68,10 +68,7 @@ def flags_of(text: str, commands: Sequence[Simple]) -> tuple[str, ...]:
         for name, holds in (
             ("cwd", bool(commands) and all(c.head in ("cd", "pushd", "popd") for c in commands)),
             ("interactive", any(map(_asks, told)) and not _piped(text)),
-            (
-                "follows",
-                any(_behaves("follows").search(c.bare) or _PM2_LOGS.search(c.bare) for c in told),
-            ),
+            ("follows", any(map(follows, commands))),
             (
                 "blocking",
                 any(_behaves("blocking").search(c.bare) for c in told) and not _behind(text),
@@ -80,6 +77,12 @@ def flags_of(text: str, commands: Sequence[Simple]) -> tuple[str, ...]:
         )
         if holds
     )
+
+
+def follows(command: Simple) -> bool:
+    """Whether it shows what comes in, for as long as somebody looks."""
+    told = (command, command.inner) if command.inner else (command,)
+    return any(_behaves("follows").search(c.bare) or _PM2_LOGS.search(c.bare) for c in told)
 
 
 def _asks(command: Simple) -> bool:

@@ -39,6 +39,8 @@ class Found:
     sets: tuple[str, ...] = ()
     """The variables that it sets for what follows, and does nothing else; a shell alone can tell
     what they are."""
+    tail: str = ""
+    """A look at its end that never ends, which is no part of what it does."""
 
     @property
     def place(self) -> str:

@@ -79,7 +79,8 @@ def _where(each: Found) -> Data:
 
 def by_hand(draft: Draft, each: Found) -> str:
     """A command that asks for input, or never ends, as what a person does."""
-    how = "never ends by itself" if "blocking" in each.flags else "asks for input"
+    endless = {"blocking", "follows"} & {*each.flags}
+    how = "never ends by itself" if endless else "asks for input"
     undo = f"take back by hand what was done in: {escaped(each.text)}"
     return draft.step(each, {"manual": f"{escaped(each.text)} (it {how})", "undo": undo})
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from urllib.parse import urlsplit
 
+from backout.documents.classify import follows
 from backout.documents.nouns import Found
 from backout.documents.requests import Request
-from backout.documents.words import Simple, tokens
+from backout.documents.words import Simple, simple, tokens
 
 _IDLE = frozenset(("", "cd", "pushd", "popd", "echo", "printf", "cat", "sleep", "true", ":"))
 """What does nothing that a step of any kind would have to do as well."""
@@ -32,6 +34,8 @@ _JUDGES = frozenset(("!", "if", "for", "case", "select", "while", "until", "&"))
 _SHOWS = frozenset(
     ("head", "tail", "cat", "less", "more", "jq", "json_pp", "exit", "false", "done")
 )
+_COMPOUND = frozenset(("for", "while", "until", "if", "case", "select", "(", ")", "{", "}"))
+_CHAINED = re.compile(r"\s*(?:&&|;|\n)\s*")
 _EVERY = re.compile(r"-e\b|--exit-status|\berror\b|\bhalt")
 _NEARBY = re.compile(r"^(?:localhost|127\.[\d.]+|::1|0\.0\.0\.0)$")
 
@@ -45,6 +49,20 @@ def only(each: Found, of: Callable[[Simple], bool]) -> bool:
 def acting(each: Found) -> list[Simple]:
     """The commands of a statement, without those that do nothing."""
     return [c for c in each.commands if c.head not in _IDLE or {">", ">>"} & {*c.words}]
+
+
+def without_tail(each: Found) -> Found:
+    """`pm2 restart api && pm2 logs` without the look at its end, which is kept apart."""
+    if "follows" not in each.flags or _COMPOUND & {*tokens(each.script)}:
+        return each
+    for cut in reversed([*_CHAINED.finditer(each.script)]):
+        script, tail = each.script[: cut.start()], each.script[cut.end() :]
+        acts, looks = simple(script), simple(tail)
+        if (*acts, *looks) != each.commands or not all(map(follows, looks)):
+            return each
+        if acts and not any(map(follows, acts)):
+            return replace(each, script=script, tail=tail, commands=acts)
+    return each
 
 
 def commits(command: Simple) -> bool:
