@@ -27,6 +27,7 @@ FOUND: dict[str, Callable[[File | Folder | None], bool]] = {
     "-e": lambda found: found is not None,
     "-d": lambda found: isinstance(found, Folder),
     "-f": lambda found: isinstance(found, File),
+    "-L": lambda _: False,  # no machine has links
     "-s": lambda found: isinstance(found, File) and bool(found.text),
 }
 

@@ -90,15 +90,17 @@ def test_what_lies_behind_a_link_to_the_live_release_is_no_place_for_it(
     assert str(current.readlink()) == "releases/41"
 
 
+@pytest.mark.parametrize("place", ["disk", "site/disks/app"])
 def test_a_link_to_another_disk_is_as_good_as_a_directory(
-    fleet: Yard, site: Path, tmp_path: Path
+    fleet: Yard, site: Path, tmp_path: Path, place: str
 ) -> None:
-    (tmp_path / "disk").mkdir()
-    (site / "app").symlink_to(tmp_path / "disk")
+    disk = site / place.removeprefix("site/") if place.startswith("site/") else tmp_path / place
+    disk.mkdir(parents=True)
+    (site / "app").symlink_to(disk)
     fleet.inventory(source={"directory": str(site / "app")})
 
     assert fleet.deploy().code == 0
-    assert (tmp_path / "disk" / ".backout").is_dir()
+    assert (disk / ".backout").is_dir()
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o757])
