@@ -13,6 +13,8 @@ import pytest
 import backout
 from backout.heroku import Heroku as Client
 from backout.heroku import HerokuError
+from backout.heroku.__main__ import main
+from backout.heroku.releases import Releases
 from backout.model import Result, Service, State
 from backout.restarters.heroku import Heroku, HerokuOptions
 from support import ports
@@ -241,3 +243,66 @@ def test_logs_are_read_from_the_session_that_heroku_opens() -> None:
 
     with Logging() as heroku:
         assert restarter(heroku, process="web").logs(5) == "the last line"
+
+
+class Faltering(HerokuStandIn):
+    """Answers 503 to the next requests of a method."""
+
+    falters = 0
+    method = "GET"
+
+    def answer(self, method: str, path: str, headers: Message, body: Any) -> Answer:
+        if method == self.method and self.falters:
+            self.falters -= 1
+            return Answer(503, {"id": "unavailable", "message": "try again"})
+        return super().answer(method, path, headers, body)
+
+
+def test_a_question_that_fails_on_herokus_side_is_asked_again() -> None:
+    naps = Naps()
+    with Faltering() as heroku:
+        heroku.falters = 2
+        assert len(client(heroku, naps).dynos("gigz")) == 2
+        assert naps == [1.0, 2.0]
+        heroku.falters = 3
+        with pytest.raises(HerokuError, match="try again"):
+            client(heroku).dynos("gigz")
+
+
+def test_a_change_that_fails_on_herokus_side_is_not_made_again() -> None:
+    with Faltering() as heroku:
+        heroku.falters, heroku.method = 1, "POST"
+        with pytest.raises(HerokuError, match="try again"):
+            client(heroku).roll_back("gigz", heroku.releases[0]["id"])
+        assert len(heroku.releases) == 3
+
+
+@pytest.mark.parametrize("artifacts", [[], None])
+def test_a_release_that_names_no_code_is_not_taken_for_the_one_to_go_back_to(
+    heroku: HerokuStandIn, artifacts: object
+) -> None:
+    for each in heroku.releases:
+        each |= {"slug": None, "artifacts": artifacts}
+
+    wanted = heroku.releases[0]["id"]
+    asked: list[str] = []
+
+    class Asked(Client):
+        def roll_back(self, app: str, release: str) -> dict[str, Any]:
+            asked.append(release)
+            return self.release(app, "3")
+
+    Releases(Asked(heroku.token, api=heroku.url), "gigz").back(wanted)
+    assert asked == [wanted]
+    heroku.mistakes.clear()  # the published shape has no such release
+
+
+@pytest.mark.parametrize("body", [[], {}, "x", [{}], None])
+def test_an_answer_of_another_form_is_told_without_a_traceback(
+    body: object, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEROKU_API_KEY", "token")
+    with Odd() as odd:
+        odd.odd = Answer(200, body)
+        assert main(["releases", "--api", odd.url, "--", "gigz"]) == 1
+    assert "Heroku's answer" in capsys.readouterr().err

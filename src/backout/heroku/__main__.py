@@ -22,6 +22,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except HerokuError as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    except (LookupError, TypeError, AttributeError) as error:
+        what = f"{type(error).__name__}: {error}"
+        sys.stderr.write(f"Heroku's answer is not of the form that it publishes ({what})\n")
+        return 1
     sys.stdout.write(answer if isinstance(answer, str) else f"{json.dumps(answer)}\n")
     return 0
 

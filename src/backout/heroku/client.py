@@ -20,6 +20,8 @@ from urllib.parse import quote, urlsplit
 API = "https://api.heroku.com"
 TIMEOUT = 15.0
 """Seconds that Heroku may take to connect, and between two parts of an answer."""
+AGAIN = 2
+"""How often a question is asked again that failed on Heroku's side, or on the way."""
 PATIENCE = 90.0
 """Seconds of rate limiting that are waited out before a request is given up."""
 
@@ -32,11 +34,15 @@ class HerokuError(Exception):
     """Heroku refused, in its own words; or did not answer, and then `answered` is False and
     nobody knows what became of a change."""
 
-    def __init__(self, words: str, *, status: int = 0, kind: str = "") -> None:
+    def __init__(
+        self, words: str, *, status: int = 0, kind: str = "", retry_after: float = 0.0
+    ) -> None:
         super().__init__(words)
         self.status = status
         self.kind = kind
         """Heroku's own name for it, for example `not_found` or `rate_limit`."""
+        self.retry_after = retry_after
+        """Seconds after which Heroku wants to be asked again; 0 where it did not say."""
 
     @property
     def answered(self) -> bool:
@@ -159,18 +165,29 @@ class Heroku:
         return self._patiently(request)
 
     def _patiently(self, request: urllib.request.Request) -> Answer:
-        """A request that was refused for its rate was not carried out: it is sent again."""
-        waited, pause = 0.0, 1.0
+        """A request that was refused for its rate was not carried out, and a question changes
+        nothing: both are sent again."""
+        waited, pause, left = 0.0, 1.0, AGAIN if request.get_method() == "GET" else 0
         while True:
-            answer = self._send(request)
-            if answer.status < http.HTTPStatus.MULTIPLE_CHOICES:
+            answer, error = self._answered(request)
+            if answer:
                 return answer
-            error = _refusal(answer)
-            wait = _retry_after(answer, pause)
-            if error.status != http.HTTPStatus.TOO_MANY_REQUESTS or waited + wait > self._patience:
+            limited = error.status == http.HTTPStatus.TOO_MANY_REQUESTS
+            wait = error.retry_after or pause
+            if (not limited and (left <= 0 or _final(error))) or waited + wait > self._patience:
                 raise error
+            left -= 0 if limited else 1
             self._sleep(wait)
             waited, pause = waited + wait, pause * 2
+
+    def _answered(self, request: urllib.request.Request) -> tuple[Answer | None, HerokuError]:
+        """What it was answered, or why it was not."""
+        try:
+            answer = self._send(request)
+        except HerokuError as error:
+            return None, error
+        good = answer.status < http.HTTPStatus.MULTIPLE_CHOICES
+        return (answer if good else None), _refusal(answer)
 
     def _send(self, request: urllib.request.Request) -> Answer:
         try:
@@ -208,15 +225,17 @@ def _path(app: str) -> str:
     return f"/apps/{quote(app, safe='')}"
 
 
+def _final(error: HerokuError) -> bool:
+    """Whether asking again would be answered the same."""
+    return error.answered and error.status < http.HTTPStatus.INTERNAL_SERVER_ERROR
+
+
 def _refusal(answer: Answer) -> HerokuError:
     try:
-        said = json.loads(answer.body)
-        kind, words = str(said.get("id", "")), str(said["message"])
+        told = json.loads(answer.body)
+        kind, words = str(told.get("id", "")), str(told["message"])
     except (ValueError, KeyError, AttributeError):
         kind, words = "", f"Heroku answered {answer.status}"
-    return HerokuError(words, status=answer.status, kind=kind)
-
-
-def _retry_after(answer: Answer, otherwise: float) -> float:
     said = answer.headers.get("Retry-After", "")
-    return float(said) if said.isdigit() else otherwise
+    after = float(said) if said.isdecimal() and said.isascii() else 0.0
+    return HerokuError(words, status=answer.status, kind=kind, retry_after=after)

@@ -60,7 +60,7 @@ class Releases:
         self.quiet()
         wanted = self.heroku.release(self.app, id)
         current = self.heroku.current(self.app)
-        if current and _code(current) == _code(wanted):
+        if current and _same_code(current, wanted):
             return current
         return self._ended(self.heroku.roll_back(self.app, id))
 
@@ -80,7 +80,7 @@ class Releases:
                 " (git commit --allow-empty), so that there is something to push"
             )
         current = self.heroku.current(self.app)
-        if current and _code(current) == _code(earlier):
+        if current and _same_code(current, earlier):
             return current
         return self._ended(self.heroku.roll_back(self.app, earlier["id"]))
 
@@ -118,9 +118,11 @@ def _brings(release: Json, commit: str) -> bool:
     return named is not None and commit.startswith(named[1])
 
 
-def _code(release: Json) -> object:
-    """What tells one release's code from another's; configuration makes releases too."""
-    return release["slug"] or release["artifacts"]
+def _same_code(one: Json, other: Json) -> bool:
+    """Whether two releases are known to run the same; configuration makes releases too. Of one
+    that names neither a slug nor artifacts nobody can tell."""
+    code = one["slug"] or one["artifacts"]
+    return one["id"] == other["id"] or bool(code and code == (other["slug"] or other["artifacts"]))
 
 
 def _words(release: Json) -> str:
