@@ -303,3 +303,10 @@ def test_what_only_looks_is_for_whoever_looks_into_a_failure(line: str) -> None:
     made = imported(f"# X\n## Deploy\n```sh\n{line}\nmake\n```\n")
     assert [step["name"] for step in made.runbook["steps"]] == ["make"]
     assert made.runbook["diagnose"]
+
+
+def test_a_way_back_that_goes_to_its_machine_by_itself_does_so_from_here() -> None:
+    back = "ssh web1 'cd /srv/a && git checkout HEAD~1 && pm2 restart a'"
+    made = imported(f"## Deploy\n```sh\nssh web1 make\n```\n## Rollback\n```sh\n{back}\n```\n")
+    (kept,) = (step for step in made.runbook["steps"] if step.get("undo") == back)
+    assert "on" not in kept

@@ -39,7 +39,7 @@ def build(reading: Reading, decided: Mapping[str, str] | None = None) -> Built:
             continue  # it stands where it is used
         elif _is_chosen(draft, each, chosen) and (place := _place(draft, each)):
             into[at] = place
-            if place.startswith(("settle", "steps")) and any(c.host for c in each.commands):
+            if place.startswith(("settle", "steps")) and whole.goes_there(each):
                 draft.hosts_of(each)
     return draft.finished(into)
 
@@ -114,7 +114,7 @@ def _check(draft: Draft, each: Found) -> str:
         check = {
             "command": steps.script(draft, look, check=True),
             "expect": ["exit_code == 0"],
-            **({"on": "all"} if each.host and not any(c.host for c in each.commands) else {}),
+            **({"on": "all"} if each.host and not whole.goes_there(each) else {}),
         }
     lines = follows(draft.reading, each.line, each.last)
     draft.checks[name] = {**check, "follows": {"document": draft.reading.source, **lines}}

@@ -69,8 +69,8 @@ def _only_looks(text: str) -> bool:
 
 
 def _where(each: Found) -> Data:
-    if any(command.host for command in each.commands):
-        return {}  # it goes there by itself, from this machine
+    if whole.goes_there(each):
+        return {}
     plain = re.fullmatch(r"[\w./~-]+", each.cwd) and not each.cwd.startswith("~")
     there = plain and (each.cwd.startswith("/") or not each.host)
     directory = {"cwd": each.cwd} if there and each.cwd not in ("..", "-") else {}

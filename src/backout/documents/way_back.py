@@ -34,7 +34,7 @@ def way_back(draft: Draft, each: Found, check: Callable[[Draft, Found], str]) ->
         return draft.step(each, {"manual": told, "undo": escaped(each.text)})
     draft.back.append(draft.blanks.bound(each.script, each, undo=True))
     draft.back_env |= draft.blanks.saved(each)
-    draft.back_on = draft.back_on or ("all" if each.host else "")
+    draft.back_on = draft.back_on or ("all" if each.host and not whole.goes_there(each) else "")
     return BACK
 
 

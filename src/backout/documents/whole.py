@@ -51,6 +51,11 @@ def acting(each: Found) -> list[Simple]:
     return [c for c in each.commands if c.head not in _IDLE or {">", ">>"} & {*c.words}]
 
 
+def goes_there(each: Found) -> bool:
+    """Whether a statement reaches a machine by itself, from this one: `ssh web1 make`."""
+    return any(command.host for command in each.commands)
+
+
 def without_tail(each: Found) -> Found:
     """`pm2 restart api && pm2 logs` without the look at its end, which is kept apart."""
     if "follows" not in each.flags or _COMPOUND & {*tokens(each.script)}:
