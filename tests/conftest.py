@@ -53,6 +53,16 @@ LONGEST_FIRST = (
     "test_docker",
     "test_bake",
     "test_command_line",
+    "test_restarters_pm2",
+    "test_restarters_supervisor",
+    "test_operators",
+    "test_crews",
+    "test_takeover",
+    "test_workers",
+    "test_team",
+    "test_decisions",
+    "test_schedule",
+    "test_asking_zones",
 )
 
 
