@@ -41,6 +41,7 @@ def written(made: Built) -> str:
         "curl -sf http://a.example.org/x && bin/smoke",
         "curl -sf http://a.example.org/x; curl -sf http://b.example.org/x",
         "for n in 1 2; do curl -sf http://h$n.example.org/x; done",
+        "kubectl get pods && bin/smoke",
     ],
 )
 def test_what_judges_an_answer_is_part_of_the_check(line: str) -> None:
@@ -59,6 +60,7 @@ def test_what_judges_an_answer_is_part_of_the_check(line: str) -> None:
         "--cert me.pem --key me.key",
         "-b jar.txt",
         "--digest -u me:word",
+        "-L --max-redirs 0",
         "--nobody-knows-this yet",
     ],
 )
@@ -66,6 +68,12 @@ def test_what_an_http_check_cannot_say_stays_a_command_that_an_error_fails(optio
     made = the_check(f"curl -s {options} http://a.example.org/x")
     assert made["command"]["run"] == f"curl --fail -s {options} http://a.example.org/x"
     assert made["expect"] == ["exit_code == 0"]
+
+
+@pytest.mark.parametrize("several", ["{a,b}", "[1-3]"])
+def test_several_addresses_in_one_are_all_asked(several: str) -> None:
+    made = the_check(f"curl 'http://a.example.org/{several}'")
+    assert made["command"]["run"] == f"curl --fail 'http://a.example.org/{several}'"
 
 
 @pytest.mark.parametrize(
@@ -231,6 +239,28 @@ def test_all_of_a_way_back_is_kept(line: str) -> None:
         "sudo systemctl restart app\n```\n"
         f"## Rollback\n```sh\n{line}\n```\n"
     )
+    assert line in written(made)
+
+
+@pytest.mark.parametrize(
+    ("line", "run"),
+    [
+        ("systemctl is-active app || echo down", "systemctl is-active app"),
+        ("nc -z a.example.org 443 && echo open || echo 'not; open'", "nc -z a.example.org 443"),
+        ("bin/smoke || true", "bin/smoke"),
+        ("bin/smoke; echo $?", "bin/smoke"),
+        ("bash -c 'bin/smoke || echo no'", "bash -c 'bin/smoke || echo no'"),
+        ("bin/smoke || bin/other", "bin/smoke || bin/other"),
+    ],
+)
+def test_what_is_only_said_behind_a_look_does_not_make_it_pass(line: str, run: str) -> None:
+    assert the_check(line)["command"] == {"run": run}
+
+
+def test_a_change_beside_a_look_is_a_step_and_no_check() -> None:
+    line = "kubectl set image deploy/app app=app:2 && kubectl rollout status deploy/app"
+    made = imported(f"# X\n## Deploy\n```sh\n{line}\n```\n")
+    assert "checks" not in made.inventory
     assert line in written(made)
 
 

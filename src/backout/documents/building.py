@@ -110,7 +110,8 @@ def _check(draft: Draft, each: Found) -> str:
     if request:
         check = http_check(draft.blanks, each, request)
     else:
-        look = replace(each, script=whole.failing(each)) if is_probe(each) else each
+        look = replace(each, script=whole.judging(each.script))
+        look = replace(look, script=whole.failing(look)) if is_probe(each) else look
         check = {
             "command": steps.script(draft, look, check=True),
             "expect": ["exit_code == 0"],

@@ -81,11 +81,24 @@ def of_command(commands: Sequence[Simple], text: str) -> Phase | None:
     own = [phase for each in commands if (phase := _of(each))]
     if not own:
         return None
+    if _beside_a_look(commands, own) and "|" not in text:
+        return None
     if len(set(own)) > 1 and "|" in text.replace("||", "") and "&&" not in text:
         return own[0]
     return min(own, key=_WEIGHT.index)
 
 
+def _beside_a_look(commands: Sequence[Simple], own: Sequence[Phase]) -> bool:
+    """Whether all that is known of a chain is that it looks, and something else is in it: then
+    it may do anything, and is no look."""
+    rest = [each for each in commands if each.head not in IDLE]
+    return {*own} <= {"verify", "diagnose"} and len(rest) > len(own)
+
+
+IDLE = frozenset(
+    ("", "cd", "pushd", "popd", "echo", "printf", "cat", "sleep", "true", "false", ":", "exit")
+)
+"""What does nothing by itself that a step would have to do."""
 _ACTS = re.compile(
     r"^curl\b.*(?:purge|invalidat|/deploy|/trigger|/restart|/reload|/dispatches)", re.I
 )

@@ -13,7 +13,7 @@ from backout.documents.words import simple
 
 _IDLE = """
     -w --write-out -m --max-time --connect-timeout --retry --retry-delay --retry-max-time
-    --limit-rate -D --dump-header --max-redirs --dns-servers --ciphers --tls-max --proto
+    --limit-rate -D --dump-header --dns-servers --ciphers --tls-max --proto
     --proto-redir --proto-default -c --cookie-jar -y -Y
     """.split()  # noqa: SIM905 - options, as a list of words
 """curl's options whose value does not change what is asked."""
@@ -21,7 +21,7 @@ _UNSAID = """
     -E --cert --key --cacert --capath --cert-type --pass --resolve --connect-to --unix-socket
     --abstract-unix-socket --interface -x --proxy --socks5 --socks5-hostname -K --config -T
     --upload-file -C --continue-at -r --range -z --time-cond --aws-sigv4 --data-urlencode
-    --url-query --doh-url --request-target
+    --url-query --max-redirs --doh-url --request-target
     """.split()  # noqa: SIM905 - options, as a list of words
 """curl's options whose value changes what is asked into what an `http` check cannot say."""
 _PLAIN = frozenset(
@@ -34,6 +34,8 @@ _PLAIN = frozenset(
     """.split()  # noqa: SIM905 - options, as a list of words
 )
 """Options without a value that do not change what is asked, or are read elsewhere here."""
+_SEVERAL = re.compile(r"\{[^{}]*,[^{}]*\}|\[\w+-\w+(?::\d+)?\]")
+"""Several addresses in one, as curl reads it."""
 _LETTERS = frozenset("oAbcemwxKTrDXHdFuUzECyY")
 
 
@@ -182,7 +184,7 @@ class _Said:
         self.method = method
 
     def located(self, url: str) -> None:
-        self.whole = self.whole and not self.url
+        self.whole = self.whole and not self.url and not _SEVERAL.search(url)
         self.url = self.url or url
 
     def written_to(self, file: str) -> None:

@@ -13,11 +13,10 @@ from urllib.parse import urlsplit
 
 from backout.documents.classify import follows
 from backout.documents.nouns import Found
+from backout.documents.phases import IDLE
 from backout.documents.requests import Request
 from backout.documents.words import Simple, simple, tokens
 
-_IDLE = frozenset(("", "cd", "pushd", "popd", "echo", "printf", "cat", "sleep", "true", ":"))
-"""What does nothing that a step of any kind would have to do as well."""
 _BRINGS = re.compile(
     r"^git (?:pull|fetch|merge|reset|checkout|switch|status|log|submodule update)\b"
 )
@@ -48,7 +47,7 @@ def only(each: Found, of: Callable[[Simple], bool]) -> bool:
 
 def acting(each: Found) -> list[Simple]:
     """The commands of a statement, without those that do nothing."""
-    return [c for c in each.commands if c.head not in _IDLE or {">", ">>"} & {*c.words}]
+    return [c for c in each.commands if c.head not in IDLE or {">", ">>"} & {*c.words}]
 
 
 def goes_there(each: Found) -> bool:
@@ -134,6 +133,18 @@ def _shows(command: Simple) -> bool:
     if command.text.endswith("-m json.tool"):
         return True
     return command.head in _SHOWS and not (command.head == "jq" and _EVERY.search(command.text))
+
+
+_TAIL = re.compile(
+    r"""\s*(?:\|\||&&|;)\s*(?:echo|printf|true|:|exit\s+0)(?![\w-])(?:"[^"]*"|'[^']*'|[^|&;"'\n])*$"""
+)
+
+
+def judging(script: str) -> str:
+    """A look without what is said behind it: `|| echo down` would make it one that never fails."""
+    while (bare := _TAIL.sub("", script)) != script and bare:
+        script = bare
+    return script
 
 
 def failing(each: Found) -> str:
