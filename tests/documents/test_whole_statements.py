@@ -61,6 +61,8 @@ def test_what_judges_an_answer_is_part_of_the_check(line: str) -> None:
         "-b jar.txt",
         "--digest -u me:word",
         "-L --max-redirs 0",
+        "-H @headers.txt",
+        '-H "Authorization: Bearer $(cat token)"',
         "--nobody-knows-this yet",
     ],
 )
@@ -257,8 +259,14 @@ def test_what_is_only_said_behind_a_look_does_not_make_it_pass(line: str, run: s
     assert the_check(line)["command"] == {"run": run}
 
 
-def test_a_change_beside_a_look_is_a_step_and_no_check() -> None:
-    line = "kubectl set image deploy/app app=app:2 && kubectl rollout status deploy/app"
+@pytest.mark.parametrize(
+    "line",
+    [
+        "kubectl set image deploy/app app=app:2 && kubectl rollout status deploy/app",
+        "kubectl get cm app -o yaml | kubectl apply -f -",
+    ],
+)
+def test_a_change_beside_a_look_is_a_step_and_no_check(line: str) -> None:
     made = imported(f"# X\n## Deploy\n```sh\n{line}\n```\n")
     assert "checks" not in made.inventory
     assert line in written(made)
@@ -340,3 +348,19 @@ def test_a_way_back_that_goes_to_its_machine_by_itself_does_so_from_here() -> No
     made = imported(f"## Deploy\n```sh\nssh web1 make\n```\n## Rollback\n```sh\n{back}\n```\n")
     (kept,) = (step for step in made.runbook["steps"] if step.get("undo") == back)
     assert "on" not in kept
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+def test_a_request_that_changes_something_is_asked_how_it_is_taken_back(method: str) -> None:
+    made = imported(f"# X\n## Verify\n```sh\ncurl -X {method} https://a.example.org/x\n```\n")
+    assert any("(cleanup:)" in each.ask for each in made.reading.questions)
+
+
+def test_a_body_of_which_the_note_says_nothing_is_sent_as_curl_sends_it() -> None:
+    made = the_check("curl -d 'name=x' https://a.example.org/login")
+    assert made["http"]["headers"] == {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+def test_a_restart_alone_is_asked_for_its_proof() -> None:
+    made = imported("# X\n## Deploy\n```sh\nsudo systemctl restart api\n```\n")
+    assert any("how is it proved" in each.ask for each in made.reading.questions)

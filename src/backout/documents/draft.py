@@ -163,7 +163,7 @@ class Draft:
             self._ask("on which machines does it run? (hosts of the inventory)", "machines")
         if self.checks:
             self.settle.append({"name": "Prove it", "verify": "all"})
-        elif self.steps:
+        elif self.steps or self.settle:
             self._ask("how is it proved? The note has no check", "proof")
 
     def _ask(self, ask: str, about: str, line: int = 1) -> None:

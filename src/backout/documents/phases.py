@@ -81,9 +81,10 @@ def of_command(commands: Sequence[Simple], text: str) -> Phase | None:
     own = [phase for each in commands if (phase := _of(each))]
     if not own:
         return None
-    if _beside_a_look(commands, own) and "|" not in text:
+    if _beside_a_look(commands, own):
         return None
-    if len(set(own)) > 1 and "|" in text.replace("||", "") and "&&" not in text:
+    acts = own[0] in _LOOKS and not {*own} <= _LOOKS | {"setup", "notify"}
+    if len(set(own)) > 1 and "|" in text.replace("||", "") and "&&" not in text and not acts:
         return own[0]
     return min(own, key=_WEIGHT.index)
 
@@ -91,14 +92,22 @@ def of_command(commands: Sequence[Simple], text: str) -> Phase | None:
 def _beside_a_look(commands: Sequence[Simple], own: Sequence[Phase]) -> bool:
     """Whether all that is known of a chain is that it looks, and something else is in it: then
     it may do anything, and is no look."""
-    rest = [each for each in commands if each.head not in IDLE]
-    return {*own} <= {"verify", "diagnose"} and len(rest) > len(own)
+    rest = [each for each in commands if each.head not in IDLE | _FILTERS]
+    return {*own} <= _LOOKS and len(rest) > len(own)
 
 
+_LOOKS: frozenset[Phase] = frozenset(("verify", "diagnose"))
 IDLE = frozenset(
     ("", "cd", "pushd", "popd", "echo", "printf", "cat", "sleep", "true", "false", ":", "exit")
 )
 """What does nothing by itself that a step would have to do."""
+_FILTERS = frozenset(
+    """
+    grep egrep fgrep rg jq yq head tail wc awk sed sort uniq cut tr column less more tee diff
+    python python3 json_pp xmllint base64 xargs test [ done fi
+    """.split()  # noqa: SIM905 - programs, as a list of words
+)
+"""What shows, or judges, what a look has said."""
 _ACTS = re.compile(
     r"^curl\b.*(?:purge|invalidat|/deploy|/trigger|/restart|/reload|/dispatches)", re.I
 )

@@ -13,6 +13,8 @@ from backout.documents.nouns import Found, Question, Reading
 from backout.documents.placeholders import found
 from backout.documents.requests import Request
 
+FORM = "application/x-www-form-urlencoded"
+"""What curl says of a body of which the note says nothing."""
 OPEN = "What the note leaves open is decided"
 
 
@@ -49,12 +51,17 @@ def http_check(blanks: Bindings, each: Found, request: Request) -> Data:
         http["json"] = mapped(body, put)
     elif request.body:
         http["body"] = put(request.body)
+        if not any(name.lower() == "content-type" for name in headers):
+            http["headers"] = {**headers, "Content-Type": FORM}
     if request.insecure:
         http["insecure"] = True
     if request.follow:
         http["follow"] = 5
     if request.creates:
         asked = "this request creates something: how is it cleaned up? (cleanup:)"
+        blanks.ask(each, asked, "cleanup")
+    elif request.changes:
+        asked = "this request changes something: how is it taken back? (cleanup:)"
         blanks.ask(each, asked, "cleanup")
     return {"http": http, "expect": [expected(each)]}
 

@@ -34,6 +34,8 @@ _PLAIN = frozenset(
     """.split()  # noqa: SIM905 - options, as a list of words
 )
 """Options without a value that do not change what is asked, or are read elsewhere here."""
+_RUN = re.compile(r"\$\(|`")
+"""What a shell puts in when it is run."""
 _SEVERAL = re.compile(r"\{[^{}]*,[^{}]*\}|\[\w+-\w+(?::\d+)?\]")
 """Several addresses in one, as curl reads it."""
 _LETTERS = frozenset("oAbcemwxKTrDXHdFuUzECyY")
@@ -60,6 +62,10 @@ class Request:
     @property
     def creates(self) -> bool:
         return self.method == "POST"
+
+    @property
+    def changes(self) -> bool:
+        return self.method not in ("GET", "HEAD", "OPTIONS")
 
     def json(self) -> object | None:
         """The body as JSON data, or None where it is none."""
@@ -134,8 +140,12 @@ class _Said:
             follow=self.follow,
             form=self.form,
             told=self.told,
-            whole=self.whole and not self.form,
+            whole=self.whole and not self.form and not any(map(_RUN.search, self._words())),
         )
+
+    def _words(self) -> Iterator[str]:
+        yield from (self.url, *self.data)
+        yield from (value for _, value in self.headers)
 
     @property
     def _asked(self) -> str:
@@ -149,6 +159,7 @@ class _Said:
 
     def sent(self, text: str) -> None:
         self.headers += _header(text)
+        self.whole = self.whole and not text.startswith("@")
 
     def posted(self, text: str) -> None:
         self.data.append(text)
