@@ -327,6 +327,14 @@ def test_a_directory_a_missing_folder_and_a_missing_file_are_refused(
         bench.step("upload", {"from": str(to.parent / "missing.conf"), "to": "x"}).before()
 
 
+def test_a_pipe_and_a_name_that_no_file_has_are_refused(bench: Bench, to: Path) -> None:
+    os.mkfifo(pipe := to.parent / "pipe")
+    with pytest.raises(Refused, match="pipe on this machine is no file"):
+        bench.step("upload", {"from": str(pipe), "to": str(to)}).before()
+    with pytest.raises(Refused, match="at most 255 bytes"):
+        upload(bench, to.with_name("é" * 128)).before()
+
+
 def test_a_machine_that_cannot_take_the_file_fails_in_words(bench: Bench, to: Path) -> None:
     trial = upload(bench, to)
     trial.before()

@@ -7,6 +7,7 @@ import os
 import posixpath
 import re
 import secrets
+import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +21,9 @@ from backout.model import Command, Mode, Options, Result, State, Undo
 from backout.ports import StepContext
 from backout.steps.base import Kind
 from backout.steps.script import LOOK, read, told, way_back
+
+LONGEST = 255
+"""Bytes that the name of a file may have."""
 
 
 class UploadOptions(Options):
@@ -48,6 +52,8 @@ class Upload(Kind):
     def before(self, work: StepContext) -> Undo:
         self._refuse_unreadable(work)
         to = _target(work)
+        if len(os.fsencode(posixpath.basename(to))) > LONGEST:
+            raise Refused(f"{to}: a name has at most {LONGEST} bytes")
         t, folder = _path(to), _path(posixpath.dirname(to) or ".")
         script = f"""\
 if [ -d {t} ]; then echo 'it is a directory' >&2; exit 1; fi
@@ -93,6 +99,8 @@ if [ ! -d {folder} ]; then echo {folder} 'does not exist, or is no directory' >&
     def _refuse_unreadable(self, work: StepContext) -> None:
         path = Path(work.options.from_)
         try:
+            if not stat.S_ISREG(path.stat().st_mode) and str(path) != os.devnull:
+                raise Refused(f"{path} on this machine is no file")  # it may never end
             path.open("rb").close()
         except OSError as error:
             raise Refused(f"{path} on this machine: {error.strerror}") from error
