@@ -364,3 +364,8 @@ def test_a_body_of_which_the_note_says_nothing_is_sent_as_curl_sends_it() -> Non
 def test_a_restart_alone_is_asked_for_its_proof() -> None:
     made = imported("# X\n## Deploy\n```sh\nsudo systemctl restart api\n```\n")
     assert any("how is it proved" in each.ask for each in made.reading.questions)
+
+
+def test_a_service_that_the_note_does_not_name_is_asked_for() -> None:
+    made = imported("# X\n## Deploy\n```sh\ndocker compose restart\n```\n")
+    assert any("which service is restarted" in each.ask for each in made.reading.questions)

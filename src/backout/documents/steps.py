@@ -153,11 +153,13 @@ def restart(draft: Draft, each: Found) -> str | None:
     names = {service_name(replace(each, commands=(one,))) for one in whole.acting(each)}
     if each.backend not in SERVICES or len(names - {""}) > 1 or not _runs_anew(draft, each):
         return None
-    named = next(filter(None, map(service_name, _restarts(draft, each))), "app")
-    known = draft.service or {"name": named, "backend": each.backend}
+    named = next(filter(None, map(service_name, _restarts(draft, each))), "")
+    known = draft.service or {"name": named or "app", "backend": each.backend}
     name = service_name(each)
     if each.backend != known["backend"] or (name and known["name"] not in ("app", name)):
         return None
+    if not named and not draft.service:
+        draft.blanks.ask(each, "which service is restarted? (service.name; app is written down)")
     draft.service = {**known, "name": name or known["name"]}
     if each.backend == "docker-compose" and any("--build" in c.words for c in each.commands):
         draft.service["build"] = True
