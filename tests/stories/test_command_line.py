@@ -123,6 +123,8 @@ def test_a_failing_verb_stops_the_ones_after_it(cli: CommandLine) -> None:
         (("help",), "there is no task 'help'", "--list"),
         (("show",), "show needs RUN", "--help show"),
         (("show", "--jsn"), "show needs RUN", "--help show"),
+        (("logs", "--lines", "abc"), "--lines needs a whole number, and got 'abc'", "--help"),
+        (("logs", "--lines=3x"), "--lines needs a whole number, and got '3x'", "--help"),
         (("--lst",), "did you mean --list?", "--list"),
         (("deploy", "--target", "prod", "--dry"), "--dry is not honoured", "plan --target prod"),
     ],
@@ -351,3 +353,9 @@ def test_mistakes_are_told_all_at_once_with_file_and_line(project: CommandLine) 
 def test_a_history_without_runs_says_so(project: CommandLine) -> None:
     assert project("history").out == "No run yet.\n"
     assert json.loads(project("history", "--json").out) == {"format": 1, "runs": []}
+
+
+def test_the_history_of_no_target_is_a_mistake_and_no_empty_one(project: CommandLine) -> None:
+    said = project("history", "--target", "typo")
+    assert (said.code, said.out) == (2, "")
+    assert said.err.startswith("no 'typo' in inventories/")

@@ -168,6 +168,8 @@ class Inspection:
         if options.check:
             return self._chain(target)
         rows = self.workplace.journal.runs(target, limit=50)
+        if name and not rows:
+            self.workplace.target_file(name)  # that there is such a target
         said = subjects(rows)
         runs = tuple(_line(row, said.get(commit_of(row), "")) for row in rows)
         return Answer("history", History(runs))

@@ -149,10 +149,10 @@ def _offender(
 def _no_number(
     words: Sequence[str], initial: ParserContext, contexts: Sequence[ParserContext]
 ) -> str:
-    word = _offender(words, initial, contexts)
-    flag, _, value = word.rpartition("=") if word.startswith("-") else ("", "", word)
-    before = words[words.index(word) - 1]
-    return f"{flag or before} needs a whole number, and got {value!r}"
+    at = words.index(_offender(words, initial, contexts))
+    at -= not words[at].startswith("-")
+    flag, joined, value = words[at].partition("=")
+    return f"{flag} needs a whole number, and got {value if joined else words[at + 1]!r}"
 
 
 def _names(contexts: Sequence[ParserContext]) -> list[str]:
