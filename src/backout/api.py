@@ -189,7 +189,7 @@ class Project:
 
     def _do(self, options: Options) -> Told:
         workplace = Workplace(self._start)
-        consent = isinstance(options, words.Confirmed) and options.yes
+        consent = isinstance(options, words.Confirmed) and options.yes is True
         try:
             with _DIRECTORY.at(workplace.root):
                 answer = do(options, workplace, _Quiet(self._listen, yes=consent))

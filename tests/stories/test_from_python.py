@@ -77,6 +77,7 @@ def test_mistakes_are_raised_and_nobody_is_asked(yard: Yard) -> None:
     refused = project.deploy("prod")
     assert (refused.outcome, refused.exit_code) == (Outcome.REFUSED, ExitCode.REFUSED)
     assert "nobody can be asked" in refused.reason
+    assert project.deploy("prod", yes="no").outcome is Outcome.REFUSED  # type: ignore[arg-type] # a word is no consent
     assert yard.effects() == {}
     with pytest.raises(Refused, match="no unfinished run"):
         project.resume("prod")

@@ -54,6 +54,28 @@ def test_run_and_upload_agree_on_where_a_relative_directory_is(
     assert list((project.directory.parent / "home").iterdir()) == []
 
 
+@pytest.mark.parametrize("cwd", ["nowhere", "file", "sub/ü #1"])
+def test_a_step_whose_directory_is_not_there_never_began_and_leaves_nothing_to_take_back(
+    project: Project, cwd: str
+) -> None:
+    (project.directory / "file").write_text("")
+    project.inventory("t", {"hosts": {"web1": {"connection": "local"}}})
+    first = {"run": "touch one", "undo": "rm one", "on": "all"}
+    second = {"name": "Build", "run": "touch two", "undo": "rm two", "cwd": cwd, "on": "all"}
+    project.runbook("deploy", {"steps": [first, second]})
+    said = project.say("deploy", "--target", "t")
+    assert said.code == 4, said.out + said.err
+    assert f"it has not begun: {cwd} is no directory to be in" in said.out + said.err
+    assert not (project.directory / "one").exists()
+
+    made = {"run": f"mkdir -p '{cwd}2'", "undo": f"rmdir '{cwd}2'", "on": "all"}
+    there = {**second, "cwd": f"{cwd}2"}
+    project.runbook("deploy", {"steps": [first, made, there]})
+    (project.directory / "sub").mkdir(exist_ok=True)
+    assert project.say("deploy", "--target", "t").code == 0
+    assert (project.directory / f"{cwd}2" / "two").exists()
+
+
 @pytest.mark.parametrize("key", ["", "run/step"], ids=["reading", "changing"])
 def test_on_this_machine_a_relative_directory_begins_where_the_process_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str

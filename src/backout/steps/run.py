@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from backout.model import Options, Result, Slips, Undo
+from backout.errors import Refused
+from backout.model import Options, Result, Slips, State, Undo
 from backout.ports import StepContext
 from backout.steps.base import Kind, command
 
@@ -29,6 +30,15 @@ class Run(Kind):
 
     def describe(self, work: StepContext) -> str:
         return str(work.options.script)
+
+    def before(self, work: StepContext) -> Undo:
+        """Where its directory is not there it could not begin, and its undo could not either: it
+        is left at that."""
+        if work.step.cwd and not work.step.readonly:
+            seen = work.transport.run(command(work, ":"))
+            if seen.state is State.FAILED:
+                raise Refused(f"it has not begun: {work.step.cwd} is no directory to be in")
+        return super().before(work)
 
     def act(self, work: StepContext) -> Result:
         key = "" if work.step.readonly else work.key
