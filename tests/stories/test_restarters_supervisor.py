@@ -113,11 +113,16 @@ def test_what_supervisord_itself_is_asked_is_what_supervisorctl_says(
     eventually(lambda: len({*map(tuple, both())}) == 1, saying="both say the same")
     restart = bed.supervisord.ctl("restart", name)
     told = restart.stdout.splitlines()
-    assert brought() == restart.returncode, restart
-    said, rows = capsys.readouterr().out.split(f"{supervisor_client.SEEN}\n")
-    assert said.splitlines()[-1] == told[-1]
-    seen = bed.supervisord.ctl("status", name).stdout.splitlines()
-    assert [row.split()[:2] for row in rows.splitlines()] == [row.split()[:2] for row in seen]
+
+    def alike() -> bool:
+        """One that fails again and again may be in its next state a moment later."""
+        assert brought() == restart.returncode, restart
+        said, rows = capsys.readouterr().out.split(f"{supervisor_client.SEEN}\n")
+        assert said.splitlines()[-1] == told[-1]
+        seen = bed.supervisord.ctl("status", name).stdout.splitlines()
+        return [row.split()[:2] for row in rows.splitlines()] == [row.split()[:2] for row in seen]
+
+    eventually(alike, saying="what is seen behind a restart is what supervisorctl says")
     eventually(lambda: len({*map(tuple, both())}) == 1, saying="both say the same")
 
 

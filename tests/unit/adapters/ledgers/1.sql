@@ -147,51 +147,35 @@ CREATE TABLE backout.version (
     at timestamp with time zone DEFAULT now() NOT NULL,
     by text NOT NULL
 );
-COPY backout.ledger (target, number, commit, run, at, known_good, covers) FROM stdin;
-prod	1	aaa	r1	2026-11-29T01:51:20.861258+00:00	1	[]
-prod	2	bbb	r2	2026-11-29T01:51:21.321214+00:00	1	[]
-\.
-COPY backout.number (target, last) FROM stdin;
-prod	2
-\.
-COPY backout.record (seq, run, kind, key, at, body, n, prev, hash, epoch) FROM stdin;
-1	r1	begin	step	2026-11-29T01:51:20.778040+00:00	{}	1	5b9f2cec3c9dc147c98bf17db80510b324a47482c686e9c83554c6979b78002a	e0e6049af9ab00f64445493adde5f38670feb8c4cd32a7fd05ed39586dfb6d5c	0
-2	r1	decided		2026-11-29T01:51:20.861258+00:00	{"outcome": "succeeded", "ledger": {"release": {"number": 1, "commit": "aaa"}, "known_good": true, "covers": [], "restored": null, "undone": []}}	2	e0e6049af9ab00f64445493adde5f38670feb8c4cd32a7fd05ed39586dfb6d5c	74a2dc76e847a0ad8884f112cae49c3995a72a4fb2beb1f15099c147cd15b26c	0
-3	r2	begin	step	2026-11-29T01:51:21.204056+00:00	{}	1	af57d18ee52c860d1ebc3edc77d3b67f8737fa8ec19cc1cc1ce0662de4eebb0b	96ce68d827882ec557a624627116060d44b12fb306ff140de5e81160be8280b2	0
-4	r2	decided		2026-11-29T01:51:21.321214+00:00	{"outcome": "succeeded", "ledger": {"release": {"number": 2, "commit": "bbb"}, "known_good": true, "covers": [], "restored": null, "undone": []}}	2	96ce68d827882ec557a624627116060d44b12fb306ff140de5e81160be8280b2	72360ea6d987f7e9a73c3a5b1fb5143ddeae305d0ffa6679340c06268b92dfdf	0
-5	back	begin	undo	2026-11-29T01:51:21.612795+00:00	{}	1	04c1d36df06d893cee0ab0d480242f344d2b0cbae0b896536a6c614cd85b3487	a393a2dd31846ab94127f55ede2660e3dcd83208fc780a67e06863dda5bff1df	0
-6	back	decided		2026-11-29T01:51:21.646473+00:00	{"outcome": "succeeded", "ledger": {"release": null, "known_good": false, "covers": [], "restored": 1, "undone": []}}	2	a393a2dd31846ab94127f55ede2660e3dcd83208fc780a67e06863dda5bff1df	2b76891ff82456d376541b95d661b92e7121f6014b0e67da4562a1191c7d6c36	0
-7	open	begin	web1/0	2026-11-29T01:51:21.962036+00:00	{"undo": {"text": "true"}}	1	84d767b17e21e3983b582238ca1dde7569dd516a3b94ec04cf19bedb40df4928	73946a1058333b09d9bd92fcf82b278a84fd184b079c534cbaa29c11db15bca9	0
-\.
-COPY backout.restored (run, target, number, rowid) FROM stdin;
-back	prod	1	1
-\.
-COPY backout.run (id, target, verb, runbook, plan, owner, started, options, ended, outcome, exit_code, report, rowid, epoch, driver, driven_by, zone, plan_digest) FROM stdin;
-r1	prod	deploy	deploy	{"steps": ["a"]}	ann@laptop	2024-01-30T20:00:00+00:00	{"yes": true}	2024-01-30T20:01:00+00:00	succeeded	0	{"run": "r1"}	1	0	ann	ann@laptop		bee4ab070c92d19cf4ef0fab579b595718033fbe48ce58eb5f74c06a4fd056ab
-r2	prod	deploy	deploy	{"steps": ["a"]}	ann@laptop	2024-01-30T20:00:00+00:00	{"yes": true}	2024-01-30T20:01:00+00:00	succeeded	0	{"run": "r2"}	2	0	ann	ann@laptop		bee4ab070c92d19cf4ef0fab579b595718033fbe48ce58eb5f74c06a4fd056ab
-back	prod	rollback	deploy	{"steps": ["a"]}	ann@laptop	2024-01-30T20:00:00+00:00	{"yes": true}	2024-01-30T20:01:00+00:00	succeeded	0	{"run": "back"}	3	0	ann	ann@laptop		bee4ab070c92d19cf4ef0fab579b595718033fbe48ce58eb5f74c06a4fd056ab
-open	prod	deploy	deploy	{"steps": ["a"]}	ann@laptop	2024-01-30T20:00:00+00:00	{"yes": true}	\N	\N	\N	\N	4	0	ann	ann@laptop		bee4ab070c92d19cf4ef0fab579b595718033fbe48ce58eb5f74c06a4fd056ab
-\.
-COPY backout.settled (token, at) FROM stdin;
-5f6103dc5f766bdba2a6ca2c904032c4	2026-11-29 01:51:20.688723+00
-ebb3214377fc745ad5ea1dd24d20c89a	2026-11-29 01:51:20.795473+00
-87ecd9d48d903eee9368f195193a3fa2	2026-11-29 01:51:20.867593+00
-eca6a15c4018b7433952a539ce6f6767	2026-11-29 01:51:20.996627+00
-7f951f5e4e47e6444639fde1f041a7c5	2026-11-29 01:51:21.104719+00
-f8bb19cb257f51e373c00141ef534c36	2026-11-29 01:51:21.266028+00
-9b57157fd7b84d3d34b9086c50c7b8af	2026-11-29 01:51:21.321981+00
-dcddb0de7e547ce514f769a6b7f3cf4e	2026-11-29 01:51:21.492884+00
-7449b7b38ee9e0be9d1d4852bac8c62f	2026-11-29 01:51:21.536921+00
-6d18638596eebc59e59cde25e8a528e9	2026-11-29 01:51:21.684773+00
-6ef5a69a6a7a884417b81f6cb8468a66	2026-11-29 01:51:21.842847+00
-017a00602031aa02362ca15447ffa5b8	2026-11-29 01:51:21.911087+00
-\.
-COPY backout.undone (run, by) FROM stdin;
-r2	back
-\.
-COPY backout.version (number, at, by) FROM stdin;
-1	2026-11-29 01:51:20.35361+00	0.1.0
-\.
+INSERT INTO backout.ledger (target, number, commit, run, at, known_good, covers) OVERRIDING SYSTEM VALUE VALUES ('prod', '1', 'aaa', 'r1', '2026-11-29T01:51:20.861258+00:00', '1', '[]');
+INSERT INTO backout.ledger (target, number, commit, run, at, known_good, covers) OVERRIDING SYSTEM VALUE VALUES ('prod', '2', 'bbb', 'r2', '2026-11-29T01:51:21.321214+00:00', '1', '[]');
+INSERT INTO backout.number (target, last) OVERRIDING SYSTEM VALUE VALUES ('prod', '2');
+INSERT INTO backout.record (seq, run, kind, key, at, body, n, prev, hash, epoch) OVERRIDING SYSTEM VALUE VALUES ('1', 'r1', 'begin', 'step', '2026-11-29T01:51:20.778040+00:00', '{}', '1', '5b9f2cec3c9dc147c98bf17db80510b324a47482c686e9c83554c6979b78002a', 'e0e6049af9ab00f64445493adde5f38670feb8c4cd32a7fd05ed39586dfb6d5c', '0');
+INSERT INTO backout.record (seq, run, kind, key, at, body, n, prev, hash, epoch) OVERRIDING SYSTEM VALUE VALUES ('2', 'r1', 'decided', '', '2026-11-29T01:51:20.861258+00:00', '{"outcome": "succeeded", "ledger": {"release": {"number": 1, "commit": "aaa"}, "known_good": true, "covers": [], "restored": null, "undone": []}}', '2', 'e0e6049af9ab00f64445493adde5f38670feb8c4cd32a7fd05ed39586dfb6d5c', '74a2dc76e847a0ad8884f112cae49c3995a72a4fb2beb1f15099c147cd15b26c', '0');
+INSERT INTO backout.record (seq, run, kind, key, at, body, n, prev, hash, epoch) OVERRIDING SYSTEM VALUE VALUES ('3', 'r2', 'begin', 'step', '2026-11-29T01:51:21.204056+00:00', '{}', '1', 'af57d18ee52c860d1ebc3edc77d3b67f8737fa8ec19cc1cc1ce0662de4eebb0b', '96ce68d827882ec557a624627116060d44b12fb306ff140de5e81160be8280b2', '0');
+INSERT INTO backout.record (seq, run, kind, key, at, body, n, prev, hash, epoch) OVERRIDING SYSTEM VALUE VALUES ('4', 'r2', 'decided', '', '2026-11-29T01:51:21.321214+00:00', '{"outcome": "succeeded", "ledger": {"release": {"number": 2, "commit": "bbb"}, "known_good": true, "covers": [], "restored": null, "undone": []}}', '2', '96ce68d827882ec557a624627116060d44b12fb306ff140de5e81160be8280b2', '72360ea6d987f7e9a73c3a5b1fb5143ddeae305d0ffa6679340c06268b92dfdf', '0');
+INSERT INTO backout.record (seq, run, kind, key, at, body, n, prev, hash, epoch) OVERRIDING SYSTEM VALUE VALUES ('5', 'back', 'begin', 'undo', '2026-11-29T01:51:21.612795+00:00', '{}', '1', '04c1d36df06d893cee0ab0d480242f344d2b0cbae0b896536a6c614cd85b3487', 'a393a2dd31846ab94127f55ede2660e3dcd83208fc780a67e06863dda5bff1df', '0');
+INSERT INTO backout.record (seq, run, kind, key, at, body, n, prev, hash, epoch) OVERRIDING SYSTEM VALUE VALUES ('6', 'back', 'decided', '', '2026-11-29T01:51:21.646473+00:00', '{"outcome": "succeeded", "ledger": {"release": null, "known_good": false, "covers": [], "restored": 1, "undone": []}}', '2', 'a393a2dd31846ab94127f55ede2660e3dcd83208fc780a67e06863dda5bff1df', '2b76891ff82456d376541b95d661b92e7121f6014b0e67da4562a1191c7d6c36', '0');
+INSERT INTO backout.record (seq, run, kind, key, at, body, n, prev, hash, epoch) OVERRIDING SYSTEM VALUE VALUES ('7', 'open', 'begin', 'web1/0', '2026-11-29T01:51:21.962036+00:00', '{"undo": {"text": "true"}}', '1', '84d767b17e21e3983b582238ca1dde7569dd516a3b94ec04cf19bedb40df4928', '73946a1058333b09d9bd92fcf82b278a84fd184b079c534cbaa29c11db15bca9', '0');
+INSERT INTO backout.restored (run, target, number, rowid) OVERRIDING SYSTEM VALUE VALUES ('back', 'prod', '1', '1');
+INSERT INTO backout.run (id, target, verb, runbook, plan, owner, started, options, ended, outcome, exit_code, report, rowid, epoch, driver, driven_by, zone, plan_digest) OVERRIDING SYSTEM VALUE VALUES ('r1', 'prod', 'deploy', 'deploy', '{"steps": ["a"]}', 'ann@laptop', '2024-01-30T20:00:00+00:00', '{"yes": true}', '2024-01-30T20:01:00+00:00', 'succeeded', '0', '{"run": "r1"}', '1', '0', 'ann', 'ann@laptop', '', 'bee4ab070c92d19cf4ef0fab579b595718033fbe48ce58eb5f74c06a4fd056ab');
+INSERT INTO backout.run (id, target, verb, runbook, plan, owner, started, options, ended, outcome, exit_code, report, rowid, epoch, driver, driven_by, zone, plan_digest) OVERRIDING SYSTEM VALUE VALUES ('r2', 'prod', 'deploy', 'deploy', '{"steps": ["a"]}', 'ann@laptop', '2024-01-30T20:00:00+00:00', '{"yes": true}', '2024-01-30T20:01:00+00:00', 'succeeded', '0', '{"run": "r2"}', '2', '0', 'ann', 'ann@laptop', '', 'bee4ab070c92d19cf4ef0fab579b595718033fbe48ce58eb5f74c06a4fd056ab');
+INSERT INTO backout.run (id, target, verb, runbook, plan, owner, started, options, ended, outcome, exit_code, report, rowid, epoch, driver, driven_by, zone, plan_digest) OVERRIDING SYSTEM VALUE VALUES ('back', 'prod', 'rollback', 'deploy', '{"steps": ["a"]}', 'ann@laptop', '2024-01-30T20:00:00+00:00', '{"yes": true}', '2024-01-30T20:01:00+00:00', 'succeeded', '0', '{"run": "back"}', '3', '0', 'ann', 'ann@laptop', '', 'bee4ab070c92d19cf4ef0fab579b595718033fbe48ce58eb5f74c06a4fd056ab');
+INSERT INTO backout.run (id, target, verb, runbook, plan, owner, started, options, ended, outcome, exit_code, report, rowid, epoch, driver, driven_by, zone, plan_digest) OVERRIDING SYSTEM VALUE VALUES ('open', 'prod', 'deploy', 'deploy', '{"steps": ["a"]}', 'ann@laptop', '2024-01-30T20:00:00+00:00', '{"yes": true}', NULL, NULL, NULL, NULL, '4', '0', 'ann', 'ann@laptop', '', 'bee4ab070c92d19cf4ef0fab579b595718033fbe48ce58eb5f74c06a4fd056ab');
+INSERT INTO backout.settled (token, at) OVERRIDING SYSTEM VALUE VALUES ('5f6103dc5f766bdba2a6ca2c904032c4', '2026-11-29 01:51:20.688723+00');
+INSERT INTO backout.settled (token, at) OVERRIDING SYSTEM VALUE VALUES ('ebb3214377fc745ad5ea1dd24d20c89a', '2026-11-29 01:51:20.795473+00');
+INSERT INTO backout.settled (token, at) OVERRIDING SYSTEM VALUE VALUES ('87ecd9d48d903eee9368f195193a3fa2', '2026-11-29 01:51:20.867593+00');
+INSERT INTO backout.settled (token, at) OVERRIDING SYSTEM VALUE VALUES ('eca6a15c4018b7433952a539ce6f6767', '2026-11-29 01:51:20.996627+00');
+INSERT INTO backout.settled (token, at) OVERRIDING SYSTEM VALUE VALUES ('7f951f5e4e47e6444639fde1f041a7c5', '2026-11-29 01:51:21.104719+00');
+INSERT INTO backout.settled (token, at) OVERRIDING SYSTEM VALUE VALUES ('f8bb19cb257f51e373c00141ef534c36', '2026-11-29 01:51:21.266028+00');
+INSERT INTO backout.settled (token, at) OVERRIDING SYSTEM VALUE VALUES ('9b57157fd7b84d3d34b9086c50c7b8af', '2026-11-29 01:51:21.321981+00');
+INSERT INTO backout.settled (token, at) OVERRIDING SYSTEM VALUE VALUES ('dcddb0de7e547ce514f769a6b7f3cf4e', '2026-11-29 01:51:21.492884+00');
+INSERT INTO backout.settled (token, at) OVERRIDING SYSTEM VALUE VALUES ('7449b7b38ee9e0be9d1d4852bac8c62f', '2026-11-29 01:51:21.536921+00');
+INSERT INTO backout.settled (token, at) OVERRIDING SYSTEM VALUE VALUES ('6d18638596eebc59e59cde25e8a528e9', '2026-11-29 01:51:21.684773+00');
+INSERT INTO backout.settled (token, at) OVERRIDING SYSTEM VALUE VALUES ('6ef5a69a6a7a884417b81f6cb8468a66', '2026-11-29 01:51:21.842847+00');
+INSERT INTO backout.settled (token, at) OVERRIDING SYSTEM VALUE VALUES ('017a00602031aa02362ca15447ffa5b8', '2026-11-29 01:51:21.911087+00');
+INSERT INTO backout.undone (run, by) OVERRIDING SYSTEM VALUE VALUES ('r2', 'back');
+INSERT INTO backout.version (number, at, by) OVERRIDING SYSTEM VALUE VALUES ('1', '2026-11-29 01:51:20.35361+00', '0.1.0');
 SELECT pg_catalog.setval('backout.record_seq_seq', 7, true);
 SELECT pg_catalog.setval('backout.restored_rowid_seq', 1, true);
 SELECT pg_catalog.setval('backout.run_rowid_seq', 4, true);

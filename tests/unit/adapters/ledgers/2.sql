@@ -172,54 +172,36 @@ CREATE TABLE backout.version (
     at timestamp with time zone DEFAULT now() NOT NULL,
     by text NOT NULL
 );
-COPY backout.ledger (target, number, commit, run, at, known_good, covers) FROM stdin;
-prod	1	aaa	r1	2026-11-29T02:05:13.990777+00:00	1	[]
-prod	2	bbb	r2	2026-11-29T02:05:14.008921+00:00	1	[]
-\.
-COPY backout.letter (id, target, destination, kind, key, title, body, created, incident, attempts, retry_at, failure, ended, outcome, digest) FROM stdin;
-\.
-COPY backout.number (target, last) FROM stdin;
-prod	2
-\.
-COPY backout.record (seq, run, kind, key, at, body, n, prev, hash, epoch) FROM stdin;
-1	r1	begin	step	2026-11-29T02:05:13.980779+00:00	{}	1	5b9f2cec3c9dc147c98bf17db80510b324a47482c686e9c83554c6979b78002a	2cf04cacc4cbf8557a88519d2ea1652ac41438285aadd1a0ca620d11416ef433	0
-2	r1	decided		2026-11-29T02:05:13.990777+00:00	{"outcome": "succeeded", "ledger": {"release": {"number": 1, "commit": "aaa"}, "known_good": true, "covers": [], "restored": null, "undone": []}}	2	2cf04cacc4cbf8557a88519d2ea1652ac41438285aadd1a0ca620d11416ef433	e9d44152d5bb493b7be802b3a2482366d67f0562bf1e2e13dd2dd51f3cc4f0cb	0
-3	r2	begin	step	2026-11-29T02:05:14.003764+00:00	{}	1	af57d18ee52c860d1ebc3edc77d3b67f8737fa8ec19cc1cc1ce0662de4eebb0b	7c8e359b15fa1a4914cdc13f7e3d72610a1857868fb84d0e720084067f6921e3	0
-4	r2	decided		2026-11-29T02:05:14.008921+00:00	{"outcome": "succeeded", "ledger": {"release": {"number": 2, "commit": "bbb"}, "known_good": true, "covers": [], "restored": null, "undone": []}}	2	7c8e359b15fa1a4914cdc13f7e3d72610a1857868fb84d0e720084067f6921e3	30ec1123dd4ca0a1d7ca2f724806abebe0743fc9d61b1a82e9810bc199c9f94d	0
-5	back	begin	undo	2026-11-29T02:05:14.019560+00:00	{}	1	04c1d36df06d893cee0ab0d480242f344d2b0cbae0b896536a6c614cd85b3487	4962ced1243a6952d14610bd6e130ca772c9134e9b55896c74f852efb9052069	0
-6	back	decided		2026-11-29T02:05:14.022815+00:00	{"outcome": "succeeded", "ledger": {"release": null, "known_good": false, "covers": [], "restored": 1, "undone": []}}	2	4962ced1243a6952d14610bd6e130ca772c9134e9b55896c74f852efb9052069	167bc1c574106aae8c4fb82c95567c8bfba57ef21489fd84a8073dcb7370869f	0
-7	open	begin	web1/0	2026-11-29T02:05:14.039834+00:00	{"undo": {"text": "true"}}	1	84d767b17e21e3983b582238ca1dde7569dd516a3b94ec04cf19bedb40df4928	3c5e5aa45c34be48f35ebb90d3ca70440403f9f7bf8dc1e71389d9f571f74b4c	0
-\.
-COPY backout.restored (run, target, number, rowid) FROM stdin;
-back	prod	1	1
-\.
-COPY backout.run (id, target, verb, runbook, plan, owner, started, options, ended, outcome, exit_code, report, rowid, epoch, driver, driven_by, zone, plan_digest) FROM stdin;
-r1	prod	deploy	deploy	{"steps": ["a"]}	ann@laptop	2024-01-30T20:00:00+00:00	{"yes": true}	2024-01-30T20:01:00+00:00	succeeded	0	{"run": "r1"}	1	0	ann	ann@laptop		bee4ab070c92d19cf4ef0fab579b595718033fbe48ce58eb5f74c06a4fd056ab
-r2	prod	deploy	deploy	{"steps": ["a"]}	ann@laptop	2024-01-30T20:00:00+00:00	{"yes": true}	2024-01-30T20:01:00+00:00	succeeded	0	{"run": "r2"}	2	0	ann	ann@laptop		bee4ab070c92d19cf4ef0fab579b595718033fbe48ce58eb5f74c06a4fd056ab
-back	prod	rollback	deploy	{"steps": ["a"]}	ann@laptop	2024-01-30T20:00:00+00:00	{"yes": true}	2024-01-30T20:01:00+00:00	succeeded	0	{"run": "back"}	3	0	ann	ann@laptop		bee4ab070c92d19cf4ef0fab579b595718033fbe48ce58eb5f74c06a4fd056ab
-open	prod	deploy	deploy	{"steps": ["a"]}	ann@laptop	2024-01-30T20:00:00+00:00	{"yes": true}	\N	\N	\N	\N	4	0	ann	ann@laptop		bee4ab070c92d19cf4ef0fab579b595718033fbe48ce58eb5f74c06a4fd056ab
-\.
-COPY backout.settled (token, at) FROM stdin;
-c4a2aba6dc1a4ad52d779bfd4f29e8c8	2026-11-29 02:05:13.968642+00
-2ab84f02e81a72e75dc252e4217943d0	2026-11-29 02:05:13.988141+00
-62b463130423158612c19df0d1bfd72e	2026-11-29 02:05:13.991535+00
-beef1dfc5317d194ae9cc89485590a4e	2026-11-29 02:05:13.99798+00
-0ded22073875f03522843950a494c09f	2026-11-29 02:05:14.000987+00
-528b7a818437d3032e0d923ce1f3b639	2026-11-29 02:05:14.007465+00
-6222adc1ccbf7eb3376e977da9ab4fd2	2026-11-29 02:05:14.009561+00
-8efaf7b2bca79db094acc712d99aef34	2026-11-29 02:05:14.014136+00
-ddd9510a42211530a6f14c59a220964a	2026-11-29 02:05:14.016894+00
-965a659af4ada61425639d57e03e8f4a	2026-11-29 02:05:14.023508+00
-fe456fe753293ca9dcf7b571622f8921	2026-11-29 02:05:14.03426+00
-8c4fe964711ae4cfca3a81002e11b669	2026-11-29 02:05:14.037162+00
-\.
-COPY backout.undone (run, by) FROM stdin;
-r2	back
-\.
-COPY backout.version (number, at, by) FROM stdin;
-1	2026-11-29 02:05:13.905974+00	0.1.0
-2	2026-11-29 02:05:13.905974+00	0.1.0
-\.
+INSERT INTO backout.ledger (target, number, commit, run, at, known_good, covers) OVERRIDING SYSTEM VALUE VALUES ('prod', '1', 'aaa', 'r1', '2026-11-29T02:05:13.990777+00:00', '1', '[]');
+INSERT INTO backout.ledger (target, number, commit, run, at, known_good, covers) OVERRIDING SYSTEM VALUE VALUES ('prod', '2', 'bbb', 'r2', '2026-11-29T02:05:14.008921+00:00', '1', '[]');
+INSERT INTO backout.number (target, last) OVERRIDING SYSTEM VALUE VALUES ('prod', '2');
+INSERT INTO backout.record (seq, run, kind, key, at, body, n, prev, hash, epoch) OVERRIDING SYSTEM VALUE VALUES ('1', 'r1', 'begin', 'step', '2026-11-29T02:05:13.980779+00:00', '{}', '1', '5b9f2cec3c9dc147c98bf17db80510b324a47482c686e9c83554c6979b78002a', '2cf04cacc4cbf8557a88519d2ea1652ac41438285aadd1a0ca620d11416ef433', '0');
+INSERT INTO backout.record (seq, run, kind, key, at, body, n, prev, hash, epoch) OVERRIDING SYSTEM VALUE VALUES ('2', 'r1', 'decided', '', '2026-11-29T02:05:13.990777+00:00', '{"outcome": "succeeded", "ledger": {"release": {"number": 1, "commit": "aaa"}, "known_good": true, "covers": [], "restored": null, "undone": []}}', '2', '2cf04cacc4cbf8557a88519d2ea1652ac41438285aadd1a0ca620d11416ef433', 'e9d44152d5bb493b7be802b3a2482366d67f0562bf1e2e13dd2dd51f3cc4f0cb', '0');
+INSERT INTO backout.record (seq, run, kind, key, at, body, n, prev, hash, epoch) OVERRIDING SYSTEM VALUE VALUES ('3', 'r2', 'begin', 'step', '2026-11-29T02:05:14.003764+00:00', '{}', '1', 'af57d18ee52c860d1ebc3edc77d3b67f8737fa8ec19cc1cc1ce0662de4eebb0b', '7c8e359b15fa1a4914cdc13f7e3d72610a1857868fb84d0e720084067f6921e3', '0');
+INSERT INTO backout.record (seq, run, kind, key, at, body, n, prev, hash, epoch) OVERRIDING SYSTEM VALUE VALUES ('4', 'r2', 'decided', '', '2026-11-29T02:05:14.008921+00:00', '{"outcome": "succeeded", "ledger": {"release": {"number": 2, "commit": "bbb"}, "known_good": true, "covers": [], "restored": null, "undone": []}}', '2', '7c8e359b15fa1a4914cdc13f7e3d72610a1857868fb84d0e720084067f6921e3', '30ec1123dd4ca0a1d7ca2f724806abebe0743fc9d61b1a82e9810bc199c9f94d', '0');
+INSERT INTO backout.record (seq, run, kind, key, at, body, n, prev, hash, epoch) OVERRIDING SYSTEM VALUE VALUES ('5', 'back', 'begin', 'undo', '2026-11-29T02:05:14.019560+00:00', '{}', '1', '04c1d36df06d893cee0ab0d480242f344d2b0cbae0b896536a6c614cd85b3487', '4962ced1243a6952d14610bd6e130ca772c9134e9b55896c74f852efb9052069', '0');
+INSERT INTO backout.record (seq, run, kind, key, at, body, n, prev, hash, epoch) OVERRIDING SYSTEM VALUE VALUES ('6', 'back', 'decided', '', '2026-11-29T02:05:14.022815+00:00', '{"outcome": "succeeded", "ledger": {"release": null, "known_good": false, "covers": [], "restored": 1, "undone": []}}', '2', '4962ced1243a6952d14610bd6e130ca772c9134e9b55896c74f852efb9052069', '167bc1c574106aae8c4fb82c95567c8bfba57ef21489fd84a8073dcb7370869f', '0');
+INSERT INTO backout.record (seq, run, kind, key, at, body, n, prev, hash, epoch) OVERRIDING SYSTEM VALUE VALUES ('7', 'open', 'begin', 'web1/0', '2026-11-29T02:05:14.039834+00:00', '{"undo": {"text": "true"}}', '1', '84d767b17e21e3983b582238ca1dde7569dd516a3b94ec04cf19bedb40df4928', '3c5e5aa45c34be48f35ebb90d3ca70440403f9f7bf8dc1e71389d9f571f74b4c', '0');
+INSERT INTO backout.restored (run, target, number, rowid) OVERRIDING SYSTEM VALUE VALUES ('back', 'prod', '1', '1');
+INSERT INTO backout.run (id, target, verb, runbook, plan, owner, started, options, ended, outcome, exit_code, report, rowid, epoch, driver, driven_by, zone, plan_digest) OVERRIDING SYSTEM VALUE VALUES ('r1', 'prod', 'deploy', 'deploy', '{"steps": ["a"]}', 'ann@laptop', '2024-01-30T20:00:00+00:00', '{"yes": true}', '2024-01-30T20:01:00+00:00', 'succeeded', '0', '{"run": "r1"}', '1', '0', 'ann', 'ann@laptop', '', 'bee4ab070c92d19cf4ef0fab579b595718033fbe48ce58eb5f74c06a4fd056ab');
+INSERT INTO backout.run (id, target, verb, runbook, plan, owner, started, options, ended, outcome, exit_code, report, rowid, epoch, driver, driven_by, zone, plan_digest) OVERRIDING SYSTEM VALUE VALUES ('r2', 'prod', 'deploy', 'deploy', '{"steps": ["a"]}', 'ann@laptop', '2024-01-30T20:00:00+00:00', '{"yes": true}', '2024-01-30T20:01:00+00:00', 'succeeded', '0', '{"run": "r2"}', '2', '0', 'ann', 'ann@laptop', '', 'bee4ab070c92d19cf4ef0fab579b595718033fbe48ce58eb5f74c06a4fd056ab');
+INSERT INTO backout.run (id, target, verb, runbook, plan, owner, started, options, ended, outcome, exit_code, report, rowid, epoch, driver, driven_by, zone, plan_digest) OVERRIDING SYSTEM VALUE VALUES ('back', 'prod', 'rollback', 'deploy', '{"steps": ["a"]}', 'ann@laptop', '2024-01-30T20:00:00+00:00', '{"yes": true}', '2024-01-30T20:01:00+00:00', 'succeeded', '0', '{"run": "back"}', '3', '0', 'ann', 'ann@laptop', '', 'bee4ab070c92d19cf4ef0fab579b595718033fbe48ce58eb5f74c06a4fd056ab');
+INSERT INTO backout.run (id, target, verb, runbook, plan, owner, started, options, ended, outcome, exit_code, report, rowid, epoch, driver, driven_by, zone, plan_digest) OVERRIDING SYSTEM VALUE VALUES ('open', 'prod', 'deploy', 'deploy', '{"steps": ["a"]}', 'ann@laptop', '2024-01-30T20:00:00+00:00', '{"yes": true}', NULL, NULL, NULL, NULL, '4', '0', 'ann', 'ann@laptop', '', 'bee4ab070c92d19cf4ef0fab579b595718033fbe48ce58eb5f74c06a4fd056ab');
+INSERT INTO backout.settled (token, at) OVERRIDING SYSTEM VALUE VALUES ('c4a2aba6dc1a4ad52d779bfd4f29e8c8', '2026-11-29 02:05:13.968642+00');
+INSERT INTO backout.settled (token, at) OVERRIDING SYSTEM VALUE VALUES ('2ab84f02e81a72e75dc252e4217943d0', '2026-11-29 02:05:13.988141+00');
+INSERT INTO backout.settled (token, at) OVERRIDING SYSTEM VALUE VALUES ('62b463130423158612c19df0d1bfd72e', '2026-11-29 02:05:13.991535+00');
+INSERT INTO backout.settled (token, at) OVERRIDING SYSTEM VALUE VALUES ('beef1dfc5317d194ae9cc89485590a4e', '2026-11-29 02:05:13.99798+00');
+INSERT INTO backout.settled (token, at) OVERRIDING SYSTEM VALUE VALUES ('0ded22073875f03522843950a494c09f', '2026-11-29 02:05:14.000987+00');
+INSERT INTO backout.settled (token, at) OVERRIDING SYSTEM VALUE VALUES ('528b7a818437d3032e0d923ce1f3b639', '2026-11-29 02:05:14.007465+00');
+INSERT INTO backout.settled (token, at) OVERRIDING SYSTEM VALUE VALUES ('6222adc1ccbf7eb3376e977da9ab4fd2', '2026-11-29 02:05:14.009561+00');
+INSERT INTO backout.settled (token, at) OVERRIDING SYSTEM VALUE VALUES ('8efaf7b2bca79db094acc712d99aef34', '2026-11-29 02:05:14.014136+00');
+INSERT INTO backout.settled (token, at) OVERRIDING SYSTEM VALUE VALUES ('ddd9510a42211530a6f14c59a220964a', '2026-11-29 02:05:14.016894+00');
+INSERT INTO backout.settled (token, at) OVERRIDING SYSTEM VALUE VALUES ('965a659af4ada61425639d57e03e8f4a', '2026-11-29 02:05:14.023508+00');
+INSERT INTO backout.settled (token, at) OVERRIDING SYSTEM VALUE VALUES ('fe456fe753293ca9dcf7b571622f8921', '2026-11-29 02:05:14.03426+00');
+INSERT INTO backout.settled (token, at) OVERRIDING SYSTEM VALUE VALUES ('8c4fe964711ae4cfca3a81002e11b669', '2026-11-29 02:05:14.037162+00');
+INSERT INTO backout.undone (run, by) OVERRIDING SYSTEM VALUE VALUES ('r2', 'back');
+INSERT INTO backout.version (number, at, by) OVERRIDING SYSTEM VALUE VALUES ('1', '2026-11-29 02:05:13.905974+00', '0.1.0');
+INSERT INTO backout.version (number, at, by) OVERRIDING SYSTEM VALUE VALUES ('2', '2026-11-29 02:05:13.905974+00', '0.1.0');
 SELECT pg_catalog.setval('backout.letter_id_seq', 1, false);
 SELECT pg_catalog.setval('backout.record_seq_seq', 7, true);
 SELECT pg_catalog.setval('backout.restored_rowid_seq', 1, true);
