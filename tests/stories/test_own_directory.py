@@ -90,7 +90,7 @@ def test_what_lies_behind_a_link_to_the_live_release_is_no_place_for_it(
     assert str(current.readlink()) == "releases/41"
 
 
-@pytest.mark.parametrize("place", ["disk", "site/disks/app"])
+@pytest.mark.parametrize("place", ["disk", "site/disks/app", "site/app-1.2"])
 def test_a_link_to_another_disk_is_as_good_as_a_directory(
     fleet: Yard, site: Path, tmp_path: Path, place: str
 ) -> None:

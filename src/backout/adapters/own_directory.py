@@ -43,7 +43,10 @@ moves() {
     over=${d%/*}
     [ -L "$d" ] && [ -n "$over" ] || continue
     over=$(cd -P -- "$over" && pwd) && to=$(cd -P -- "$d" && pwd) || continue
-    case $to in */"${d##*/}") ;; "$over"/*) echo "0 link $d"; return ;; esac
+    case $to in "$over"/*) ;; *) continue ;; esac
+    case ${d##*/}//${to#"$over"/} in
+      current//*|live//*|latest//*|*//releases/*|*//versions/*) echo "0 link $d"; return ;;
+    esac
   done
 }
 case $h in //*) echo "0 home /"; exit UNSAFE ;; esac
@@ -57,8 +60,7 @@ real=$(cd -P -- "$h" 2>/dev/null && pwd) || real=
 put something in its place, or when it would lie below `/` for want of a home. One of the usual name
 to which everybody may add something (the root of a new file system) is made private. Where `stat`
 is not GNU's or busybox's nothing is said of owners. It also ends so behind a link that leads to a
-neighbour of another name, as `current` does to a release: such a link moves, in the middle of a
-run."""
+release beside it, by its own name or by theirs: such a link moves, in the middle of a run."""
 
 
 def refused(host: str, home: str, said: str) -> Refused:
