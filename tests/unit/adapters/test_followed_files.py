@@ -117,6 +117,7 @@ def test_a_command_that_never_stops_writing_ends_all_the_same(
         ([(b"half", b"")], []),
         ([(b"\n \n", b"")], []),
         ([None, (b"one\n", b"")], ["one"]),
+        ([(b"api: started\n=== seen\nRUNNING\n=== listeners\n", b"")], ["api: started"]),
     ],
 )
 def test_the_last_whole_line_is_the_news(

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
+from itertools import takewhile
 from typing import Protocol
 
 from backout.adapters.transports.captured import KEPT
@@ -29,6 +30,8 @@ SHARE = 4
 """A round of looks may take this part of the time, no more."""
 END = 2048
 """Bytes of a stream in which its last line is looked for."""
+_OURS = b"=== "
+"""What stands behind such a line a command tells Backout, and nobody else."""
 AT_THE_END = 64
 """So many full looks are made for what a command that has ended still wrote."""
 
@@ -122,7 +125,8 @@ def _last_line(data: bytes) -> bytes:
     """The last whole line that says something; what stands in front may be torn off."""
     lines = _LINE_END.split(data)
     whole = lines[1:-1] if len(data) >= END else lines[:-1]
-    return next((line for line in reversed(whole) if line.strip()), b"")
+    told = takewhile(lambda line: not line.startswith(_OURS), whole)
+    return next((line for line in reversed([*told]) if line.strip()), b"")
 
 
 _LINE_END = re.compile(rb"[\r\n]+")
