@@ -40,6 +40,14 @@ def words(error: psycopg.Error) -> str:
     return f"{error.sqlstate} {text}" if error.sqlstate else text
 
 
+def encoding(connection: psycopg.Connection[Any]) -> str:
+    """SQL by which texts go as UTF-8, in this transaction, whatever the database, the role or the
+    environment says. A database that knows no encoding hands its texts over as they are: it would
+    refuse all rows for one that is no UTF-8."""
+    known = connection.info.parameter_status("server_encoding") != "SQL_ASCII"
+    return f"SET LOCAL client_encoding = '{'UTF8' if known else 'SQL_ASCII'}'"
+
+
 @contextmanager
 def ended_after(connection: psycopg.Connection[Any], seconds: float) -> Iterator[threading.Event]:
     """A COMMIT knows no timeout of the server's, and one that stands still answers none: then the

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from backout.ports import ProbeRequest
-from backout.postgres.driver import driver, ended_after, own_host, words
+from backout.postgres.driver import driver, encoding, ended_after, own_host, words
 from backout.probes.connect import addresses, connected
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def session(look: ProbeRequest, *, read_only: bool = True) -> Iterator[psycopg.C
                 connection.read_only = read_only
                 milliseconds = max(1, int(left * 1000))
                 limit = f"SET LOCAL statement_timeout = {milliseconds}"
-                connection.execute(f"{limit}; {_AS_TEXT}; {_encoding(connection)}".encode())
+                connection.execute(f"{limit}; {_AS_TEXT}; {encoding(connection)}".encode())
                 yield connection
                 connection.rollback()
     except postgres.Error as error:
@@ -60,13 +60,6 @@ def session(look: ProbeRequest, *, read_only: bool = True) -> Iterator[psycopg.C
         silent = not error.sqlstate and waited >= 0.95 * look.timeout
         said = f"no answer within {look.timeout:g} s" if silent else words(error)
         raise Unanswered(said, error.sqlstate or "") from error
-
-
-def _encoding(connection: psycopg.Connection[Any]) -> str:
-    """A database that knows no encoding hands its texts over as they are: it would refuse all
-    rows for one that is no UTF-8."""
-    known = connection.info.parameter_status("server_encoding") != "SQL_ASCII"
-    return f"SET LOCAL client_encoding = '{'UTF8' if known else 'SQL_ASCII'}'"
 
 
 @contextmanager

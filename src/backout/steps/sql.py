@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import model_validator
@@ -13,9 +12,10 @@ from pydantic import model_validator
 from backout.errors import Refused, Unreachable
 from backout.model import Options, Result, State, Undo
 from backout.ports import StepContext
-from backout.postgres.driver import driver, ended_after, words
+from backout.postgres.driver import driver, encoding, ended_after, words
 from backout.steps.base import Kind
 from backout.steps.sql_session import await_end, claim, connect, step_name
+from backout.steps.sql_text import checked, included, of_file
 
 if TYPE_CHECKING:
     import psycopg
@@ -27,7 +27,6 @@ MARGIN = 2.0
 
 _COMMITS = re.compile(r"\b(commit|end|prepare|call|do)\b", re.IGNORECASE)
 """What may end a transaction from within a script."""
-INCLUDE = "\\i "
 NAME = "backout"
 """The session of whatever only reads."""
 
@@ -69,7 +68,7 @@ class Sql(Kind):
             self.before(work)
 
     def reads(self, work: StepContext) -> Sequence[str]:
-        return tuple(filter(None, (work.options.file, _include(work.step.undo or ""))))
+        return tuple(filter(None, (work.options.file, included(work.step.undo or ""))))
 
     def before(self, work: StepContext) -> Undo:
         psycopg = driver()
@@ -79,9 +78,9 @@ class Sql(Kind):
         except psycopg.Error as error:
             raise Refused(f"the database cannot be reached: {words(error)}") from error
         undo = super().before(work)
-        text = _included(undo.text)
+        text = _way_back(undo.text)
         data = {"database": work.options.database, "session": step_name(work.key)}
-        summary = f"SQL: run {_include(undo.text) or 'its undo'} in one transaction" if text else ""
+        summary = f"SQL: run {included(undo.text) or 'its undo'} in one transaction" if text else ""
         return Undo(text, data, undo.irreversible, summary)
 
     def act(self, work: StepContext) -> Result:
@@ -115,28 +114,14 @@ def _session(work: StepContext, undo: Undo) -> str:
 def _text(work: StepContext) -> str:
     """Raises Refused."""
     if work.options.script:
-        return str(work.options.script)
-    try:
-        return Path(work.options.file).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise Refused(f"{work.options.file} cannot be read: {error}") from error
+        return checked(str(work.options.script), "script")
+    return of_file(work.options.file)
 
 
-def _include(text: str) -> str:
-    r"""The file of a text that is `\i FILE`, as in psql; empty for any other."""
-    return text.removeprefix(INCLUDE).strip() if text.startswith(INCLUDE) else ""
-
-
-def _included(text: str) -> str:
+def _way_back(text: str) -> str:
     """A text that names a file is that file's: the journal keeps all of the way back, whatever
     becomes of the file. Raises Refused."""
-    if not (named := _include(text)):
-        return text
-    path = Path(named)
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise Refused(f"the undo {path} cannot be read: {error}") from error
+    return of_file(named) if (named := included(text)) else checked(text, "undo")
 
 
 def _transact(work: StepContext, database: str, text: str, name: str) -> Result:
@@ -188,7 +173,7 @@ def _execute(work: StepContext, connection: psycopg.Connection[Any], text: str) 
     """Run every statement; give back the rows of the last, as psql -At would."""
     limit = f"SET LOCAL statement_timeout = {int(work.step.timeout * 1000)}"
     with connection.cursor() as cursor:
-        cursor.execute(limit.encode())
+        cursor.execute(f"{limit}; {encoding(connection)}".encode())
         cursor.execute(work.vault.reveal(text).encode())
         while cursor.nextset():
             pass
@@ -205,6 +190,7 @@ def _answer(work: StepContext, text: str) -> bool | None:
             ended_after(connection, work.step.timeout),
         ):
             connection.read_only = True
+            connection.execute(encoding(connection).encode())
             rows = connection.execute(work.vault.reveal(text).encode()).fetchmany(2)
     except (psycopg.Error, Refused):
         return None

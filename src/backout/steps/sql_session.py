@@ -8,6 +8,7 @@ comes next for the same step (another attempt, its check, its undo) takes that l
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from contextlib import closing, suppress
 from hashlib import sha256
@@ -28,6 +29,8 @@ PATIENCE = {
     "tcp_user_timeout": 25_000,
 }
 """A dead link is noticed; the connection string may say otherwise."""
+KNOWS_PRIMARY = 140_000
+"""The libpq that can ask for a primary."""
 LONGEST = 63
 """Bytes of an `application_name` that the server keeps."""
 GRACE = 5.0
@@ -71,10 +74,20 @@ def connect(work: StepContext, database: str, name: str) -> psycopg.Connection[A
     from psycopg.conninfo import conninfo_to_dict
 
     given: Mapping[str, Any] = conninfo_to_dict(work.vault.reveal(database))
+    usual = {**PATIENCE, **({} if work.step.readonly else _primary())}
     connection: psycopg.Connection[Any] = dial(
-        **{**PATIENCE, **given, **own_host(given), "application_name": name}
+        **{**usual, **given, **own_host(given), "application_name": name}
     )
     return connection
+
+
+def _primary() -> Mapping[str, str]:
+    """Of several servers the one that writes: a standby takes no change, knows no session of
+    those that make one, and may be late with what they made."""
+    from psycopg.pq import version
+
+    said = "PGTARGETSESSIONATTRS" in os.environ or version() < KNOWS_PRIMARY
+    return {} if said else {"target_session_attrs": "primary"}
 
 
 def await_end(work: StepContext, database: str, name: str, patience: float | None = None) -> None:
