@@ -97,9 +97,30 @@ def fewer(lines: list[str]) -> str:
     return "".join(f"{json.dumps(each)}\n" for each in kept)
 
 
-@pytest.mark.parametrize(
-    "harm", ["cut", "empty", "other", "missing", "words", "value", "undo", "body", "end", "fewer"]
-)
+def otherwise(lines: list[str], table: str, column: str, value: object) -> str:
+    """The last row of a table has another value there."""
+    rows = list(map(json.loads, lines))
+    place = max(at for at, row in enumerate(rows) if isinstance(row, list) and row[0] == table)
+    rows[place][1][column] = value
+    return "".join(f"{json.dumps(each)}\n" for each in rows)
+
+
+HARM = ["cut", "empty", "other", "missing", "words", "value", "undo", "body", "end", "fewer"]
+ROWS = {
+    "another commit": ("ledger", "commit", "0" * 40),
+    "another release": ("ledger", "number", 7),
+    "no number": ("ledger", "number", "x"),
+    "a release of nobody": ("ledger", "run", "x"),
+    "a run of no target": ("run", "target", "x"),
+    "no last number": ("number", "last", "x"),
+    "the number of no target": ("number", "target", "x"),
+    "a number of no database": ("number", "last", 10**30),
+    "no word": ("record", "run", [1]),
+    "half a letter": ("ledger", "at", "\ud800"),
+}
+
+
+@pytest.mark.parametrize("harm", [*HARM, *ROWS, "deep"])
 def test_what_is_no_whole_export_is_a_mistake_and_changes_nothing(yard: Yard, harm: str) -> None:
     yard.runbook(yard.step("one"))
     yard.good_release()
@@ -113,10 +134,13 @@ def test_what_is_no_whole_export_is_a_mistake_and_changes_nothing(yard: Yard, ha
         "body": re.sub(r'("kind": "begin".*"body": )"{', r'\1"[{', whole),
         "end": whole.replace('"exit_code": 0', '"exit_code": 4', 1),
         "fewer": fewer(lines),
+        "deep": "[" * 100_000,
         "cut": "".join(lines[:-1]),
         "empty": "",
         "other": '{"kind": "x"}\n',
     }
+    if harm in ROWS:
+        texts[harm] = otherwise(lines, *ROWS[harm])
     file.unlink()
     if harm in texts:
         file.write_text(texts[harm])

@@ -7,6 +7,7 @@ secrets by reference, outputs redacted.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -53,6 +54,11 @@ COLUMNS = {
 }
 """What of each is carried: `seq` is given anew, only the order within a run counts."""
 
+COUNTED = ("n", "number", "last")
+"""The columns that are counted on."""
+LARGEST = 2**63
+_HALF = re.compile("[\ud800-\udfff]")
+"""Half of a pair, which no text in UTF-8 has."""
 PEOPLE = ("request", "answer", "spent", "letter")
 """What is known by its name wherever it is: what is there already stays."""
 TOGETHER = 100
@@ -128,7 +134,7 @@ def unpack(lines: Iterable[str], file: str) -> Packed:
         counts = dict.fromkeys(PEOPLE, 0) | heading["counts"]  # others' were not carried once
         whole = {table: len(found) for table, found in rows.items()} == counts
         targets, schema = tuple(map(str, heading["targets"])), heading["schema"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise _not_one(file, "") from error
     if not (known and whole):
         raise _not_one(file, "" if known else ", or a newer Backout wrote it")
@@ -162,6 +168,7 @@ def take_up(db: Tables, packed: Packed) -> tuple[str, ...]:
     for table, column in (("run", "id"), ("record", "run"), ("ledger", "run"), ("restored", "run")):
         put(db, table, [row for row in packed.rows[table] if row[column] in new])
     put(db, "undone", [row for row in packed.rows["undone"] if row["by"] in new])
+    _refuse_undecided(db, new)
     for row in packed.rows["number"]:
         db.execute(
             "INSERT INTO number VALUES (:target, :last)"
@@ -175,14 +182,30 @@ def take_up(db: Tables, packed: Packed) -> tuple[str, ...]:
 
 
 def _refuse_strange_rows(packed: Packed) -> None:
-    """Names from a file become words of SQL: they must be this journal's own."""
+    """Names from a file become words of SQL: they must be this journal's own. What belongs to no
+    target or run of the file would be left out, and nobody told."""
     for table, rows in packed.rows.items():
-        plain = str | int | float | None
         for row in rows:
-            if row.keys() != set(COLUMNS[table]) or not all(
-                isinstance(each, plain) for each in row.values()
-            ):
+            if row.keys() != set(COLUMNS[table]) or not all(map(_plain, row.values())):
                 raise _not_one("the file", f": a row of {table} is no such row")
+    runs = {row["id"] for row in packed.rows["run"]}
+    for table, rows in packed.rows.items():
+        for row in rows:
+            ours = "target" not in row or row["target"] in packed.targets
+            ours &= table in PEOPLE or "run" not in row or row["run"] in runs
+            if not (ours and all(type(row.get(name, 0)) is int for name in COUNTED)):
+                raise _not_one("the file", f": a row of {table} is of nothing in it")
+
+
+def _plain(value: Any) -> bool:
+    """Whether a database can hold it."""
+    match value:
+        case str():
+            return value.isascii() or not _HALF.search(value)
+        case int():
+            return -LARGEST <= value < LARGEST
+        case _:
+            return value is None or isinstance(value, float)
 
 
 def _refuse_changed(packed: Packed, new: Mapping[str, None]) -> None:
@@ -202,6 +225,13 @@ def _refuse_changed(packed: Packed, new: Mapping[str, None]) -> None:
             wrong = "a record is none"
         if wrong:
             raise _not_one("the file", f": of run {row['id']} {wrong}")
+
+
+def _refuse_undecided(db: Tables, new: Mapping[str, None]) -> None:
+    """What the ledger has by now of each run is what was decided then."""
+    for run in new:
+        if words := next(chain.faults_of(db, run), ""):
+            raise _not_one("the file", f": of run {run} {words}")
 
 
 def _unknown(db: Tables, target: str, theirs: Mapping[str, Row]) -> Sequence[str]:
