@@ -106,6 +106,26 @@ def test_a_balancer_is_asked_which_slot_is_live_and_told_to_move(
         assert "edge sends requests to both slots: it was changed by hand" in said.out
 
 
+def test_no_traffic_moves_to_a_slot_that_the_balancer_finds_down(
+    twins: TwinUnits, tmp_path: Path
+) -> None:
+    """It looks less often than we do, and would answer 503 until it has seen the new one."""
+    members = {name: f"{twins.host.address}:{port}" for name, port in twins.ports.items()}
+    looks = "check inter 100ms fall 1 rise 15"
+    each = {twins.slot: looks, twins.idle: f"{looks} disabled"}
+    with balancers.haproxy(tmp_path, members, each=each) as edge:
+        switch = {"balancer": "edge"}
+        twins.describe(switch=switch, front=edge.port, balancers={"edge": edge.entry})
+        before, second = twins.front.now(), twins.ship()
+        with Asking(lambda: release_at("127.0.0.1", edge.port)) as asking:
+            assert twins.deploy().code == 0
+            twins.host.run("systemctl", "stop", f"api@{twins.slot}")
+            third = twins.ship()
+            said = twins.deploy()
+            assert said.code == 0, said.out
+        assert (asking.failed, asking.releases) == (0, [before, second, third])
+
+
 def test_what_is_not_as_it_was_left_is_refused_before_anything_changes(twins: TwinUnits) -> None:
     before, live, idle = twins.front.now(), twins.slot, twins.idle
     twins.host.run("systemctl", "stop", f"api@{idle}")

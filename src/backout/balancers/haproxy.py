@@ -13,12 +13,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, Literal
 
 from backout.balancers.base import Backend
-from backout.model import Member, Options, PoolState, Result
+from backout.model import Member, Options, PoolState, Result, State
 from backout.model.operands import Operand
 
 OUT = 0x01 | 0x02 | 0x08 | 0x10 | 0x20 | 0x40
 """The bits of a server's administrative state with which nothing new goes to it. 0x04 only says
 that the file had it so."""
+
+MAINTENANCE = 0x01 | 0x02 | 0x20 | 0x40
+"""Those of them with which HAProxy does not look at it, and calls it down."""
+
+WEIGHTLESS = "weight 0"
 
 ASK = r"""
 ask() {
@@ -76,6 +81,10 @@ class HAProxy(Backend):
         return PoolState(members, "\n".join(sorted(layout)))
 
     def apply(self, key: str, wanted: Sequence[Member]) -> Result:
+        """Nothing is taken out for one that would get nothing: no state gives it a weight."""
+        if none := [each.name for each in wanted if each.takes and each.mark == WEIGHTLESS]:
+            why = f"{', '.join(none)} has weight 0 there: give it one, by `set server … weight`"
+            return Result(State.FAILED, reason=why)
         return self.change(key, self._ask(self._commands(wanted)))
 
     def spelled(self, wanted: Sequence[Member]) -> str:
@@ -115,7 +124,7 @@ def _stats(answer: str) -> Iterator[Mapping[str, str]]:
 
 def _member(state: Mapping[str, str], stat: Mapping[str, str]) -> Member:
     weight, admin = state["srv_uweight"], int(state["srv_admin_state"])
-    looks = bool(stat.get("check_status"))
+    looks = bool(stat.get("check_status")) and not admin & MAINTENANCE
     answers, failed = _answers(stat)
     return Member(
         name=state["srv_name"],

@@ -77,6 +77,11 @@ class Slotted(Protocol):
         """Send all traffic to that slot, by one write under the caller's key."""
         ...
 
+    def unfit(self, to: str) -> str:
+        """Why whatever sends traffic would send none to that slot as things are now, in words;
+        empty where nothing says so. Raises Refused, and Unreachable."""
+        ...
+
     def slot(self, name: str) -> Restarter:
         """The restart backend of one slot."""
         ...

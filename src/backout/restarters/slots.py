@@ -41,6 +41,9 @@ class CommandSwitch:
             raise kind(f"where traffic of {self.title} goes to: {nobody_knows(result).detail}")
         return result.stdout.strip()
 
+    def unfit(self, to: str) -> str:  # noqa: ARG002 - it is told, and knows nothing of the slots
+        return ""
+
     def move(self, key: str, to: str) -> Result:
         text, env = self.moves[to]
         title = f"moving traffic of {self.title} to {to}"
@@ -91,6 +94,11 @@ class PoolSwitch:
             f"{self.name} sends requests {words}: it was changed by hand, or never set up",
             next="let one of the two slots take requests there, then try again",
         )
+
+    def unfit(self, to: str) -> str:
+        """By its own checks: it would send what comes to nobody."""
+        ill = any(self._look(pool)[to].up is False for pool in self.pools)
+        return f"is down, as {self.name} finds" if ill else ""
 
     def move(self, key: str, to: str) -> Result:
         """On all of its machines, the way on before the way off."""
@@ -208,6 +216,9 @@ class BlueGreen:
 
     def move(self, key: str, to: str) -> Result:
         return self.switch.move(key, to)
+
+    def unfit(self, to: str) -> str:
+        return self.switch.unfit(to)
 
     def within(self, wrap: Callable[[Restarter], Restarter]) -> Slotted:
         return replace(self, wrap=wrap)

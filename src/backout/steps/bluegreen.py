@@ -121,7 +121,7 @@ class BlueGreen(Kind):
         if claimed.stdout.strip() or not _lives(slots, was, undo):
             work.say(f"{slots.title(was)} no longer runs as it did: it is started after the undos")
             return Result(State.DONE)
-        return _switched(slots, was, work.key)
+        return _switched(work, slots, was, work.key)
 
 
 def _slots(work: StepContext) -> Slotted:
@@ -146,7 +146,7 @@ def _home(work: StepContext, slots: Slotted) -> Result | None:
         return None
     if not slots.slot(was).identity().up:
         return Result(State.FAILED, reason=f"{slots.title(was)} does not run any more")
-    back = _switched(slots, was, f"{work.key}~{HOME}")
+    back = _switched(work, slots, was, f"{work.key}~{HOME}")
     return None if back.ok else back
 
 
@@ -170,7 +170,7 @@ def _brought(work: StepContext, slots: Slotted, before: Identity | None = None) 
     if slots.live() != live:
         why = f"traffic was moved from {slots.title(live)} meanwhile, by somebody else"
         return Result(State.FAILED, reason=why)
-    moved = _switched(slots, idle, f"{work.key}~{MOVE}")
+    moved = _switched(work, slots, idle, f"{work.key}~{MOVE}")
     return _moved(work, slots, idle, now) if moved.ok else moved
 
 
@@ -187,8 +187,21 @@ def _answering(work: StepContext, slots: Slotted, name: str) -> Result:
         work.clock.sleep(proving.POLL)
 
 
-def _switched(slots: Slotted, to: str, key: str) -> Result:
+def _fit(work: StepContext, slots: Slotted, to: str) -> Result:
+    """Whoever sends traffic finds that slot well, or soon does: it looks less often than we do."""
+    limit = work.clock.monotonic() + work.options.within
+    while why := slots.unfit(to):
+        if work.clock.monotonic() >= limit:
+            return Result(State.FAILED, reason=f"{slots.title(to)} {why}: no traffic goes there")
+        work.clock.sleep(proving.POLL)
+    return Result(State.DONE)
+
+
+def _switched(work: StepContext, slots: Slotted, to: str, key: str) -> Result:
     """Traffic goes to that slot, on the word of whoever sends it there."""
+    fit = _fit(work, slots, to)
+    if not fit.ok:
+        return fit
     asked = slots.move(key, to)
     if asked.state in (State.UNREACHABLE, State.UNKNOWN):
         return asked
@@ -242,7 +255,7 @@ def _back(work: StepContext, slots: Slotted, went: Mapping[str, Any]) -> Result:
 def _move(work: StepContext, slots: Slotted, want: str) -> Result:
     if slots.live() == want:
         return Result(State.DONE)
-    return _switched(slots, want, f"{work.key}~{MOVE}")
+    return _switched(work, slots, want, f"{work.key}~{MOVE}")
 
 
 def _neither(work: StepContext, slots: Slotted, went: Mapping[str, Any]) -> Result:

@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -207,3 +208,29 @@ def test_nginx_is_never_left_with_a_file_that_it_does_not_run_with(tmp_path: Pat
 
         file.write_text(file.read_text().replace("web1", "web3"))
         assert "was changed by hand meanwhile" in edge.apply("run/3", [web1]).reason
+
+
+def test_haproxy_takes_nobody_out_for_one_that_would_get_nothing(tmp_path: Path) -> None:
+    """A server of weight 0 gets no requests, whatever its state is."""
+    at = {name: f"127.0.0.1:{ports.free_port()}" for name in ("web1", "web2")}
+    with balancers.haproxy(tmp_path, at, each={"web1": "weight 0"}) as front:
+        edge = pool(front)
+        web1, web2 = edge.look().members
+
+        said = edge.apply("run/1", [replace(web1, takes=True), web2.out()])
+
+        assert not said.ok
+        assert "web1 has weight 0 there" in said.reason
+        assert [member.takes for member in edge.look().members] == [False, True]
+
+
+def test_haproxy_says_that_one_is_down_only_where_it_looks(tmp_path: Path) -> None:
+    at = {name: f"127.0.0.1:{ports.free_port()}" for name in ("web1", "web2", "web3")}
+    each = {"web1": "check inter 100ms fall 1", "web2": "check inter 100ms fall 1"}
+    with balancers.haproxy(tmp_path, at, each=each) as front:
+        edge, kept = pool(front), pool(front, out="maint")
+        web1, web2, _ = edge.look().members
+        assert edge.apply("run/1", [web1.out()]).ok
+        assert kept.apply("run/2", [web2.out()]).ok
+
+        eventually(lambda: [m.up for m in edge.look().members] == [False, None, None])
