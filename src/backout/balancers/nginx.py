@@ -30,11 +30,20 @@ master=$(cat "$pid") && [ -d "/proc/$master" ] || { echo "nginx does not run: $p
 echo "=== clock"
 echo "$(date +%s.%N) $(cut -d' ' -f1 /proc/uptime) $(getconf CLK_TCK) $(stat -c %.Y "$real")"
 echo "=== workers"
-for child in $(cat "/proc/$master/task/$master/children"); do
-  ticks=$(sed 's/.*) //' "/proc/$child/stat" 2>/dev/null | cut -d' ' -f20) || continue
-  echo "$ticks $(tr '\0' ' ' < "/proc/$child/cmdline")"
+listed() {
+  for child in $(cat "/proc/$master/task/$master/children"); do
+    ticks=$(sed 's/.*) //' "/proc/$child/stat" 2>/dev/null | cut -d' ' -f20) || continue
+    echo "$ticks $(tr '\0' ' ' < "/proc/$child/cmdline")"
+  done
+}
+for n in $(seq 20); do
+  workers=$(listed)
+  case $(printf '%s\n' "$workers" | grep -v 'shutting down') in *"worker process"*) break ;; esac
+  sleep 0.1
 done
+printf '%s\n' "$workers"
 """
+"""An nginx that has just been started, or loaded anew, has a worker in a moment."""
 
 FILE = """
 echo "=== file"

@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -17,7 +18,7 @@ import pytest
 
 from backout.balancers import BACKENDS
 from backout.errors import Refused
-from backout.model import Balancer, PoolState
+from backout.model import Balancer, Command, PoolState, Result
 from backout.ports import Pool
 from support import balancers, ports, sample_app
 from support.balancers import FRONTS, Front
@@ -234,3 +235,39 @@ def test_haproxy_says_that_one_is_down_only_where_it_looks(tmp_path: Path) -> No
         assert kept.apply("run/2", [web2.out()]).ok
 
         eventually(lambda: [m.up for m in edge.look().members] == [False, None, None])
+
+
+LATE = '(read -r _ < "$1"; exec -a "nginx: worker process" sleep 60) & read -r _ < "$2"; kill $!'
+
+
+def test_an_nginx_that_just_begins_is_waited_for_until_a_worker_serves(tmp_path: Path) -> None:
+    """A reload by somebody else in the middle of a deploy is no reason to go back."""
+    file, begin, end = (tmp_path / name for name in ("app.conf", "begin", "end"))
+    file.write_text("upstream app {\n  server 127.0.0.1:1;\n}\n")
+    for fifo in (begin, end):
+        os.mkfifo(fifo)
+    late = tmp_path / "late.sh"
+    late.write_text(LATE)
+    words = ["bash", str(late), str(begin), str(end)]
+    with subprocess.Popen(words) as master:
+        pid = tmp_path / "pid"
+        pid.write_text(f"{master.pid}\n")
+        entry = {"backend": "nginx", "file": str(file), "pool": "app", "pid": str(pid)}
+        shell = Began(begin)
+        try:
+            state = pool(Front(0, entry, None, tmp_path), shell).look()  # type: ignore[arg-type]
+        finally:
+            end.write_text("over\n")
+    assert [member.name for member in state.members] == ["127.0.0.1:1"]
+
+
+class Began(Shell):
+    """The worker begins once somebody looks."""
+
+    def __init__(self, begin: Path) -> None:
+        super().__init__()
+        self.begin = begin
+
+    def run(self, command: Command) -> Result:
+        threading.Timer(0.2, self.begin.write_text, ["now\n"]).start()
+        return super().run(command)
