@@ -70,7 +70,7 @@ def _ill_after_rollback(world: World, typed: Typed, report: Report) -> Iterator[
     in the way, none stays at a release that is not well while there is a way forward again, unless
     it could not be seen before that it was well, or in the end that it is not, or it is away."""
     one_way, unseen = not all(world.steps.values()), _unseen(typed, report)
-    unseen |= {name for name, link in typed.who.links.items() if not link.up}
+    unseen |= {name for name, link in typed.who.links.items() if link.away}
     for name, told in report.hosts.items():
         back = told.state.startswith("rolled back") and not one_way and name not in unseen
         if (report.outcome in OVER or back) and not world.hosts[name].service.well:

@@ -31,6 +31,8 @@ class Link:
     def __init__(self, baton: Baton) -> None:
         self.baton = baton
         self.up = True
+        self.healed = -1.0
+        """When it came up again."""
         self.calm = False
         """Whether it stays as it is from now on."""
         self.slow = 0.0
@@ -52,6 +54,12 @@ class Link:
 
     def heal(self) -> None:
         self.up = True
+        self.healed = self.baton.now
+
+    @property
+    def away(self) -> bool:
+        """Whether nobody can have asked over it just now."""
+        return not self.up or self.healed == self.baton.now
 
     def meets(self) -> Cut | None:
         """What the command that is sent now meets."""
