@@ -193,6 +193,10 @@ class Story:
     def _quiet(self) -> bool:
         return all(typed.over for typed in reversed(self.world.typed))
 
+    def _still(self) -> bool:
+        """Nobody is at anything any more."""
+        return self._quiet() and not self.world.processes()
+
     def _healed(self) -> None:
         world = self.world
         world.baton.calm()
@@ -218,12 +222,15 @@ class Story:
             owners = [seat for seat in self.world.seats if seat.unfinished()]
             held = self._held()
             if not owners and not held:
-                return
+                if self._still():
+                    return
+                self.world.baton.play(self._still)  # somebody came late
+                continue
             seat = self.random.choice(owners) if owners else self.world.ann
             self._end(seat, turn, open_=bool(owners))
             self._passes(CALM)
-        if not self.world.forced:
-            rest = [f"{s.name}: {s.unfinished()}" for s in self.world.seats if s.unfinished()]
+        rest = [f"{s.name}: {s.unfinished()}" for s in self.world.seats if s.unfinished()]
+        if not self.world.forced and (rest or self._held()):
             self.violations.append(f"it does not come to an end: {rest or self._held()}")
 
     def _end(self, seat: Seat, turn: int, *, open_: bool) -> None:
