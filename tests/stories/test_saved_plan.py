@@ -286,8 +286,8 @@ def test_what_a_plan_reads_runs_and_goes_back_by_is_part_of_it(
             preflight=[{"name": "Ready", "run": "test -e up.sql; ./ready", "readonly": True}],
         )
         read = {
-            "up.sql": "",
-            "down.sql": "",
+            "up.sql": "SELECT 1;\n",
+            "down.sql": "SELECT 2;\n",
             "tell it.sh": "",
             "untell.py": "",
             "ready": "#!/bin/sh",
