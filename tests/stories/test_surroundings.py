@@ -18,11 +18,16 @@ FULL = "stdout could not be written: No space left on device\n"
 
 
 def typed(
-    words: str, streams: str, directory: Path = Path(), out: int | None = None
+    words: str,
+    streams: str = "",
+    directory: Path = Path(),
+    *,
+    before: str = "",
+    out: int | None = subprocess.DEVNULL,
 ) -> tuple[str, int]:
-    """What `backout WORDS` says on stderr, and its exit code."""
+    """What `backout WORDS` says on stderr, and its exit code; `before` is what its shell does."""
     done = subprocess.run(
-        ["sh", "-c", f"exec {sys.executable} -m backout {words} {streams}"],
+        ["sh", "-c", f"{before} exec {sys.executable} -m backout {words} {streams}"],
         cwd=directory,
         env=unmeasured(os.environ),
         stdout=out,
@@ -82,41 +87,28 @@ def test_a_deploy_that_a_full_disk_hears_ends_as_what_it_is(project: Project) ->
 
 
 def test_a_directory_that_is_gone_is_said_to_be(project: Project) -> None:
-    script = f"mkdir gone && cd gone && rmdir ../gone && exec {sys.executable} -m backout status"
-    done = subprocess.run(
-        ["sh", "-c", script],
-        cwd=project.directory,
-        env=unmeasured(os.environ),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    before = "mkdir gone && cd gone && rmdir ../gone &&"
+    said, code = typed("status", directory=project.directory, before=before)
     gone = project.directory / "gone"
     first = "the directory that this was started in cannot be read: No such file or directory"
-    assert done.stderr.splitlines() == [
+    assert said.splitlines() == [
         f"{first} ({gone})",
         "state: nothing was touched",
         "next:  the same command, in the project's directory",
     ]
-    assert done.returncode == 2
+    assert code == 2
 
 
 @pytest.mark.parametrize("files", [8, 10, 12, 14, 16, 18])
 def test_too_few_open_files_are_said_and_leave_nothing_half_done(
     project: Project, files: int
 ) -> None:
-    script = f"ulimit -n {files}; exec {sys.executable} -m backout deploy --target prod --yes"
-    done = subprocess.run(
-        ["sh", "-c", script],
-        cwd=project.directory,
-        env=unmeasured(os.environ),
-        capture_output=True,
-        text=True,
-        check=False,
+    said, code = typed(
+        "deploy --target prod --yes", directory=project.directory, before=f"ulimit -n {files};"
     )
-    assert "Traceback" not in done.stderr
-    assert done.returncode == 0 or "Too many open files" in done.stderr
-    if project.say("resume", "--target", "prod").code == 0 or done.returncode == 0:
+    assert "Traceback" not in said
+    assert code == 0 or "Too many open files" in said
+    if project.say("resume", "--target", "prod").code == 0 or code == 0:
         assert (project.directory / "acted").read_text() == "done\n"
     else:
         assert not (project.directory / "acted").exists()

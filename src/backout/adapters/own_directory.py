@@ -94,13 +94,14 @@ def refuse_no_directory(state: Path) -> None:
     for place in (state, *state.parents):
         if place.exists():
             if not place.is_dir():
-                raise _unusable(state, f"{place} is no directory" if place != state else "")
+                why = "it is none" if place == state else f"{place} is no directory"
+                raise _unusable(state, why)
             return
 
 
 def _unusable(state: Path, why: str) -> Refused:
     return Refused(
-        f"{state} cannot be Backout's own directory: {why or 'it is none'}",
+        f"{state} cannot be Backout's own directory: {why}",
         next="let BACKOUT_STATE name another directory",
     )
 

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 TIMEOUT = 10.0
+"""Seconds that a switch is waited for."""
 
 
 def ping(url: str, *, failed: str = "") -> str:

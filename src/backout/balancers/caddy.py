@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 from backout.balancers.base import Backend, sections
 from backout.model import Member, Options, PoolState, Result
 from backout.model.operands import Operand
+from backout.model.values import cut
 
 APPS = "/config/apps/http"
 """What is read and written: the HTTP servers; certificates and their keys stand elsewhere."""
@@ -125,8 +126,7 @@ echo "=== config"; printf '%s\\n' "$body\""""
         try:
             return json.loads(text)
         except ValueError as error:
-            said = text if len(text) <= 80 else f"{text[:80]}…"
-            raise self.unread(f"its admin API answers no JSON: {said!r}") from error
+            raise self.unread(f"its admin API answers no JSON: {cut(text, 80)!r}") from error
 
     def _handlers(self, config: Tree) -> tuple[Tree, Tree]:
         """The handler that has the pool, and the one for those that are out."""

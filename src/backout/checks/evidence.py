@@ -16,7 +16,7 @@ from typing import Any
 
 from backout.language import expressions
 from backout.model import Finding, Verdict
-from backout.model.values import Unavailable, stored, writable
+from backout.model.values import Unavailable, cut, stored, writable
 
 EXCERPT = 1000
 VALUE = 80
@@ -52,7 +52,7 @@ def _fit(finding: Finding, redact: Callable[[str], str]) -> Finding:
     return replace(
         finding,
         reason=hide(finding.reason),
-        excerpt=_cut(hide(text), EXCERPT),
+        excerpt=cut(hide(text), EXCERPT),
         saved=_masked(finding.saved, hide),
         facts={
             name: _masked(value, hide, name)
@@ -111,8 +111,8 @@ def _value(path: str, scope: Mapping[str, Any]) -> str:
     if _CREDENTIAL.search(path.rpartition(".")[2]):
         return HIDDEN
     if isinstance(value, str):
-        return f"'{_cut(value, VALUE)}'"
-    return _cut(json.dumps(value, default=str, ensure_ascii=False), VALUE)
+        return f"'{cut(value, VALUE)}'"
+    return cut(json.dumps(value, default=str, ensure_ascii=False), VALUE)
 
 
 def _clues(finding: Finding) -> Iterator[str]:
@@ -123,10 +123,6 @@ def _clues(finding: Finding) -> Iterator[str]:
     state = finding.facts.get("sqlstate")
     if state and str(state) not in f"{finding.reason} {finding.excerpt}":
         yield f"SQLSTATE {state}"
-
-
-def _cut(text: str, size: int) -> str:
-    return text if len(text) <= size else f"{text[:size]}…"
 
 
 def _hider(finding: Finding, redact: Callable[[str], str]) -> Callable[[str], str]:

@@ -95,9 +95,9 @@ class Inspection:
         )
         hosts = dict(zip(target.hosts, seen, strict=True))
         open_run = journal.open_run_of(target.name)
-        known = journal.newest_on(target.name, hosts)
         named = {name: row.run or "" for name, row in hosts.items()}
-        known = {**by_their_word(journal, target.name, named, known), **known}
+        newest = journal.newest_on(target.name, hosts)
+        known = by_their_word(journal, target.name, named, newest)
         told = [name for name, row in hosts.items() if row.commit]
         code = journal.newest_on(target.name, told, code=True)
         differs = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from backout.adapters.storage.journal import RunJournal
 from backout.errors import Refused
@@ -19,23 +19,23 @@ def below(journal: RunJournal, undoing: Sequence[Plan]) -> Mapping[str, LedgerRo
     known = journal.newest_on(target, _hosts(undoing), without=without)
     named = {host: run for plan in undoing for host, run in _found(journal, plan).items()}
     left = {host: run for host, run in named.items() if run not in without}
-    return {**by_their_word(journal, target, left, known), **known}
+    return by_their_word(journal, target, left, known)
 
 
 def by_their_word(
-    journal: RunJournal, target: str, named: Mapping[str, str], known: Collection[str]
+    journal: RunJournal, target: str, named: Mapping[str, str], known: Mapping[str, LedgerRow]
 ) -> Mapping[str, LedgerRow]:
-    """Of the hosts that are not `known`, which are called otherwise than when they were deployed:
-    host -> the release in force of the run that it names."""
-    if not (strange := named.keys() - known):
-        return {}
+    """What is `known`; and of the hosts that are not, for they were called otherwise when they were
+    deployed: host -> the release in force of the run that it names."""
+    if not (strange := named.keys() - known.keys()):
+        return known
     rows = {
         run: row
         for row in journal.releases(target)
         if not row.undone_by
         for run in (row.run, *row.restored)
     }
-    return {host: rows[named[host]] for host in strange if named[host] in rows}
+    return {**known, **{host: rows[named[host]] for host in strange if named[host] in rows}}
 
 
 def _found(journal: RunJournal, plan: Plan) -> Mapping[str, str]:
@@ -68,15 +68,11 @@ def brought(
 
     def under(row: LedgerRow) -> Brought:
         there = (host for host, its in below.items() if its.number == row.number)
-        return _below(row, (*(row.covers or hosts), *there))
+        sure = frozenset((*(row.covers or hosts), *there))
+        return Brought(runs=frozenset((row.run, *row.restored)), hosts=sure, sure=sure)
 
     rows = {row.number: row for row in below.values()}
     return (*map(known, undoing), *(under(rows[n]) for n in sorted(rows, reverse=True)))
-
-
-def _below(row: LedgerRow, hosts: Sequence[str]) -> Brought:
-    sure = frozenset(hosts)
-    return Brought(runs=frozenset((row.run, *row.restored)), hosts=sure, sure=sure)
 
 
 def refuse_renamed(undoing: Sequence[Plan], to: Release) -> None:

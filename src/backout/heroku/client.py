@@ -169,9 +169,10 @@ class Heroku:
         nothing: both are sent again."""
         waited, pause, left = 0.0, 1.0, AGAIN if request.get_method() == "GET" else 0
         while True:
-            answer, error = self._answered(request)
-            if answer:
+            answer = self._answered(request)
+            if isinstance(answer, Answer):
                 return answer
+            error = answer
             limited = error.status == http.HTTPStatus.TOO_MANY_REQUESTS
             wait = error.retry_after or pause
             if (not limited and (left <= 0 or _final(error))) or waited + wait > self._patience:
@@ -180,14 +181,13 @@ class Heroku:
             self._sleep(wait)
             waited, pause = waited + wait, pause * 2
 
-    def _answered(self, request: urllib.request.Request) -> tuple[Answer | None, HerokuError]:
+    def _answered(self, request: urllib.request.Request) -> Answer | HerokuError:
         """What it was answered, or why it was not."""
         try:
             answer = self._send(request)
         except HerokuError as error:
-            return None, error
-        good = answer.status < http.HTTPStatus.MULTIPLE_CHOICES
-        return (answer if good else None), _refusal(answer)
+            return error
+        return answer if answer.status < http.HTTPStatus.MULTIPLE_CHOICES else _refusal(answer)
 
     def _send(self, request: urllib.request.Request) -> Answer:
         try:

@@ -22,7 +22,8 @@ DEEPEST = 64
 """What is nested deeper is unavailable."""
 _NUMBER, _REASON = "\0number", "\0unavailable"
 """The keys under which `stored` keeps what JSON has no form for; no key from outside is one."""
-_HALF = re.compile("[\ud800-\udfff]")
+HALF = re.compile("[\ud800-\udfff]")
+"""Half of a pair, which no text in UTF-8 has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,12 @@ class Unavailable:
 
     def __str__(self) -> str:
         return f"[cannot be had: {self.reason}]"
+
+
+def cut(text: str, most: int) -> str:
+    """So many characters of it; what is longer ends in `…`, by which a redactor knows that the
+    first part of a value may stand before it."""
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 class Partial(str):
@@ -87,7 +94,7 @@ def plain(value: Any, depth: int = DEEPEST) -> Any:
     """`value` as text, numbers, booleans, null, lists and mappings; Unavailable, at its own
     place, what is none of them."""
     if isinstance(value, str):
-        return Unavailable("text with half a surrogate pair") if _HALF.search(value) else value
+        return Unavailable("text with half a surrogate pair") if HALF.search(value) else value
     if value is None or isinstance(value, bool | float | Unavailable):
         return value
     if isinstance(value, int):

@@ -46,6 +46,7 @@ def check_lines(checks: Sequence[CheckReport]) -> list[str]:
 
 
 def check_name(check: CheckReport) -> str:
+    """A check, and the host that it is of."""
     return f"{check.name} @ {check.host}" if check.host else check.name
 
 

@@ -26,8 +26,8 @@ from backout.restarters.listeners import Holder, judge, scan
 
 SHOWN = (
     "Id,LoadState,ActiveState,SubState,Result,NRestarts,InvocationID,MainPID,ControlGroup,"
-    "ExecMainStartTimestampMonotonic,InactiveExitTimestampMonotonic,WorkingDirectory,ExecStart,NeedDaemonReload,Type,"
-    "RemainAfterExit,TriggeredBy"
+    "ExecMainStartTimestampMonotonic,InactiveExitTimestampMonotonic,WorkingDirectory,ExecStart,"
+    "NeedDaemonReload,Type,RemainAfterExit,TriggeredBy"
 )
 _RELOAD = "its unit file changed on disk and is not loaded: systemctl daemon-reload"
 _ONE = "name one unit, or a host's own `service` for each"

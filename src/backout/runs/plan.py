@@ -106,9 +106,9 @@ class Plan:
     selected: bool = False
     """True when `--hosts` chose a part of the target."""
     first: bool = False
+    """True while no release of the target is known good: the baseline is recorded, not required."""
     added: tuple[str, ...] = ()
-    """While no release of the target is known good, and of hosts that were added since, the
-    baseline is recorded, not required."""
+    """The hosts that were added since one was: so is what the baseline finds of them."""
     user: str = ""
     started: str = ""
     hold: float = 0.0
@@ -237,9 +237,10 @@ def sizes(spec: Sequence[Batch], count: int) -> Iterator[int]:
 def large_first(target: Target) -> str:
     """That the first batch is over a tenth of the fleet, and more than one host; else nothing."""
     first = next(sizes(target.rollout.batches, len(target.hosts)), 0)
+    if first < 2 or first * 10 <= len(target.hosts):
+        return ""
     so_many = f"{first} of {len(target.hosts)} hosts, over a tenth"
-    words = f"{target.name}: its first batch is {so_many}: what is wrong is found by so many"
-    return words if first > 1 and first * 10 > len(target.hosts) else ""
+    return f"{target.name}: its first batch is {so_many}: what is wrong is found by so many"
 
 
 def _chosen(target: Target, hosts: Sequence[str]) -> tuple[Host, ...]:

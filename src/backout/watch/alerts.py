@@ -23,6 +23,7 @@ from backout.model import (
     Streak,
     duration,
 )
+from backout.model.values import cut
 
 if TYPE_CHECKING:
     from backout.reports.watched import OpenAlert
@@ -208,8 +209,7 @@ def _indented(text: str) -> str:
 
 
 def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= 300 else f"{line[:300]}…"
+    return cut(" ".join(text.split()), 300)
 
 
 def _utc(at: float) -> str:

@@ -7,7 +7,6 @@ secrets by reference, outputs redacted.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +17,7 @@ from backout.adapters.storage.journal_file import MIGRATIONS
 from backout.adapters.storage.journal_rows import run_rows
 from backout.adapters.storage.tables import Tables
 from backout.errors import Held, Mistakes, Refused
+from backout.model.values import HALF
 
 KIND = "backout history"
 FORMAT = 1
@@ -57,8 +57,6 @@ COLUMNS = {
 COUNTED = ("n", "number", "last")
 """The columns that are counted on."""
 LARGEST = 2**63
-_HALF = re.compile("[\ud800-\udfff]")
-"""Half of a pair, which no text in UTF-8 has."""
 PEOPLE = ("request", "answer", "spent", "letter")
 """What is known by its name wherever it is: what is there already stays."""
 TOGETHER = 100
@@ -201,7 +199,7 @@ def _plain(value: Any) -> bool:
     """Whether a database can hold it."""
     match value:
         case str():
-            return value.isascii() or not _HALF.search(value)
+            return value.isascii() or not HALF.search(value)
         case int():
             return -LARGEST <= value < LARGEST
         case _:

@@ -109,10 +109,10 @@ class JournalStore(Closing):
     def frozen(self, plan: Any) -> str:
         """The same of a plan, which is acted on again when it is recalled. Raises Refused where
         something of it would be another one then."""
-        text = self.text_of(plan)
-        wanted, kept = json.loads(_JSON.encode(plan)), json.loads(text)
-        pairs = () if kept == wanted else zip(_texts(wanted), _texts(kept), strict=True)
-        for was, now in pairs:
+        whole, text = _JSON.encode(plan), self.text_of(plan)
+        if text == whole:
+            return text
+        for was, now in zip(*map(_texts, map(json.loads, (whole, text))), strict=True):
             if self._reveal(was) != self._reveal(now):
                 raise Refused(
                     "the plan holds what is put on record as a secret, and could not be had again"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from backout.model import Result, State
-from backout.model.values import Partial
+from backout.model.values import Partial, cut
 
 KEPT = 128 * 1024
 """How many bytes of a stream's head, and how many of its tail, are kept."""
@@ -16,6 +16,7 @@ KEPT = 128 * 1024
 LINE = 4096
 """In how many bytes a line's end is looked for."""
 REASON = 200
+"""So many characters of a command's last line say why it failed."""
 
 
 class Capture:
@@ -157,8 +158,7 @@ class Ran:
         """The result of a command whose exit status is known."""
         if self.exit_code == 0:
             return self._result(State.DONE, 0, "")
-        last = self.err.text().strip().rpartition("\n")[2]
-        last = last if len(last) <= REASON else f"{last[:REASON]}…"
+        last = cut(self.err.text().strip().rpartition("\n")[2], REASON)
         why = f"exited {self.exit_code}" + (f": {last}" if last else "")
         return self._result(State.FAILED, self.exit_code, why)
 
