@@ -58,6 +58,7 @@ def test_the_new_one_comes_up_beside_the_old_one_and_a_bad_one_never_stays(
     assert asking.releases == [first, second]
     assert twins.states() == {slot: "inactive", twins.slot: "active"}
 
+    twins.describe(soak="1s")  # it crashes within that, however fast all else is
     doomed = twins.ship("crash-later")
     with Asking(twins.front.now) as asking:
         said = twins.deploy()

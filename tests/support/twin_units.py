@@ -68,6 +68,7 @@ class TwinUnits(Bed):
         balancers: Mapping[str, Any] | None = None,
         bake: Mapping[str, str] | None = None,
         well: str = "",
+        soak: str = "100ms",
         **service: Any,
     ) -> None:
         """The project's files; release `red` fails its check once everybody asks it, and what
@@ -98,7 +99,7 @@ class TwinUnits(Bed):
                     **service,
                 },
                 "balancers": edges,
-                "rollout": {"soak": "100ms"},
+                "rollout": {"soak": soak},
                 "checks": {
                     "well": {
                         "http": f"{asked}/health",

@@ -23,6 +23,7 @@ import sys
 import tempfile
 import threading
 import time
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -167,9 +168,7 @@ class Warm(Started):
         super().__init__(argv)
         self._link = link
         self.pid = int(link.recv(64))
-
-    def __del__(self) -> None:
-        self._link.close()
+        weakref.finalize(self, link.close)  # which nobody closes before all have asked
 
     def _ended(self, timeout: float | None) -> int | None:
         """Several threads may ask at once: what tells it stays where it is."""
