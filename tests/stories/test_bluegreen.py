@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import socket
 from collections.abc import Iterator
 from functools import partial
@@ -189,10 +190,11 @@ def test_no_traffic_goes_back_to_one_that_is_being_stopped(
     """Its process is there for a while, and takes no more requests."""
     monkeypatch.setattr("backout.restarters.slots.ENDING", 2)
     before, slot = twins.front.now(), twins.slot
-    deaf = "kill -STOP $MAINPID; exec sleep 3"
-    slow = f'[Service]\nExecStop=/bin/sh -c "{deaf}"\n'
-    twins.host.run("mkdir", "-p", f"/run/systemd/system/api@{slot}.service.d")
-    put = f"printf '{slow}' >/run/systemd/system/api@{slot}.service.d/slow.conf"
+    ending = "ls /srv/api/.backout/slots/*/ending.*"  # until somebody claims the slot
+    deaf = f"kill -STOP $MAINPID; while {ending}; do sleep 0.1; done; exec sleep 1"
+    slow = f"[Service]\nTimeoutStopSec=60s\nExecStop=/bin/sh -c '{deaf}'\n"
+    place = f"/run/systemd/system/api@{slot}.service.d"
+    put = f"mkdir -p {place}; printf %s {shlex.quote(slow)} >{place}/slow.conf"
     assert twins.host.run("sh", "-c", put).returncode == 0
     twins.host.run("systemctl", "daemon-reload")
     twins.describe(keep_old="300ms")
@@ -202,7 +204,7 @@ def test_no_traffic_goes_back_to_one_that_is_being_stopped(
         eventually(lambda: twins.states()[slot] == "deactivating")
         said = twins.rollback()
         assert said.code == 0, said.out
-    twins.host.run("rm", "-r", f"/run/systemd/system/api@{slot}.service.d")
+    twins.host.run("rm", "-r", place)
     twins.host.run("systemctl", "daemon-reload")
     assert (asking.failed, asking.releases) == (0, [before, after, before])
 
