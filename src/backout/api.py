@@ -14,18 +14,18 @@ may run beside each other, a call of another project meanwhile raises Refused.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from backout.commands import options as words
+from backout.commands.called import checked, worded
 from backout.commands.main import do
 from backout.commands.options import Options
 from backout.errors import Mistakes, Refused
@@ -49,6 +49,7 @@ class Project:
     True
     """
 
+    @checked
     def __init__(
         self, directory: str | Path = ".", *, listen: Callable[[Event], None] = lambda _: None
     ) -> None:
@@ -64,6 +65,7 @@ class Project:
 
     # --- verbs that change a target ------------------------------------------------------
 
+    @checked
     def deploy(
         self,
         target: str | None = None,
@@ -85,6 +87,7 @@ class Project:
             )
         )
 
+    @checked
     def run(
         self,
         runbook: str,
@@ -105,19 +108,23 @@ class Project:
             )
         )
 
+    @checked
     def rollback(self, target: str, *, to: str | int | None = None, yes: bool = False) -> Report:
         """Back to the last known-good release, or to the number or commit `to`. Raises Refused
         when there is none, or when a run in between cannot be undone."""
         return self._run(words.Rollback(target=target, to=None if to is None else str(to), yes=yes))
 
+    @checked
     def resume(self, target: str, *, yes: bool = False) -> Report:
         """Finish an unfinished run. Raises Refused when there is none."""
         return self._run(words.Resume(target=target, yes=yes))
 
+    @checked
     def abort(self, target: str, *, yes: bool = False) -> Report:
         """Back an unfinished run out. Raises Refused when there is none."""
         return self._run(words.Abort(target=target, yes=yes))
 
+    @checked
     def approve(self, run: str, *, refuse: str | None = None, yes: bool = False) -> ApprovalReport:
         """Say yes, or for the reason `refuse` no, to what somebody else's run asks; as the person
         whose process this is. Raises Mistakes when nothing was asked under that name, and Refused
@@ -126,19 +133,23 @@ class Project:
 
     # --- verbs that look -----------------------------------------------------------------
 
+    @checked
     def verify(self, target: str | None = None, *, checks: Sequence[str] = ()) -> VerifyReport:
         """Run the target's checks once. Raises Mistakes for a check that it does not have."""
         return self._told(words.Verify(target=target, check=tuple(checks)), VerifyReport)
 
+    @checked
     def show(self, run: str) -> Report:
         """One run whole. Raises Mistakes when there is none of that name."""
         return self._told(words.Show(run=run), Report)
 
+    @checked
     def plan(self, target: str | None = None, *, runbook: str | None = None) -> PlanReport:
         """What would run where, and what lies between the releases; nothing is changed. Raises
         Mistakes."""
         return self._told(words.Plan(target=target, runbook=runbook), PlanReport)
 
+    @checked
     def status(self, target: str) -> StatusReport:
         """What runs on a target, asked of its hosts. Raises Mistakes when there is none of that
         name."""
@@ -150,12 +161,14 @@ class Project:
         told = self._do(words.Status())
         return told.targets if isinstance(told, Statuses) else (self._typed(told, StatusReport),)
 
+    @checked
     def history(self, target: str | None = None) -> tuple[HistoryLine, ...]:
         """Past runs, newest first: of one target, or of all."""
         return self._told(words.History(target=target), History).runs
 
     # --- events --------------------------------------------------------------------------
 
+    @checked
     @contextmanager
     def events(self, verb: Callable[[Project], Report]) -> Iterator[Running]:
         """A run beside this thread, whose events are iterated as they happen::
@@ -349,19 +362,10 @@ def _chosen(
     return {
         "hosts": ",".join(chosen) if chosen else None,
         "param": tuple(
-            f"{name}={_worded(value)}"
-            for name, value in (params or {}).items()
-            if value is not None
+            worded(name, value) for name, value in (params or {}).items() if value is not None
         ),
         "accept_red": tuple(accept_red),
     }
-
-
-def _worded(value: object) -> str:
-    """A parameter's value as one types it."""
-    if isinstance(value, str) or not isinstance(value, Iterable):
-        return str(value)
-    return json.dumps([str(each) for each in value])
 
 
 def _redacted(data: Any, workplace: Workplace) -> Any:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,7 +79,8 @@ def test_mistakes_are_raised_and_nobody_is_asked(yard: Yard) -> None:
     refused = project.deploy("prod")
     assert (refused.outcome, refused.exit_code) == (Outcome.REFUSED, ExitCode.REFUSED)
     assert "nobody can be asked" in refused.reason
-    assert project.deploy("prod", yes="no").outcome is Outcome.REFUSED  # type: ignore[arg-type] # a word is no consent
+    with pytest.raises(Mistakes, match="yes: True or False"):
+        project.deploy("prod", yes="no")  # type: ignore[arg-type] # a word is no consent
     assert yard.effects() == {}
     with pytest.raises(Refused, match="no unfinished run"):
         project.resume("prod")
@@ -175,3 +178,70 @@ def test_a_list_of_python_is_the_list_that_the_runbook_gets(
     yard.runbook(step, params={"paths": {"type": "list", "default": ["e"]}})
     assert Project(yard.project.directory).deploy("prod", params={"paths": paths}).ok
     assert said.read_text().splitlines() == (["a b", "c,d"] if paths else ["e"])
+
+
+VERBS = [
+    *("__init__", "deploy", "run", "rollback", "resume", "abort", "approve"),
+    *("verify", "show", "plan", "status", "history", "events"),
+]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_an_argument_of_another_type_is_a_mistake_that_says_what_to_write(
+    tmp_path: Path, verb: str
+) -> None:
+    """Each argument of each verb, also where others are right."""
+    known = list(inspect.signature(getattr(Project, verb)).parameters)[1:]
+    assert known
+    needed = {"run": {"runbook": "deploy"}, "approve": {"run": "r"}}
+    needed |= {name: {"target": "prod"} for name in ("rollback", "resume", "abort")}
+    for name in known:
+        for odd in (object(), b"prod", 5.5, {5: 5}):
+            words = needed.get(verb, {}) | {name: odd}
+            with pytest.raises(Mistakes, match=f"^{name}: .* is expected, not ") as raised:
+                getattr(Project(tmp_path), verb)(**words)
+            assert raised.value.next.startswith(f"{name}=")
+
+
+def test_every_verb_of_python_looks_at_its_arguments() -> None:
+    public = [name for name, each in vars(Project).items() if inspect.isfunction(each)]
+    takes = [
+        name for name in public if len(inspect.signature(getattr(Project, name)).parameters) > 1
+    ]
+    assert set(VERBS) == {name for name in takes if name == "__init__" or name[0] != "_"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said", "instead"),
+    [
+        ({"target": 5}, "target: a text or None is expected, not int", "target='5'"),
+        (
+            {"hosts": "web1"},
+            "hosts: a list of texts or None is expected, not str",
+            "hosts=['web1']",
+        ),
+        ({"accept_red": "up"}, "accept_red: a list of texts is expected", "accept_red=['up']"),
+        (
+            {"params": "x=1"},
+            "params: a dict with texts as names or None",
+            'params={"NAME": "VALUE"}',
+        ),
+        (
+            {"params": {"x": {"a": 1}}},
+            r"params\['x'\]: .* is expected, not dict",
+            "params={'x': \"…\"}",
+        ),
+        ({"params": {"x": [["a"]]}}, "is expected, not list", "params={'x': \"…\"}"),
+        ({"params": {"x": b"a"}}, "is expected, not bytes", "params={'x': \"…\"}"),
+        ({"params": {"x=1": "2"}}, "'x=1' is no name of a parameter", ""),
+        ({"yes": 1}, "yes: True or False is expected, not int", "yes=True, when it is meant"),
+    ],
+)
+def test_what_was_probably_meant_is_said_from_python_too(
+    yard: Yard, words: dict[str, Any], said: str, instead: str
+) -> None:
+    yard.runbook(yard.step("One"), params={"x": {}})
+    with pytest.raises(Mistakes, match=said) as raised:
+        Project(yard.project.directory).deploy(**{"target": "prod", **words})
+    assert raised.value.next == instead
+    assert yard.effects() == {}
