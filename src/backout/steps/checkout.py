@@ -8,7 +8,7 @@ from shlex import quote
 from backout.errors import Refused
 from backout.model import Command, Source, Undo
 from backout.ports import StepContext
-from backout.steps.git import QUIET, UNDO, checked_out, git, source
+from backout.steps.git import QUIET, UNDO, checked_out, git, ref, source
 from backout.steps.hosted import (
     Hosted,
     address,
@@ -16,7 +16,6 @@ from backout.steps.hosted import (
     fetched,
     had_again,
     public,
-    ref,
     refuse_what_git_leaves_out,
     whole,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from shlex import quote
 
@@ -99,25 +100,30 @@ def on_branch(where: Source, branch: str) -> None:
     )
 
 
+def ref(name: str) -> str:
+    """A ref of ours that keeps a commit from being forgotten."""
+    return quote("refs/backout/" + re.sub(r"[^A-Za-z0-9-]+", "-", name))
+
+
 def trailer(name: str, run: str) -> str:
     """An argument for `git rev-list` that finds commits by a trailer."""
     return quote(f"--grep=^{name}: {run}$")
 
 
-def published(where: Source) -> str:
+def published(where: Source, by: str = "") -> str:
     """Shell text that sets `head` to the remote branch's commit, empty when there is none. (git
     lists whatever ends in the name: `refs/backup/refs/heads/main` too.)"""
     ref = quote(f"refs/heads/{where.branch}")
     return (
-        f"listed=$({git(where.repository)} ls-remote -- {quote(where.remote)} {ref});"
+        f"listed=$({by}{git(where.repository)} ls-remote -- {quote(where.remote)} {ref});"
         f" head=$(printf '%s\\n' \"$listed\" | awk -v ref={ref} '$2 == ref {{ print $1 }}')"
     )
 
 
-def fetch(where: Source) -> str:
+def fetch(where: Source, by: str = "") -> str:
     """Shell text that has the remote branch's objects here."""
     ref = quote(f"refs/heads/{where.branch}")
-    return f"{git(where.repository)} fetch -q -- {quote(where.remote)} {ref}"
+    return f"{by}{git(where.repository)} fetch -q -- {quote(where.remote)} {ref}"
 
 
 _UNHOOKED = """\

@@ -238,8 +238,3 @@ if {_has_lfs(g, commit)}; then
     echo "came as pointers into Git LFS, not as files:" $pointers >&2; exit 1
   fi
 fi"""
-
-
-def ref(name: str) -> str:
-    """A ref of ours that keeps a commit from being forgotten."""
-    return quote("refs/backout/" + re.sub(r"[^A-Za-z0-9-]+", "-", name))

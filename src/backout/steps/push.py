@@ -17,6 +17,7 @@ from backout.steps.git import (
     git,
     on_branch,
     published,
+    ref,
     reversal,
     source,
 )
@@ -110,30 +111,67 @@ def _undo(work: StepContext, where: Source, facts: Facts) -> str:
 {UNDO}
 old={old} new={new} range={f"{old}..{new}" if several else new}
 {reversal(where, work.run, subject)}
-{_reverted(where, new)}
+{_reverted(where, work.run, new)}
 {_forward(where)}
 """
 
 
-def _reverted(where: Source, new: str) -> str:
-    """Somebody may push meanwhile: look again and try once more."""
+def _reverted(where: Source, run: str, new: str) -> str:
+    """Somebody may push meanwhile: look again and try once more. A revert that the remote does not
+    take, or that would take back what somebody put there themselves, is kept for a person."""
     g, remote, branch = git(where.repository), where.remote, where.branch
     target = quote(f"refs/heads/{branch}")
     return f"""\
+{_FINDING.format(g=g, remote=quote(remote), ref=target)}
+kept() {{
+  {g} update-ref {ref(f"revert-{run}")} "$commit"
+  echo "$1;" {quote(f"its revert is kept: {g} push {quote(remote)}")} \\
+    "$({g} rev-parse --short "$commit")":{target} >&2
+  exit 1
+}}
 for attempt in 1 2; do
-  {published(where)}
-  if [ -n "$head" ]; then {fetch(where)}; fi
-  if [ -z "$head" ] || ! {g} merge-base --is-ancestor "$new" "$head" 2>/dev/null; then
-    echo {quote(f"{new[:7]} is not on {remote}/{branch}: nothing to revert there")}; exit 0
+  {published(where, "twice ")}
+  if [ -n "$head" ]; then {fetch(where, "twice ")}; fi
+  as=
+  if ! contained; then
+    if ! rewritten; then
+      echo {quote(f"{new[:7]} is not on {remote}/{branch}: nothing to revert there")}; exit 0
+    fi
+    as=another
   fi
   commit=$(already)
   [ -z "$commit" ] || break
   reverse
-  if [ "$commit" = "$head" ] || {g} push -q -- {quote(remote)} "$commit":{target}; then break; fi
+  if [ "$commit" = "$head" ]; then break; fi
+  if [ -n "$as" ]; then
+    kept {quote(f"{remote}/{branch} was rewritten, and has {new[:7]} as another commit")}
+  fi
+  if {g} push -q -- {quote(remote)} "$commit":{target} 2>"$tmp/words"; then break; fi
   if [ $attempt = 2 ]; then
-    echo {quote(f"the revert could not be pushed to {remote}/{branch}")} >&2; exit 1
+    grep -v -e '^To ' -e '^error: failed to push' "$tmp/words" | tail -n 3 >&2
+    kept {quote(f"the revert could not be pushed to {remote}/{branch}")}
   fi
 done"""
+
+
+_FINDING = """\
+twice() {{ "$@" || {{ sleep 1; "$@"; }}; }}
+contained() {{
+  [ -n "$head" ] || return 1
+  for depth in shallow whole; do
+    if {g} merge-base --is-ancestor "$new" "$head" 2>/dev/null; then return 0; fi
+    [ "$({g} rev-parse --is-shallow-repository)" = true ] || return 1
+    twice {g} fetch -q --unshallow -- {remote} {ref} || exit 1
+  done
+}}
+rewritten() {{
+  [ -n "$head" ] || return 1
+  {g} cat-file -e "$new^{{commit}}" 2>/dev/null || {g} fetch -q -- {remote} "$new" || return 1
+  one=$({g} commit-tree -p "$old" -m . "$new^{{tree}}") || return 1
+  for tip in "$new" "$one"; do {g} cherry "$head" "$tip" "$old"; done | grep -q '^-'
+}} 2>/dev/null"""
+"""Shell functions: whether the branch has `$new`, whatever a shallow clone shows of it; and whether
+it has the same change, or all of them as one, in other commits."""
 
 
 def _forward(where: Source) -> str:

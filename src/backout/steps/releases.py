@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 from shlex import quote
 
 from backout.errors import Refused
 from backout.model import Source, Undo
 from backout.ports import StepContext
-from backout.steps.git import QUIET, UNDO, source
+from backout.steps.git import QUIET, UNDO, git, ref, source
 from backout.steps.hosted import (
     Hosted,
     address,
     directory,
     fetched,
-    ref,
+    had_again,
+    public,
     refuse_what_git_leaves_out,
     whole,
 )
@@ -34,7 +36,7 @@ class Releases(Hosted):
 cd -- {quote(directory(where))}
 name={quote(live.rpartition("/")[2])}
 [ ! -d "releases/$name" ] || [ -e "releases/.unbuilt-$name" ] || exit 0
-git -C repo rev-parse -q --verify "refs/backout/release-$name" >/dev/null || echo "gone=$name"
+lost=$( ({_had(where, undo.data)}) 2>&1) || echo "gone=$(echo "$lost" | tail -n 1)"
 for why in grown secret; do
   [ ! -e "builds/$name/$why" ] || echo "$why=$(cat "builds/$name/$why")"
 done"""
@@ -50,12 +52,13 @@ done"""
         where = source(work)
         place = directory(where)
         _shared(where)
-        address(work, where)
+        url = public(address(work, where))
         refuse_what_git_leaves_out(work, where)
-        live = _look(work, where, place)
-        text = _undo(where, live) if live else _first_undo(work, place)
+        live, commit = _look(work, where, place)
+        data = {"live": live, "commit": commit or _recorded(work, live), "url": url}
+        text = _undo(where, data) if live else _first_undo(work, place)
         summary = f"point {place}/current at {live} again" if live else f"remove {place}/current"
-        return way_back(work, text, {"live": live}, summary)
+        return way_back(work, text, data, summary)
 
     def script(self, work: StepContext, where: Source, commit: str) -> str:
         name = release_name(work, commit)
@@ -191,7 +194,7 @@ def release_name(work: StepContext, commit: str) -> str:
 def _why_not(live: str, facts: Facts) -> str:
     """Why a release that is not there, or not whole, cannot be made again."""
     if facts["gone"]:
-        return f"{live} is gone, and so is its commit"
+        return f"{live} is not there to go back to: {facts['gone'][0]}"
     if facts["secret"]:
         return f"{live} was removed, and its build needs {some(facts['secret'])}: {_KEEP_MORE}"
     if facts["grown"]:
@@ -219,8 +222,8 @@ def _folders(where: Source) -> tuple[str, ...]:
     return tuple(text.rstrip("/") for text in where.shared if text.endswith("/"))
 
 
-def _look(work: StepContext, source: Source, d: str) -> str:
-    """What `current` points to; empty before the first deploy. Raises Refused."""
+def _look(work: StepContext, source: Source, d: str) -> tuple[str, str]:
+    """What `current` points to, and its commit; empty before the first deploy. Raises Refused."""
     where = f"{d} on {work.transport.host.name}"
     missing = "".join(
         f"if [ ! -e {quote(f'{d}/shared/{path}')} ]; then echo missing={quote(path)}; fi\n"
@@ -230,7 +233,11 @@ def _look(work: StepContext, source: Source, d: str) -> str:
     script = f"""\
 {QUIET}
 command -v git >/dev/null || {{ echo 'git is not installed' >&2; exit 1; }}
-if [ -L {quote(d)}/current ]; then echo "live=$(readlink {quote(d)}/current)"
+if [ -L {quote(d)}/current ]; then
+  live=$(readlink {quote(d)}/current)
+  kept=refs/backout/release-${{live##*/}}
+  echo "live=$live"
+  echo "commit=$(git -C {quote(d)}/repo rev-parse -q --verify "$kept" 2>/dev/null)"
 elif [ -e {quote(d)}/current ]; then echo 'current is not a link' >&2; exit 1; fi
 {missing}"""
     facts = read(work.transport, script, where)
@@ -240,17 +247,39 @@ elif [ -e {quote(d)}/current ]; then echo 'current is not a link' >&2; exit 1; f
             f"{where}: shared/{path} does not exist, and every release links to it",
             next=f"create {d}/shared/{path} there",
         )
-    return "".join(facts["live"])
+    return "".join(facts["live"]), "".join(facts["commit"])
 
 
-def _undo(where: Source, live: str) -> str:
+def _recorded(work: StepContext, live: str) -> str:
+    """The commit of the release that is live, by what is on record; empty for any other."""
+    commit = work.previous.commit if work.previous else ""
+    return commit if commit and live.endswith(f"-{commit[:7]}") else ""
+
+
+def _had(where: Source, data: Mapping[str, object]) -> str:
+    """Shell text that has the commit of the release that was live, also where it was lost since."""
+    live, commit, url = (str(data.get(name, "")) for name in ("live", "commit", "url"))
+    repo, kept = f"{directory(where)}/repo", ref(f"release-{live.rpartition('/')[2]}")
+    g = git(repo)
+    again = f"echo {quote(f'{live} is gone, and so is its commit')} >&2; exit 1"
+    if commit:
+        init = f"git init -q --bare {quote(repo)}"
+        again = f"{init}\n{had_again(repo, where, commit, url)}\n{g} update-ref {kept} {commit}"
+    return f"""\
+if ! {g} rev-parse -q --verify {kept} >/dev/null 2>&1; then
+{again}
+fi"""
+
+
+def _undo(where: Source, data: Mapping[str, str]) -> str:
     """Back to the release that was live, built again when it was pruned meanwhile."""
+    live = data["live"]
     parent, _, name = live.rpartition("/")
-    kept, lost = ref(f"release-{name}"), f"{{ echo {quote(f'{live} is gone')} >&2; exit 1; }}"
-    n = quote(name)
+    lost = f"{{ echo {quote(f'{live} is gone')} >&2; exit 1; }}"
+    n, kept = quote(name), ref(f"release-{name}")
     rebuild = f"""\
 if [ ! -d {quote(live)} ] || [ -e releases/.unbuilt-{n} ]; then
-  git -C repo rev-parse -q --verify {kept} >/dev/null || {lost}
+{_had(where, data)}
   : >releases/.unbuilt-{n}
   rm -rf {quote(live)}
   build {n} {kept}
