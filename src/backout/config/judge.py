@@ -75,13 +75,14 @@ def secret_holders(target: Target) -> dict[str, str]:
     hidden: dict[str, str] = {}
     for _ in every:
         for name, value in every:
-            through = (hidden[other] for other in _uses(value, "vars") if other in hidden)
-            if secret := next(iter((*_uses(value, "secrets"), *through)), ""):
+            through = (hidden[other] for other in uses(value, "vars") if other in hidden)
+            if secret := next(iter((*uses(value, "secrets"), *through)), ""):
                 hidden.setdefault(name, secret)
     return hidden
 
 
-def _uses(value: Any, root: str) -> tuple[str, ...]:
+def uses(value: Any, root: str) -> tuple[str, ...]:
+    """The attributes of `root` in its templates; none where they are no templates."""
     try:
         return tuple(templates.uses(value, root))
     except CannotRender:
@@ -90,9 +91,9 @@ def _uses(value: Any, root: str) -> tuple[str, ...]:
 
 def _told(text: str, hidden: Mapping[str, str]) -> Iterator[str]:
     fix = "this is shown and kept; use it in env:, in a shell text or in a check instead"
-    for name in _uses(text, "secrets"):
+    for name in uses(text, "secrets"):
         yield f"the secret {name} cannot stand here: {fix}"
-    for name in _uses(text, "vars"):
+    for name in uses(text, "vars"):
         if name in hidden:
             yield f"vars.{name} holds the secret {hidden[name]}, which cannot stand here: {fix}"
 

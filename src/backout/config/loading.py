@@ -24,6 +24,7 @@ from backout.model import (
     Runbook,
     Target,
 )
+from backout.model.validation import did_you_mean
 from backout.registry import Tables
 
 __all__ = [
@@ -147,6 +148,7 @@ def lint(root: Path, tables: Tables) -> tuple[Mistake, ...]:
         targets += [read] if read and not base else []
     for book in books:
         mistakes += book.mistakes or _nowhere(book, targets, tables) if book else ()
+        mistakes += _misspelled(book, folder) if book else ()
     mistakes += _drifted(root, books, targets)
     mistakes += _stale(root, targets, mistakes)
     return tuple(sorted(set(mistakes)))
@@ -176,6 +178,19 @@ def _stale(
     for read in targets:
         if read.noun and not read.mistakes:
             yield from freezes.stale(read.tree, read.noun.freeze, read.noun.timezone, now)
+
+
+def _misspelled(book: _Read[Runbook], folder: Path) -> Iterator[Mistake]:
+    """Names of a runbook's targets that are nearly those of inventories that it does not name. One
+    that is like none may be of an inventory that is not here."""
+    noun = book.noun
+    others = [name for name in targets(folder) if noun and not noun.is_for(name)]
+    for at, name in enumerate(noun.targets if noun else ()):
+        if near := did_you_mean(name, others):
+            node = book.tree.find(("targets", at))
+            yield Mistake(
+                node.file, node.line, f"targets[{at}]", f"no inventory is named {name!r}{near}"
+            )
 
 
 def _nowhere(

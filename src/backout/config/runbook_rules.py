@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from itertools import takewhile
 from typing import Any
 
 from backout.config import balancers
@@ -16,6 +17,7 @@ from backout.config.judge import (
     names_known,
     secret_holders,
     unsure_checks,
+    uses,
 )
 from backout.config.yaml_tree import Node, Trail
 from backout.errors import Mistake
@@ -45,20 +47,18 @@ class RunbookJudge(Judge):
         self.noun = noun
         self.target = target
         self.unsure = frozenset(unsure_checks(target, of_target) if target else ())
-        self.saved = self.saves_of(target) if target else None
         self.hidden = secret_holders(target) if target else {}
 
-    def saves_of(self, target: Target) -> set[str] | None:
-        """The names that steps and checks save; None when that cannot be told."""
-        doubted = any(is_doubted(self.said, trail, "save") for trail, _step in self.steps())
-        if doubted or "saved" in self.unsure:
+    def saved(self, at: Trail) -> set[str] | None:
+        """What the steps before that one save; None when that cannot be told."""
+        before = list(takewhile(lambda each: each[0] != at, self.steps()))
+        if any(is_doubted(self.said, trail, "save") for trail, _step in before):
             return None
-        steps = {name for _trail, step in self.steps() for name in step.save}
-        return steps | {name for check in target.checks.values() for name in check.save}
+        return {name for _trail, step in before for name in step.save}
 
-    def known(self, step: Step) -> dict[str, Collection[str] | None]:
+    def known(self, trail: Trail, step: Step) -> dict[str, Collection[str] | None]:
         """What the templates of a step may use."""
-        known = names_known(self.target, step.on, self.saved, params=self.noun.params)
+        known = names_known(self.target, step.on, self.saved(trail), params=self.noun.params)
         known |= {name: None for name in ("vars", "secrets") if name in self.unsure}
         if "service" in self.unsure:
             known["service"] = SERVICE
@@ -96,7 +96,7 @@ class RunbookJudge(Judge):
 
     def step(self, trail: Trail, step: Step) -> Iterator[Mistake]:
         kind = self.tables.steps[step.kind]
-        known = self.known(step)
+        known = self.known(trail, step)
         if not is_doubted(self.said, trail, *WAYS):
             yield from self.way_back(trail, step, kind)
         yield from self.slips((*trail, step.kind), step.options)
@@ -127,6 +127,9 @@ class RunbookJudge(Judge):
             inner = (*trail, key)
             if key == step.kind:
                 yield from self.options(inner, kind, known)
+            elif key == "undo" and (own := self.own(step, known["saved"])):
+                early = "its undo is known before it acts; save it in a step before this one"
+                yield self.at(inner, f"saved.{own} is what this step saves, and {early}")
             elif key in ("undo", "check"):
                 shell, told = getattr(kind, "shell", True), key in kind.Options.told_fields
                 yield from self.template(inner, known, in_shell=shell, told=told)
@@ -163,6 +166,11 @@ class RunbookJudge(Judge):
         if trail[0] == "steps" and changes and not known:
             told = "it changes something: give undo:, or readonly: true, or irreversible: why"
             yield self.at(trail, f"step {step.name!r} has no way back; {told}")
+
+    def own(self, step: Step, saved: Collection[str] | None) -> str:
+        """What only the step itself saves, and its undo uses; empty where there is none."""
+        later = () if saved is None else {*step.save} - {*saved}
+        return next((name for name in uses(step.undo, "saved") if name in later), "")
 
     def named_checks(self, trail: Trail, step: Step, target: Target) -> Iterator[Mistake]:
         names = getattr(step.options, "checks", ())

@@ -702,7 +702,7 @@ def test_a_runbook_that_fits_its_target_is_loaded_with_its_parameters(project: P
 
 
 def test_a_runbook_is_held_against_its_target(project: Path) -> None:
-    runbook("""\
+    Path("runbooks/deploy.yaml").write_text("""\
 steps:
   - {run: "x {{ vars.weight }} {{ vars.api }}", readonly: true}
   - {run: "x {{ vars.pool }} {{ secrets.tokn }}", readonly: true, on: wbe}
@@ -721,9 +721,47 @@ steps:
         "3 steps[1].run: 'secrets.tokn' is not defined; did you mean 'secrets.token'?",
         "4 steps[2].run: 'saved.nope' is not defined",
         "4 steps[2].run: 'vars.pool' is not defined",
+        "5 steps[3].when: 'saved.id' is not defined",
         "5 steps[3].when: 'vars.nope' is not defined",
         "6 steps[4]: restart needs a service, and prod has none for here",
         "7 steps[5].verify: prod has no check 'aliv'; did you mean 'alive'?",
+    ]
+
+
+def test_a_target_of_a_runbook_that_is_misspelled_is_found(project: Path) -> None:
+    """One that is like no other may have its inventory elsewhere."""
+    book = "targets: [{}]\nsteps: [{{run: x, readonly: true}}]\n"
+    Path("runbooks/deploy.yaml").write_text(book.format("elsewhere, 'eu/*', prd, /etc/ops/api"))
+    assert [str(mistake) for mistake in loading.lint(project, TABLES)] == [
+        "runbooks/deploy.yaml:1 targets[2]: no inventory is named 'prd'; did you mean 'prod'?",
+    ]
+    Path("runbooks/deploy.yaml").write_text(book.format("prod, prod2"))
+    assert loading.lint(project, TABLES) == ()
+
+
+def test_a_step_has_what_steps_before_it_saved_and_nothing_else(project: Path) -> None:
+    """Not what comes later, nor what a check saves; an undo is known before its own step acts."""
+    Path("runbooks/deploy.yaml").write_text("""\
+preflight:
+  - {run: x, readonly: true, save: {first: stdout}}
+steps:
+  - {run: "x {{ saved.first }}", undo: "x {{ saved.first }}", save: {second: stdout}}
+  - {run: "x {{ saved.third }} {{ saved.id }}", readonly: true, when: "saved.third == ''"}
+  - {run: x, undo: "rm {{ saved.third }}", save: {third: stdout}}
+  - {run: x, undo: "rm {{ saved.own | default('') }}", save: {own: stdout}}
+  - {run: x, undo: "rm {{ saved.second }}", save: {second: stdout}}
+settle:
+  - {run: "x {{ saved.third }}", readonly: true}
+finally:
+  - {run: "x {{ saved.own }}", readonly: true}
+""")
+    undo = "its undo is known before it acts; save it in a step before this one"
+    assert said(pair) == [
+        "5 steps[1].run: 'saved.id' is not defined",
+        "5 steps[1].run: 'saved.third' is not defined",
+        "5 steps[1].when: 'saved.third' is not defined",
+        f"6 steps[2].undo: saved.third is what this step saves, and {undo}",
+        f"7 steps[3].undo: saved.own is what this step saves, and {undo}",
     ]
 
 
@@ -757,6 +795,7 @@ steps:
 """)
     assert [line for line in said(pair) if "steps" in line] == [
         "3 steps[1].run: 'run.nme' is not defined",
+        "3 steps[1].run: 'saved.id' is not defined",
         "5 steps[3].verify: prod has no check 'nope'",
     ]
 
