@@ -75,7 +75,7 @@ class SshdHost:
         log = str(self.machine.directory / "sshd.log")
         # -r: it forks for a connection and is not begun anew, which is a third of what one takes.
         self.machine.run(program("sshd"), "-r", "-f", str(config), "-E", log)
-        eventually(self._pid_file.exists, saying=f"sshd of {self.name}")
+        eventually(self._pid_file.read_text, saying=f"sshd of {self.name}")
 
     def stop(self) -> None:
         """Stop listening; sessions that are open go on."""
