@@ -117,6 +117,41 @@ def test_what_a_note_warns_against_is_never_a_step() -> None:
     assert [r.reason for r in made.reading.rejected] == ["the note warns against it"]
 
 
+@pytest.mark.parametrize(
+    ("warning", "taken", "asked"),
+    [
+        ("Do not run this on a Friday.", False, False),
+        ("Never use:", False, False),
+        ("Don't do it like so:", False, False),
+        ("Niemals verwenden:", False, False),
+        ("Ne jamais exécuter ceci :", False, False),
+        ("Wrong:", False, False),
+        ("Do NOT run `rsync --delete`.", True, True),
+        ("Never use force push here.", True, True),
+        ("Nunca use `scp`.", True, True),
+        ("Then ship it:", True, False),
+    ],
+)
+def test_a_warning_that_names_something_else_takes_no_block_away_and_is_asked_about(
+    warning: str, taken: bool, asked: bool
+) -> None:
+    note = f"# Deploy\n\n{warning}\n\n```sh\nmake ship\nmake tell\n```\n"
+    made = sound(build(read(note, "x")), TABLES)
+    assert ("make ship" in str(made.runbook.get("steps"))) is taken
+    about = [q.line for q in made.reading.questions if "is this what the note means by" in q.ask]
+    assert about == ([6] if asked else [])
+
+
+def test_a_revert_of_what_the_run_does_not_commit_is_asked_about() -> None:
+    back = "## Rollback\n```sh\ngit revert HEAD\n```\n"
+    note = f"# X\n## Deploy\n```sh\nssh web1 'cd /srv/app && git pull'\n```\n{back}"
+    made = sound(build(read(note, "x")), TABLES)
+    assert [q.line for q in made.reading.questions if "what is reverted here" in q.ask] == [8]
+    note = f"# X\n## Deploy\n```sh\ngit push origin main\n```\n{back}"
+    made = sound(build(read(note, "x")), TABLES)
+    assert not [q for q in made.reading.questions if "what is reverted here" in q.ask]
+
+
 CORPUS = sorted((ROOT / "bench" / "documents").glob("*.md"))
 
 

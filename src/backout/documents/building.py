@@ -28,9 +28,13 @@ def build(reading: Reading, decided: Mapping[str, str] | None = None) -> Built:
     draft = Draft(reading, Bindings(reading))
     chosen = dict(decided or {})
     into: dict[int, str] = {}
+    asked: set[str] = set()
     for at, each in enumerate(reading.found):
         if "warned" in each.flags:
             continue  # nowhere, and refused with that reason
+        if phases.warns_of_something(each.lead) and each.lead not in asked:
+            asked.add(each.lead)
+            draft.blanks.ask(each, f"is this what the note means by {each.lead!r}?")
         if each.host and "interactive" in each.flags and each.commands[-1].head == "ssh":
             draft.host(each)
         elif "cwd" in each.flags:

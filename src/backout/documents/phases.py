@@ -185,8 +185,18 @@ def back(trail: Sequence[str], lead: str, comment: str) -> bool:
 
 def warned(trail: Sequence[str], lead: str, comment: str) -> bool:
     """Whether the note says that this is never to be done."""
-    near = (trail[-1] if trail else "", lead if len(lead) < SHORT else "", comment)
-    return any(_form("warned").search(folded(each)) for each in near)
+    if any(_form("warned").search(folded(each)) for each in (*trail[-1:], comment)):
+        return True
+    return _warns(lead) and bool(_form("pointing").search(folded(lead)))
+
+
+def warns_of_something(lead: str) -> bool:
+    """Whether the sentence before warns of what it names itself: of these lines, or of others."""
+    return _warns(lead) and not _form("pointing").search(folded(lead))
+
+
+def _warns(lead: str) -> bool:
+    return len(lead) < SHORT and bool(_form("warned").search(folded(lead)))
 
 
 def _in_trouble(trail: Sequence[str]) -> bool:

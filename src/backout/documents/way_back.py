@@ -109,6 +109,5 @@ def _reverts(draft: Draft, each: Found) -> str | None:
     at = draft.step_with("push", "commit")
     if at is not None:
         return f"steps[{at}]"
-    if not draft.steps:
-        draft.blanks.ask(each, "nothing in the note commits or pushes what is reverted here")
+    draft.blanks.ask(each, "nothing in the note commits or pushes what is reverted here")
     return None
