@@ -151,6 +151,65 @@ def test_a_backslash_in_quotes_and_comments_is_sql(bench: Bench, text: str) -> N
     assert trial.act().ok
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("INSERT INTO t VALUES ('a');\nROLLBACK;", "line 2: its own ROLLBACK takes back"),
+        ("BEGIN; DELETE FROM t; rollback work", "line 1: its own ROLLBACK WORK takes back"),
+        ("DELETE FROM t; /* so */ ABORT; SELECT 1", "its own ABORT takes back"),
+        ("ROLLBACK AND CHAIN; SELECT 1", "its own ROLLBACK AND CHAIN takes back"),
+        ("create index concurrently i on t (n)", "CREATE INDEX CONCURRENTLY cannot be part of"),
+        ("SELECT 1;\n\nCREATE UNIQUE INDEX CONCURRENTLY i ON t (n)", "line 3: CREATE UNIQUE INDEX"),
+        ("DROP INDEX CONCURRENTLY i", "DROP INDEX CONCURRENTLY cannot"),
+        ("REINDEX (VERBOSE) TABLE CONCURRENTLY t", "cannot be part of a transaction"),
+        ("REINDEX TABLE CONCURRENTLY t", "cannot be part of a transaction"),
+        ("-- tidy\nVACUUM FULL t", "line 2: VACUUM FULL T cannot"),
+        ("CREATE DATABASE other", "CREATE DATABASE OTHER cannot"),
+        ("ALTER SYSTEM SET work_mem = '1MB'", "ALTER SYSTEM SET cannot"),
+        ("DELETE FROM t; PREPARE TRANSACTION 'x'", "PREPARE TRANSACTION cannot"),
+    ],
+)
+def test_what_cannot_be_one_transaction_that_stays_is_refused_before_the_first_change(
+    bench: Bench, postgres: Postgres, name: str, tmp_path: Path, text: str, words: str
+) -> None:
+    """Green would be without proof: nothing of it is there afterwards."""
+    path = tmp_path / "own.sql"
+    path.write_text(text)
+    for trial in (
+        sql(bench, text, undo="SELECT 1"),
+        of_file(bench, path, undo="SELECT 1"),
+        sql(bench, "SELECT 1", undo=text),
+        sql(bench, "SELECT 1", undo=f"\\i {path}"),
+    ):
+        with pytest.raises(Refused, match=words):
+            trial.kind.ready(trial.work, made=False)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "INSERT INTO t VALUES ('; ROLLBACK;')",
+        "SAVEPOINT a; DELETE FROM t; ROLLBACK TO a",
+        "SAVEPOINT a; DELETE FROM t; ROLLBACK TRANSACTION TO SAVEPOINT a",
+        "-- VACUUM;\n/* ROLLBACK; */ CREATE INDEX i ON t (n)",
+        'SELECT n AS "; ROLLBACK" FROM t; CREATE TABLE rollback (concurrently_ text)',
+        "DO $$ BEGIN PERFORM 1; EXCEPTION WHEN OTHERS THEN NULL; END $$",
+        "CREATE FUNCTION f() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT 1; SELECT 2; END",
+        "BEGIN; INSERT INTO t VALUES ('a'); COMMIT;",
+        "CREATE MATERIALIZED VIEW v AS SELECT n FROM t; CREATE UNIQUE INDEX i ON v (n);"
+        " REFRESH MATERIALIZED VIEW CONCURRENTLY v",
+    ],
+)
+def test_what_only_looks_like_it_is_a_step_as_any_other(bench: Bench, text: str) -> None:
+    trial = sql(bench, text, undo="SELECT 1")
+    trial.kind.ready(trial.work, made=False)
+    assert trial.act().ok
+
+
+def test_what_only_reads_may_take_back_what_it_did_not_change(bench: Bench) -> None:
+    assert sql(bench, "BEGIN; SELECT 1; ROLLBACK", readonly=True).act().ok
+
+
 @pytest.fixture
 def standby(postgres: Postgres) -> Iterator[Postgres]:
     with scratch() as place, postgres.standby(place / "standby") as following:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import model_validator
 
 from backout.errors import Refused, Unreachable
-from backout.model import Options, Result, State, Undo
+from backout.model import Options, Result, Slips, State, Undo
 from backout.ports import StepContext
 from backout.postgres.driver import driver, encoding, ended_after, words
 from backout.steps.base import Kind
@@ -42,6 +42,15 @@ class SqlOptions(Options):
 
     def needs(self, connection: str) -> str:  # noqa: ARG002 - it always connects from here
         return "postgres"
+
+    def slips(self) -> Slips:
+        """Where no template says more: what the server could not take, whatever the step is."""
+        if "{{" in self.script:
+            return
+        try:
+            checked(self.script, "script", reads=True)
+        except Refused as error:
+            yield "script", f"{error.what}; {error.next}"
 
     @model_validator(mode="after")
     def _one(self) -> SqlOptions:
@@ -113,9 +122,10 @@ def _session(work: StepContext, undo: Undo) -> str:
 
 def _text(work: StepContext) -> str:
     """Raises Refused."""
+    reads = work.step.readonly
     if work.options.script:
-        return checked(str(work.options.script), "script")
-    return of_file(work.options.file)
+        return checked(str(work.options.script), "script", reads=reads)
+    return of_file(work.options.file, reads=reads)
 
 
 def _way_back(text: str) -> str:

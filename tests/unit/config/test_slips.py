@@ -205,3 +205,19 @@ def test_a_mode_is_octal_however_it_is_written(project: Path, words: str) -> Non
 def test_an_address_may_be_known_later(project: Path, url: str) -> None:
     told = linted(project, "http://203.0.113.11/health", url)
     assert not [each for each in told if "neither" in each], told
+
+
+def test_sql_that_cannot_be_a_transaction_is_found_by_lint(tmp_path: Path) -> None:
+    """Where the script stands in the runbook; a template may say something else."""
+    path = tmp_path / "x.yaml"
+    path.write_text(
+        "steps:\n"
+        "  - {sql: {database: d, script: VACUUM t}, readonly: true}\n"
+        '  - {sql: {database: d, script: "{{ params.x }}; VACUUM t"}, readonly: true}\n'
+        "  - {sql: {database: d, script: BEGIN; SELECT 1; ROLLBACK}, readonly: true}\n"
+        "params: {x: {}}\n"
+    )
+    with pytest.raises(Mistakes) as caught:
+        loading.load_runbook(path, TABLES)
+    assert [(m.line, m.path) for m in caught.value.mistakes] == [(2, "steps[0].sql.script")]
+    assert "VACUUM T cannot be part of a transaction" in str(caught.value)
