@@ -128,6 +128,23 @@ def test_no_traffic_moves_to_a_slot_that_the_balancer_finds_down(
         assert (asking.failed, asking.releases) == (0, [before, second, third])
 
 
+def test_a_slot_that_the_balancer_finds_down_once_traffic_goes_there_gives_it_back(
+    twins: TwinUnits, tmp_path: Path
+) -> None:
+    """What is in maintenance is not looked at, and taken for well as it comes out of that."""
+    members = {name: f"{twins.host.address}:{port}" for name, port in twins.ports.items()}
+    each = {twins.slot: "check inter 100ms", twins.idle: "check inter 100ms port 1 disabled"}
+    with balancers.haproxy(tmp_path, members, each=each) as edge:
+        entry = {**edge.entry, "out": "maint"}
+        twins.describe(switch={"balancer": "edge"}, balancers={"edge": entry})
+        before = twins.front.now()
+        twins.ship()
+        said = twins.deploy()
+        assert said.code == 4, said.out
+        assert "is down, as its balancer finds: and traffic has moved there" in said.data["reason"]
+        assert release_at("127.0.0.1", edge.port) == before
+
+
 def test_what_is_not_as_it_was_left_is_refused_before_anything_changes(twins: TwinUnits) -> None:
     before, live, idle = twins.front.now(), twins.slot, twins.idle
     twins.host.run("systemctl", "stop", f"api@{idle}")

@@ -130,11 +130,19 @@ def _member(state: Mapping[str, str], stat: Mapping[str, str]) -> Member:
         name=state["srv_name"],
         takes=not admin & OUT and weight != "0",
         up=state["srv_op_state"] != "0" if looks else None,
+        wavers=looks and _wavers(stat),
         open=int(stat["scur"] or 0) + int(stat["qcur"] or 0),
         mark=f"weight {weight}",
         asked=answers,
         failed=failed,
     )
+
+
+def _wavers(stat: Mapping[str, str]) -> bool:
+    """Whether its looks are not of one mind. Who comes out of maintenance is up until the first one
+    has failed, and whoever is up stays so until `fall` of them have."""
+    rise, fall, health = (int(stat[f"check_{name}"] or 0) for name in ("rise", "fall", "health"))
+    return stat["check_status"] == "INI" or health < rise + fall - 1
 
 
 def _answers(stat: Mapping[str, str]) -> tuple[int | None, int | None]:

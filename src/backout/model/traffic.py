@@ -25,11 +25,21 @@ class Member:
     """How many requests it was sent so far, by the balancer's count; None where nobody counts."""
     failed: int | None = None
     """How many of those failed, by the same count."""
+    wavers: bool = False
+    """Whether `up` is not what all the balancer's last looks say: it has only begun to look, or has
+    just seen one fail."""
 
     @property
     def serves(self) -> bool:
         """Whether it is counted on: it takes requests, and nothing says that it is ill."""
         return self.takes and self.up is not False
+
+    @property
+    def ill(self) -> str:
+        """Why it is not to be relied on, as the balancer finds; empty where it is."""
+        if self.up is False:
+            return "is down"
+        return "is not yet well" if self.wavers else ""
 
     @property
     def told(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
-from backout.model import Identity, Result
+from backout.model import Identity, Member, Result
 
 
 class Restarter(Protocol):
@@ -77,9 +77,9 @@ class Slotted(Protocol):
         """Send all traffic to that slot, by one write under the caller's key."""
         ...
 
-    def unfit(self, to: str) -> str:
-        """Why whatever sends traffic would send none to that slot as things are now, in words;
-        empty where nothing says so. Raises Refused, and Unreachable."""
+    def found(self, to: str) -> Member | None:
+        """How whatever sends traffic finds that slot now; None where it does not look at any.
+        Raises Refused, and Unreachable."""
         ...
 
     def slot(self, name: str) -> Restarter:

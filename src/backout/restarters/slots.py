@@ -41,8 +41,8 @@ class CommandSwitch:
             raise kind(f"where traffic of {self.title} goes to: {nobody_knows(result).detail}")
         return result.stdout.strip()
 
-    def unfit(self, to: str) -> str:  # noqa: ARG002 - it is told, and knows nothing of the slots
-        return ""
+    def found(self, to: str) -> Member | None:  # noqa: ARG002 - it knows nothing of the slots
+        return None
 
     def move(self, key: str, to: str) -> Result:
         text, env = self.moves[to]
@@ -95,10 +95,10 @@ class PoolSwitch:
             next="let one of the two slots take requests there, then try again",
         )
 
-    def unfit(self, to: str) -> str:
-        """By its own checks: it would send what comes to nobody."""
-        ill = any(self._look(pool)[to].up is False for pool in self.pools)
-        return f"is down, as {self.name} finds" if ill else ""
+    def found(self, to: str) -> Member | None:
+        """By the checks of one that finds it ill, if there is such a one."""
+        found = [self._look(pool)[to] for pool in self.pools]
+        return next((each for each in found if each.ill), found[0])
 
     def move(self, key: str, to: str) -> Result:
         """On all of its machines, the way on before the way off."""
@@ -217,8 +217,8 @@ class BlueGreen:
     def move(self, key: str, to: str) -> Result:
         return self.switch.move(key, to)
 
-    def unfit(self, to: str) -> str:
-        return self.switch.unfit(to)
+    def found(self, to: str) -> Member | None:
+        return self.switch.found(to)
 
     def within(self, wrap: Callable[[Restarter], Restarter]) -> Slotted:
         return replace(self, wrap=wrap)

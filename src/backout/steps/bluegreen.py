@@ -187,18 +187,22 @@ def _answering(work: StepContext, slots: Slotted, name: str) -> Result:
         work.clock.sleep(proving.POLL)
 
 
-def _fit(work: StepContext, slots: Slotted, to: str) -> Result:
-    """Whoever sends traffic finds that slot well, or soon does: it looks less often than we do."""
+def _fit(work: StepContext, slots: Slotted, to: str, *, moved: bool = False) -> Result:
+    """Whoever sends traffic finds that slot well, or soon does: it looks less often than we do.
+    One that is down is not waited for while everybody is sent there."""
     limit = work.clock.monotonic() + work.options.within
-    while why := slots.unfit(to):
-        if work.clock.monotonic() >= limit:
-            return Result(State.FAILED, reason=f"{slots.title(to)} {why}: no traffic goes there")
+    while (seen := slots.found(to)) and seen.ill:
+        if work.clock.monotonic() >= limit or (moved and seen.up is False):
+            so = "and traffic has moved there" if moved else "no traffic goes there"
+            why = f"{slots.title(to)} {seen.ill}, as its balancer finds: {so}"
+            return Result(State.FAILED, reason=why)
         work.clock.sleep(proving.POLL)
-    return Result(State.DONE)
+    return Result(State.DONE, exit_code=0)
 
 
 def _switched(work: StepContext, slots: Slotted, to: str, key: str) -> Result:
-    """Traffic goes to that slot, on the word of whoever sends it there."""
+    """Traffic goes to that slot, on the word of whoever sends it there, who finds it well: before,
+    where it looks at what it sends nothing to, and in any case afterwards."""
     fit = _fit(work, slots, to)
     if not fit.ok:
         return fit
@@ -207,7 +211,7 @@ def _switched(work: StepContext, slots: Slotted, to: str, key: str) -> Result:
         return asked
     now = slots.live()
     if now == to:
-        return Result(State.DONE, exit_code=0)
+        return _fit(work, slots, to, moved=True)
     words = asked.stderr.strip() or asked.stdout.strip() or asked.reason
     why = f"traffic still goes to {slots.title(now)}, and not to {slots.title(to)}"
     return Result(State.FAILED, asked.exit_code, reason=f"{why}: {words}" if words else why)

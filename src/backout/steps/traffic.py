@@ -231,7 +231,7 @@ def _missing(wanted: Sequence[Member], now: PoolState) -> list[str]:
 
 def _ill(wanted: Sequence[Member], now: PoolState) -> list[str]:
     found = (now.member(each.name) for each in wanted if each.takes)
-    return [f"{each.name} is down, as it finds" for each in found if each and each.up is False]
+    return [f"{each.name} {each.ill}, as it finds" for each in found if each and each.ill]
 
 
 def _proved(work: StepContext, wanted: Sequence[Member]) -> Result:

@@ -237,6 +237,22 @@ def test_haproxy_says_that_one_is_down_only_where_it_looks(tmp_path: Path) -> No
         eventually(lambda: [m.up for m in edge.look().members] == [False, None, None])
 
 
+def test_haproxy_takes_nobody_for_well_before_it_has_looked(tmp_path: Path) -> None:
+    """Who comes out of maintenance is up until a look has failed, and sent requests."""
+    at = {"web1": f"127.0.0.1:{ports.free_port()}"}
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        looks = f"check inter 60s port {mute.getsockname()[1]} disabled\n  option httpchk GET /"
+        with balancers.haproxy(tmp_path, at, each={"web1": looks}) as front:
+            edge = pool(front, out="maint")
+            (member,) = edge.look().members
+            assert (member.up, member.ill) == (None, "")
+
+            assert edge.apply("run/1", [replace(member, takes=True)]).ok
+
+            (member,) = edge.look().members
+            assert (member.up, member.ill) == (True, "is not yet well")
+
+
 LATE = '(read -r _ < "$1"; exec -a "nginx: worker process" sleep 60) & read -r _ < "$2"; kill $!'
 
 
