@@ -28,8 +28,19 @@ def driver(extra: str = "postgres") -> Any:
 
 def own_host(given: Mapping[str, Any]) -> Mapping[str, str]:
     """What keeps a connection string's host what it says: PGHOSTADDR in the environment would lead
-    to another machine under its name."""
-    return {"hostaddr": ""} if given.get("host") and not given.get("hostaddr") else {}
+    to another machine under its name. Raises Refused where the environment would say which server
+    or database of that host is meant, and the string does not."""
+    if not given.get("host") or given.get("service"):
+        return {}
+    for name, what in (("port", "port"), ("dbname", "database")):
+        variable = f"PG{what.upper()}"
+        if not given.get(name) and os.environ.get(variable, "5432") != "5432":
+            raise Refused(
+                f"the connection string names no {what} of {given['host']}, and {variable} of this"
+                f" environment would: {os.environ[variable]}",
+                next=f"write the {what} into the connection string, or: unset {variable}",
+            )
+    return {} if given.get("hostaddr") else {"hostaddr": ""}
 
 
 def words(error: psycopg.Error) -> str:

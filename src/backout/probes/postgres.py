@@ -67,7 +67,8 @@ def _connected(driver: Any, look: ProbeRequest) -> Iterator[psycopg.Connection[A
     from psycopg.conninfo import conninfo_to_dict
 
     started = time.monotonic()
-    given = _reached(conninfo_to_dict(look.vault.reveal(look.options.database)), look.timeout)
+    said = conninfo_to_dict(look.vault.reveal(look.options.database))
+    own, given = own_host(said), _reached(said, look.timeout)
     left = look.timeout - (time.monotonic() - started)
     servers = str(given.get("host", "")).count(",") + 1
     limit = {
@@ -76,9 +77,7 @@ def _connected(driver: Any, look: ProbeRequest) -> Iterator[psycopg.Connection[A
         "application_name": "backout",
     }
     # A pooler may give the next transaction to another server, which knows no statement of ours.
-    connection = driver.connect(
-        **{**QUIET, **limit, **given, **own_host(given)}, prepare_threshold=None
-    )
+    connection = driver.connect(**{**QUIET, **limit, **own, **given}, prepare_threshold=None)
     try:
         yield connection
     finally:

@@ -138,6 +138,25 @@ def test_the_environment_leads_to_no_other_machine_than_the_connection_string_na
         assert session.execute("SELECT 1").fetchone() == (1,)
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "what"), [("PGPORT", "1", "port"), ("PGDATABASE", "other", "database")]
+)
+def test_what_the_connection_string_leaves_open_of_its_host_the_environment_does_not_say(
+    shop: str, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, what: str
+) -> None:
+    """Another operator's shell would mean another database by the same inventory."""
+    monkeypatch.setenv(variable, value)
+    assert ask(shop, "SELECT 1 AS one").facts["rows"] == [{"one": 1}]
+    parts = {"host": "127.0.0.1", "port": "5432", "dbname": "shop", "user": "postgres"}
+    del parts["port" if what == "port" else "dbname"]
+    vague = " ".join(f"{name}={said}" for name, said in parts.items())
+    with pytest.raises(Refused, match=f"names no {what} of 127.0.0.1, and {variable}") as raised:
+        ask(vague, "SELECT 1")
+    assert raised.value.next == f"write the {what} into the connection string, or: unset {variable}"
+    with pytest.raises(Refused, match=variable):
+        Address(vague).connect()
+
+
 def test_a_database_that_cannot_be_reached_is_an_error_and_never_a_pass() -> None:
     seen = ask(f"postgresql://postgres@127.0.0.1:{free_port()}/shop", "SELECT 1")
     assert "connection" in seen.error
