@@ -6,6 +6,7 @@ is given the caller's. A machine that cannot be asked is an answer too: `known=F
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
@@ -57,6 +58,22 @@ class Backend:
         self.service = service
         self.transport = transport
         self.env: tuple[tuple[str, str], ...] = ()
+
+    def astray(self, **variables: str) -> str:
+        """Why nobody can tell which service is meant: on this machine a variable of the shell that
+        Backout was started in would say what the option of that name does not. Empty where the
+        inventory says it, and on other machines, where each login is the same."""
+        for variable, option in variables.items():
+            said = os.environ.get(variable)
+            told = (
+                getattr(self.service.options, option) or self.transport.host.connection != "local"
+            )
+            if said and not told:
+                return (
+                    f"{variable} of this shell ({said}) would say what is meant, and the inventory"
+                    f" does not: write `{option}` of the service, or unset {variable}"
+                )
+        return ""
 
     def read(self, *lines: str) -> Result:
         """Run text that only reads."""

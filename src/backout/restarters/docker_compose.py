@@ -67,6 +67,9 @@ class DockerCompose(Containers):
 
     def identity(self) -> Identity:
         """Compose makes a container anew when its mounts have changed."""
+        variables = {"COMPOSE_FILE": "files", "COMPOSE_PROJECT_NAME": "project"}
+        if not self.service.options.sudo and (words := self.astray(**variables)):
+            return Identity(up=False, known=False, detail=words)
         return replace(super().identity(), pinned=())
 
     def _proved(self, identity: Identity, found: Sequence[Container]) -> Identity:

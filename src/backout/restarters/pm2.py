@@ -160,6 +160,8 @@ class Pm2(Backend):
     def identity(self) -> Identity:
         """Every instance's process and when it started. PM2 calls a crash looper online, with
         exit code 0: its restarts tell."""
+        if words := self.astray(PM2_HOME="home"):
+            return Identity(up=False, known=False, detail=words)
         port = self.service.port
         found = self.look(PATHS_OF, *self._list(), section("paths"), _PATHS, scan(port))
         if isinstance(found, Result):

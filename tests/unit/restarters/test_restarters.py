@@ -353,3 +353,25 @@ def test_processes_count_within_their_control_group_and_below() -> None:
 def test_supervisors_words_are_read(words: str, pid: int | None, uptime: float | None) -> None:
     row = Row("gigz-api", "RUNNING", words)
     assert (row.pid, row.uptime) == (pid, uptime)
+
+
+@pytest.mark.parametrize(
+    ("kind", "variable", "own"),
+    [
+        ("pm2", "PM2_HOME", {"home": "/srv/.pm2"}),
+        ("docker-compose", "COMPOSE_FILE", {"files": ("a.yaml",)}),
+        ("docker-compose", "COMPOSE_PROJECT_NAME", {"project": "a"}),
+    ],
+)
+def test_the_shell_of_the_operator_does_not_say_which_service_is_meant_here(
+    kind: str, variable: str, own: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another operator's would say another one; where the inventory says it, all mean the same."""
+    monkeypatch.setenv(variable, "/elsewhere")
+    monkeypatch.setenv("DOCKER_HOST", "none://")  # no Engine answers there
+    asked = Result(State.FAILED, reason="asked")
+    for connection, options in (("local", {}), ("local", own), ("ssh", {})):
+        told = Told(host=Host(name="one", connection=connection), always=asked)
+        seen = backend(kind, told, options=options).identity()
+        assert (f"unset {variable}" in seen.detail) is (connection == "local" and not options)
+        assert seen.runs is None
