@@ -146,7 +146,7 @@ def _ask(
         "Authorization": f"Bearer {token or heroku.token}",
         **({"Range": asked} if asked else {}),
     }
-    connection = http.client.HTTPConnection("127.0.0.1", heroku.port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", heroku.port, timeout=30)
     try:
         content = None if body is None else json.dumps(body)
         connection.request(method, path, content, headers)

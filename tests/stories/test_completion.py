@@ -211,7 +211,7 @@ class Terminal:
     def type(self, text: str) -> None:
         os.write(self._fd, text.encode())
 
-    def wait(self, text: str, within: float = 30) -> None:
+    def wait(self, text: str, within: float = 60) -> None:
         """Read until the screen has shown that text."""
         limit = time.monotonic() + within
         while text not in self.seen:

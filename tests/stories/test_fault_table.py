@@ -93,8 +93,11 @@ def test_a_host_that_loses_power_in_batch_two(pair: Yard, bed: SshdBed) -> None:
 
 
 def test_a_server_that_is_stopped_before_the_run(pair: Yard, bed: SshdBed) -> None:
+    usual = pair.changes.get("ssh", pair.plain()["ssh"])
+    pair.inventory(ssh={**usual, "connect_timeout": "5s"})
     bed["web2"].freeze()
     held("a host's sshd is stopped (SIGSTOP)", pair.deploy())
+    pair.inventory(ssh=usual)
     bed["web2"].thaw()
     assert pair.effects() == {}
     pair.let_go()

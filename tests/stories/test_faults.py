@@ -163,7 +163,7 @@ def test_a_server_that_is_slow_to_greet_is_waited_for(yard: Yard, bed: SshdBed) 
         yard.runbook(yard.step("First"))
         proxy.stall()
         process = yard.start()
-        eventually(lambda: proxy.accepted > 0, within=20)
+        eventually(lambda: proxy.accepted > 0, within=60)
         proxy.flow()
         out, err = process.communicate(timeout=60)
     assert process.returncode == 0, out + err
@@ -373,7 +373,7 @@ def test_an_interrupted_preflight_looks_again(yard: Yard) -> None:
     yard.runbook(yard.step("First"), preflight=looks)
     process = yard.start()
     eventually(
-        lambda: any(k == "end" for k, *_ in yard.records()), within=20, ignoring=(sqlite3.Error,)
+        lambda: any(k == "end" for k, *_ in yard.records()), within=60, ignoring=(sqlite3.Error,)
     )
     process.send_signal(signal.SIGKILL)
     process.communicate()

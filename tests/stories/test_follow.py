@@ -83,7 +83,7 @@ def test_without_a_run_there_is_nothing_to_follow_and_no_file_is_left(yard: Yard
 
 
 def shows(at: Session, words: str) -> None:
-    eventually(lambda: words in "\n".join(at.screen.shown), within=20, saying=words)
+    eventually(lambda: words in "\n".join(at.screen.shown), within=60, saying=words)
 
 
 def test_ctrl_c_asks_and_leaves_it_running_or_stops_it_and_that_is_on_record(yard: Yard) -> None:
@@ -115,7 +115,7 @@ def test_a_follower_without_a_terminal_leaves_it_running(yard: Yard) -> None:
     owner = slow(yard)
     other, _ = follow(yard)
     other.send_signal(signal.SIGINT)
-    out, _ = other.communicate(20)
+    out, _ = other.communicate(60)
     assert other.returncode == 8
     assert "the deploy of prod goes on" in out
     yard.let_go()

@@ -202,7 +202,7 @@ def test_after_a_crash_each_answer_ends_the_run(
 
 def test_a_hold_that_has_expired_is_backed_out_by_whoever_comes_next(yard: Yard) -> None:
     yard.runbook(yard.step("First"), needs(yard, "Second"))
-    yard.inventory(rollout={"soak": "0s", "hold_for": "2s"})
+    yard.inventory(rollout={"soak": "0s", "hold_for": "10s"})
     process = yard.start("deploy", "--hold")
     await_hold(process)
     process.send_signal(signal.SIGKILL)

@@ -16,7 +16,7 @@ from support.yard import Yard
 def looking(yard: Yard, request: pytest.FixtureRequest) -> Started:
     """`verify`, in the middle of a look that lasts as long as `hold` does."""
     words = f"touch {yard.files}/begun; {yard.hold()}"
-    yard.inventory(checks={"slow": {"command": words, "expect": ["true"], "timeout": "60s"}})
+    yard.inventory(checks={"slow": {"command": words, "expect": ["true"], "timeout": "10m"}})
     process = yard.project.start("verify", "--target", "prod", *getattr(request, "param", ()))
     eventually(lambda: yard.exists("begun"), within=30, saying="the look")
     return process
@@ -37,7 +37,7 @@ def test_twice_it_leaves_at_once_and_says_so(looking: Started) -> None:
     assert looking.stderr is not None
     assert looking.stderr.readline().startswith("Stopping")
     looking.send_signal(signal.SIGINT)
-    out, err = looking.communicate(timeout=10)
+    out, err = looking.communicate(timeout=60)
     assert looking.returncode == 8, out + err
     told = json.loads(out)["error"]["what"] if out else err
     assert "interrupted twice" in told

@@ -100,14 +100,14 @@ def test_of_many_lockers_at_once_exactly_one_holds(fleet: Folders) -> None:
     together, refused = threading.Barrier(6), threading.Barrier(6)
 
     def attempt(number: int) -> str:
-        together.wait(20)
+        together.wait(60)
         try:
             with LeaseLock("prod").hold(fleet.transports(), f"run-{number}"):
                 inside.append(f"run-{number}")
-                refused.wait(20)
+                refused.wait(60)
                 return "held"
         except Held:
-            refused.wait(20)
+            refused.wait(60)
             return "refused"
 
     with ThreadPoolExecutor(6) as pool:
@@ -148,7 +148,7 @@ def killed_holder(fleet: Folders, run: str, ttl: float) -> None:
     with holder.stdout, holder.stdin:
         assert holder.stdout.readline() == b"held\n"
         holder.kill()
-        holder.wait(10)
+        holder.wait(60)
 
 
 def test_the_same_run_takes_its_lease_over_after_a_crash(fleet: Folders, lock: LeaseLock) -> None:
@@ -340,7 +340,7 @@ def test_a_home_in_a_checkout_is_kept_out_of_git(git_origin: GitOrigin, lock: Le
 @pytest.fixture
 def hosts(sshd_bed: SshdBed) -> Iterator[tuple[ShellTransport, ...]]:
     given = Ssh.model_validate(
-        {**sshd_bed.inventory_ssh(), "config": "/dev/null", "connect_timeout": 2}
+        {**sshd_bed.inventory_ssh(), "config": "/dev/null", "connect_timeout": 30}
     )
     named = [Host.model_validate({"name": n, **h}) for n, h in sshd_bed.inventory_hosts().items()]
     transports = connect(named, given, lambda _: "srv/my app/.backout", Vault({}))
@@ -414,7 +414,7 @@ def test_a_second_process_here_is_refused_at_once_and_a_dead_one_holds_nothing(
         with LocalLock(tmp_path, "staging").hold("run-9"):
             pass
         other.kill()
-        other.wait(10)
+        other.wait(60)
     assert local.holder() is None
     with local.hold("run-8"):
         mine = local.holder()

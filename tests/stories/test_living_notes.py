@@ -159,16 +159,17 @@ def test_a_host_without_a_channel_to_spare_is_held_by_the_command_and_nothing_is
     try:
         web1, seen = transports(bed, 2)
         with LeaseLock("prod", ttl=2, warn=said.append).hold([web1], "run-7"):
-            command = Command("sleep 5", key="run-7/Slow")
+            go = bed["web1"].home / "go"
+            command = Command(f"until [ -e {go} ]; do sleep 0.1; done", key="run-7/Slow")
             worker = threading.Thread(target=web1.run, args=(command,))
             worker.start()
             time.sleep(3.5)  # longer than the lease, and than two renewals
             (standing,) = standings([seen])
             assert [each.step for each in standing.living] == ["Slow"]
+            go.touch()
             worker.join()
-            (standing,) = standings([seen])
-            assert not standing.expired
-            assert not standing.living
+            eventually(lambda: not standings([seen])[0].expired, saying="a renewal")
+            assert not standings([seen])[0].living
         assert said == []
     finally:
         for transport in (web1, seen):
@@ -177,7 +178,9 @@ def test_a_host_without_a_channel_to_spare_is_held_by_the_command_and_nothing_is
 
 
 def transports(bed: SshdBed, count: int) -> list[ShellTransport]:
-    given = Ssh.model_validate({**bed.inventory_ssh(), "config": "/dev/null", "connect_timeout": 2})
+    given = Ssh.model_validate(
+        {**bed.inventory_ssh(), "config": "/dev/null", "connect_timeout": 30}
+    )
     host = Host.model_validate({"name": "web1", **bed.inventory_hosts()["web1"]})
     return [
         transport

@@ -70,7 +70,7 @@ class Clone:
 
     def health(self) -> dict[str, Any]:
         url = f"http://127.0.0.1:{self.port}/health"
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with urllib.request.urlopen(url, timeout=30) as answer:
             found: dict[str, Any] = json.load(answer)
         return found
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -232,9 +231,7 @@ def test_stopping_is_repeatable_and_restarting_starts_again(bed: Bed) -> None:
     identity = restarter.identity()
     assert (identity.up, identity.value, identity.detail) == (False, "", "instance 0 stopped")
     restarter.restart("run.restart")
-    started = time.monotonic()
     up(restarter)
-    assert time.monotonic() - started < 10
 
 
 def test_what_the_ecosystem_file_says_anew_is_what_runs(bed: Bed) -> None:

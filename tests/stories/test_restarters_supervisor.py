@@ -27,7 +27,8 @@ class Bed:
         self.port = free_port()
         self.app = sample_app.write(directory / "app")
         variables = {"HOST": "127.0.0.1", "PORT": str(self.port), "PYTHONUNBUFFERED": "1"}
-        crasher = Program("crasher", ["/bin/sh", "-c", "exit 3"], options={"autostart": "false"})
+        options = {"autostart": "false", "startsecs": "10"}  # however slowly it comes to its end
+        crasher = Program("crasher", ["/bin/sh", "-c", "exit 3"], options=options)
         pair = Program(
             "pair",
             ["/bin/sleep", "600"],

@@ -53,7 +53,7 @@ def test_resume_waits_for_the_command_that_still_runs_and_never_runs_it_beside_i
 
 
 def test_resume_ends_a_command_that_outlasts_its_timeout_and_backs_out(fleet: Yard) -> None:
-    fleet.runbook(fleet.step("First"), fleet.step("Slow", before=fleet.hold(), timeout="2s"))
+    fleet.runbook(fleet.step("First"), fleet.step("Slow", before=fleet.hold(), timeout="5s"))
     killed(fleet)
     said = fleet.say("resume")
     assert said.code == 4, said.out + said.err
@@ -175,7 +175,7 @@ def through(yard: Yard, bed: SshdBed, proxy: Proxy) -> None:
     shutil.rmtree(bed["web1"].home / ".backout", ignore_errors=True)
     yard.inventory(
         hosts={"web1": {"address": "127.0.0.1", "port": proxy.port, "groups": ["web"]}},
-        ssh={**bed.inventory_ssh(), "known_hosts": str(known), "connect_timeout": "3s"},
+        ssh={**bed.inventory_ssh(), "known_hosts": str(known), "connect_timeout": "30s"},
     )
 
 

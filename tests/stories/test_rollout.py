@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from support.dockerd import DockerEngine
-from support.fleet import NAMES, Fleet, clean, git_daemon
+from support.fleet import NAMES, RUNBOOK, Fleet, clean, git_daemon
 from support.systemd_host import UNIT, SystemdBed, SystemdHost
 from support.wait import eventually
+from support.warm import Started
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +37,31 @@ def fleet(bed: SystemdBed, daemon: str, tmp_path: Path) -> Fleet:
     for host in bed:
         clean(host)
     return Fleet(bed, tmp_path, daemon)
+
+
+@pytest.fixture
+def gated(fleet: Fleet) -> Iterator[Fleet]:
+    """One release is deployed; the next one is left on a host once the host is let go."""
+    fleet.good_release()
+    gate = {"name": "Gate", "wait": {"until": "test -e /run/go", "for": "2m"}, "on": "web"}
+    fleet.project.runbook("deploy", {**RUNBOOK, "settle": [*RUNBOOK["settle"], gate]})
+    fleet.origin.good_change()
+    yield fleet
+    for host in fleet.bed:
+        host.run("rm", "-f", "/run/go")
+
+
+def begun(fleet: Fleet) -> Started:
+    """A deploy that has come to the first host, and stays there until it is let go."""
+    process = fleet.project.start("deploy", "--target", "prod", "--json")
+    release = fleet.bed["web1"].app_directory / "RELEASE"
+    eventually(lambda: release.read_text().strip() == str(fleet.origin.version), within=60)
+    return process
+
+
+def let_go(fleet: Fleet) -> None:
+    for host in fleet.bed:
+        host.run("touch", "/run/go")
 
 
 def undo_override(host: SystemdHost) -> None:
@@ -97,17 +123,15 @@ printf '[Service]\\nKillMode=none\\nTimeoutStopSec=1s\\nSendSIGKILL=no\\nExecSto
     assert version
 
 
-def test_a_host_unreachable_in_batch_two_means_that_batch_three_never_starts(fleet: Fleet) -> None:
-    version = fleet.good_release()
+def test_a_host_unreachable_in_batch_two_means_that_batch_three_never_starts(gated: Fleet) -> None:
+    fleet, version = gated, gated.release_on(gated.bed["web1"])
     fleet.project.inventory(
         "prod", fleet.inventory(rollout={"batches": [1, 1, 1], "soak": "600ms"})
     )
-    fleet.origin.good_change()
-    process = fleet.project.start("deploy", "--target", "prod", "--json")
-    first = fleet.bed["web1"]
-    eventually(lambda: (first.app_directory / "RELEASE").read_text().strip() != version, within=30)
+    process = begun(fleet)
     fleet.bed["web2"].run("systemctl", "kill", "--kill-whom=all", "-s", "KILL", "bed-sshd")
     fleet.bed["web2"].run("systemctl", "stop", "bed-sshd")
+    let_go(fleet)
     out, err = process.communicate(timeout=120)
     fleet.bed["web2"].run("systemctl", "start", "bed-sshd")
     assert process.returncode in (4, 5), out + err
@@ -117,13 +141,11 @@ def test_a_host_unreachable_in_batch_two_means_that_batch_three_never_starts(fle
     assert fleet.release_on(fleet.bed["web1"]) == version
 
 
-def test_ctrl_c_in_the_middle_of_a_batch_backs_out(fleet: Fleet) -> None:
-    version = fleet.good_release()
-    fleet.origin.good_change()
-    process = fleet.project.start("deploy", "--target", "prod", "--json")
-    release = fleet.bed["web1"].app_directory / "RELEASE"
-    eventually(lambda: release.read_text().strip() != version, within=30)
+def test_ctrl_c_in_the_middle_of_a_batch_backs_out(gated: Fleet) -> None:
+    fleet, version = gated, gated.release_on(gated.bed["web1"])
+    process = begun(fleet)
     process.send_signal(signal.SIGINT)
+    let_go(fleet)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 4, out + err
     assert "interrupted by Ctrl-C" in out
@@ -148,16 +170,14 @@ def test_a_wrong_host_key_refuses_and_no_command_ran(fleet: Fleet, tmp_path: Pat
     assert fleet.origin.git("status", "--porcelain"), "nothing was committed"
 
 
-def test_two_deployers_at_once_and_one_of_them_gets_seven(fleet: Fleet, tmp_path: Path) -> None:
-    fleet.good_release()
-    fleet.origin.good_change()
+def test_two_deployers_at_once_and_one_of_them_gets_seven(gated: Fleet, tmp_path: Path) -> None:
+    fleet = gated
     shutil.copytree(fleet.project.directory, tmp_path / "other")
     shutil.rmtree(tmp_path / "other" / ".backout")
-    first = fleet.project.start("deploy", "--target", "prod", "--json")
-    lease = fleet.bed["web1"].app_directory / ".backout" / "lock" / "token"
-    eventually(lease.exists, within=30)
+    first = begun(fleet)
     fleet.project.directory = tmp_path / "other"
     second = fleet.project.say("deploy", "--target", "prod", "--json")
+    let_go(fleet)
     out, err = first.communicate(timeout=120)
     assert (first.returncode, second.code) == (0, 7), out + err + second.out
     assert "web1" in second.data["error"]["what"]

@@ -36,7 +36,7 @@ class House:
         self, path: str, form: dict[str, str] | None = None, cookie: str = "", **headers: str
     ) -> tuple[int, str, str]:
         """Status, page and cookie."""
-        link = HTTPConnection("127.0.0.1", self.port, timeout=20)
+        link = HTTPConnection("127.0.0.1", self.port, timeout=60)
         sent = {"Host": f"127.0.0.1:{self.port}", "Cookie": cookie, **headers}
         if form is not None:
             sent["Content-Type"] = "application/x-www-form-urlencoded"
@@ -78,7 +78,7 @@ class House:
         self.browser.run(f"[...document.querySelectorAll('button')].{found}.click()")
         eventually(
             lambda: self.browser.run("document.readyState === 'complete' && !window.before"),
-            within=20,
+            within=60,
             saying=words,
             ignoring=(AssertionError,),
         )
@@ -107,7 +107,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         with Browser(directory / "browser") as browser:
             yield House(yard, browser, found[0])
         server.terminate()
-        server.communicate(20)
+        server.communicate(60)
         assert server.returncode == 0
 
 
@@ -152,7 +152,7 @@ def test_without_tokens_a_run_is_read_live_to_its_end_and_nothing_can_be_done(ho
             browser.run("document.querySelector('main').dataset.over") == "yes"
             and browser.run("document.querySelector('h1').innerText").startswith("Deployed release")
         ),
-        within=20,
+        within=60,
         saying="the page has come to the end of the run",
     )
     readable(browser)

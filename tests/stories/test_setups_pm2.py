@@ -80,7 +80,7 @@ class Site:
 
     @property
     def answer(self) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/", timeout=30) as answer:
             return str(answer.read().decode())
 
     def serves(self, version: str) -> bool:

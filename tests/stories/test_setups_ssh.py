@@ -454,7 +454,7 @@ def test_a_login_that_gives_no_shell_is_said_by_doctor_and_refuses_a_deploy(
     bed: SshdBed, web1: SshdHost, tmp_path: Path, start_up: str
 ) -> None:
     (web1.home / ".bashrc").write_text(f"{start_up}\n")
-    ssh = {**bed.inventory_ssh(), "connect_timeout": 1}
+    ssh = {**bed.inventory_ssh(), "connect_timeout": 4}
     with Yard(tmp_path, bed, ssh=ssh) as yard:
         yard.runbook(yard.step("A"))
 

@@ -235,7 +235,7 @@ def test_of_two_machines_that_took_a_run_over_the_hosts_let_one_go_on(
     two: Yard, bed: SshdBed
 ) -> None:
     """While a host is away: the one that cannot go on without it comes too late."""
-    ssh = {**bed.inventory_ssh(), "connect_timeout": "1s"}
+    ssh = {**bed.inventory_ssh()}
     two.inventory(rollout={"batches": ["100%"]}, ssh=ssh)
     process = half_done(two)
     two.busy("Slow-web2")
@@ -264,7 +264,7 @@ def test_nobody_goes_on_as_the_machine_that_took_the_run_over_after_them(
     two: Yard, bed: SshdBed, verb: str
 ) -> None:
     """They hear of that machine from the very host that was away for them."""
-    ssh = {**bed.inventory_ssh(), "connect_timeout": "1s"}
+    ssh = {**bed.inventory_ssh()}
     two.inventory(rollout={"batches": ["100%"]}, ssh=ssh)
     burn(two, half_done(two))
     other, third = two.elsewhere(), two.elsewhere("a third")
@@ -358,7 +358,7 @@ def test_a_record_that_was_changed_or_is_missing_is_found(two: Yard) -> None:
 def test_a_release_that_another_machine_made_is_rolled_back_from_here(
     two: Yard, bed: SshdBed
 ) -> None:
-    two.inventory(ssh={**bed.inventory_ssh(), "connect_timeout": "1s"})
+    two.inventory(ssh={**bed.inventory_ssh()})
     two.runbook(two.step("First"))
     two.good_release()
     two.runbook(two.step("Second"))

@@ -22,13 +22,14 @@ from support.yard import Yard
 
 TABLES = """
 CREATE TABLE t (n int);
-CREATE TABLE pace (seconds float);
-INSERT INTO pace VALUES (1);
+CREATE TABLE pace (seconds float, held boolean);
+INSERT INTO pace VALUES (1, false);
 CREATE TABLE commits (began timestamptz, ended timestamptz);
 CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql AS $$
-  DECLARE began timestamptz := clock_timestamp();
+  DECLARE began timestamptz := clock_timestamp(); lasts float := (SELECT seconds FROM pace);
   BEGIN
-    PERFORM pg_sleep(seconds) FROM pace;
+    WHILE (SELECT held FROM pace) LOOP PERFORM pg_sleep(0.02); END LOOP;
+    PERFORM pg_sleep(lasts);
     INSERT INTO commits VALUES (began, clock_timestamp());
     RETURN NULL;
   END $$;
@@ -74,15 +75,22 @@ class Site:
             f"SELECT application_name FROM pg_stat_activity WHERE {at_work} AND {where}"
         )
 
+    def hold(self, *, held: bool) -> None:
+        """Whether commits wait for something else to happen, before they take their time."""
+        self.sql(f"SET synchronous_commit = off; UPDATE pace SET held = {held}")
+
     def killed(self) -> None:
         """A deploy whose process is killed while its COMMIT runs."""
+        self.hold(held=True)
         self.kill(self.yard.start())
 
     def kill(self, process: Started) -> None:
-        eventually(self.committing, within=30, saying="COMMIT")
+        """Kill it in its COMMIT, which is held."""
+        eventually(self.committing, within=60, saying="COMMIT")
         process.send_signal(signal.SIGKILL)
         process.communicate()
         assert self.committing(), "the commit goes on without its deployer"
+        self.hold(held=False)
 
     def rows(self) -> int:
         """How often the migration is there, once every transaction has ended."""
@@ -140,7 +148,7 @@ def test_abort_waits_for_a_commit_in_flight_before_it_undoes_it(site: Site) -> N
 
 
 def test_a_commit_that_outlasts_its_timeout_is_ended_before_its_check_is_asked(site: Site) -> None:
-    site.migration(timeout="500ms")
+    site.migration(timeout="3s")
     site.sql("UPDATE pace SET seconds = 60")
     site.killed()
     site.sql("UPDATE pace SET seconds = 0")
@@ -152,10 +160,12 @@ def test_a_commit_that_outlasts_its_timeout_is_ended_before_its_check_is_asked(s
 
 def test_an_undo_killed_in_its_commit_never_runs_beside_itself(site: Site) -> None:
     undo = "DELETE FROM t WHERE n = 1; INSERT INTO t VALUES (-1)"
-    site.migration(site.yard.step("Bad", before="false"), undo=undo)
+    site.migration(site.yard.step("Bad", before=f"{site.yard.hold()}; false"), undo=undo)
     process = site.yard.start()
     done = "SELECT true FROM commits"
-    eventually(lambda: site.sql(done), within=30, saying="the migration")
+    eventually(lambda: site.sql(done), within=60, saying="the migration")
+    site.hold(held=True)
+    site.yard.let_go()
     site.kill(process)
     said = site.yard.say("abort")
     assert said.code == 4, said.out + said.err
@@ -182,9 +192,11 @@ def test_a_link_cut_at_the_commit_is_not_an_answer(site: Site) -> None:
     with Proxy(("127.0.0.1", site.server.port)) as proxy:
         site.dsn = f"postgresql://postgres@127.0.0.1:{proxy.port}/{site.name}"
         site.migration()
+        site.hold(held=True)
         process = site.yard.start()
-        eventually(site.committing, within=30, saying="COMMIT")
+        eventually(site.committing, within=60, saying="COMMIT")
         proxy.cut()
+        site.hold(held=False)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 0, out + err
     assert site.rows() == 1
@@ -204,7 +216,7 @@ def test_resume_waits_for_a_standby_to_come_back(site: Site, no_standby: None) -
     site.killed()
     process = site.yard.start("resume")
     waiting = "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'backout %/%'"
-    eventually(lambda: len(site.sql(waiting)) > 1, within=30, saying="resume asks")
+    eventually(lambda: len(site.sql(waiting)) > 1, within=60, saying="resume asks")
     standby(site, "")
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, out + err

@@ -55,18 +55,18 @@ def test_an_address_that_is_silent_does_not_hold_up_the_next(
     with Raw(lambda link: link.sendall(b"well\n")) as server, black_hole(server.port) as hole:
         resolving(monkeypatch, hole, "127.0.0.8", "127.0.0.1")
         options = {"address": f"shop.test:{server.port}", "banner": True}
-        seen = observe(Tcp, options, timeout=2.0)
+        seen = observe(Tcp, options, timeout=30.0)
     assert (seen.error, seen.facts["banner"]) == ("", "well\n")
-    assert seen.elapsed_ms < 1000
+    assert seen.elapsed_ms < 15_000
 
 
 def test_all_addresses_share_one_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     port = free_port()
     with black_hole(port) as hole:
-        resolving(monkeypatch, hole, hole, hole)
-        seen = observe(Tcp, f"shop.test:{port}", timeout=0.7)
-    assert seen.error == f"timed out after 0.7 s while connecting (shop.test:{port})"
-    assert seen.elapsed_ms < 1500
+        resolving(monkeypatch, *[hole] * 10)
+        seen = observe(Tcp, f"shop.test:{port}", timeout=2.0)
+    assert seen.error == f"timed out after 2 s while connecting (shop.test:{port})"
+    assert seen.elapsed_ms < 15_000
 
 
 def test_when_every_address_refuses_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,13 +82,13 @@ def test_a_database_is_found_behind_whichever_of_its_addresses_answers(
     at = {"database": f"host={hosts} port={postgres.port} user=postgres", "query": "SELECT 1 AS n"}
     with black_hole(postgres.port) as hole:
         resolving(monkeypatch, hole, hole, hole, "127.0.0.1")
-        seen = observe(Sql, at, timeout=3.0)
-        resolving(monkeypatch, hole, hole)
-        lost = observe(Sql, at, timeout=0.7)
+        seen = observe(Sql, at, timeout=20.0)
+        resolving(monkeypatch, *[hole] * 10)
+        lost = observe(Sql, at, timeout=2.0)
     assert (seen.error, seen.facts.get("rows")) == ("", [{"n": 1}])
-    assert seen.elapsed_ms < 2500
-    assert lost.error == "no answer within 0.7 s"
-    assert lost.elapsed_ms < 1500
+    assert seen.elapsed_ms < 15_000
+    assert lost.error == "no answer within 2 s"
+    assert lost.elapsed_ms < 15_000
 
 
 def test_a_banner_without_a_line_break_is_what_came() -> None:
@@ -96,10 +96,10 @@ def test_a_banner_without_a_line_break_is_what_came() -> None:
 
     def prompt(link: socket.socket) -> None:
         link.sendall(b"login: ")
-        done.wait(10)
+        done.wait(60)
 
     with Raw(prompt) as server:
-        seen = observe(Tcp, {"address": f"127.0.0.1:{server.port}", "banner": True}, timeout=5)
+        seen = observe(Tcp, {"address": f"127.0.0.1:{server.port}", "banner": True}, timeout=30)
         done.set()
     assert (seen.error, seen.facts["banner"]) == ("", "login: ")
 

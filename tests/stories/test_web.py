@@ -48,7 +48,7 @@ class Asking:
     def __call__(
         self, path: str = "/", method: str = "GET", **headers: str
     ) -> tuple[HTTPResponse, bytes]:
-        link = HTTPConnection("127.0.0.1", self.port, timeout=10)
+        link = HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             link.putrequest(method, path, skip_host="host" in headers)
             for name, value in headers.items():
@@ -467,7 +467,7 @@ def test_a_request_that_never_comes_is_not_awaited_for_ever(
     monkeypatch.setattr(patience, "SECONDS", 0.2)
     with serving(site.directory) as (asking, _):
         for said in HALF.values():
-            with socket.create_connection(("127.0.0.1", asking.port), timeout=10) as link:
+            with socket.create_connection(("127.0.0.1", asking.port), timeout=60) as link:
                 link.sendall(said)
                 with suppress(ConnectionResetError):
                     while link.recv(4096):
@@ -483,5 +483,5 @@ def test_many_readers_do_not_hold_up_one_another(site: Files) -> None:
         for reader in readers:
             reader.start()
         for reader in readers:
-            reader.join(20)
+            reader.join(60)
     assert statuses == [200] * 30

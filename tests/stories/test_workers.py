@@ -48,7 +48,7 @@ def test_what_is_handed_over_is_driven_followed_and_listed(team: Team) -> None:
     ]
     process = team.worker("--width", "2")
     team.yard.busy("Slow-here")
-    eventually(lambda: team.shown()[0]["workers"][0]["runs"] == [run], within=20)
+    eventually(lambda: team.shown()[0]["workers"][0]["runs"] == [run], within=60)
     assert team.shown()[0]["runs"][0]["state"] == "driven"
     team.yard.let_go()
     followed = team.yard.project.say("follow", run, "--json")
@@ -56,7 +56,7 @@ def test_what_is_handed_over_is_driven_followed_and_listed(team: Team) -> None:
     assert team.yard.effects() == {"First-here": 1, "Slow-here": 1}
     # Nothing of the queue is left, and nothing of it is periodic: it keeps no history.
     jobs = "SELECT id FROM backout_queue.procrastinate_jobs"
-    eventually(lambda: not team.sql(jobs), within=20, saying="no job")
+    eventually(lambda: not team.sql(jobs), within=60, saying="no job")
     assert not team.sql("SELECT id FROM backout_queue.procrastinate_periodic_defers")
     process.terminate()
     out, err = process.communicate(timeout=60)
@@ -129,7 +129,7 @@ def test_so_many_runs_side_by_side_and_each_target_in_its_turn(team: Team) -> No
     ]
     worker = team.worker("--width", "2")
     eventually(lambda: len(begun()) == 2, within=60, saying="two at once")
-    eventually(lambda: len(team.shown()[0]["workers"][0]["runs"]) == 2, within=20)
+    eventually(lambda: len(team.shown()[0]["workers"][0]["runs"]) == 2, within=60)
     assert sorted(begun()) == sorted(targets[:2])
     (yard.files.parent / "prod").touch()
     assert team.ended(runs[0]) == ("succeeded", 0)
@@ -198,7 +198,7 @@ def test_a_worker_drives_the_commit_that_was_asked_for_in_a_checkout_of_its_own(
     assert "approved" in team.kinds(run)
     assert (tmp_path / "copied").read_text() == "two"
     assert (other.project.directory / "told").read_text() == "one"
-    eventually(lambda: not list((other.project.state / "drives").iterdir()), within=20)
+    eventually(lambda: not list((other.project.state / "drives").iterdir()), within=60)
 
 
 def test_what_was_wished_and_what_began_while_a_run_waited_counts_before_anything_is_begun(
@@ -345,7 +345,7 @@ def test_a_worker_that_is_asked_to_stop_ends_what_it_has_begun(team: Team) -> No
     old = "UPDATE backout_queue.procrastinate_workers SET last_heartbeat = now() - interval '1h'"
     team.sql(old)
     second = team.worker(of=team.elsewhere())
-    eventually(lambda: "stopping" in _states(team), within=20)
+    eventually(lambda: "stopping" in _states(team), within=60)
     team.yard.let_go()
     assert team.ended(run) == ("succeeded", 0)
     first.communicate(timeout=60)

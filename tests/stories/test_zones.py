@@ -104,7 +104,7 @@ class Team:
     def close(self) -> None:
         for each in self.started:
             each.kill()
-            sys.stdout.write("\n".join(each.communicate(timeout=10)))
+            sys.stdout.write("\n".join(each.communicate(timeout=60)))
         self.store.close()
 
 
@@ -218,13 +218,13 @@ def test_a_worker_that_is_frozen_or_killed_is_followed_by_another_and_nobody_is_
     team.comes(says(Verdict.PASS))
     looking = team.copy("zoe")
     watched = "idle, watches prod\n"
-    eventually(lambda: looking.say("workers").out.count(watched) == 1, within=20, saying="one")
+    eventually(lambda: looking.say("workers").out.count(watched) == 1, within=60, saying="one")
     started[first].send_signal(signal.SIGSTOP)
     for name in started:
         team.flag(name).write_text("unwell")
     eventually(lambda: team.watched_by() == other, within=60)
     red = team.comes(says(Verdict.FAIL))
-    eventually(lambda: "[prod] alive fails" in team.titles(), within=20)
+    eventually(lambda: "[prod] alive fails" in team.titles(), within=60)
     started[first].send_signal(signal.SIGCONT)
     seen = len(team.looks())
     eventually(lambda: len(team.looks()) > seen + 2, within=30)

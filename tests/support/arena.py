@@ -249,7 +249,7 @@ class Arena:
         with suppress(NeverHappened):
             eventually(
                 lambda: not self.slow or pause in next(iter(self.bed)).machine.processes().values(),
-                within=15,
+                within=60,
             )
         for host in self.bed:
             host.kill_sessions()
@@ -269,7 +269,7 @@ class Arena:
         def over(note: Path) -> bool:
             return note.with_suffix(".end").exists() or note.read_text() == "void\n"
 
-        eventually(lambda: send("STOP"), within=15, saying="a command on its way")
+        eventually(lambda: send("STOP"), within=60, saying="a command on its way")
         assert set(notes.glob("*/*.start")) == known, "it has come to its note"
         yield
         others = set(notes.glob("*/*.start"))

@@ -135,7 +135,7 @@ class DockerEngine(Bed):
         """Start a container in the background on the host's network; return its id."""
         return self.docker("run", "-d", "--network", "host", *options, image, *command)
 
-    def wait_state(self, container: str, path: str, value: object, within: float = 15.0) -> None:
+    def wait_state(self, container: str, path: str, value: object, within: float = 60.0) -> None:
         """Wait for a field of the container's state, such as `Health.Status`."""
         eventually(
             lambda: self.state(container, path) == value,

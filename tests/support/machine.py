@@ -86,7 +86,7 @@ class Machine:
                 os.kill(self._init, signal.SIGKILL)
         else:
             self._popen.kill()
-        self._popen.wait(10)
+        self._popen.wait(60)
         self._init = 0
         if self._popen.stdout is not None:
             # The pipe's other end is held by the machine's processes: it closes when all are gone.

@@ -63,7 +63,7 @@ class Process:
         """Send a signal to the process itself."""
         self._popen.send_signal(number)
 
-    def wait(self, timeout: float = 10.0) -> int:
+    def wait(self, timeout: float = 60.0) -> int:
         """Wait until it has ended by itself."""
         return self._popen.wait(timeout)
 
@@ -79,7 +79,7 @@ class Process:
         """End it and everything in its session by force."""
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
-        self._popen.wait(10)
+        self._popen.wait(60)
         guard.remove(self._token)
 
     def __enter__(self) -> Self:

@@ -68,7 +68,7 @@ class Yard:
         if self.bed is not None:
             reach = {
                 "hosts": self.bed.inventory_hosts(),
-                "ssh": {**self.bed.inventory_ssh(), "connect_timeout": "3s"},
+                "ssh": {**self.bed.inventory_ssh(), "connect_timeout": "30s"},
             }
         there = {"command": "true", "expect": ["exit_code == 0"]}
         rollout = {"batches": [1, "100%"], "soak": "100ms"}

@@ -27,16 +27,16 @@ def test_it_holds_nobody_up_and_has_done_nothing(
     def sleeps(db: Tables) -> None:
         db.execute("UPDATE number SET last = 77")
         began.set()
-        assert wakes.wait(20)
+        assert wakes.wait(60)
         db.execute("UPDATE number SET last = 78")
 
     with PostgresJournal(Address(dsn), str) as journal, ThreadPoolExecutor(1) as pool:
         assert journal.next_number("prod") == 1
         asleep = pool.submit(Session(Address(dsn), Watch()).transact, sleeps)
         try:
-            assert began.wait(20)
+            assert began.wait(60)
             assert journal.next_number("prod") == 2
         finally:
             wakes.set()
         with pytest.raises(Lost, match="idle-in-transaction"):
-            asleep.result(timeout=20)
+            asleep.result(timeout=60)

@@ -24,7 +24,7 @@ TEXT = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=6
 
 def speak(text: str, shell_name: str = "dash") -> tuple[captured.Capture, captured.Capture, int]:
     argv = [program(SHELLS[shell_name][0]), *SHELLS[shell_name][1:]]
-    done = subprocess.run(argv, input=text.encode(), capture_output=True, check=False, timeout=20)
+    done = subprocess.run(argv, input=text.encode(), capture_output=True, check=False, timeout=60)
     out, err = captured.Capture(MARK), captured.Capture(MARK)
     out.feed(done.stdout)
     err.feed(done.stderr)
@@ -220,5 +220,5 @@ def test_a_lease_is_taken_shown_and_taken_away_in_every_shell(
             "r1 Slow down\n",
         )
         assert lease(shell_name, home, take, force="1")[1] == 0
-        slow.wait(10)
+        slow.wait(60)
     assert not (home / "lock").exists()

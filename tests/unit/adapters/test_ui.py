@@ -434,8 +434,10 @@ operator = TerminalOperator(screen, sys.stdin, yes=YES)
 with screen:
     tell("phase", "batch")
     step("Commit", "running"); step("Commit", "done")
-    threading.Thread(target=lambda: (time.sleep(0.2), tell("note", "meanwhile"))).start()
+    meanwhile = threading.Thread(target=lambda: (time.sleep(0.2), tell("note", "meanwhile")))
+    meanwhile.start()
     answer = operator.confirm("deploy to prod?", typed=TYPED)
+    meanwhile.join()
     time.sleep(0.4)
 print("answer", answer)
 """

@@ -602,7 +602,7 @@ def test_checks_run_side_by_side_but_never_too_many() -> None:
         with lock:
             running += 1
             most = max(most, running)
-        full.wait(10)
+        full.wait(60)
         with lock:
             running -= 1
         return ok(look)
@@ -642,7 +642,7 @@ def test_waiting_for_a_worker_is_told_apart_from_the_answer() -> None:
 
     def observe(look: ProbeRequest) -> Observation:
         if next(begun) <= WORKERS:
-            busy.wait(10)
+            busy.wait(60)
         return Observation({"body": {"ok": True}}, elapsed_ms=7.0)
 
     checks = [check(f"c{n}", "body.ok") for n in range(WORKERS + 1)]
@@ -677,7 +677,7 @@ def test_an_expression_takes_no_more_than_its_check_may(expression: str, reason:
 
     finding = judging.judge(check, Observation({"body": NUMBERS, "text": TEXT}), {})
 
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
     assert finding.verdict is Verdict.ERROR
     assert re.search(reason, finding.reason)
 

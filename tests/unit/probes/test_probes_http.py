@@ -439,13 +439,13 @@ def test_a_timeout_says_what_it_waited_for(sent: bytes, phase: str) -> None:
     def serve(link: socket.socket) -> None:
         request_of(link)
         link.sendall(sent)
-        over.wait(10)
+        over.wait(60)
 
     with Raw(serve) as server:
-        seen = observe(Http, server.url, timeout=0.2)
+        seen = observe(Http, server.url, timeout=2)
         over.set()
-    assert seen.error == f"timed out after 0.2 s while {phase} (127.0.0.1:{server.port})"
-    assert seen.elapsed_ms >= 190
+    assert seen.error == f"timed out after 2 s while {phase} (127.0.0.1:{server.port})"
+    assert seen.elapsed_ms >= 1990
 
 
 def test_redirects_share_one_timeout() -> None:

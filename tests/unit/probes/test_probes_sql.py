@@ -105,18 +105,18 @@ def test_nothing_can_be_changed(shop: str, query: str, sqlstate: str) -> None:
 
 def test_a_query_that_takes_too_long_is_ended_by_the_server(shop: str, postgres: Postgres) -> None:
     started = time.monotonic()
-    seen = ask(shop, "SELECT pg_sleep(60)", timeout=0.3)
+    seen = ask(shop, "SELECT pg_sleep(60)", timeout=3)
     assert seen.facts["sqlstate"] == "57014"
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 30
     running = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'"
-    assert postgres.sql(running) == [["0"]]
+    eventually(lambda: postgres.sql(running) == [["0"]], saying="the end of its session")
 
 
 def test_a_server_that_stands_still_is_given_up(shop: str, postgres: Postgres) -> None:
     started = time.monotonic()
-    query = "SELECT pg_sleep(0.5), count(*) FROM item"
+    query = "SELECT pg_sleep(60), count(*) FROM item"
     with ThreadPoolExecutor(1) as pool:
-        asking = pool.submit(ask, shop, query, 1.0)
+        asking = pool.submit(ask, shop, query, 5.0)
         active = f"SELECT pid FROM pg_stat_activity WHERE query = '{query}'"
         pid = int(eventually(lambda: postgres.sql(active))[0][0])
         os.kill(pid, signal.SIGSTOP)
@@ -124,8 +124,8 @@ def test_a_server_that_stands_still_is_given_up(shop: str, postgres: Postgres) -
             seen = asking.result()
         finally:
             os.kill(pid, signal.SIGCONT)
-    assert seen.error == "no answer within 1 s"
-    assert time.monotonic() - started < 10
+    assert seen.error == "no answer within 5 s"
+    assert time.monotonic() - started < 50
 
 
 def test_the_environment_leads_to_no_other_machine_than_the_connection_string_names(

@@ -56,7 +56,7 @@ def test_a_link_that_falls_silent_is_noticed(netns_bed: NetnsBed) -> None:
     target = netns_bed["web1"]
     web1 = SshTransport(
         Host(name="web1", address=target.address),
-        settings(netns_bed, connect_timeout=2),
+        settings(netns_bed, connect_timeout=6),
         HOME,
         one_secret(),
     )
@@ -66,10 +66,10 @@ def test_a_link_that_falls_silent_is_noticed(netns_bed: NetnsBed) -> None:
     cutter.join()
     assert result.state is State.UNKNOWN
     assert "the link to web1 was lost" in result.reason
-    with pytest.raises(Unreachable, match="no answer within 2 s"):
+    with pytest.raises(Unreachable, match="web1 cannot be reached"):
         web1.recall("run/step", 1.0)
     target.heal()
-    recalled = eventually(lambda: web1.recall("run/step", 0.1), within=30, ignoring=(Unreachable,))
+    recalled = eventually(lambda: web1.recall("run/step", 0.1), within=60, ignoring=(Unreachable,))
     assert recalled is not None
     assert recalled.state is State.UNKNOWN
     assert not (target.home / "done").exists()
@@ -138,7 +138,7 @@ def test_a_killed_deployers_command_is_waited_for_or_ended(
     deployer = subprocess.Popen(argv, start_new_session=True)
     eventually((host.home / "begun").exists, saying="the command's start")
     deployer.kill()
-    deployer.wait(10)
+    deployer.wait(60)
     if patient:
         (host.home / "go").touch()
     result = web1.recall("run/step", 20.0 if patient else 0.2)
@@ -150,7 +150,7 @@ def test_a_killed_deployers_command_is_waited_for_or_ended(
 
 
 def test_a_session_that_hangs_is_replaced(make: Maker, host: SshdHost, key: str) -> None:
-    web1 = make(connect_timeout=5)
+    web1 = make(connect_timeout=8)
     mark(web1, "run")
     sessions = [pid for pid, args in host.machine.processes().items() if ": root" in args]
     host.machine.run("kill", "-STOP", *map(str, sessions))

@@ -207,7 +207,7 @@ def test_what_a_shell_says_while_its_end_is_looked_for_is_heard(
     def late(channel: paramiko.Channel) -> bool:
         if next(looks) == look:
             (tmp_path / "go").touch()
-            assert channel.status_event.wait(20)
+            assert channel.status_event.wait(60)
         return honest(channel)
 
     monkeypatch.setattr(paramiko.Channel, "exit_status_ready", late)

@@ -45,14 +45,14 @@ def test_a_long_command_whose_session_is_killed_has_no_known_end(
 def test_what_outlasts_its_time_on_a_host_that_is_gone_may_be_at_work_still(
     make: Maker, host: SshdHost
 ) -> None:
-    web1 = make(connect_timeout=2)
+    web1 = make(connect_timeout=4)
 
     def go() -> None:
         host.stop()
         host.machine.run("pkill", "-STOP", "-f", "^sshd.*: root")
 
     cutter = after(host.home / "begun", go)
-    result = web1.run(Command("touch begun; sleep 1236", timeout=4))
+    result = web1.run(Command("touch begun; sleep 1236", timeout=12))
     cutter.join()
     assert result.state is State.UNKNOWN
     assert "its process group could not be ended: web1 cannot be reached" in result.reason
