@@ -29,10 +29,12 @@ def test_a_pulled_cable_is_silence_and_not_a_refusal(netns_bed: NetnsBed) -> Non
 
 def test_a_command_outlives_a_pulled_cable(netns_bed: NetnsBed) -> None:
     host = netns_bed["web1"]
-    argv = netns_bed.ssh_command("web1", "touch began; sleep 0.3; touch ended")
+    held = "touch began; until [ -e go ]; do sleep 0.05; done; touch ended"
+    argv = netns_bed.ssh_command("web1", held)
     with subprocess.Popen(argv, stdin=subprocess.DEVNULL) as client:
         eventually((host.home / "began").exists)
         host.partition()
+        (host.home / "go").touch()
         eventually((host.home / "ended").exists)
         assert client.poll() is None, "the client cannot know"
         client.kill()

@@ -33,8 +33,11 @@ def test_a_restart_loads_new_code_in_a_new_process(pm2: Pm2, tmp_path: Path) -> 
 
 def test_a_crash_looper_starts_with_exit_code_0_and_ends_errored(pm2: Pm2, tmp_path: Path) -> None:
     script = sample_app.write(tmp_path, behaviour="crash-later", after=0.3)
+    often = {"max_restarts": 3, "min_uptime": "1m"}  # however slowly it comes to its end
     port = {"PORT": str(free_port())}
-    started = pm2.start_app("looper", script, "--max-restarts", "3", env=port)
+    place = tmp_path / "looper.config.js"
+    config = pm2.ecosystem(place, name="looper", script=str(script), env=port, **often)
+    started = pm2.run("start", str(config))
     assert started.returncode == 0
     assert "online" in started.stdout
     pm2.wait_status("looper", "errored")

@@ -29,7 +29,7 @@ def start(tmp_path: Path, port: int) -> Iterator[Start]:
     with ExitStack() as stack:
 
         def started(behaviour: Behaviour) -> Process:
-            path = sample_app.write(tmp_path / "app", "2", behaviour, after=0.2)
+            path = sample_app.write(tmp_path / "app", "2", behaviour, after=3.0)
             return stack.enter_context(sample_app.run(path, "127.0.0.1", port))
 
         yield started

@@ -30,7 +30,7 @@ def test_exit_codes_are_kept(sshd_bed: SshdBed) -> None:
 
 def test_hosts_do_not_see_each_others_processes(sshd_bed: SshdBed) -> None:
     sshd_bed.ssh("web1", "nohup sleep 301 >/dev/null 2>&1 </dev/null &")
-    assert "sleep 301" in sshd_bed["web1"].machine.processes().values()
+    eventually(lambda: "sleep 301" in sshd_bed["web1"].machine.processes().values())
     assert "sleep 301" not in sshd_bed["web2"].machine.processes().values()
 
 
@@ -62,10 +62,13 @@ def test_a_frozen_server_accepts_and_never_answers_until_thawed(sshd_bed: SshdBe
 
 def test_a_remote_command_survives_its_killed_session(sshd_bed: SshdBed) -> None:
     host = sshd_bed["web1"]
-    with _client(sshd_bed, "touch began; sleep 0.5; touch ended") as client:
+    with _client(
+        sshd_bed, "touch began; until [ -e go ]; do sleep 0.05; done; touch ended"
+    ) as client:
         eventually((host.home / "began").exists)
         host.kill_sessions()
         assert client.wait(60) == 255
+    (host.home / "go").touch()
     eventually((host.home / "ended").exists, saying="the end of the command without a session")
 
 

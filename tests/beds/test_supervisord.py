@@ -30,7 +30,7 @@ def bed() -> Iterator[Bed]:
     with tempfile.TemporaryDirectory(prefix="bed-", dir="/tmp") as name:
         app = sample_app.write(Path(name) / "app")
         dies = ["/bin/sh", "-c", "exit 3"]
-        options = {"autostart": "false", "startretries": "1"}
+        options = {"autostart": "false", "startretries": "1", "startsecs": "10"}
         programs = [
             Program("gigz-api", sample_app.command(app), {"PORT": str(port)}),
             Program("crashy", dies, options=options),

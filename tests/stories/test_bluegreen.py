@@ -51,6 +51,7 @@ def test_the_new_one_comes_up_beside_the_old_one_and_a_bad_one_never_stays(
         assert said.code == 0, said.out + said.err
         assert twins.slot != slot
         assert twins.states() == {"blue": "active", "green": "active"}
+        twins.describe(within="5s")
         twins.ship("error-500")
         said = twins.deploy()
         assert said.code == 4, said.out
@@ -59,7 +60,7 @@ def test_the_new_one_comes_up_beside_the_old_one_and_a_bad_one_never_stays(
     assert asking.releases == [first, second]
     assert twins.states() == {slot: "inactive", twins.slot: "active"}
 
-    twins.describe(soak="1s")  # it crashes within that, however fast all else is
+    twins.describe(soak="1s", within="5s")  # it crashes within that, however fast all else is
     doomed = twins.ship("crash-later")
     with Asking(twins.front.now) as asking:
         said = twins.deploy()
@@ -91,12 +92,15 @@ def test_a_balancer_is_asked_which_slot_is_live_and_told_to_move(
         )
         behind()
         before, number = twins.front.now(), twins.ship()
-        with Asking(lambda: release_at("127.0.0.1", edge.port)) as asking:
+        told = tmp_path / "told"
+        with Asking(lambda: release_at("127.0.0.1", edge.port), told=told) as asking:
             assert twins.deploy().code == 0
             said = twins.rollback()
             assert said.code == 0, said.out
             red = twins.ship()
-            behind(red=red)
+            asked = f"curl -fsS http://127.0.0.1:{edge.port}/health | grep -qF '\"{red}\"'"
+            seen = f"until grep -qx {red} {told}; do sleep 0.05; done"
+            behind(red=red, well=f"! {asked} || {{ {seen}; false; }}")
             said = twins.deploy()
             assert said.code == 4, said.out
             assert "request /health" in said.data["logs"]["web1"]
@@ -113,7 +117,7 @@ def test_no_traffic_moves_to_a_slot_that_the_balancer_finds_down(
 ) -> None:
     """It looks less often than we do, and would answer 503 until it has seen the new one."""
     members = {name: f"{twins.host.address}:{port}" for name, port in twins.ports.items()}
-    looks = "check inter 100ms fall 1 rise 15"
+    looks = "check inter 100ms fall 3 rise 15"
     each = {twins.slot: looks, twins.idle: f"{looks} disabled"}
     with balancers.haproxy(tmp_path, members, each=each) as edge:
         switch = {"balancer": "edge"}

@@ -26,14 +26,16 @@ def site(request: pytest.FixtureRequest, bed_directory: Path) -> Iterator[Site]:
 
 
 def test_the_new_one_comes_up_beside_the_old_one_and_both_ways_lose_no_request(
-    site: Site,
+    site: Site, bed_directory: Path
 ) -> None:
     site.ship()
     site.describe()
     said = site.deploy()
     assert said.code == 0, said.out + said.err
-    with Asking(site.front.now, every=0.05) as asking:
-        site.describe(red=site.ship())
+    told = bed_directory / "told"
+    with Asking(site.front.now, every=0.05, told=told) as asking:
+        red = site.ship()
+        site.describe(red=red, seen=f"until grep -qx {red} {told}; do sleep 0.05; done")
         said = site.deploy()
         assert said.code == 4, said.out + said.err
     assert (asking.failed, asking.releases) == (0, ["1", "2", "1"])

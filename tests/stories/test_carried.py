@@ -62,7 +62,7 @@ class Zones:
         self.rule()
         self.inventory()
 
-    def rule(self, after: str = "2s") -> None:
+    def rule(self, after: str = "5s") -> None:
         (self.project.directory / "backout.yaml").write_text(RULE.format(after=after))
 
     def inventory(self, **changes: Any) -> None:
@@ -75,7 +75,7 @@ class Zones:
         usual = {
             "hosts": hosts,
             "groups": {"us": {"zone": "us"}},
-            "ssh": {**ssh, "connect_timeout": "3s"},
+            "ssh": {**ssh, "connect_timeout": "30s"},
             "checks": {"there": there, "ssh": port},
             "rollout": {"batches": [1, "100%"], "soak": "0s"},
         }
@@ -122,7 +122,7 @@ class Zones:
     def lives(self, worker: Worker) -> None:
         """It does what it does, since now."""
         then = self.beat(worker)
-        eventually(lambda: self.beat(worker) > then, within=20, saying="a sign of life")
+        eventually(lambda: self.beat(worker) > then, within=60, saying="a sign of life")
 
     def sql(self, text: str) -> list[list[str]]:
         return self.postgres.sql(text, self.database)
@@ -271,7 +271,7 @@ def test_a_killed_driver_is_followed_by_another_and_a_stopped_carrier_ends_what_
     other = zones.worker("dan")
     stopped.process.terminate()
     query = f"SELECT stopping FROM backout.carrier WHERE id = '{stopped.id}'"
-    eventually(lambda: zones.sql(query) != [["f"]], within=20, saying="one that takes no more")
+    eventually(lambda: zones.sql(query) != [["f"]], within=60, saying="one that takes no more")
     zones.yard.let_go()
     said = ended(resume)
     assert (said["exit_code"], said["outcome"]) == (0, "succeeded"), said

@@ -35,7 +35,7 @@ class Told:
 
     def _take(self, _: Asked) -> Answer:
         if self.silent.is_set():
-            self.over.wait(60)
+            self.over.wait(150)
             return Answer(status=0)
         return Answer("{}")
 
@@ -125,12 +125,14 @@ def test_each_says_who_what_where_how_long_and_what_to_type(
 def test_a_destination_that_is_down_changes_nothing_and_hears_all_of_it_later(
     yard: Yard, told: Told
 ) -> None:
+    begun = monotonic()
     yard.good_release()
+    usual = monotonic() - begun
     free = ports.free_port()
     yard.inventory(notify={"deploys": [told.url(free), told.url()]})
     begun = monotonic()
     said = yard.good_release()
-    assert monotonic() - begun < 8
+    assert monotonic() - begun < usual + 8, "who refuses is not waited for, as who is silent is"
     assert "not told yet, and tried again by the next run or watch: [prod] " in said.err
     assert told.events == ["begun", "deployed"] * 2
     status = yard.say("status")
@@ -150,7 +152,7 @@ def test_one_that_never_answers_is_not_waited_for_longer_than_is_said(
     told.silent.set()
     begun = monotonic()
     said = yard.good_release()
-    assert monotonic() - begun < 18
+    assert monotonic() - begun < 60
     assert "not told yet" in said.err
     assert len(yard.say("status").data["untold"]) == 2
 

@@ -12,7 +12,7 @@ from support.loopback import Answer, Asked, Web
 from support.project import Project
 from support.wait import eventually, throughout
 
-HELD = 1.0
+HELD = 2.0
 
 
 def test_a_check_that_waits_for_a_worker_does_not_call_that_latency(tmp_path: Path) -> None:
@@ -21,7 +21,7 @@ def test_a_check_that_waits_for_a_worker_does_not_call_that_latency(tmp_path: Pa
 
     def respond(request: Asked) -> Answer:
         asked.append(request.path)
-        go_on.wait(30)
+        go_on.wait(60)
         return Answer('{"status": "ok"}')
 
     project = Project(tmp_path)
@@ -39,7 +39,7 @@ def test_a_check_that_waits_for_a_worker_does_not_call_that_latency(tmp_path: Pa
         eventually(lambda: len(asked) == WORKERS, saying="every worker asks")
         assert throughout(lambda: len(asked) == WORKERS, seconds=HELD)
         go_on.set()
-        looking.join(30)
+        looking.join(60)
         workplace.close()
 
     late = next(f for f in findings if f.check == f"check-{asked[-1].removeprefix('/')}")

@@ -58,7 +58,9 @@ def test_a_command_that_was_on_its_way_when_the_link_was_cut(
     together.be(without=without, slow=0.7)
     round = Round(together, random.Random(1))
     together.operators[0].type("deploy")
-    round.happens("sessions killed", together.operators[0])
+    with together.stands_still():
+        round.happens("sessions killed", together.operators[0])
+        together.acting(1)  # it is begun once more
     found = round.end("on its way")
     assert any("'One': 2" in words for words in found) is twice, found
 

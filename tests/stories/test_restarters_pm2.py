@@ -128,12 +128,17 @@ def test_a_crash_looper_restarts_fine_and_is_counted(bed: Bed) -> None:
 
 
 def test_an_errored_application_is_not_up(bed: Bed) -> None:
-    bed.start("--max-restarts=2")
+    app = sample_app.write(bed.directory / "app")
+    often = {"max_restarts": 2, "min_uptime": "1m"}  # however slowly it comes to its end
+    place = bed.directory / "loops.config.js"
+    bed.pm2.ecosystem(place, name="gigz-api", script=str(app), env=bed.variables, **often)
+    assert bed.pm2.run("start", str(place)).returncode == 0
+    sample_app.wait_healthy("127.0.0.1", bed.port)
     restarter = bed.restarter()
     sample_app.write(bed.directory / "app", "2", "crash-at-start")
     assert restarter.restart("run.restart").exit_code == 0
     eventually(
-        lambda: "errored" in restarter.identity().detail, within=30, every=0.2, saying="errored"
+        lambda: "errored" in restarter.identity().detail, within=60, every=0.2, saying="errored"
     )
     identity = restarter.identity()
     assert (identity.up, identity.value, identity.known) == (False, "", True)

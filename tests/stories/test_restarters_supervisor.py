@@ -215,7 +215,8 @@ def test_stopping_is_repeatable_and_restarting_starts_again(bed: Bed) -> None:
 
 def test_every_process_of_a_group_counts(bed: Bed) -> None:
     restarter = bed.restarter("pair:*")
-    bed.supervisord.wait_state("pair:pair_01", "RUNNING")
+    for number in ("00", "01"):
+        bed.supervisord.wait_state(f"pair:pair_{number}", "RUNNING")
     assert restarter.identity().up
     assert len(restarter.identity().value.split()) == 2
     bed.supervisord.ctl("stop", "pair:pair_01")

@@ -52,13 +52,13 @@ def by_hand(site: Fronted, command: str) -> None:
 
 
 @contextmanager
-def slow(site: Fronted, seconds: float) -> Iterator[list[Future[tuple[int, str]]]]:
-    """A slow request that is open on each host."""
+def held(site: Fronted) -> Iterator[list[Future[tuple[int, str]]]]:
+    """A request that is open on each host until this ends, or one second after it is let go."""
     with ThreadPoolExecutor() as clients:
-        path = f"/slow/{seconds}"
-        asked = [clients.submit(site.front.get, path) for _ in range(len(WEB))]
+        asked = [clients.submit(site.front.get, "/held/1") for _ in range(len(WEB))]
         eventually(lambda: [m.open for m in site.pool().look().members] == [1, 1, 1])
         yield asked
+        site.let_go()
 
 
 def moves(said: Any) -> list[tuple[str, str, str]]:
@@ -68,7 +68,8 @@ def moves(said: Any) -> list[tuple[str, str, str]]:
 
 
 def test_a_host_is_out_while_it_is_changed_forward_and_back(site: Fronted) -> None:
-    with slow(site, 1.0) as asked:
+    with held(site) as asked:
+        site.let_go()
         site.runbook(site.update(), site.witness(), settle=site.settling())
         planned = site.say("plan").out
         said = site.deploy()
@@ -180,7 +181,7 @@ def test_one_member_is_never_two_hosts(site: Fronted) -> None:
 def test_killed_while_it_waits_the_balancer_knows_what_was_done(
     site: Fronted, verb: str, code: int, version: str
 ) -> None:
-    with slow(site, 3.0) as asked:
+    with held(site) as asked:
         process = site.start()
         eventually(lambda: not taking(site)["web1"], within=60)
         process.send_signal(signal.SIGKILL)
@@ -227,7 +228,7 @@ def test_a_balancer_that_is_away_once_it_was_told_is_not_said_to_be_as_it_was(
 def test_what_is_still_open_at_the_limit_is_said_and_the_run_goes_back(site: Fronted) -> None:
     edge = {**site.changes["balancers"]["edge"], "drain_timeout": "300ms"}
     site.inventory(balancers={"edge": edge})
-    with slow(site, 4.0) as asked:
+    with held(site) as asked:
         said = site.deploy()
         assert said.code == 4, said.out + said.err
         assert "edge: web1 has 1 open after 0.3 s" in said.data["reason"]

@@ -52,7 +52,7 @@ def recipe(site: Fronted) -> dict[str, Any]:
     ((name, edge),) = yaml.safe_load(text)["balancers"].items()
     edge["on"] = edge.pop(True)  # as YAML 1.1 reads it
     here = {key: site.front.entry[key] for key in PLACES if key in site.front.entry}
-    return {name: {**edge, **here, "on": "lb1", "drain_timeout": "1s", "at_limit": "proceed"}}
+    return {name: {**edge, **here, "on": "lb1", "drain_timeout": "2s", "at_limit": "proceed"}}
 
 
 @pytest.mark.parametrize("backend", HEADINGS)
@@ -64,7 +64,7 @@ def test_two_hosts_at_once_and_then_the_last_without_a_failed_request(
         rollout = {"batches": [2], "soak": "0s", "drain": True}
         site.inventory(balancers=recipe(site), rollout=rollout)
         site.runbook(site.update(), site.witness(), settle=site.settling())
-        with Load(site.front.port, rate=20, slow=0.5) as load:
+        with Load(site.front.port, rate=20, slow=0.2) as load:
             said = site.deploy()
             assert said.code == 0, said.out + said.err
             assert set(site.serving().values()) == {"2"}

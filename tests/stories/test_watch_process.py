@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -128,12 +127,12 @@ def test_a_broken_inventory_keeps_the_old_one_running_and_is_told(project: Proje
         good = path.read_text()
         with watching(project) as process:
             path.write_text(good + "hosts: [\n")
-            eventually(lambda: titles(receiver), within=20)
+            eventually(lambda: titles(receiver), within=60)
             looked = len(web.asked)
             eventually(lambda: len(web.asked) > looked + 1)
             path.write_text(good.replace("/health", "/other"))
-            eventually(lambda: web.asked[-1].path == "/other", within=20)
-            eventually(lambda: len(titles(receiver)) == 2, within=20)
+            eventually(lambda: web.asked[-1].path == "/other", within=60)
+            eventually(lambda: len(titles(receiver)) == 2, within=60)
             assert "prod: its inventory was read again" in process.output()
         first, second = titles(receiver)
         assert first == "[prod] an inventory is broken, the old one stays in force"
@@ -149,9 +148,9 @@ def test_sighup_reads_again_and_sigterm_ends_at_once_with_everything_written(
         with watching(project) as process:
             inventory(project, f"{web.url}/v2", check="renewed")
             process.signal(signal.SIGHUP)
-            eventually(lambda: asked(web, "/v2"), within=20)
+            eventually(lambda: asked(web, "/v2"), within=60)
             process.signal(signal.SIGTERM)
-            assert process.wait(20) == 0
+            assert process.wait(60) == 0
             assert "Traceback" not in process.output()
         renewed = "SELECT count(*) FROM look, spot ON look.spot = spot.id WHERE name = 'renewed'"
         assert rows(project, renewed) == [(asked(web, "/v2"),)]
@@ -217,7 +216,7 @@ def test_the_dead_mans_switch_is_told_that_all_is_well(project: Project) -> None
     with Web() as web, Web() as switch:
         inventory(project, web.url, deadman=f"{switch.url}/ping/prod")
         with watching(project):
-            eventually(lambda: switch.asked, within=20, saying="a ping")
+            eventually(lambda: switch.asked, within=60, saying="a ping")
     assert {asked.path for asked in switch.asked} == {"/ping/prod"}
 
 
@@ -230,7 +229,7 @@ def test_a_deploy_from_another_machine_makes_the_checks_wait(fleet: Yard) -> Non
         fleet.let_go()
         out, err = deploy.communicate(timeout=60)
         assert deploy.returncode == 0, out + err
-        eventually(lambda: "prod is free again" in process.output(), within=40)
+        eventually(lambda: "prod is free again" in process.output(), within=60)
 
 
 def test_a_thousand_checks_on_two_cores_keep_their_schedule(project: Project) -> None:
@@ -248,9 +247,11 @@ def test_a_thousand_checks_on_two_cores_keep_their_schedule(project: Project) ->
         project.inventory("prod", {"checks": checks})
         with watching(project) as process:
             eventually(lambda: count(project) >= 1000, within=90)  # everything once
-            begun, since = count(project), time.time()
-            eventually(lambda: time.time() - since > 20, within=60)
-            again = rows(project, f"SELECT spot FROM look WHERE seq > {begun}")
+            begun = count(project)
+            ((since,),) = rows(project, f"SELECT at FROM look WHERE seq = {begun}")
+            end = since + 20_000
+            eventually(lambda: rows(project, f"SELECT seq FROM look WHERE at > {end}"), within=60)
+            again = rows(project, f"SELECT spot FROM look WHERE seq > {begun} AND at <= {end}")
             process.signal(signal.SIGTERM)
             assert process.wait(30) == 0
         told = process.output(100_000)

@@ -70,7 +70,7 @@ class Team:
         return any(words in each for each in self.said)
 
 
-def turning(until: Callable[[], object], *watchers: Process, within: float = 30.0) -> None:
+def turning(until: Callable[[], object], *watchers: Process, within: float = 60.0) -> None:
     """Let these watchers work until something holds."""
     end = time.monotonic() + within
     while not until():
@@ -84,7 +84,7 @@ def turning(until: Callable[[], object], *watchers: Process, within: float = 30.
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "STILL", 0.6)
+    monkeypatch.setattr(process, "STILL", 3.0)
     monkeypatch.setattr(process, "EVERY", 0.1)
 
 

@@ -34,7 +34,7 @@ from support.wait import eventually
 from support.warm import Started
 
 ALIVE = CheckKey("prod", "alive")
-RULE = "ledger: {secret: TEAM_LEDGER}\nworkers: {zone: eu, after: 1s}\n"
+RULE = "ledger: {secret: TEAM_LEDGER}\nworkers: {zone: eu, after: 3s}\n"
 
 
 class Team:
@@ -84,7 +84,7 @@ class Team:
         """The first look of that kind."""
         found = eventually(
             lambda: next((each for each in self.looks() if each.at > after and seen(each)), None),
-            within=30,
+            within=60,
             saying="such a look",
         )
         assert found is not None

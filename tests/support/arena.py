@@ -255,9 +255,9 @@ class Arena:
             host.kill_sessions()
 
     @contextmanager
-    def on_its_way(self) -> Iterator[None]:
-        """The next command on the first host, where hosts are slow: it has arrived, and comes to
-        its note only when this ends, and to its own end."""
+    def stands_still(self) -> Iterator[Path]:
+        """The next command on the first host, where hosts are slow: it has arrived, and goes on to
+        its note only when this ends. Gives the folder of the host's notes."""
         host = next(iter(self.bed))
         notes = host.home / ".backout" / "prod" / "notes"
         known = set(notes.glob("*/*.start"))
@@ -266,14 +266,21 @@ class Arena:
             argv = ("pkill", f"-{name}", "-x", "-f", f"sleep {self.slow:g}")
             return host.machine.run(*argv, check=False).returncode == 0
 
+        eventually(lambda: send("STOP"), within=60, saying="a command on its way")
+        assert set(notes.glob("*/*.start")) == known, "it has come to its note"
+        yield notes
+        assert send("CONT")
+
+    @contextmanager
+    def on_its_way(self) -> Iterator[None]:
+        """The same, and this ends with the command."""
+
         def over(note: Path) -> bool:
             return note.with_suffix(".end").exists() or note.read_text() == "void\n"
 
-        eventually(lambda: send("STOP"), within=60, saying="a command on its way")
-        assert set(notes.glob("*/*.start")) == known, "it has come to its note"
-        yield
-        others = set(notes.glob("*/*.start"))
-        assert send("CONT")
+        with self.stands_still() as notes:
+            yield
+            others = set(notes.glob("*/*.start"))
         eventually(lambda: any(map(over, set(notes.glob("*/*.start")) - others)), saying="its end")
 
     def database(self, operator: Operator, *, up: bool) -> None:

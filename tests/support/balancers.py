@@ -53,7 +53,7 @@ class Front:
             said = b"".join(iter(lambda: link.recv(65536), b"")).decode()
         return sum(int(row["hrsp_5xx"] or 0) for row in csv.DictReader(said[2:].splitlines()))
 
-    def get(self, path: str = "/", timeout: float = 10.0) -> tuple[int, str]:
+    def get(self, path: str = "/", timeout: float = 60.0) -> tuple[int, str]:
         """Status and body of a page, asked for on a connection of its own."""
         link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:

@@ -106,7 +106,7 @@ class Browser:
         self.call("Page.navigate", url=url)
         eventually(
             lambda: self.run("document.readyState === 'complete' && location.href") == url,
-            within=30,
+            within=60,
             saying=f"{url} loads",
             ignoring=(OSError, AssertionError),
         )

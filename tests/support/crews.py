@@ -31,7 +31,7 @@ OTHERS: tuple[tuple[str, ...], ...] = (
     ("unlock --force", "deploy"),
 )
 """What the other operator types."""
-SETTLED = 90.0
+SETTLED = 180.0
 """Seconds after which healed workers have ended what is theirs, or asked a person."""
 
 

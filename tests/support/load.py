@@ -18,7 +18,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Self
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Seconds that an answer may take."""
 BEAT = 0.1
 """Seconds between two words on the WebSocket."""

@@ -76,13 +76,13 @@ class Reloaded(Bed):
         self._write("web.service", unit)
         self._write("web.socket", SOCKET.format(address=self.host.address, port=self.port))
         self.host.run("systemctl", "daemon-reload")
-        self.describe(reload=not listens, within="5s" if how == "preloaded" else "15s")
+        self.describe(reload=not listens, within="5s" if how == "preloaded" else "60s")
         if listens:
             assert self.host.run("systemctl", "start", "web.socket").returncode == 0
         elif begin:
             assert self.host.run("systemctl", "start", "web.service").returncode == 0
         if begin:
-            eventually(self.now, within=20, saying=f"{how} answers")
+            eventually(self.now, within=60, saying=f"{how} answers")
 
     def _write(self, name: str, text: str) -> None:
         made = f"printf %s {shlex.quote(text)} >/etc/systemd/system/{name}"

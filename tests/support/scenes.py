@@ -19,7 +19,7 @@ from .tools import venv_program
 
 N, HOST = "{{ params.n }}", "{{ host.name }}"
 WEB = "web"
-GATE = {"retry": {"for": "5s", "every": "100ms"}, "timeout": "5s"}
+GATE = {"retry": {"for": "5s", "every": "100ms"}, "timeout": "20s"}
 
 Seen = dict[str, Any]
 
@@ -264,7 +264,7 @@ class Service(Scene):
         return [{"name": "Code", "run": change, "undo": back, "on": WEB}]
 
     def settle(self) -> list[dict[str, Any]]:
-        return [{"name": "Restart", "restart": {"within": "10s"}, "on": WEB}, *super().settle()]
+        return [{"name": "Restart", "restart": {"within": "60s"}, "on": WEB}, *super().settle()]
 
     def prepare(self, number: int) -> None:
         """The number is all that it ships."""

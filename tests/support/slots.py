@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import os
 import socket
 import socketserver
 import threading
@@ -51,7 +52,7 @@ class Front(Bed):
         """One connection, to whoever is live when it comes."""
         slot = self.live.read_text().strip()
         with contextlib.suppress(OSError):
-            to = socket.create_connection((self.address, self.targets[slot]), timeout=5)
+            to = socket.create_connection((self.address, self.targets[slot]), timeout=30)
             with to:
                 back = threading.Thread(target=_copy, args=(to, client), daemon=True)
                 back.start()
@@ -68,7 +69,7 @@ class Front(Bed):
 
 def release_at(address: str, port: int) -> str:
     """The release that answers on a new connection; empty where none does."""
-    connection = http.client.HTTPConnection(address, port, timeout=5)
+    connection = http.client.HTTPConnection(address, port, timeout=30)
     try:
         connection.request("GET", "/health", headers={"Connection": "close"})
         answer = connection.getresponse()
@@ -88,10 +89,13 @@ def _copy(one: socket.socket, other: socket.socket) -> None:
 
 
 class Asking:
-    """Asks all the while: which release answered when, and how often none did."""
+    """Asks all the while: which release answered when, and how often none did. A release that has
+    answered is a line in the file `told`."""
 
-    def __init__(self, now: Callable[[], str], every: float = 0.01) -> None:
-        self.now, self.every = now, every
+    def __init__(
+        self, now: Callable[[], str], every: float = 0.01, told: Path = Path(os.devnull)
+    ) -> None:
+        self.now, self.every, self.told = now, every, told
         self.seen: list[tuple[float, str]] = []
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -100,6 +104,8 @@ class Asking:
         while not self._over.wait(self.every):
             release = self.now()
             self.seen.append((time.time(), release))
+            with self.told.open("a") as told:
+                told.write(f"{release}\n")
 
     def __enter__(self) -> Self:
         self._thread.start()

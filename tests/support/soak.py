@@ -27,7 +27,7 @@ from .tools import venv_program
 
 STEPS = 2
 KILLS = 3
-GATE = {"retry": {"for": "3s", "every": "100ms"}, "timeout": "5s"}
+GATE = {"retry": {"for": "6s", "every": "100ms"}, "timeout": "20s"}
 
 
 @dataclass
@@ -152,7 +152,7 @@ class Soak:
             "params": {"n": {"default": "0"}, "ill": {"default": "none"}},
             "steps": [*here, *there],
             "settle": [
-                {"name": "Restart", "restart": {"within": "5s"}, "on": "all"},
+                {"name": "Restart", "restart": {"within": "60s"}, "on": "all"},
                 {"name": "Prove it", "verify": "all"},
             ],
         }

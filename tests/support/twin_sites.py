@@ -46,7 +46,7 @@ class Site(ABC):
                 "summary": "Beside the old one.",
                 "steps": [{"name": "Update", "update": {}, "on": "all"}],
                 "settle": [
-                    {"name": "Restart", "restart": {"within": "30s"}, "on": "all"},
+                    {"name": "Restart", "restart": {"within": "60s"}, "on": "all"},
                     {"name": "Prove it", "verify": "all"},
                 ],
             },
@@ -67,15 +67,19 @@ class Site(ABC):
     def describe(
         self,
         red: str = "none",
+        seen: str = "true",
         front: int = 0,
         balancers: Mapping[str, Any] | None = None,
         **service: Any,
     ) -> None:
-        """The project's files; release `red` fails its check once everybody asks it."""
+        """The project's files; release `red` fails its check once everybody asks it, and once the
+        shell text `seen` has come to its end."""
         live = self.front.live
         edges = {name: {**entry, "on": ["here"]} for name, entry in (balancers or {}).items()}
         health = f"http://127.0.0.1:{front or self.front.port}/health"
         well = {"http": health, "expect": ["status == 200", f"body.release != '{red}'"]}
+        ill = f'curl -fsS {health} | grep -qE \'"release": ?"{red}"\''
+        waits = {"command": f"! {ill} || {{ {seen}; }}", "expect": ["true"], "timeout": "60s"}
         slots = {name: {"port": port} for name, port in self.ports.items()}
         move = f"echo {{{{ slot.name }}}} >{live}.new && mv {live}.new {live}"
         self.project.inventory(
@@ -93,7 +97,7 @@ class Site(ABC):
                 },
                 "balancers": edges,
                 "rollout": {"soak": "100ms"},
-                "checks": {"well": well},
+                "checks": {"well": well, "seen": waits},
             },
         )
 

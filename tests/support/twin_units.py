@@ -69,6 +69,7 @@ class TwinUnits(Bed):
         bake: Mapping[str, str] | None = None,
         well: str = "",
         soak: str = "100ms",
+        within: str = "60s",
         **service: Any,
     ) -> None:
         """The project's files; release `red` fails its check once everybody asks it, and what
@@ -116,7 +117,7 @@ class TwinUnits(Bed):
                 "summary": "Beside the old one.",
                 "steps": [{"name": "Update", "update": {}, "on": "all"}],
                 "settle": [
-                    {"name": "Restart", "restart": {"within": "5s"}, "on": "all"},
+                    {"name": "Restart", "restart": {"within": within}, "on": "all"},
                     {"name": "Prove it", "verify": "all"},
                 ],
             },

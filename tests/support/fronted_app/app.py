@@ -2,7 +2,8 @@
 
 `app.py HOST PORT VERSION-FILE`: the version is read once, as the code of a process is. At SIGTERM
 it is gone at once, with whatever was open: who takes it out of traffic first loses nothing. Of the
-version `flaky` every fifth page fails, though it looks well.
+version `flaky` every fifth page fails, though it looks well. `/held/SECONDS` takes so long from
+the moment on at which there is a file `go` beside the folder of that file.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ import sys
 
 HOST, PORT, FILE = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 VERSION = pathlib.Path(FILE).read_text().strip()
+GO = pathlib.Path(FILE).resolve().parents[1] / "go"
 TURNS = itertools.count(1)
 MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
@@ -41,6 +43,10 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 async def page(writer: asyncio.StreamWriter, path: str) -> None:
     if path.startswith("/slow/"):
         await asyncio.sleep(float(path.removeprefix("/slow/")))
+    if path.startswith("/held/"):
+        while not GO.exists():
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(float(path.removeprefix("/held/")))
     well = VERSION != "bad" or not path.startswith("/health")
     body = f"{HOST} {VERSION} {os.getpid()}".encode()
     if VERSION == "flaky" and path == "/":

@@ -20,7 +20,7 @@ from support.postgres import Postgres
 def test_it_holds_nobody_up_and_has_done_nothing(
     postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "IDLE", 0.3)
+    monkeypatch.setattr(session, "IDLE", 3.0)
     dsn = postgres.create_database(f"asleep_{secrets.token_hex(4)}")
     began, wakes = Event(), Event()
 

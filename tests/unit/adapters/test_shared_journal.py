@@ -178,7 +178,7 @@ def test_a_database_that_has_gone_silent_is_noticed(
     postgres: Postgres, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert watchdog.SILENT == 30
-    monkeypatch.setattr(watchdog, "SILENT", 0.5)
+    monkeypatch.setattr(watchdog, "SILENT", 3.0)
     with through_a_proxy(postgres, dsn, wait=0) as (proxy, journal):
         opened(journal, "r1")
         proxy.stall()

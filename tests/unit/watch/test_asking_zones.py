@@ -92,8 +92,8 @@ def target(tmp_path: Any) -> Target:
 
 @pytest.fixture
 def team(postgres: Postgres, target: Target, monkeypatch: pytest.MonkeyPatch) -> Iterator[Team]:
-    monkeypatch.setattr(asking, "TAKEN_WITHIN", 1.5)
-    monkeypatch.setattr(zones, "LEEWAY", 1.0)
+    monkeypatch.setattr(asking, "TAKEN_WITHIN", 4.0)
+    monkeypatch.setattr(zones, "LEEWAY", 3.0)
     made = Team(empty_ledger(postgres), target)
     yield made
     made.close()
