@@ -63,8 +63,7 @@ def _named(row: str) -> Any:
 
 def _load(row: EntryPoint, promise: str) -> Any:
     try:
-        found = row.load()
-        return _named(promise)(found, row.name) if promise else found
+        return _named(promise).load(row) if promise else row.load()
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # whatever a stranger's module raises when it is imported

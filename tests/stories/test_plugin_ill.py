@@ -17,18 +17,36 @@ STEPS = {
     "nothing": ("act", "return None"),
     "true": ("act", "return True"),
     "worded": ("act", 'return Result("done")'),
+    "bytes": ("act", "return Result(State.DONE, 0, stdout=b'x')"),
+    "endless": ("act", 'return Result(State.DONE, 0, seconds=float("inf"))'),
+    "unkept": ("act", 'return Result(State.DONE, 0, saved={"at": object()})'),
     "blind": ("before", "return None"),
     "unwritable": ("before", 'return Undo(text="true", data={"at": object()})'),
+    "counts": ("reads", "return [1]"),
     "stuck": ("undo", "sys.exit(0)"),
 }
+WELL = "return super().act(work)"
+MEDDLES = {
+    "prints": "print('said'); os.write(1, b'said')",
+    "closes": "sys.stdout.close()",
+    "moves": "os.chdir('/')",
+    "empties": "os.environ.clear()",
+    "deafens": "signal.signal(signal.SIGINT, signal.SIG_IGN)",
+    "finds": "assert all((signal.getsignal(signal.SIGINT) is not signal.SIG_IGN,"
+    " 'PATH' in os.environ, os.path.exists('tasks.py'), not sys.stdout.closed))",
+}
+"""Acts that do what they are to do, and something with the process besides; the last one only finds
+what it needs of it."""
 PROBES = {
     "quits": "sys.exit(0)",
+    "unread": "return Observation(error=None)",
     "agrees": "return True",
     "lists": 'return Observation(facts=[("ok", True)])',
 }
+HANGS = "threading.Event().wait()"
 HEAD = """
-import sys
-from backout.model import Observation, Options, Result, Undo
+import os, signal, sys, threading
+from backout.model import Observation, Options, Result, State, Undo
 from backout.probes.base import Kind as Check
 from backout.steps.base import Kind, command
 from backout.steps.script import way_back
@@ -54,11 +72,11 @@ none = None
 def place(tmp_path: Path) -> Project:
     package = tmp_path / "ill"
     package.mkdir()
-    rows = "".join(f'{kind} = "ill:{kind}"\n' for kind in ("none", *STEPS))
+    rows = "".join(f'{kind} = "ill:{kind}"\n' for kind in ("none", *STEPS, *MEDDLES))
     (package / "pyproject.toml").write_text(
         f'[project]\nname = "ill"\nversion = "1"\n[project.entry-points."backout.steps"]\n{rows}'
         '[project.entry-points."backout.probes"]\n'
-        + "".join(f'{kind} = "ill:{kind}"\n' for kind in PROBES)
+        + "".join(f'{kind} = "ill:{kind}"\n' for kind in ("hangs", *PROBES))
     )
     (package / "src").mkdir()
     steps = "".join(
@@ -66,11 +84,14 @@ def place(tmp_path: Path) -> Project:
         + ("        super().act(work)\n" if method == "act" else "")
         + f"        {body}\n"
         for kind, (method, body) in STEPS.items()
+    ) + "".join(
+        f"\nclass {kind}(Good):\n    def act(self, work):\n        {body}\n        {WELL}\n"
+        for kind, body in MEDDLES.items()
     )
     probes = "".join(
         f"\nclass {kind}(Check):\n    Options = Where\n"
         f"    def observe(self, look):\n        {body}\n"
-        for kind, body in PROBES.items()
+        for kind, body in {**PROBES, "hangs": HANGS}.items()
     )
     (package / "src" / "ill.py").write_text(HEAD + steps + probes)
     return Project(tmp_path / "project", {"PYTHONPATH": install(tmp_path / "site", package)})
@@ -85,7 +106,10 @@ def deployed(place: Project, *steps: dict[str, Any], check: dict[str, Any] | Non
     return said
 
 
-@pytest.mark.parametrize("kind", ["raises", "leaves", "odd", "nothing", "true", "worded"])
+@pytest.mark.parametrize(
+    "kind",
+    ["raises", "leaves", "odd", "nothing", "true", "worded", "bytes", "endless", "unkept"],
+)
 def test_an_act_that_breaks_has_failed_and_is_taken_back(
     place: Project, tmp_path: Path, kind: str
 ) -> None:
@@ -95,13 +119,42 @@ def test_an_act_that_breaks_has_failed_and_is_taken_back(
     assert not (tmp_path / "made").exists()
 
 
-@pytest.mark.parametrize("kind", ["blind", "unwritable"])
+@pytest.mark.parametrize("kind", ["blind", "unwritable", "counts"])
 def test_a_way_back_that_cannot_be_written_down_refuses_before_anything_acts(
     place: Project, tmp_path: Path, kind: str
 ) -> None:
     said = deployed(place, {"name": "Odd", kind: {"path": str(tmp_path / "made")}, "on": "all"})
     assert said.code == 3, said.out + said.err
     assert f"plug-in {kind!r}" in said.err
+
+
+@pytest.mark.parametrize("kind", MEDDLES)
+def test_what_an_act_does_with_the_process_is_put_back(
+    place: Project, tmp_path: Path, kind: str
+) -> None:
+    """Each word that Backout says is said where it belongs, and each file is where it looks."""
+    place.inventory(
+        "prod",
+        {
+            "hosts": {"here": {"connection": "local"}},
+            "checks": {"up": {"command": "true", "expect": ["exit_code == 0"]}},
+        },
+    )
+    step = {"name": "Odd", kind: {"path": str(tmp_path / "made")}, "on": "all"}
+    after = {"name": "After", "finds": {"path": str(tmp_path / "after")}, "on": "all"}
+    place.runbook("deploy", {"steps": [step, after], "settle": [{"verify": "all"}]})
+    said = place.say("deploy", "--target", "prod", "--yes", "--json", alone=True)
+    assert said.code == 0, said.out + said.err
+    assert said.data["outcome"] == "succeeded", "one object, and nothing else"
+    assert place.say("status", "--target", "prod").code == 0
+
+
+def test_a_check_that_does_not_come_back_has_found_nothing_out(place: Project) -> None:
+    check = {"hangs": {"path": "x"}, "expect": ["1 == 1"], "timeout": "100ms"}
+    place.inventory("prod", {"hosts": {"here": {"connection": "local"}}, "checks": {"up": check}})
+    said = place.say("verify", "--target", "prod", "--json", alone=True)
+    assert said.code == 9, said.out + said.err
+    assert "plug-in 'hangs' raised TimeoutError: no answer within" in said.out
 
 
 def test_an_undo_that_leaves_the_process_leaves_backing_out_incomplete(

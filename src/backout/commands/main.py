@@ -90,8 +90,15 @@ def main(options: Options) -> int:
     streams.settle()
     typed.program.cache_clear()  # one process may be called several times
     typed.program()
+    if not options.json:
+        return _main(options, sys.stdout)
+    with streams.apart() as out:
+        return _main(options, out)
+
+
+def _main(options: Options, out: TextIO) -> int:
     yes = isinstance(options, Confirmed) and options.yes
-    screen = Console(ui.choose(sys.stdout, options.json, os.environ), yes=yes)
+    screen = Console(ui.choose(out, options.json, os.environ), yes=yes)
     try:
         workplace = Workplace(Path.cwd())
     except OSError as error:

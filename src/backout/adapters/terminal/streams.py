@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout, suppress
 from typing import Any, TextIO, cast
 
 _STANDARD = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
@@ -57,11 +57,16 @@ class Enduring:
         except OSError as error:
             self._lose(error)
 
+    def close(self) -> None:
+        """It stays open for everybody else, as long as the process lives."""
+        self.flush()
+
     def over(self) -> str:
         """Nothing more is told: what still waits goes out, or nowhere, lest it fail once more when
         the process ends. Gives why something was lost."""
         try:
-            self.stream.flush()
+            if not self.stream.closed:
+                self.stream.flush()
         except OSError as error:
             self._lose(error)
             _to_nowhere(self.stream)
@@ -86,6 +91,32 @@ def lasting() -> Iterator[None]:
         if why := out.over():
             err.write(f"{unwritten(why)}\n")
         err.over()
+
+
+@contextmanager
+def apart() -> Iterator[TextIO]:
+    """Standard output for the answer alone: what anybody else in this process writes there, in
+    Python or by its number, goes to standard error instead."""
+    own = sys.stdout
+    with redirect_stdout(sys.stderr):
+        try:
+            first = own.fileno() == 1
+        except (OSError, ValueError):
+            first = False
+        if not first:
+            yield own
+            return
+        own.flush()
+        kept = os.dup(1)
+        os.dup2(2, 1)
+        stream = open(kept, "w", encoding=own.encoding, errors=own.errors, closefd=False)  # noqa: SIM115 - it may fail when it is closed
+        try:
+            yield stream
+        finally:
+            with suppress(OSError):
+                stream.close()
+            os.dup2(kept, 1)
+            os.close(kept)
 
 
 def unwritten(why: str) -> str:
