@@ -146,8 +146,8 @@ TWINS = (
         texts=(
             (
                 "acquire",
-                'write . && mv -f "$ready" token',
-                'write "$home/lock" && mv -f "$ready" "$home/lock/token"',
+                'mv -f "$ready" token && mv -f "$new"/* .',
+                'mv -f "$ready" "$home/lock/token" && mv -f "$new"/* "$home/lock"',
             ),
         ),
         among=(faults.race,),
@@ -178,7 +178,7 @@ TWINS = (
     ),
     Twin(
         "the mark is made once",
-        texts=(("acquire", '[ -n "$began" ] || [ -e "$mine/boot" ] || echo', "echo"),),
+        texts=(("lease", '[ -n "$began" ] || [ -e "$mine/boot" ] || {', "{"),),
         among=(faults.storm,),
         shape={"slow": 4.0, "known": ""},
     ),

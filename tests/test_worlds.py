@@ -239,6 +239,12 @@ def test_who_finds_what_a_power_cut_left_of_a_lease_has_lost_none(worlds: Worlds
     assert {seed: worlds.play(seed).violations for seed in seeds} == dict.fromkeys(seeds, ())
 
 
+def test_force_that_meets_a_full_disk_takes_the_host_or_says_that_it_did_not(
+    worlds: Worlds,
+) -> None:
+    assert worlds.play(92001028).violations == ()
+
+
 def test_who_took_a_run_over_and_reached_no_host_hears_how_its_own_machine_ended_it(
     worlds: Worlds,
 ) -> None:

@@ -136,7 +136,7 @@ class Machine:
             found = File(self.wall())
             holder.names[name] = found
             self.disk.fresh.append((holder, name))
-        elif mark != ">>":
+        elif mark not in (">>", "<>"):
             self.disk.set(found, "", self.wall())
         self.point()
         return found

@@ -69,9 +69,24 @@ class Into:
         self.file = file
 
     def write(self, text: str) -> None:
+        self._put(self.file.text + text)
+
+    def _put(self, text: str) -> None:
         self.machine.point()
-        self.machine.disk.set(self.file, self.file.text + text, self.machine.wall())
+        self.machine.disk.set(self.file, text, self.machine.wall())
         self.machine.point()
+
+
+class Over(Into):
+    """A file that was opened as it is, and is written from its begin on."""
+
+    def __init__(self, machine: Machine, file: File) -> None:
+        super().__init__(machine, file)
+        self.at = 0
+
+    def write(self, text: str) -> None:
+        before, self.at = self.at, self.at + len(text)
+        self._put(self.file.text[:before] + text + self.file.text[self.at :])
 
 
 NOWHERE = Nowhere()
@@ -213,7 +228,7 @@ class Process(Life):
         if file is None:
             self.write(2, f"sh: cannot create {word}\n")
             return False
-        self.descriptors[number] = Into(self.machine, file)
+        self.descriptors[number] = (Over if mark == "<>" else Into)(self.machine, file)
         return True
 
     def unopened(self, *, whole: bool) -> int:  # noqa: ARG002 - a group and a command fail alike

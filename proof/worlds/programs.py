@@ -31,15 +31,21 @@ def formatted(process: Process, args: list[str]) -> int:
     if width := re.fullmatch(r"%(\d+)s", form):
         process.write(1, (rest[0] if rest else "").rjust(int(width[1])))
         return 0
-    if set(re.findall(r"%.", form)) - {"%s"}:
+    if "%" in _FIELD.sub("", form):
         raise NotTold(f"printf {form!r}")
     while True:
-        text = form
-        while "%s" in text:
-            text = text.replace("%s", rest.pop(0) if rest else "", 1)
-        process.write(1, text)
-        if not rest or "%s" not in form:
+        process.write(1, _FIELD.sub(lambda field: _filled(field, rest), form))
+        if not rest or not _FIELD.search(form):
             return 0
+
+
+_FIELD = re.compile(r"%(?:s|0(\d+)d)")
+
+
+def _filled(field: re.Match[str], rest: list[str]) -> str:
+    """The next of the rest, as a field wants it."""
+    value = rest.pop(0) if rest else ""
+    return value.zfill(int(field[1])) if field[1] else value
 
 
 def read(process: Process, args: list[str]) -> int:

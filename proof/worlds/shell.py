@@ -41,7 +41,7 @@ _HOME = r"\"\$\{HOME:-/\}\""
 _VALUE = re.compile(rf"([A-Za-z_]\w*)=(?:'([^']*)'|({_HOME})?([\w./:@%+,-]*))(?=[ \n])")
 """An assignment that means what stands there, and may begin at home."""
 _FUNCTION = re.compile(r"([A-Za-z_]\w*)\(\)\s*")
-_REDIRECT = re.compile(r"(\d*)(>>|>\||>&|<&|>|<)[ \t]*")
+_REDIRECT = re.compile(r"(\d*)(>>|>\||>&|<&|<>|>|<)[ \t]*")
 _EVAL = "\neval "
 _QUOTE = "'\"'\"'"
 """How `'` is written within quotes."""

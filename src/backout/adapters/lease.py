@@ -4,13 +4,16 @@ On a host the lease is a directory that appears whole or not at all::
 
     HOME/lock/{token,owner,run,host,fence}    one line each
     HOME/lock/since                            when it was taken: the file's own time
-    HOME/lock/before                           which acquisition made it, and who was here before
+    HOME/lock/back.TOKEN                       by the acquisition that made it: HOME/fence as it is
+                                               when that changed nothing
     HOME/lock/expires                          boot and uptime at which it expires, and its length
     HOME/lock/step                             a line for each command so far
     HOME/fence                                 counts the acquisitions, names the last
 
-It is taken, renewed and let go by one command each. It vanishes file by file, and what is left
-when the power fails just then still counts. A lease that expired still stands: the run that left
+It is taken, renewed and let go by one command each. Whatever needs room is written beside it, and
+a rename puts it in place: who fails leaves the lease as it was. It is let go when its token is put
+away (`taken`); what is left then is nobody's, and cleared by whoever comes next. What a power cut
+leaves of one that was whole still counts. A lease that expired still stands: the run that left
 it may be half done, so a person decides (`unlock`). The lease of a run that is known to be over is
 worth nothing, expired or not: the next run takes it. And a command that is alive under its note
 holds the host whatever became of its lease. The programs are `adapters/shell`.
@@ -20,7 +23,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from backout.adapters.local_lock import owner
@@ -29,10 +32,10 @@ from backout.adapters.own_directory import GUARD, UNSAFE
 from backout.adapters.own_directory import refused as unsafe
 from backout.adapters.programs import program
 from backout.adapters.renewal import ASK_MINE, Renewal
-from backout.adapters.standings import ask, each, held, remove, shells, standing_of
+from backout.adapters.standings import ask, each, held, remove, shells, standing_of, unwritten
 from backout.adapters.transports.noted_shell import ShellTransport, taken
 from backout.adapters.transports.shell_text import Fence, run_name
-from backout.adapters.untaken import one_machine, overtaken, taken_over, too_late
+from backout.adapters.untaken import Untaken, one_machine, overtaken, taken_over, too_late
 from backout.errors import (
     BackoutError,
     Held,
@@ -67,11 +70,10 @@ ALIVE = 79
 
 _MINE = "ours || exit 75\n"
 _UNTOUCHED = """
-its= before=; { read -r its before <"$home/lock/before"; } 2>/dev/null || :
-if [ "$its" = "$token" ] && read -r count last <"$home/fence"; then
-  echo "$count $before" >"$home/lock/back" && mv -f "$home/lock/back" "$home/fence"
+[ ! -e "$home/lock/back.$token" ] || {
+  mv -f "$home/lock/back.$token" "$home/fence"
   sync "$home/fence" 2>/dev/null || sync
-fi
+}
 """
 """Who took the host anew, and changed nothing, was not here: the one before was here last."""
 _RELEASE = 'bo_folder=$home/notes/$notes; bo_keep || :\ncd "$home/lock" || exit 75\nvanish'
@@ -199,7 +201,7 @@ class LeaseLock:
                 done.append(transport)
                 if machine and (other := machines.setdefault(machine, name)) != name:
                     raise one_machine(other, name, "the same server answers for both")
-            except (Unreachable, _Untaken) as error:
+            except (Unreachable, Untaken) as error:
                 if transport in others:
                     self._warn(f"{name} is not locked: {error.what}")
                 else:
@@ -260,11 +262,7 @@ class LeaseLock:
             why = f"both keep their state in {transport.home}"
             raise one_machine(result.stdout.strip(), transport.host.name, why)
         if not result.ok:
-            untaken = _Untaken(
-                f"the lock of {transport.host.name} cannot be taken: {_why(transport, result)}",
-                where=transport.host.name,
-                next=f"see that {transport.home} can be written there",
-            )
+            untaken = unwritten(transport, result, "taken")
             if not given.stays(untaken):
                 self._release([transport], given)
             raise untaken
@@ -324,10 +322,6 @@ class _Given:
         return isinstance(error, Outdated) or (not isinstance(error, TakenOver) and self.changed())
 
 
-class _Untaken(Refused):
-    """A host whose lease could not be written."""
-
-
 def mark(here: Transport | None, run: str, began: Collection[str] = ()) -> tuple[str, ...]:
     """Mark this machine, where a run's own commands leave their notes, as `acquire` marks a
     host. Gives its name, which is empty. Raises Refused."""
@@ -354,19 +348,3 @@ def _machine(transport: ShellTransport, text: str) -> str:
     if local or "-" in (address, port):
         return f"{boot} {name} here" if local else ""
     return f"{boot} {name} {address} {port}"
-
-
-_IS_FULL = """
-while [ -n "$home" ] && [ ! -d "$home" ]; do home=${home%/*}; done
-set -- $(df -Pk "${home:-/}" 2>/dev/null | tail -n 1)
-[ "${4:-1}" = 0 ] && echo "$6"
-"""
-
-
-def _why(transport: ShellTransport, result: Result) -> str:
-    """Shells say "I/O error" of a full disk."""
-    with suppress(Unreachable):
-        full = ask(transport, {}, _IS_FULL)
-        if full.ok:
-            return f"the disk at {full.stdout.strip()} is full"
-    return result.reason

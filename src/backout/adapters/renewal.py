@@ -11,7 +11,7 @@ from backout.errors import Unreachable
 
 ASK_MINE = 'ours || { cat "$home/lock/run" 2>/dev/null || :; exit 75; }\n'
 """Exit code 75, and whose the lease is, where it is not ours."""
-_RENEW = "bo_lock=$home/lock bo_ttl=$ttl; bo_booted; bo_renew\n"
+RENEW = "bo_lock=$home/lock bo_ttl=$ttl; bo_booted; bo_renew\n"
 
 
 class Renewal:
@@ -51,7 +51,7 @@ class Renewal:
             return
         name = transport.host.name
         try:
-            result = ask(transport, self._values, ASK_MINE + _RENEW)
+            result = ask(transport, self._values, ASK_MINE + RENEW)
         except Unreachable as error:
             self._warn(f"the lease on {name} was not renewed: {error.what}")
             return

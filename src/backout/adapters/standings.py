@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar, cast
@@ -11,8 +12,9 @@ from typing import TypeVar, cast
 from backout.adapters.programs import program
 from backout.adapters.transports.noted_shell import ShellTransport
 from backout.adapters.transports.shell_text import LIBRARY, PATIENT_TENTHS, path, quote, run_name
+from backout.adapters.untaken import Untaken
 from backout.errors import Held, Unreachable
-from backout.model import Command, Lease, Result
+from backout.model import Command, Lease, Result, State
 from backout.ports import Transport
 
 T = TypeVar("T")
@@ -87,7 +89,7 @@ def take(
 ) -> tuple[tuple[str, Living], ...]:
     """Remove the leases: those that expired, or whose run is `over`, where nothing is alive, none
     of them unless all are so, or with `force` whatever stands, ending first what is alive. Gives
-    that, by host. Raises Held and Unreachable, which say what was freed before."""
+    that, by host. Raises Held, Untaken and Unreachable, which say what was freed before."""
     found, freed = standings(transports), list[str]()
     for standing in found:
         past = (standing.expired and not standing.living) or standing.left(over)
@@ -103,6 +105,9 @@ def take(
                         raise held(now, target, _so_far(freed))
             except Unreachable as error:
                 error.state = _so_far(freed, standing.host)
+                raise
+            except Untaken as error:
+                error.state = _so_far(freed)
                 raise
             freed.append(standing.host)
     return tuple((standing.host, each) for standing in found for each in standing.living)
@@ -132,14 +137,37 @@ def _of(run: str, standing: Standing) -> Standing:
 
 def remove(transport: ShellTransport, token: str, *, force: bool = False, only: str = "") -> bool:
     """Take that very lease away, or none; where something is alive only with `force`, which ends it
-    first. Whether it is gone. Raises Unreachable."""
+    first. Whether it is gone. Raises Unreachable, and Untaken where it cannot be written."""
     values = {
         "token": token,
         "force": "1" if force else "",
         "only": run_name(only),
         "grace": str(PATIENT_TENTHS),
     }
-    return ask(transport, values, program("end_group") + program("take")).ok
+    result = ask(transport, values, program("end_group") + program("take"))
+    if result.state is State.FAILED and result.exit_code not in (75, 79):
+        raise unwritten(transport, result, "taken away")
+    return result.ok
+
+
+_IS_FULL = """
+while [ -n "$home" ] && [ ! -d "$home" ]; do home=${home%/*}; done
+set -- $(df -Pk "${home:-/}" 2>/dev/null | tail -n 1)
+[ "${4:-1}" = 0 ] && echo "$6"
+"""
+
+
+def unwritten(transport: ShellTransport, result: Result, wish: str) -> Untaken:
+    """The refusal of a host whose lease could not be `wish`, and why."""
+    name, why = transport.host.name, result.reason
+    with suppress(Unreachable):  # shells say "I/O error" of a full disk
+        full = ask(transport, {}, _IS_FULL)
+        why = f"the disk at {full.stdout.strip()} is full" if full.ok else why
+    return Untaken(
+        f"the lock of {name} cannot be {wish}: {why}",
+        where=name,
+        next=f"see that {transport.home} can be written there",
+    )
 
 
 def held(standing: Standing, target: str, so_far: str = UNCHANGED) -> Held:

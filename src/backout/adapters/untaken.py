@@ -6,6 +6,10 @@ from backout.adapters.transports.noted_shell import ShellTransport
 from backout.errors import Outdated, Refused, TakenOver
 
 
+class Untaken(Refused):
+    """A host whose lease could not be written: it is as it was."""
+
+
 def overtaken(transport: ShellTransport, run: str, last: str, target: str) -> Refused:
     """Run `last` was there since: a run that goes on would build on what it left, or take it back
     from beneath the other."""

@@ -13,7 +13,14 @@ case $home in */.backout/*) above=${home%%/.backout/*} ;; *) above=${home%/*} ;;
 umask 077
 new=$home/lock.$token.$name mine=$home/notes/$notes took=
 ready=$mine/ready.$epoch.$turn
+leave() { rm -rf "$new" || :; exit "$1"; }
+
+# What is left of a lease that was given up is cleared by whoever comes next, but whoever took it
+# away may still be ending what is alive here, and give it back.
+! nobodys "$home/lock" || [ -n "$(living '')" ] || (cd "$home/lock" && clear_away) || :
+
 count=0 last=; [ ! -e "$home/fence" ] || read -r count last <"$home/fence" || :
+count=$((${count:-0} + 1))
 
 seen=0 its= who=; [ ! -e "$mine/epoch" ] || read -r seen its who <"$mine/epoch" || :
 if [ "$seen" -gt "$epoch" ] || { [ "$seen" -eq "$epoch" ] && [ "$its" != "$claim" ]; }; then
@@ -39,77 +46,15 @@ if [ -n "$began" ] || [ -e "$mine/boot" ]; then
 fi
 
 if [ "$turn" -gt 0 ]; then
-  mkdir -p "$mine" && : >"$mine/turn.$epoch.$turn" || exit 1
+  mkdir -p "$mine" && printf '' >"$mine/turn.$epoch.$turn" || exit 1
   for at in "$mine"/ready.*; do
     [ ! -e "$at" ] || ! beyond "$epoch.$turn" "${at#"$mine/ready."}" || rm -f "$at"
   done
 fi
 
-on_disk() { sync "$@" 2>/dev/null || sync; }
-
-# A directory on the disk whose files are not is what a power cut leaves of a lease otherwise:
-# nobody's, for ever.
-write() {
-  bo_lock=$1 bo_ttl=$ttl
-  echo "$owner" >"$1/owner"; echo "$run" >"$1/run"; printf '' >"$1/since"
-  bo_renew
-  echo "$host" >"$1/host"
-}
-
-# The same lease, for this process from now on.
-retake() {
-  mkdir -p "$mine" && echo "$token" >"$ready" && ! later || return
-  write . && mv -f "$ready" token && on_disk ./* . && rm -f ./put.*
-}
-
-# The directory appears whole or not at all.
-bo_booted
-mkdir -p "$home/notes" "$new"
-write "$new" && echo "$token" >"$new/token" && on_disk "$new"/* "$new"
-if [ ! -d "$home/lock" ]; then
-  if mv -T "$new" "$home/lock" 2>/dev/null; then took=1
-  elif mkdir "$home/lock" 2>/dev/null; then mv "$new"/* "$home/lock/" && took=1; fi
-fi
-if [ -z "$took" ]; then
-  rm -rf "$new"
-  # From here on it is this very lease, not one that stands in its place a moment later: what is
-  # removed meanwhile takes nothing more.
-  cd "$home/lock" 2>/dev/null || { show "$notes"; exit 75; }
-  held=; { IFS= read -r held <run; } 2>/dev/null || :
-  if [ "$held" != "$run" ]; then show "$notes"; exit 75; fi
-  by=; { IFS= read -r by <token; } 2>/dev/null || :
-  if [ "$by" = "$token" ]; then IFS= read -r by <host; echo "$by"; exit 78; fi
-fi
-
-# A lease is not a clock: what is alive here holds the host, whoever let go of it. Looked for
-# after the lease was taken, for what has not begun by then will not.
-alive=$(living "$notes")
-if [ -n "$alive" ]; then
-  [ -z "$took" ] || ! cd "$home/lock" 2>/dev/null || vanish || :
-  echo "$alive"; exit 79
-fi
-[ -n "$took" ] || retake || {
-  rm -f "$ready"; ! later || exit 73
-  [ -e run ] || show "$notes"; [ -e run ] || exit 75; exit 1
-}
-
-# Made once: that it is missing later means that notes were lost.
-mkdir -p "$mine"
-[ -n "$began" ] || [ -e "$mine/boot" ] || echo "$bo_boot" >"$mine/boot"
-[ -e "$mine/mirror" ] || : >"$mine/mirror"
-[ "$epoch" -eq 0 ] || echo "$epoch $claim $owner" >"$mine/epoch"
-[ -e "$mine/spare" ] || printf "%${spare}s" '' >"$mine/spare"
-[ -z "$took" ] || echo "$token $last" >"$home/lock/before"
-count=$((${count:-0} + 1))
-echo "$count $run" >"$home/fence"; echo "$count" >"$home/lock/fence"
-
-set -- "$home"/notes/*
-[ $# -le "$few" ] || find "$home/notes" -mindepth 1 -maxdepth 1 -type d ! -name "$notes" \
-  -mtime "+$days" -exec rm -rf {} + 2>/dev/null || :
-
 # In a checkout, `git clean` goes round what looks like a repository of its own, and `git status`
 # is not to show it.
-[ -e "$home/.git" ] || {
+[ -s "$home/.git/HEAD" ] || {
   mkdir -p "$home/.git/objects" "$home/.git/refs" && echo 'ref: refs/heads/none' >"$home/.git/HEAD"
 }
 checkout=$home
@@ -122,8 +67,79 @@ if [ -n "$checkout" ] && [ -d "$checkout/.git/info" ]; then
   [ -n "$known" ] || echo "$entry" >>"$checkout/.git/info/exclude"
 fi
 
+on_disk() { sync "$@" 2>/dev/null || sync; }
+
+# All that needs room is written beside the lease, and is on the disk, before anything takes its
+# place: a directory on the disk whose files are not is what a power cut leaves of a lease
+# otherwise, nobody's, for ever.
+write() {
+  mkdir -p "$home/notes" "$new" || return
+  bo_lock=$new bo_ttl=$ttl
+  echo "$owner" >"$new/owner" && echo "$run" >"$new/run" && echo "$host" >"$new/host" &&
+    printf '' >"$new/since" && bo_renew && echo "$count" >"$new/fence" &&
+    echo "$count $run" >"$new/count" && echo "$count $last" >"$new/back.$token" &&
+    { [ "$epoch" -eq 0 ] || echo "$epoch $claim $owner" >"$new/epoch"; } &&
+    echo "$token" >"$new/token" && on_disk "$new"/* "$new"
+}
+
+# The notes that the run has here from now on.
+begin_notes() {
+  mark || return
+  [ -e "$mine/mirror" ] || printf '' >"$mine/mirror" || return
+  [ -e "$mine/spare" ] || printf "%${spare}s" '' >"$mine/spare" || { rm -f "$mine/spare"; return 1; }
+}
+
+# The same lease, for this process from now on: with its token, whatever becomes of the rest. Who
+# was here before stays who that was.
+retake() {
+  rm -f "$new"/back.* && mv -f "$new/token" "$ready" && ! later || return
+  mv -f "$ready" token && mv -f "$new"/* . || return
+  rm -rf ./put.* taken "$new" || :
+}
+
+# The directory appears whole or not at all.
+bo_booted
+write || leave 1
+if [ ! -d "$home/lock" ]; then
+  if mv -T "$new" "$home/lock" 2>/dev/null; then took=1
+  elif mkdir "$home/lock" 2>/dev/null && cd "$home/lock"; then
+    if mv "$new"/* .; then took=1; rm -rf "$new"; else clear_away || :; leave 1; fi
+  fi
+fi
+
+# From here on it is this very lease, not one that stands in its place a moment later: what is
+# removed meanwhile takes nothing more.
+cd "$home/lock" 2>/dev/null || { show "$notes"; leave 75; }
+if [ -z "$took" ]; then
+  held=; { IFS= read -r held <run; } 2>/dev/null || :
+  if [ "$held" != "$run" ]; then show "$notes"; leave 75; fi
+  by=; { IFS= read -r by <token; } 2>/dev/null || :
+  if [ "$by" = "$token" ]; then IFS= read -r by <host; echo "$by"; leave 78; fi
+fi
+
+# A lease is not a clock: what is alive here holds the host, whoever let go of it. Looked for
+# after the lease was taken, for what has not begun by then will not.
+alive=$(living "$notes")
+if [ -n "$alive" ]; then
+  [ -z "$took" ] || vanish || :
+  echo "$alive"; leave 79
+fi
+begin_notes || { [ -z "$took" ] || vanish || :; leave 1; }
+[ -n "$took" ] || retake || {
+  rm -f "$ready"; ! later || leave 73
+  [ -e run ] || show "$notes"; [ -e run ] || leave 75; leave 1
+}
+
+# From here on nothing needs room.
+mv -f count "$home/fence"
+[ ! -e epoch ] || mv -f epoch "$mine/epoch"
+
+set -- "$home"/notes/*
+[ $# -le "$few" ] || find "$home/notes" -mindepth 1 -maxdepth 1 -type d ! -name "$notes" \
+  -mtime "+$days" -exec rm -rf {} + 2>/dev/null || :
+
 # On the disk before the first step acts.
-on_disk "$mine"/* "$mine" "$home/lock/fence" "$home/fence" "$home/lock" "$home/notes" "$home"
+on_disk "$mine"/* "$mine" ./* . "$home/fence" "$home/notes" "$home"
 
 # Which machine this is: its kernel, the name that it goes by, and where its server listens.
 # (Containers of one machine share the kernel.)

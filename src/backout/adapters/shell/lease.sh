@@ -5,7 +5,7 @@
 show() {
   bo_booted; bo_clock
   echo "now=$(date +%s)"; echo "clock=$bo_now"; echo "boot=$bo_boot"
-  if [ -d "$home/lock" ]; then
+  if [ -d "$home/lock" ] && ! nobodys "$home/lock"; then
     for field in token owner run fence expires step; do
       value=; { while IFS= read -r line; do value=$line; done <"$home/lock/$field"; } 2>/dev/null || :
       echo "$field=$value"
@@ -33,15 +33,34 @@ ours() {
   [ "$found" = "$token" ]
 }
 
-# Take away the lease that we stand in, if it is ours, and further files: 75 it is not. One that
-# stands in its place by now is not empty, and stays. Once more where a late writer was just putting
-# something into it.
-vanish() {
+# The lease that we stand in goes in one step, which needs no room: its token is put away, if it is
+# ours (75 it is not). What stands there after that is nobody's.
+put_away() {
   found=; { IFS= read -r found <token; } 2>/dev/null || :
   [ "$found" = "$token" ] || return 75
+  [ ! -e token ] || mv -f token taken
+}
+nobodys() { [ -e "$1/taken" ] && [ ! -e "$1/token" ]; }
+
+# Clear what we stand in, and further files. A lease that stands in its place by now is not empty,
+# and stays. Once more where a late writer was just putting something into it. What says that it is
+# nobody's goes last, by its name.
+clear_away() {
   for again in 1 2; do
-    rm -f ./* "$@"
+    rm -f ./* "$@" || :
     ! rmdir "$home/lock" 2>/dev/null || return 0
   done
   [ ! -e token ]
+}
+
+vanish() { put_away && clear_away "$@"; }
+
+# A machine is marked when a run first comes to it, and once: that the mark is missing later means
+# that notes were lost. The caller gives notes and began.
+mark() {
+  mine=$home/notes/$notes
+  mkdir -p "$mine" || return
+  [ -n "$began" ] || [ -e "$mine/boot" ] || {
+    echo "$bo_boot" >"$mine/boot.new" && mv -f "$mine/boot.new" "$mine/boot"
+  }
 }

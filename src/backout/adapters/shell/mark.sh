@@ -2,6 +2,4 @@
 # A machine that is not leased is marked all the same: what runs there leaves notes.
 umask 077
 bo_booted
-[ -n "$began" ] || [ -e "$home/notes/$notes/boot" ] || {
-  mkdir -p "$home/notes/$notes"; echo "$bo_boot" >"$home/notes/$notes/boot"
-}
+mark

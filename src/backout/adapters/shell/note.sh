@@ -96,9 +96,12 @@ bo_put() {
 
 # A command that has begun is not looked after for as long as it may take (bo_wait): nobody renews
 # meanwhile, and whoever ends it then, or sees that it was killed, still holds the host.
+# The line is put over the one before it, which is as long: so a full disk has room for it, and
+# where it cannot be written the one before it still stands.
 bo_renew() {
   bo_clock
-  { echo "$bo_boot $((bo_now + bo_ttl + ${bo_wait:-0})) $bo_ttl" >"$bo_lock/expires"; } 2>/dev/null
+  { printf '%s %012d %06d\n' "$bo_boot" $((bo_now + bo_ttl + ${bo_wait:-0})) "$bo_ttl" \
+    1<>"$bo_lock/expires"; } 2>/dev/null
 }
 
 # Make the note, once and for all. Whoever is to begin looks for the word that it never began,
