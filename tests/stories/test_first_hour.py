@@ -101,6 +101,29 @@ def test_an_unknown_backend_is_a_mistake_and_nothing_is_written(tmp_path: Path) 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("lead", [None, "/nowhere/else"])
+def test_a_directory_that_is_none_is_said_and_what_was_written_before_too(
+    tmp_path: Path, lead: str | None
+) -> None:
+    """A file, or a link that leads nowhere, has the name of one."""
+    place = tmp_path / "runbooks"
+    place.symlink_to(lead) if lead else place.touch()
+    said = say(tmp_path, "init", "--json")
+    assert (said.code, said.data["exit_code"], said.err) == (3, 3, "")
+    assert "runbooks is there and no directory" in said.data["error"]["what"]
+    assert said.data["state"] == "written: tasks.py"
+    place.unlink()
+    again = say(tmp_path, "init", "--json")
+    assert (again.code, again.data["kept"]) == (0, ["tasks.py"])
+
+
+def test_a_directory_that_nobody_may_write_to_is_said(tmp_path: Path) -> None:
+    said = say(Path("/proc/self"), "init")
+    assert said.code == 3
+    assert said.err.startswith("tasks.py cannot be written: ")
+    assert "state: nothing was written" in said.err
+
+
 def test_a_foreign_tasks_py_is_kept_and_what_to_add_is_said(tmp_path: Path) -> None:
     mine = "from invoke import task\n"
     (tmp_path / "tasks.py").write_text(mine)

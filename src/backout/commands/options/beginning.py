@@ -16,7 +16,7 @@ class Init(Options):
 
     Example: invoke init (or, where there is no tasks.py yet: backout init)
 
-    Exit codes: 0 written; 2 there is no such backend.
+    Exit codes: 0 written; 2 there is no such backend; 3 it cannot be written here.
     """
 
     name = "init"

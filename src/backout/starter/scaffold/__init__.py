@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 import backout
+from backout.errors import Refused
 from backout.starter.scaffold.detected import Detected
 
 HERE = Path(__file__).parent
@@ -54,16 +56,36 @@ def write_local(directory: Path, port: int) -> tuple[list[str], list[str]]:
 
 
 def _write(directory: Path, texts: dict[str, str]) -> tuple[list[str], list[str]]:
+    """Raises Refused where a file cannot be written."""
     written: list[str] = []
     kept: list[str] = []
     for name, text in texts.items():
-        path = directory / name
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with path.open("x") as file:
-                file.write(text)
+            _new(directory / name, text)
         except FileExistsError:
             kept.append(name)
+        except OSError as error:
+            raise Refused(
+                f"{name} cannot be written: {error.strerror}",
+                where=str(directory),
+                state=f"written: {', '.join(written)}" if written else "nothing was written",
+                next="make room for it, or the same command in a directory of your own",
+            ) from error
         else:
             written.append(name)
     return written, kept
+
+
+def _new(path: Path, text: str) -> None:
+    """Whole or not at all. Raises FileExistsError when it is there, and OSError."""
+    if path.parent.is_dir() or not os.path.lexists(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    else:
+        raise NotADirectoryError(errno.ENOTDIR, f"{path.parent.name} is there and no directory")
+    with path.open("x") as file:
+        try:
+            file.write(text)
+            file.flush()
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
