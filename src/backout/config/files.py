@@ -29,15 +29,20 @@ def files(folder: Path) -> list[Path]:
     return sorted(p for p in found if not _hidden(p.relative_to(folder)))
 
 
+def real(path: Path) -> Path:
+    """A path with its links followed, as far as they lead anywhere; a circle raises nothing."""
+    return Path(os.path.realpath(path))
+
+
 def name_of(path: Path, folder: Path) -> str:
     """The name of a file, whether it is there or not. `folder` is `inventories` or `runbooks` in
     the project's directory."""
-    place = path.parent.resolve() / path.name
+    place = real(path.parent) / path.name
     place = place.with_suffix("") if place.suffix in SUFFIXES else place
-    top = folder.resolve()
+    top = real(folder)
     if place.is_relative_to(top):
         return place.relative_to(top).as_posix()
-    project = folder.parent.resolve()
+    project = real(folder.parent)
     inside = place.is_relative_to(project)
     return f"./{place.relative_to(project).as_posix()}" if inside else str(place)
 
@@ -84,11 +89,23 @@ def _missing(name: str, folder: Path) -> Mistakes:
         return Mistakes(
             f"no file {name}", next=f"a file that is there, or a name in {folder.name}/"
         )
+    for suffix in SUFFIXES:
+        if os.path.lexists(path := folder / f"{name}{suffix}"):
+            return Mistakes(f"{shown(path)}: {no_file(path)}", next="put the file itself there")
     there = names(folder)
     listed = ", ".join(there) or "nothing"
     hint = did_you_mean(name, there)
     following = "the same command with one of these names" if there else "invoke init"
     return Mistakes(f"no {name!r} in {shown(folder)}/{hint} (it has: {listed})", next=following)
+
+
+def no_file(path: Path) -> str:
+    """Why nothing can be read there."""
+    if path.is_dir():
+        return "is a directory"
+    if path.is_symlink():
+        return "is a link that leads nowhere"
+    return "is no file" if os.path.lexists(path) else "no such file"
 
 
 def _hidden(path: Path) -> bool:

@@ -6,6 +6,7 @@ A file is read in three turns: its text becomes a tree (`documents`), the tree b
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from backout.config import following, freezes, project_file, rules, yaml_tree
-from backout.config.files import files, name_of, names, resolve, shown, twin
+from backout.config.files import files, name_of, names, real, resolve, shown, twin
 from backout.config.frozen import dump, thaw, thaw_target
 from backout.config.parameters import load_params
 from backout.config.reader import N, Reader, bases_in, extended, sound
@@ -133,7 +134,11 @@ def load_pair(
 def lint(root: Path, tables: Tables) -> tuple[Mistake, ...]:
     """Every mistake of every runbook and inventory under `root`, each on its own, and each runbook
     held against the targets; an inventory that others extend need not be whole."""
-    mistakes: list[Mistake] = []
+    mistakes = [
+        Mistake(place.name, 0, "", "is no directory")
+        for place in (root / "inventories", root / "runbooks")
+        if os.path.lexists(place) and not place.is_dir()
+    ]
     folder = root / "inventories"
     bases = bases_in(folder)
     books = [
@@ -142,7 +147,7 @@ def lint(root: Path, tables: Tables) -> tuple[Mistake, ...]:
     ]
     targets = []
     for path in files(folder):
-        base = path.resolve() in bases
+        base = real(path) in bases
         read = _attempt(partial(_read_target, path, tables, root, base=base), mistakes)
         mistakes += read.mistakes if read else ()
         targets += [read] if read and not base else []
@@ -225,7 +230,7 @@ def targets(folder: Path) -> list[str]:
     """The names of the inventories in `folder` that stand for themselves: others may extend an
     inventory that need not be whole."""
     bases = bases_in(folder)
-    whole = (path for path in files(folder) if path.resolve() not in bases)
+    whole = (path for path in files(folder) if real(path) not in bases)
     return sorted({name_of(path, folder) for path in whole})
 
 

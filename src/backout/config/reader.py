@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from backout.config import yaml_tree
-from backout.config.files import files, resolve, shown
+from backout.config.files import files, real, resolve, shown
 from backout.config.project_file import REFERENCES
 from backout.config.yaml_tree import Node, Trail, merged, shown_path
 from backout.errors import Mistake, Mistakes
@@ -47,7 +47,7 @@ def bases_in(folder: Path) -> set[Path]:
     for path in files(folder):
         try:
             name = yaml_tree.read(path, shown(path), []).get("extends")
-            found |= {_base(as_text(name.value), path, folder).resolve()} if name else set()
+            found |= {real(_base(as_text(name.value), path, folder))} if name else set()
         except Mistakes:
             continue
     return found
@@ -72,8 +72,8 @@ def extended(path: Path, folder: Path, inner: tuple[Path, ...], mistakes: list[M
         below = _base(as_text(base.value), path, folder)
     except Mistakes as error:
         raise Mistakes(mistakes=[Mistake(place, base.line, "extends", error.what)]) from None
-    chain = (*inner, path.resolve())
-    if below.resolve() in chain:
+    chain = (*inner, real(path))
+    if real(below) in chain:
         circle = " -> ".join(link.stem for link in (*chain, below))
         message = f"inventories extend each other in a circle: {circle}"
         raise Mistakes(mistakes=[Mistake(place, base.line, "extends", message)])

@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from backout.config.files import no_file
 from backout.config.yaml_words import explained, marked, unseen
 from backout.errors import Mistake, Mistakes
 
@@ -118,7 +119,7 @@ def read(path: Path, shown: str, mistakes: list[Mistake]) -> Node:
         with path.open("rb") as stream:
             content = stream.read(LARGEST + 1)
     except OSError as error:
-        raise _one(shown, 0, error.strerror or "no such file") from None
+        raise _one(shown, 0, error.strerror or no_file(path)) from None
     if len(content) > LARGEST:
         raise _one(shown, 0, f"larger than {LARGEST} bytes; a runbook is for people to read")
     try:

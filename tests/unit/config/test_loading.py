@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -913,6 +914,32 @@ def test_the_name_of_a_file_is_its_path_and_leads_back_to_it(
         assert loading.load_target(file, TABLES, project).name == name
         found = loading.resolve(name, folder, project / "sub")
         assert found.resolve() == file.resolve()
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        (lambda path: path.symlink_to(path.name), "is a link that leads nowhere"),
+        (lambda path: path.symlink_to("/nowhere"), "is a link that leads nowhere"),
+        (lambda path: path.mkdir(), "is a directory"),
+        (os.mkfifo, "is no file"),
+    ],
+)
+def test_what_has_the_name_of_a_file_and_is_none_is_said(
+    project: Path, made: Callable[[Path], None], words: str
+) -> None:
+    made(project / "inventories" / "odd.yaml")
+    found = [str(m) for m in loading.lint(project, TABLES) if m.file == "inventories/odd.yaml"]
+    assert found == [f"inventories/odd.yaml: {words}"]
+    with pytest.raises(Mistakes, match=f"inventories/odd.yaml: {words}"):
+        loading.resolve("odd", project / "inventories")
+
+
+def test_a_folder_of_the_project_that_is_none_is_not_an_empty_one(tmp_path: Path) -> None:
+    for name in ("inventories", "runbooks"):
+        (tmp_path / name).touch()
+    found = [str(mistake) for mistake in loading.lint(tmp_path, TABLES)]
+    assert found == ["inventories: is no directory", "runbooks: is no directory"]
 
 
 def test_a_name_is_looked_up_before_a_file_of_that_path(project: Path) -> None:
