@@ -26,6 +26,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from backout.adapters.clock import SystemClock
 from backout.adapters.local_lock import owner
 from backout.adapters.mirror import Mirror
 from backout.adapters.own_directory import GUARD, UNSAFE
@@ -47,7 +48,7 @@ from backout.errors import (
     Unreachable,
 )
 from backout.model import Result, State
-from backout.ports import OWN, Claim, Transport
+from backout.ports import OWN, PAUSES, Claim, Clock, Transport
 
 TTL = 60.0
 """How long a lease lasts that nobody renews, in seconds."""
@@ -92,6 +93,7 @@ class LeaseLock:
         warn: Callable[[str], None] = lambda _: None,
         mirror: Mirror | None = None,
         record: str = "",
+        clock: Clock | None = None,
     ) -> None:
         """`record` is the file in a host's own directory that is read as the host is taken."""
         self._target = target
@@ -101,6 +103,7 @@ class LeaseLock:
         self._keep = False
         self._held: tuple[ShellTransport, ...] = ()
         self._record = record
+        self._clock = clock or SystemClock()
         self._found: dict[str, str] = {}
 
     def found(self, host: str) -> str | None:
@@ -166,17 +169,26 @@ class LeaseLock:
         """Why this run no longer holds what it held; see `ports.Lock`."""
 
         def look(transport: ShellTransport) -> str:
-            name = transport.host.name
+            needed = transport.host.name in hosts
+            gone, unknown = self._still(transport, PAUSES if needed else PAUSES[:1])
+            return gone or (unknown if needed else "")
+
+        return "; ".join(words for words in each(look, self._held) if words)
+
+    def _still(self, transport: ShellTransport, pauses: Sequence[float]) -> tuple[str, str]:
+        """Why the host is not held any more, or why that is not known after any of the pauses."""
+        name, unknown = transport.host.name, ""
+        for pause in pauses:
+            self._clock.sleep(pause)
             try:
                 result = ask(transport, {"token": transport.fence.token}, ASK_MINE)
             except Unreachable as error:
-                return error.what if name in hosts else ""
-            if result.exit_code == 75:
-                return taken(name, result.stdout.strip())
-            unknown = not result.ok and name in hosts
-            return f"whether {name} is still held is not known: {result.reason}" if unknown else ""
-
-        return "; ".join(words for words in each(look, self._held) if words)
+                unknown = error.what
+                continue
+            if result.ok or result.exit_code == 75:
+                return ("" if result.ok else taken(name, result.stdout.strip())), ""
+            unknown = f"whether {name} is still held is not known: {result.reason}"
+        return "", unknown
 
     def refused(self, host: str) -> str:
         """What was said to what is about to act; see `ports.Lock`."""

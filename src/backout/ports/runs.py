@@ -45,6 +45,11 @@ class Clock(Protocol):
     def sleep(self, seconds: float) -> None: ...
 
 
+PAUSES = (0.0, 1.0, 2.0)
+"""Seconds before what could not be asked is asked again: a link may be cut for a moment, and a
+shell killed, and that is no reason to call a run unfinished, or to turn back."""
+
+
 class Vault(Protocol):
     """Secrets by reference."""
 

@@ -251,7 +251,13 @@ class Workplace:
         mirror = Mirror(journal.opening(run), journal.lines(run), _changes_from_here)
         return Parts(
             journal=journal.copied(mirror.keep).told_by(announce),
-            lock=LeaseLock(target.name, warn=warn, mirror=mirror, record=release_file.NAME),
+            lock=LeaseLock(
+                target.name,
+                warn=warn,
+                mirror=mirror,
+                record=release_file.NAME,
+                clock=machines.clock,
+            ),
             clock=machines.clock,
             vault=machines.vault,
             operator=operator,

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from backout.errors import Outdated, Refused, TakenOver, Unreachable
 from backout.model import Event, LedgerRow, Release, State, alike
+from backout.ports import PAUSES
 from backout.runs import release_file
 from backout.runs.decisions import FOUND, UNNAMED, Decisions, begun, named
 from backout.runs.parts import Parts, side_by_side
@@ -284,13 +285,19 @@ class Claims:
         """What could not be written, and why."""
 
         def write(host: str) -> str:
-            record = change(host, self.records[host])
-            try:
-                result = release_file.write(self.parts.reach(host), self.homes[host], record)
-            except Unreachable as error:
-                return error.what
-            self.records[host] = record  # it may be there, whatever was heard of it
-            return "" if result.state is State.DONE else result.stderr.strip() or result.reason
+            record, said = change(host, self.records[host]), ""
+            for pause in PAUSES:
+                self.parts.clock.sleep(pause)
+                try:
+                    result = release_file.write(self.parts.reach(host), self.homes[host], record)
+                except Unreachable as error:
+                    said = error.what
+                    continue
+                self.records[host] = record  # it may be there, whatever was heard of it
+                said = "" if result.state is State.DONE else result.stderr.strip() or result.reason
+                if result.exit_code is not None:
+                    break
+            return said
 
         words = zip(hosts, side_by_side(write, hosts), strict=True)
         return {host: why for host, why in words if why}

@@ -10,6 +10,7 @@ from functools import cached_property
 from backout.checks import judging
 from backout.errors import Unreachable
 from backout.model import Command, Finding, Verdict, alike
+from backout.ports import PAUSES
 from backout.runs.backward import Backward
 from backout.runs.baseline import Baseline
 from backout.runs.decisions import Decisions
@@ -19,9 +20,6 @@ from backout.runs.serving import stopped, who_serves
 from backout.runs.worker import Worker
 
 BEFORE = "baseline"
-PAUSES = (0.0, 1.0, 2.0)
-"""Seconds before what could not be asked is asked again: a link may be cut for a moment, and what
-was not seen to be well before is no reason to turn back."""
 THERE = Command("true", timeout=60.0, brief=True)
 """What whoever can be asked does."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from backout.adapters.lease import LeaseLock
+from support.clock import ManualClock
 
 
 @pytest.fixture
@@ -14,4 +15,4 @@ def said() -> list[str]:
 
 @pytest.fixture
 def lock(said: list[str]) -> LeaseLock:
-    return LeaseLock("prod", warn=said.append)
+    return LeaseLock("prod", warn=said.append, clock=ManualClock())

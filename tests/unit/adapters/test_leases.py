@@ -337,6 +337,17 @@ def test_a_host_that_does_not_answer_is_lost_to_whoever_needs_it_alone(
         del hosts[1].answers
 
 
+def test_a_host_that_is_needed_is_asked_again_where_its_answer_was_lost(
+    hosts: list[Linked], lock: LeaseLock
+) -> None:
+    asked = iter((Result(State.UNKNOWN, reason="its shell was killed"), None))
+    with lock.hold(hosts, RUN):
+        hosts[0].answers = lambda _: next(asked)
+        assert lock.lost(["web1"]) == ""
+        assert list(asked) == []
+        del hosts[0].answers
+
+
 def test_what_is_about_to_act_from_here_is_refused_by_the_hosts_that_are_told(
     folders: Folders, hosts: list[Linked]
 ) -> None:

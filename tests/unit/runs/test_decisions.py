@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from backout.adapters.storage.journal import SqliteJournal
+from backout.errors import Unreachable
 from backout.model import Result, State, Verdict
 from backout.ports import Transport
 from backout.runs import release_file
@@ -143,3 +144,25 @@ def test_a_success_that_a_host_has_not_on_record_is_not_over_until_it_has(
     assert deployer.say("abort").exit_code == 5
     monkeypatch.undo()
     assert deployer.say("resume").exit_code == 0
+
+
+def test_a_host_whose_answer_was_lost_for_a_moment_has_its_record_written_again(
+    begin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployer, honest = begin(STORIES["all is well"]), release_file.write
+    lost: list[Unreachable | Result] = [
+        Unreachable("its link was cut"),
+        Result(State.UNKNOWN, reason="its shell was killed"),
+    ]
+
+    def write(transport: Transport, home: str, record: HostRecord) -> Result:
+        if transport.host.name == "web1" and not record.during and lost:
+            said = lost.pop()
+            if isinstance(said, Unreachable):
+                raise said
+            return said
+        return honest(transport, home, record)
+
+    monkeypatch.setattr(release_file, "write", write)
+    assert deployer.say("deploy").exit_code == 0
+    assert lost == []
