@@ -10,6 +10,7 @@ from backout.model import Command, Source, Undo
 from backout.ports import StepContext
 from backout.steps.git import QUIET, UNDO, checked_out, git, ref, source
 from backout.steps.hosted import (
+    MODULES,
     Hosted,
     address,
     directory,
@@ -70,7 +71,7 @@ if [ ! -e {quote(d)}/.git ]; then
   {g} config backout.made {quote(work.run)}
 fi
 {fetched(d, where, commit)}
-{_move(d, where)}
+{_move(d, where, work.run)}
 if from=$({g} rev-parse -q --verify HEAD); then {g} update-ref {ref(work.run)} "$from"
 else
   from=$({g} hash-object -t tree /dev/null)
@@ -87,20 +88,36 @@ def _operand(path: str) -> str:
     return quote(path if path.startswith("/") else f"./{path}")
 
 
-def _move(d: str, where: Source, *, back: bool = False) -> str:
+_LEFT = """\
+left() {
+  git -C "$1" -c core.quotePath=false ls-files -s | sed -n 's/^160000 [0-9a-f]* 0.//p' |
+    while IFS= read -r f; do
+      case $(git -C "$1" --literal-pathspecs ls-tree "$to" -- "$f") in 160000*) continue ;; esac
+      [ -f "$1/$f/.git" ] && [ ! -L "$1/$f" ] || continue
+      if [ -z "$(git -C "$1/$f" status --porcelain --ignored)" ]; then rm -rf -- "$1/$f"
+      else mv -T -- "$1/$f" "$1/$f.$2" && echo "$f is kept as $f.$2"; fi
+    done
+}"""
+"""A shell function that takes away the submodules which `$to` has no more: git leaves them where
+they are, for whatever looks there, and in the way of the next release that brings them."""
+
+
+def _move(d: str, where: Source, aside: str, *, back: bool = False) -> str:
     """Shell functions that go from `$from` to a commit, whole or not at all. Where a kill left
     one half way, a mark remains, and `settle` finishes it. No hook of the repository holds up
     the way `back`."""
     g = git(d)
     there = f'[ "$({g} rev-parse HEAD)" = "$1" ] && {g} diff --quiet --ignore-submodules=all HEAD'
-    submodule = f"{g} submodule -q"
-    modules = f"{submodule} sync --recursive && {submodule} update --init --recursive"
+    lacking = ' || [ "${settling-}" ]' if back else ""  # it is about to go on to another commit
     return f"""\
+{f"{MODULES}{chr(10)}{_LEFT}" if where.submodules else ""}
 mark=$({g} rev-parse --absolute-git-dir)/BACKOUT_MOVE
 place() {{
+  to=$1
   echo "$1" >"$mark.new"; mv -f -- "$mark.new" "$mark"
+  {f"left {quote(d)} {quote(aside)}" if where.submodules else ":"}
   {g} checkout -q -f --detach "$1"{f" || {{ {there}; }}" if back else ""}
-  {modules if where.submodules else ":"}
+  {f"(cd -- {quote(d)} && modules){lacking}" if where.submodules else ":"}
   rm -f -- "$mark"
 }}
 move() {{
@@ -120,7 +137,9 @@ move() {{
 settle() {{
   [ -e "$mark" ] || return 0
   rm -f -- "${{mark%/*}}/index.lock" "${{mark%/*}}/HEAD.lock"
+  settling=yes
   place "$(cat "$mark")"
+  settling=
 }}"""
 
 
@@ -251,7 +270,7 @@ def _undo(work: StepContext, where: Source, data: Mapping[str, str]) -> str:
     kept = f"what was changed there meanwhile is kept: {g} stash list"
     text = f"""\
 {UNDO}
-{_move(d, where, back=True)}
+{_move(d, where, work.run, back=True)}
 settle
 if ! {g} diff --quiet --ignore-submodules=all HEAD; then
   {g} -c user.name=Backout -c user.email=backout@localhost stash push -q -m {quote(work.run)}
@@ -287,7 +306,7 @@ def _first_undo(work: StepContext, where: Source) -> str:
 {UNDO}
 if [ ! -e {quote(d)}/.git ]; then exit 0; fi
 if [ "$({g} config backout.first)" != {run} ]; then exit 0; fi
-{_move(d, where, back=True)}
+{_move(d, where, work.run, back=True)}
 settle
 if {g} rev-parse -q --verify HEAD >/dev/null; then
   {g} read-tree --reset HEAD # what others staged is theirs

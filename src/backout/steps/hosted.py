@@ -23,7 +23,7 @@ helper='!f() { printf "%s\\n" "username=$BACKOUT_USER" "password=$BACKOUT_PASSWO
 remotely() {
   git -C "$1" ${BACKOUT_ORIGIN:+-c "credential.$BACKOUT_ORIGIN.helper="} \\
     ${BACKOUT_ORIGIN:+-c "credential.$BACKOUT_ORIGIN.helper=$helper"} \\
-    fetch -q --no-tags -- "$BACKOUT_REMOTE" "$2"
+    fetch -q --no-tags --no-recurse-submodules -- "$BACKOUT_REMOTE" "$2"
 }"""
 """A shell function that fetches a ref into a repository. What the remote's address holds as a
 user and password is told to git alone, and by git to that server alone: in no argument, where
@@ -153,7 +153,7 @@ def had_again(repository: str, where: Source, commit: str, url: str) -> str:
     shallow one. It is written down, so its `url` is a `public` one."""
     g, tip = git(repository), quote(f"{commit}^{{commit}}")
     lacking = f"{commit[:7]} is not in {repository} any more, and {url} does not give it"
-    fetch = f"{g} fetch -q --no-tags -- {quote(url)}"
+    fetch = f"{g} fetch -q --no-tags --no-recurse-submodules -- {quote(url)}"
     return f"""\
 if ! {g} cat-file -e {tip} 2>/dev/null; then
   {fetch} {commit} 2>/dev/null || {fetch} {quote(f"refs/heads/{where.branch}")} 2>/dev/null || :
@@ -177,6 +177,19 @@ modules=$({g} ls-tree -r {commit} | {_modules()})
 if [ -n "$modules" ]; then
   echo "{commit[:7]} has submodules:" $modules {quote(f"({SAY})")} >&2; exit 1
 fi"""
+
+
+MODULES = """\
+modules() {
+  git submodule -q sync --recursive
+  git submodule -q update --init --recursive 2>/dev/null || {
+    git submodule -q sync --recursive
+    git submodule -q update --init --recursive
+  }
+}"""
+"""A shell function that has the submodules of what is checked out, in its top directory. What moved
+to another address is asked for there: where it is not checked out yet, git tries the old one, and
+learns of the new one only then."""
 
 
 def _modules(sign: str = "") -> str:

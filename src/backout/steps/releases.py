@@ -11,6 +11,7 @@ from backout.model import Source, Undo
 from backout.ports import StepContext
 from backout.steps.git import QUIET, UNDO, git, ref, source
 from backout.steps.hosted import (
+    MODULES,
     Hosted,
     address,
     directory,
@@ -143,6 +144,7 @@ def _build(where: Source) -> str:
     """A shell function that builds a release aside and then gives it its name."""
     links = "\n".join(_link(path) for path in _shared(where))
     return f"""\
+{f"{MODULES}{chr(10)}" if where.submodules else ""}\
 build() {{
   aside=releases/.building-$1
   [ ! -e "$aside" ] || rm -rf "$aside"
@@ -161,8 +163,7 @@ _SUBMODULES = """\
   (
     export GIT_INDEX_FILE="$(pwd)/$aside.index" GIT_DIR="$(pwd)/repo" GIT_WORK_TREE="$(pwd)/$aside"
     cd "$aside"
-    git submodule -q sync --recursive
-    git submodule -q update --init --recursive
+    modules
     find . -name .git -type f -exec rm -f {} + # a release is no repository
   )
 """
