@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from proof.worlds.files import Folder
 from proof.worlds.machine import Machine
 from proof.worlds.world import NAME, Typed, World
 
@@ -123,7 +124,7 @@ def at_the_end(world: World) -> Iterator[str]:
     yield from _beyond_the_hosts(world)
     for machine in machines:
         yield from machine.service.wrong if machine.name in world.hosts else ()
-        if world.own(machine, "lock") is not None:
+        if _held(world, machine):
             yield f"{machine.name} is still held"
         if machine.processes:
             yield f"{machine.name} has {len(machine.processes)} commands that never end"
@@ -132,6 +133,12 @@ def at_the_end(world: World) -> Iterator[str]:
     yield from _named(world)
     yield from _a_few_first(world)
     yield from _ledger(world)
+
+
+def _held(world: World, machine: Machine) -> bool:
+    """What is left of a lease whose token was put away is nobody's."""
+    lock = world.own(machine, "lock")
+    return isinstance(lock, Folder) and ("token" in lock.names or "taken" not in lock.names)
 
 
 def _named(world: World) -> Iterator[str]:

@@ -69,7 +69,7 @@ SAME = 78
 ALIVE = 79
 """Exit code: a command of another run is alive there."""
 
-_MINE = "ours || exit 75\n"
+_MINE = "ours || { tidy; exit 75; }\n"
 _UNTOUCHED = """
 [ ! -e "$home/lock/back.$token" ] || {
   mv -f "$home/lock/back.$token" "$home/fence"

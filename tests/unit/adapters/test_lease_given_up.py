@@ -55,6 +55,13 @@ def test_what_is_left_of_a_lease_that_was_given_up_is_in_nobody_s_way(folders: F
     assert "taken" not in files(folders, "web1")
 
 
+def test_who_let_go_of_it_and_was_cut_off_clears_it_when_it_asks_again(folders: Folders) -> None:
+    host = folders.transports("web1")[0]
+    with LeaseLock("prod").hold([host], RUN):
+        given_up(folders, "web1")
+    assert folders.locked() == []
+
+
 def test_its_own_run_takes_it_anew_and_has_lost_nothing(folders: Folders) -> None:
     leave_standing(folders, RUN)
     given_up(folders, "web1")

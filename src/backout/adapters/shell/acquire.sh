@@ -15,10 +15,7 @@ new=$home/lock.$token.$name mine=$home/notes/$notes took=
 ready=$mine/ready.$epoch.$turn
 leave() { rm -rf "$new" || :; exit "$1"; }
 
-# What is left of a lease that was given up is cleared by whoever comes next, but whoever took it
-# away may still be ending what is alive here, and give it back.
-! nobodys "$home/lock" || [ -n "$(living '')" ] || (cd "$home/lock" && clear_away) || :
-
+tidy
 count=0 last=; [ ! -e "$home/fence" ] || read -r count last <"$home/fence" || :
 count=$((${count:-0} + 1))
 

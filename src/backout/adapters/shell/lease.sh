@@ -55,6 +55,13 @@ clear_away() {
 
 vanish() { put_away && clear_away "$@"; }
 
+# What is left of a lease that was given up is cleared by whoever comes next. But whoever took it
+# away may still be ending what is alive here, and give it back.
+tidy() {
+  ! nobodys "$home/lock" || [ -n "$(living '')" ] ||
+    (cd "$home/lock" && nobodys . && clear_away) 2>/dev/null || :
+}
+
 # A machine is marked when a run first comes to it, and once: that the mark is missing later means
 # that notes were lost. The caller gives notes and began.
 mark() {
