@@ -159,7 +159,9 @@ twice() {{ "$@" || {{ sleep 1; "$@"; }}; }}
 contained() {{
   [ -n "$head" ] || return 1
   for depth in shallow whole; do
-    if {g} merge-base --is-ancestor "$new" "$head" 2>/dev/null; then return 0; fi
+    if {{
+      {g} cat-file -e "$old^{{commit}}" && {g} merge-base --is-ancestor "$new" "$head"
+    }} 2>/dev/null; then return 0; fi
     [ "$({g} rev-parse --is-shallow-repository)" = true ] || return 1
     twice {g} fetch -q --unshallow -- {remote} {ref} || exit 1
   done
