@@ -190,6 +190,27 @@ def test_prune_forgets_what_nothing_needs_and_every_rollback_goes_on(shipped: Ya
     assert shipped.project.say("status", "--target", "prod").code == 0
 
 
+def test_a_page_that_nobody_reads_for_years_is_found_when_the_journal_is_checked(
+    shipped: Yard,
+) -> None:
+    """A bad block beneath an index, say: most verbs never ask for it."""
+    file = shipped.project.state / "journal.db"
+    with sqlite3.connect(file) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (size,) = db.execute("PRAGMA page_size").fetchone()
+        asked = "SELECT rootpage FROM sqlite_master WHERE name = 'run_of_verb'"
+        (page,) = db.execute(asked).fetchone()
+    db.close()
+    with file.open("r+b") as journal:
+        journal.seek((page - 1) * size)
+        journal.write(b"\x55" * size)
+    for words in (("history", "--check"), ("prune", "--older", "0s", "--yes")):
+        said = shipped.project.say(*words, alone=True)
+        assert said.code == 3, said.out + said.err
+        assert "the journal is damaged: " in said.err
+        assert "restore it from a backup" in said.err
+
+
 @pytest.mark.parametrize("words", [(), ("--older", "soon"), ("--older", "")])
 def test_prune_needs_an_age(yard: Yard, words: tuple[str, ...]) -> None:
     said = yard.project.say("prune", *words)

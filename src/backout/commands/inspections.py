@@ -176,6 +176,7 @@ class Inspection:
 
     def _chain(self, target: str | None) -> Answer:
         """Whether the records of every run are those that were written."""
+        self.workplace.journal.refuse_damaged()
         runs = self.workplace.journal.runs(target, limit=-1)
         found = self.workplace.journal.look(lambda db: list(chain.faults(db, target)))
         faults = tuple(ChainFault(run, what) for run, what in found)

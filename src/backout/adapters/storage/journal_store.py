@@ -73,8 +73,15 @@ class SqliteStore(JournalStore):
         with self.reading() as db:
             return read(db)
 
+    def refuse_damaged(self) -> None:
+        with self.reading() as db:
+            (said,) = db.execute("PRAGMA integrity_check(1)").fetchone()
+            if said != "ok":
+                raise sqlite3.DatabaseError(" ".join(said.split()))
+
     def compact(self) -> None:
         with (
+            told_reading(self.path),
             suppress(sqlite3.OperationalError),
             turn(self.path.parent, BUSY),
             closing(sqlite3.connect(self.path, isolation_level=None)) as db,

@@ -64,6 +64,10 @@ class JournalStore(Closing):
         and what to do."""
         return ()
 
+    def refuse_damaged(self) -> None:
+        """Raises Refused where a part of it cannot be read any more, whoever asks for that part; a
+        database server looks after its own."""
+
     def compact(self) -> None:
         """Give back the room of what was taken out, unless somebody is reading just now."""
         raise NotImplementedError
