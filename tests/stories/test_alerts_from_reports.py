@@ -539,7 +539,7 @@ def test_a_secret_that_hangs_stops_nothing_else_and_a_rotated_one_is_read_again(
             eventually(lambda: "hung-" in "".join(map(said, receiver.asked)), within=30)
             before = len([a for a in web.asked if a.path == "/keyed"])
             eventually(
-                lambda: len([a for a in web.asked if a.path == "/keyed"]) > before + 2, within=8
+                lambda: len([a for a in web.asked if a.path == "/keyed"]) > before + 2, within=14
             )
             current[0] = "second-key-of-all"
             eventually(

@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from backout import Project
+from backout.adapters.lease import LeaseLock
 from backout.adapters.transports.captured import Ran
 from backout.adapters.transports.ssh import SshTransport
 from support.yard import Yard
@@ -18,7 +19,10 @@ asked what it says; let go."""
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How many texts each host was given, and waited for."""
+    """How many texts each host was given, and waited for; no lease is renewed meanwhile."""
+    usual = LeaseLock.__init__.__kwdefaults__
+    assert usual
+    monkeypatch.setitem(usual, "ttl", 3600.0)
     counts: Counter[str] = Counter()
     execute = SshTransport._execute
 

@@ -17,7 +17,7 @@ from support.tools import venv_program
 from support.wait import eventually
 from support.yard import Yard
 
-RESTART = {"name": "Restart", "restart": {"within": "60s"}, "on": "web"}
+RESTART = {"name": "Restart", "restart": {"within": "10m"}, "on": "web"}
 PROVE = {"name": "Prove it", "verify": "all"}
 
 
@@ -129,7 +129,7 @@ def test_a_program_that_gave_up_is_not_awaited_and_the_old_one_runs_again(shop: 
     said = shop.yard.deploy()
     assert said.code == 4, said.out
     assert "it will not come up: api FATAL" in said.out
-    assert time.monotonic() - began < 60
+    assert time.monotonic() - began < 150
     assert shop.runs("1")
 
 

@@ -24,7 +24,7 @@ RUNBOOK: dict[str, Any] = {
         {"name": "Release", "update": {}},
     ],
     "settle": [
-        {"name": "Restart", "restart": {"within": "3s", "soak": "0s"}},
+        {"name": "Restart", "restart": {"within": "10s", "soak": "0s"}},
         {"name": "Prove it", "verify": "all"},
     ],
 }

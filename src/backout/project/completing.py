@@ -115,7 +115,9 @@ class Names:
         import sqlite3
         from urllib.parse import quote
 
-        db = sqlite3.connect(f"file:{quote(journal)}?mode=ro", uri=True, timeout=0.05)
+        # While nobody is at it there is no log beside it, and reading it would leave an empty one.
+        still = "" if os.path.exists(f"{journal}-wal") else "&immutable=1"
+        db = sqlite3.connect(f"file:{quote(journal)}?mode=ro{still}", uri=True, timeout=0.05)
         try:
             return [str(row[0]) for row in db.execute(query, values)]
         finally:
