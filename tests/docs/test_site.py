@@ -19,7 +19,7 @@ def test_the_site_is_built_strictly_and_finds_what_the_documents_say(tmp_path: P
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=390,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     index = json.loads((tmp_path / "search" / "search_index.json").read_text("utf-8"))

@@ -40,7 +40,7 @@ def test_kill_9_between_any_two_writes_loses_no_alert_and_doubles_none(directory
             env=unmeasured({**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}),
             capture_output=True,
             text=True,
-            timeout=170,
+            timeout=390,
             check=False,
         )
         assert done.returncode == 0, done.stderr

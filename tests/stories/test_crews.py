@@ -9,7 +9,7 @@ from support.crews import Crew
 from support.rounds import rounds
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_rounds_of_two_workers_have_one_explanation_each() -> None:
     tally = rounds(range(7000, 7020), lambda *_: None, at_once=5, kind=Crew, workers=2)
     assert (tally.rounds, tally.violations) == (20, [])

@@ -13,7 +13,7 @@ HOSTS = {"count": 12, "first": 40}
 """One of them, h50, fails at the last step."""
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 def test_one_budget_of_failures_is_held_over_hosts_that_workers_reach(
     tmp_path: Path, postgres: Postgres
 ) -> None:

@@ -23,7 +23,7 @@ def together() -> Iterator[Arena]:
         yield each
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_two_operators_and_one_ledger_come_to_an_order_whatever_happens() -> None:
     tally = rounds(range(1000, 1020), lambda *_: None, at_once=5, lease=3)
     assert (tally.rounds, tally.violations) == (20, [])

@@ -21,7 +21,7 @@ from support.wait import eventually
 TEAM = Path(__file__).parents[2] / "examples" / "team"
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 def test_it_comes_up_deploys_by_workers_shows_it_and_leaves_nothing(tmp_path: Path) -> None:
     database, page = ports.free_port(), ports.free_port()
     env = {

@@ -124,7 +124,7 @@ class Shop:
             "summary": "The image of this commit.",
             "steps": [{"name": "Update", "update": {}, "on": "all"}, *more],
             "settle": [
-                {"name": "Restart", "restart": {"within": "20s"}, "on": "all"},
+                {"name": "Restart", "restart": {"within": "60s"}, "on": "all"},
                 {"name": "Prove it", "verify": "all"},
             ],
         }

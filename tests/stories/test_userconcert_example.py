@@ -14,7 +14,7 @@ from support.project import Project
 from support.tools import node_modules
 
 
-@pytest.mark.timeout(540)
+@pytest.mark.timeout(900)
 def test_the_story_is_told_with_one_command(tmp_path: Path) -> None:
     project = Project(tmp_path, {"BACKOUT_EXAMPLE_MODULES": str(node_modules())})
 

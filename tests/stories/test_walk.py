@@ -20,7 +20,7 @@ def borrowed(*paths: Path | str) -> list[str]:
     return [word for path in paths for word in ("-v", f"{path}:{path}:ro")]
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_every_line_of_the_tutorial_does_what_it_says(docker_engine: DockerEngine) -> None:
     """In a fresh container, as a user who is nobody yet: from the first line, which installs
     Flask and this clone, to a deploy and a rollback out of a second clone."""
@@ -40,7 +40,7 @@ def test_every_line_of_the_tutorial_does_what_it_says(docker_engine: DockerEngin
             *("run", "--rm", "--network", "host", "--user", NOBODY, "--workdir", "/tmp"),
             *(*variables, *borrowed(*dict.fromkeys(places)), image, "sh", "-c"),
             f'"{ROOT}/tests/walk" 2>&1; echo "walk: left with $?"',
-            timeout=380,
+            timeout=880,
         )
     assert "walk: left with 0" in told, told[-6000:]
     assert "\n== Install\n" in told.replace("1. ", "")

@@ -71,7 +71,7 @@ def test_a_revert_that_is_killed_anywhere_is_finished_and_told_once(
         env=unmeasured({**sick.env, "PYTHONPATH": str(Path(__file__).parents[1])}),
         capture_output=True,
         text=True,
-        timeout=170,
+        timeout=390,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -26,7 +26,7 @@ def run(*argv: object, cwd: Path, env: dict[str, str] | None = None) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=150,
+        timeout=390,
     )
     assert done.returncode == 0, done.stdout
     return done.stdout
@@ -109,7 +109,7 @@ def test_the_wheel_is_installed_and_gets_what_is_missing_by_the_line_that_it_say
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=150,
+            timeout=390,
         )
         assert done.returncode in (codes or (0,)), done.stdout
         return done.stdout

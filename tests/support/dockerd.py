@@ -33,7 +33,7 @@ _DOCKERFILE = """\
 FROM {base}
 COPY app.py /app/app.py
 ENV PYTHONUNBUFFERED=1 PORT={port}
-HEALTHCHECK --interval=1s --timeout=3s --retries=2 --start-period=1s \
+HEALTHCHECK --interval=1s --timeout=20s --retries=2 --start-period=1s \
 CMD {health}
 CMD ["python3", "-S", "/app/app.py"]
 """
@@ -79,7 +79,7 @@ class DockerEngine(Bed):
         }
 
     def docker(
-        self, *arguments: str, check: bool = True, data: bytes = b"", timeout: float = 60.0
+        self, *arguments: str, check: bool = True, data: bytes = b"", timeout: float = 180.0
     ) -> str:
         """Run the docker command and return what it printed."""
         done = subprocess.run(
@@ -170,7 +170,7 @@ class DockerEngine(Bed):
             capture_output=True,
             text=True,
             check=False,
-            timeout=90,
+            timeout=180,
         )
         assert not check or done.returncode == 0, f"compose {version} {arguments}: {done.stderr}"
         return done
@@ -178,7 +178,7 @@ class DockerEngine(Bed):
     def _answers(self) -> bool:
         argv = [program("docker"), "version", "--format", "{{.Server.Version}}"]
         done = subprocess.run(
-            argv, env=self.environment, capture_output=True, check=False, timeout=20
+            argv, env=self.environment, capture_output=True, check=False, timeout=60
         )
         return done.returncode == 0
 

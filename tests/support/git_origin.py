@@ -106,7 +106,7 @@ class GitOrigin:
             capture_output=True,
             text=True,
             check=False,
-            timeout=30,
+            timeout=90,
         )
         assert done.returncode == 0, f"git {' '.join(arguments)}: {done.stderr}"
         return done.stdout

@@ -65,7 +65,7 @@ def observe(
     options: Mapping[str, Any] | str,
     *,
     host: Host | None = None,
-    timeout: float = 5.0,
+    timeout: float = 30.0,
     vault: Secrets | None = None,
     transport: Transport | None = None,
     restarter: Restarter | None = None,

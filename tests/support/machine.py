@@ -126,7 +126,7 @@ class Machine:
         *argv: str,
         env: Mapping[str, str] | None = None,
         check: bool = True,
-        timeout: float = 30.0,
+        timeout: float = 90.0,
     ) -> subprocess.CompletedProcess[str]:
         """Run a command inside the machine, beside sshd rather than through it."""
         return subprocess.run(

@@ -114,7 +114,7 @@ class Postgres(Bed):
             capture_output=True,
             text=True,
             check=False,
-            timeout=30,
+            timeout=90,
         )
 
     def errors(self, words: str) -> int:
@@ -138,7 +138,7 @@ class Postgres(Bed):
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=90,
         )
         assert done.returncode == 0, done.stderr
 

@@ -91,7 +91,7 @@ class SshBed(Bed, Generic[HostT]):
         return [program("ssh"), "-F", str(self.ssh_config), name, command]
 
     def ssh(
-        self, name: str, command: str, *, timeout: float = 20.0
+        self, name: str, command: str, *, timeout: float = 90.0
     ) -> subprocess.CompletedProcess[str]:
         """Run a command with the OpenSSH client: an independent witness of what a host says."""
         return subprocess.run(

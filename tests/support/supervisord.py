@@ -99,7 +99,7 @@ class Supervisord(Bed):
         """Run supervisorctl."""
         argv = [self.supervisorctl, "-c", str(self.config), *arguments]
         return subprocess.run(
-            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=30
+            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=90
         )
 
     def info(self, name: str) -> dict[str, object]:

@@ -26,7 +26,7 @@ def year(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> Iterator[Year]:
     made.close()
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(400)
 def test_no_table_holds_more_rows_after_its_window_than_in_it(year: Year) -> None:
     year.minutes(120)
     assert year.sizes()["look"].rows == 3 * 60

@@ -691,6 +691,6 @@ def test_an_expression_takes_no_more_than_its_check_may(expression: str, reason:
     ],
 )
 def test_what_is_usual_is_not_held_up(expression: str) -> None:
-    check = Check(name="usual", kind="http", options=None, expect=(expression,), timeout=5)
+    check = Check(name="usual", kind="http", options=None, expect=(expression,), timeout=60)
     seen = Observation({"body": NUMBERS, "text": TEXT})
     assert judging.judge(check, seen, {}).verdict is Verdict.PASS

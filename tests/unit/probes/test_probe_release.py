@@ -35,7 +35,7 @@ def standing(backend: Defining) -> tuple[str, ...]:
         check=Check(name="left", kind="release", options=options),
         options=options,
         host=HOST,
-        timeout=5.0,
+        timeout=30.0,
         transport=Shell(),
         restarter=lambda: backend,
         vault=Secrets(),

@@ -35,7 +35,7 @@ def request(kind: str, host: Host, **options: Any) -> ProbeRequest:
         check=Check(name="look", kind=kind, options=ready, timeout=5.0),
         options=ready,
         host=host,
-        timeout=5.0,
+        timeout=30.0,
         transport=Shell(),
         restarter=lambda: None,  # type: ignore[arg-type, return-value] # nobody asks it
         vault=vault,
