@@ -67,7 +67,7 @@ class Site:
             {"name": "Update", "update": {}, "on": "web"},
             *steps,
             settle=[
-                {"name": "Restart", "restart": {"within": "20s"}, "on": "web"},
+                {"name": "Restart", "restart": {"within": "60s"}, "on": "web"},
                 {"name": "Prove it", "verify": "all"},
             ],
         )
