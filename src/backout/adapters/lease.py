@@ -238,13 +238,35 @@ class LeaseLock:
 
     def _acquire_one(self, transport: ShellTransport, given: _Given) -> str:
         """Which machine it is, or nothing where it does not tell."""
-        name, run = transport.host.name, given.run
-        values = {
+        result = self._asked(transport, given)
+        if not result.ok:
+            refusal = self._refusal(transport, result, given.run)
+            if isinstance(refusal, Untaken) and not given.stays(refusal):
+                self._release([transport], given)
+            raise refusal
+        machine, _, found = result.stdout.partition("\n")
+        if self._record:
+            self._found[transport.host.name] = found
+        return _machine(transport, machine)
+
+    def _asked(self, transport: ShellTransport, given: _Given) -> Result:
+        """What a host says that is to be taken, once no lease of a run that is over is in the
+        way."""
+        values = self._values(transport.host.name, given)
+        script = f"h=$home;{GUARD}{program('acquire')}"
+        result = ask(transport, values, script)
+        while result.exit_code == 75 and self._freed(transport, result, given):
+            result = ask(transport, values, script)
+        return result
+
+    def _values(self, name: str, given: _Given) -> dict[str, str]:
+        """What `acquire` is given on a host."""
+        return {
             "token": given.token,
             "name": run_name(name),
             "host": name,
-            "notes": run_name(run),
-            "run": run,
+            "notes": run_name(given.run),
+            "run": given.run,
             "owner": owner(),
             "ttl": str(round(self._ttl)),
             "began": "1" if name in given.began else "",
@@ -256,32 +278,24 @@ class LeaseLock:
             "days": str(KEEP_DAYS),
             "few": str(FEW),
         }
-        script = f"h=$home;{GUARD}{program('acquire')}"
-        result = ask(transport, values, script)
-        while result.exit_code == 75 and self._freed(transport, result, given):
-            result = ask(transport, values, script)
-        if result.exit_code == UNSAFE:
-            raise unsafe(transport.host.name, transport.home, result.stdout)
-        if result.exit_code in (75, ALIVE):
-            raise held(standing_of(transport, result.stdout), self._target)
-        if result.exit_code == 76:
-            raise overtaken(transport, run, result.stdout.strip(), self._target)
-        if result.exit_code == LATER:
-            raise too_late(transport, run, self._target)
-        if result.exit_code == TAKEN_OVER:
-            raise taken_over(transport, run, result.stdout.strip(), self._target)
-        if result.exit_code == SAME:
+
+    def _refusal(self, transport: ShellTransport, result: Result, run: str) -> BackoutError:
+        """Why a host was not taken."""
+        code, said = result.exit_code, result.stdout.strip()
+        if code == UNSAFE:
+            return unsafe(transport.host.name, transport.home, result.stdout)
+        if code in (75, ALIVE):
+            return held(standing_of(transport, result.stdout), self._target)
+        if code == 76:
+            return overtaken(transport, run, said, self._target)
+        if code == LATER:
+            return too_late(transport, run, self._target)
+        if code == TAKEN_OVER:
+            return taken_over(transport, run, said, self._target)
+        if code == SAME:
             why = f"both keep their state in {transport.home}"
-            raise one_machine(result.stdout.strip(), transport.host.name, why)
-        if not result.ok:
-            untaken = unwritten(transport, result, "taken")
-            if not given.stays(untaken):
-                self._release([transport], given)
-            raise untaken
-        machine, _, found = result.stdout.partition("\n")
-        if self._record:
-            self._found[transport.host.name] = found
-        return _machine(transport, machine)
+            return one_machine(said, transport.host.name, why)
+        return unwritten(transport, result, "taken")
 
     def _freed(self, transport: ShellTransport, refused: Result, given: _Given) -> bool:
         """Whether a lease that stood in the way, of a run that is over, was taken away: that very
