@@ -35,7 +35,7 @@ from backout.adapters.redactor import (
 from backout.adapters.spellings import SHORT, Form, forms_of
 from backout.errors import Refused
 from backout.model import SecretSource
-from backout.model.operands import unsayable
+from backout.model.operands import at_home, unsayable
 
 REMEMBERED = 30.0
 """A command that gave no secret is not asked again so soon, while somebody watches."""
@@ -195,7 +195,7 @@ class Vault:
         source = self._sources.get(name)
         with self._lock:
             if source is not None and source.file is not None:
-                self._read_again(name, self._root / Path(source.file).expanduser())
+                self._read_again(name, self._root / at_home(source.file))
             if name in self._values:
                 return self._values[name]
             if source is None or source.command is None:
@@ -247,7 +247,7 @@ class Vault:
             value, ways = self._environ.get(source.env, ""), f"export {source.env}=…"
             origin = f"the environment variable {source.env}"
         elif source.file is not None:
-            path = self._root / Path(source.file).expanduser()
+            path = self._root / at_home(source.file)
             value, ways = self._read(name, path), f"write the value into {path}"
             origin = f"the file {path}"
         else:

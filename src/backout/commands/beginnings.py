@@ -20,6 +20,7 @@ from backout.commands.main import text_of
 from backout.commands.options import Demo, Deploy, Doctor, History, Init
 from backout.errors import BackoutError, Mistakes, Refused
 from backout.model import Command, Host, Service, Target
+from backout.model.operands import at_home
 from backout.ports import Screen
 from backout.project import needs
 from backout.project.machines import Machines
@@ -168,7 +169,7 @@ def _this_machine(machines: Machines) -> Iterator[Diagnosis]:
     source = machines.target.source
     if source is None:
         return
-    copy = Path(source.repository).expanduser()
+    copy = at_home(source.repository)
     if not copy.exists() and machines.target.sample:
         yield _row("working copy", None, f"{copy} is made by the first deploy")
         return

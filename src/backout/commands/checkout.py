@@ -12,6 +12,7 @@ from pathlib import Path
 from backout.adapters.transports.shell_text import run_name
 from backout.errors import Refused
 from backout.model import Target
+from backout.model.operands import at_home
 from backout.project.project import Workplace
 
 FOLDER = "drives"
@@ -34,7 +35,7 @@ class Checkout:
         source, top = self._target.source, self._top(self._home)
         if not (source and self._commit and top):
             return self._home
-        if self._top(self._home / Path(source.repository).expanduser()) != top:
+        if self._top(self._home / at_home(source.repository)) != top:
             return self._home
         if not self._has():
             self._git("fetch", "--quiet", "--tags", source.remote)

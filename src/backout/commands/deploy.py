@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from backout.adapters.local_lock import LocalLock, owner
@@ -42,6 +41,7 @@ from backout.errors import (
     TakenOver,
 )
 from backout.model import Event, Outcome, Release, Runbook, RunRow, Target
+from backout.model.operands import at_home
 from backout.ports import GOES_ON, NEEDS_PERSON, Screen
 from backout.project import needs
 from backout.project.freezing import thaw
@@ -129,7 +129,7 @@ class Operation:
     def _as_planned(self, options: Deploy, file: str) -> Answer:
         """What a saved plan says, or nothing."""
         self.whole = options.follow
-        saved = saved_plan.read(self.workplace.started_in / Path(file).expanduser())
+        saved = saved_plan.read(self.workplace.started_in / at_home(file))
         vault = self.workplace.vault(self.workplace.target(saved.words.target))
         words = saved_plan.again(saved, options, vault.reveal)
         verb = "deploy" if saved.words.runbook == "deploy" else "run"

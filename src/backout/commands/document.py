@@ -23,6 +23,7 @@ from backout.documents.rendered import taken
 from backout.documents.rendering import render
 from backout.errors import BackoutError, Mistakes
 from backout.model import Release, RunRow
+from backout.model.operands import at_home
 from backout.ports import Screen
 from backout.project.project import TABLES, Workplace
 from backout.reports import notes
@@ -62,7 +63,7 @@ class Document:
         return Answer("import", report, shown.exit_code)
 
     def _import(self, options: DocumentImport) -> notes.Imported:
-        path = self.workplace.started_in / Path(options.file).expanduser()
+        path = self.workplace.started_in / at_home(options.file)
         name = _named(options.as_ or following.imported_as(options.file))
         text, source = _text(path, options.file), self._source(path)
         interview = Interview(self.screen.operator, TABLES) if options.interactive else None

@@ -7,7 +7,6 @@ import shlex
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from backout.commands import freezes, planning, rehearsals, saved_plan
@@ -20,6 +19,7 @@ from backout.commands.shipment import shipment
 from backout.errors import Mistakes
 from backout.model import Target
 from backout.model.freezing import Frozen
+from backout.model.operands import at_home
 from backout.ports import Screen
 from backout.project.project import Workplace
 from backout.reports.answer import Answer
@@ -110,9 +110,7 @@ class Foretelling:
             return picture.digest, ""
         words = saved_plan.Words.of(options, plan.target.name, plan.runbook.name)
         hidden = json.loads(self.workplace.journal_of(plan.target).text_of(asdict(words)))
-        saved_plan.write(
-            self.workplace.started_in / Path(options.out).expanduser(), hidden, picture
-        )
+        saved_plan.write(self.workplace.started_in / at_home(options.out), hidden, picture)
         return picture.digest, options.out
 
     def diff(self, options: Diff) -> Answer:

@@ -221,6 +221,9 @@ def _not_installed(error: Exception) -> BackoutError | None:
 def _out_of(error: Exception) -> BackoutError | None:
     """What to say where this machine has no more of something; None for any other error."""
     match error:
+        case OSError() if error.errno == errno.ENAMETOOLONG and error.filename:
+            state = "what had begun, if anything, is in the journal"
+            return Mistakes(f"{error.strerror}: {str(error.filename)[:200]}", state=state)
         case OSError() if error.errno in SCARCE:
             why = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
         case MemoryError():

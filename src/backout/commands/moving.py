@@ -12,6 +12,7 @@ from backout.adapters.transports.shell_text import run_name
 from backout.commands.options import HistoryExport, HistoryImport, Prune
 from backout.errors import Held, Mistakes, Refused
 from backout.model import seconds
+from backout.model.operands import at_home
 from backout.ports import Screen
 from backout.project.project import Workplace
 from backout.reports import objects
@@ -56,7 +57,7 @@ class Moving:
         return self._moved(path, packed.targets, len(new))
 
     def _path(self, typed: str) -> Path:
-        return self.workplace.started_in / Path(typed).expanduser()
+        return self.workplace.started_in / at_home(typed)
 
     def _moved(self, path: Path, targets: tuple[str, ...], runs: int) -> Answer:
         following = "invoke status"

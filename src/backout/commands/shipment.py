@@ -8,6 +8,7 @@ from pathlib import Path
 
 from backout.errors import Mistakes
 from backout.model import Command, Release, Target
+from backout.model.operands import at_home
 from backout.ports import Transport
 from backout.reports.plans import ShippedCommit, ShippedFile, Ships
 
@@ -76,7 +77,7 @@ def unknown_to_git(target: Target, here: Transport, paths: Iterable[str]) -> tup
 
 def _whole(path: str) -> Path:
     """Where it is, itself being a link or not."""
-    at = Path(path).expanduser()
+    at = at_home(path)
     return at.parent.resolve() / at.name
 
 
@@ -145,6 +146,6 @@ class _Git:
         yield from (line[3:] for line in self.lines(status))
 
     def lines(self, words: str) -> tuple[str, ...]:
-        where = shlex.quote(str(Path(self._where).expanduser()))
+        where = shlex.quote(str(at_home(self._where)))
         done = self._this_machine.run(Command(f"git -C {where} {words}", timeout=LOOK))
         return tuple(line for line in done.stdout.splitlines() if line) if done.ok else ()

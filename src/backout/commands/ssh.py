@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from pathlib import Path
 
 from backout.adapters.transports.ssh_config import Place, SshConfig
 from backout.commands.options import Ssh
 from backout.errors import Mistakes, Refused
 from backout.model import Host, Target
+from backout.model.operands import at_home
 from backout.model.validation import did_you_mean
 from backout.ports import Screen
 from backout.project.project import Workplace
@@ -60,10 +60,10 @@ def argv_of(target: Target, host: Host) -> tuple[str, ...]:
         raise Mistakes(f"hosts.{host.name}: {error}", where=target.file) from error
     user = host.user or said.user or ssh.user
     port = host.port or said.port
-    known = f'"{Path(ssh.known_hosts).expanduser()}"' if ssh.known_hosts else ""
+    known = f'"{at_home(ssh.known_hosts)}"' if ssh.known_hosts else ""
     return (
         *("ssh", *SshConfig(ssh).which()),
-        *(("-i", str(Path(ssh.identity).expanduser())) if ssh.identity else ()),
+        *(("-i", str(at_home(ssh.identity))) if ssh.identity else ()),
         *(("-o", f"UserKnownHostsFile={known}") if known else ()),
         *(
             "-o",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Iterable
-from pathlib import Path
 
 from backout.model import Release, RunRow
+from backout.model.operands import at_home
 from backout.reports.report import ends_of
 
 _HASH = re.compile(r"[0-9a-f]{7,64}")
@@ -37,7 +37,7 @@ def subjects(rows: Iterable[RunRow]) -> dict[str, str]:
 
 def subjects_in(repository: str, commits: Iterable[str]) -> dict[str, str]:
     """By commit, as far as that working copy knows it."""
-    git = ["git", "-C", str(Path(repository).expanduser()), "log", "--no-show-signature"]
+    git = ["git", "-C", str(at_home(repository)), "log", "--no-show-signature"]
     try:
         done = subprocess.run(
             [*git, "--no-walk", "--ignore-missing", "--format=%H%x09%s", *sorted(commits), "--"],

@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 
 from backout.errors import Mistakes
+from backout.model.operands import at_home
 from backout.model.validation import did_you_mean
 
 SUFFIXES = (".yaml", ".yml")
@@ -53,14 +54,14 @@ def resolve(name: str, folder: Path, started_in: Path | None = None) -> Path:
     written = name.endswith(SUFFIXES)
     if not written and (path := _known(folder, name)):
         return path
-    typed = (started_in or Path()) / Path(name).expanduser()
+    typed = (started_in or Path()) / at_home(name)
     places = [typed] if "/" in name or written else []
     places += [folder.parent / name] if name.startswith("./") else []
     for place in places:
         for path in (place, *(Path(f"{place}{suffix}") for suffix in SUFFIXES)):
-            if path.is_file():
+            if _is_file(path):
                 return path
-    if written and _NAME.fullmatch(name) and (folder / name).is_file():
+    if written and _NAME.fullmatch(name) and _is_file(folder / name):
         return folder / name
     raise _missing(name, folder)
 
@@ -81,7 +82,7 @@ def _known(folder: Path, name: str) -> Path | None:
     if not _NAME.fullmatch(name):
         return None
     there = (folder / f"{name}{suffix}" for suffix in SUFFIXES)
-    return next((path for path in there if path.is_file()), None)
+    return next((path for path in there if _is_file(path)), None)
 
 
 def _missing(name: str, folder: Path) -> Mistakes:
@@ -97,6 +98,10 @@ def _missing(name: str, folder: Path) -> Mistakes:
     hint = did_you_mean(name, there)
     following = "the same command with one of these names" if there else "invoke init"
     return Mistakes(f"no {name!r} in {shown(folder)}/{hint} (it has: {listed})", next=following)
+
+
+def _is_file(path: Path) -> bool:
+    return os.path.isfile(path)  # noqa: PTH113 - the other one raises for a name that is too long
 
 
 def no_file(path: Path) -> str:

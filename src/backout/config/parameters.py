@@ -71,7 +71,7 @@ def _given(kind: str, given: Sequence[str]) -> Any:
 
 def _typed(kind: str, value: str) -> Any:
     if kind == "int":
-        if not re.fullmatch(r"[-+]?\d{1,18}", value):
+        if not re.fullmatch(r"[-+]?[0-9]{1,18}", value):
             raise ValueError(f"must be a whole number, not {value!r}")
         return int(value)
     if kind == "bool":

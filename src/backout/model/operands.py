@@ -6,8 +6,10 @@ to run, and the ssh configuration's ProxyCommand is a shell text that addresses 
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -70,6 +72,12 @@ def shell_path(path: str, *, here: bool) -> str:
     if path.startswith("/") or (here and not path.startswith("~/")):
         return shlex.quote(path)
     return f'"$HOME"/{shlex.quote(path.removeprefix("~/"))}'
+
+
+def at_home(path: str | Path) -> Path:
+    """A path whose `~` is a home; that of somebody whom this machine does not know stays as it is,
+    and is no file."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - the other one raises
 
 
 def variable(name: str) -> bool:

@@ -21,7 +21,7 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
-_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)(ms|s|m|h|d))")
+_DURATION = re.compile(r"(?:([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d))")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 LONGEST = 3650.0 * 86400.0
 """In seconds. No clock can be asked to wait for much more, and nobody means it."""
@@ -65,7 +65,7 @@ def duration(seconds: float) -> str:
 def _percent_or_count(value: object) -> object:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
         return value
-    if isinstance(value, str) and re.fullmatch(r"(?:[1-9]\d?|100)%", value):
+    if isinstance(value, str) and re.fullmatch(r"(?:[1-9][0-9]?|100)%", value):
         return value
     raise ValueError(f"{value!r} is not a batch; write a count of hosts (1) or a share (25%)")
 

@@ -27,6 +27,7 @@ from backout.config import loading
 from backout.config.files import SUFFIXES, name_of
 from backout.errors import Mistakes, Refused
 from backout.model import Event, RunRow, SecretSource, Target
+from backout.model.operands import at_home
 from backout.ports import Listener, Operator
 from backout.probes import KINDS as PROBES
 from backout.project import completing
@@ -113,7 +114,7 @@ class Workplace:
         try:
             return name_of(self._path(word, "inventories"), folder)
         except Mistakes:
-            typed = self.started_in / Path(word).expanduser()
+            typed = self.started_in / at_home(word)
             return name_of(typed, folder) if word.endswith(SUFFIXES) else word
 
     def runbook_file(self, name: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from backout.reports.approvals import waiting_lines
@@ -40,7 +41,7 @@ def _status(report: StatusReport) -> str:
     target, differs = report.target, report.differs
     release = release_text(report.release)
     hosts = count_of(len(report.hosts), "host")
-    first = f"{target} is on {release}: {hosts}, as recorded."
+    first = f"{target} is on {_releases(report, release)}: {hosts}, as recorded."
     if differs:
         first = (
             f"{target} DIFFERS from what is recorded ({release}): {count_of(len(differs), 'way')}."
@@ -62,6 +63,15 @@ def _status(report: StatusReport) -> str:
         [f"not told yet: {one_line(words)}" for words in report.untold],
         next_lines(report.next),
     )
+
+
+def _releases(report: StatusReport, newest: str) -> str:
+    """The release of all hosts; where they are on several, how many are on each, by their word."""
+    on = Counter(release_text(host.release) for host in report.hosts.values() if host.release)
+    if len(on) < 2:
+        return newest
+    first, *others = sorted(on, key=lambda name: (name != newest, -on[name]))
+    return f"{first} on {on[first]}, " + ", ".join(f"{name} on {on[name]}" for name in others)
 
 
 def _out_of_traffic(each: OutOfTraffic) -> str:

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from backout.checks import judging
 from backout.model import Finding, State, Step, Undo, Verdict
+from backout.model.operands import at_home
 from backout.runs.at_work import at_work
 from backout.runs.balancing import ill
 from backout.runs.decisions import unheard
@@ -121,8 +121,8 @@ class Backward:
         source, hosts = self.plan.target.source, self.plan.target.hosts
         if source is None or all(hosts[name].connection != "local" for name in self.plan.hosts):
             return False
-        repository = Path(source.repository).expanduser().resolve()
-        return Path(source.directory or ".").expanduser().resolve().is_relative_to(repository)
+        repository = at_home(source.repository).resolve()
+        return at_home(source.directory or ".").resolve().is_relative_to(repository)
 
     def still_red(self, stuck: Collection[str]) -> tuple[Finding, ...]:
         """The old release must prove itself: what passed before passes again, and what ran before

@@ -18,6 +18,7 @@ from typing import Any
 
 from backout.errors import Mistakes, Refused
 from backout.model import Command, Release
+from backout.model.operands import at_home
 from backout.ports import StepContext
 from backout.runs import release_file, standing
 from backout.runs.parts import Parts, side_by_side
@@ -229,7 +230,7 @@ def _uncommitted(worker: Worker) -> list[str]:
     source = worker.plan.target.source
     if source is None:
         return []
-    where = Path(source.repository).expanduser()
+    where = at_home(source.repository)
     command = Command(_STATUS, env=(("BACKOUT_WHERE", str(where)),), timeout=60.0)
     done = worker.parts.reach("").run(command)
     if not done.ok:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from shlex import quote
 from typing import ClassVar
 
@@ -12,6 +11,7 @@ from pydantic import field_validator
 
 from backout.errors import Refused
 from backout.model import Options, Result, Source, TemplateText, Undo
+from backout.model.operands import at_home
 from backout.ports import StepContext
 from backout.steps.git import (
     UNDO,
@@ -68,7 +68,7 @@ class Commit(WorkingCopy):
         return f"git commit -m {message}: {named or 'every change to tracked files'}"
 
     def reads(self, work: StepContext) -> Sequence[str]:
-        paths, top = work.options.paths, Path(source(work).repository).expanduser()
+        paths, top = work.options.paths, at_home(source(work).repository)
         return () if isinstance(paths, str) else tuple(str(top / path) for path in paths)
 
     def before(self, work: StepContext) -> Undo:

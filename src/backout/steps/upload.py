@@ -18,6 +18,7 @@ from pydantic import Field
 
 from backout.errors import BackoutError, Refused, Unreachable
 from backout.model import Command, Mode, Options, Result, State, Undo
+from backout.model.operands import at_home
 from backout.ports import StepContext
 from backout.steps.base import Kind
 from backout.steps.script import LOOK, read, told, way_back
@@ -131,7 +132,7 @@ def _own(work: StepContext) -> str:
         return str(Path(os.environ.get("BACKOUT_STATE") or ".backout").absolute())
     home = work.target.home_on(work.host)
     if work.host.connection == "local":
-        return str(Path(home).expanduser().absolute())
+        return str(at_home(home).absolute())
     return home if home.startswith(("/", "~/")) else f"~/{home}"
 
 

@@ -25,11 +25,13 @@ from backout.model import (
     NoOptions,
     Notify,
     Options,
+    Param,
     Runbook,
     Source,
     Target,
     TemplateText,
 )
+from backout.model.units import seconds
 from backout.registry import Table, Tables
 
 
@@ -935,6 +937,12 @@ def test_what_has_the_name_of_a_file_and_is_none_is_said(
         loading.resolve("odd", project / "inventories")
 
 
+@pytest.mark.parametrize("name", ["a" * 5000, "x/" * 3000, "~nobody-of-that-name/x", "~nobody-of"])
+def test_a_name_that_no_file_can_have_is_the_name_of_none(project: Path, name: str) -> None:
+    with pytest.raises(Mistakes, match=r"^no "):
+        loading.resolve(name, project / "inventories")
+
+
 def test_a_folder_of_the_project_that_is_none_is_not_an_empty_one(tmp_path: Path) -> None:
     for name in ("inventories", "runbooks"):
         (tmp_path / name).touch()
@@ -1225,3 +1233,13 @@ def test_lint_holds_a_runbook_against_the_targets_there_are(project: Path) -> No
 def test_a_runbook_for_other_targets_is_refused_on_this_one(project: Path) -> None:
     (project / "runbooks" / "deploy.yaml").write_text("targets: ['eu/*']\nsteps: []\n")
     assert "1 targets: it is for eu/*, and not for prod" in said(lambda: pair())
+
+
+@pytest.mark.parametrize("text", ["٣m", "٣", "²s", "1٣s", "5\u2009s", "-5s", "1e3s"])
+def test_a_number_is_of_plain_digits(text: str) -> None:
+    """Others look like something else at 3 a.m., or are no digits at all."""
+    with pytest.raises(ValueError, match="not a duration"):
+        seconds(text)
+    book = Runbook(name="x", params={"n": Param(type="int")})
+    with pytest.raises(Mistakes, match="must be a whole number"):
+        loading.load_params(book, [f"n={text}"])

@@ -314,6 +314,21 @@ def test_status_says_whether_the_hosts_agree_with_the_ledger() -> None:
     assert status_text({"targets": [report, report]}).count("DIFFERS") == 2
 
 
+def test_status_of_a_mixed_fleet_says_how_many_hosts_are_on_which_release() -> None:
+    """And not the newest one as though all had it; who cannot be asked has none."""
+    releases = {"web1": 42, "web2": 41, "web3": 41, "web4": None}
+    hosts = {
+        name: {"release": number and {"number": number, "commit": ""}, "state": "active"}
+        for name, number in releases.items()
+    }
+    report = {"target": "prod", "release": {"number": 42, "commit": ""}, "hosts": hosts}
+    first = status_text({**report, "differs": []}).splitlines()[0]
+    assert first == "prod is on release 42 on 1, release 41 on 2: 4 hosts, as recorded."
+    hosts |= dict.fromkeys(("web2", "web3"), hosts["web1"])
+    first = status_text({**report, "differs": []}).splitlines()[0]
+    assert first == "prod is on release 42: 4 hosts, as recorded."
+
+
 def test_doctor_names_what_is_missing_first_and_how_to_get_it() -> None:
     findings = [
         {"name": "Python", "host": None, "ok": True, "detail": "3.11", "fix": ""},

@@ -17,6 +17,7 @@ from backout.adapters.transports.noted_shell import ShellTransport
 from backout.adapters.transports.shell_text import GRACE
 from backout.errors import Unreachable
 from backout.model import Command, Host, Result
+from backout.model.operands import at_home
 from backout.ports import Vault
 
 QUIET = 0.2
@@ -33,7 +34,7 @@ class LocalTransport(ShellTransport):
         super().__init__(host, str(self._absolute(home)), vault)
 
     def _absolute(self, path: str) -> Path:
-        return (self._start / Path(path).expanduser()).absolute()
+        return (self._start / at_home(path)).absolute()
 
     def run(self, command: Command) -> Result:
         """Run `command` to its end."""

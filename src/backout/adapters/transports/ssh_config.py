@@ -21,6 +21,7 @@ from pathlib import Path
 
 from backout.errors import Unreachable
 from backout.model import Host, Ssh
+from backout.model.operands import at_home
 
 USUAL = "~/.ssh/config"
 SYSTEM = "/etc/ssh/ssh_config"
@@ -138,10 +139,10 @@ class SshConfig:
         """The words that name this configuration to ssh, which takes the home of the user database
         for `~`; everything here takes HOME."""
         if self._file != USUAL:
-            return ["-F", str(Path(self._file).expanduser())]
+            return ["-F", str(at_home(self._file))]
         if Path.home() == _home_on_record():
             return []
-        own = Path(USUAL).expanduser()
+        own = at_home(USUAL)
         return ["-F", str(own) if own.is_file() else "none"]
 
 
@@ -177,7 +178,7 @@ def _login(place: Place, words: Words) -> Login:
     }
 
     def path(text: str) -> str:
-        return str(Path(_filled(text, tokens)).expanduser())
+        return str(at_home(_filled(text, tokens)))
 
     if one("proxyusefdpass") == "yes" and one("proxycommand"):
         raise _wrong(place, "ProxyUseFdpass is not supported")
@@ -246,7 +247,7 @@ def files(text: str) -> Iterator[str]:
     words = text.replace('"', "").split()
     while words:
         sizes = range(len(words), 1, -1)
-        longest = (n for n in sizes if Path(" ".join(words[:n])).expanduser().is_file())
+        longest = (n for n in sizes if at_home(" ".join(words[:n])).is_file())
         size = next(longest, 1)
         yield " ".join(words[:size])
         words = words[size:]
@@ -283,7 +284,7 @@ def _read_by_paramiko(file: str, place: Place) -> Words:
     config = paramiko.SSHConfig()
     try:
         for name in (file, SYSTEM) if file == USUAL else (file,):
-            config.parse(io.StringIO("".join(_lines(Path(name).expanduser(), place))))
+            config.parse(io.StringIO("".join(_lines(at_home(name), place))))
         found = config.lookup(place.name)
     except (paramiko.SSHException, OSError, ValueError, KeyError) as error:
         raise _wrong(place, str(error)) from error
@@ -311,8 +312,8 @@ def _lines(path: Path, place: Place, depth: int = 0) -> Iterator[str]:
             yield line
             continue
         for pattern in rest.replace('"', "").split():
-            base = Path("/etc/ssh" if path.is_relative_to("/etc/ssh") else "~/.ssh").expanduser()
-            found = base / Path(pattern).expanduser()
+            base = at_home("/etc/ssh" if path.is_relative_to("/etc/ssh") else "~/.ssh")
+            found = base / at_home(pattern)
             for included in sorted(Path("/").glob(str(found.relative_to("/")))):
                 yield from _lines(included, place, depth + 1)
         yield "\nHost *\n"

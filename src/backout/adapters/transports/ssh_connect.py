@@ -40,6 +40,7 @@ from backout.adapters.transports.ssh_agent import Agent
 from backout.adapters.transports.ssh_config import Login, SshConfig, files
 from backout.errors import HostKeyRefused, Refused, Unreachable
 from backout.model import Host, Ssh
+from backout.model.operands import at_home
 
 BROKEN = (paramiko.SSHException, OSError, EOFError)
 """What a connection that fails may raise."""
@@ -140,7 +141,7 @@ class Dialer:
     def _keys(self, configured: Sequence[str]) -> list[str]:
         own = []
         if self.ssh.identity:
-            own = [str(Path(self.ssh.identity).expanduser())]
+            own = [str(at_home(self.ssh.identity))]
             if not os.access(own[0], os.R_OK):
                 raise Refused(f"the SSH key {self.ssh.identity} cannot be read")
         return own + [name for name in configured if name not in own and os.access(name, os.R_OK)]
@@ -190,7 +191,7 @@ class KnownHosts:
         self._hashed: list[str] = []
         self._revoked: set[str] = set()
         for name in files:
-            path = Path(name).expanduser()
+            path = at_home(name)
             try:
                 lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
             except OSError as error:

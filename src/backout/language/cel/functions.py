@@ -108,9 +108,9 @@ _TYPES = {
 # --- times -------------------------------------------------------------------------------
 
 _TIME = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?(?:([Zz])|([+-]\d\d):?(\d\d))"
+    r"(?a:(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?(?:([Zz])|([+-]\d\d):?(\d\d)))"
 )
-_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+_PART = re.compile(r"(?a:(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h))")
 _UNITS = {"ns": 10**-9, "us": 10**-6, "µs": 10**-6, "μs": 10**-6, "ms": 10**-3}
 _SECONDS = {unit: Fraction(str(size)) for unit, size in _UNITS.items()}
 _SECONDS |= {"s": Fraction(1), "m": Fraction(60), "h": Fraction(3600)}
