@@ -138,7 +138,7 @@ def test_an_application_is_made_anew_from_its_file_and_what_it_runs_from_stays(s
         assert site.serves(version)
 
     beside = next((site.directory / "releases").glob("1-*"))
-    process = subprocess.Popen(["sleep", "60"], cwd=beside)
+    process = subprocess.Popen(["sleep", "600"], cwd=beside)
     try:
         site.release("3")
         site.deploys(

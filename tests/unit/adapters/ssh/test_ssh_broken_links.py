@@ -62,7 +62,7 @@ def test_a_link_that_falls_silent_is_noticed(netns_bed: NetnsBed) -> None:
     )
     web1.open()
     cutter = after(target.home / "begun", target.partition)
-    result = web1.run(Command("touch begun; sleep 30; touch done", key="run/step", timeout=120))
+    result = web1.run(Command("touch begun; sleep 600; touch done", key="run/step", timeout=900))
     cutter.join()
     assert result.state is State.UNKNOWN
     assert "the link to web1 was lost" in result.reason
