@@ -309,6 +309,22 @@ def test_who_has_left_in_an_earlier_process_is_not_asked_to_leave_again(
     assert alone.deploy().code == 0, "who only comes in can be spared"
 
 
+@pytest.mark.parametrize("forgets", [True, False])
+def test_a_balancer_that_forgets_who_is_out_is_said(
+    alone: Yard, tmp_path: Path, forgets: bool
+) -> None:
+    """As when somebody reloads it while a host is changed."""
+    fresh = tmp_path / "fresh"
+    fresh.write_text(BOTH)
+    reload = f"cp {fresh} {tmp_path}/pool" if forgets else ":"
+    alone.runbook(alone.step("Do", after=reload))
+    said = alone.deploy()
+    assert said.code == 0, said.out + said.err
+    words = "web1 may have been sent requests while it was changed: it was in edge again"
+    assert (words in said.err) == forgets
+    assert (tmp_path / "pool").read_text() == BOTH
+
+
 def test_what_only_the_balancer_has_seen_fail_is_found_before_the_second_batch(
     site: Fronted,
 ) -> None:

@@ -75,7 +75,9 @@ class Traffic(Kind):
 
     def act(self, work: StepContext) -> Result:
         now = _given(work).pool().look()
-        return _move(work, _wanted(work, _own(work, now)), now)
+        wanted = _wanted(work, _own(work, now))
+        _say_who_was_in(work, wanted)
+        return _move(work, wanted, now)
 
     def recall(self, work: StepContext, undo: Undo) -> Result | None:
         """What still ran is awaited or ended; then the balancer knows."""
@@ -211,6 +213,18 @@ def _say_what_stays(work: StepContext) -> None:
     if out and (given.moved or work.options.to == "out"):
         name = given.balancer.name
         work.say(f"{', '.join(out)} was out of {name} before the run, and stays out")
+
+
+def _say_who_was_in(work: StepContext, wanted: Sequence[Member]) -> None:
+    """Whoever is to come back had come back before this run put it there: a reload of the balancer
+    forgets who is out, and so may a person."""
+    given, found = _given(work), work.resolved.data["back"] if work.resolved else ()
+    names = [each.name for each in wanted if each.takes]
+    if work.options.to == "in" and given.moved and names and not found:
+        work.say(
+            f"{', '.join(names)} may have been sent requests while it was changed: it was in"
+            f" {given.balancer.name} again, and not by this run (a reload forgets who is out)"
+        )
 
 
 def _red(work: StepContext) -> Result:
