@@ -112,7 +112,7 @@ def test_letters_of_other_languages_and_emoji_are_none_of_that() -> None:
 def test_a_large_note_takes_no_more_than_its_length(text: str) -> None:
     began = process_time()
     read(text, "x")
-    assert process_time() - began < 8, "seconds; it is one where nothing else runs"
+    assert process_time() - began < 30, "seconds; it is one where nothing else runs"
 
 
 def test_a_comment_of_html_hides_no_command() -> None:

@@ -106,8 +106,8 @@ class Session:
         os.write(self.master, text.encode())
 
     def end(self) -> int:
-        code = self.process.wait(30)
-        self._reader.join(30)
+        code = self.process.wait(120)
+        self._reader.join(60)
         os.close(self.master)
         return code
 
