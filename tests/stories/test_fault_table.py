@@ -61,9 +61,11 @@ def test_sessions_that_are_killed_in_mid_command(pair: Yard, bed: SshdBed) -> No
 def test_a_server_that_goes_away_in_mid_command_and_comes_back(pair: Yard, bed: SshdBed) -> None:
     process = pair.start()
     pair.busy("Second-web1")
+    process.send_signal(signal.SIGSTOP)  # it looks again only when the server is back
     bed["web1"].stop()
     bed["web1"].kill_sessions()
     bed["web1"].start()
+    process.send_signal(signal.SIGCONT)
     pair.let_go()
     held("the link is cut in mid-command, and heals", ended(process))
 
