@@ -5,6 +5,7 @@ What a step reads here is that commit's, whatever the clone is at, and two runs 
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from contextlib import suppress
 from pathlib import Path
@@ -27,6 +28,8 @@ class Checkout:
         self._home, self._target = workplace.home, target
         self._commit = commit
         self.place = workplace.state / FOLDER / run_name(run)
+        self._whole = self.place.with_name(f"{self.place.name}.whole")
+        """Is there when all of the commit is: git says of half a checkout that it is one."""
 
     def made(self) -> Path:
         """The project's directory in it; the worker's own where the target ships no commit, or one
@@ -39,6 +42,8 @@ class Checkout:
             return self._home
         if not self._has():
             self._git("fetch", "--quiet", "--tags", source.remote)
+        if not self._has():  # on no branch and under no tag: asked for by name
+            self._git("fetch", "--quiet", source.remote, self._commit)
         if not self._has():
             raise Refused(
                 f"commit {self._commit[:12]} is not in the worker's repository {top}, nor at"
@@ -46,7 +51,8 @@ class Checkout:
                 where=self._target.name,
                 next="git push, then the same command again",
             )
-        if self._git("rev-parse", "HEAD", at=self.place) != self._commit:
+        there = self._whole.exists() and self._git("rev-parse", "HEAD", at=self.place)
+        if there != self._commit:
             self.remove()
             self.place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._git("worktree", "prune")
@@ -57,12 +63,15 @@ class Checkout:
                     where=str(self.place),
                     next="see that there is room and that git works there, then invoke workers",
                 )
+            self._whole.touch()
         return self.place / self._home.resolve().relative_to(top)
 
     def remove(self) -> None:
-        """What is left of it."""
+        """What is left of it. Git keeps one that it has only begun as locked: by force twice."""
+        self._whole.unlink(missing_ok=True)
         if self.place.exists():
-            self._git("worktree", "remove", "--force", str(self.place))
+            self._git("worktree", "remove", "--force", "--force", str(self.place))
+            shutil.rmtree(self.place, ignore_errors=True)
 
     def _has(self) -> bool:
         return self._git("cat-file", "-e", f"{self._commit}^{{commit}}") is not None
