@@ -8,8 +8,9 @@
 
 A call does what the command would: it takes the lock, proves the result, and goes back when that is
 red. Nobody is asked: a protected target or a step that cannot be undone needs `yes=True`. While a
-call runs, the process's directory is the project's, as on the command line: calls of one project
-may run beside each other, a call of another project meanwhile raises Refused.
+call runs, the process's directory is the project's, as on the command line, and what a git hook
+says of another repository (`GIT_DIR`) is put aside. Calls of one project may run beside each
+other, a call of another project meanwhile raises Refused.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from backout.commands.main import do
 from backout.commands.options import Options
 from backout.errors import Mistakes, Refused
 from backout.model import Event
+from backout.model.repository import OF_ANOTHER_REPOSITORY
 from backout.ports import Operator
 from backout.project.project import Workplace
 from backout.reports.approvals import ApprovalReport
@@ -213,13 +215,15 @@ class Project:
 
 class _Directory:
     """The directory of the process, which all calls in it share: the first takes it to its
-    project, and the last one back."""
+    project, and the last one back. So are a git hook's variables, which would lead git elsewhere:
+    they are put aside meanwhile."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._calls = 0
         self._root = Path()
         self._before: Path | None = None
+        self._aside: dict[str, str] = {}
 
     @contextmanager
     def at(self, root: Path) -> Iterator[None]:
@@ -231,8 +235,8 @@ class _Directory:
         finally:
             with self._lock:
                 self._calls -= 1
-                if not self._calls and self._before is not None:
-                    os.chdir(self._before)
+                if not self._calls:
+                    self._leave()
 
     def _enter(self, root: Path) -> None:
         if self._calls and root != self._root:
@@ -250,7 +254,14 @@ class _Directory:
                     f"the project's directory: {error.strerror}", where=str(root)
                 ) from error
             self._root = root
+            there = [name for name in OF_ANOTHER_REPOSITORY if name in os.environ]
+            self._aside = {name: os.environ.pop(name) for name in there}
         self._calls += 1
+
+    def _leave(self) -> None:
+        os.environ.update(self._aside)
+        if self._before is not None:
+            os.chdir(self._before)
 
 
 _DIRECTORY = _Directory()

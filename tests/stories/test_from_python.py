@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import os
+import subprocess
 import threading
 from pathlib import Path
 from typing import Any
@@ -178,6 +180,22 @@ def test_a_list_of_python_is_the_list_that_the_runbook_gets(
     yard.runbook(step, params={"paths": {"type": "list", "default": ["e"]}})
     assert Project(yard.project.directory).deploy("prod", params={"paths": paths}).ok
     assert said.read_text().splitlines() == (["a b", "c,d"] if paths else ["e"])
+
+
+def test_a_git_hooks_variables_lead_no_call_to_another_repository(
+    yard: Yard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are there again afterwards, for the hook."""
+    for place in (yard.project.directory, tmp_path / "other"):
+        subprocess.run(["git", "init", "-q", str(place)], check=True)
+    said, hook = tmp_path / "said", str(tmp_path / "other" / ".git")
+    yard.runbook(
+        {"name": "Say", "run": f"git rev-parse --show-toplevel > {said}", "undo": f"rm -f {said}"}
+    )
+    monkeypatch.setenv("GIT_DIR", hook)
+    assert Project(yard.project.directory).deploy("prod").ok
+    assert said.read_text().strip() == str(yard.project.directory)
+    assert os.environ["GIT_DIR"] == hook
 
 
 VERBS = [

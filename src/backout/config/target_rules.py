@@ -67,8 +67,8 @@ class TargetJudge(Judge):
                     )
         if self.tree.get("notify"):
             yield from self.destinations()
-        zone = self.tree.get("timezone")
-        yield from freezes.mistakes(self.tree, self.noun.freeze, zone.text if zone else "")
+        zone = self.noun.timezone if self.tree.get("timezone") else ""
+        yield from freezes.mistakes(self.tree, self.noun.freeze, zone)
         for name, check in self.noun.checks.items():
             if check.kind:
                 yield from self.check(("checks", name), check)

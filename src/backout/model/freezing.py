@@ -11,6 +11,8 @@ from backout.model.inventory import Freeze
 
 FAR = 366
 """So many windows that lead into one another are followed."""
+FIRST, LAST = datetime(1, 1, 3, tzinfo=UTC), datetime(9999, 12, 29, tzinfo=UTC)
+"""What is before or after is meant to be always, and has a day in every zone."""
 COUNTED = 10_000
 """So many ticks of one schedule, at most."""
 
@@ -89,7 +91,11 @@ def _ends(windows: Sequence[Window], at: datetime) -> Iterator[datetime]:
 def moment(text: str, zone: str) -> datetime:
     """A date or a time, in UTC; one without an offset is meant in `zone`. Raises ValueError."""
     at = datetime.fromisoformat(text)
-    return (at if at.tzinfo else at.replace(tzinfo=ZoneInfo(zone))).astimezone(UTC)
+    try:
+        there = (at if at.tzinfo else at.replace(tzinfo=ZoneInfo(zone))).astimezone(UTC)
+    except OverflowError:  # `until: 9999-12-31`, west of Greenwich
+        return FIRST if at.year == 1 else LAST
+    return min(max(there, FIRST), LAST)
 
 
 def in_zone(at: datetime, zone: str) -> datetime:

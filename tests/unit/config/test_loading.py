@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -31,6 +32,7 @@ from backout.model import (
     Target,
     TemplateText,
 )
+from backout.model.freezing import Window, frozen, in_zone
 from backout.model.units import seconds
 from backout.registry import Table, Tables
 
@@ -941,6 +943,30 @@ def test_what_has_the_name_of_a_file_and_is_none_is_said(
 def test_a_name_that_no_file_can_have_is_the_name_of_none(project: Path, name: str) -> None:
     with pytest.raises(Mistakes, match=r"^no "):
         loading.resolve(name, project / "inventories")
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berln", "Europe", "../etc", "/etc/passwd", "a" * 300])
+def test_a_timezone_that_is_none_is_one_mistake_beside_a_freeze_too(
+    project: Path, zone: str
+) -> None:
+    """The freeze's times are meant in it."""
+    winter = "{from: 2026-12-24, until: 2026-12-27, why: holidays}"
+    freeze = f"freeze: [{winter}, {{cron: 0 0 * * 6, for: 12h, why: weekend}}]\n"
+    text = f"timezone: {zone}\n{freeze}{INVENTORY}"
+    assert said(lambda: target(text)) == [
+        f"1 timezone: {zone!r} is not a timezone; write Europe/Berlin, or UTC"
+    ]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Tokyo"])
+def test_a_freeze_from_the_first_day_until_the_last_one_is_for_ever(
+    project: Path, zone: str
+) -> None:
+    ends = "{from: 0001-01-01, until: 9999-12-31T23:59, why: closed}"
+    made = target(f"timezone: {zone}\nfreeze: [{ends}]\n{INVENTORY}")
+    held = frozen([Window(made.freeze[0], zone, made.file)], datetime.now(UTC))
+    assert held is not None
+    assert in_zone(held.until, zone).year == 9999
 
 
 def test_a_folder_of_the_project_that_is_none_is_not_an_empty_one(tmp_path: Path) -> None:
