@@ -34,7 +34,7 @@ class HerokuCli:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=180,
         )
 
 
