@@ -77,6 +77,8 @@ def test_a_proxy_command_is_used_and_its_failure_named(sshd_bed: SshdBed, tmp_pa
     assert web2.run(Command("hostname")).stdout == "web2\n"
     web2.close()
     sshd_bed["web1"].stop()
+    given = Ssh(config=str(config), connect_timeout=1)
+    web2 = SshTransport(Host(name="web2"), given, HOME, one_secret())
     with pytest.raises(Unreachable, match="web2 cannot be reached"):
         web2.run(Command("true"))
     web2.close()
