@@ -26,6 +26,8 @@ from support.traced import PROGRAMS, TracedHost
 pytestmark = pytest.mark.skipif(not SUPPORTED, reason="calls are told apart on x86-64 only")
 
 RUN, OTHER = "run-7", "run-8"
+HOURS = 36_000
+"""No lease expires, however long a test takes."""
 LINES = ("token", "owner", "run", "host", "expires")
 FREES = ("unlink", "unlinkat", "rmdir", "rename", "renameat", "renameat2")
 
@@ -63,7 +65,7 @@ class Scene:
         self.kept = self.directory / "kept"
         self.home = self.directory / "web1" / ".backout"
         self.host = TracedHost("web1", self.home, self.shell)
-        self.lock = LeaseLock("prod", warn=self.said.append)
+        self.lock = LeaseLock("prod", ttl=HOURS, warn=self.said.append)
 
     def leave_standing(self, run: str) -> None:
         with self.lock.hold([self.host], run):
@@ -186,7 +188,7 @@ def test_who_cannot_take_a_lease_over_leaves_it_to_its_owner(scene: Scene) -> No
 def test_who_cannot_renew_a_lease_has_it_for_as_long_as_before(scene: Scene) -> None:
     scene.leave_standing(RUN)
     before = scene.lease()
-    values = {"token": before["token"].strip(), "ttl": "600"}
+    values = {"token": before["token"].strip(), "ttl": str(2 * HOURS)}
     for tracer in scene.points():
         renewed = ask(scene.host, values, ASK_MINE + RENEW).ok
         scene.over()
@@ -199,7 +201,7 @@ def test_who_cannot_renew_a_lease_has_it_for_as_long_as_before(scene: Scene) -> 
 def test_a_command_that_meets_it_leaves_its_run_the_lease(scene: Scene) -> None:
     scene.leave_standing(RUN)
     before = scene.lease()
-    scene.host.fence = Fence(before["token"].strip(), 60.0, RUN)
+    scene.host.fence = Fence(before["token"].strip(), 2 * HOURS, RUN)
     for number, tracer in enumerate(scene.points()):
         scene.host.run(Command("true", key=f"{RUN}/{number}", title="Step"))
         scene.over()
