@@ -117,11 +117,11 @@ class Story:
 
     def _ended(self, typed: Typed) -> None:
         self.violations += judge.at_an_end(self.world, typed)
-        by_force = typed.verb == "unlock --force" and (typed.code == 0 or typed.freed)
-        if by_force or (typed.verb == "unlock" and typed.code == 0):
+        if typed.verb.startswith("unlock") and (typed.code == 0 or typed.freed):
             self.world.forced = True
+        if typed.freed:
             self.world.freed.append(self.world.baton.now)
-        if by_force:
+        if typed.freed and typed.verb == "unlock --force":
             for other in self.world.typed:
                 if other is not typed and other.holds and not other.over:
                     other.robbed = self.world.baton.now

@@ -39,7 +39,8 @@ class Typed:
     """None while it runs, and when it was killed."""
     report: Report | None = None
     freed: bool = False
-    """Whether it took the lock of hosts away, though it said 7 for others that it could not ask."""
+    """Whether it took the lock of hosts away, also where it could not ask others. It may be over
+    with 0 and have found none."""
     error: BackoutError | None = None
     broke: str = ""
     """What no operator should see."""
