@@ -47,7 +47,7 @@ from backout.errors import (
     TakenOver,
     Unreachable,
 )
-from backout.model import Result, State
+from backout.model import Result
 from backout.ports import OWN, PAUSES, Claim, Clock, Transport
 
 TTL = 60.0
@@ -69,7 +69,8 @@ SAME = 78
 ALIVE = 79
 """Exit code: a command of another run is alive there."""
 
-_MINE = "ours || { tidy; exit 75; }\n"
+_MINE = 'ours || { tidy; rmdir "$home/lock" 2>/dev/null || :; exit 75; }\n'
+"""Who was killed as it let go may have left nothing but the directory."""
 _UNTOUCHED = """
 [ ! -e "$home/lock/back.$token" ] || {
   mv -f "$home/lock/back.$token" "$home/fence"
@@ -320,7 +321,7 @@ class LeaseLock:
             values = {"token": given.token, "notes": run_name(given.run), "bo_lines": lines}
             try:
                 result = ask(transport, values, script)
-                if result.state is State.UNKNOWN:  # to let go twice is to let go once
+                if not result.ok and result.exit_code != 75:  # to let go twice is to let go once
                     result = ask(transport, values, script)
             except Unreachable as error:
                 self._warn(f"the lease on {transport.host.name} stays: {error.what}")

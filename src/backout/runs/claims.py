@@ -294,9 +294,9 @@ class Claims:
                     said = error.what
                     continue
                 self.records[host] = record  # it may be there, whatever was heard of it
-                said = "" if result.state is State.DONE else result.stderr.strip() or result.reason
-                if result.exit_code is not None:
-                    break
+                if result.state is State.DONE:
+                    return ""
+                said = result.stderr.strip() or result.reason
             return said
 
         words = zip(hosts, side_by_side(write, hosts), strict=True)

@@ -348,6 +348,23 @@ def test_a_host_that_is_needed_is_asked_again_where_its_answer_was_lost(
         del hosts[0].answers
 
 
+@pytest.mark.parametrize("heard", [Result(State.UNKNOWN), Result(State.FAILED, 137, "", "Killed")])
+def test_who_was_killed_while_it_let_go_lets_go_again(
+    folders: Folders, hosts: list[Linked], lock: LeaseLock, heard: Result
+) -> None:
+    left = folders.home("web1") / "lock"
+
+    def killed(_: Command) -> Result:
+        del hosts[0].answers
+        for file in left.iterdir():
+            file.unlink()
+        return heard
+
+    with lock.hold(hosts, RUN):
+        hosts[0].answers = killed
+    assert not left.exists()
+
+
 def test_what_is_about_to_act_from_here_is_refused_by_the_hosts_that_are_told(
     folders: Folders, hosts: list[Linked]
 ) -> None:

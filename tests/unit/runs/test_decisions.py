@@ -152,7 +152,7 @@ def test_a_host_whose_answer_was_lost_for_a_moment_has_its_record_written_again(
     deployer, honest = begin(STORIES["all is well"]), release_file.write
     lost: list[Unreachable | Result] = [
         Unreachable("its link was cut"),
-        Result(State.UNKNOWN, reason="its shell was killed"),
+        Result(State.FAILED, 137, stderr="Killed"),
     ]
 
     def write(transport: Transport, home: str, record: HostRecord) -> Result:
