@@ -36,12 +36,22 @@ def test_the_shell_programs_are_clean() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_nothing_is_kept_that_a_program_left() -> None:
+    meant = {"__init__.py", "py.typed"}
+    kept = [ROOT / name for name in _tracked() if (ROOT / name).is_file()]
+    assert [path for path in kept if not path.stat().st_size and path.name not in meant] == []
+
+
 def _shell_programs() -> list[str]:
     """Every tracked file that a shell would run."""
+    return [name for name in _tracked() if _is_shell(ROOT / name)]
+
+
+def _tracked() -> list[str]:
     listed = subprocess.run(
         ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.split("\0")
-    return [name for name in listed if name and _is_shell(ROOT / name)]
+    ).stdout
+    return [name for name in listed.split("\0") if name]
 
 
 def _is_shell(path: Path) -> bool:
