@@ -48,6 +48,8 @@ WRONGS = {
     "broken": Wrong(failing(errno.EIO)),
     "killed": Wrong(killed),
 }
+pytestmark = pytest.mark.usefixtures("unhurried")
+
 MET = [("dash", wrong) for wrong in WRONGS]
 MET += [("bash", "broken"), ("bash", "killed"), ("busybox", "full"), ("busybox", "killed")]
 
