@@ -7,7 +7,7 @@ A file is read in three turns: its text becomes a tree (`documents`), the tree b
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -141,6 +141,7 @@ def lint(root: Path, tables: Tables) -> tuple[Mistake, ...]:
     ]
     folder = root / "inventories"
     bases = bases_in(folder)
+    known = _whole(folder, bases)
     books = [
         _attempt(partial(_read_runbook, path, tables, root), mistakes)
         for path in files(root / "runbooks")
@@ -153,7 +154,7 @@ def lint(root: Path, tables: Tables) -> tuple[Mistake, ...]:
         targets += [read] if read and not base else []
     for book in books:
         mistakes += book.mistakes or _nowhere(book, targets, tables) if book else ()
-        mistakes += _misspelled(book, folder) if book else ()
+        mistakes += _misspelled(book, known) if book else ()
     mistakes += _drifted(root, books, targets)
     mistakes += _stale(root, targets, mistakes)
     return tuple(sorted(set(mistakes)))
@@ -185,11 +186,11 @@ def _stale(
             yield from freezes.stale(read.tree, read.noun.freeze, read.noun.timezone, now)
 
 
-def _misspelled(book: _Read[Runbook], folder: Path) -> Iterator[Mistake]:
+def _misspelled(book: _Read[Runbook], known: Sequence[str]) -> Iterator[Mistake]:
     """Names of a runbook's targets that are nearly those of inventories that it does not name. One
     that is like none may be of an inventory that is not here."""
     noun = book.noun
-    others = [name for name in targets(folder) if noun and not noun.is_for(name)]
+    others = [name for name in known if noun and not noun.is_for(name)]
     for at, name in enumerate(noun.targets if noun else ()):
         if near := did_you_mean(name, others):
             node = book.tree.find(("targets", at))
@@ -229,7 +230,10 @@ def _held(book: _Read[Runbook], target: _Read[Target], tables: Tables) -> Sequen
 def targets(folder: Path) -> list[str]:
     """The names of the inventories in `folder` that stand for themselves: others may extend an
     inventory that need not be whole."""
-    bases = bases_in(folder)
+    return _whole(folder, bases_in(folder))
+
+
+def _whole(folder: Path, bases: Collection[Path]) -> list[str]:
     whole = (path for path in files(folder) if real(path) not in bases)
     return sorted({name_of(path, folder) for path in whole})
 
