@@ -19,6 +19,7 @@ from backout.commands.desk import Desk
 from backout.commands.options import Serve, TokenAdd, TokenList, TokenRemove
 from backout.commands.signals import heard
 from backout.config import loading
+from backout.config.project_file import WebView
 from backout.errors import BackoutError, Mistakes, Refused
 from backout.model import Event
 from backout.model.people import name_of
@@ -28,7 +29,6 @@ from backout.reports.answer import Answer
 from backout.reports.data import stamp
 from backout.reports.watched import Key, Keyring, KeyShown, Stopped
 
-WHERE = "127.0.0.1:8643"
 PAUSE = 0.2
 
 
@@ -40,11 +40,12 @@ class Serving:
         self.screen = screen
 
     def serve(self, options: Serve) -> Answer:
-        tokens, proxy = Tokens(self.workplace.journal), _proxy(options)
-        address = Address.of(options.listen or WHERE, anywhere=True, names=options.listen_name)
+        said = _said(options, self.workplace.shared.file.serve)
+        tokens, proxy = Tokens(self.workplace.journal), _proxy(said)
+        address = Address.of(said.listen, anywhere=True, names=said.listen_name)
         if not (address.loopback or tokens.all() or proxy):
             raise Refused(
-                f"--listen {options.listen}: everybody who reaches {address.host} could read all of"
+                f"--listen {said.listen}: everybody who reaches {address.host} could read all of"
                 " it, for there is no token",
                 state="nothing is served",
                 next="invoke token.add NAME --role look, for everybody who may",
@@ -73,17 +74,27 @@ class Serving:
         self.screen.listen(Event(datetime.now(UTC), "note", text))
 
 
-def _proxy(options: Serve) -> Proxy | None:
+def _said(options: Serve, here: WebView) -> WebView:
+    """The words that were typed, and for those that were not what the project's file says."""
+    return WebView(
+        listen=options.listen or here.listen,
+        listen_name=options.listen_name or here.listen_name,
+        proxy_from=options.proxy_from or here.proxy_from,
+        proxy_header=options.proxy_header or here.proxy_header,
+    )
+
+
+def _proxy(said: WebView) -> Proxy | None:
     """Raises Mistakes for one without the other."""
-    if not options.proxy_from and not options.proxy_header:
+    if not said.proxy_from and not said.proxy_header:
         return None
-    if not (options.proxy_from and options.proxy_header):
+    if not (said.proxy_from and said.proxy_header):
         raise Mistakes(
             "--proxy-from and --proxy-header go together: whose word is taken, and in which header",
             where="command line",
         )
-    proxy = Proxy(options.proxy_from, options.proxy_header)
-    for each in options.proxy_from:
+    proxy = Proxy(said.proxy_from, said.proxy_header)
+    for each in said.proxy_from:
         if not proxy.trusts(each.partition("/")[0]):
             raise Mistakes(f"--proxy-from {each!r} is no address", where="command line")
     return proxy

@@ -21,7 +21,6 @@ from backout.commands.news import about_run, telling
 from backout.commands.nursery import Nursery
 from backout.commands.options import Worker
 from backout.commands.signals import heard
-from backout.config.project_file import zone_named
 from backout.errors import BackoutError, Mistakes
 from backout.model import Event
 from backout.ports import RESUME, Hand, InHand, Screen, Shift, Tick
@@ -67,7 +66,8 @@ class Working:
         return Answer("nothing", Stopped())
 
     def _zone(self, options: Worker) -> str:
-        return zone_named(options.zone) if options.zone else self.workplace.shared.zone
+        shared, said = self.workplace.shared, options.zone
+        return shared.zone_named(said, "command line") if said else shared.zone
 
     def _work(self, hands: Hands, me: Hand, nursery: Nursery) -> None:
         shared = self.workplace.shared

@@ -19,7 +19,7 @@ from backout.config.files import files, name_of, names, real, resolve, shown, tw
 from backout.config.frozen import dump, thaw, thaw_target
 from backout.config.parameters import load_params
 from backout.config.reader import N, Reader, bases_in, extended, sound
-from backout.config.yaml_tree import Node
+from backout.config.yaml_tree import Node, Trail, shown_path
 from backout.errors import Mistake, Mistakes
 from backout.model import (
     Runbook,
@@ -156,7 +156,7 @@ def lint(root: Path, tables: Tables) -> tuple[Mistake, ...]:
         mistakes += book.mistakes or _nowhere(book, targets, tables) if book else ()
         mistakes += _misspelled(book, known) if book else ()
     mistakes += _drifted(root, books, targets)
-    mistakes += _stale(root, targets, mistakes)
+    mistakes += _of_project(root, targets, mistakes)
     return tuple(sorted(set(mistakes)))
 
 
@@ -173,10 +173,11 @@ def _drifted(
             yield from following.of_target(target.noun, target.tree, lines)
 
 
-def _stale(
+def _of_project(
     root: Path, targets: Sequence[_Read[Target]], mistakes: list[Mistake]
 ) -> Iterator[Mistake]:
-    """Freezes that are over, or say a time twice: of each target, and of the project."""
+    """What the project's file says, held against its targets: zones that it does not name, and
+    freezes that are over, or say a time twice, of each target and of the project."""
     now = datetime.now(UTC)
     found = _attempt(lambda: project_file.read(root), mistakes)
     if found:
@@ -184,6 +185,19 @@ def _stale(
     for read in targets:
         if read.noun and not read.mistakes:
             yield from freezes.stale(read.tree, read.noun.freeze, read.noun.timezone, now)
+            yield from _strange_zones(read.noun, read.tree, found[0].strange) if found else ()
+
+
+def _strange_zones(target: Target, tree: Node, strange: Callable[[str], str]) -> Iterator[Mistake]:
+    """Zones that a target names and that are none."""
+    named: list[tuple[Trail, str]] = [(("zone",), target.zone)]
+    named += [(("hosts", host.name, "zone"), host.zone) for host in target.hosts.values()]
+    for check in target.checks.values():
+        named += [(("checks", check.name, "from"), zone) for zone in check.from_]
+    for trail, zone in named:
+        if zone and (words := strange(zone)):
+            node = tree.find(trail)
+            yield Mistake(node.file, node.line, shown_path(trail), words)
 
 
 def _misspelled(book: _Read[Runbook], known: Sequence[str]) -> Iterator[Mistake]:

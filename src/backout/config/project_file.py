@@ -15,7 +15,7 @@ from backout.config.yaml_tree import Node, shown_path
 from backout.errors import Mistake, Mistakes
 from backout.model import Freeze, Noun, SecretSource
 from backout.model.units import Duration, zone_name
-from backout.model.validation import validated
+from backout.model.validation import did_you_mean, validated
 
 NAME = "backout.yaml"
 REFERENCES = "{env: NAME}, {command: …} or {file: PATH}"
@@ -80,6 +80,19 @@ class Workers(Noun):
     that leads to the database itself."""
 
 
+class WebView(Noun):
+    """What `invoke serve` does where its words do not say; they go before it."""
+
+    listen: str = "127.0.0.1:8643"
+    """An address with its port, or a port alone."""
+    listen_name: tuple[str, ...] = ()
+    """Names that requests may call the server by."""
+    proxy_from: tuple[str, ...] = ()
+    """The addresses of a proxy that says who somebody is."""
+    proxy_header: str = ""
+    """In which header it says so."""
+
+
 class ProjectFile(Noun):
     """What stands in it."""
 
@@ -96,6 +109,23 @@ class ProjectFile(Noun):
     which are followed to its end."""
     workers: Workers = Workers()
     """Those who drive what is handed over."""
+    zones: tuple[Zone, ...] = ()
+    """All zones that there are. Without it a zone is there when a worker of it is, and nobody is
+    told of one that is misspelled."""
+    serve: WebView = WebView()
+    """The web view."""
+
+    def refuse_strange(self, zone: str, where: str) -> None:
+        """Raises Mistakes for a zone that is none of those that are named."""
+        if words := self.strange(zone):
+            raise Mistakes(words, where=where)
+
+    def strange(self, zone: str) -> str:
+        """What is wrong with a zone; empty where nothing is, or no zones are named."""
+        if not self.zones or zone in self.zones:
+            return ""
+        near = did_you_mean(zone, self.zones)
+        return f"{zone} is none of the zones of {NAME}: {', '.join(self.zones)}{near}"
 
 
 def load(root: Path) -> ProjectFile:
@@ -118,6 +148,9 @@ def read(root: Path) -> tuple[ProjectFile, Node]:
         ]
     else:
         mistakes += freezes.mistakes(tree, result.freeze, "")
+        if words := result.strange(result.workers.zone):
+            trail = ("workers", "zone")
+            mistakes.append(Mistake(tree.file, tree.find(trail).line, shown_path(trail), words))
     if mistakes or isinstance(result, tuple):
         raise Mistakes(mistakes=mistakes)
     return result, tree

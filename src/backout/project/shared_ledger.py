@@ -112,7 +112,13 @@ class SharedLedger:
     def zone(self) -> str:
         """Of which zone whoever drives here is. Raises Mistakes."""
         said = os.environ.get(ZONE)
-        return project_file.zone_named(said) if said else self.workers.zone
+        return self.zone_named(said, ZONE) if said else self.workers.zone
+
+    def zone_named(self, word: str, where: str) -> str:
+        """A zone as somebody said it there. Raises Mistakes for none, or none of the project's."""
+        zone = project_file.zone_named(word)
+        self.file.refuse_strange(zone, where)
+        return zone
 
     def sender(self) -> Sender:
         """Who sends to the workers of other zones. Raises Refused."""
