@@ -1,9 +1,9 @@
 """A steady load on one port: so many requests a second, whatever becomes of the earlier ones.
 
-Every other request goes over a connection that is kept, the others over one of their own; one a
-second takes three seconds; and one WebSocket says something all the while. A kept connection that
-turns out closed at once, before the answer began, is no failure: it had been idle, a client asks
-again, once, as RFC 9110 has it, and that is counted. What is cut off later was being answered. A
+Every other request goes over a connection that is kept, the others over one of their own, and so
+does one a second that takes three seconds; and one WebSocket says something all the while. A kept
+connection that turns out closed before the answer began is no failure: a client asks again, once,
+as RFC 9110 has it, and that is counted. A request over a connection of its own is asked once. A
 WebSocket that is closed is opened again, and says again what was not answered.
 """
 
@@ -22,14 +22,12 @@ PATIENCE = 30.0
 """Seconds that an answer may take."""
 BEAT = 0.1
 """Seconds between two words on the WebSocket."""
-RACE = 0.25
-"""Seconds within which a kept connection that is closed had been idle, and its request unheard."""
 LOST = (OSError, EOFError, TimeoutError)
 """How a connection ends that was not to end; an incomplete read is an `EOFError`."""
 
 
 class Closed(Exception):
-    """A kept connection was closed at once, before an answer began."""
+    """A kept connection was closed before an answer began."""
 
 
 @dataclass
@@ -110,9 +108,9 @@ class Load:
     # --- requests ------------------------------------------------------------------------
 
     async def _request(self, number: int) -> None:
-        turn, slow = divmod(number, max(1, int(self.rate)))
-        path = f"/slow/{self.slow}" if slow == 0 else "/"
-        kept = (turn if slow == 0 else number) % 2 == 0
+        slow = number % max(1, int(self.rate)) == 0
+        path = f"/slow/{self.slow}" if slow else "/"
+        kept = not slow and number % 2 == 0
         try:
             async with asyncio.timeout(PATIENCE):
                 status = await self._ask(path, kept)
@@ -148,7 +146,6 @@ class Load:
     ) -> str:
         reader, writer = link
         way = "keep-alive" if kept else "close"
-        began = time.monotonic()
         text = f"GET {path} HTTP/1.1\r\nHost: site\r\nConnection: {way}\r\n\r\n"
         try:
             try:
@@ -156,8 +153,7 @@ class Load:
                 await writer.drain()
                 first = await reader.readuntil(b"\r\n")
             except (ConnectionError, asyncio.IncompleteReadError) as error:
-                unheard = time.monotonic() - began < RACE and not getattr(error, "partial", b"")
-                if reused and unheard:
+                if reused and not getattr(error, "partial", b""):
                     raise Closed from error
                 raise
             heads = (await reader.readuntil(b"\r\n\r\n")).decode().lower()

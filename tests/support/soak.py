@@ -90,12 +90,12 @@ class Soak:
         self.project.runbook("deploy", self._runbook())
 
     def run(self, trials: int, tell: Callable[[Tally], object] = str) -> Tally:
-        """`tell` hears after each trial what was seen so far."""
+        """So many trials, and more until one was killed; `tell` hears after each what was seen."""
         with ExitStack() as stack:
             for service in self._services.values():
                 stack.enter_context(service)
             self._begin()
-            for _ in range(trials):
+            while self.tally.trials < trials or not self.tally.kills:
                 self.tally.trials += 1
                 rollback = self.since_good and self.random.random() < 0.5
                 rollback = rollback or self.random.random() < 0.2
