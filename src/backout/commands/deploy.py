@@ -14,7 +14,7 @@ from backout.adapters.local_lock import LocalLock, owner
 from backout.adapters.own_directory import refuse_tracked
 from backout.adapters.storage.journal import RunJournal
 from backout.adapters.storage.store import silent
-from backout.commands import saved_plan
+from backout.commands import saved_plan, whose_ledger
 from backout.commands.afterwards import advice_of, as_it_stands, following
 from backout.commands.claiming import claim
 from backout.commands.consent import Consent
@@ -112,6 +112,7 @@ class Operation:
             self.nothing_open(target.name)
             if shown := shown_to(options):
                 refuse_moved(self.workplace.journal, target.name, shown)
+            whose_ledger.refuse(self.workplace, target, self.screen.operator)
             if not only and target.hosts:
                 Takeover(self.workplace, self.screen, target).history()
             back = self.back.to(target, run, options.to, only)

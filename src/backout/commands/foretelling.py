@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from backout.commands import freezes, planning, rehearsals, saved_plan
+from backout.commands import freezes, planning, rehearsals, saved_plan, whose_ledger
 from backout.commands.chosen import hide_secrets
 from backout.commands.options import Diff
 from backout.commands.options import Plan as PlanOptions
@@ -83,6 +83,8 @@ class Foretelling:
             if target.example
             else line("deploy" if name == "deploy" else "run", name),
         )
+        if strange := whose_ledger.strange(self.workplace, target):
+            told = replace(told, refused=(*told.refused, strange), next=whose_ledger.NEXT)
         told = _if_frozen(told, freezes.now(self.workplace, target))
         lacking = rehearsals.missing(self.workplace.journal, target, runbook, datetime.now(UTC))
         if lacking:

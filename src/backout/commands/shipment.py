@@ -86,6 +86,17 @@ def is_here(target: Target, here: Transport, commit: str) -> bool:
     return target.source is None or _Git(here, target.source.repository).has(commit)
 
 
+def none_is_here(target: Target, here: Transport, commits: Iterable[str]) -> bool:
+    """Whether the working copy has none of these commits, and would have: one that is shallow, or
+    that git does not read, cannot tell."""
+    if target.source is None:
+        return False
+    git = _Git(here, target.source.repository)
+    if git.lines("rev-parse --is-shallow-repository") != ("false",):
+        return False
+    return not git.lines(f"rev-list --no-walk --ignore-missing {shlex.join(commits)} --")
+
+
 def tree(target: Target, here: Transport, commit: str) -> str:
     """Git's name for what a commit holds; empty where the working copy does not have it."""
     if target.source is None or not commit:

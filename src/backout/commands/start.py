@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from backout.adapters.local_lock import LocalLock, owner
 from backout.adapters.standings import held, standings
-from backout.commands import freezes, handover, rehearsals
+from backout.commands import freezes, handover, rehearsals, whose_ledger
 from backout.commands.asking import Asking, Unapproved, foretold, tell
 from backout.commands.chosen import know_secrets
 from backout.commands.consent import Consent
@@ -82,6 +82,7 @@ class Start:
         options = self.wanted.options
         refuse_unattended(options, self.target, self.screen.operator)
         freezes.refuse(self.workplace, self.target, options.break_freeze)
+        whose_ledger.refuse(self.workplace, self.target, self.screen.operator)
         if self.wanted.verb != REHEARSE:
             rehearsals.refuse(self.workplace, self.target, self.wanted.runbook)
         if handover.wanted(self.workplace, options, attended=self.screen.operator.present):
