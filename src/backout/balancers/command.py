@@ -1,8 +1,8 @@
 """`command`: any balancer that can be asked and told by commands of one's own.
 
 `read` prints a JSON list, or an object by line, of `{"member", "takes"}` and what else is known:
-`up`, `open`, `mark`, and `requests` and `errors` so far; or lines of words: the member, `in` or
-`out`, and how much is open there.
+`up`, `backup`, `open`, `mark`, and `requests` and `errors` so far; or lines of words: the member,
+`in` or `out`, and how much is open there.
 `out` and `in` are given the member as `$MEMBER`, and what `read` had said of it as `$MARK`.
 """
 
@@ -83,12 +83,13 @@ def _member(row: Any) -> Member:
         return Member(name, state == "in", None, int(rest[0]) if rest else None)
     known: Mapping[str, Any] = row
     takes, up, opened = known["takes"], known.get("up"), known.get("open")
-    if not isinstance(takes, bool) or not isinstance(up, bool | None):
+    backup = known.get("backup", False)
+    if not (isinstance(takes, bool) and isinstance(up, bool | None) and isinstance(backup, bool)):
         raise TypeError(takes)
     count = _counted(opened)
     asked, failed = (_counted(known.get(name)) for name in ("requests", "errors"))
     mark = str(known.get("mark", ""))
-    return Member(str(known["member"]), takes, up, count, mark, asked, failed)
+    return Member(str(known["member"]), takes, up, count, mark, asked, failed, backup=backup)
 
 
 def _counted(value: Any) -> int | None:

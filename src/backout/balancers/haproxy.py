@@ -123,18 +123,22 @@ def _stats(answer: str) -> Iterator[Mapping[str, str]]:
 
 
 def _member(state: Mapping[str, str], stat: Mapping[str, str]) -> Member:
-    weight, admin = state["srv_uweight"], int(state["srv_admin_state"])
+    """The weight that an agent gives is no setting but a finding: another one by the second."""
+    admin, agent = int(state["srv_admin_state"]), bool(stat.get("agent_status"))
+    weight = state["srv_iweight" if agent else "srv_uweight"]
     looks = bool(stat.get("check_status")) and not admin & MAINTENANCE
+    well = state["srv_op_state"] != "0" and (not agent or state["srv_uweight"] != "0")
     answers, failed = _answers(stat)
     return Member(
         name=state["srv_name"],
         takes=not admin & OUT and weight != "0",
-        up=state["srv_op_state"] != "0" if looks else None,
+        up=well if looks or (agent and not admin & MAINTENANCE) else None,
         wavers=looks and _wavers(stat),
         open=int(stat["scur"] or 0) + int(stat["qcur"] or 0),
         mark=f"weight {weight}",
         asked=answers,
         failed=failed,
+        backup=stat.get("bck") == "1",
     )
 
 

@@ -83,8 +83,15 @@ master=$(cat "$pid"); before=$(workers)
 sleep 0.1
 $reload || back "nginx was not reloaded"
 for n in $(seq 100); do renewed && exit 0; sleep 0.1; done
-echo "the workers of nginx have not taken $file: see its error log" >&2; exit 1
+[ "$(workers)" = "$before" ] || touch "$new.was"
+mv "$new.was" "$real"
+sleep 0.1
+$reload
+echo "the workers of nginx have not taken $file within 10 s: see its error log; it is as it was" >&2
+exit 1
 """
+"""What has not been taken is taken back, and nginx told so: the next look would find a file that
+nobody has read. Where some worker may have read it, the file is as new as that it was put back."""
 
 
 class NginxOptions(Options):
@@ -221,4 +228,5 @@ def _member(line: Line, old: bool, links: Counter[str] | None) -> Member:
     far = _far_end(line.names[0])
     count = links[far] if links is not None and far else None
     still = 0 if line.down and not old else count
-    return Member(line.names[-1], not line.down, None, still, " ".join(line.words) or "weight=1")
+    mark, backup = " ".join(line.words) or "weight=1", "backup" in line.words
+    return Member(line.names[-1], not line.down, None, still, mark, backup=backup)

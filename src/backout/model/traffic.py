@@ -28,6 +28,8 @@ class Member:
     wavers: bool = False
     """Whether `up` is not what all the balancer's last looks say: it has only begun to look, or has
     just seen one fail."""
+    backup: bool = False
+    """Whether it is sent requests only when nobody else can be."""
 
     @property
     def serves(self) -> bool:

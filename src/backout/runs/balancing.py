@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from backout.errors import BackoutError, Refused
 from backout.language import scope, templates
-from backout.model import Balancer, Finding, Host, PoolState, Target, Verdict
+from backout.model import Balancer, Finding, Host, Member, PoolState, Target, Verdict
 from backout.ports import Pool, Traffic
 from backout.runs.decisions import Decisions
 from backout.runs.parts import Parts, side_by_side
@@ -145,13 +145,13 @@ class Balancing:
     def _too_few(
         self, place: Place, hosts: Sequence[str], now: PoolState, ill: Ill, keep: str
     ) -> str:
-        before = [each.name for each in (self.begun(place) or now).members if each.serves]
         owners = self._owners(place[0])
+        before = _sent((self.begun(place) or now).members, owners)
         serving = [each.name for each in now.members if each.serves]
         leaving = [name for name in serving if owners.get(name) in hosts]
         if not leaving:
             return ""
-        staying = [name for name in serving if name not in leaving]
+        staying = _sent([e for e in now.members if e.name not in leaving], owners)
         doubtful = ill(sorted({owners[name] for name in staying if name in owners}), hosts)
         left = [name for name in staying if owners.get(name) not in doubtful]
         need = needed(keep, len(before))
@@ -182,6 +182,13 @@ def pools_of(noted: Mapping[str, Any] | None) -> dict[Place, PoolState]:
     """Every pool as that record has it."""
     rows = noted["pools"] if noted else ()
     return {(name, on): PoolState.of(row) for name, on, row in rows}
+
+
+def _sent(members: Sequence[Member], owners: Collection[str]) -> list[str]:
+    """Who of these is sent requests: backups only where nobody else is. One that is no host of
+    the target may have nothing but an apology, and is never counted on."""
+    serving = [e for e in members if e.serves and (not e.backup or e.name in owners)]
+    return [e.name for e in serving if not e.backup] or [e.name for e in serving]
 
 
 def needed(keep: str, count: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import threading
@@ -209,6 +210,36 @@ def test_nginx_is_never_left_with_a_file_that_it_does_not_run_with(tmp_path: Pat
 
         file.write_text(file.read_text().replace("web1", "web3"))
         assert "was changed by hand meanwhile" in edge.apply("run/3", [web1]).reason
+
+
+@pytest.mark.parametrize("stuck", ["master", "worker"])
+def test_what_nginx_does_not_take_in_time_is_taken_back(tmp_path: Path, stuck: str) -> None:
+    at = {"web1": "127.0.0.1:9", "web2": "127.0.0.1:10"}
+    with balancers.nginx(tmp_path, at) as front:
+        edge, file = pool(front), Path(front.entry["file"])
+        text, before = file.read_text(), edge.look()
+        master = int(Path(front.entry["pid"]).read_text())
+        workers = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+        pid = master if stuck == "master" else int(workers[0])
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            said = edge.apply("run/1", [before.members[0].out()])
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        assert not said.ok
+        assert "have not taken" in said.stderr
+        assert file.read_text() == text
+
+        eventually(lambda: taking(edge) == [True, True], saying="nginx has the file as it was")
+        assert edge.apply("run/2", [before.members[0].out()]).ok, "and takes the next one"
+
+
+def taking(edge: Pool) -> list[bool]:
+    """Who takes requests, once that can be told."""
+    try:
+        return [member.takes for member in edge.look().members]
+    except Refused:
+        return []
 
 
 def test_haproxy_takes_nobody_out_for_one_that_would_get_nothing(tmp_path: Path) -> None:

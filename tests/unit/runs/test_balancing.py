@@ -61,3 +61,21 @@ def test_it_counts_for_hosts_of_the_target_and_is_refused_where_it_does_not_coun
     assert balancing(Pool(counting, another)).counted("edge") == {"web1": (7, 1)}
     with pytest.raises(Refused, match="edge does not say how many requests web2 was sent"):
         balancing(Pool(counting, Member("web2", True))).counted("edge")
+
+
+def test_a_backup_is_counted_on_where_nobody_else_is_left_and_it_is_a_host_of_the_target() -> None:
+    def words(leaving: list[str], *members: Member, keep: str = "1") -> str:
+        return balancing(Pool(*members), *members).too_few([EDGE], leaving, nobody_ill, keep)
+
+    web1, web2 = Member("web1", True), Member("web2", True)
+    sorry, web3 = (Member(name, True, backup=True) for name in ("sorry", "web3"))
+    assert words(["web1"], web1, web3) == "", "one stands by for the other"
+    assert words(["web3"], web1, web3) == ""
+    assert words(["web1"], web1, web2, sorry) == ""
+    assert "0 of the 2 that served before" in words(["web1", "web2"], web1, web2, sorry)
+    assert "1 of the 2 that served before" in words(["web1"], web1, web2, web3, keep="75%")
+    assert words(["web1", "web2"], web1, web2, web3) == ""
+
+
+def nobody_ill(*_: object) -> tuple[str, ...]:
+    return ()
