@@ -32,12 +32,13 @@ def own_host(given: Mapping[str, Any]) -> Mapping[str, str]:
     or database of that host is meant, and the string does not."""
     if not given.get("host") or given.get("service"):
         return {}
-    for name, what in (("port", "port"), ("dbname", "database")):
-        variable = f"PG{what.upper()}"
-        if not given.get(name) and os.environ.get(variable, "5432") != "5432":
+    for what in ("port", "database", "options", "service"):
+        variable, name = f"PG{what.upper()}", "dbname" if what == "database" else what
+        said = os.environ.get(variable, "")
+        if said and not given.get(name) and (what, said) != ("port", "5432"):
             raise Refused(
                 f"the connection string names no {what} of {given['host']}, and {variable} of this"
-                f" environment would: {os.environ[variable]}",
+                f" environment would: {said}",
                 next=f"write the {what} into the connection string, or: unset {variable}",
             )
     return {} if given.get("hostaddr") else {"hostaddr": ""}

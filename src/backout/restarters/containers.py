@@ -214,7 +214,15 @@ class Containers(Backend):
 
     def _look(self) -> Seen | Result:
         local = self.transport.host.connection == "local" and not self.service.options.sudo
+        if local and (words := self._astray()):
+            return Result(State.UNKNOWN, reason=words)
         return self._through_sdk() if local else self._through_command()
+
+    def _astray(self) -> str:
+        """An Engine's socket is on this machine: where a person's own Engine is, say."""
+        here = os.environ.get("DOCKER_HOST", "").startswith("unix://")
+        variables = ("DOCKER_CONTEXT",) if here else ("DOCKER_HOST", "DOCKER_CONTEXT")
+        return self.astray(**dict.fromkeys(variables, "host"))
 
     def _seen(self, now: float, every: Sequence[Container], directory: str) -> Seen:
         mine = [one for one in every if self._belongs(one, directory)]

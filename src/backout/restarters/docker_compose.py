@@ -30,6 +30,13 @@ _INSPECT = "docker inspect --format '{{.Id}} {{.State.Running}} {{.State.Started
 
 _NO_NAME = re.compile(r"[^a-z0-9_-]")
 """What Compose leaves out of a directory's name to have the project's."""
+_MEANT = {
+    "COMPOSE_FILE": "files",
+    "COMPOSE_PROJECT_NAME": "project",
+    "COMPOSE_PROFILES": "command",
+    "COMPOSE_ENV_FILES": "command",
+}
+"""What of a shell says which project is meant, or what is in it; and the option that does."""
 _NOTHING = re.compile(
     r"no configuration file|suitable configuration file|no such file|can.t cd|no such service",
     re.IGNORECASE,
@@ -67,8 +74,7 @@ class DockerCompose(Containers):
 
     def identity(self) -> Identity:
         """Compose makes a container anew when its mounts have changed."""
-        variables = {"COMPOSE_FILE": "files", "COMPOSE_PROJECT_NAME": "project"}
-        if not self.service.options.sudo and (words := self.astray(**variables)):
+        if not self.service.options.sudo and (words := self.astray(**_MEANT)):
             return Identity(up=False, known=False, detail=words)
         return replace(super().identity(), pinned=())
 

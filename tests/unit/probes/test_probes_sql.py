@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from backout.adapters.storage.postgres.address import Address
 from backout.checks.judging import judge
@@ -155,6 +156,21 @@ def test_what_the_connection_string_leaves_open_of_its_host_the_environment_does
     assert raised.value.next == f"write the {what} into the connection string, or: unset {variable}"
     with pytest.raises(Refused, match=variable):
         Address(vague).connect()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("PGOPTIONS", "-c search_path=other"), ("PGSERVICE", "other")]
+)
+def test_nor_does_the_environment_say_how_a_session_begins_there(
+    shop: str, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    for asked in (lambda: ask(shop, "SELECT 1"), Address(shop).connect):
+        with pytest.raises(Refused, match=f"and {variable} of this environment would: {value}"):
+            asked()
+    if variable == "PGOPTIONS":
+        own = make_conninfo(shop, options="-c search_path=public")
+        assert ask(own, "SHOW search_path").facts["rows"] == [{"search_path": "public"}]
 
 
 def test_a_database_that_cannot_be_reached_is_an_error_and_never_a_pass() -> None:

@@ -355,12 +355,20 @@ def test_supervisors_words_are_read(words: str, pid: int | None, uptime: float |
     assert (row.pid, row.uptime) == (pid, uptime)
 
 
+NOWHERE = {"host": "none://"}  # no Engine answers there
+
+
 @pytest.mark.parametrize(
     ("kind", "variable", "own"),
     [
         ("pm2", "PM2_HOME", {"home": "/srv/.pm2"}),
-        ("docker-compose", "COMPOSE_FILE", {"files": ("a.yaml",)}),
-        ("docker-compose", "COMPOSE_PROJECT_NAME", {"project": "a"}),
+        ("docker-compose", "COMPOSE_FILE", {"files": ("a.yaml",), **NOWHERE}),
+        ("docker-compose", "COMPOSE_PROJECT_NAME", {"project": "a", **NOWHERE}),
+        ("docker-compose", "COMPOSE_PROFILES", {"command": "compose --profile web", **NOWHERE}),
+        ("docker-compose", "COMPOSE_ENV_FILES", {"command": "compose --env-file a", **NOWHERE}),
+        ("docker", "DOCKER_CONTEXT", NOWHERE),
+        ("docker-compose", "DOCKER_CONTEXT", NOWHERE),
+        ("docker", "DOCKER_HOST", NOWHERE),
     ],
 )
 def test_the_shell_of_the_operator_does_not_say_which_service_is_meant_here(
@@ -368,7 +376,6 @@ def test_the_shell_of_the_operator_does_not_say_which_service_is_meant_here(
 ) -> None:
     """Another operator's would say another one; where the inventory says it, all mean the same."""
     monkeypatch.setenv(variable, "/elsewhere")
-    monkeypatch.setenv("DOCKER_HOST", "none://")  # no Engine answers there
     asked = Result(State.FAILED, reason="asked")
     for connection, options in (("local", {}), ("local", own), ("ssh", {})):
         told = Told(host=Host(name="one", connection=connection), always=asked)
