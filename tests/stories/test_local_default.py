@@ -102,6 +102,12 @@ def test_the_first_deploy_makes_the_sample_deploys_it_and_proves_it(clone: Clone
     status = clone.invoke("status", "--target", "local", "--json")
     assert status.code == 0, status.out + status.err
     assert not git_changes(clone), "the clone itself stays clean"
+    # Whoever removes it begins again, whatever releases of the old one the journal has.
+    sample.stop(clone.work.parent)
+    shutil.rmtree(clone.work.parent)
+    down = ("--accept-red", "alive", "--accept-red", "greets")
+    again = clone.invoke("deploy", "--target", "local", "--json", *down)
+    assert again.code == 0, again.out + again.err
 
 
 @pytest.mark.parametrize("folder", [AWKWARD, "plain", '100 % "double" $HOME `x` \\ #'])

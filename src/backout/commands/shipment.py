@@ -92,9 +92,9 @@ def none_is_here(target: Target, here: Transport, commits: Iterable[str]) -> boo
     if target.source is None:
         return False
     git = _Git(here, target.source.repository)
-    if git.lines("rev-parse --is-shallow-repository") != ("false",):
+    if git.lines(f"rev-list --no-walk --ignore-missing {shlex.join(commits)} --"):
         return False
-    return not git.lines(f"rev-list --no-walk --ignore-missing {shlex.join(commits)} --")
+    return git.lines("rev-parse --is-shallow-repository") == ("false",)
 
 
 def tree(target: Target, here: Transport, commit: str) -> str:

@@ -23,7 +23,9 @@ NEXT = (
 
 def strange(workplace: Workplace, target: Target) -> str:
     """In words, when no commit of the target's last releases is in this working copy; empty where
-    one is, or where that cannot be told."""
+    one is, or where that cannot be told. The sample is made here, and anew where it is gone."""
+    if target.sample:
+        return ""
     rows = workplace.journal.releases(target.name, LOOK_BACK)
     commits = tuple(dict.fromkeys(row.release.commit for row in rows if row.release.commit))
     here = workplace.machines(target).reach("")
