@@ -38,6 +38,7 @@ from paramiko.ssh_exception import (
 
 from backout.adapters.transports.ssh_agent import Agent
 from backout.adapters.transports.ssh_config import Login, SshConfig, files
+from backout.adapters.transports.ssh_proxy import Proxy
 from backout.errors import HostKeyRefused, Refused, Unreachable
 from backout.model import Host, Ssh
 from backout.model.operands import at_home
@@ -255,7 +256,9 @@ class _Strict(paramiko.RejectPolicy):
 def _link(*place: Any, **words: Any) -> paramiko.Transport:
     """A transport that prefers the ciphers which seal a packet by themselves: the others need
     a code for each packet (MAC), which Paramiko checks byte by byte in Python."""
-    link = paramiko.Transport(*place, **words)
+    sock, *rest = place
+    through = Proxy(sock) if isinstance(sock, paramiko.ProxyCommand) else sock
+    link = paramiko.Transport(through, *rest, **words)
     options = link.get_security_options()
     options.ciphers = sorted(options.ciphers, key=lambda name: "gcm" not in name)
     return link
@@ -320,7 +323,7 @@ def _in_words(error: BaseException, address: str, timeout: float) -> tuple[str, 
         case paramiko.AuthenticationException():
             return f"it does not let {address} in: {error}", f"{login}; then ssh-copy-id"
         case ProxyCommandFailure():
-            return f"its ProxyCommand failed: {error}", "run the ProxyCommand by hand"
+            return f"its ProxyCommand failed: {error.error}", "run the ProxyCommand by hand"
         case ConfigParseError() | CouldNotCanonicalize() | ValueError() | KeyError():
             return f"its entry in ssh_config or the inventory is wrong: {error}", f"ssh -G {name}"
         case paramiko.ChannelException():

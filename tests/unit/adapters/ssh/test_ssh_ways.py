@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import os
+import signal
 from pathlib import Path
 
 import paramiko
@@ -77,10 +79,50 @@ def test_a_proxy_command_is_used_and_its_failure_named(sshd_bed: SshdBed, tmp_pa
     assert web2.run(Command("hostname")).stdout == "web2\n"
     web2.close()
     sshd_bed["web1"].stop()
-    given = Ssh(config=str(config), connect_timeout=1)
     web2 = SshTransport(Host(name="web2"), given, HOME, one_secret())
-    with pytest.raises(Unreachable, match="web2 cannot be reached"):
+    with pytest.raises(Unreachable, match=r"its ProxyCommand failed: .*Connection refused"):
         web2.run(Command("true"))
+    web2.close()
+
+
+NOT_AWAITED = 3600.0
+
+
+@pytest.mark.parametrize(
+    ("proxy", "words"),
+    [
+        ("sh -c 'echo no way there >&2; exit 3'", "its ProxyCommand failed: no way there"),
+        ("sh -c 'read -r _; echo not you >&2'", "its ProxyCommand failed: not you"),
+        ("true", "its ProxyCommand failed: it ended, and said nothing"),
+        ("nobody-has-this", "its ProxyCommand failed: .*not found"),
+        ("sh -c 'sleep 600 >&2 <&- & echo gone >&2; exec >&-; echo $! >PID'", "failed: gone"),
+    ],
+)
+def test_a_proxy_command_that_ends_is_not_waited_for(
+    sshd_bed: SshdBed, tmp_path: Path, proxy: str, words: str
+) -> None:
+    config, pid = tmp_path / "config", tmp_path / "pid"
+    told = f"Host web2\n  ProxyCommand {proxy.replace('PID', str(pid))}\n"
+    config.write_text(f"{told}Include {sshd_bed.ssh_config}\n")
+    given = Ssh(config=str(config), connect_timeout=NOT_AWAITED)
+    web2 = SshTransport(Host(name="web2"), given, HOME, one_secret())
+    try:
+        with pytest.raises(Unreachable, match=words):
+            web2.run(Command("true"))
+    finally:
+        web2.close()
+        if pid.exists():
+            os.kill(int(pid.read_text()), signal.SIGKILL)
+
+
+def test_a_proxy_command_may_say_as_much_as_it_likes(sshd_bed: SshdBed, tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    jump = f"exec ssh -F {sshd_bed.ssh_config} -W %h:%p web1"
+    much = f"sh -c 'head -c 200000 /dev/zero >&2; {jump}'"
+    config.write_text(f"Host web2\n  ProxyCommand {much}\nInclude {sshd_bed.ssh_config}\n")
+    given = Ssh(config=str(config), connect_timeout=PATIENT)
+    web2 = SshTransport(Host(name="web2"), given, HOME, one_secret())
+    assert web2.run(Command("hostname")).stdout == "web2\n"
     web2.close()
 
 
