@@ -40,6 +40,13 @@ def exported(yard: Yard, name: str, *words: str) -> Path:
 # --- moving --------------------------------------------------------------------------------
 
 
+def test_what_never_ends_is_no_export(yard: Yard) -> None:
+    said = yard.project.say("history.import", "/dev/zero")
+    assert said.code == 2, said.out + said.err
+    assert "/dev/zero is not a whole export of a journal" in said.err
+    assert yard.project.say("plan", "--plan", "/dev/zero").code == 2
+
+
 def test_what_was_deployed_from_one_machine_is_rolled_back_from_another(shipped: Yard) -> None:
     file = exported(shipped, "prod.history", "--target", "prod")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600

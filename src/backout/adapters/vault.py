@@ -37,6 +37,8 @@ from backout.errors import Refused
 from backout.model import SecretSource
 from backout.model.operands import at_home, unsayable
 
+LONGEST = 1 << 20
+"""Letters of a secret; what is longer is none, and may never end."""
 REMEMBERED = 30.0
 """A command that gave no secret is not asked again so soon, while somebody watches."""
 
@@ -262,13 +264,19 @@ class Vault:
     def _read(self, name: str, path: Path) -> str:
         try:
             mode = path.stat().st_mode
-            value = path.read_text(encoding="utf-8")
+            with path.open(encoding="utf-8") as file:  # which may be a pipe
+                value = file.read(LONGEST + 1)
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
             raise Refused(
                 f"secret {name} cannot be read from the file {path}: {reason}",
                 next=f"write the value into {path}, and chmod 600 it",
             ) from None
+        if len(value) > LONGEST:
+            raise Refused(
+                f"secret {name} cannot be read from the file {path}: longer than {LONGEST} letters",
+                next=f"name the file that has it in place of {path}",
+            )
         if mode & (stat.S_IRWXG | stat.S_IRWXO):
             self._warnings.append(f"secret {name}: {path} is open to others: chmod 600 {path}")
         return value

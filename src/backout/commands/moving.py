@@ -18,6 +18,9 @@ from backout.project.project import Workplace
 from backout.reports import objects
 from backout.reports.answer import Answer
 
+LONGEST = 64 << 20
+"""Letters of a line of an export; what has longer ones is none, and may never end."""
+
 
 class Moving:
     """The journal as a thing that is carried and cleared up."""
@@ -50,7 +53,8 @@ class Moving:
         path = self._path(options.file)
         try:
             with path.open(encoding="utf-8") as file:
-                packed = moving.unpack(file, str(path))
+                lines = iter(lambda: file.readline(LONGEST), "")
+                packed = moving.unpack(lines, str(path))
         except (OSError, UnicodeDecodeError) as error:
             raise Mistakes(f"{path} cannot be read: {error}", where="command line") from error
         new = self.workplace.journal.change(lambda db: moving.take_up(db, packed))

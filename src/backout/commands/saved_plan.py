@@ -22,6 +22,7 @@ from backout import __version__
 from backout.adapters.local_lock import owner
 from backout.commands.options import Deploy, Shipping
 from backout.errors import Mistake, Mistakes
+from backout.model.files import content_of
 from backout.reports.data import stamp
 from backout.runs.picture import PARTS, Picture
 
@@ -144,9 +145,7 @@ def read(path: Path) -> SavedPlan:
     """Raises Mistakes, with the line where it can be told, for what is no saved plan, is not whole
     or was changed."""
     try:
-        if path.stat().st_size > LARGEST:
-            raise _not_one(path, 0, f"larger than {LARGEST} bytes")
-        text = path.read_text(encoding="utf-8")
+        text = content_of(path, LARGEST).decode()
     except OSError as error:
         raise _not_one(path, 0, error.strerror or "cannot be read") from None
     except UnicodeDecodeError:

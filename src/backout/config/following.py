@@ -10,6 +10,7 @@ from pathlib import Path
 from backout.config.yaml_tree import Node, Trail, shown_path
 from backout.errors import Mistake
 from backout.model import Follows, Runbook, Target
+from backout.model.files import refuse_endless
 
 LARGEST = 2_000_000
 Lines = Callable[[str], tuple[str, ...] | None]
@@ -29,7 +30,9 @@ def notes(root: Path) -> Lines:
 
 def _lines(path: Path) -> tuple[str, ...] | None:
     try:
-        text = path.read_bytes()[:LARGEST].decode("utf-8", "replace")
+        refuse_endless(path)
+        with path.open("rb") as stream:
+            text = stream.read(LARGEST).decode("utf-8", "replace")
     except (OSError, ValueError):
         return None
     return tuple(re.split(r"\r\n?|\n", text.removeprefix("\ufeff")))

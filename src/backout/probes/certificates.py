@@ -11,6 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from backout.model.files import refuse_endless
+
 if TYPE_CHECKING:
     from cryptography import x509
 
@@ -109,6 +111,7 @@ def _authorities(bundle: str, _changed: float) -> Ends:
 def _pems(bundle: str) -> Iterable[str]:
     end = "-----END CERTIFICATE-----"
     try:
+        refuse_endless(Path(bundle))
         content = Path(bundle).read_text(errors="replace")
     except (OSError, ValueError):
         return ()

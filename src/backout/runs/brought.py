@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from backout.model.files import content_of
 from backout.ports import StepContext
 from backout.runs.plan import Action
 
@@ -48,7 +49,7 @@ def _read(worker: Worker, action: Action, work: StepContext) -> Iterator[tuple[s
     """Each file of this machine that the step brings to a host, with what it holds."""
     for path in worker.kind(action).reads(work) if action.host else ():
         with suppress(OSError):  # the step itself says best that it cannot be read
-            yield path, hashlib.sha256(Path(path).read_bytes()).hexdigest()
+            yield path, hashlib.sha256(content_of(Path(path))).hexdigest()
 
 
 def _name(action: Action, path: str) -> str:

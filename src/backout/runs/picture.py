@@ -18,6 +18,7 @@ from typing import Any
 
 from backout.errors import Mistakes, Refused
 from backout.model import Command, Release
+from backout.model.files import content_of
 from backout.model.operands import at_home
 from backout.ports import StepContext
 from backout.runs import release_file, standing
@@ -252,6 +253,6 @@ def _content(path: Path) -> tuple[str, Leaf]:
     """Of a link what it leads to, too: some read through it, git does not."""
     link = f"link to {path.readlink()}: " if path.is_symlink() else ""
     try:
-        return str(path), link + hashlib.sha256(path.read_bytes()).hexdigest()
+        return str(path), link + hashlib.sha256(content_of(path)).hexdigest()
     except OSError as error:
         return str(path), f"{link}({error.strerror})"

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from backout.errors import Refused
+from backout.model.files import refuse_endless
 
 INCLUDE = "\\i "
 
@@ -44,6 +45,7 @@ def of_file(name: str, *, reads: bool = False) -> str:
     """What a file says, without the mark that some editors put before UTF-8; `reads` as for
     `checked`. Raises Refused."""
     try:
+        refuse_endless(Path(name))
         text = Path(name).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise Refused(f"{name} cannot be read: {error}") from error
