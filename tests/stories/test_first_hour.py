@@ -117,6 +117,30 @@ def test_a_directory_that_is_none_is_said_and_what_was_written_before_too(
     assert (again.code, again.data["kept"]) == (0, ["tasks.py"])
 
 
+@pytest.mark.parametrize("below", ["src", "inventories", "src/deep"])
+def test_a_project_inside_another_one_is_made_only_where_that_is_said(
+    tmp_path: Path, below: str
+) -> None:
+    assert say(tmp_path, "init").code == 0
+    place = tmp_path / below
+    place.mkdir(parents=True, exist_ok=True)
+    before = sorted(place.iterdir())
+    said = say(place, "init")
+    assert (said.code, sorted(place.iterdir())) == (3, before)
+    assert f"{tmp_path} is a project of Backout's already" in said.err
+    assert f"cd {tmp_path}; or, for a project of its own here: mkdir inventories" in said.err
+    (place / "inventories").mkdir()
+    assert say(place, "init").code == 0
+    assert (place / "runbooks" / "deploy.yaml").is_file()
+    assert say(tmp_path, "init").code == 0, "it may be typed again where the project is"
+
+
+def test_what_another_program_keeps_above_is_no_project(tmp_path: Path) -> None:
+    (tmp_path / "inventories").mkdir()  # as Ansible has them
+    (tmp_path / "app").mkdir()
+    assert say(tmp_path / "app", "init").code == 0
+
+
 def test_a_directory_that_nobody_may_write_to_is_said(tmp_path: Path) -> None:
     said = say(Path("/proc/self"), "init")
     assert said.code == 3

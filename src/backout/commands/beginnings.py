@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -48,6 +49,7 @@ class Beginning:
     def init(self, options: Init) -> Answer:
         """Write what is missing of a tasks.py, a runbook and an inventory."""
         directory = self.workplace.started_in
+        _refuse_nested(directory, self.workplace.root)
         found = detect(directory)
         if options.backend:
             if options.backend not in BACKENDS:
@@ -109,6 +111,18 @@ class Beginning:
             answer = Operation(place, self.screen).deploy(Deploy(target="local", message=words))
             self.screen.print(text_of(answer))
         return answer.exit_code
+
+
+def _refuse_nested(directory: Path, root: Path) -> None:
+    """Raises Refused inside a project: whoever types a verb below would mean another one."""
+    folders = all((root / name).is_dir() for name in ("inventories", "runbooks"))
+    if directory != root and (folders or is_ours(root / "tasks.py")):
+        raise Refused(
+            f"{root} is a project of Backout's already, and this would be another one inside it",
+            state="nothing was written",
+            next=f"cd {shlex.quote(str(root))}; or, for a project of its own here:"
+            " mkdir inventories, then: backout init",
+        )
 
 
 _BESIDE = (
