@@ -73,7 +73,17 @@ def test_releases_of_which_no_commit_is_here_are_not_touched(
     )
     assert "a ledger of its own, where this is another project" in said.out
     assert (one.shipped(), two.shipped()) == (["bakery", "bakery"], [])
+
+
+def test_status_says_whose_releases_they_look_like(shops: tuple[Shop, Shop]) -> None:
+    one, two = shops
     assert one.say("status").code == 0
+    said = two.say("status")
+    assert said.code == 6
+    assert said.data["differs"][0].startswith(
+        "the prod of this ledger looks like another project's"
+    )
+    assert said.data["next"].startswith("git fetch, where")
 
 
 def test_an_older_commit_that_is_here_is_enough(shops: tuple[Shop, Shop], tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from backout.adapters.storage import chain
 from backout.adapters.storage.approvals import Approvals
 from backout.adapters.storage.line import Line, Waiter
 from backout.checks import judging
-from backout.commands import freezes
+from backout.commands import freezes, whose_ledger
 from backout.commands.in_traffic import out_of_traffic
 from backout.commands.ledger import by_their_word
 from backout.commands.news import untold
@@ -100,7 +100,9 @@ class Inspection:
         known = by_their_word(journal, target.name, named, newest)
         told = [name for name, row in hosts.items() if row.commit]
         code = journal.newest_on(target.name, told, code=True)
-        differs = [
+        strange = whose_ledger.strange(self.workplace, target)
+        differs = [strange] if strange else []
+        differs += [
             words
             for name, row in hosts.items()
             for words in differences(
@@ -129,7 +131,7 @@ class Inspection:
             freeze_broken=freeze_broken(journal.recall(current.run)) if current else "",
             health=self._health(target),
             untold=untold(self.workplace, target),
-            next=following,
+            next=whose_ledger.NEXT if strange else following,
         )
 
     def _hold(self, open_run: RunRow | None) -> Hold | None:
