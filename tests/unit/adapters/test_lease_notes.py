@@ -70,3 +70,18 @@ def test_old_notes_of_other_runs_go_when_they_are_many(folders: Folders, others:
     left = {path.name for path in notes.iterdir()}
     assert {RUN, "young"} <= left
     assert len(left) == (others + 1 if others < FEW else 2)
+
+
+def test_what_a_shell_left_that_was_killed_as_it_prepared_a_lease_goes_when_it_is_old(
+    folders: Folders,
+) -> None:
+    takes(folders, "before")
+    home = folders.home("web1")
+    old, young = (home / f"lock.{token}.web1" for token in ("0ld", "y0ung"))
+    for folder in (old, young):
+        folder.mkdir()
+        (folder / "owner").write_text("somebody\n")
+    os.utime(old, (LONG_AGO, LONG_AGO))
+    takes(folders)
+    assert not old.exists()
+    assert young.exists(), "whose it is may be preparing it right now"

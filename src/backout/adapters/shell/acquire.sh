@@ -135,6 +135,11 @@ set -- "$home"/notes/*
 [ $# -le "$few" ] || find "$home/notes" -mindepth 1 -maxdepth 1 -type d ! -name "$notes" \
   -mtime "+$days" -exec rm -rf {} + 2>/dev/null || :
 
+# What a shell left that was killed before it had a lease. Others may be preparing theirs.
+set -- "$home"/lock.*.*
+[ ! -e "$1" ] || find "$home" -mindepth 1 -maxdepth 1 -type d -name 'lock.*.*' \
+  -mtime "+$days" -exec rm -rf {} + 2>/dev/null || :
+
 # On the disk before the first step acts.
 on_disk "$mine"/* "$mine" ./* . "$home/fence" "$home/notes" "$home"
 
