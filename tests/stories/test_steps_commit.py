@@ -217,6 +217,57 @@ def test_a_refusing_hook_is_heard_and_leaves_nothing_staged(
     assert status(git_origin) == "?? new.txt\n"
 
 
+@pytest.mark.parametrize("paths", [(), "app.py"])
+def test_a_hook_that_takes_the_runs_name_out_is_refused_and_nothing_is_committed(
+    bench: Bench, git_origin: GitOrigin, paths: object
+) -> None:
+    """The way back finds the commit by it."""
+    git_origin.good_change()
+    changed, head = status(git_origin), git_origin.head()
+    hook = git_origin.copy / ".git/hooks/commit-msg"
+    hook.write_text("#!/bin/sh\necho 'TICKET-1 deploy' >\"$1\"\n")
+    hook.chmod(0o755)
+
+    result = bench.step("commit", {"paths": paths} if paths else {}).act()
+
+    assert result.state is State.FAILED
+    assert result.reason == "a hook of the repository took the line Backout-Run out of the message"
+    assert (git_origin.head(), status(git_origin)) == (head, changed)
+
+
+def test_a_hook_that_commits_something_more_is_no_reason_to_fail(
+    bench: Bench, git_origin: GitOrigin
+) -> None:
+    git_origin.good_change()
+    hook = git_origin.copy / ".git/hooks/post-commit"
+    hook.write_text(
+        '#!/bin/sh\n[ -z "$MORE" ] || exit 0\nexport MORE=1\ngit commit -q --allow-empty -m More\n'
+    )
+    hook.chmod(0o755)
+
+    result = bench.step("commit").act()
+
+    assert result.ok
+    assert git_origin.git("log", "-1", "--format=%s") == "More\n"
+
+
+@pytest.mark.parametrize("adds", [True, False])
+def test_a_hook_that_changes_files_is_taken_back_with_the_commit(
+    bench: Bench, git_origin: GitOrigin, adds: bool
+) -> None:
+    git_origin.good_change()
+    hook = git_origin.copy / ".git/hooks/pre-commit"
+    hook.write_text(f"#!/bin/sh\necho formatted >>RELEASE\n{'git add RELEASE' if adds else ''}\n")
+    hook.chmod(0o755)
+    head, trial = git_origin.head(), bench.step("commit")
+
+    assert trial.act().ok
+    assert trial.undo().ok
+
+    assert git_origin.head() == head
+    assert (git_origin.copy / "RELEASE").read_text().endswith("formatted\n"), "nothing is lost"
+
+
 def merge_in_progress(origin: GitOrigin) -> None:
     origin.git("checkout", "-q", "-b", "side")
     origin.git("commit", "-q", "--allow-empty", "-m", "Side")
@@ -232,10 +283,22 @@ def detached(origin: GitOrigin) -> None:
     origin.git("checkout", "-q", "--detach")
 
 
+def conflict_of_a_stash(origin: GitOrigin) -> None:
+    """No merge is in progress, and `git commit -a` would take the marks of the conflict along."""
+    origin.git("checkout", "-q", "main")
+    (origin.copy / "RELEASE").write_text("mine\n")
+    origin.git("stash", "-q")
+    (origin.copy / "RELEASE").write_text("theirs\n")
+    origin.git("commit", "-q", "-a", "-m", "Theirs")
+    with pytest.raises(AssertionError, match="stash pop"):
+        origin.git("stash", "pop")
+
+
 @pytest.mark.parametrize(
     ("state", "words"),
     [
         (merge_in_progress, "a merge is unfinished"),
+        (conflict_of_a_stash, "RELEASE in .*: both sides of a conflict would be committed"),
         (another_branch, "is on branch feature, and the target's branch is main"),
         (detached, "is on no branch"),
     ],

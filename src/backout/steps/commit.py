@@ -96,7 +96,7 @@ def _script(work: StepContext, where: Source, paths: Sequence[str]) -> str:
     if not paths:
         return (
             f"if {g} diff --quiet --ignore-submodules=dirty HEAD; then echo {quote(NOTHING)}\n"
-            f"else {g} commit -q -a {message}; fi\n{g} rev-parse HEAD"
+            f"else\n{_known(work, where, f'{g} commit -q -a {message}')}fi\n{g} rev-parse HEAD"
         )
     named = " ".join(map(quote, paths))
     top = at(where.repository)
@@ -105,8 +105,35 @@ for path in {named}; do
   if [ -e {top}/"$path" ] || [ -L {top}/"$path" ]; then {g} add -- "$path"; fi
 done
 if {g} diff --quiet HEAD -- {named}; then echo {quote(NOTHING)}
-elif ! {g} commit -q --only {message} -- {named}; then {g} reset -q -- {named} || :; exit 1; fi
+else
+{_known(work, where, f"{g} commit -q --only {message} -- {named}", f"{g} reset -q -- {named}")}fi
 {g} rev-parse HEAD"""
+
+
+def _known(work: StepContext, where: Source, commit: str, failed: str = ":") -> str:
+    """Shell text that commits, and takes off again what does not name its run: a hook may write the
+    message anew, and the way back would not find it."""
+    g = git(where.repository)
+    return f"""\
+old=$({g} rev-parse HEAD)
+{commit} || {{ {failed} || :; exit 1; }}
+if [ -z "$({g} rev-list {trailer("Backout-Run", work.run)} "$old"..HEAD)" ]; then
+  new=$({g} rev-parse HEAD)
+  {_taken_off(where)}
+  echo 'a hook of the repository took the line Backout-Run out of the message' >&2; exit 1
+fi
+"""
+
+
+def _taken_off(where: Source) -> str:
+    """Shell text: what leads from `old` to `new`, which is checked out, is no commit any more,
+    and its changes are where they were."""
+    g = git(where.repository)
+    return f"""\
+top=$({g} rev-parse --show-toplevel)
+  git -C "$top" diff-tree -r -z --name-only "$old" "$new" |
+    git -C "$top" --literal-pathspecs reset -q --pathspec-from-file=- --pathspec-file-nul "$old"
+  {g} reset -q --soft "$old\""""
 
 
 def _checked_out(work: StepContext, where: Source) -> str:
@@ -121,7 +148,8 @@ echo "branch=$({checked_out(where.repository)})"
 directory=$({g} rev-parse --absolute-git-dir)
 for name in {" ".join(UNFINISHED)}; do
   if [ -e "$directory/$name" ]; then echo "unfinished=$name"; fi
-done""",
+done
+{g} diff --name-only --diff-filter=U | sed 's/^/torn=/'""",
         f"git repository {name}",
     )
     head, branch = facts["head"][0], facts["branch"][0]
@@ -130,6 +158,11 @@ done""",
     for sign in facts["unfinished"]:
         what = UNFINISHED[sign]
         raise Refused(f"a {what} is unfinished in {name}", next="finish or abort it: git status")
+    if torn := facts["torn"]:
+        raise Refused(
+            f"{some(torn)} in {name}: both sides of a conflict would be committed",
+            next="resolve it, and git add what is resolved: git status",
+        )
     on_branch(where, branch)
     return head
 
@@ -187,10 +220,7 @@ if [ "$({g} symbolic-ref -q HEAD)" != {ref} ]; then
 fi
 head=$({g} rev-parse HEAD)
 if [ "$head" = "$new" ]; then
-  top=$({g} rev-parse --show-toplevel)
-  git -C "$top" diff-tree -r -z --no-commit-id --name-only "$new" |
-    git -C "$top" --literal-pathspecs reset -q --pathspec-from-file=- --pathspec-file-nul "$old"
-  {g} reset -q --soft "$old"
+  {_taken_off(where)}
   exit 0
 fi
 {reversal(where, work.run, subject)}
