@@ -44,7 +44,8 @@ def test_what_never_ends_is_no_export(yard: Yard) -> None:
     said = yard.project.say("history.import", "/dev/zero")
     assert said.code == 2, said.out + said.err
     assert "/dev/zero is not a whole export of a journal" in said.err
-    assert yard.project.say("plan", "--plan", "/dev/zero").code == 2
+    said = yard.project.say("deploy", "--plan", "/dev/zero")
+    assert (said.code, said.err.splitlines()[0]) == (2, "/dev/zero: is no file")
 
 
 def test_what_was_deployed_from_one_machine_is_rolled_back_from_another(shipped: Yard) -> None:

@@ -108,7 +108,7 @@ def no_file(path: Path) -> str:
     """Why nothing can be read there."""
     if path.is_dir():
         return "is a directory"
-    if path.is_symlink():
+    if path.is_symlink() and not path.exists():
         return "is a link that leads nowhere"
     return "is no file" if os.path.lexists(path) else "no such file"
 

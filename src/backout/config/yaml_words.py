@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Protocol
 
+WIDTH = 160
+"""Letters of a line that are shown."""
 _BARE_TEMPLATE = re.compile(r"(?:^|[:\-\[,]) *\{\{")
 _LONE_KEY = re.compile(r"[\s-]*[^\s:]+\s*$")
 _INDENTED = (
@@ -61,12 +63,14 @@ def explained(text: str, trouble: Trouble) -> tuple[int, str]:
 
 
 def marked(lines: Sequence[str], mark: Mark, said: str) -> str:
-    """What is said, and below it the line with a caret under the place."""
+    """What is said, and below it the line with a caret under the place; of a long one that part."""
     line = lines[mark.line] if mark.line < len(lines) else ""
     if not line.strip():
         return said
-    shown = "".join(char if char.isprintable() else " " for char in line)
-    return f"{said}\n  {shown}\n  {' ' * min(mark.column, len(line))}^"
+    column = min(mark.column, len(line))
+    start = max(0, column - WIDTH // 2) if len(line) > WIDTH else 0
+    shown = "".join(char if char.isprintable() else " " for char in line[start : start + WIDTH])
+    return f"{said}\n  {shown}\n  {' ' * (column - start)}^"
 
 
 def unseen(word: str) -> str:

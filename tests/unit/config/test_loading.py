@@ -927,6 +927,7 @@ def test_the_name_of_a_file_is_its_path_and_leads_back_to_it(
         (lambda path: path.symlink_to("/nowhere"), "is a link that leads nowhere"),
         (lambda path: path.mkdir(), "is a directory"),
         (os.mkfifo, "is no file"),
+        (lambda path: path.symlink_to("/dev/zero"), "is no file"),
     ],
 )
 def test_what_has_the_name_of_a_file_and_is_none_is_said(
@@ -1269,3 +1270,12 @@ def test_a_number_is_of_plain_digits(text: str) -> None:
     book = Runbook(name="x", params={"n": Param(type="int")})
     with pytest.raises(Mistakes, match="must be a whole number"):
         loading.load_params(book, [f"n={text}"])
+
+
+def test_of_a_long_line_the_place_is_shown(project: Path) -> None:
+    long = f"steps: [{'x, ' * 1000}&]\n"
+    (project / "runbooks" / "long.yaml").write_text(long)
+    (found,) = [m for m in loading.lint(project, TABLES) if m.file == "runbooks/long.yaml"]
+    _, line, mark = found.message.split("\n")
+    assert len(line) < 200
+    assert line[mark.index("^")] == "&"

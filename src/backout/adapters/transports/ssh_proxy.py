@@ -56,16 +56,20 @@ class Proxy(paramiko.ProxyCommand):
         """The ends that have something, or are over, within that time; what it says is kept."""
         found = self._poll.poll(None if seconds is None else seconds * 1000)
         ready = [end for end, _ in found]
-        if self._err in ready:
-            words = os.read(self._err, 4096)
-            self._said = (self._said + words)[-LONGEST:]
-            if not words:
-                self._poll.unregister(self._err)
+        if self._err in ready and not self._hears():
+            self._poll.unregister(self._err)
         return ready
 
+    def _hears(self) -> bool:
+        """Keeps what it says; whether it may say more."""
+        words = os.read(self._err, 4096)
+        self._said = (self._said + words)[-LONGEST:]
+        return bool(words)
+
     def _failure(self) -> ProxyCommandFailure:
-        self._poll.unregister(self._out)
-        while self._ready(LAST_WORDS):
+        last = select.poll()
+        last.register(self._err, select.POLLIN)
+        while last.poll(LAST_WORDS * 1000) and self._hears():
             pass
         words = " ".join(self._said.decode(errors="replace").split())
         return ProxyCommandFailure(" ".join(self.cmd), words or "it ended, and said nothing")

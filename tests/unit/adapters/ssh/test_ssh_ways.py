@@ -95,7 +95,7 @@ NOT_AWAITED = 3600.0
         ("sh -c 'read -r _; echo not you >&2'", "its ProxyCommand failed: not you"),
         ("true", "its ProxyCommand failed: it ended, and said nothing"),
         ("nobody-has-this", "its ProxyCommand failed: .*not found"),
-        ("sh -c 'sleep 600 >&2 <&- & echo gone >&2; exec >&-; echo $! >PID'", "failed: gone"),
+        ("sh -c 'sleep 600 >&2 <&- & echo $! >PID; echo gone >&2'", "failed: gone"),
     ],
 )
 def test_a_proxy_command_that_ends_is_not_waited_for(
