@@ -28,14 +28,17 @@ class Answering:
     def answer(self, request: Request, me: Person, no: str | None) -> None:
         """Durably a yes, or, with its reason, a no. Raises Refused where it is not that person's
         to say, or changes nothing any more."""
-        self.refuse(request, me)
+        self.refuse(request, me, no)
         answer = AnswerGiven(me, not no, no or "", datetime.now(UTC))
         if not self.store.answer(request, answer):
+            named = self.store.named(request.id)
+            now = next(each for each in named if (each.id, each.step) == (request.id, request.step))
+            self.refuse(now, me, no)
             raise _answered(request, me)
 
-    def refuse(self, request: Request, me: Person) -> None:
+    def refuse(self, request: Request, me: Person, no: str | None) -> None:
         """Raises Refused likewise."""
-        _refuse(request, me)
+        _refuse(request, me, no)
         self._refuse_ended(request)
 
     def _refuse_ended(self, request: Request) -> None:
@@ -56,11 +59,10 @@ class Approving(Answering):
         self.screen = screen
 
     def approve(self, options: Approve) -> Answer:
-        request, me = self._named(options.run), person(os.environ)
-        self.refuse(request, me)
+        request, me, no = self._named(options.run), person(os.environ), options.refuse
+        self.refuse(request, me, no)
         if not options.json:
             self.screen.print(request_text(approval_of(request)))
-        no = options.refuse
         what = f"plan {shown(request.digest)} of {request.asker.name} for {request.target}"
         question = f"refuse {what}?" if no else f"say yes, as {me.name}, to {what}?"
         if not self.screen.operator.confirm(question):
@@ -87,7 +89,7 @@ class Approving(Answering):
         return next((each for each in found if each.is_open(now)), found[0])
 
 
-def _refuse(request: Request, me: Person) -> None:
+def _refuse(request: Request, me: Person, no: str | None) -> None:
     now = datetime.now(UTC)
     if me.is_same(request.asker):
         raise Refused(
@@ -96,23 +98,34 @@ def _refuse(request: Request, me: Person) -> None:
             where=f"you are {', '.join(me.names)} ({me.account})",
             next=f"somebody else, from an account of their own: invoke approve {request.id}",
         )
-    if any(each.by.is_same(me) for each in request.answers):
+    if any(each.by.is_same(me) and not (each.yes and no) for each in request.answers):
         raise _answered(request, me)
     if not request.is_open(now):
-        how = request.state(now)
         by = f" by run {request.used_by}" if request.used_by else ""
         raise Refused(
-            f"the request of {request.id} is {how}{by}",
+            f"the request of {request.id} is {request.state(now)}{by}",
             where=request.target,
-            next=f"{request.asker.name} can ask anew: {asked_anew(request)}",
+            next=_too_late(request) if no else _anew(request),
         )
 
 
+def _anew(request: Request) -> str:
+    return f"{request.asker.name} can ask anew: {asked_anew(request)}"
+
+
+def _too_late(request: Request) -> str:
+    """What stops what a no does not stop any more."""
+    run = request.used_by
+    return f"invoke follow {run}, Ctrl-C and stop: it backs out" if run else _anew(request)
+
+
 def _answered(request: Request, me: Person) -> Refused:
+    mine = [each for each in request.answers if each.by.is_same(me)]
+    back = f"to take the yes back, while no run has used it: invoke approve {request.id} --refuse …"
+    look = f"invoke status --target {request.target}"
+    open = mine and mine[-1].yes and not request.used_by
     return Refused(
-        f"{me.name} has answered it already",
-        where=request.target,
-        next=f"invoke status --target {request.target}",
+        f"{me.name} has answered it already", where=request.target, next=back if open else look
     )
 
 

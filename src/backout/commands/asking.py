@@ -59,10 +59,10 @@ class Asking:
         self.me = person(os.environ)
         self.store = Approvals(workplace.journal_of(target).told_by(announce))
 
-    def granted(self, digest: str) -> Request | None:
+    def granted(self, digest: str, run: str = "") -> Request | None:
         """The request for exactly that plan to which enough others have said yes, and which no run
-        has used."""
-        return next((each for each in self._open(digest) if self._is_granted(each)), None)
+        has used, or this one, before it was killed."""
+        return next((each for each in self._open(digest, run) if self._is_granted(each)), None)
 
     def of(self, id: str) -> Request | None:
         """A request for a plan, as it is now."""
@@ -108,12 +108,13 @@ class Asking:
         needed = max(request.needed, self.target.protection.approvals)
         return len(request.yes_for(self.me)) >= needed
 
-    def _open(self, digest: str) -> Sequence[Request]:
+    def _open(self, digest: str, run: str = "") -> Sequence[Request]:
         now = datetime.now(UTC)
+        plans = (each for each in self.store.of_target(self.target.name) if not each.step)
         return [
             each
-            for each in self.store.of_target(self.target.name)
-            if not each.step and each.digest == digest and each.is_open(now)
+            for each in plans
+            if each.digest == digest and (each.is_open(now) or (run and each.used_by == run))
         ]
 
 

@@ -73,12 +73,12 @@ class Consent:
             if request and request.digest == now.digest:
                 return
         else:
-            request = asking.granted(now.digest)
+            request = asking.granted(now.digest, self.row.id)
         at = datetime.now(UTC)
         if request is None or request.digest != now.digest:
             raise _not_this(request or asking.newest(), now, plan)
         if not asking.store.use(request, self.row.id, at):
-            raise Refused(f"the approval of {request.id} was used by another run", next=AGAIN)
+            raise over(asking.of(request.id), plan.target.name, at)
         by = [each.by.to_data() for each in request.yes_for(asking.me)]
         record = {"request": request.id, "digest": now.digest, "by": by}
         self.workplace.journal_of(plan.target).note(self.row.id, APPROVED, record)

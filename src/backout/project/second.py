@@ -78,8 +78,7 @@ class SecondPerson:
         if no := request.refusal:
             return f"{no.by.name} said no: {no.reason}"
         if request.used_by or request.yes_for(person(os.environ)):
-            self._store.use(request, self._run, now)
-            return ""
+            return "" if self._store.use(request, self._run, now) else None
         if self._stop.reason:
             return self._stop.reason
         return "nobody else has said yes in time" if now >= request.expires else None

@@ -126,9 +126,14 @@ def approval_text(report: ApprovalReport) -> str:
 
 
 def _state(each: Asked) -> str:
-    got = sum(answer.answer == "yes" for answer in each.answers)
-    how = f": run {each.used_by}" if each.used_by else f", {got} of {each.needed}"
+    how = f": run {each.used_by}" if each.used_by else f", {_got(each)} of {each.needed}"
     return f"{_what(each)}: {each.state}{how}."
+
+
+def _got(each: Asked) -> int:
+    """How many say yes, and did not take it back."""
+    no = {answer.by for answer in each.answers if answer.answer == "no"}
+    return sum(answer.answer == "yes" and answer.by not in no for answer in each.answers)
 
 
 def _what(each: Asked) -> str:
@@ -160,7 +165,7 @@ def waiting_lines(requests: Sequence[Asked]) -> list[str]:
     """A line for each request that stands open."""
     return [
         f"waits for an approval: {_what(each)}, asked by {one_line(each.asked_by)} at"
-        f" {each.asked_at}, {sum(a.answer == 'yes' for a in each.answers)} of {each.needed}:"
+        f" {each.asked_at}, {_got(each)} of {each.needed}:"
         f" {each.next}"
         for each in requests
     ]

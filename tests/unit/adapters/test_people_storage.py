@@ -15,11 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backout.adapters.storage import moving, pruning
+from backout.adapters.storage import journal_file, moving, pruning
 from backout.adapters.storage.approvals import Approvals
 from backout.adapters.storage.journal import SqliteJournal
 from backout.adapters.storage.letters import LetterChange
 from backout.adapters.storage.line import STILL, Line
+from backout.adapters.storage.people_schema import TAKEN_BACK
 from backout.adapters.storage.postgres.address import Address
 from backout.adapters.storage.postgres.journal import PostgresJournal
 from backout.adapters.storage.tables import Tables
@@ -29,7 +30,7 @@ from backout.model.people import AnswerGiven, Person, Request, name_of
 from support.journals import Place
 from support.journals import place as place
 from support.postgres import Postgres
-from support.runs import opened
+from support.runs import all_at_once, opened
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
@@ -62,7 +63,7 @@ def test_what_is_asked_answered_and_used_is_read_back_by_everybody(place: Place)
     (found,) = theirs.of_target("prod")
     assert found == asked()
     assert theirs.answer(found, yes(BOB))
-    assert not theirs.answer(found, replace(yes(BOB), yes=False))  # once said, it is said
+    assert not theirs.answer(found, yes(BOB))  # once said, it is said
     (found,) = mine.named("r1")
     assert (found.answers, found.state(NOW)) == ((yes(BOB),), "approved")
     assert mine.use(found, "r1", NOW)
@@ -70,6 +71,77 @@ def test_what_is_asked_answered_and_used_is_read_back_by_everybody(place: Place)
     assert not theirs.use(found, "r9", NOW)
     (found,) = theirs.named("r1")
     assert (found.used_by, found.state(NOW)) == ("r1", "used")
+
+
+def no(by: Person) -> AnswerGiven:
+    return AnswerGiven(by, False, "not today", NOW + timedelta(minutes=2))
+
+
+@pytest.mark.parametrize("by", [BOB, CY], ids=["who-said-yes", "another"])
+def test_a_no_ends_a_request_also_after_a_yes_and_nothing_is_said_or_used_after_it(
+    place: Place, by: Person
+) -> None:
+    mine, theirs = Approvals(place()), Approvals(place())
+    mine.ask(asked())
+    assert theirs.answer(asked(), yes(BOB))
+    assert theirs.answer(asked(), no(by))
+    assert not mine.use(asked(), "r1", NOW)  # by what was known before
+    assert not theirs.answer(asked(), yes(somebody("dan"), 3))
+    assert not theirs.answer(asked(), no(BOB if by is CY else CY))
+    (found,) = mine.named("r1")
+    assert (found.state(NOW), found.used_by) == ("refused", "")
+    assert found.answers == (yes(BOB), no(by))
+
+
+def test_what_was_answered_before_a_yes_could_be_taken_back_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "journal.db"
+    with monkeypatch.context() as patch:
+        older = journal_file.MIGRATIONS[: journal_file.MIGRATIONS.index(TAKEN_BACK)]
+        patch.setattr(journal_file, "MIGRATIONS", older)
+        with SqliteJournal(path, str) as journal:
+            Approvals(journal).ask(asked())
+            assert Approvals(journal).answer(asked(), yes(BOB))
+    with SqliteJournal(path, str) as journal:
+        assert Approvals(journal).named("r1") == (asked(answers=(yes(BOB),)),)
+        assert Approvals(journal).answer(asked(), no(BOB))
+        with pytest.raises(BackoutError, match="append-only"):
+            journal.change(partial(said, "DELETE FROM answer"))
+
+
+def test_what_a_run_has_used_is_answered_no_more(place: Place) -> None:
+    mine, theirs = Approvals(place()), Approvals(place())
+    mine.ask(asked())
+    theirs.answer(asked(), yes(BOB))
+    assert mine.use(asked(), "r1", NOW)
+    for late in (no(BOB), no(CY), yes(CY)):
+        assert not theirs.answer(asked(), late)
+    (found,) = theirs.named("r1")
+    assert (found.answers, found.state(NOW)) == ((yes(BOB),), "used")
+
+
+def test_of_a_run_that_begins_and_a_no_at_the_same_moment_one_comes_first(place: Place) -> None:
+    mine, theirs, others = (Approvals(place()) for _ in range(3))
+    for n in range(12):
+        request = asked(f"r{n}")
+        mine.ask(request)
+        theirs.answer(request, yes(BOB))
+        said: dict[str, bool] = {}
+
+        def run(each: Request = request, said: dict[str, bool] = said) -> None:
+            said["used"] = mine.use(each, each.id, NOW)
+
+        def refuse(
+            store: Approvals, by: Person, each: Request = request, said: dict[str, bool] = said
+        ) -> None:
+            said[by.name] = store.answer(each, no(by))
+
+        all_at_once([run, partial(refuse, theirs, BOB), partial(refuse, others, CY)])
+        assert sum(said.values()) == 1, said
+        (found,) = mine.named(request.id)
+        assert (found.state(NOW) == "used") is said["used"]
+        assert (found.refusal is None) is said["used"]
 
 
 def test_with_a_role_for_each_person_the_database_knows_who_has_answered(

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from backout.adapters.storage import chain
+from backout.adapters.storage.approvals import Approvals
 from backout.adapters.storage.postgres import schema, watchdog
 from backout.adapters.storage.postgres.address import Address
 from backout.adapters.storage.postgres.journal import PostgresJournal
 from backout.errors import BackoutError, Interrupted, Mistakes, Refused, TakenOver
 from backout.model import Release
+from backout.model.people import AnswerGiven, Person, Request
 from support.journals import empty_ledger
 from support.pgbouncer import pooled
 from support.postgres import Postgres
 from support.proxy import Proxy
-from support.runs import all_at_once, closed, opened, released
+from support.runs import NOW, all_at_once, closed, opened, released
 
 LEDGERS = Path(__file__).parent / "ledgers"
 """A dump of a ledger of each earlier version of the schema, with runs in it."""
@@ -227,6 +230,12 @@ def test_a_ledger_of_each_earlier_version_is_brought_up_with_all_that_is_in_it(
         journal.end("open", "web1/0", {})
         closed(journal, "open")
         assert journal.look(schema.version) == schema.VERSION
+        store, (ann, bob) = Approvals(journal), (Person(who, (who,), who) for who in ("ann", "bob"))
+        request = Request("new", "prod", "", "d2", 1, ann, NOW, NOW, {"plan": {}})
+        store.ask(request)
+        yes = AnswerGiven(bob, True, "", NOW)
+        assert store.answer(request, yes)
+        assert store.answer(request, replace(yes, yes=False, reason="not today"))
 
 
 def test_a_ledger_of_a_newer_backout_is_refused_and_left_alone(

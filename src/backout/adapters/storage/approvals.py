@@ -38,34 +38,49 @@ class Approvals:
         self._store.tell_of(lambda db: db.execute(words, row).rowcount > 0, AWAITS_APPROVAL, told)
 
     def answer(self, request: Request, answer: AnswerGiven) -> bool:
-        """Durably; False when that person has answered before. Raises BackoutError where the
-        database knows that it is the asker."""
+        """Durably; False where it changes nothing any more: a run has used it, somebody has said
+        no, or that person yes. Raises BackoutError where the database knows that it is the
+        asker."""
+        said = "yes" if answer.yes else "no"
         row = (
             *(request.id, request.step, request.asker.name, answer.by.name),
-            *(json.dumps(answer.by.to_data()), "yes" if answer.yes else "no"),
+            *(json.dumps(answer.by.to_data()), said),
             *(self._store.text_of(answer.reason), time_text(answer.at)),
         )
         words = (
             "INSERT INTO answer (request, step, asked_by, answered_by, who, answer, reason, at)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
         )
-        return self._store.change(lambda db: bool(db.execute(words, row).rowcount))
-
-    def use(self, request: Request, run: str, at: datetime) -> bool:
-        """Durably, for one run and once; False when another run has used it."""
-        words = (
-            "INSERT INTO spent (request, step, run, at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
-        )
-        row = (request.id, request.step, run, time_text(at))
 
         def write(db: Tables) -> bool:
-            db.execute(words, row)
-            found = db.execute(
-                "SELECT run FROM spent WHERE request = ? AND step = ?", (request.id, request.step)
-            ).fetchone()
-            return bool(found[0] == run)
+            user, refused = self._decided(db, request)
+            return not (user or refused) and bool(db.execute(words, row).rowcount)
 
         return self._store.change(write)
+
+    def use(self, request: Request, run: str, at: datetime) -> bool:
+        """Durably, for one run and once; False where another run has used it, or somebody has said
+        no."""
+        words = "INSERT INTO spent (request, step, run, at) VALUES (?, ?, ?, ?)"
+
+        def write(db: Tables) -> bool:
+            user, refused = self._decided(db, request)
+            if not (user or refused):
+                db.execute(words, (request.id, request.step, run, time_text(at)))
+                return True
+            return user == run
+
+        return self._store.change(write)
+
+    def _decided(self, db: Tables, request: Request) -> tuple[str, bool]:
+        """Which run has used it, and whether somebody has said no; within a transaction, and until
+        its end nobody else decides."""
+        place = (request.id, request.step)
+        lock = f"SELECT 1 FROM request WHERE id = ? AND step = ?{self._store.alone}"  # noqa: S608 - our own words
+        db.execute(lock, place).fetchone()
+        used = db.execute("SELECT run FROM spent WHERE request = ? AND step = ?", place).fetchone()
+        no = "SELECT 1 FROM answer WHERE request = ? AND step = ? AND answer = 'no'"
+        return used[0] if used else "", bool(db.execute(no, place).fetchone())
 
     def of_target(self, target: str) -> tuple[Request, ...]:
         """Every request of a target, the newest first."""

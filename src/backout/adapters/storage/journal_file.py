@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from backout.adapters.storage import letters, renaming
-from backout.adapters.storage.people_schema import PEOPLE, SPOKEN
+from backout.adapters.storage.people_schema import PEOPLE, SPOKEN, TAKEN_BACK
 from backout.adapters.storage.telling_schema import TELLING, TOKENS
 from backout.errors import Refused
 
@@ -71,6 +71,7 @@ MIGRATIONS: tuple[tuple[Change, ...], ...] = (
     SPOKEN,
     ("ALTER TABLE run ADD COLUMN sealed TEXT NOT NULL DEFAULT ''",),
     ("CREATE INDEX run_of_verb ON run (verb)",),
+    TAKEN_BACK,
 )
 """What leads from each schema version to the next: statements, and what no statement can do."""
 

@@ -44,3 +44,21 @@ SPOKEN = (
     ),
 )
 """What was said to runs that are held."""
+
+TAKEN_BACK = (
+    """CREATE TABLE answer_anew (
+        request TEXT NOT NULL, step TEXT NOT NULL, asked_by TEXT NOT NULL,
+        answered_by TEXT NOT NULL CHECK (answered_by <> asked_by), who TEXT NOT NULL,
+        answer TEXT NOT NULL CHECK (answer IN ('yes', 'no')), reason TEXT NOT NULL,
+        at TEXT NOT NULL, PRIMARY KEY (request, step, answered_by, answer),
+        FOREIGN KEY (request, step) REFERENCES request)""",
+    "INSERT INTO answer_anew SELECT * FROM answer",
+    "DROP TABLE answer",
+    "ALTER TABLE answer_anew RENAME TO answer",
+    *(
+        f"CREATE TRIGGER answer_{verb} BEFORE {verb} ON answer"
+        " BEGIN SELECT RAISE(ABORT, 'answer is append-only'); END"
+        for verb in ("UPDATE", "DELETE")
+    ),
+)
+"""Whoever has said yes can say no."""

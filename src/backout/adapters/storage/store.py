@@ -41,8 +41,9 @@ class JournalStore(Closing):
         self._copy: Callable[[Line], None] = _nowhere
         self._announce: Announce = silent
 
-    shared = False
-    """Whether several machines write it."""
+    alone: ClassVar[str] = ""
+    """What is said behind a SELECT so that other transactions wait for its rows; a file has one
+    writer anyway."""
 
     @property
     def where(self) -> str:

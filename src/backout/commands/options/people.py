@@ -12,7 +12,8 @@ class Approve(Confirmed):
     """Say yes, or no, to what somebody else wants to do.
 
     Shows the plan that was asked about: commits, files, hosts, steps, and what
-    cannot be undone. What is agreed to is exactly that plan, once.
+    cannot be undone. What is agreed to is exactly that plan, once. Until a run
+    has used it a yes is taken back with --refuse.
 
     Example: invoke approve 20261122-073403-4f1a
 

@@ -14,7 +14,7 @@ from backout.adapters.storage.postgres.session import Session
 from backout.adapters.storage.tables import Tables
 from backout.errors import Refused
 
-VERSION = 11
+VERSION = 12
 """The version that this Backout knows."""
 _LOCK = 0x4261636B6F7574
 """Names our advisory lock."""

@@ -45,6 +45,7 @@ class PostgresStore(JournalStore):
     """Tables in a database that several machines share."""
 
     shared = True
+    alone = " FOR UPDATE"
 
     def __init__(
         self,
