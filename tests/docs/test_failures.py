@@ -39,9 +39,13 @@ team.md: The laptop is lost in mid-run
 team.md: A second person
   the asker answers
     stories/test_second_person.py::test_nobody_agrees_with_himself_however_he_spells_his_name
-  the same person answers twice, or when it is over
+  the same person says yes twice, or anything when it is over
     stories/test_second_person.py::test_a_plan_that_has_changed_since_is_asked_about_anew
     stories/test_second_person.py::test_a_no_and_a_late_yes_end_it
+    stories/test_second_thoughts.py::test_whoever_has_said_yes_takes_it_back_until_a_run_has_used_it
+  a no comes at the moment in which the run uses the yes
+    unit/adapters/test_people_storage.py::test_of_a_run_that_begins_and_a_no_at_the_same_moment_one_comes_first
+    stories/test_second_thoughts.py::test_a_yes_that_is_taken_back_while_the_run_looks_around_begins_nothing
   the plan would be refused anyhow: a red baseline, a host that is away
     stories/test_second_person.py::test_nobody_is_asked_about_a_plan_that_would_be_refused_anyhow
   `kill -9` of whoever waits
