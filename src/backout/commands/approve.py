@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
+from datetime import datetime
 
 from backout.adapters.person import person
 from backout.adapters.storage.approvals import Approvals
@@ -29,7 +29,7 @@ class Answering:
         """Durably a yes, or, with its reason, a no. Raises Refused where it is not that person's
         to say, or changes nothing any more."""
         self.refuse(request, me, no)
-        answer = AnswerGiven(me, not no, no or "", datetime.now(UTC))
+        answer = AnswerGiven(me, not no, no or "", self.journal.clock())
         if not self.store.answer(request, answer):
             named = self.store.named(request.id)
             now = next(each for each in named if (each.id, each.step) == (request.id, request.step))
@@ -38,7 +38,7 @@ class Answering:
 
     def refuse(self, request: Request, me: Person, no: str | None) -> None:
         """Raises Refused likewise."""
-        _refuse(request, me, no)
+        _refuse(request, me, no, self.journal.clock())
         self._refuse_ended(request)
 
     def _refuse_ended(self, request: Request) -> None:
@@ -62,14 +62,14 @@ class Approving(Answering):
         request, me, no = self._named(options.run), person(os.environ), options.refuse
         self.refuse(request, me, no)
         if not options.json:
-            self.screen.print(request_text(approval_of(request)))
+            self.screen.print(request_text(approval_of(request, self.journal.clock())))
         what = f"plan {shown(request.digest)} of {request.asker.name} for {request.target}"
         question = f"refuse {what}?" if no else f"say yes, as {me.name}, to {what}?"
         if not self.screen.operator.confirm(question):
             raise Refused("not confirmed", next=f"invoke approve {request.id}")
         self.answer(request, me, no)
         now = self._named(request.id)
-        return Answer("approved", approval_of(now, _following(now)))
+        return Answer("approved", approval_of(now, self.journal.clock(), _following(now)))
 
     def _named(self, begins: str) -> Request:
         """Of the requests that one run made the last one that is open, or the last. Raises
@@ -85,12 +85,11 @@ class Approving(Answering):
                 where="command line",
                 next="invoke status, which names what waits",
             )
-        now = datetime.now(UTC)
+        now = self.journal.clock()
         return next((each for each in found if each.is_open(now)), found[0])
 
 
-def _refuse(request: Request, me: Person, no: str | None) -> None:
-    now = datetime.now(UTC)
+def _refuse(request: Request, me: Person, no: str | None, now: datetime) -> None:
     if me.is_same(request.asker):
         raise Refused(
             f"you asked for it yourself, as {request.asker.name} ({request.asker.account}):"
@@ -129,11 +128,11 @@ def _answered(request: Request, me: Person) -> Refused:
     )
 
 
-def approval_of(request: Request, next: str = "") -> ApprovalReport:
-    """A request with all that is agreed to."""
+def approval_of(request: Request, now: datetime, next: str = "") -> ApprovalReport:
+    """A request with all that is agreed to, as it stands now."""
     plan = request.body.get("plan")
     return ApprovalReport(
-        request=asked(request, datetime.now(UTC)),
+        request=asked(request, now),
         question=str(request.body.get("question", "")),
         plan=PlanReport.read(plan) if plan else None,
         next=next,

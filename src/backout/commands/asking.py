@@ -57,7 +57,8 @@ class Asking:
         """`announce` says who is told of what is asked."""
         self.target = target
         self.me = person(os.environ)
-        self.store = Approvals(workplace.journal_of(target).told_by(announce))
+        journal = workplace.journal_of(target).told_by(announce)
+        self.store, self.now = Approvals(journal), journal.clock
 
     def granted(self, digest: str, run: str = "") -> Request | None:
         """The request for exactly that plan to which enough others have said yes, and which no run
@@ -77,8 +78,7 @@ class Asking:
 
     def is_granted(self, id: str) -> bool:
         """Raises Unapproved where that can come to nothing any more."""
-        request = self.of(id)
-        now = datetime.now(UTC)
+        request, now = self.of(id), self.now()
         if request is None or not request.is_open(now):
             raise over(request, self.target.name, now)
         return self._is_granted(request)
@@ -89,7 +89,7 @@ class Asking:
         mine = (each for each in self._open(picture.digest) if each.asker.is_same(self.me))
         if known := next(mine, None):
             return known
-        now, protection = datetime.now(UTC), self.target.protection
+        now, protection = self.now(), self.target.protection
         request = Request(
             id=run,
             target=self.target.name,
@@ -109,7 +109,7 @@ class Asking:
         return len(request.yes_for(self.me)) >= needed
 
     def _open(self, digest: str, run: str = "") -> Sequence[Request]:
-        now = datetime.now(UTC)
+        now = self.now()
         plans = (each for each in self.store.of_target(self.target.name) if not each.step)
         return [
             each

@@ -7,7 +7,7 @@ to is what happens.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from backout.commands.asking import Asking, over
@@ -74,9 +74,9 @@ class Consent:
                 return
         else:
             request = asking.granted(now.digest, self.row.id)
-        at = datetime.now(UTC)
+        at = asking.now()
         if request is None or request.digest != now.digest:
-            raise _not_this(request or asking.newest(), now, plan)
+            raise _not_this(request or asking.newest(), now, plan, at)
         if not asking.store.use(request, self.row.id, at):
             raise over(asking.of(request.id), plan.target.name, at)
         by = [each.by.to_data() for each in request.yes_for(asking.me)]
@@ -88,10 +88,10 @@ class Consent:
         return next((each.body for each in reversed(records) if each.kind == kind), None)
 
 
-def _not_this(request: Request | None, now: Picture, plan: Plan) -> Refused:
+def _not_this(request: Request | None, now: Picture, plan: Plan, at: datetime) -> Refused:
     """Why nobody's yes is for what would be done now."""
     if request is None or request.digest == now.digest:
-        return over(request, plan.target.name, datetime.now(UTC))
+        return over(request, plan.target.name, at)
     moved = Picture(request.body["parts"]).moved(now)
     words = ("what would be done now is not what others have said yes to:", *moved)
     return Refused("\n".join(words), where=plan.target.name, next=AGAIN)

@@ -275,7 +275,7 @@ class Desk:
         found = next((each for each in named if (each.id, each.step) == (id, step)), None)
         if found is None:
             raise NotThere(f"nothing was asked of others under {id}")
-        report = approval_of(found)
+        report = approval_of(found, self.journal.clock())
         return {
             "title": f"Approval of {id}",
             "live": "",
@@ -315,7 +315,7 @@ class Desk:
         return targets
 
     def _asked(self, target: str = "") -> list[Asked]:
-        now, names = datetime.now(UTC), [target] if target else list(self.journal.targets())
+        now, names = self.journal.clock(), [target] if target else list(self.journal.targets())
         names += [] if target else [t.target for t in self._known() if t.target not in names]
         found: list[Request] = []
         for name in names:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 from dataclasses import asdict, fields, replace
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -63,7 +62,7 @@ class Foretelling:
         )
         parts = replace(parts, reach=lambda name: Unasked(target, name)) if offline else parts
         told = Preview(made, parts, offline=offline).report()
-        found = rehearsals.newest(self.workplace.journal, runbook, datetime.now(UTC))
+        found = rehearsals.newest(self.workplace.journal, runbook)
         notes = ([NO_SAMPLE] if lacks_sample else []) + ([rehearsals.words(found)] if found else [])
         digest, saved = self._saved(options, made, parts, refused=bool(told.refused))
         line = partial(command_line, options=options, target=target.name)
@@ -86,7 +85,7 @@ class Foretelling:
         if strange := whose_ledger.strange(self.workplace, target):
             told = replace(told, refused=(*told.refused, strange), next=whose_ledger.NEXT)
         told = _if_frozen(told, freezes.now(self.workplace, target))
-        lacking = rehearsals.missing(self.workplace.journal, target, runbook, datetime.now(UTC))
+        lacking = rehearsals.missing(self.workplace.journal, target, runbook)
         if lacking:
             first = rehearsals.rehearse_command(runbook)
             told = replace(

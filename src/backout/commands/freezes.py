@@ -6,7 +6,6 @@ What goes back, or goes on, is never frozen: rollback, resume and abort do not a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
 from backout.adapters.local_lock import owner
 from backout.config import project_file
@@ -20,11 +19,12 @@ BROKEN = "freeze_broken"
 
 
 def now(workplace: Workplace, target: Target) -> Frozen | None:
-    """What holds the target now. Raises Mistakes for a project file that cannot be read."""
+    """What holds the target now, by the journal's clock. Raises Mistakes for a project file that
+    cannot be read, and Refused where that clock cannot be asked."""
     own = [Window(each, each.timezone or target.timezone, target.file) for each in target.freeze]
     common = project_file.load(workplace.root).freeze
     all_ = [Window(each, each.timezone or "UTC", project_file.NAME) for each in common]
-    return frozen((*own, *all_), datetime.now(UTC))
+    return frozen((*own, *all_), workplace.journal.clock()) if own or all_ else None
 
 
 def refuse(workplace: Workplace, target: Target, reason: str | None) -> Mapping[str, str]:

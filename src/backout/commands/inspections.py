@@ -141,8 +141,8 @@ class Inspection:
 
     def _asked(self, target: str, open_run: RunRow | None) -> tuple[Asked, ...]:
         """What waits for somebody's yes: plans, and the step of a run that has not ended."""
-        now, run = datetime.now(UTC), open_run.id if open_run else ""
-        found = Approvals(self.workplace.journal).of_target(target)
+        journal, run = self.workplace.journal, open_run.id if open_run else ""
+        found, now = Approvals(journal).of_target(target), journal.clock()
         waiting = (
             each for each in found if each.is_open(now) and (each.id == run or not each.step)
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from hashlib import sha256
 
 from backout.adapters.storage.journal import RunJournal
@@ -13,6 +12,8 @@ from backout.project.project import Workplace
 from backout.reports.data import stamp
 from backout.reports.plans import RehearsalNote
 
+SKEW = 60.0
+"""Seconds that clocks may be apart before a rehearsal of the future is none."""
 CERTIFICATE = "rehearsed"
 """The verb of the line in the history that says what a rehearsal came to."""
 
@@ -24,7 +25,7 @@ def digest(runbook: Runbook) -> str:
     return sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
-def newest(journal: RunJournal, runbook: Runbook, now: datetime) -> RehearsalNote | None:
+def newest(journal: RunJournal, runbook: Runbook) -> RehearsalNote | None:
     """The last rehearsal of a runbook, on whichever target; None when there was none."""
     row = next(iter(journal.of_verb(CERTIFICATE, runbook.name, limit=1)), None)
     if row is None:
@@ -33,21 +34,24 @@ def newest(journal: RunJournal, runbook: Runbook, now: datetime) -> RehearsalNot
         run=row.id,
         target=row.target,
         at=stamp(row.started),
-        seconds=round((now - row.started).total_seconds(), 1),
+        seconds=round((journal.clock() - row.started).total_seconds(), 1),
         outcome=row.outcome,
         changed=row.plan.get("digest") != digest(runbook),
     )
 
 
-def missing(journal: RunJournal, target: Target, runbook: Runbook, now: datetime) -> str:
+def missing(journal: RunJournal, target: Target, runbook: Runbook) -> str:
     """Why the runbook is not to be begun on a target that asks for a rehearsal; empty where nothing
     is missing, or none is asked for."""
     asked = target.rehearsing
     if asked is None:
         return ""
-    found = newest(journal, runbook, now)
+    found = newest(journal, runbook)
     if found is None:
         return f"{target.name} takes only what was rehearsed, and {runbook.name} never was"
+    if found.seconds < -SKEW:
+        what = f"{runbook.name} was rehearsed at {found.at}, which is still to come"
+        return f"{target.name} takes only what was rehearsed, and {what}: a clock is wrong"
     old = asked.within is not None and found.seconds > asked.within
     if found.outcome == "succeeded" and not (found.changed or old):
         return ""
@@ -57,7 +61,7 @@ def missing(journal: RunJournal, target: Target, runbook: Runbook, now: datetime
 
 def refuse(workplace: Workplace, target: Target, runbook: Runbook) -> None:
     """Raises Refused for a runbook whose way back was not rehearsed as the target asks."""
-    why = missing(workplace.journal, target, runbook, datetime.now(UTC))
+    why = missing(workplace.journal, target, runbook)
     if why:
         raise Refused(
             why, where=target.file, state="nothing was changed", next=rehearse_command(runbook)

@@ -94,7 +94,7 @@ class Rehearsing:
             places = (*places, old_code(book, shell))
         _refuse(target, book, places)
         self._confirm(target, book, len(places))
-        started, story = datetime.now(UTC), _Story([])
+        started, story = self.operation.workplace.journal.clock(), _Story([])
         machines = self.workplace.machines(target)
         before = _stand(machines, target)
         for point in places:

@@ -48,7 +48,7 @@ class SecondPerson:
             self._clock.sleep(PAUSE)
 
     def _ask(self, key: str, question: str, lasting: float) -> None:
-        now = self._clock.now()
+        now = self._journal.clock()
         self._store.ask(
             Request(
                 id=self._run,
@@ -74,7 +74,7 @@ class SecondPerson:
 
     def _verdict(self, request: Request) -> str | None:
         """None while it is not decided."""
-        now = self._clock.now()
+        now = self._journal.clock()
         if no := request.refusal:
             return f"{no.by.name} said no: {no.reason}"
         if request.used_by or request.yes_for(person(os.environ)):

@@ -99,6 +99,11 @@ class JournalStore(Closing):
         view._announce = announce
         return view
 
+    def clock(self) -> datetime:
+        """What time it is for all who share it: until when a yes holds, whether a target is frozen.
+        Raises Refused when it cannot be asked."""
+        return self._now()
+
     def change(self, write: Write[T]) -> T:
         """Durably: one transaction of somebody who knows the tables."""
         return self.append(write)

@@ -105,6 +105,12 @@ class PostgresStore(JournalStore):
     def compact(self) -> None:
         """The database does so by itself."""
 
+    def clock(self) -> datetime:
+        """The database's: that of a machine may be wrong."""
+        query = "SELECT clock_timestamp()"
+        found: datetime = self.look(lambda db: db.execute(query).fetchone()[0])
+        return found.astimezone(UTC)
+
     def size(self) -> int:
         query = (
             "SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint FROM pg_class"
