@@ -8,12 +8,11 @@ from hashlib import sha256
 from backout.adapters.storage.journal import RunJournal
 from backout.errors import Refused
 from backout.model import Runbook, Target, duration
+from backout.model.units import APART
 from backout.project.project import Workplace
 from backout.reports.data import stamp
 from backout.reports.plans import RehearsalNote
 
-SKEW = 60.0
-"""Seconds that clocks may be apart before a rehearsal of the future is none."""
 CERTIFICATE = "rehearsed"
 """The verb of the line in the history that says what a rehearsal came to."""
 
@@ -49,7 +48,7 @@ def missing(journal: RunJournal, target: Target, runbook: Runbook) -> str:
     found = newest(journal, runbook)
     if found is None:
         return f"{target.name} takes only what was rehearsed, and {runbook.name} never was"
-    if found.seconds < -SKEW:
+    if found.seconds < -APART:
         what = f"{runbook.name} was rehearsed at {found.at}, which is still to come"
         return f"{target.name} takes only what was rehearsed, and {what}: a clock is wrong"
     old = asked.within is not None and found.seconds > asked.within

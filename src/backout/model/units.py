@@ -25,6 +25,8 @@ _DURATION = re.compile(r"(?:([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d))")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 LONGEST = 3650.0 * 86400.0
 """In seconds. No clock can be asked to wait for much more, and nobody means it."""
+APART = 60.0
+"""Seconds that two clocks may be apart before what one of them calls the future is doubted."""
 
 
 def seconds(value: object) -> float:

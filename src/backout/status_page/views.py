@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from backout.model import Incident, Verdict, duration
+from backout.model.units import APART
 from backout.status_page.curves import Curve, Strip, curve, strip
 from backout.status_page.facts import DAY, Deployed, History, Ran, Watched
 from backout.status_page.words import count, lower, milliseconds, plural, utc
@@ -194,12 +195,12 @@ def _check(history: History, watched: Watched, now: float, *, many: bool) -> Che
     last, check_key = history.last, history.check_key
     verdict = last.verdict if last else None
     spared = many and verdict is Verdict.PASS
-    late = verdict is Verdict.PASS and history.due is not None and now > history.due
+    doubt = _doubt(history, now) if verdict is Verdict.PASS else ""
     return CheckView(
         name=check_key.check,
         host=check_key.host,
-        state="unknown" if late else _state(verdict),
-        said="cannot be told: not looked at in time" if late else SAID[verdict],
+        state="unknown" if doubt else _state(verdict),
+        said=f"cannot be told: {doubt}" if doubt else SAID[verdict],
         reason=last.reason if last else "",
         latency=milliseconds(last.elapsed_ms) if last and last.elapsed_ms else "",
         looked=utc(last.at) if last else "",
@@ -208,6 +209,13 @@ def _check(history: History, watched: Watched, now: float, *, many: bool) -> Che
         strip=strip(history.days, int(now // DAY)),
         curve=None if spared else curve(history, now, watched.releases),
     )
+
+
+def _doubt(history: History, now: float) -> str:
+    """Why a look that passed proves nothing any more; empty while it does."""
+    if history.last and history.last.at > now + APART:
+        return "its last look is of the future, a clock is wrong"
+    return "not looked at in time" if history.due is not None and now > history.due else ""
 
 
 def _state(verdict: Verdict | None) -> str:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from backout.adapters.storage.health_tables import HealthTables
 from backout.errors import Refused
 from backout.model import Target, duration
+from backout.model.units import APART
 from backout.project.project import Workplace
 from backout.reports.states import Diagnosis
 from backout.watch import stores
@@ -40,7 +41,11 @@ def _looks(store: HealthTables, target: str, begin: str) -> Diagnosis:
     who = _watcher(store, target)
     if last is None:
         return Diagnosis(NAME, None, None, f"nobody has looked at {target} yet{who}", begin)
-    ago = max(0.0, datetime.now(UTC).timestamp() - last / 1000)
+    ago = datetime.now(UTC).timestamp() - last / 1000
+    if ago < -APART:
+        wrong = f"the last look at {target} is {duration(round(-ago))} ahead of this clock{who}"
+        return Diagnosis(NAME, None, None, wrong, "see that the clocks follow NTP")
+    ago = max(0.0, ago)
     words = f"the last look at {target} was {duration(round(ago))} ago{who}"
     return Diagnosis(NAME, None, None if ago > LONG else True, words, begin if ago > LONG else "")
 

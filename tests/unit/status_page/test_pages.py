@@ -76,6 +76,18 @@ def test_a_look_that_is_too_old_for_its_schedule_is_not_shown_as_passing() -> No
             assert set(states) == {state}, (name, later)
 
 
+def test_a_look_of_the_future_is_not_shown_as_passing() -> None:
+    """Whoever watched had a clock that is ahead, and would be in time for as long as it was."""
+    prod, seen = target(check("alive", every="1m")), known.history("alive")
+    assert seen.last
+    for ahead, state in ((30.0, "pass"), (3600.0, "unknown")):
+        last = replace(seen.last, at=NOW + ahead)
+        due = history.due_by(prod, seen.check_key, last)
+        shown = view(Watched("prod", (replace(seen, last=last, due=due),)), now=NOW)
+        states = (shown.state, shown.targets[0].state, shown.targets[0].checks[0].state)
+        assert set(states) == {state}, ahead
+
+
 def test_a_schedule_that_is_not_kept_is_not_all_green() -> None:
     watched = Watched("prod", (known.history("alive"),))
     shown = views.status_view([watched], now=NOW, stale_after=90, unwell=["prod: alive is overdue"])
