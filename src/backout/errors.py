@@ -124,6 +124,10 @@ class Outdated(Refused):
     run is not known here, so it is not over."""
 
 
+class Foreign(Refused):
+    """Another version of Backout wrote it, and it says what this one does not know."""
+
+
 class Unwritten(Refused):
     """The history of checks cannot be written: the disk is full, or the file is not writable.
     Nothing of it was; it can be tried again."""

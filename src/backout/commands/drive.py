@@ -23,7 +23,7 @@ from backout.commands.freezes import BROKEN
 from backout.commands.options import Options
 from backout.commands.overheard import BEAT
 from backout.commands.shipment import end_of
-from backout.errors import BackoutError, Refused
+from backout.errors import BackoutError, Foreign, Refused
 from backout.model import Outcome, RunRow
 from backout.model.people import Person
 from backout.ports import BACK_OUT, GOES_ON, NEEDS_PERSON, RESCUED, Operator, Screen
@@ -68,7 +68,8 @@ class Driving:
 
     def drive(self, options: Drive) -> Answer:
         """Nothing where another one drives it, or it has ended. Raises Held where a process of this
-        machine does, and what a resume raises."""
+        machine does, Foreign for a plan that this Backout does not know, and what a resume
+        raises."""
         journal = self.workplace.journal
         row = journal.run(options.run)
         handed = handover.handed(self.workplace, row.id)
@@ -81,6 +82,7 @@ class Driving:
             if not row.open or not (seen.free or seen.ours):
                 return Answer("nothing", Stopped())
             if not seen.ours:
+                thaw(self.workplace, row)  # else it is left to a worker who knows what it says
                 journal.claim(row.id, seen, seen.zone)
             return self._driven(operation, row, handed)
 
@@ -94,6 +96,8 @@ class Driving:
                 checkout = Checkout(self.workplace, made.target, row.id, made.release.commit)
                 self.workplace.move(checkout.made())
             self._hold(operation, row, made, handed)
+        except Foreign:
+            raise
         except BackoutError as error:
             return self._undriven(operation, row, error)
         try:

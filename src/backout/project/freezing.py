@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
+from backout import __version__
 from backout.adapters.redactor import redact_data
 from backout.config import loading
+from backout.errors import Foreign
 from backout.model import Release, RunRow, Target
 from backout.runs.plan import Plan
 
@@ -33,10 +37,32 @@ def freeze(plan: Plan) -> dict[str, Any]:
 
 
 def thaw(workplace: Workplace, row: RunRow) -> Plan:
-    """The plan of a run again, with the vault of its target in force."""
+    """The plan of a run again, with the vault of its target in force. Raises Foreign for a plan of
+    another Backout that says what this one does not know."""
+    try:
+        target = loading.thaw(row.plan, TABLES)[0]
+    except (ValueError, LookupError) as error:
+        raise _foreign(row, error) from error
+    return _thawed(workplace, row, _owner(target, row))
+
+
+def _foreign(row: RunRow, error: Exception) -> Foreign:
+    what = f"{error}"
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return Foreign(
+        f"run {row.id} was planned by another version of Backout, and this one ({__version__}) does"
+        f" not know all that its plan says: {what}",
+        where=row.target,
+        state="nothing was changed; the run is as it was",
+        next=f"pip install --upgrade backout, then: {row.going_on}",
+    )
+
+
+def _thawed(workplace: Workplace, row: RunRow, owner: Target) -> Plan:
     from backout.runs.plan import build
 
-    owner = _owner(loading.thaw(row.plan, TABLES)[0], row)
     frozen = redact_data(row.plan, revealing(workplace.vault(owner)))
     target, runbook = loading.thaw(frozen, TABLES)
     previous = frozen["previous"]
