@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 
 from backout.adapters.local_lock import LocalLock
@@ -39,8 +39,8 @@ class Copying:
         if not file.exists():
             raise Refused(f"there is no journal here: {file}", next="invoke history")
         ledger = self.workplace.journal
-        with self._unwatched(), SqliteJournal(file, str) as journal:
-            packed = self._packed(journal)
+        with self._unwatched(), SqliteJournal(file, str) as journal, ExitStack() as held:
+            packed = self._packed(journal, held)
             new = ledger.take_copy(packed)
             self._copy_health()
         return Answer("moved", Moved(ledger.where, packed.targets, len(new), "invoke history"))
@@ -66,8 +66,9 @@ class Copying:
         text = f"{looks} looks at checks were copied, with what was made of them"
         self.screen.listen(Event(datetime.now(UTC), "note", text))
 
-    def _packed(self, journal: RunJournal) -> Packed:
-        """Raises Refused when a record is not what it was, and Held while a run is at work."""
+    def _packed(self, journal: RunJournal, held: ExitStack) -> Packed:
+        """All of it, while no run is at work on any of its targets: from here on, until `held` is
+        over. Raises Refused when a record is not what it was, and Held while a run is at work."""
         for run, words in journal.look(lambda db: list(chain.faults(db, None))):
             raise Refused(
                 f"run {run} is not what was written: {words}",
@@ -75,13 +76,25 @@ class Copying:
                 state="nothing was copied",
                 next="see docs/team.md: the journal as it is stays readable without a ledger",
             )
-        packed = journal.look(lambda db: moving.pack(db, None, unfinished=True))
-        for target in packed.targets:
-            if LocalLock(self.workplace.state, target).holder() is not None:
-                raise Held(
-                    f"a run of {target} is at work on this machine",
-                    where=target,
-                    state="nothing was copied",
-                    next="when it has ended: invoke ledger.copy",
-                )
-        return packed
+        ours = set[str]()
+        while True:
+            packed = journal.look(lambda db: moving.pack(db, None, unfinished=True))
+            if not (others := set(packed.targets) - ours):
+                return packed
+            for target in sorted(others):
+                held.enter_context(self._alone(target))
+            ours |= others
+
+    @contextmanager
+    def _alone(self, target: str) -> Iterator[None]:
+        """Nothing is run there meanwhile from here. Raises Held."""
+        lock = LocalLock(self.workplace.state, target)
+        if lock.holder() is not None:
+            raise Held(
+                f"a run of {target} is at work on this machine",
+                where=target,
+                state="nothing was copied",
+                next="when it has ended: invoke ledger.copy",
+            )
+        with lock.hold("ledger.copy"):
+            yield
