@@ -155,6 +155,8 @@ workers.md: What each failure leaves
     unit/adapters/test_carrying.py::test_a_database_that_is_gone_is_waited_for_and_then_nobody_knows
   a worker is of an older Backout than whoever planned the run
     stories/test_older_worker.py::test_a_run_that_an_older_worker_does_not_understand_is_left_as_it_is
+  a newer Backout brings the ledger's tables up beside it
+    stories/test_older_worker.py::test_a_worker_beside_whom_a_newer_backout_has_brought_the_tables_up_takes_no_more
   a drive ends with a bug, or is killed by the kernel
     stories/test_workers.py::test_where_a_person_is_to_decide_nothing_more_happens
 """

@@ -44,9 +44,9 @@ def test_a_run_that_an_older_worker_does_not_understand_is_left_as_it_is(
     before = hands(team, run)
     worker = team.worker()
     jobs = "SELECT id FROM backout_queue.procrastinate_jobs"
-    eventually(lambda: not team.sql(jobs), within=60, saying="the bell was heard")
+    eventually(lambda: not team.sql(jobs), within=120, saying="the bell was heard")
     worker.terminate()
-    out, err = worker.communicate(timeout=60)
+    out, err = worker.communicate(timeout=120)
     assert worker.returncode == 0, out + err
     assert f"run {run} was planned by another version of Backout" in out + err
     assert hands(team, run) == before
@@ -59,6 +59,24 @@ def test_a_run_that_an_older_worker_does_not_understand_is_left_as_it_is(
     write(team, run, written)  # whoever understands it
     said = team.yard.say("resume", "--yes")
     assert (said.code, team.yard.effects()) == (0, {"First-here": 1}), said.out + said.err
+
+
+def test_a_worker_beside_whom_a_newer_backout_has_brought_the_tables_up_takes_no_more(
+    team: Team,
+) -> None:
+    team.rule(grace="10m")
+    team.yard.runbook(team.yard.step("Slow", before=team.yard.hold()))
+    run = team.deploy()
+    worker = team.worker()
+    team.yard.busy("Slow-here")
+    team.sql("INSERT INTO backout.version (number, by) VALUES (9999, 'tomorrow')")
+    stopping = "SELECT id FROM backout_queue.worker WHERE stopping"
+    eventually(lambda: team.sql(stopping), within=120, saying="it takes no more")
+    team.yard.let_go()
+    out, err = worker.communicate(timeout=240)
+    assert worker.returncode == 3, out + err
+    assert "the ledger was written by a newer Backout" in out + err
+    assert team.ended(run) == ("succeeded", 0)  # what it had begun
 
 
 def write(team: Team, run: str, plan: str) -> None:

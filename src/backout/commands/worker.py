@@ -21,7 +21,7 @@ from backout.commands.news import about_run, telling
 from backout.commands.nursery import Nursery
 from backout.commands.options import Worker
 from backout.commands.signals import heard
-from backout.errors import BackoutError, Mistakes
+from backout.errors import BackoutError, Foreign, Mistakes
 from backout.model import Event
 from backout.ports import RESUME, Hand, InHand, Screen, Shift, Tick
 from backout.project.freezing import thaw
@@ -74,13 +74,14 @@ class Working:
         drives = Drives(self.workplace, hands, me, nursery, self._say)
         rescuer = Rescuer(self.workplace, hands, me, self._say)
         pause = min(10.0, shared.workers.after / LOOKS)
+        newer: list[Foreign] = []
         with heard() as signals, Duty(self.workplace, self.screen, me, self._say) as duty:
             shift = Shift(
                 zones=me.zones,
                 width=me.width,
                 drive=drives.drive,
                 finish=partial(self._finish, drives, duty, lambda: len(signals) > 1),
-                stop_asked=lambda: bool(signals) or nursery.lost,
+                stop_asked=lambda: bool(signals or newer) or nursery.lost,
                 say=self._say,
             )
             self._say(f"worker of zone {me.zone}: {me.width} runs side by side")
@@ -88,10 +89,20 @@ class Working:
                 Tick(BEAT, self._quietly(lambda: drives.beat(duty.watches))),
                 Tick(pause, self._quietly(rescuer)),
                 Tick(LISTENS, self._quietly(duty.answer)),
+                Tick(pause, self._quietly(partial(self._look_for_newer, newer))),
             )
             shared.bell().work(shift, ticks)
         self._quietly(partial(hands.leave, me.id))()
+        if newer:
+            raise newer[0]
         self._say("stopped")
+
+    def _look_for_newer(self, found: list[Foreign]) -> None:
+        """Where a newer Backout has brought the tables up, nothing more is taken by this one."""
+        try:
+            self.workplace.journal.refuse_newer()
+        except Foreign as error:
+            found.append(error)
 
     async def _finish(self, drives: Drives, duty: Duty, at_once: Callable[[], bool]) -> None:
         """What has begun comes to its end, for a while."""

@@ -69,6 +69,9 @@ class JournalStore(Closing):
         """Raises Refused where a part of it cannot be read any more, whoever asks for that part; a
         database server looks after its own."""
 
+    def refuse_newer(self) -> None:
+        """Raises Foreign where a newer Backout has brought the tables up since they were opened."""
+
     def compact(self) -> None:
         """Give back the room of what was taken out, unless somebody is reading just now."""
         raise NotImplementedError

@@ -12,7 +12,7 @@ from typing import Any
 from backout import __version__
 from backout.adapters.storage.postgres.session import Session
 from backout.adapters.storage.tables import Tables
-from backout.errors import Refused
+from backout.errors import Foreign, Refused
 
 VERSION = 12
 """The version that this Backout knows."""
@@ -21,19 +21,24 @@ _LOCK = 0x4261636B6F7574
 
 
 def bring_up(session: Session, where: str) -> None:
-    """Make the tables, or what a newer version adds to them. Raises Refused for a schema of a newer
+    """Make the tables, or what a newer version adds to them. Raises Foreign for a schema of a newer
     Backout, which is left as it is."""
     found = session.ask(version)
+    refuse_newer(found, where)
+    if found < VERSION:
+        session.transact(_migrate)
+
+
+def refuse_newer(found: int, where: str) -> None:
+    """Raises Foreign for a schema that this Backout does not know."""
     if found > VERSION:
-        raise Refused(
+        raise Foreign(
             f"the ledger was written by a newer Backout: its schema is version {found},"
             f" this one knows versions up to {VERSION}",
             where=where,
             state="nothing was changed, and the ledger is as it was",
             next="pip install --upgrade backout",
         )
-    if found < VERSION:
-        session.transact(_migrate)
 
 
 def version(db: Tables) -> int:

@@ -102,6 +102,9 @@ class PostgresStore(JournalStore):
             lambda db: tuple(looked_over(db, getattr(db, "connection", None), self.address))
         )
 
+    def refuse_newer(self) -> None:
+        schema.refuse_newer(self.look(schema.version), self.where)
+
     def compact(self) -> None:
         """The database does so by itself."""
 
