@@ -223,6 +223,16 @@ def test_a_secret_that_cannot_be_had_refuses_before_any_change(yard: Yard) -> No
     assert yard.effects() == {}
 
 
+def test_of_several_secrets_that_cannot_be_had_the_first_by_name_is_told(tmp_path: Path) -> None:
+    names = "dbcafe"
+    yard = Yard(tmp_path, secrets={name: {"env": f"NOWHERE_{name}"} for name in names})
+    step = yard.step("First")
+    yard.runbook({**step, "env": {name.upper(): f"{{{{ secrets.{name} }}}}" for name in names}})
+    said = yard.deploy()
+    assert (said.code, yard.effects()) == (3, {}), said.out + said.err
+    assert said.data["error"]["what"].startswith("secret a "), said.data["error"]
+
+
 def test_a_secret_given_by_a_command_or_the_environment_leaves_no_trace_either(
     tmp_path: Path,
 ) -> None:

@@ -66,7 +66,7 @@ def refuse_without_secrets(workplace: Workplace, row: RunRow) -> None:
         return
     made = thaw(workplace, row)
     try:
-        workplace.vault(made.target).fetch(sorted(secrets_of(made)))
+        workplace.vault(made.target).fetch(secrets_of(made))
     except Refused as error:
         raise Refused(
             f"{error.what}, and run {row.id} needs it",

@@ -40,7 +40,8 @@ def discreet_slots(restarter: Restarter, vault: Vault) -> Slotted | None:
     return restarter.within(lambda each: Discreet(each, vault, lambda _: None))
 
 
-def secrets_of(plan: Plan) -> frozenset[str]:
-    """The secrets that the plan's texts refer to: all are fetched before the first change."""
+def secrets_of(plan: Plan) -> tuple[str, ...]:
+    """The secrets that the plan's texts refer to, by name: all are fetched before the first
+    change, and of those that cannot be had it is always the same one that is told."""
     texts = (plan.runbook.model_dump(), plan.target.model_dump(exclude={"secrets"}))
-    return frozenset(name for text in texts for name in templates.uses(text, "secrets"))
+    return tuple(sorted({name for text in texts for name in templates.uses(text, "secrets")}))

@@ -116,7 +116,7 @@ def one_way(ways: Sequence[Backward]) -> str:
 
 def _missing(way: Backward) -> Iterator[str]:
     """Secrets that are not there any more, and files that have changed. Raises BackoutError."""
-    way.worker.parts.vault.fetch(sorted(secrets_of(way.plan)))
+    way.worker.parts.vault.fetch(secrets_of(way.plan))
     for action in way.plan.actions:
         if not action.host or not way.undoable(action):
             continue
