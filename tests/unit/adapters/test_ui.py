@@ -340,7 +340,7 @@ def test_time_passes_visibly_while_a_step_runs() -> None:
             lambda: len(set(re.findall(r"[⠀-⣿]", session.screen.seen))) > 3, saying="a spinner"
         )
         assert seen
-        eventually(lambda: len(set(re.findall(r"0\.\ds", session.screen.seen))) > 2)
+        eventually(lambda: len(set(re.findall(r"\d\.\ds", session.screen.seen))) > 2)
         session.type("\n")
         session.end()
 
