@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import select
+from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 import paramiko
@@ -41,16 +43,15 @@ class Proxy(paramiko.ProxyCommand):
     def recv(self, size: int) -> bytes:
         """What has come, and nothing at the end. Raises TimeoutError, and ProxyCommandFailure where
         it ends before anything has come."""
-        while True:
-            ready = self._ready(self.timeout)
-            if self._out in ready:
-                got = os.read(self._out, size)
-                if not (got or self._heard):
-                    raise self._failure()
-                self._heard = True
-                return got
-            if not ready:
+        left = _until(self.timeout)
+        while self._out not in self._ready(left()):
+            if left() == 0:
                 raise TimeoutError
+        got = os.read(self._out, size)
+        if not (got or self._heard):
+            raise self._failure()
+        self._heard = True
+        return got
 
     def _ready(self, seconds: float | None) -> list[int]:
         """The ends that have something, or are over, within that time; what it says is kept."""
@@ -67,9 +68,15 @@ class Proxy(paramiko.ProxyCommand):
         return bool(words)
 
     def _failure(self) -> ProxyCommandFailure:
-        last = select.poll()
+        last, left = select.poll(), _until(LAST_WORDS)
         last.register(self._err, select.POLLIN)
-        while last.poll(LAST_WORDS * 1000) and self._hears():
+        while last.poll((left() or 0) * 1000) and left() and self._hears():
             pass
         words = " ".join(self._said.decode(errors="replace").split())
         return ProxyCommandFailure(" ".join(self.cmd), words or "it ended, and said nothing")
+
+
+def _until(seconds: float | None) -> Callable[[], float | None]:
+    """Says how much is left of some seconds; None where that is no matter."""
+    end = None if seconds is None else monotonic() + seconds
+    return lambda: None if end is None else max(0.0, end - monotonic())

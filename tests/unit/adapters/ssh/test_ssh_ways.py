@@ -115,6 +115,20 @@ def test_a_proxy_command_that_ends_is_not_waited_for(
             os.kill(int(pid.read_text()), signal.SIGKILL)
 
 
+def test_a_proxy_command_that_never_stops_talking_is_waited_for_as_long_as_any(
+    sshd_bed: SshdBed, tmp_path: Path
+) -> None:
+    config = tmp_path / "config"
+    config.write_text(
+        f"Host web2\n  ProxyCommand sh -c 'yes >&2; exit'\nInclude {sshd_bed.ssh_config}\n"
+    )
+    given = Ssh(config=str(config), connect_timeout=1)
+    web2 = SshTransport(Host(name="web2"), given, HOME, one_secret())
+    with pytest.raises(Unreachable, match="gave no answer within 1 s"):
+        web2.run(Command("true"))
+    web2.close()
+
+
 def test_a_proxy_command_may_say_as_much_as_it_likes(sshd_bed: SshdBed, tmp_path: Path) -> None:
     config = tmp_path / "config"
     jump = f"exec ssh -F {sshd_bed.ssh_config} -W %h:%p web1"
