@@ -9,6 +9,7 @@
     │   │   └── HostKeyRefused  a host's key is unknown or has changed (3)
     │   ├── TakenOver       another machine goes on with the run (3)
     │   ├── Outdated        a host knows more of the run than this journal (3)
+    │   ├── Foreign         another version of Backout wrote it (3)
     │   ├── Unwritten       the history of checks cannot be written now (3)
     │   │   └── Unsettled   whether it was written is not known yet (3)
     │   └── Damaged         a file of Backout's own cannot be read any more (3)
