@@ -32,6 +32,7 @@ class Proxy(paramiko.ProxyCommand):
         self._poll = select.poll()
         for end in (self._out, self._err):
             self._poll.register(end, select.POLLIN)
+        os.set_blocking(self._err, False)  # who sends and who receives both hear it out at its end
 
     def send(self, content: Any) -> int:
         """Raises ProxyCommandFailure where it has ended."""
@@ -63,7 +64,10 @@ class Proxy(paramiko.ProxyCommand):
 
     def _hears(self) -> bool:
         """Keeps what it says; whether it may say more."""
-        words = os.read(self._err, 4096)
+        try:
+            words = os.read(self._err, 4096)
+        except BlockingIOError:  # the other one has just read it
+            return True
         self._said = (self._said + words)[-LONGEST:]
         return bool(words)
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 import inspect
 import os
 import signal
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import paramiko
 import pytest
 from paramiko import ssh_exception
+from paramiko.ssh_exception import ProxyCommandFailure
 
 from backout.adapters.transports.ssh import SshTransport, connect, open_all
 from backout.adapters.transports.ssh_connect import BROKEN, Dialer, translated
+from backout.adapters.transports.ssh_proxy import Proxy
 from backout.errors import HostKeyRefused, Unreachable
 from backout.model import Command, Host, Ssh
 from support.ssh_bed import ssh_agent
@@ -138,6 +143,22 @@ def test_a_proxy_command_may_say_as_much_as_it_likes(sshd_bed: SshdBed, tmp_path
     web2 = SshTransport(Host(name="web2"), given, HOME, one_secret())
     assert web2.run(Command("hostname")).stdout == "web2\n"
     web2.close()
+
+
+def test_whoever_sends_and_whoever_receives_both_learn_that_a_proxy_command_has_ended() -> None:
+    """They are two threads of one link, and either may be first, or second."""
+    proxy = Proxy(paramiko.ProxyCommand("sh -c 'echo enough >&2'"))
+    os.waitid(os.P_PID, proxy.process.pid, os.WEXITED | os.WNOWAIT)
+
+    def fails(act: Callable[[], object]) -> None:
+        for _ in range(4):
+            with pytest.raises(ProxyCommandFailure):
+                act()
+
+    with proxy.process, ThreadPoolExecutor() as threads:
+        told = threads.submit(fails, partial(proxy.send, b"x"))
+        fails(partial(proxy.recv, 1))
+        told.result()
 
 
 def test_a_host_that_is_down_is_unreachable_with_its_place(make: Maker, host: SshdHost) -> None:
