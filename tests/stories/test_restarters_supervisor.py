@@ -226,14 +226,21 @@ def test_every_process_of_a_group_counts(bed: Bed) -> None:
 def test_the_last_lines_of_its_log(bed: Bed) -> None:
     for _ in range(5):
         sample_app.health("127.0.0.1", bed.port)
-    lines = bed.restarter().logs(2).splitlines()
-    assert len(lines) == 2
-    assert all(line.startswith("request /health") for line in lines)
+    restarter = bed.restarter()
+
+    def asked() -> bool:
+        lines = restarter.logs(2).splitlines()
+        return len(lines) == 2 and all(line.startswith("request /health") for line in lines)
+
+    eventually(asked, saying="its last two requests, as soon as supervisord has read them")
 
 
 def test_a_log_in_colours_is_read_too(bed: Bed) -> None:
     bed.supervisord.wait_state("colours", "RUNNING")
-    assert "boom" in bed.restarter("colours").logs(5)
+    colours = bed.restarter("colours")
+    eventually(
+        lambda: "boom" in colours.logs(5), saying="what it said, as soon as supervisord has read it"
+    )
 
 
 def test_it_is_found_by_name_also_as_a_group(bed: Bed) -> None:
