@@ -108,8 +108,10 @@ class Session:
 
 
 def begin(db: Tables) -> None:
-    """A transaction that no sleeping machine can hold open."""
-    db.execute(f"BEGIN; SET LOCAL idle_in_transaction_session_timeout = {IDLE * 1000:.0f}")
+    """A transaction that no sleeping machine can hold open. Who waits for another's row sees what
+    that one wrote, whatever the database's default is."""
+    idle = f"SET LOCAL idle_in_transaction_session_timeout = {IDLE * 1000:.0f}"
+    db.execute(f"BEGIN ISOLATION LEVEL READ COMMITTED; {idle}")
 
 
 def gone(error: BaseException) -> bool:
