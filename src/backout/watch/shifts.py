@@ -96,7 +96,7 @@ class Shifts:
             if name in self.ours or name not in self.others:
                 since = utc(post.since.timestamp())
                 self._say(f"{name} is watched by {post.by} since {since}: this one stands by")
-        for name in ours & self.others.keys():
+        for name in sorted(ours & self.others.keys()):
             self._say(f"{name}: nobody else watches it any more: it is watched from here")
         self.ours, self.others = ours, others
 

@@ -235,7 +235,7 @@ def _refuse_undecided(db: Tables, new: Mapping[str, None]) -> None:
 def _unknown(db: Tables, target: str, theirs: Mapping[str, Row]) -> Sequence[str]:
     """Their runs that come after all of ours."""
     ours = {row["id"]: row for row in rows_of(db, "run", "target = ? ORDER BY rowid", [target])}
-    for id in ours.keys() & theirs.keys():
+    for id in sorted(ours.keys() & theirs.keys()):
         if not _same(ours[id], theirs[id]):
             raise _clash(target, f"run {id} is another one here")
     both = [id for id in theirs if id in ours]
