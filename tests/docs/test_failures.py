@@ -53,6 +53,17 @@ team.md: A second person
   `kill -9` after the run has begun to hold its hosts
     stories/test_second_person.py::test_a_run_that_was_killed_goes_on_with_the_yes_where_the_plan_is_what_it_was
 
+team.md: Whose ledger it is
+  none of them is in the working copy of its source
+    stories/test_whose_ledger.py::test_releases_of_which_no_commit_is_here_are_not_touched
+    stories/test_whose_ledger.py::test_status_says_whose_releases_they_look_like
+  the working copy is behind, and has an older one
+    stories/test_whose_ledger.py::test_an_older_commit_that_is_here_is_enough
+  it is a shallow clone, or the target has no `source`
+    stories/test_whose_ledger.py::test_a_shallow_clone_cannot_tell_and_is_let_through
+  its history was rewritten, so that none is left
+    stories/test_whose_ledger.py::test_a_history_that_was_rewritten_is_asked_about_once
+
 team.md: Who watches
   the one that watched was asleep, and wakes up
     unit/adapters/test_posts.py::test_whoever_was_replaced_writes_no_look_and_sends_nothing
