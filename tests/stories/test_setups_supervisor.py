@@ -227,7 +227,7 @@ def test_a_deploy_asks_supervisorctl_no_more_than_it_must(shop: Shop) -> None:
     """Who served before is seen once, and that the same processes live is asked of the kernel."""
     shop.deploys(shop.write("2"), command=str(shop.ctl))
     shop.yard.inventory(rollout={"soak": "0s"})
-    assert shop.yard.deploy().code == 0
+    shop.yard.good_release()
     assert shop.asked == ["status", "reread", "restart", "status"]
     assert shop.runs("2")
 
@@ -238,7 +238,7 @@ def test_a_deploy_starts_no_supervisorctl_where_its_own_python_can_ask(shop: Sho
     main = "from supervisor.supervisorctl import main; main()\n"
     shop.ctl.write_text(f"#!{venv_program('python')}\n{spoken}{main}")
     shop.deploys(shop.write("2"), command=str(shop.ctl))
-    assert shop.yard.deploy().code == 0
+    shop.yard.good_release()
     assert shop.asked == []
     assert shop.runs("2")
 
@@ -254,7 +254,7 @@ def test_a_deploy_starts_no_supervisorctl_where_its_own_python_can_ask(shop: Sho
     change = f'sed -i \'s/MARK="1"/MARK="2"/\' {shop.supervisord.config}'
     change_it = {"name": "Change", "run": change, "undo": "true", "on": "web"}
     shop.deploys(change_it, command=str(shop.ctl))
-    assert shop.yard.deploy().code == 0
+    shop.yard.good_release()
     assert shop.asked == ["reread", "update", "start"]
     assert "MARK=2" in environment(shop)
 
@@ -280,6 +280,6 @@ def test_who_served_is_asked_anew_where_another_process_came_meanwhile(shop: Sho
     }
     by_hand = {**again, "undo": "true", "on": "web"}
     shop.deploys(by_hand, shop.write("2"), command=str(shop.ctl))
-    assert shop.yard.deploy().code == 0
+    shop.yard.good_release()
     assert shop.asked.count("status") > 2
     assert shop.runs("2")
