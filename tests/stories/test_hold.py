@@ -237,8 +237,11 @@ def test_each_failed_host_is_a_question_of_its_own(fleet: Yard) -> None:
     )
     fleet.runbook(fleet.step("First"), second, fleet.step("Third"))
     process = held(fleet)
-    asked = {each["host"] for each in fleet.say("status").data["held"]}
-    assert asked == {"web1", "web2"}
+
+    def asked() -> set[str]:
+        return {each["host"] for each in fleet.say("status").data["held"]}
+
+    eventually(lambda: asked() == {"web1", "web2"}, saying="both are asked about")
     unclear = answer(fleet, "again")
     assert (unclear.code, "which of 2?" in unclear.out) == (2, True)
     assert answer(fleet, "again", "--host", "web3").code == 2

@@ -68,7 +68,10 @@ def test_two_hosts_at_once_and_then_the_last_without_a_failed_request(
             said = site.deploy()
             assert said.code == 0, said.out + said.err
             assert set(site.serving().values()) == {"2"}
-            assert site.witnessed() == {"web1": "web3", "web2": "web3", "web3": "web1, web2"}
+            seen = site.witnessed()  # either of the two may be done before the other is out
+            assert seen["web1"] in ("web3", "web2, web3")
+            assert seen["web2"] in ("web3", "web1, web3")
+            assert seen["web3"] == "web1, web2"
             if backend == "nginx":
                 killed_and_aborted(site)
         assert load.tally.said > 0, "and a WebSocket"
