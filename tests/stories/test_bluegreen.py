@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import socket
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -70,14 +69,6 @@ def test_the_new_one_comes_up_beside_the_old_one_and_a_bad_one_never_stays(
     assert twins.states()[slot] != "active"
 
 
-def by_hand(edge: balancers.Front, command: str) -> None:
-    with socket.socket(socket.AF_UNIX) as link:
-        link.connect(edge.entry["socket"])
-        link.sendall(f"{command}\n".encode())
-        while link.recv(4096):
-            pass
-
-
 def test_a_balancer_is_asked_which_slot_is_live_and_told_to_move(
     twins: TwinUnits, tmp_path: Path
 ) -> None:
@@ -106,7 +97,7 @@ def test_a_balancer_is_asked_which_slot_is_live_and_told_to_move(
             assert "request /health" in said.data["logs"]["web1"]
         assert (asking.failed, asking.releases) == (0, [before, number, before, red, before])
         assert twins.states() == {twins.idle: "inactive", twins.slot: "active"}
-        by_hand(edge, "set server app/blue state ready; set server app/green state ready")
+        edge.told("set server app/blue state ready; set server app/green state ready")
         said = twins.deploy()
         assert said.code == 3, said.out
         assert "edge sends requests to both slots: it was changed by hand" in said.out

@@ -47,8 +47,7 @@ def taking(site: Fronted) -> dict[str, bool]:
 
 def by_hand(site: Fronted, command: str) -> None:
     """What a person does at the balancer's socket."""
-    pool: Any = site.pool()
-    pool.read(pool._ask(command))
+    site.front.told(command)
 
 
 @contextmanager

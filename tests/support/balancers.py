@@ -47,11 +47,15 @@ class Front:
                 return sum(json.loads(line).get("status", 0) >= 500 for line in lines)
 
     def _hrsp_5xx(self) -> int:
+        said = self.told("show stat front 1 -1")
+        return sum(int(row["hrsp_5xx"] or 0) for row in csv.DictReader(said[2:].splitlines()))
+
+    def told(self, command: str) -> str:
+        """What HAProxy says to a command of somebody at its socket."""
         with socket.socket(socket.AF_UNIX) as link:
             link.connect(self.entry["socket"])
-            link.sendall(b"show stat front 1 -1\n")
-            said = b"".join(iter(lambda: link.recv(65536), b"")).decode()
-        return sum(int(row["hrsp_5xx"] or 0) for row in csv.DictReader(said[2:].splitlines()))
+            link.sendall(f"{command}\n".encode())
+            return b"".join(iter(lambda: link.recv(65536), b"")).decode()
 
     def get(self, path: str = "/", timeout: float = 60.0) -> tuple[int, str]:
         """Status and body of a page, asked for on a connection of its own."""

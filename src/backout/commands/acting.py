@@ -83,8 +83,7 @@ class Acting:
         """Exactly what was shown: the form brings its digest back."""
         run, step = form.get("run", ""), form.get("step", "")
         journal = self.workplace.journal
-        named = Approvals(journal).named(run)
-        request = next((each for each in named if (each.id, each.step) == (run, step)), None)
+        request = Approvals(journal).of(run, step)
         if request is None or request.digest != form.get("digest"):
             raise Refused(
                 "that is not what was shown",

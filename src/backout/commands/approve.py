@@ -31,9 +31,8 @@ class Answering:
         self.refuse(request, me, no)
         answer = AnswerGiven(me, not no, no or "", self.journal.clock())
         if not self.store.answer(request, answer):
-            named = self.store.named(request.id)
-            now = next(each for each in named if (each.id, each.step) == (request.id, request.step))
-            self.refuse(now, me, no)
+            if now := self.store.of(request.id, request.step):
+                self.refuse(now, me, no)
             raise _answered(request, me)
 
     def refuse(self, request: Request, me: Person, no: str | None) -> None:

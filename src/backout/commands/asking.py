@@ -67,9 +67,7 @@ class Asking:
 
     def of(self, id: str) -> Request | None:
         """A request for a plan, as it is now."""
-        return next(
-            (each for each in self.store.named(id) if each.id == id and not each.step), None
-        )
+        return self.store.of(id)
 
     def newest(self) -> Request | None:
         """The last plan that was asked for and not used."""

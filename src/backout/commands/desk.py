@@ -271,8 +271,7 @@ class Desk:
         }
 
     def _approval(self, id: str, step: str) -> Words:
-        named = Approvals(self.journal).named(id)
-        found = next((each for each in named if (each.id, each.step) == (id, step)), None)
+        found = Approvals(self.journal).of(id, step)
         if found is None:
             raise NotThere(f"nothing was asked of others under {id}")
         report = approval_of(found, self.journal.clock())

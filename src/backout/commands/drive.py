@@ -23,11 +23,11 @@ from backout.commands.freezes import BROKEN
 from backout.commands.options import Options
 from backout.commands.overheard import BEAT
 from backout.commands.shipment import end_of
-from backout.errors import BackoutError, Foreign, Refused
+from backout.errors import BackoutError, Refused
 from backout.model import Outcome, RunRow
 from backout.model.people import Person
 from backout.ports import BACK_OUT, GOES_ON, NEEDS_PERSON, RESCUED, Operator, Screen
-from backout.project.freezing import thaw
+from backout.project.freezing import target_of, thaw
 from backout.project.project import Workplace
 from backout.project.shared_ledger import name_of
 from backout.reports.answer import Answer
@@ -81,8 +81,8 @@ class Driving:
             seen = journal.driving(row.id)
             if not row.open or not (seen.free or seen.ours):
                 return Answer("nothing", Stopped())
+            target_of(row)  # what it does not know it leaves to a worker who does
             if not seen.ours:
-                thaw(self.workplace, row)  # else it is left to a worker who knows what it says
                 journal.claim(row.id, seen, seen.zone)
             return self._driven(operation, row, handed)
 
@@ -96,8 +96,6 @@ class Driving:
                 checkout = Checkout(self.workplace, made.target, row.id, made.release.commit)
                 self.workplace.move(checkout.made())
             self._hold(operation, row, made, handed)
-        except Foreign:
-            raise
         except BackoutError as error:
             return self._undriven(operation, row, error)
         try:

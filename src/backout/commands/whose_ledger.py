@@ -45,9 +45,4 @@ def refuse(workplace: Workplace, target: Target, operator: Operator) -> None:
     question = f"{words}. If it is this one's, with a history rewritten, type {target.name}:"
     if operator.present and operator.ask(question) == target.name:
         return
-    raise Refused(
-        words,
-        where=target.name,
-        state="nothing was changed",
-        next=NEXT,
-    )
+    raise Refused(words, where=target.name, state="nothing was changed", next=NEXT)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -11,12 +11,8 @@ from backout.adapters.redactor import redact_data
 from backout.config import loading
 from backout.errors import Foreign
 from backout.model import Release, RunRow, Target
-from backout.runs.plan import Plan
-
-if TYPE_CHECKING:
-    pass
-
 from backout.project.project import TABLES, Workplace, revealing
+from backout.runs.plan import Plan, build
 
 
 def freeze(plan: Plan) -> dict[str, Any]:
@@ -39,31 +35,7 @@ def freeze(plan: Plan) -> dict[str, Any]:
 def thaw(workplace: Workplace, row: RunRow) -> Plan:
     """The plan of a run again, with the vault of its target in force. Raises Foreign for a plan of
     another Backout that says what this one does not know."""
-    try:
-        target = loading.thaw(row.plan, TABLES)[0]
-    except (ValueError, LookupError) as error:
-        raise _foreign(row, error) from error
-    return _thawed(workplace, row, _owner(target, row))
-
-
-def _foreign(row: RunRow, error: Exception) -> Foreign:
-    what = f"{error}"
-    if isinstance(error, ValidationError):
-        first = error.errors(include_url=False)[0]
-        what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-    return Foreign(
-        f"run {row.id} was planned by another version of Backout, and this one ({__version__}) does"
-        f" not know all that its plan says: {what}",
-        where=row.target,
-        state="nothing was changed; the run is as it was",
-        next=f"pip install --upgrade backout, then: {row.going_on}",
-    )
-
-
-def _thawed(workplace: Workplace, row: RunRow, owner: Target) -> Plan:
-    from backout.runs.plan import build
-
-    frozen = redact_data(row.plan, revealing(workplace.vault(owner)))
+    frozen = redact_data(row.plan, revealing(workplace.vault(target_of(row))))
     target, runbook = loading.thaw(frozen, TABLES)
     previous = frozen["previous"]
     return build(
@@ -82,6 +54,29 @@ def _thawed(workplace: Workplace, row: RunRow, owner: Target) -> Plan:
         started=frozen["started"],
         hold=frozen.get("hold", 0.0),
         kinds=TABLES.steps,
+    )
+
+
+def target_of(row: RunRow) -> Target:
+    """The target of a run, with secrets by reference. Raises Foreign as `thaw` does."""
+    try:
+        target, _ = loading.thaw(row.plan, TABLES)
+    except (ValueError, LookupError) as error:
+        raise _foreign(row, error) from error
+    return _owner(target, row)
+
+
+def _foreign(row: RunRow, error: Exception) -> Foreign:
+    what = f"{error}"
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return Foreign(
+        f"run {row.id} was planned by another version of Backout, and this one ({__version__}) does"
+        f" not know all that its plan says: {what}",
+        where=row.target,
+        state="nothing was changed; the run is as it was",
+        next=f"pip install --upgrade backout, then: {row.going_on}",
     )
 
 

@@ -56,13 +56,13 @@ def pool(front: Front) -> Pool:
 
 
 @contextmanager
-def with_agent(directory: Path, word: str) -> Iterator[tuple[Agent, Pool]]:
+def with_agent(directory: Path, word: str) -> Iterator[tuple[Agent, Front]]:
     """A server of weight 100 that has an agent, and no other check."""
     at = {"web1": f"127.0.0.1:{ports.free_port()}"}
     with Agent(word) as agent:
         looks = f"weight 100 agent-check agent-port {agent.port} agent-inter 100ms"
         with balancers.haproxy(directory, at, each={"web1": looks}) as front:
-            yield agent, pool(front)
+            yield agent, front
 
 
 def only(edge: Pool) -> Member:
@@ -71,11 +71,12 @@ def only(edge: Pool) -> Member:
 
 
 def test_the_weight_that_an_agent_gives_is_no_change_by_hand(tmp_path: Path) -> None:
-    with with_agent(tmp_path, "50%") as (agent, edge):
-        eventually(lambda: row(edge)["srv_uweight"] == "50")
+    with with_agent(tmp_path, "50%") as (agent, front):
+        edge = pool(front)
+        eventually(lambda: row(front)["srv_uweight"] == "50")
         before = only(edge)
         agent.word = "62%"
-        eventually(lambda: row(edge)["srv_uweight"] == "62")
+        eventually(lambda: row(front)["srv_uweight"] == "62")
         assert only(edge).set_as(before)
         assert before.mark == "weight 100"
 
@@ -83,7 +84,8 @@ def test_the_weight_that_an_agent_gives_is_no_change_by_hand(tmp_path: Path) -> 
 def test_a_server_that_its_agent_calls_down_or_gives_nothing_is_not_counted_on(
     tmp_path: Path,
 ) -> None:
-    with with_agent(tmp_path, "up 100%") as (agent, edge):
+    with with_agent(tmp_path, "up 100%") as (agent, front):
+        edge = pool(front)
         eventually(lambda: only(edge).up is True)
         for word in ("down", "up 0%"):
             agent.word = word
@@ -114,8 +116,8 @@ def test_a_server_is_told_from_its_namesake_in_another_backend(tmp_path: Path) -
         assert [only(each).takes for each in (edge, namesake)] == [False, True]
 
 
-def row(edge: Pool) -> dict[str, str]:
+def row(front: Front) -> dict[str, str]:
     """The server as HAProxy itself has it."""
-    said = edge.read(edge._ask("show servers state app"))  # type: ignore[attr-defined]
+    said = front.told("show servers state app")
     names, values = (line.lstrip("# ").split() for line in said.splitlines()[1:3])
     return dict(zip(names, values, strict=True))

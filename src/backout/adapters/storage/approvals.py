@@ -41,10 +41,9 @@ class Approvals:
         """Durably; False where it changes nothing any more: a run has used it, somebody has said
         no, or that person yes. Raises BackoutError where the database knows that it is the
         asker."""
-        said = "yes" if answer.yes else "no"
         row = (
             *(request.id, request.step, request.asker.name, answer.by.name),
-            *(json.dumps(answer.by.to_data()), said),
+            *(json.dumps(answer.by.to_data()), "yes" if answer.yes else "no"),
             *(self._store.text_of(answer.reason), time_text(answer.at)),
         )
         words = (
@@ -76,11 +75,15 @@ class Approvals:
         """Which run has used it, and whether somebody has said no; within a transaction, and until
         its end nobody else decides."""
         place = (request.id, request.step)
-        lock = f"SELECT 1 FROM request WHERE id = ? AND step = ?{self._store.alone}"  # noqa: S608 - our own words
-        db.execute(lock, place).fetchone()
+        alone = self._store.alone("SELECT 1 FROM request WHERE id = ? AND step = ?")
+        db.execute(alone, place).fetchone()
         used = db.execute("SELECT run FROM spent WHERE request = ? AND step = ?", place).fetchone()
         no = "SELECT 1 FROM answer WHERE request = ? AND step = ? AND answer = 'no'"
         return used[0] if used else "", bool(db.execute(no, place).fetchone())
+
+    def of(self, id: str, step: str = "") -> Request | None:
+        """What a run asked for its plan, or for one of its steps, as it is now."""
+        return next(iter(self._found("id = ? AND step = ?", (id, step))), None)
 
     def of_target(self, target: str) -> tuple[Request, ...]:
         """Every request of a target, the newest first."""

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from backout.adapters.storage import letters, renaming
+from backout.adapters.storage.append_only import append_only
 from backout.adapters.storage.people_schema import PEOPLE, SPOKEN, TAKEN_BACK
 from backout.adapters.storage.telling_schema import TELLING, TOKENS
 from backout.errors import Refused
@@ -15,13 +16,6 @@ from backout.errors import Refused
 APPLICATION = 0x4261636B  # "Back", so that no other program's database is taken for a journal
 BUSY = 30.0
 """How long another process may keep the journal locked, in seconds."""
-
-_APPEND_ONLY = tuple(
-    f"CREATE TRIGGER {table}_{verb} BEFORE {verb} ON {table}"
-    f" BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-    for table in ("record", "ledger", "restored", "undone")
-    for verb in ("UPDATE", "DELETE")
-)
 
 Change = str | Callable[[sqlite3.Connection], None]
 
@@ -48,7 +42,7 @@ MIGRATIONS: tuple[tuple[Change, ...], ...] = (
             FOREIGN KEY (target, number) REFERENCES ledger)""",
         """CREATE TABLE undone (
             run TEXT PRIMARY KEY REFERENCES run, by TEXT NOT NULL REFERENCES run)""",
-        *_APPEND_ONLY,
+        *append_only("record", "ledger", "restored", "undone"),
     ),
     (renaming.by_path,),
     (

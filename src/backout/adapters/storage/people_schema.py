@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_GROWING = ("request", "answer", "spent")
+from backout.adapters.storage.append_only import append_only
 
 PEOPLE = (
     """CREATE TABLE request (
@@ -23,12 +23,7 @@ PEOPLE = (
         id TEXT PRIMARY KEY, target TEXT NOT NULL, ticket INTEGER NOT NULL, beat INTEGER NOT NULL,
         person TEXT NOT NULL, machine TEXT NOT NULL, pid INTEGER NOT NULL,
         waits_for TEXT NOT NULL, since TEXT NOT NULL, UNIQUE (target, ticket))""",
-    *(
-        f"CREATE TRIGGER {table}_{verb} BEFORE {verb} ON {table}"
-        f" BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-        for table in _GROWING
-        for verb in ("UPDATE", "DELETE")
-    ),
+    *append_only("request", "answer", "spent"),
 )
 """What leads to them from a journal without."""
 
@@ -37,11 +32,7 @@ SPOKEN = (
         run TEXT NOT NULL, key TEXT NOT NULL, asked INTEGER NOT NULL,
         answer TEXT NOT NULL CHECK (answer IN ('again', 'done', 'back-out')), who TEXT NOT NULL,
         at TEXT NOT NULL, PRIMARY KEY (run, key, asked))""",
-    *(
-        f"CREATE TRIGGER spoken_{verb} BEFORE {verb} ON spoken"
-        " BEGIN SELECT RAISE(ABORT, 'spoken is append-only'); END"
-        for verb in ("UPDATE", "DELETE")
-    ),
+    *append_only("spoken"),
 )
 """What was said to runs that are held."""
 
@@ -55,10 +46,6 @@ TAKEN_BACK = (
     "INSERT INTO answer_anew SELECT * FROM answer",
     "DROP TABLE answer",
     "ALTER TABLE answer_anew RENAME TO answer",
-    *(
-        f"CREATE TRIGGER answer_{verb} BEFORE {verb} ON answer"
-        " BEGIN SELECT RAISE(ABORT, 'answer is append-only'); END"
-        for verb in ("UPDATE", "DELETE")
-    ),
+    *append_only("answer"),
 )
 """Whoever has said yes can say no."""

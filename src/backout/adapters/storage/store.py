@@ -41,10 +41,6 @@ class JournalStore(Closing):
         self._copy: Callable[[Line], None] = _nowhere
         self._announce: Announce = silent
 
-    alone: ClassVar[str] = ""
-    """What is said behind a SELECT so that other transactions wait for its rows; a file has one
-    writer anyway."""
-
     @property
     def where(self) -> str:
         """Where the tables lie, as errors name it."""
@@ -106,6 +102,10 @@ class JournalStore(Closing):
         """What time it is for all who share it: until when a yes holds, whether a target is frozen.
         Raises Refused when it cannot be asked."""
         return self._now()
+
+    def alone(self, query: str) -> str:
+        """That SELECT, for whose rows other transactions wait; a file has one writer anyway."""
+        return query
 
     def change(self, write: Write[T]) -> T:
         """Durably: one transaction of somebody who knows the tables."""

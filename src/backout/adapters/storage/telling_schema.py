@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from backout.adapters.storage.append_only import append_only
+
 TELLING = (
     """CREATE TABLE told (
         seq INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL, body TEXT NOT NULL)""",
@@ -11,11 +13,7 @@ TELLING = (
         id TEXT PRIMARY KEY, run TEXT NOT NULL, what TEXT NOT NULL, who TEXT NOT NULL,
         at TEXT NOT NULL)""",
     "CREATE INDEX wish_of_run ON wish (run)",
-    *(
-        f"CREATE TRIGGER wish_{verb} BEFORE {verb} ON wish"
-        " BEGIN SELECT RAISE(ABORT, 'wish is append-only'); END"
-        for verb in ("UPDATE", "DELETE")
-    ),
+    *append_only("wish"),
 )
 """What leads to them from a journal without."""
 

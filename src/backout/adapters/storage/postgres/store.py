@@ -45,7 +45,6 @@ class PostgresStore(JournalStore):
     """Tables in a database that several machines share."""
 
     shared = True
-    alone = " FOR UPDATE"
 
     def __init__(
         self,
@@ -113,6 +112,9 @@ class PostgresStore(JournalStore):
         query = "SELECT clock_timestamp()"
         found: datetime = self.look(lambda db: db.execute(query).fetchone()[0])
         return found.astimezone(UTC)
+
+    def alone(self, query: str) -> str:
+        return f"{query} FOR UPDATE"
 
     def size(self) -> int:
         query = (
