@@ -21,6 +21,7 @@ from backout.steps.git import (
     fetch,
     git,
     on_branch,
+    places,
     published,
     reversal,
     source,
@@ -199,6 +200,7 @@ def _undo(work: StepContext, where: Source, base: str) -> str:
     return f"""\
 {UNDO}
 old={base}
+to={remote}
 has_old() {{ {g} cat-file -e "$old^{{commit}}" 2>/dev/null; }}
 has_old || {{ {fetch(where)}; has_old; }} || {{ echo 'what was committed is not here'; exit 0; }}
 found=$({g} rev-list --reverse {trailer("Backout-Run", work.run)} "$old"..{ref})
@@ -206,13 +208,15 @@ set -- $found
 new=${{1-}} range=${{1-}}
 if [ -z "$new" ]; then echo 'nothing was committed'; exit 0; fi
 if {g} remote get-url -- {remote} >/dev/null 2>&1; then
-  {published(where)}
-  if [ -n "$head" ]; then
+  {places(where)}
+  for to; do
+    {published(where)}
+    [ -n "$head" ] || continue
     {fetch(where)}
     if {g} merge-base --is-ancestor "$new" "$head"; then
       echo "$new is published and stays in the history"; exit 0
     fi
-  fi
+  done
 fi
 if [ "$({g} symbolic-ref -q HEAD)" != {ref} ]; then
   echo "$new" {quote(elsewhere)} >&2

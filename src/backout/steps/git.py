@@ -110,20 +110,37 @@ def trailer(name: str, run: str) -> str:
     return quote(f"--grep=^{name}: {run}$")
 
 
+def places(where: Source) -> str:
+    """Shell text whose arguments become what a push goes to: the remote, or its addresses where it
+    is pushed to another one than it is fetched from, or to several."""
+    g, remote = git(where.repository), quote(where.remote)
+    return f"""\
+places=$({g} remote get-url --push --all -- {remote} 2>/dev/null) || :
+[ "$places" != "$({g} remote get-url -- {remote} 2>/dev/null)" ] || places={remote}
+IFS='
+'; set -f; set -- $places; set +f; unset IFS"""
+
+
 def published(where: Source, by: str = "") -> str:
-    """Shell text that sets `head` to the remote branch's commit, empty when there is none. (git
+    """Shell text that sets `head` to the branch's commit at `$to`, empty when there is none. (git
     lists whatever ends in the name: `refs/backup/refs/heads/main` too.)"""
     ref = quote(f"refs/heads/{where.branch}")
     return (
-        f"listed=$({by}{git(where.repository)} ls-remote -- {quote(where.remote)} {ref});"
+        f'listed=$({by}{git(where.repository)} ls-remote -- "$to" {ref});'
         f" head=$(printf '%s\\n' \"$listed\" | awk -v ref={ref} '$2 == ref {{ print $1 }}')"
     )
 
 
 def fetch(where: Source, by: str = "") -> str:
-    """Shell text that has the remote branch's objects here."""
-    ref = quote(f"refs/heads/{where.branch}")
-    return f"{by}{git(where.repository)} fetch -q -- {quote(where.remote)} {ref}"
+    """Shell text that has the objects of the branch at `$to` here."""
+    return f"{by}{fetched_alone(where)} {quote(f'refs/heads/{where.branch}')}"
+
+
+def fetched_alone(where: Source, *options: str) -> str:
+    """The beginning of a `git fetch` from `$to`, of nothing but what is named: a tag that moved
+    there, or a submodule that is gone, is no reason for it to fail."""
+    words = " ".join(("-q", "--no-tags", "--no-recurse-submodules", *options))
+    return f'{git(where.repository)} fetch {words} -- "$to"'
 
 
 _UNHOOKED = """\

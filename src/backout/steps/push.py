@@ -14,14 +14,19 @@ from backout.steps.git import (
     WorkingCopy,
     checked_out,
     fetch,
+    fetched_alone,
     git,
     on_branch,
+    places,
     published,
     ref,
     reversal,
     source,
 )
 from backout.steps.script import Facts, read, way_back
+
+PUSH = "{g} push -q --no-follow-tags --"
+"""What is pushed is what is named: no way back takes tags that went along."""
 
 
 class Push(WorkingCopy):
@@ -35,7 +40,7 @@ class Push(WorkingCopy):
         where = source(work)
         facts = _look(work, where)
         old, new = facts["old"][0], facts["new"][0]
-        if old != new:
+        if {*facts["old"]} != {new}:
             _may_push(where, facts)
         summary = f"git: revert what was pushed to {where.remote}/{where.branch}, and push that"
         return way_back(work, _undo(work, where, facts), {"old": old, "new": new}, summary)
@@ -58,7 +63,9 @@ class Push(WorkingCopy):
             f"""\
 new={known or f"$({g} rev-parse HEAD)"}
 if ! {g} merge-base --is-ancestor "$new" HEAD; then echo {quote(gone)} >&2; exit 1; fi
-if ! {g} push -q -- {remote} "$new":{quote(f"refs/heads/{branch}")}; then
+if ! {PUSH.format(g=g)} {remote} "$new":{quote(f"refs/heads/{branch}")}; then
+  {places(where)}
+  to=$1
   {published(where)}
   if [ -n "$head" ] && ! {g} merge-base --is-ancestor "$head" "$new" 2>/dev/null; then
     echo {quote(moved)} >&2
@@ -74,8 +81,11 @@ def _look(work: StepContext, where: Source) -> Facts:
     g = git(where.repository)
     script = f"""\
 {QUIET}
-{published(where)}
-echo "old=$head"
+{places(where)}
+for to; do
+  {published(where)}
+  echo "old=$head"
+done
 echo "new=$({g} rev-parse HEAD)"
 echo "branch=$({checked_out(where.repository)})"
 echo "subject=$({g} log --no-show-signature -1 --format=%s HEAD)"
@@ -88,6 +98,13 @@ else echo forward=no; fi"""
 
 
 def _may_push(where: Source, facts: Facts) -> None:
+    if len(set(facts["old"])) > 1:
+        raise Refused(
+            f"{where.remote} is pushed to several places, and {where.branch} is not the same commit"
+            " in each",
+            next=f"bring them to one commit: {git(where.repository)} remote get-url --push --all"
+            f" {quote(where.remote)}",
+        )
     on_branch(where, facts["branch"][0])
     if facts["forward"][0] == "no":
         raise Refused(
@@ -121,37 +138,46 @@ def _reverted(where: Source, run: str, new: str) -> str:
     take, or that would take back what somebody put there themselves, is kept for a person."""
     g, remote, branch = git(where.repository), where.remote, where.branch
     target = quote(f"refs/heads/{branch}")
+    one, whole = fetched_alone(where), fetched_alone(where, "--unshallow")
     return f"""\
-{_FINDING.format(g=g, remote=quote(remote), ref=target)}
+{_FINDING.format(g=g, ref=target, fetch=one, whole=whole)}
 kept() {{
   {g} update-ref {ref(f"revert-{run}")} "$commit"
   echo "$1;" {quote(f"its revert is kept: {g} push {quote(remote)}")} \\
     "$({g} rev-parse --short "$commit")":{target} >&2
   exit 1
 }}
-for attempt in 1 2; do
-  {published(where, "twice ")}
-  if [ -n "$head" ]; then {fetch(where, "twice ")}; fi
-  as=
-  if ! contained; then
-    if ! rewritten; then
-      echo {quote(f"{new[:7]} is not on {remote}/{branch}: nothing to revert there")}; exit 0
+take_back() {{
+  for attempt in 1 2; do
+    {published(where, "twice ")}
+    if [ -n "$head" ]; then {fetch(where, "twice ")}; fi
+    as=
+    if ! contained; then
+      if ! rewritten; then
+        echo {quote(f"{new[:7]} is not on {remote}/{branch}: nothing to revert there")}; return
+      fi
+      as=another
     fi
-    as=another
-  fi
-  commit=$(already)
-  [ -z "$commit" ] || break
-  reverse
-  if [ "$commit" = "$head" ]; then break; fi
-  if [ -n "$as" ]; then
-    kept {quote(f"{remote}/{branch} was rewritten, and has {new[:7]} as another commit")}
-  fi
-  if {g} push -q -- {quote(remote)} "$commit":{target} 2>"$tmp/words"; then break; fi
-  if [ $attempt = 2 ]; then
-    grep -v -e '^To ' -e '^error: failed to push' "$tmp/words" | tail -n 3 >&2
-    kept {quote(f"the revert could not be pushed to {remote}/{branch}")}
-  fi
-done"""
+    commit=$(already)
+    [ -z "$commit" ] || break
+    if [ -n "$made" ] && {g} merge-base --is-ancestor "$head" "$made"; then commit=$made
+    else reverse; fi
+    if [ "$commit" = "$head" ]; then break; fi
+    if [ -n "$as" ]; then
+      kept {quote(f"{remote}/{branch} was rewritten, and has {new[:7]} as another commit")}
+    fi
+    if {PUSH.format(g=g)} "$to" "$commit":{target} 2>"$tmp/words"; then break; fi
+    if [ $attempt = 2 ]; then
+      grep -v -e '^To ' -e '^error: failed to push' "$tmp/words" | tail -n 3 >&2
+      kept {quote(f"the revert could not be pushed to {remote}/{branch}")}
+    fi
+  done
+  made=$commit
+}}
+made=
+{places(where)}
+for to; do take_back; done
+[ -n "$made" ] || exit 0"""
 
 
 _FINDING = """\
@@ -163,12 +189,12 @@ contained() {{
       {g} cat-file -e "$old^{{commit}}" && {g} merge-base --is-ancestor "$new" "$head"
     }} 2>/dev/null; then return 0; fi
     [ "$({g} rev-parse --is-shallow-repository)" = true ] || return 1
-    twice {g} fetch -q --unshallow -- {remote} {ref} || exit 1
+    twice {whole} {ref} || exit 1
   done
 }}
 rewritten() {{
   [ -n "$head" ] || return 1
-  {g} cat-file -e "$new^{{commit}}" 2>/dev/null || {g} fetch -q -- {remote} "$new" || return 1
+  {g} cat-file -e "$new^{{commit}}" 2>/dev/null || {fetch} "$new" || return 1
   one=$({g} commit-tree -p "$old" -m . "$new^{{tree}}") || return 1
   for tip in "$new" "$one"; do {g} cherry "$head" "$tip" "$old"; done | grep -q '^-'
 }} 2>/dev/null"""
