@@ -21,6 +21,7 @@ from backout.model import (
     Event,
     Finding,
     Host,
+    Identity,
     Member,
     NoOptions,
     PoolState,
@@ -46,29 +47,11 @@ from backout.steps.traffic import Traffic
 from backout.steps.verify import Verify, VerifyOptions
 
 from .clock import ManualClock
+from .mortal import Fate, Killed, Mortal
 from .transports import Shell
 from .work import Person
 
 HOSTS = ("web1", "web2", "web3")
-
-
-class Killed(BaseException):
-    """The deployer is killed here."""
-
-
-@dataclass
-class Fate:
-    """Kills the deployer at a boundary, for good, and counts those that it passed."""
-
-    at: int = 0
-    passed: int = 0
-    dead: bool = False
-
-    def boundary(self) -> None:
-        self.passed += 1
-        self.dead = self.dead or self.passed == self.at
-        if self.dead:
-            raise Killed
 
 
 @dataclass
@@ -91,6 +74,8 @@ class World:
     """Whose way back cannot be known, by the same words."""
     away: set[str] = field(default_factory=set)
     """The hosts that cannot be reached."""
+    down: set[str] = field(default_factory=set)
+    """The hosts whose service does not run, where they have one."""
     traffic: dict[str, bool] = field(default_factory=lambda: dict.fromkeys(HOSTS, True))
     """Which hosts the balancer sends requests to."""
     records: dict[str, str] = field(default_factory=dict)
@@ -190,6 +175,7 @@ class Doing(Kind):
     """A kind of step that changes the world."""
 
     undoes = True
+    beside = False
     world: ClassVar[World]
 
     def describe(self, work: StepContext) -> str:
@@ -198,11 +184,16 @@ class Doing(Kind):
     def before(self, work: StepContext) -> Undo:
         if f"{work.step.name} {_place(work)}" in self.world.doubts:
             raise Refused("its way back is not known", next=f"look at {work.step.name}")
-        return Undo(f"take {work.step.name} back", irreversible=work.step.irreversible or "")
+        words, gone = f"take {work.step.name} back", work.step.irreversible or ""
+        was = self.world.running[_place(work)][-1]
+        data = {"first": True, "was": was} if self.beside else {}
+        return Undo(words, data, irreversible=gone)
 
     def act(self, work: StepContext) -> Result:
         name, host = work.step.name, _place(work)
-        return self.world.command(work.key, f"{name} {host}", lambda: self.world.do(name, host))
+        was = work.went.data.get("was") if work.went else None
+        words = f"{name} to {was}" if was else name
+        return self.world.command(work.key, f"{words} {host}", lambda: self.world.do(name, host))
 
     def recall(self, work: StepContext, undo: Undo) -> Result | None:
         self.world.reach(_place(work))
@@ -211,6 +202,17 @@ class Doing(Kind):
     def undo(self, work: StepContext, undo: Undo) -> Result:
         name, host = work.step.name, _place(work)
         return self.world.command(work.key, f"-{name} {host}", lambda: self.world.undo(name, host))
+
+
+@dataclass(frozen=True)
+class Serving:
+    """The restart backend of a host, as far as a run asks it."""
+
+    world: World
+    host: str
+
+    def identity(self) -> Identity:
+        return Identity(up=self.host not in self.world.down)
 
 
 @dataclass(frozen=True)
@@ -237,26 +239,6 @@ class Edge:
 
 def _place(work: StepContext) -> str:
     return work.host.name if work.host else "here"
-
-
-class Mortal:
-    """A journal around whose every record the deployer may be killed."""
-
-    def __init__(self, journal: SqliteJournal, fate: Fate) -> None:
-        self._journal = journal
-        self._fate = fate
-
-    def __getattr__(self, name: str) -> Any:
-        write = getattr(self._journal, name)
-        if name not in ("begin", "end", "note", "finish"):
-            return write
-
-        def mortal(*args: Any, **keys: Any) -> None:
-            self._fate.boundary()
-            write(*args, **keys)
-            self._fate.boundary()
-
-        return mortal
 
 
 class Lease:
@@ -296,8 +278,8 @@ def target(name: str, max_failures: int) -> Target:
 
 
 def step(name: str, on: str | None = "all", kind: str = "do", **keys: Any) -> Step:
-    """Of kind `late` it is taken back after its host has settled, and what `aside` changes no
-    service runs."""
+    """Of kind `late` it is taken back after its host has settled, what `aside` changes no service
+    runs, and `beside` swaps releases: nobody sees the new one any more once that is undone."""
     return Step(name=name, kind=kind, options=NoOptions(), on=on, **keys)
 
 
@@ -340,19 +322,29 @@ class Deployer:
             verb="deploy",
             runbook=self.book,
             params={},
-            release=Release(2),
-            previous=Release(1),
-            **{"target": target(self.run, self.max_failures), **self.keys},
+            **{
+                "release": Release(2),
+                "previous": Release(1),
+                "target": target(self.run, self.max_failures),
+                **self.keys,
+            },
         )
 
     def say(self, verb: str, kill_at: int = 0) -> Ended | None:
         """None when it was killed."""
+        return self.lives(
+            lambda parts: getattr(Engine(self.plan, parts, self.consent), verb)(), kill_at
+        )
+
+    def lives(self, does: Callable[[Parts], Ended], kill_at: int = 0) -> Ended | None:
+        """A process that does so; None when it was killed."""
         self.world.fate = Fate(kill_at)
         kind = type("Kind", (Doing,), {"world": self.world})
         kinds = {
             "do": kind,
             "late": type("Late", (kind,), {"settles_first": lambda *_: True}),
             "aside": type("Aside", (kind,), {"reaches": False}),
+            "beside": type("Beside", (kind,), {"beside": True}),
             "traffic": Traffic,
             "verify": Verify,
         }
@@ -365,7 +357,7 @@ class Deployer:
             emit=self.told.append,
             steps=cast("Mapping[str, Any]", kinds),
             reach=cast("Any", self.world.reach),
-            restarter=cast("Any", None),
+            restarter=lambda host: cast("Any", Serving(self.world, host)),
             examine=self.world.examine,
             pool=lambda _, __: Edge(self.world),
             metrics=cast("Any", None),
@@ -373,7 +365,6 @@ class Deployer:
             **self.seams,
         )
         try:
-            ended: Ended = getattr(Engine(self.plan, parts, self.consent), verb)()
+            return does(parts)
         except Killed:
             return None
-        return ended

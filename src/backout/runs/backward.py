@@ -183,9 +183,7 @@ class Backward:
 
     def _undo(self, batches: Sequence[BatchPlan], hosts: Sequence[str]) -> dict[str, str]:
         names = [host for batch in batches for host in batch.hosts if host in hosts]
-        mine = [[a for batch in batches for a in batch.of(host)] for host in names]
-        words = side_by_side(self._actions_back, mine)
-        return {host: why for host, why in zip(names, words, strict=True) if why}
+        return self._each_back({h: [a for b in batches for a in b.of(h)] for h in names})
 
     def undo_of(self, action: Action) -> Entry:
         """What is on record of its undo."""
@@ -208,9 +206,7 @@ class Backward:
         self._first_back([host for host in hosts if host not in stuck])
 
     def _first_back(self, hosts: Sequence[str]) -> dict[str, str]:
-        mine = [[a for a in self.first() if a.host == host] for host in hosts]
-        words = side_by_side(self._actions_back, mine)
-        return {host: why for host, why in zip(hosts, words, strict=True) if why}
+        return self._each_back({h: [a for a in self.first() if a.host == h] for h in hosts})
 
     def first(self) -> list[Action]:
         """What takes the new release out of sight at once, when it is undone."""
@@ -225,6 +221,11 @@ class Backward:
         """Undo what was done on this machine."""
         words = self._actions_back([action for action in self.plan.actions if not action.host])
         return {"": words} if words else {}
+
+    def _each_back(self, actions: Mapping[str, Sequence[Action]]) -> dict[str, str]:
+        """Host by host, side by side; who is stuck, and why."""
+        words = side_by_side(self._actions_back, list(actions.values()))
+        return {host: why for host, why in zip(actions, words, strict=True) if why}
 
     def _actions_back(self, actions: Sequence[Action]) -> str:
         """Newest first. When one cannot be undone the older ones wait for a person."""

@@ -13,9 +13,10 @@ from backout.model import Event, Runbook, Step
 from backout.ports import Said
 from backout.runs.holding import PAUSE, TELL
 from backout.runs.holds import Holds, Question
+from support.mortal import Killed
 from support.ways import FORWARD, HERE, Begin, on, say, told
 from support.work import Person
-from support.world import HOSTS, Deployer, Killed, runbook, step
+from support.world import HOSTS, Deployer, runbook, step
 
 HOLD = 600.0
 ANSWER = "invoke hold {} --host web1 --answer again|done|back-out"

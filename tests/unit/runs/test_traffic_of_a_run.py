@@ -98,6 +98,7 @@ def test_a_host_that_fails_while_it_is_out_goes_back_and_is_in_again(begin: Begi
     deployer = fronted(begin, 1, refuses={"Bad web2"})
     assert say(deployer).exit_code == 0
     assert on(deployer, "web2") == ["out", "Good", "Bad", "-Bad", "-Good", "Restart", "in"]
+    assert on(deployer, "web1") == on(deployer, "web3") == THERE_AND_BACK, "it goes back alone"
     assert set(deployer.world.traffic.values()) == {True}
 
 
@@ -118,6 +119,19 @@ def test_nor_does_a_balancer_that_does_not_obey_keep_a_host_from_going_back(begi
     assert deployer.world.disk["web1"] == ["old"]
     words = next(w for w in told(deployer, "warning") if w.endswith("it goes back all the same"))
     assert words.startswith("web1: Out of traffic failed: edge: web1 is in traffic (1)")
+
+
+def test_hosts_of_several_batches_that_are_stuck_are_all_told(begin: Begin) -> None:
+    deployer = fronted(begin, refuses={"Bad web3", "-Bad web3", "-Good web1"})
+    ended = say(deployer)
+    assert ended.exit_code == 5
+    assert {host: why for host, (_, _, why) in ends(ended).items() if why} == {
+        "web1": "web1: Good failed: exit code 1",
+        "web3": FAILED.format("web3"),
+    }
+    assert on(deployer, "web3")[-1] == "-Bad", "it neither settles nor is in traffic again"
+    assert on(deployer, "web1")[-2:] == ["-Bad", "-Good"]
+    assert deployer.world.traffic == {"web1": False, "web2": True, "web3": False}
 
 
 def test_who_is_not_in_traffic_as_before_is_no_end(begin: Begin) -> None:

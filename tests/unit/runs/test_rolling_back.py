@@ -1,0 +1,286 @@
+"""A rollback, whole: what is undone and settled in which order, and done again where the earlier
+release is not well."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from backout.errors import Refused
+from backout.model import Outcome, Release, Runbook, Step
+from support.ways import ALL_PASS, FORWARD, HERE, Begin, Returning, ends, on, say, told, verdicts
+from support.world import HOSTS, Deployer, runbook, step
+
+ROLLED_BACK = ("rolled back", None, "")
+BACK = ["-Bad", "-Good", "Restart"]
+
+
+def book(*steps: Step, settle: Sequence[Step] = (step("Restart"),)) -> Runbook:
+    return runbook().model_copy(update={"steps": steps, "settle": tuple(settle)})
+
+
+ALIKE = book(step("Good"), step("Bad"))
+"""Nothing is done on this machine, so that hosts go back a few at a time."""
+
+
+def deployed(begin: Begin, *steps: Step, **keys: Any) -> Deployer:
+    """A run that went well over a new world."""
+    deployer = begin(book=book(*steps) if steps else ALIKE, **keys)
+    assert say(deployer).exit_code == 0
+    deployer.world.log.clear()
+    return deployer
+
+
+def next_run(before: Deployer, *steps: Step) -> Deployer:
+    """Another one over the same world."""
+    keys = {**before.keys, "release": Release(3), "previous": Release(2)}
+    after = replace(before, run=f"{before.run}-next", book=book(*steps), keys=keys)
+    assert say(after).exit_code == 0
+    after.world.log.clear()
+    return after
+
+
+def rolled(*runs: Deployer, code: int = 0) -> Returning:
+    returning = Returning(runs)
+    ended = returning.say()
+    assert ended is not None
+    assert ended.exit_code == code, ended
+    return returning
+
+
+def begun(returning: Returning) -> list[str]:
+    records = returning.runs[0].journal.recall(returning.run)
+    return [each.key for each in records if each.kind == "begin"]
+
+
+def test_each_portion_goes_back_newest_first_and_settles_before_the_next_one_goes(
+    begin: Begin,
+) -> None:
+    deployer = deployed(begin)
+    ended = Returning((deployer,)).say()
+    assert ended is not None
+    assert (ended.outcome, ended.exit_code, ended.release) == (Outcome.SUCCEEDED, 0, Release(1))
+    assert ends(ended) == dict.fromkeys(HOSTS, ROLLED_BACK)
+    assert verdicts(ended) == ALL_PASS
+    assert deployer.world.log == [f"{word} {host}" for host in HOSTS for word in BACK]
+
+
+def test_what_was_done_here_goes_back_after_all_hosts_which_then_settle_once_more(
+    begin: Begin,
+) -> None:
+    deployer = deployed(begin, *runbook().steps)
+    rolled(deployer)
+    for host in HOSTS:
+        assert on(deployer, host) == [*BACK, "Restart"]
+    settled = [f"Restart {host}" for host in reversed(HOSTS)]
+    assert deployer.world.log[6:] == [*settled, "-Switch here", "-Ship here", *settled]
+
+
+def test_the_names_of_what_a_rollback_takes_back_settles_and_does_again_stay_for_ever(
+    begin: Begin,
+) -> None:
+    """A journal, and the notes on the hosts, may be of a Backout of before."""
+    deployer = deployed(begin)
+    run = deployer.run
+    fails_once(deployer, "Restart web2")
+    returning = rolled(deployer, code=4)
+    begun = [each.key for each in deployer.journal.recall(returning.run) if each.kind == "begin"]
+    assert begun[:6] == [
+        *(f"undo/{run}/steps/1@web1", f"undo/{run}/steps/0@web1", f"back/{run}/0.1/0@web1"),
+        *(f"undo/{run}/steps/1@web2", f"undo/{run}/steps/0@web2", f"back/{run}/2/0.2/0@web2"),
+    ]
+    assert begun[6:] == [
+        *(f"again/{run}/steps/0@web1", f"again/{run}/steps/1@web1"),
+        *(f"again/{run}/steps/0@web2", f"again/{run}/steps/1@web2"),
+        *(f"back/again/{run}/0.1/0@web1", f"back/again/{run}/0.2/0@web2"),
+    ]
+
+
+# --- several runs ------------------------------------------------------------------------
+
+
+def test_of_several_runs_the_newest_is_undone_first_and_what_all_settle_alike_settles_once(
+    begin: Begin,
+) -> None:
+    older = deployed(begin)
+    newer = next_run(older, step("Two"))
+    rolled(newer, older)
+    assert newer.world.log == [f"{word} {host}" for host in HOSTS for word in ("-Two", *BACK)]
+
+
+def test_what_is_stuck_of_the_newest_run_keeps_the_older_ones_on_that_host(begin: Begin) -> None:
+    older = deployed(begin)
+    newer = next_run(older, step("Two"))
+    newer.world.refuses.add("-Two web2")
+    returning = Returning((newer, older))
+    ended = returning.say()
+    assert ended is not None
+    assert (ended.exit_code, ended.reason) == (5, "web2: Two failed: exit code 1")
+    assert on(newer, "web2") == ["-Two"]
+    assert on(newer, "web1") == on(newer, "web3") == ["-Two", *BACK]
+    newer.world.refuses.clear()
+    newer.world.log.clear()
+    ended = returning.say()
+    assert ended is not None
+    assert ended.exit_code == 0
+    assert newer.world.log == [f"{word} web2" for word in ("-Two", *BACK)]
+
+
+def test_what_the_runs_did_here_is_undone_newest_first_or_none_of_it(begin: Begin) -> None:
+    older = deployed(begin, step("Ship", None), step("Good"))
+    newer = next_run(older, step("Move", None), step("Two"))
+    newer.world.refuses.add("-Move here")
+    returning = rolled(newer, older, code=5)
+    assert on(newer, HERE) == ["-Move"]
+    with pytest.raises(Refused, match="one way only: what was done on this machine is being"):
+        returning.say("abort")
+    newer.world.refuses.clear()
+    newer.world.log.clear()
+    ended = returning.say()
+    assert ended is not None
+    assert ended.exit_code == 0
+    assert on(newer, HERE) == ["-Move", "-Ship"]
+    assert on(newer, "web1") == ["Restart"]
+
+
+# --- forward again -----------------------------------------------------------------------
+
+
+def test_where_the_earlier_release_does_not_settle_its_hosts_alone_go_forward_again(
+    begin: Begin,
+) -> None:
+    deployer = deployed(begin)
+    fails_once(deployer, "Restart web2")
+    ended = Returning((deployer,)).say()
+    assert ended is not None
+    assert (ended.outcome, ended.exit_code) == (Outcome.BACKED_OUT, 4)
+    assert (ended.release, ended.reason) == (Release(2), "web2: Restart failed: exit code 1")
+    assert ends(ended) == {
+        "web1": ("backed out", 2, ""),
+        "web2": ("backed out", 2, ""),
+        "web3": ("unchanged", 2, ""),
+    }
+    assert verdicts(ended) == ALL_PASS
+    assert on(deployer, "web1") == on(deployer, "web2") == [*BACK, *FORWARD]
+    assert on(deployer, "web3") == []
+    forward = deployer.world.log[6:]
+    assert forward[-2:] == ["Restart web1", "Restart web2"], "batch by batch, after all steps"
+    assert told(deployer, "phase")[-2:] == [
+        "forward again to release 2: web1, web2",
+        "proving release 2",
+    ]
+
+
+def test_several_runs_are_done_again_oldest_first_and_settle_once(begin: Begin) -> None:
+    older = deployed(begin)
+    newer = next_run(older, step("Two"))
+    fails_once(newer, "Restart web1")
+    rolled(newer, older, code=4)
+    assert newer.world.log == [
+        f"{word} web1" for word in ("-Two", *BACK, "Good", "Bad", "Two", "Restart")
+    ]
+
+
+def test_what_cannot_be_done_again_is_told_and_keeps_what_came_after_it_on_that_host(
+    begin: Begin,
+) -> None:
+    older = deployed(begin)
+    newer = next_run(older, step("Two"))
+    fails_once(newer, "Restart web1")
+    newer.world.refuses.add("Good web1")
+    returning = Returning((newer, older))
+    ended = returning.say()
+    assert ended is not None
+    assert ended.exit_code == 5
+    assert ended.reason == (
+        "web1: Restart failed: exit code 1; and going forward again is incomplete:"
+        " web1: Good failed: exit code 1"
+    )
+    assert ends(ended)["web1"] == ("NOT backed out", None, "web1: Good failed: exit code 1")
+    assert on(newer, "web1") == ["-Two", *BACK, "Good"]
+    assert newer.lease.kept
+    newer.world.refuses.clear()
+    newer.world.log.clear()
+    ended = returning.say()
+    assert ended is not None
+    assert ended.exit_code == 4
+    assert on(newer, "web1") == ["-Good", *FORWARD[:2], "Two", "Restart"], "what it left, first"
+
+
+def test_what_such_a_step_left_and_cannot_be_taken_back_is_not_built_upon(begin: Begin) -> None:
+    deployer = deployed(begin)
+    fails_once(deployer, "Restart web1")
+    deployer.world.refuses.add("Good web1")
+    returning = rolled(deployer, code=5)
+    deployer.world.refuses.add("-Good web1")
+    deployer.world.log.clear()
+    ended = returning.say()
+    assert ended is not None
+    assert ended.reason.endswith("incomplete: web1: Good failed: exit code 1")
+    assert deployer.world.log == ["-Good web1"]
+
+
+def test_what_had_begun_to_be_taken_back_is_so_to_its_end_before_it_is_done_again(
+    begin: Begin,
+) -> None:
+    deployer = deployed(begin)
+    deployer.world.refuses.add("-Good web1")
+    returning = rolled(deployer, code=5)
+    deployer.world.log.clear()
+    ended = returning.say("abort")
+    assert ended is not None
+    assert ended.exit_code == 5
+    assert "-Bad web1" not in deployer.world.log
+    assert on(deployer, "web1") == ["-Good"]
+    assert on(deployer, "web2") == on(deployer, "web3") == FORWARD
+    deployer.world.refuses.clear()
+    deployer.world.log.clear()
+    ended = returning.say("abort")
+    assert ended is not None
+    assert (ended.exit_code, ended.reason) == (4, "aborted")
+    assert on(deployer, "web1") == ["-Good", *FORWARD]
+
+
+def test_a_rollback_that_is_aborted_before_its_first_undo_does_nothing(begin: Begin) -> None:
+    deployer = deployed(begin)
+    ended = Returning((deployer,)).say("abort")
+    assert ended is not None
+    assert ended.exit_code == 4
+    assert ends(ended) == dict.fromkeys(HOSTS, ("unchanged", 2, ""))
+    assert deployer.world.log == []
+
+
+# --- killed anywhere ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("at", [7, 16, 25, 31, 38, 47, 57])
+@pytest.mark.parametrize(
+    ("verb", "fails", "code"), [("run", "", 0), ("run", "Restart web2", 4), ("abort", "", 4)]
+)
+def test_killed_anywhere_it_ends_as_one_that_was_not_and_repeats_nothing(
+    begin: Begin, at: int, verb: str, fails: str, code: int
+) -> None:
+    deployer = deployed(begin)
+    if fails:
+        fails_once(deployer, fails)
+    returning = Returning((deployer,))
+    assert returning.say(kill_at=at) is None
+    ended = returning.say(verb)
+    assert ended is not None
+    assert ended.exit_code == code
+    world = deployer.world
+    left = ["old"] if code == 0 else ["old", "Good", "Bad"]
+    for host in HOSTS:
+        assert world.disk[host] == world.running[host] == left
+        done = [word for word in on(deployer, host) if word != "Restart"]
+        assert len(set(done)) == len(done)
+    assert returning.say(verb) == ended, "it is over"
+
+
+def fails_once(deployer: Deployer, words: str) -> None:
+    """From now on it fails, the first time."""
+    deployer.world.refuses.add(words)
+    deployer.world.then[words] = lambda: deployer.world.refuses.discard(words)
