@@ -8,7 +8,16 @@ from shlex import quote
 from backout.errors import Refused
 from backout.model import Command, Source, Undo
 from backout.ports import StepContext
-from backout.steps.git import QUIET, UNDO, checked_out, git, ref, source
+from backout.steps.git import (
+    QUIET,
+    UNDO,
+    checked_out,
+    git,
+    locked,
+    ref,
+    refuse_a_lock,
+    source,
+)
 from backout.steps.hosted import (
     MODULES,
     Hosted,
@@ -50,6 +59,7 @@ class Checkout(Hosted):
         url = address(work, where)
         refuse_what_git_leaves_out(work, where)
         facts = _look(work, where, place)
+        refuse_a_lock(facts, work.transport.host.name)
         _refuse_changes(work, place, facts)
         if not facts["head"]:
             _refuse_collisions(work, where, place)
@@ -107,10 +117,13 @@ def _move(d: str, where: Source, aside: str, *, back: bool = False) -> str:
     one half way, a mark remains, and `settle` finishes it. No hook of the repository holds up
     the way `back`."""
     g = git(d)
-    there = f'[ "$({g} rev-parse HEAD)" = "$1" ] && {g} diff --quiet --ignore-submodules=all HEAD'
+    there = f'[ "$({g} rev-parse HEAD)" = "$1" ] && [ -z "$(changed)" ]'
     lacking = ' || [ "${settling-}" ]' if back else ""  # it is about to go on to another commit
+    dirty = f"! {g} diff --quiet --ignore-submodules=all HEAD"
     return f"""\
 {f"{MODULES}{chr(10)}{_LEFT}" if where.submodules else ""}
+{_changed(d)}
+filtered() {{ {dirty} && [ -z "$(changed)" ]; }}
 mark=$({g} rev-parse --absolute-git-dir)/BACKOUT_MOVE
 place() {{
   to=$1
@@ -131,7 +144,7 @@ move() {{
     exit 1
   fi
   {g} update-index -q --refresh >/dev/null || :
-  {g} read-tree -n -m -u "$from" "$1"
+  said=$({g} read-tree -n -m -u "$from" "$1" 2>&1) || filtered || {{ echo "$said" >&2; exit 1; }}
   place "$1"
 }}
 settle() {{
@@ -141,6 +154,22 @@ settle() {{
   place "$(cat "$mark")"
   settling=
 }}"""
+
+
+_SAME = """\
+same() {
+  [ -f "$1" ] && [ ! -L "$1" ] && [ -z "$(git diff --summary HEAD -- "$1")" ] &&
+    git cat-file --filters "HEAD:$1" 2>/dev/null | cmp -s - "$1"
+}"""
+"""A shell function: whether a file is what git writes for the commit. git may call it changed all
+the same: a filter that does not lead back, such as `text` for a file that has CRLF in git."""
+
+
+def _changed(d: str) -> str:
+    """Shell functions; `changed` lists the files that somebody changed."""
+    listed = f"{git(d)} -c core.quotePath=false diff --name-only --ignore-submodules=all HEAD"
+    loop = 'while IFS= read -r f; do same "$f" || echo "$f"; done'
+    return f"{_SAME}\nchanged() {{ {listed} | (cd -- {quote(d)} && {loop}); }}"
 
 
 _CURE = "(move it away, or keep it out of the commit)"
@@ -197,9 +226,14 @@ if [ -e {quote(d)}/.git ]; then
     echo "head=$head"
     echo "branch=$({checked_out(d)})"
   fi
+  {locked(d)}
+  {_SAME}
   {g} --no-optional-locks -c core.quotePath=false status --porcelain --untracked-files=no \\
     --ignore-submodules=untracked |
-    sed 's/^.../changed=/'
+    (cd -- {quote(d)} && while IFS= read -r line; do
+      case $line in ' M '*) ! same "${{line#???}}" || continue ;; esac
+      printf 'changed=%s\\n' "${{line#???}}"
+    done)
 fi"""
     return read(
         work.transport,
@@ -272,7 +306,7 @@ def _undo(work: StepContext, where: Source, data: Mapping[str, str]) -> str:
 {UNDO}
 {_move(d, where, work.run, back=True)}
 settle
-if ! {g} diff --quiet --ignore-submodules=all HEAD; then
+if [ -n "$(changed)" ]; then
   {g} -c user.name=Backout -c user.email=backout@localhost stash push -q -m {quote(work.run)}
   echo {quote(kept)}
 fi

@@ -20,9 +20,11 @@ from backout.steps.git import (
     checked_out,
     fetch,
     git,
+    locked,
     on_branch,
     places,
     published,
+    refuse_a_lock,
     reversal,
     source,
     trailer,
@@ -31,6 +33,7 @@ from backout.steps.script import read, some, way_back
 
 NOTHING = "nothing to commit"
 UNFINISHED = {
+    "rebase-apply/applying": "git am",
     "MERGE_HEAD": "merge",
     "CHERRY_PICK_HEAD": "cherry-pick",
     "REVERT_HEAD": "revert",
@@ -150,6 +153,7 @@ directory=$({g} rev-parse --absolute-git-dir)
 for name in {" ".join(UNFINISHED)}; do
   if [ -e "$directory/$name" ]; then echo "unfinished=$name"; fi
 done
+{locked(where.repository)}
 {g} diff --name-only --diff-filter=U | sed 's/^/torn=/'""",
         f"git repository {name}",
     )
@@ -159,6 +163,7 @@ done
     for sign in facts["unfinished"]:
         what = UNFINISHED[sign]
         raise Refused(f"a {what} is unfinished in {name}", next="finish or abort it: git status")
+    refuse_a_lock(facts, work.here.host.name)
     if torn := facts["torn"]:
         raise Refused(
             f"{some(torn)} in {name}: both sides of a conflict would be committed",

@@ -12,7 +12,7 @@ from backout.model.operands import shell_path
 from backout.model.repository import ALONE
 from backout.ports import StepContext
 from backout.steps.base import Kind
-from backout.steps.script import told
+from backout.steps.script import Facts, told
 
 QUIET = f"export GIT_TERMINAL_PROMPT=0; {ALONE}"
 """Git asks nobody: what it would have asked becomes its error. And it acts where `-C` says,
@@ -98,6 +98,26 @@ def on_branch(where: Source, branch: str) -> None:
         f"{where.repository} {state}, and the target's branch is {where.branch}",
         next=f"{git(where.repository)} checkout {quote(where.branch)}",
     )
+
+
+def locked(directory: str) -> str:
+    """Shell text that prints `locked=FILE` where git's index stays locked for longer than another
+    git takes for a look."""
+    return f"""\
+lock=$({git(directory)} rev-parse --absolute-git-dir)/index.lock
+for moment in 1 2 3 4 5 6 7 8 9; do
+  [ ! -e "$lock" ] || sleep 0.1 2>/dev/null || sleep 1
+done
+if [ -e "$lock" ]; then echo "locked=$lock"; fi"""
+
+
+def refuse_a_lock(facts: Facts, machine: str) -> None:
+    """Raise Refused where `locked` found one: nothing could be committed or checked out."""
+    for lock in facts["locked"]:
+        raise Refused(
+            f"{lock} is there on {machine}: another git is at work, or one was killed",
+            next=f"when no git runs there any more, on {machine}: rm {quote(lock)}",
+        )
 
 
 def ref(name: str) -> str:

@@ -51,10 +51,12 @@ def read(transport: Transport, script: str, what: str, env: Env = ()) -> Facts:
 
 
 def words(result: Result) -> str:
-    """The last things that were said on stderr, without hints."""
+    """The last things that were said on stderr, without hints. git says what is wrong first, and
+    then gives advice."""
     lines = (line.strip() for line in result.stderr.split("\n"))
     said = [line for line in lines if line and not line.startswith("hint:")]
-    return "; ".join(said[-4:])
+    wrong = [line for line in said[:-4] if line.startswith("fatal:")]
+    return "; ".join((*wrong[-1:], *said[-4:]))
 
 
 def told(result: Result) -> Result:

@@ -1,0 +1,143 @@
+"""What a git that was killed left behind, and files that git calls changed though nobody changed
+them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from backout.errors import Refused
+from backout.model import Release, Source
+from support.deployed import git, release
+from support.git_origin import GitOrigin
+from support.work import RUN, Bench, Trial
+
+CRLF = b"one\r\ntwo\r\n"
+
+
+@pytest.fixture
+def srv(tmp_path: Path) -> Path:
+    return tmp_path / "srv"
+
+
+@pytest.fixture
+def bench(git_origin: GitOrigin, tmp_path: Path, srv: Path) -> Bench:
+    source = Source(repository=str(git_origin.copy), directory=str(srv))
+    return Bench(tmp_path, source, release=Release(1, git_origin.head()))
+
+
+def test_a_locked_index_on_the_host_is_refused_by_its_name_before_anything_changes(
+    bench: Bench, git_origin: GitOrigin, srv: Path
+) -> None:
+    assert bench.step("update").act().ok
+    lock = srv / ".git/index.lock"
+    lock.touch()
+    trial = release(bench, git_origin)
+
+    with pytest.raises(Refused) as refused:
+        trial.before()
+
+    assert f"{lock} is there on here" in refused.value.what
+    assert f"rm {lock}" in refused.value.next
+    lock.unlink()
+    assert trial.act().ok
+
+
+def test_a_locked_index_of_the_working_copy_is_refused_by_its_name(
+    bench: Bench, git_origin: GitOrigin
+) -> None:
+    lock = git_origin.copy / ".git/index.lock"
+    lock.touch()
+
+    with pytest.raises(Refused, match=f"{lock} is there on here"):
+        bench.step("commit").before()
+
+
+def test_a_lock_that_comes_later_is_named_too(bench: Bench, git_origin: GitOrigin) -> None:
+    """git's advice below it is longer than what is shown."""
+    git_origin.good_change()
+    trial = bench.step("commit")
+    trial.before()
+    (git_origin.copy / ".git/index.lock").touch()
+
+    result = trial.kind.act(trial.work)
+
+    assert "index.lock': File exists" in result.reason
+
+
+def test_patches_that_are_being_applied_are_called_that(
+    bench: Bench, git_origin: GitOrigin
+) -> None:
+    (git_origin.copy / ".git/rebase-apply").mkdir()
+    (git_origin.copy / ".git/rebase-apply/applying").touch()
+
+    with pytest.raises(Refused, match="a git am is unfinished"):
+        bench.step("commit").before()
+
+
+def filtered(bench: Bench, origin: GitOrigin, text: bytes, attributes: str = "") -> Trial:
+    """The next release, with a file that was committed before its attributes were."""
+    (origin.copy / "a.txt").write_bytes(text)
+    origin.git("add", "a.txt")
+    origin.git("commit", "-q", "-m", "Text")
+    if attributes:
+        (origin.copy / ".gitattributes").write_text(attributes)
+        origin.git("add", ".gitattributes")
+        origin.git("commit", "-q", "-m", "Attributes")
+    origin.push()
+    origin.version += 1
+    bench.release = Release(origin.version, origin.head())
+    bench.run = f"{RUN}-{origin.version}"
+    return bench.step("update")
+
+
+def lines_of(srv: Path) -> int:
+    return (srv / "a.txt").read_bytes().count(b"\n")
+
+
+@pytest.mark.parametrize("attributes", ["*.txt text\n", "*.txt text eol=crlf\n"])
+def test_a_file_that_a_filter_makes_git_call_changed_holds_up_no_way_on_and_none_back(
+    bench: Bench, git_origin: GitOrigin, srv: Path, attributes: str
+) -> None:
+    assert filtered(bench, git_origin, CRLF).act().ok
+    second = filtered(bench, git_origin, CRLF * 2, attributes)
+    assert second.act().ok
+    (srv / "a.txt").touch()
+    assert git(srv, "status", "--porcelain", "--untracked-files=no") == "M a.txt"
+    third = filtered(bench, git_origin, CRLF * 3)
+
+    assert third.act().ok
+
+    assert lines_of(srv) == 6
+    for trial, lines in ((third, 4), (second, 2)):
+        result = trial.undo()
+        assert result.ok, result.reason
+        assert lines_of(srv) == lines
+    assert git(srv, "stash", "list") == ""
+
+
+def test_such_a_file_that_somebody_did_change_is_refused_and_kept(
+    bench: Bench, git_origin: GitOrigin, srv: Path
+) -> None:
+    assert filtered(bench, git_origin, CRLF).act().ok
+    second = filtered(bench, git_origin, CRLF * 2, "*.txt text\n")
+    assert second.act().ok
+    (srv / "a.txt").write_bytes(b"theirs\r\n")
+
+    with pytest.raises(Refused, match=r"changed by hand in .* on here: a\.txt"):
+        filtered(bench, git_origin, CRLF * 3).before()
+
+    assert second.undo().ok
+    assert git(srv, "show", "stash@{0}:a.txt") == "theirs"
+    assert (srv / "a.txt").read_bytes() == CRLF
+
+
+def test_a_mode_that_somebody_changed_is_a_change(
+    bench: Bench, git_origin: GitOrigin, srv: Path
+) -> None:
+    assert filtered(bench, git_origin, CRLF, "*.txt text\n").act().ok
+    (srv / "a.txt").chmod(0o755)
+
+    with pytest.raises(Refused, match=r"changed by hand in .* on here: a\.txt"):
+        filtered(bench, git_origin, CRLF * 2).before()
