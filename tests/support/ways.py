@@ -49,6 +49,12 @@ def told(deployer: Deployer, *kinds: str) -> list[str]:
     return [event.text for event in deployer.told if event.kind in kinds]
 
 
+def begun(deployer: Deployer, run: str = "") -> list[tuple[str, str]]:
+    """The phase and the key of all that has begun, in order, in this run or another one."""
+    records = deployer.journal.recall(run or deployer.run)
+    return [(each.body["phase"], each.key) for each in records if each.kind == "begin"]
+
+
 def ends(ended: Ended) -> dict[str, tuple[str, int | None, str]]:
     return {
         host: (str(end.state), end.release.number if end.release else None, end.why)

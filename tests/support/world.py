@@ -211,8 +211,14 @@ class Serving:
     world: World
     host: str
 
+    restart = stop = find = streams = None
+
     def identity(self) -> Identity:
         return Identity(up=self.host not in self.world.down)
+
+    def logs(self, lines: int) -> str:
+        """What was done on its host so far."""
+        return "\n".join(each for each in self.world.log if each.endswith(f" {self.host}"))
 
 
 @dataclass(frozen=True)

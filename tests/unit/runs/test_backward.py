@@ -15,7 +15,9 @@ from support.ways import (
     HERE,
     UNCHANGED,
     Begin,
+    begun,
     ends,
+    gate,
     on,
     say,
     told,
@@ -270,6 +272,19 @@ def test_what_takes_the_new_release_out_of_sight_at_once_goes_before_all_else(
     assert log.index("-Swap web1") < log.index("-Bad web3")
 
 
+def test_it_is_out_of_sight_before_anybody_reads_why_it_is_ill(begin: Begin) -> None:
+    settle = (step("Restart"), step("Swap", kind="beside"), step("More", kind="beside"), gate())
+    book = runbook().model_copy(update={"settle": settle})
+    deployer = serving(begin(book=book, ill="web2"))
+    assert say(deployer).exit_code == 4
+    records = deployer.journal.recall(deployer.run)
+    (found,) = (each.body for each in records if each.kind == "evidence")
+    assert {host: log.split("\n")[-2:] for host, log in found["logs"].items()} == {
+        "web2": ["-More web2", "-Swap web2"]
+    }
+    assert [on(deployer, "web1").count(word) for word in ("-More", "-Swap")] == [1, 1]
+
+
 def test_nothing_is_undone_beside_a_restart_that_may_still_be_at_work(begin: Begin) -> None:
     deployer = begin()
     deployer.world.dies_after("Restart web2")
@@ -372,9 +387,8 @@ def test_the_names_of_what_is_taken_back_and_settled_again_stay_for_ever(begin: 
     """A journal, and the notes on the hosts, may be of a Backout of before."""
     deployer = begin(refuses={"Bad web1"})
     say(deployer)
-    begun = [each.key for each in deployer.journal.recall(deployer.run) if each.kind == "begin"]
-    assert begun == [
-        *("steps/0", "steps/1@web1", "steps/2@web1"),
-        *("undo/steps/2@web1", "undo/steps/1@web1", "back/1.1/0@web1"),
-        *("undo/steps/0", "back/here/1.1/0@web1"),
+    assert begun(deployer) == [
+        *(("do", "steps/0"), ("do", "steps/1@web1"), ("do", "steps/2@web1")),
+        *(("undo", "undo/steps/2@web1"), ("undo", "undo/steps/1@web1")),
+        *(("back", "back/1.1/0@web1"), ("undo", "undo/steps/0"), ("back", "back/here/1.1/0@web1")),
     ]

@@ -11,7 +11,19 @@ import pytest
 
 from backout.errors import Refused
 from backout.model import Outcome, Release, Runbook, Step
-from support.ways import ALL_PASS, FORWARD, HERE, Begin, Returning, ends, on, say, told, verdicts
+from support.ways import (
+    ALL_PASS,
+    FORWARD,
+    HERE,
+    Begin,
+    Returning,
+    begun,
+    ends,
+    on,
+    say,
+    told,
+    verdicts,
+)
 from support.world import HOSTS, Deployer, runbook, step
 
 ROLLED_BACK = ("rolled back", None, "")
@@ -51,11 +63,6 @@ def rolled(*runs: Deployer, code: int = 0) -> Returning:
     return returning
 
 
-def begun(returning: Returning) -> list[str]:
-    records = returning.runs[0].journal.recall(returning.run)
-    return [each.key for each in records if each.kind == "begin"]
-
-
 def test_each_portion_goes_back_newest_first_and_settles_before_the_next_one_goes(
     begin: Begin,
 ) -> None:
@@ -87,15 +94,16 @@ def test_the_names_of_what_a_rollback_takes_back_settles_and_does_again_stay_for
     run = deployer.run
     fails_once(deployer, "Restart web2")
     returning = rolled(deployer, code=4)
-    begun = [each.key for each in deployer.journal.recall(returning.run) if each.kind == "begin"]
-    assert begun[:6] == [
-        *(f"undo/{run}/steps/1@web1", f"undo/{run}/steps/0@web1", f"back/{run}/0.1/0@web1"),
-        *(f"undo/{run}/steps/1@web2", f"undo/{run}/steps/0@web2", f"back/{run}/2/0.2/0@web2"),
+    names = begun(deployer, returning.run)
+    assert names[:6] == [
+        *(("undo", f"undo/{run}/steps/1@web1"), ("undo", f"undo/{run}/steps/0@web1")),
+        *(("back", f"back/{run}/0.1/0@web1"), ("undo", f"undo/{run}/steps/1@web2")),
+        *(("undo", f"undo/{run}/steps/0@web2"), ("back", f"back/{run}/2/0.2/0@web2")),
     ]
-    assert begun[6:] == [
-        *(f"again/{run}/steps/0@web1", f"again/{run}/steps/1@web1"),
-        *(f"again/{run}/steps/0@web2", f"again/{run}/steps/1@web2"),
-        *(f"back/again/{run}/0.1/0@web1", f"back/again/{run}/0.2/0@web2"),
+    assert names[6:] == [
+        *(("again", f"again/{run}/steps/0@web1"), ("again", f"again/{run}/steps/1@web1")),
+        *(("again", f"again/{run}/steps/0@web2"), ("again", f"again/{run}/steps/1@web2")),
+        *(("again", f"back/again/{run}/0.1/0@web1"), ("again", f"back/again/{run}/0.2/0@web2")),
     ]
 
 

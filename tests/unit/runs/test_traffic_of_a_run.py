@@ -9,7 +9,7 @@ import pytest
 from backout.model import Balancer, NoOptions
 from backout.steps.traffic import Traffic
 from support.ways import FAILED, FORWARD, HERE, Begin, ends, on, refused, say, told
-from support.world import HOSTS, Deployer, target
+from support.world import HOSTS, Deployer, runbook, step, target
 
 THERE_AND_BACK = ["out", *FORWARD, "in"]
 
@@ -121,6 +121,19 @@ def test_nor_does_a_balancer_that_does_not_obey_keep_a_host_from_going_back(begi
     assert words.startswith("web1: Out of traffic failed: edge: web1 is in traffic (1)")
 
 
+def test_hosts_that_left_more_than_once_do_so_on_their_way_back_and_settle_each_time(
+    begin: Begin,
+) -> None:
+    steps = (step("Good"), step("Tell", None, "aside"), step("Bad"))
+    book = runbook().model_copy(update={"steps": steps, "settle": (step("Restart"),)})
+    deployer = fronted(begin, book=book, refuses={"Bad web3"})
+    assert say(deployer).exit_code == 4
+    assert on(deployer, "web1") == [
+        *("out", "Good", "Restart", "in", "out", "Bad", "Restart", "in"),
+        *("out", "-Bad", "Restart", "in", "out", "-Good", "Restart", "in"),
+    ]
+
+
 def test_hosts_of_several_batches_that_are_stuck_are_all_told(begin: Begin) -> None:
     deployer = fronted(begin, refuses={"Bad web3", "-Bad web3", "-Good web1"})
     ended = say(deployer)
@@ -129,7 +142,7 @@ def test_hosts_of_several_batches_that_are_stuck_are_all_told(begin: Begin) -> N
         "web1": "web1: Good failed: exit code 1",
         "web3": FAILED.format("web3"),
     }
-    assert on(deployer, "web3")[-1] == "-Bad", "it neither settles nor is in traffic again"
+    assert on(deployer, "web3")[-2:] == ["Bad", "-Bad"], "it settles no more"
     assert on(deployer, "web1")[-2:] == ["-Bad", "-Good"]
     assert deployer.world.traffic == {"web1": False, "web2": True, "web3": False}
 
