@@ -23,6 +23,8 @@ SOURCE = ("repository", "directory", "branch")
 NOBODYS = re.compile(r"(^|\.)example(\.(org|com|net))?\.?$", re.IGNORECASE)
 """Names that nobody's machine has (RFC 2606)."""
 WAYS = ("undo", "readonly", "irreversible")
+_TEXTS = ("env", "cwd")
+"""Keys below which everything is text, whoever reads it."""
 RESULT = {"stdout", "stderr", "exit_code", "commit", "identity"}
 _NEEDS = {"restart": "service", "service": "service", "update": "directory", "commit": "source"}
 """What the inventory must have for a kind that does not say so itself by `needs`."""
@@ -81,6 +83,13 @@ def secret_holders(target: Target) -> dict[str, str]:
     return hidden
 
 
+def without_value(target: Target) -> frozenset[str]:
+    """The target's variables that are null wherever they are set: `api:` with nothing behind it."""
+    every = [target.vars, *(host.vars for host in target.hosts.values())]
+    said = {name for each in every for name, value in each.items() if value is not None}
+    return frozenset(name for each in every for name in each if name not in said)
+
+
 def uses(value: Any, root: str) -> tuple[str, ...]:
     """The attributes of `root` in its templates; none where they are no templates."""
     try:
@@ -136,6 +145,8 @@ class Judge:
         self.said = said
         self.hidden: Mapping[str, str] = {}
         """The variables that hold a secret, and which."""
+        self.empty: Collection[str] = ()
+        """The variables that have no value."""
 
     def at(self, trail: Trail, message: str, *, line: int = 0) -> Mistake:
         node = self.tree.find(trail)
@@ -152,6 +163,11 @@ class Judge:
             wrong = template_names.mistakes(node.value, known, in_shell=in_shell)
             for line, message in wrong:
                 yield Mistake(node.file, node.first + line - 1, shown_path(inner), message)
+            if self.empty and not wrong:
+                alone = in_shell or any(key in _TEXTS for key in inner)
+                for name in template_names.printed(node.value, "vars", alone=alone):
+                    if name in self.empty:
+                        yield self.at(inner, f"vars.{name} has no value")
             if told and not wrong:
                 yield from (self.at(inner, words) for words in _told(node.value, self.hidden))
 

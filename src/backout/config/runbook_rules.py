@@ -18,6 +18,7 @@ from backout.config.judge import (
     secret_holders,
     unsure_checks,
     uses,
+    without_value,
 )
 from backout.config.yaml_tree import Node, Trail
 from backout.errors import Mistake
@@ -48,6 +49,7 @@ class RunbookJudge(Judge):
         self.target = target
         self.unsure = frozenset(unsure_checks(target, of_target) if target else ())
         self.hidden = secret_holders(target) if target else {}
+        self.empty = without_value(target) if target else ()
 
     def saved(self, at: Trail) -> set[str] | None:
         """What the steps before that one save; None when that cannot be told."""

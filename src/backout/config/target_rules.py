@@ -15,6 +15,7 @@ from backout.config.judge import (
     names_known,
     secret_holders,
     unsure_checks,
+    without_value,
 )
 from backout.config.yaml_tree import Node, Trail
 from backout.errors import Mistake
@@ -33,6 +34,7 @@ class TargetJudge(Judge):
         self.noun = noun
         self.unsure = frozenset(unsure_checks(noun, said))
         self.hidden = secret_holders(noun)
+        self.empty = without_value(noun)
         self.saved = {name for check in noun.checks.values() for name in check.save}
 
     def mistakes(self) -> Iterator[Mistake]:  # noqa: C901 - a branch for each key

@@ -245,6 +245,8 @@ class _Composer:
     def scalar(self, event: Any) -> Node:
         self.tagged(event, "str", "int", "float", "bool", "null")
         text = event.value
+        if "\0" in text:
+            self.mistake(event, "a zero byte stands in this text: no command and no file takes it")
         plain = not event.style and event.tag in (None, *_UNQUOTED)
         node = self.made(_meant(text) if plain else text, event, 0)
         node.text = text

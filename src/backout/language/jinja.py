@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, Undefined, nodes
+from jinja2.compiler import CodeGenerator, Frame
 from jinja2.environment import TemplateExpression
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -80,8 +81,34 @@ FAILURES = (
 )
 
 
+_A_VALUE = "a template's value"
+_JOINED = "~"
+"""The name of a filter that no template can write."""
+
+
+def _joined(value: Any) -> Any:
+    """A value that becomes part of a text. Raises TypeError for null, which has none."""
+    if value is None:
+        raise TypeError(f"{_A_VALUE} is null")
+    return value
+
+
+class _Generator(CodeGenerator):
+    """What `~` joins is there."""
+
+    def visit_Template(self, node: nodes.Template, frame: Frame | None = None) -> None:
+        for joint in list(node.find_all(nodes.Concat)):
+            joint.nodes = [
+                nodes.Filter(each, _JOINED, [], [], None, None, lineno=each.lineno)
+                for each in joint.nodes
+            ]
+        super().visit_Template(node, frame)
+
+
 class _Environment(ImmutableSandboxedEnvironment):
     """Mappings are data: `vars.items` is the variable of that name, never a method."""
+
+    code_generator_class = _Generator
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         if isinstance(obj, Mapping):
@@ -107,6 +134,7 @@ def jinja(*, blocks: bool = False) -> _Environment:
     if not blocks:
         env.globals.clear()
     env.filters["raw"] = _raw
+    env.filters[_JOINED] = _joined
     env.filters["tojson"] = json.dumps
     return env
 
@@ -118,7 +146,9 @@ def _finalized(value: Any) -> Any:
 def _raw(value: Any) -> Any:
     if isinstance(value, Undefined):
         return value
-    return Raw(" ".join(map(as_text, value)) if isinstance(value, list | tuple) else as_text(value))
+    if isinstance(value, list | tuple):
+        return Raw(" ".join(as_text(_joined(item)) for item in value))
+    return Raw(as_text(_joined(value)))
 
 
 @lru_cache(maxsize=4096)
@@ -208,9 +238,10 @@ def _data(value: Any) -> Any:
     return [_data(inner) for inner in value]
 
 
-def text_of(value: Any, where: str) -> str:
+def text_of(value: Any, where: str, source: str = "") -> str:
+    """As text; null has none, and least of all the word None. Raises CannotRender."""
     if value is None:
-        raise CannotRender("a template's value is null", where=where)
+        raise CannotRender(f"{f'{{{{ {source} }}}}' if source else _A_VALUE} is null", where=where)
     if isinstance(value, list | dict):
         return json.dumps(value, ensure_ascii=False, default=float)
     return f"{value:f}" if isinstance(value, Decimal) else as_text(value)

@@ -69,6 +69,20 @@ def chains(tree: nodes.Node) -> Iterator[tuple[nodes.Name, tuple[str, ...]]]:
         yield name, tuple(path)
 
 
+def printed(text: str, root: str, *, alone: bool) -> Iterator[str]:
+    """The attributes of `root` that a template puts into its text as they are; `alone` says whether
+    also where nothing stands beside them, as what is a value of its own may be null."""
+    pieces = pieces_of(text, "")
+    for piece in pieces:
+        if isinstance(piece, Expression) and (alone or len(pieces) > 1):
+            node = tree_of(piece).nodes[0]
+            if isinstance(node, nodes.Filter) and node.name == "raw" and node.node is not None:
+                node = node.node
+            inner = getattr(node, "node", None)
+            if isinstance(inner, nodes.Name) and inner.name == root:
+                yield _attribute(node, inner) or ""
+
+
 def roots(tree: nodes.Node) -> set[str]:
     return {name.name for name in tree.find_all(nodes.Name)}
 

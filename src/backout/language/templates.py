@@ -49,7 +49,9 @@ B = TypeVar("B", Balancer, Service)
 def render(text: str, scope: Scope, *, where: str = "") -> str:
     """`text` with every `{{ … }}` replaced. Raises CannotRender."""
     return "".join(
-        piece if isinstance(piece, str) else text_of(value_of(piece, scope, where), where)
+        piece
+        if isinstance(piece, str)
+        else text_of(value_of(piece, scope, where), where, piece.source)
         for piece in pieces_of(text, where)
     )
 
@@ -77,8 +79,7 @@ def render_shell(text: str, scope: Scope, *, where: str = "") -> tuple[str, Env]
         raise CannotRender(message, where=where)
     needed: set[str] = set()
     script = "".join(
-        piece if isinstance(piece, str) else _shell(value_of(piece, scope, where), needed, where)
-        for piece in pieces
+        piece if isinstance(piece, str) else _shell(piece, scope, needed, where) for piece in pieces
     )
     return script, _env(needed)
 
@@ -231,13 +232,15 @@ def _strings(value: Any) -> Iterator[str]:
 # --- shell texts -------------------------------------------------------------------------
 
 
-def _shell(value: Any, needed: set[str], where: str) -> str:
+def _shell(piece: Expression, scope: Scope, needed: set[str], where: str) -> str:
+    value = value_of(piece, scope, where)
     if isinstance(value, Raw):
         needed |= references(value)
         return REFERENCE.sub(rf"${{{SECRET_ENV}\1}}", value)
     if isinstance(value, list):
-        return " ".join(_word(text_of(item, where), needed, where) for item in value)
-    return _word(text_of(value, where), needed, where)
+        items = (text_of(item, where, piece.source) for item in value)
+        return " ".join(_word(item, needed, where) for item in items)
+    return _word(text_of(value, where, piece.source), needed, where)
 
 
 def _word(text: str, needed: set[str], where: str) -> str:

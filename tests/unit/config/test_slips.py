@@ -67,6 +67,7 @@ NOT_YAML = [
     ("a: {{ b }}/c", (1, 4), "a value begins with {{"),
     ("a: b: c", (1, 4), "a colon and a space stand inside a value"),
     ("a: 1\na: 2", (2, 0), "the key 'a' is there twice, first in line 1"),
+    ('a: "b\\0c"', (1, 3), "a zero byte stands in this text"),
     ("a:\n\u00a0\u00a0b: c", (2, 0), "a no-break space stands in this key"),
     ("a:\n  \u200bb: c", (2, 2), "a zero width space stands in this key"),
 ]
@@ -221,3 +222,52 @@ def test_sql_that_cannot_be_a_transaction_is_found_by_lint(tmp_path: Path) -> No
         loading.load_runbook(path, TABLES)
     assert [(m.line, m.path) for m in caught.value.mistakes] == [(2, "steps[0].sql.script")]
     assert "VACUUM T cannot be part of a transaction" in str(caught.value)
+
+
+EMPTY = "vars: {api: , flags: [], word: x}\nchecks:"
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "run: 'curl {{ vars.api }}', readonly: true",
+        "run: '{{ vars.api }}', readonly: true",
+        "run: 'x {{ vars.api | raw }}', readonly: true",
+        "run: x, undo: 'y {{ vars.api }}'",
+        "run: x, undo: y, cwd: '{{ vars.api }}'",
+        "run: x, undo: y, env: {API: '{{ vars.api }}'}",
+        "upload: {from: x, to: '/srv/{{ vars.api }}'}",
+    ],
+)
+def test_a_variable_whose_value_was_forgotten_is_found_by_lint(project: Path, step: str) -> None:
+    linted(project, "checks:", EMPTY)
+
+    assert "vars.api has no value" in "".join(linted(project, STEP, step))
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "run: 'x {{ vars.api or vars.word }} {{ vars.flags }}', readonly: true",
+        "run: 'x {{ vars.api | default(1) }}', readonly: true",
+        "run: x, undo: y, when: vars.api == null",
+    ],
+)
+def test_a_variable_that_is_null_on_purpose_is_no_mistake(project: Path, step: str) -> None:
+    linted(project, "checks:", EMPTY)
+
+    assert not linted(project, STEP, step)
+
+
+def test_a_variable_that_hosts_say_is_not_forgotten(project: Path) -> None:
+    linted(project, "checks:", EMPTY)
+    linted(project, "groups: [web]", "groups: [web], vars: {api: y}")
+
+    assert not linted(project, STEP, "run: 'x {{ vars.api }}', readonly: true")
+
+
+def test_a_null_in_json_is_one(project: Path) -> None:
+    linted(project, "checks:", EMPTY)
+    body = "http: {url: http://203.0.113.11/health, json: {a: '{{ vars.api }}'}}"
+
+    assert not linted(project, CHECK, body)
