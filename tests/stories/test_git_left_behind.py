@@ -141,3 +141,32 @@ def test_a_mode_that_somebody_changed_is_a_change(
 
     with pytest.raises(Refused, match=r"changed by hand in .* on here: a\.txt"):
         filtered(bench, git_origin, CRLF * 2).before()
+
+
+@pytest.mark.parametrize(
+    ("begin", "end"),
+    [
+        (("bisect", "start", "HEAD", "HEAD~2"), "bisect reset"),
+        (("-c", "sequence.editor=sed -i s/pick/edit/", "rebase", "-i", "HEAD~2"), "rebase --abort"),
+    ],
+    ids=["bisect", "rebase"],
+)
+def test_a_commit_that_git_checked_out_on_its_way_is_not_what_ships(
+    bench: Bench, git_origin: GitOrigin, begin: tuple[str, ...], end: str
+) -> None:
+    for number in (2, 3):
+        (git_origin.copy / f"file{number}").touch()
+        main = git_origin.commit(f"Release {number}")
+    git_origin.git(*begin)
+    bench.release = Release(2, git_origin.head())
+
+    with pytest.raises(Refused) as refused:
+        bench.step("update").before()
+
+    assert end in refused.value.next
+    bench.release = Release(2, main)
+    bench.step("update").before()
+    git_origin.git(*end.split())
+    git_origin.git("checkout", "-q", "--detach", "HEAD~1")
+    bench.release = Release(2, git_origin.head())
+    bench.step("update").before()

@@ -54,7 +54,7 @@ env_of() {
 package_of() {
   echo "=== package $1"
   if command -v dpkg-query >/dev/null 2>&1; then
-    said=$(dpkg-query -W -f='${db:Status-Status} ${Version} ${Architecture}\n' -- "$1" 2>&1)
+    said=$(LC_ALL=C dpkg-query -W -f='${db:Status-Status} ${Version} ${Architecture}\n' -- "$1" 2>&1)
   elif command -v rpm >/dev/null 2>&1; then
     said=$(LC_ALL=C rpm -q --qf '%{VERSION}-%{RELEASE} %{ARCH}\n' -- "$1" 2>&1)
   else
@@ -73,13 +73,16 @@ fact_of() {
   else echo "!its command exits $?"; fi
 }
 
+# Sets `said` to what a command answers, or to why it does not; what it warns of is no answer.
+answer() { said=$("$@" 2>/dev/null) || { said=$("$@" 2>&1 >/dev/null) || :; false; }; }
+
 checkout_of() {
   echo '=== commit'
   if ! [ -e "$1" ]; then echo '-'; echo '=== changed'; echo '-'; return 0; fi
-  if said=$(git -C "$1" rev-parse --verify HEAD 2>&1); then printf '%s\n' "$said" | quoted; echo +
+  if answer git -C "$1" rev-parse --verify HEAD; then printf '%s\n' "$said" | quoted; echo +
   else echo "!$said"; fi
   echo '=== changed'
-  if said=$(git --no-optional-locks -C "$1" status --porcelain --untracked-files=no 2>&1); then
+  if answer git --no-optional-locks -C "$1" status --porcelain --untracked-files=no; then
     [ -z "$said" ] || printf '%s\n' "$said" | quoted
     echo +
   else echo "!$said"; fi

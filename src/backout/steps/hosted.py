@@ -201,15 +201,24 @@ SAY = "say source.submodules: true, or false to do without them"
 
 
 def refuse_what_git_leaves_out(work: StepContext, where: Source) -> None:
-    """Submodules, and files in Git LFS, which a plain checkout leaves out. Raises Refused."""
+    """Submodules, and files in Git LFS, which a plain checkout leaves out; and a commit that nobody
+    chose, which a rebase or a bisect has just checked out. Raises Refused."""
     g, commit = git(where.repository), quote(work.release.commit or "HEAD")
     script = f"""\
 {QUIET}
 {{
   {g} ls-tree -r --full-tree {commit} | {_modules("module=")}
   if {_has_lfs(g, commit)}; then echo lfs=yes; fi
+  {_passing(g, where, commit)}
 }} 2>/dev/null || :"""
     facts, here = _of_the_source(work, script, where.repository), work.transport.host.name
+    for end in facts["passing"]:
+        what = end.partition(" ")[0]
+        raise Refused(
+            f"what would ship is a commit that an unfinished {what} checked out in"
+            f" {where.repository}",
+            next=f"{g} {end}, or name what ships: --ref {quote(where.branch)}",
+        )
     if facts["module"] and where.submodules is None:
         modules = some(facts["module"])
         raise Refused(
@@ -220,6 +229,30 @@ def refuse_what_git_leaves_out(work: StepContext, where: Source) -> None:
             f"the release has files in Git LFS, and git-lfs is not set up on {here}",
             next="there: apt-get install git-lfs && git lfs install; or say source.lfs: false",
         )
+
+
+_PASSING = {
+    "rebase-merge": "rebase --abort",
+    "rebase-apply": "rebase --abort",
+    "BISECT_LOG": "bisect reset",
+}
+"""The signs in a repository of what checks commits out by itself, and what ends that."""
+
+
+def _passing(g: str, where: Source, commit: str) -> str:
+    """Shell text that says how to end what has just checked `commit` out, on no branch."""
+    branch = quote(f"refs/heads/{where.branch}")
+    signs = "; ".join(
+        f'[ ! -e "$inside/{sign}" ] || echo {quote(f"passing={end}")}'
+        for sign, end in _PASSING.items()
+    )
+    return f"""\
+if ! {g} symbolic-ref -q HEAD >/dev/null; then
+    inside=$({g} rev-parse --absolute-git-dir) commit=$({g} rev-parse {commit})
+    if [ "$commit" = "$({g} rev-parse HEAD)" ] && [ "$commit" != "$({g} rev-parse {branch})" ]; then
+      {signs}
+    fi
+  fi"""
 
 
 def _has_lfs(g: str, commit: str) -> str:

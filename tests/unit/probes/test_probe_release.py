@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Mapping
+from importlib.resources import files
 
 import pytest
 
@@ -11,6 +14,7 @@ from backout.model import Check, Finding, Host, Service, Target, Verdict
 from backout.model import Release as Made
 from backout.ports import ProbeRequest, Recorded
 from backout.probes.release import Release, ReleaseOptions
+from support.git_origin import GitOrigin
 from support.looks import Backend, Secrets
 from support.transports import Shell
 
@@ -97,3 +101,16 @@ def test_a_secret_in_a_definition_is_never_told_and_another_one_is_noticed() -> 
     )
     assert before != now
     assert "hunter22" not in "".join(before)
+
+
+def test_what_git_warns_of_is_neither_the_commit_nor_a_changed_file(git_origin: GitOrigin) -> None:
+    """As where the login's home has settings of git that it may not read."""
+    text = files("backout.probes").joinpath("standing.sh").read_text(encoding="utf-8")
+    script = f"{text}\ncheckout_of {git_origin.copy}"
+    env = {**os.environ, "GIT_TRACE": "1", "GIT_CONFIG_GLOBAL": os.devnull}
+
+    said = subprocess.run(
+        ["sh", "-c", script], env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True
+    ).stdout.decode()
+
+    assert f"=== commit\n|{git_origin.head()}\n+\n=== changed\n+\n" in said
