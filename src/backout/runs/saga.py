@@ -211,7 +211,8 @@ class Saga:
         """Never beside itself, and with the way back that it had: what is there by now may be its
         own work."""
         try:
-            if (seen := self._still(kind, work, entry)).ok:
+            seen = self._still(kind, work, entry)
+            if seen is not None and seen.ok:
                 return seen
             if work.step.check and kind.done(work):
                 return Result(State.DONE, reason="its check says that it is done")
@@ -221,14 +222,13 @@ class Saga:
             return Result(State.FAILED, reason=error.what)
         return self._persist(action, kind, work, entry.undo)
 
-    def _still(self, kind: StepKind, work: StepContext, entry: Entry) -> Result:
-        """What became of an attempt whose end was not seen; it does not run on afterwards."""
-        unseen = entry.result is not None and entry.result.state in (
-            State.UNKNOWN,
-            State.UNREACHABLE,
-        )
-        recalled = kind.recall(numbered(work, entry.attempt), entry.undo) if unseen else None
-        return recalled or Result(State.UNKNOWN)
+    def _still(self, kind: StepKind, work: StepContext, entry: Entry) -> Result | None:
+        """What became of an attempt whose end was not seen; it does not run on afterwards. Of what
+        did end the record knows more than a note."""
+        known = entry.result
+        if known is None or known.state not in (State.UNKNOWN, State.UNREACHABLE):
+            return None
+        return kind.recall(numbered(work, entry.attempt), entry.undo)
 
     def _persist(
         self, action: Action, kind: StepKind, work: StepContext, undo: Undo, interrupted: int = 0
@@ -236,14 +236,14 @@ class Saga:
         """Act, and again while it fails and the step's `retry` lasts. An interrupted attempt is
         sorted out first."""
         retry = work.step.retry
-        limit = self._clock.monotonic() + (retry.for_ if retry else 0.0)
+        started = self._clock.monotonic()
         if interrupted:
             unknown = Result(State.UNKNOWN, reason="interrupted, and its outcome is not known")
             result = self._sort_out(action, kind, work, undo, interrupted, unknown, ATTEMPTS)
         else:
             result = self._try(action, kind, work, undo)
         while retry and result.state is State.FAILED:
-            if self._clock.monotonic() + retry.every > limit:
+            if self._clock.monotonic() + retry.every > started + retry.for_:
                 break
             self._clock.sleep(retry.every)
             result = self._try(action, kind, work, undo)

@@ -334,10 +334,11 @@ def test_an_outcome_on_record_is_given_back_and_nothing_acts_again(bench: Bench)
 def test_an_outcome_on_record_is_given_back_whole(bench: Bench) -> None:
     class Telling(Doing):
         def act(self, work: StepContext) -> Result:
-            work.clock.sleep(1.5)
+            work.clock.sleep(1.50049)
             return Result(State.FAILED, 3, "out", "err", "no room", saved={"port": "80"})
 
     kind = Telling(bench.machine)
+    bench.clock.advance(100)
     first = bench.perform(bench.saga(), step(), kind=kind)
     assert (first.exit_code, first.reason, first.seconds) == (3, "no room", 1.5)
     assert bench.perform(bench.saga(), step(), kind=kind) == first
@@ -427,7 +428,9 @@ def test_what_was_interrupted_is_not_run_again_when_it_is_forbidden_by_now(bench
     bench.machine.lost.add("a")
     result = bench.gated(bench.saga(), patient, lambda: "the backup is old")
     assert result.state is State.UNKNOWN
-    assert result.reason.endswith("; not tried again: the backup is old")
+    assert result.reason == (
+        "interrupted, and its outcome is not known; not tried again: the backup is old"
+    )
     assert bench.machine.acted == []
 
 
@@ -444,9 +447,38 @@ def test_what_may_still_run_is_never_told_as_ended_without_being_asked(
 class Seeing(Doing):
     """A kind whose way back is what it sees before it acts."""
 
+    had: Undo | None = None
+
     def before(self, work: StepContext) -> Undo:
         here = sorted(self.machine.residue)
         return Undo(text=f"back to {here}", data={"step": work.step.name})
+
+    def act(self, work: StepContext) -> Result:
+        self.had = work.resolved
+        return super().act(work)
+
+
+def test_what_acts_has_the_way_back_that_is_on_record(bench: Bench) -> None:
+    """What it moves, and what its undo moves back, are one and the same."""
+    kind = Seeing(bench.machine)
+    bench.machine.residue.add("before")
+    for again in range(2):
+        bench.perform(bench.saga(), step(), kind=kind, anew=bool(again))
+        assert kind.had == bench.saga().entry("steps/a").undo
+        assert kind.had.text == ("back to ['after']" if again else "back to ['before']")
+        bench.machine.residue = {"after"}
+
+
+def test_what_could_not_begin_is_tried_once_more_with_the_way_back_that_there_is_now(
+    bench: Bench,
+) -> None:
+    kind, saga = Seeing(bench.machine), bench.saga()
+    saga.settle(action(step()), Result(State.UNREACHABLE, reason="away"))
+    bench.machine.residue.add("before")
+    assert bench.perform(saga, step(), kind=kind, again=True).ok
+    assert bench.saga().entry("steps/a").undo.text == "back to ['before']"
+    bench.take_back(saga, step())
+    assert +bench.machine.effects == Counter()
 
 
 def test_a_step_that_is_tried_once_more_keeps_the_way_back_that_it_had(bench: Bench) -> None:
@@ -479,6 +511,17 @@ def test_what_is_tried_once_more_asks_its_check_first(bench: Bench) -> None:
         told = bench.again(bench.saga(), checked)
         assert (told.state, told.reason) == (state, says.what)
     assert len(bench.machine.acted) == 1
+
+
+def test_a_failure_is_tried_once_more_although_the_last_that_it_did_went_well(bench: Bench) -> None:
+    class Ends(Doing):
+        def recall(self, work: StepContext, undo: Undo) -> Result | None:
+            return DONE
+
+    bench.kind = Ends(bench.machine, {"a": [FAILED, DONE]})
+    assert bench.perform(bench.saga(), step()).state is State.FAILED
+    assert bench.again(bench.saga(), step()).ok
+    assert bench.machine.effects["a"] == 1
 
 
 def test_what_may_still_run_is_awaited_before_it_is_tried_once_more(bench: Bench) -> None:
@@ -542,6 +585,17 @@ def test_what_never_began_and_has_nothing_to_undo_is_done_by_hand_as_a_first_att
     bench.machine.effects["a"] = 1
     assert bench.by_hand(saga, checked) == ""
     assert (saga.entry("steps/a").attempt, saga.keys()) == (1, (f"{bench.run}/steps/a",))
+
+
+@pytest.mark.parametrize("attempts", [1, 2])
+def test_what_the_note_of_the_last_attempt_says_is_enough_for_what_is_done_by_hand(
+    bench: Bench, attempts: int
+) -> None:
+    bench.kind = Doing(bench.machine, {"a": [*[FAILED] * (attempts - 1), DONE]})
+    patient = step(retry=Retry(**{"for": 5, "every": 2}))
+    killed(bench, ENDED * attempts, patient)
+    assert bench.by_hand(bench.saga(), patient) == ""
+    assert bench.saga().entry("steps/a").done
 
 
 @pytest.mark.parametrize(
@@ -737,9 +791,10 @@ def test_a_retry_goes_on_until_it_succeeds(bench: Bench) -> None:
     assert bench.machine.effects["a"] == 1
 
 
-def test_a_retry_ends_with_its_time(bench: Bench) -> None:
+@pytest.mark.parametrize("lasts", [4, 5])
+def test_a_retry_ends_with_its_time(bench: Bench, lasts: int) -> None:
     bench.kind = Doing(bench.machine, {"a": [FAILED]})
-    retry = Retry(**{"for": 5, "every": 2})
+    retry = Retry(**{"for": lasts, "every": 2})
     assert bench.perform(bench.saga(), step(retry=retry)).state is State.FAILED
     assert bench.clock.slept == [2, 2]
 
