@@ -378,5 +378,9 @@ def settled_once(
 def in_the_way(stuck: Mapping[str, str], ways: Sequence[Backward]) -> bool:
     """Whether what is stuck keeps that which was done here as it is. Not where hosts only would
     not settle: what was done here may be the very reason."""
-    ill = {host for way in ways for host in way.ill}
-    return bool(stuck) and not (stuck.keys() <= ill and any(way.reaching() for way in ways))
+    return bool(stuck) and not (only_ill(stuck, ways) and any(way.reaching() for way in ways))
+
+
+def only_ill(stuck: Mapping[str, str], ways: Sequence[Backward]) -> bool:
+    """Whether all that was done is taken back, and hosts only would not settle, if any."""
+    return stuck.keys() <= {host for way in ways for host in way.ill}

@@ -25,7 +25,7 @@ from backout.model import (
 )
 from backout.ports import CONFIRMED, READY
 from backout.runs import confirming, standing
-from backout.runs.backward import Backward
+from backout.runs.backward import Backward, only_ill
 from backout.runs.balancing import ill, leaves
 from backout.runs.baseline import Baseline
 from backout.runs.claims import Claims
@@ -333,7 +333,7 @@ class Engine:
         self.worker.findings = ()
         stuck = backward.run(turn, () if turn else well)
         red = backward.still_red(stuck)
-        if red and not stuck:
+        if red and only_ill(stuck, (backward,)):
             note_red(self.worker.decisions, red)
         self._finally()
         why = "; ".join((why, *backward.remaining()))

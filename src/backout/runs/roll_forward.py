@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import partial
 
 from backout.errors import BackoutError
+from backout.model import State
 from backout.runs import brought
 from backout.runs.at_work import at_work
 from backout.runs.backward import UNDO, Backward, settled_once
@@ -30,6 +31,8 @@ class RollForward:
         self.ways = ways
         self.turn = turn
         self.stuck: dict[str, str] = {}
+        self.ill: set[str] = set()
+        """Where settling was tried, and failed."""
 
     def run(self) -> dict[str, str]:
         """Returns the hosts that are not as they were, and why."""
@@ -91,6 +94,8 @@ class RollForward:
         result = way.worker.do(replace(action, phase=AGAIN))
         if not went_well(result):
             self.stuck.setdefault(action.host, trouble(action, result))
+        if result.state is State.FAILED and action.phase == "back":
+            self.ill.add(action.host)
 
 
 def _gone(way: Backward, action: Action) -> bool:

@@ -26,7 +26,7 @@ from backout.model import (
 )
 from backout.ports import READY
 from backout.runs import balancing, standing
-from backout.runs.backward import AFTERWARDS, UNHEARD, Backward, in_the_way, settled_once
+from backout.runs.backward import AFTERWARDS, UNHEARD, Backward, in_the_way, only_ill, settled_once
 from backout.runs.balancing import Balancing
 from backout.runs.claims import Claims
 from backout.runs.decisions import Decisions, note_red, turn_of, unheard
@@ -283,7 +283,8 @@ class Rollback:
             self.decisions.note("back_out", {"why": why, "failed": []})
         newest.say("warning", f"forward again to release {newest.release}: {why}")
         self.claims.go_back()
-        stuck = RollForward(self.ways, turn_of(self.decisions)).run()
+        forward = RollForward(self.ways, turn_of(self.decisions))
+        stuck = forward.run()
         away = unheard(self.decisions)
         stuck |= {host: UNHEARD.format(host) for host in self.back.hosts if host in away}
         newest.phase(f"proving release {newest.release}")
@@ -293,7 +294,7 @@ class Rollback:
         ends |= {h: HostEnd(HostState.BACKED_OUT, why=alike.by_host(red).get(h, "")) for h in gone}
         ends |= {h: HostEnd(HostState.STUCK, why=each) for h, each in stuck.items() if h}
         if stuck or red:
-            if not stuck:
+            if red and forward.ill.issuperset(stuck):
                 note_red(self.decisions, red)
             self.parts.lock.keep()
             left = "; ".join((*alike.told(stuck), *self.found.words(red)))
@@ -309,7 +310,7 @@ class Rollback:
     # --- the end -------------------------------------------------------------------------
 
     def _incomplete(self, stuck: Mapping[str, str], red: Sequence[Finding], why: str = "") -> Ended:
-        if red and not stuck:
+        if red and only_ill(stuck, self.ways):
             note_red(self.decisions, red)
         self.parts.lock.keep()
         words = why or "; ".join((*alike.told(stuck), *alike.red(red)))

@@ -6,6 +6,7 @@ import pytest
 
 from backout.errors import Unreachable
 from backout.model import Host, NoOptions, Outcome, Release, Service, Source
+from backout.ports import HEARD, TAKEN
 from support.ways import (
     ALL_PASS,
     BACK,
@@ -129,13 +130,41 @@ def test_what_settles_from_this_machine_does_so_again_for_a_batch_that_is_stuck_
     assert on(deployer, "web1") == BACK
 
 
+def test_what_settles_from_this_machine_does_so_for_the_batches_that_were_reached(
+    begin: Begin,
+) -> None:
+    settle = (step("Restart"), step("Reload", None))
+    book = runbook().model_copy(update={"steps": (step("Good"), step("Bad")), "settle": settle})
+    deployer = begin(book=book, refuses={"Bad web1"})
+    assert say(deployer).exit_code == 4
+    assert on(deployer, HERE) == ["Reload"]
+    assert on(deployer, "web1") == BACK[:2] + BACK[3:]
+    assert on(deployer, "web3") == []
+
+
+def test_of_hosts_that_go_together_only_those_settle_that_are_back(begin: Begin) -> None:
+    deployer = begin(refuses={"Bad web1", "-Bad web1"})
+    plain = target(deployer.run, 0)
+    rollout = plain.rollout.model_copy(update={"batches": (3,)})
+    deployer.keys["target"] = plain.model_copy(update={"rollout": rollout})
+    deployer.world.then["Good web1"] = lambda: deployer.world.refuses.add("Restart web2")
+    ended = say(deployer)
+    assert ended.exit_code == 5
+    assert on(deployer, "web1") == ["Good", "Bad", "-Bad"]
+    assert on(deployer, "web3")[-1] == "Restart"
+    assert {host: why for host, (_, _, why) in ends(ended).items() if why} == {
+        "web1": FAILED.format("web1"),
+        "web2": "web2: Restart failed: exit code 1",
+    }
+
+
 def test_a_host_is_in_traffic_again_when_it_has_settled_and_never_while_it_is_stuck(
     begin: Begin,
 ) -> None:
     """Whatever is to be taken back after that, not only what moves traffic."""
     steps = (step("Ship", None), step("Out", kind="late"), step("Good"), step("Bad"))
     deployer = begin(book=runbook().model_copy(update={"steps": steps}))
-    deployer.world.refuses |= {"Bad web3", "-Good web3", "-Out web1"}
+    deployer.world.refuses |= {"Bad web3", "-Good web3", "-Out web1", "-Out web2"}
     ended = say(deployer)
     assert ended.exit_code == 5
     back = ["Out", *BACK, "-Out"]
@@ -145,6 +174,7 @@ def test_a_host_is_in_traffic_again_when_it_has_settled_and_never_while_it_is_st
         host: why for host, (state, _, why) in ends(ended).items() if state != "backed out"
     } == {
         "web1": "web1: Out failed: exit code 1",
+        "web2": "web2: Out failed: exit code 1",
         "web3": "web3: Good failed: exit code 1",
     }
     deployer.world.refuses.clear()
@@ -381,6 +411,35 @@ def test_a_target_without_hosts_goes_back_and_settles_on_this_machine(begin: Beg
     ended = say(deployer)
     assert (ended.exit_code, ended.hosts) == (4, {})
     assert on(deployer, HERE) == ["Ship", "Switch", "Restart", "-Switch", "-Ship", "Restart"]
+
+
+def test_what_does_not_settle_there_is_told_whatever_settles_after_it(begin: Begin) -> None:
+    deployer = bare(begin, ill=HERE)
+    settle = (*deployer.book.settle, step("Reload", None))
+    deployer.book = deployer.book.model_copy(update={"settle": settle})
+    deployer.world.then["-Ship here"] = lambda: deployer.world.refuses.add("Restart here")
+    ended = say(deployer)
+    assert ended.exit_code == 5
+    assert ended.reason.endswith("incomplete: Restart failed: exit code 1")
+    assert on(deployer, HERE)[-2:] == ["Restart", "Reload"]
+
+
+def test_what_was_done_on_a_host_that_nobody_heard_of_since_it_was_taken_over_is_not_known(
+    begin: Begin,
+) -> None:
+    deployer = begin()
+    deployer.world.dies_after("Bad web2")
+    assert deployer.say("deploy") is None
+    deployer.world.then.clear()
+    taken = {"epoch": 1, "claim": "c", "away": ["web2"]}
+    deployer.journal.note(deployer.run, TAKEN, taken)
+    ended = say(deployer, "abort")
+    assert ended.exit_code == 5
+    words = "web2 was away when the run was taken over: what was done there is not known"
+    assert ends(ended)["web2"] == ("NOT backed out", None, words)
+    assert on(deployer, HERE) == ["Ship"], "what was done here for it stays"
+    deployer.journal.note(deployer.run, HEARD, {"claim": "c", "away": []})
+    assert say(deployer, "resume").exit_code == 4
 
 
 def test_the_names_of_what_is_taken_back_and_settled_again_stay_for_ever(begin: Begin) -> None:

@@ -182,6 +182,14 @@ def test_where_the_earlier_release_does_not_settle_its_hosts_alone_go_forward_ag
     ]
 
 
+def test_of_hosts_that_go_together_no_other_one_settles_once_one_did_not(begin: Begin) -> None:
+    deployer = deployed(begin, step("Good"), step("Alone", "web1"))
+    fails_once(deployer, "Restart web3")
+    rolled(deployer, code=4)
+    assert on(deployer, "web1") == ["-Alone", "-Good", "Good", "Alone", "Restart"]
+    assert on(deployer, "web3") == ["-Good", "Restart", "Good", "Restart"]
+
+
 def test_several_runs_are_done_again_oldest_first_and_settle_once(begin: Begin) -> None:
     older = deployed(begin)
     newer = next_run(older, step("Two"))

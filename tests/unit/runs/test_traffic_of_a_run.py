@@ -8,7 +8,7 @@ import pytest
 
 from backout.model import Balancer, NoOptions
 from backout.steps.traffic import Traffic
-from support.ways import FAILED, FORWARD, HERE, Begin, ends, on, refused, say, told
+from support.ways import FAILED, FORWARD, HERE, Begin, Returning, ends, on, refused, say, told
 from support.world import HOSTS, Deployer, runbook, step, target
 
 THERE_AND_BACK = ["out", *FORWARD, "in"]
@@ -134,6 +134,61 @@ def test_hosts_that_left_more_than_once_do_so_on_their_way_back_and_settle_each_
     ]
 
 
+def test_who_went_back_alone_does_not_leave_once_more_when_all_go_back(begin: Begin) -> None:
+    deployer = fronted(begin, 1, refuses={"Bad web1", "Bad web3"})
+    deployer.book = deployer.book.model_copy(update={"steps": deployer.book.steps[1:3]})
+    assert say(deployer).exit_code == 4
+    assert on(deployer, "web1") == ["out", "Good", "Bad", "-Bad", "-Good", "Restart", "in"]
+    assert on(deployer, "web2") == [*THERE_AND_BACK, "out", "-Bad", "-Good", "Restart", "in"]
+
+
+def test_a_host_that_has_only_left_is_in_again_and_does_not_restart(begin: Begin) -> None:
+    deployer = fronted(begin)
+    deployer.world.then["out web2"] = lambda: deployer.stop("SIGTERM")
+    assert say(deployer).exit_code == 4
+    assert on(deployer, "web2") == ["out", "in"]
+
+
+def test_who_stays_out_for_a_red_check_settles_anew_once_a_person_has_put_it_right(
+    begin: Begin,
+) -> None:
+    """Out of traffic and in again, each time."""
+    deployer = fronted(begin, ill="web2", residue=True)
+    ended = say(deployer)
+    assert ended.exit_code == 5
+    assert "web2: Into traffic failed: web2 stays out of edge" in ended.reason
+    away = ["out", "Restart", "in"]
+    assert on(deployer, "web1") == [*THERE_AND_BACK, "out", "-Bad", "-Good", *away[1:], *away]
+    for _ in range(2):
+        deployer.world.log.clear()
+        assert say(deployer, "resume").exit_code == 5
+        assert on(deployer, "web1") == [*away, *away]
+        assert on(deployer, "web2") == ["Restart", "Restart"]
+    deployer.world.disk["web2"] = ["old"]
+    assert say(deployer, "resume").exit_code == 4
+    assert set(deployer.world.traffic.values()) == {True}
+
+
+@pytest.mark.parametrize("here", [False, True])
+def test_nor_does_a_rollback_wait_for_a_restart_that_nobody_makes(begin: Begin, here: bool) -> None:
+    """Whether it goes back, or forward again."""
+    book = runbook()
+    steps = book.steps if here else book.steps[1:3]
+    deployer = fronted(begin, book=book.model_copy(update={"steps": steps}))
+    assert say(deployer).exit_code == 0
+    deployer.world.then["-Bad web2"] = lambda: deployer.world.disk["web2"].append("ill")
+    returning = Returning((deployer,))
+    for _ in range(2):
+        ended = returning.say()
+        assert ended is not None
+        assert (ended.exit_code, ends(ended)["web2"][0]) == (5, "NOT backed out")
+    deployer.world.disk["web2"].remove("ill")
+    ended = returning.say()
+    assert ended is not None
+    assert ended.exit_code == (0 if here else 4)
+    assert set(deployer.world.traffic.values()) == {True}
+
+
 def test_hosts_of_several_batches_that_are_stuck_are_all_told(begin: Begin) -> None:
     deployer = fronted(begin, refuses={"Bad web3", "-Bad web3", "-Good web1"})
     ended = say(deployer)
@@ -168,7 +223,10 @@ def test_nor_is_it_where_somebody_took_out_a_host_of_the_run_meanwhile(
     ended = say(deployer)
     assert ended.exit_code == code
     words = f"{host} was in traffic (1), and is out of traffic (1)"
-    assert (words in ended.reason) is (code == 5)
+    if code == 5:
+        red = f"check traffic of edge@{host} is red: {words} (it passed before)"
+        assert ended.reason.endswith(f"incomplete: {red}")
+        assert ends(ended)[host] == ("backed out", 1, f"traffic of edge: {words}")
 
 
 def test_a_balancer_that_cannot_be_asked_spares_nobody(begin: Begin) -> None:
