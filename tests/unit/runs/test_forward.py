@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from backout.errors import Refused
-from backout.model import Outcome, Release
+from backout.model import Finding, Outcome, Release
 from support.ways import (
     ALL_PASS,
     BACK,
@@ -15,6 +17,7 @@ from support.ways import (
     HERE,
     PLAN,
     Begin,
+    begun,
     ends,
     gate,
     on,
@@ -182,14 +185,43 @@ def test_what_only_the_whole_change_turns_green_is_left_to_the_proof(begin: Begi
     assert (ended.exit_code, verdicts(ended)) == (0, ALL_PASS)
 
 
-def test_between_two_batches_the_new_hosts_are_watched_beside_the_old_ones(begin: Begin) -> None:
-    deployer = begin()
-    plain = target(deployer.run, 0)
+def watched(begin: Begin, max_failures: int = 0) -> Deployer:
+    deployer = begin(max_failures)
+    plain = target(deployer.run, max_failures)
     rollout = plain.rollout.model_copy(update={"watch": 10.0})
     deployer.keys["target"] = plain.model_copy(update={"rollout": rollout})
+    return deployer
+
+
+def test_between_two_batches_the_new_hosts_are_watched_beside_the_old_ones(begin: Begin) -> None:
+    deployer = watched(begin)
     assert say(deployer).exit_code == 0
-    watched = [words for words in told(deployer, "phase") if "watch" in words]
-    assert watched == ["watching for 10s: web1", "watching for 10s: web1, web2"]
+    assert told(deployer, "phase")[2:] == [
+        *("batch 1 of 3: web1", "watching for 10s: web1"),
+        *("batch 2 of 3: web2", "watching for 10s: web1, web2", "batch 3 of 3: web3"),
+    ]
+
+
+@pytest.mark.parametrize(("max_failures", "code"), [(0, 4), (1, 0)])
+def test_a_host_that_goes_red_while_it_is_watched_goes_back_alone_within_the_budget(
+    begin: Begin, max_failures: int, code: int
+) -> None:
+    deployer = watched(begin, max_failures)
+    world, look = deployer.world, deployer.world.examine
+
+    def later(*asked: Any, **keys: Any) -> tuple[Finding, ...]:
+        if told(deployer, "phase")[-1] == "watching for 10s: web1, web2":
+            world.running["web2"].append("ill")
+        return look(*asked, **keys)
+
+    world.examine = later  # type: ignore[method-assign]
+    ended = say(deployer)
+    assert ended.exit_code == code
+    assert on(deployer, "web2")[: len(BACK)] == BACK
+    assert on(deployer, "web1")[: len(BACK)] == (FORWARD if code == 0 else BACK)
+    assert on(deployer, "web3") == (FORWARD if code == 0 else [])
+    state = ("withdrawn", 1) if code == 0 else ("backed out", 1)
+    assert ends(ended)["web2"][:2] == state
 
 
 def test_the_last_gate_is_the_proof_and_is_not_asked_twice(begin: Begin) -> None:
@@ -240,6 +272,7 @@ def test_a_wish_to_stop_after_the_last_step_goes_back_too(begin: Begin) -> None:
     ended = say(deployer)
     assert (ended.exit_code, ended.reason) == (4, "SIGINT")
     assert on(deployer, HERE) == ["Ship", "Switch", "-Switch", "-Ship"]
+    assert "proof" not in [key for _, key in begun(deployer)], "it is not waited for"
 
 
 def test_the_way_back_goes_on_whoever_wishes_to_stop(begin: Begin) -> None:
