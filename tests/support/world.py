@@ -6,9 +6,9 @@ and around any command. The journal is the real one; hosts keep notes as real on
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -76,6 +76,8 @@ class World:
     """The hosts that cannot be reached."""
     down: set[str] = field(default_factory=set)
     """The hosts whose service does not run, where they have one."""
+    risk: str = ""
+    """What a move of traffic may cost."""
     traffic: dict[str, bool] = field(default_factory=lambda: dict.fromkeys(HOSTS, True))
     """Which hosts the balancer sends requests to."""
     records: dict[str, str] = field(default_factory=dict)
@@ -87,6 +89,8 @@ class World:
     disk: dict[str, list[str]] = field(default_factory=dict)
     running: dict[str, list[str]] = field(default_factory=dict)
     notes: dict[str, Result] = field(default_factory=dict)
+    strange: dict[str, Sequence[str]] = field(default_factory=dict)
+    """The notes on a host that no journal knows."""
     fate: Fate = field(default_factory=Fate)
 
     def __post_init__(self) -> None:
@@ -170,6 +174,9 @@ class Machine(Shell):
     def recall(self, key: str, wait: float) -> Result | None:
         return self.world.notes.get(key)
 
+    def unexplained(self, run: str, keys: Iterable[str]) -> Sequence[str]:
+        return self.world.strange.get(self.host.name, ())
+
 
 class Doing(Kind):
     """A kind of step that changes the world."""
@@ -232,7 +239,8 @@ class Edge:
         if "edge" in self.world.away:
             raise Unreachable("edge is away")
         pairs = self.world.traffic.items()
-        return PoolState(tuple(Member(name, takes, True, 0, "1") for name, takes in pairs))
+        members = tuple(Member(name, takes, True, 0, "1") for name, takes in pairs)
+        return PoolState(members, risk=self.world.risk)
 
     def apply(self, key: str, wanted: Sequence[Member]) -> Result:
         words = ", ".join(f"{'in' if each.takes else 'out'} {each.name}" for each in wanted)
@@ -255,9 +263,12 @@ class Lease:
         self.kept = False
         self.away: Collection[str] = ()
         """The hosts that cannot be asked."""
+        self.held: list[list[str]] = []
+        """The machines that have to be held, and those that may be, of the last run."""
 
     @contextmanager
     def hold(self, transports: Sequence[Machine], run: str, **keys: Any) -> Iterator[Sequence[str]]:
+        self.held = [[t.host.name for t in some] for some in (transports, keys.get("others", ()))]
         yield ("", *HOSTS)
 
     def found(self, host: str) -> str | None:
@@ -336,6 +347,18 @@ class Deployer:
             },
         )
 
+    @property
+    def kinds(self) -> dict[str, Any]:
+        kind = type("Kind", (Doing,), {"world": self.world})
+        return {
+            "do": kind,
+            "late": type("Late", (kind,), {"settles_first": lambda *_: True}),
+            "aside": type("Aside", (kind,), {"reaches": False}),
+            "beside": type("Beside", (kind,), {"beside": True}),
+            "traffic": Traffic,
+            "verify": Verify,
+        }
+
     def say(self, verb: str, kill_at: int = 0) -> Ended | None:
         """None when it was killed."""
         return self.lives(
@@ -345,15 +368,6 @@ class Deployer:
     def lives(self, does: Callable[[Parts], Ended], kill_at: int = 0) -> Ended | None:
         """A process that does so; None when it was killed."""
         self.world.fate = Fate(kill_at)
-        kind = type("Kind", (Doing,), {"world": self.world})
-        kinds = {
-            "do": kind,
-            "late": type("Late", (kind,), {"settles_first": lambda *_: True}),
-            "aside": type("Aside", (kind,), {"reaches": False}),
-            "beside": type("Beside", (kind,), {"beside": True}),
-            "traffic": Traffic,
-            "verify": Verify,
-        }
         parts = Parts(
             journal=cast("Any", Mortal(self.journal, self.world.fate)),
             lock=cast("Any", self.lease),
@@ -361,16 +375,15 @@ class Deployer:
             vault=Vault({}, self.world.directory),
             operator=self.person,
             emit=self.told.append,
-            steps=cast("Mapping[str, Any]", kinds),
+            steps=self.kinds,
             reach=cast("Any", self.world.reach),
             restarter=lambda host: cast("Any", Serving(self.world, host)),
             examine=self.world.examine,
             pool=lambda _, __: Edge(self.world),
             metrics=cast("Any", None),
             stop=self.stop,
-            **self.seams,
         )
         try:
-            return does(parts)
+            return does(replace(parts, **self.seams))
         except Killed:
             return None

@@ -192,7 +192,7 @@ def logs(records: Iterable[Record]) -> dict[str, str]:
     return next((body["logs"] for body in bodies if body.get("logs")), {})
 
 
-def outputs(records: Iterable[Record]) -> tuple[StepRecord, ...]:
+def outputs(records: Sequence[Record]) -> tuple[StepRecord, ...]:
     """Every action's whole output and its way back, for `show`."""
     ways = {r.key: r.body["undo"] for r in records if r.kind == "begin"}
     return tuple(

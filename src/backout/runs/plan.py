@@ -123,12 +123,10 @@ class Plan:
         return tuple(batch for stage in self.stages for batch in stage.batches)
 
     @property
-    def actions(self) -> Iterator[Action]:
+    def actions(self) -> tuple[Action, ...]:
         """Every action that may change something, in order."""
-        for stage in self.stages:
-            yield from stage.here
-            for batch in stage.batches:
-                yield from batch.actions
+        there = ((stage.here, *(batch.actions for batch in stage.batches)) for stage in self.stages)
+        return tuple(action for groups in there for group in groups for action in group)
 
     @property
     def last_gate(self) -> Action | None:
@@ -142,9 +140,9 @@ class Plan:
         return last if whole and last and not (last.host or last.step.when) else None
 
     @property
-    def settling(self) -> Iterator[Action]:
+    def settling(self) -> tuple[Action, ...]:
         """Every action of `settle`, in order."""
-        return (action for batch in self.batches for row in batch.settle for action in row)
+        return tuple(action for batch in self.batches for row in batch.settle for action in row)
 
     @property
     def places(self) -> tuple[Place, ...]:

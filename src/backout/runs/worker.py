@@ -66,6 +66,7 @@ class Worker:
         self.once_more: set[str] = set()
         """The actions that failed, and that a person wants to be tried again."""
         self.guard = threading.Lock()
+        self._bringing = {a.host for a in plan.actions if parts.steps[a.step.kind].brings}
         self._unchanging: dict[str, dict[str, Any]] = {}
         self._remember(self.past)
 
@@ -142,8 +143,7 @@ class Worker:
         """Look whether it can succeed. Raises Refused; Mistakes for what only later is known."""
         if not self._wanted(action):
             return
-        kinds = {a.step.kind for a in self.plan.actions if a.host in ("", action.host)}
-        made = any(self.parts.steps[kind].brings for kind in kinds)
+        made = not self._bringing.isdisjoint(("", action.host))
         self.kind(action).ready(self.work(action), made=made)
 
     def can_tell(self, action: Action) -> bool:

@@ -13,7 +13,7 @@ import pytest
 
 from backout.adapters.storage.journal import SqliteJournal
 from backout.errors import Unreachable
-from backout.model import Result, State, Verdict
+from backout.model import Release, Result, State, Verdict
 from backout.ports import Transport
 from backout.runs import release_file
 from backout.runs.ended import Ended
@@ -139,10 +139,17 @@ def test_a_success_that_a_host_has_not_on_record_is_not_over_until_it_has(
     )
     ends = {host: str(end.state) for host, end in ended.hosts.items()}
     assert ends == dict.fromkeys(HOSTS, "deployed") | withdrawn
+    assert ended.hosts["web1"].why == "No space left on device"
+    assert ended.release == Release(2)
+    assert deployer.lease.kept
     assert {finding.verdict for finding in ended.findings} == {Verdict.PASS}
     assert len(deployer.journal.releases(deployer.run)) == 1, "the ledger has it"
     assert deployer.say("abort").exit_code == 5
+    deployer.lease.taken = "bob took web1"
+    assert deployer.say("abort").reason == "bob took web1", "who has it by now has the say"
+    deployer.lease.taken = ""
     monkeypatch.undo()
+    deployer.world.running["web3"].append("ill")  # what was decided is not proved anew
     assert deployer.say("resume").exit_code == 0
 
 

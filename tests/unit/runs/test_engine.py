@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
+from backout.adapters.vault import Vault
 from backout.errors import Refused
-from backout.model import HostEnd, HostState, Outcome, Release, Rule
-from backout.ports import READY
+from backout.model import Finding, HostEnd, HostState, Outcome, Release, Rule, SecretSource
+from backout.ports import CONFIRMED, READY, StepContext
 from backout.runs import release_file
 from backout.runs.decisions import stays_open
 from backout.runs.parts import Parts
@@ -22,7 +26,7 @@ from support.ways import (
     verdicts,
 )
 from support.work import Person
-from support.world import HOSTS, Deployer, runbook, step, target
+from support.world import HOSTS, Deployer, Doing, runbook, step, target
 
 # --- before the first change -------------------------------------------------------------
 
@@ -84,6 +88,46 @@ def test_a_baseline_that_is_red_refuses_unless_that_is_accepted_or_nothing_was_t
         assert say(other).exit_code == 0
 
 
+def test_what_cannot_succeed_is_refused_before_anything_acts_of_what_settles_too(
+    begin: Begin,
+) -> None:
+    deployer = begin()
+
+    class Full(Doing):
+        world = deployer.world
+
+        def ready(self, work: StepContext, *, made: bool) -> None:  # noqa: ARG002 - its form
+            if work.step.name in ("Bad", "Restart") and work.transport.host.name == "web2":
+                raise Refused(f"no room for {work.step.name}", next="make room")
+
+    deployer.seams["steps"] = {**deployer.kinds, "do": Full}
+    error = refused(deployer)
+    assert error.what == "web2: Bad: no room for Bad\nweb2: Restart: no room for Restart"
+    assert error.next == "make room"
+
+
+def test_what_is_to_be_known_of_how_secrets_are_kept_is_told(begin: Begin) -> None:
+    deployer = begin()
+    sources = {"pin": SecretSource(env="PIN")}
+    deployer.seams["vault"] = Vault(sources, deployer.world.directory, environ={"PIN": "7"})
+    assert say(deployer).exit_code == 0
+    assert [words[:22] for words in told(deployer, "warning")][-1] == "secret pin is shorter "
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_host_that_was_added_since_may_be_red_before_where_no_run_was_there(
+    begin: Begin, there: bool
+) -> None:
+    deployer = begin()
+    deployer.keys["added"] = ("web2",)
+    deployer.world.running["web2"] = ["ill"]
+    if there:
+        assert "check well@web2 fails before the change" in refused(deployer).what
+    else:
+        del deployer.world.records["web2"]
+        assert say(deployer).exit_code == 0
+
+
 def test_hosts_that_are_away_are_all_named(begin: Begin) -> None:
     deployer = begin()
     deployer.world.away.update(("web1", "web3"))
@@ -122,6 +166,14 @@ def test_a_protected_target_is_confirmed_by_its_name_and_a_no_changes_nothing(be
         assert question.endswith(f"[{deployer.run}]")
 
 
+def test_what_was_confirmed_when_it_was_handed_over_is_not_asked_again(begin: Begin) -> None:
+    deployer = begin()
+    deployer.keys["target"] = target(deployer.run, 0).model_copy(update={"protected": True})
+    deployer.journal.note(deployer.run, CONFIRMED, {"question": "deploy?", "by": "ann@laptop"})
+    assert say(deployer).exit_code == 0
+    assert deployer.person.asked == []
+
+
 def test_a_run_that_the_journal_knows_is_no_stranger_and_its_number_counts(begin: Begin) -> None:
     earlier, deployer = begin(), begin()
     say(earlier)
@@ -137,9 +189,10 @@ def test_consent_is_the_last_word_before_the_first_change(begin: Begin) -> None:
         deployer.person = Person(True)
 
         def consent(
-            plan: Plan, _: Parts, deployer: Deployer = deployer, no: bool = stopping
+            plan: Plan, parts: Parts, deployer: Deployer = deployer, no: bool = stopping
         ) -> None:
             assert deployer.person.asked
+            assert parts.operator is deployer.person
             assert plan == deployer.plan
             if no:
                 raise Refused("somebody else was quicker")
@@ -155,9 +208,28 @@ def test_who_wished_to_go_back_before_the_first_change_is_not_deployed_later(beg
     assert deployer.say("deploy", kill_at=1) is None
     assert deployer.say("abort", kill_at=4) is None
     assert deployer.journal.recall(deployer.run)[-1].kind == "back_out"
+    deployer.world.running["web2"] = ["ill"]  # who only goes back is not refused for that
     ended = say(deployer, "resume")
     assert (ended.exit_code, ended.reason) == (4, "aborted")
     assert deployer.world.log == []
+
+
+@pytest.mark.parametrize("verb", ["resume", "abort"])
+def test_where_another_run_came_meanwhile_nothing_is_done_and_the_target_is_named(
+    begin: Begin, verb: str
+) -> None:
+    deployer = begin()
+    deployer.world.dies_after("Good web2")
+    assert deployer.say("deploy") is None
+    done = [*deployer.world.log]
+    there = HostRecord().arrived("other", Release(5))
+    release_file.write(deployer.world.reach("web1"), "~/state", there)
+    with pytest.raises(Refused) as caught:
+        deployer.say(verb)
+    assert caught.value.what == f"run other was on web1 since run {deployer.run} began"
+    assert caught.value.where == deployer.run
+    assert caught.value.next.startswith(f"invoke status --target {deployer.run}; ")
+    assert deployer.world.log == done
 
 
 # --- the end -----------------------------------------------------------------------------
@@ -190,14 +262,38 @@ def test_who_has_lost_the_hosts_says_nothing_of_how_they_are(
     assert deployer.journal.releases(deployer.run) == ()
 
 
+@pytest.mark.parametrize(
+    ("max_failures", "refuses", "away", "code"),
+    [
+        (0, (), "web2", 5),
+        (1, ("Bad web2",), "web2", 0),
+        (0, ("Bad web2",), "web1", 5),
+        (0, ("Bad web2",), "web3", 4),
+    ],
+)
+def test_it_is_no_end_where_nobody_can_tell_whether_a_host_that_was_changed_is_still_held(
+    begin: Begin, max_failures: int, refuses: tuple[str, ...], away: str, code: int
+) -> None:
+    """Who went back alone has been let go of, and who was never reached is as before."""
+    deployer = begin(max_failures, refuses={*refuses})
+    deployer.lease.away = {away}
+    ended = say(deployer)
+    assert ended.exit_code == code
+    assert deployer.lease.kept is (code == 5)
+    assert ended.reason.endswith(away) is (code == 5)
+
+
 @pytest.mark.parametrize(("residue", "code"), [(False, 4), (True, 5)])
 def test_what_the_runbook_has_to_say_of_a_failed_check_is_told_however_it_ends(
     begin: Begin, residue: bool, code: int
 ) -> None:
     rules = (Rule(when="failure.host == 'web2'", say="its disk is full"),)
     book = runbook().model_copy(update={"diagnose": rules})
-    ended = say(begin(book=book, ill="web2", residue=residue))
+    deployer = begin(book=book, ill="web2", residue=residue)
+    ended = say(deployer)
     assert (ended.exit_code, ended.advice) == (code, "its disk is full")
+    again = say(deployer, "resume")  # whoever goes on says so, too
+    assert (again.exit_code, again.advice) == (code, "its disk is full")
 
 
 def test_a_success_is_on_record_with_all_that_it_was_decided_by(begin: Begin) -> None:
@@ -212,6 +308,31 @@ def test_a_success_is_on_record_with_all_that_it_was_decided_by(begin: Begin) ->
     assert {row["check"]: row["verdict"] for row in decided["proof"]} == dict.fromkeys(
         ("whole", "well"), "pass"
     )
+
+
+def test_what_checks_hold_against_later_is_on_record_with_the_success(begin: Begin) -> None:
+    deployer = begin()
+
+    def examine(*args: Any, **keys: Any) -> tuple[Finding, ...]:
+        whole: dict[str, Any] = {"standing": ["a"], "changed": []}
+        seen = {"whole": whole, "well": {"snapshot": {"rows": 7}}}
+        found = deployer.world.examine(*args, **keys)
+        return tuple(replace(each, facts=seen[each.check]) for each in found)
+
+    deployer.seams["examine"] = examine
+    assert say(deployer).exit_code == 0
+    (decided,) = (e.body for e in deployer.journal.recall(deployer.run) if e.kind == "decided")
+    assert decided["standing"] == {"whole": ["a"]}
+    assert decided["snapshots"] == {f"well@{host}": {"rows": 7} for host in HOSTS}
+
+
+def test_what_nothing_proves_is_a_release_and_never_known_good(begin: Begin) -> None:
+    deployer = begin()
+    deployer.keys["target"] = target(deployer.run, 0).model_copy(update={"checks": {}})
+    deployer.seams["examine"] = lambda *_, **__: ()
+    assert say(deployer).exit_code == 0
+    (row,) = deployer.journal.releases(deployer.run)
+    assert (row.number, row.known_good, set(row.covers)) == (2, False, set(HOSTS))
 
 
 @pytest.mark.parametrize("verb", ["resume", "abort"])

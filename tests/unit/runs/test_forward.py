@@ -8,6 +8,7 @@ import pytest
 
 from backout.errors import Refused
 from backout.model import Finding, Outcome, Release
+from backout.runs import decisions
 from support.ways import (
     ALL_PASS,
     BACK,
@@ -281,6 +282,25 @@ def test_the_way_back_goes_on_whoever_wishes_to_stop(begin: Begin) -> None:
     ended = say(deployer)
     assert (ended.exit_code, ended.reason) == (4, FAILED.format("web2"))
     assert deployer.world.disk == {name: ["old"] for name in (*HOSTS, HERE)}
+
+
+def test_a_wish_to_stop_is_on_record_for_whoever_goes_on(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decisions, "PATIENCE", 300.0)  # the process dies when it is there
+    deployer = begin()
+
+    def wish() -> None:
+        deployer.stop("SIGTERM")
+        deployer.world.fate.dead = True
+
+    deployer.world.then["Good web2"] = wish
+    assert deployer.say("deploy") is None
+    deployer.world.then.clear()
+    deployer.stop = decisions.Stop()
+    ended = say(deployer, "resume")
+    assert (ended.exit_code, ended.reason) == (4, "SIGTERM")
+    assert on(deployer, "web3") == []
 
 
 def test_a_wish_to_stop_before_any_change_changes_nothing(begin: Begin) -> None:

@@ -128,6 +128,14 @@ def test_who_takes_the_run_up_where_nobody_is_leaves_it_held_too(begin: Begin) -
     assert left.value.next == ANSWER.format(deployer.run)
 
 
+def test_who_wishes_to_stop_is_asked_nothing_and_it_goes_back(begin: Begin) -> None:
+    deployer = held(begin, "again")
+    deployer.world.then["Bad web1"] = lambda: deployer.stop("SIGINT")
+    assert say(deployer).exit_code == 4
+    assert deployer.person.asked == []
+    assert Holds.of(deployer.journal.recall(deployer.run)).all == ()
+
+
 # --- what is told ----------------------------------------------------------------------------
 
 

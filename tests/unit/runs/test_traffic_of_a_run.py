@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from backout.errors import Outdated
 from backout.model import Balancer, NoOptions
 from backout.steps.traffic import Traffic
 from support.ways import FAILED, FORWARD, HERE, Begin, Returning, ends, on, refused, say, told
@@ -14,12 +15,18 @@ from support.world import HOSTS, Deployer, runbook, step, target
 THERE_AND_BACK = ["out", *FORWARD, "in"]
 
 
-def fronted(begin: Begin, max_failures: int = 0, keep_up: int | str = 1, **world: Any) -> Deployer:
+def fronted(
+    begin: Begin,
+    max_failures: int = 0,
+    keep_up: int | str = 1,
+    on: str = HERE,
+    **world: Any,
+) -> Deployer:
     """Three hosts behind one balancer, which leave it batch by batch."""
     deployer = begin(max_failures, **world)
     plain = target(deployer.run, max_failures)
     edge = Balancer.model_validate(
-        {"name": "edge", "backend": "nginx", "on": ["here"], "options": NoOptions()}
+        {"name": "edge", "backend": "nginx", "on": [on], "options": NoOptions()}
     )
     rollout = plain.rollout.model_copy(update={"drain": True, "keep_up": keep_up})
     wanted = {"balancers": {"edge": edge}, "rollout": rollout}
@@ -57,6 +64,20 @@ def test_a_batch_that_can_never_be_spared_is_refused_before_any_change(
         "web1 cannot be taken out of edge: 2 of the 3 that served before would be left"
         " (web2, web3), and keep_up: 3 needs 3"
     )
+
+
+def test_nor_is_one_begun_that_only_the_ill_could_stand_in_for(begin: Begin) -> None:
+    deployer = fronted(begin, keep_up=2)
+    deployer.keys["accept_red"] = ("well",)
+    deployer.world.running["web3"] = ["ill"]
+    assert refused(deployer).what.startswith("web1 cannot be taken out of edge: 1 of the 3")
+
+
+def test_what_a_move_may_cost_is_said_before_anything_is_moved(begin: Begin) -> None:
+    deployer = fronted(begin, risk="connections are reset")
+    deployer.consent = lambda *_: deployer.stop("enough said")
+    assert refused(deployer).what.startswith("enough said")
+    assert "connections are reset" in told(deployer, "warning")
 
 
 def test_those_who_are_ill_stand_in_for_nobody(begin: Begin) -> None:
@@ -227,6 +248,19 @@ def test_nor_is_it_where_somebody_took_out_a_host_of_the_run_meanwhile(
         red = f"check traffic of edge@{host} is red: {words} (it passed before)"
         assert ended.reason.endswith(f"incomplete: {red}")
         assert ends(ended)[host] == ("backed out", 1, f"traffic of edge: {words}")
+
+
+def test_what_the_machine_of_a_balancer_knows_of_the_run_finds_out_an_older_journal(
+    begin: Begin,
+) -> None:
+    deployer = fronted(begin, on="web3")
+    deployer.keys["hosts"] = ("web1", "web2")
+    deployer.world.dies_after("Good web2")
+    assert deployer.say("deploy") is None
+    assert deployer.lease.held == [["web1", "web2", "web3"], []], "it is held as the hosts are"
+    deployer.world.strange["web3"] = ["undo/steps/1@web2"]
+    with pytest.raises(Outdated, match="has done undo/steps/1@web2 on web3"):
+        deployer.say("abort")
 
 
 def test_a_balancer_that_cannot_be_asked_spares_nobody(begin: Begin) -> None:
