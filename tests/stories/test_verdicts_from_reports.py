@@ -169,6 +169,7 @@ def onward(asked: Asked) -> Answer:
         "/space": "/two words?q=a b",
         "/relative": "there",
         "/cookie": "/end",
+        "/circle": "/circle",
     }.get(asked.path)
     if asked.path in ("/301", "/303"):
         return Answer(status=int(asked.path[1:]), headers=[("Location", "/end")])
@@ -187,6 +188,7 @@ REDIRECTS: dict[str, tuple[Any, str, str]] = {
     "a PUT stays": ({"url": "/301", "method": "PUT"}, "body.method == 'PUT'", "pass"),
     "a POST becomes a GET": ({"url": "/301", "method": "POST"}, "body.method == 'GET'", "pass"),
     "see other is a GET": ({"url": "/303", "method": "PUT"}, "body.method == 'GET'", "pass"),
+    "a circle": ({"url": "/circle"}, "status < 400", "error"),
     "not followed": ({"url": "/cookie", "follow": 0}, "status == 200", "fail"),
 }
 

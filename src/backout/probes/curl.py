@@ -46,6 +46,29 @@ def explain(curl: Any, error: pycurl.error, url: str, timeout: float, address: s
     return f"{message or f'curl error {number}'} ({where})"
 
 
+def timing(curl: Any) -> dict[str, float]:
+    """Each phase's own milliseconds, from the moments that curl noted."""
+    dns, connected, secured, first, total = (
+        curl.getinfo(moment) * 1000
+        for moment in (
+            pycurl.NAMELOOKUP_TIME,
+            pycurl.CONNECT_TIME,
+            pycurl.APPCONNECT_TIME,
+            pycurl.STARTTRANSFER_TIME,
+            pycurl.TOTAL_TIME,
+        )
+    )
+    ready = secured or connected
+    phases = {
+        "dns": dns,
+        "connect": max(0.0, connected - dns),
+        "tls": max(0.0, secured - connected),
+        "first_byte": max(0.0, first - ready),
+        "total": total,
+    }
+    return {name: round(value, 3) for name, value in phases.items()}
+
+
 def certificate_trouble(message: str) -> str:
     """OpenSSL's reason without what curl has around it, which differs by its version."""
     preamble = r"SSL certificate (?:problem: |OpenSSL verify result: )|(?:SSL|certificate verify): "

@@ -21,7 +21,7 @@ from backout.ports import ProbeRequest
 from backout.probes.base import EXCERPT, Kind, address_of, authorities, instead_of_any
 from backout.probes.certificates import facts_of
 from backout.probes.content import CODINGS, LIMIT, Content, read
-from backout.probes.curl import PORTS, explain
+from backout.probes.curl import PORTS, explain, timing
 
 Headers = tuple[tuple[str, str], ...]
 REDIRECTS = {301, 302, 303, 307, 308}
@@ -95,6 +95,8 @@ class Http(Kind):
                 if not (hops and _is_http(onward)):
                     break
                 request = request.onward(onward, answer.status)
+        if onward and look.options.follow and not answer.error:
+            answer.error = _astray(onward, int(look.options.follow))
         if answer.error:
             return Observation(error=answer.error, elapsed_ms=spent, excerpt=answer.excerpt)
         facts = {**answer.facts(request.url), "elapsed_ms": spent}
@@ -158,6 +160,8 @@ class _Answer:
 
     status: int = 0
     lines: list[str] = field(default_factory=list)
+    ended: bool = False
+    """Whether the empty line came that ends the headers."""
     content: bytearray = field(default_factory=bytearray)
     truncated: bool = False
     elapsed_ms: float = 0.0
@@ -168,6 +172,7 @@ class _Answer:
     """The file of the authorities that were trusted."""
 
     def header(self, line: bytes) -> None:
+        self.ended = not line.strip()
         if line.startswith(b"HTTP/"):
             self.lines.clear()
         else:
@@ -216,6 +221,14 @@ class _Answer:
         if self.chain:
             facts["tls"] = facts_of(self.chain, self.bundle)
         return facts
+
+
+def _astray(onward: str, most: int) -> str:
+    """Where redirects are followed, one that is left is not the answer: a circle of them is what
+    browsers call too many redirects, whatever `status < 400` would make of it."""
+    if not _is_http(onward):
+        return f"redirected to {onward}, which is no http address"
+    return f"redirected more than {most} times, at last to {onward}"
 
 
 def _is_http(url: str) -> bool:
@@ -295,11 +308,13 @@ def _perform(curl: Any, request: _Request, look: ProbeRequest, timeout: float) -
     curl.setopt(pycurl.WRITEFUNCTION, answer.write)
     try:
         curl.perform()
+        if not answer.ended:  # to curl that is a whole answer, without a body
+            raise pycurl.error(pycurl.E_PARTIAL_FILE, "")
     except pycurl.error as error:
         if not answer.truncated:
             answer.error = _words(curl, error, request, look)
     answer.status = curl.getinfo(pycurl.RESPONSE_CODE)
-    answer.timing = _timing(curl)
+    answer.timing = timing(curl)
     answer.elapsed_ms = answer.timing["total"]
     if request.parts.scheme == "https":
         answer.chain = curl.getinfo(pycurl.INFO_CERTINFO)
@@ -362,26 +377,3 @@ def _trust(curl: Any, options: Any) -> None:
         curl.setopt(pycurl.SSLCERT, options.cert)
     if options.key:
         curl.setopt(pycurl.SSLKEY, options.key)
-
-
-def _timing(curl: Any) -> dict[str, float]:
-    """Each phase's own milliseconds, from the moments that curl noted."""
-    dns, connected, secured, first, total = (
-        curl.getinfo(moment) * 1000
-        for moment in (
-            pycurl.NAMELOOKUP_TIME,
-            pycurl.CONNECT_TIME,
-            pycurl.APPCONNECT_TIME,
-            pycurl.STARTTRANSFER_TIME,
-            pycurl.TOTAL_TIME,
-        )
-    )
-    ready = secured or connected
-    phases = {
-        "dns": dns,
-        "connect": max(0.0, connected - dns),
-        "tls": max(0.0, secured - connected),
-        "first_byte": max(0.0, first - ready),
-        "total": total,
-    }
-    return {name: round(value, 3) for name, value in phases.items()}
