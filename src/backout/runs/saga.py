@@ -346,7 +346,7 @@ class Saga:
             self._entries[action.key] = Entry(action.key, body, None, attempt)
 
     def _end(self, action: Action, result: Result) -> None:
-        body = {**_about(action), **_plain(result), "state": str(result.state)}
+        body = {**_about(action), **_plain(result)}
         self._journal.end(self.run, action.key, body)
         with self._lock:
             known = self._entries.get(action.key, Entry(action.key))

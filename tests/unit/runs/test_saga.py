@@ -60,6 +60,8 @@ class Machine:
     """Steps whose notes this machine loses."""
     acted: list[str] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
+    waited: float = 0
+    """How long the last question would have waited."""
     running: dict[str, Any] = field(default_factory=dict)
 
     def run(self, key: str, step: str, end: Result, effect: Any) -> Result:
@@ -87,6 +89,7 @@ class Machine:
     def recall(self, key: str, wait: float) -> Result | None:
         """A `Transport.recall`: waits for what still runs."""
         self.finish(key)
+        self.waited = wait
         step = key.rpartition("/")[2].partition("#")[0]
         if key in self.notes and step in self.lost and "undo" not in key:
             return UNKNOWN
@@ -125,7 +128,8 @@ class Doing:
         return ()
 
     def before(self, work: StepContext) -> Undo:
-        return Undo(text=f"take {work.step.name} back", data={"step": work.step.name})
+        name = work.step.name
+        return Undo(f"take {name} back", {"step": name}, summary=f"without {name}")
 
     def act(self, work: StepContext) -> Result:
         name, machine = work.step.name, self.machine
@@ -600,7 +604,13 @@ def test_what_the_note_of_the_last_attempt_says_is_enough_for_what_is_done_by_ha
 
 @pytest.mark.parametrize(
     ("keys", "why"),
-    [({}, "it has no `check`"), ({"save": {"x": "stdout"}}, "used by later steps")],
+    [
+        ({}, "it has no `check`, and nothing else there says that it is done"),
+        (
+            {"save": {"x": "stdout"}},
+            "what it makes is used by later steps, and only the step itself can tell them",
+        ),
+    ],
     ids=["without a check", "with something to save"],
 )
 def test_what_nothing_can_agree_with_is_not_done_by_hand(
@@ -609,7 +619,7 @@ def test_what_nothing_can_agree_with_is_not_done_by_hand(
     bench.kind = Doing(bench.machine, {"a": [FAILED]})
     saga = bench.saga()
     bench.perform(saga, step(**keys))
-    assert why in bench.by_hand(saga, step(**keys))
+    assert bench.by_hand(saga, step(**keys)) == why
     assert not saga.entry("steps/a").done
 
 
@@ -617,7 +627,8 @@ def test_what_never_began_has_no_way_back_that_a_person_could_have_kept(bench: B
     saga, act = bench.saga(), action(step(check="true"))
     saga.settle(act, Result(State.UNREACHABLE, reason="away"))
     bench.machine.effects["a"] = 1
-    assert "its way back is not known" in bench.by_hand(saga, step(check="true"))
+    why = "it never began, so its way back is not known"
+    assert bench.by_hand(saga, step(check="true")) == why
 
 
 def test_what_is_done_already_is_skipped_and_leaves_nothing_to_undo(bench: Bench) -> None:
@@ -839,7 +850,7 @@ def test_an_undo_is_done_once(bench: Bench) -> None:
     bench.perform(saga, step())
     assert bench.take_back(saga, step()).ok
     assert bench.take_back(bench.saga(), step()).ok
-    assert bench.saga().entry("undo/steps/a").undo.text == "take a back"
+    assert bench.saga().entry("undo/steps/a").undo == Undo("take a back", summary="without a")
     assert len(bench.machine.acted) == 2
     assert not bench.machine.effects["a"]
 
@@ -862,10 +873,27 @@ def test_what_never_began_is_not_undone(bench: Bench) -> None:
     assert bench.machine.acted == []
 
 
-def test_an_action_that_still_runs_is_waited_for_before_it_is_undone(bench: Bench) -> None:
-    killed(bench, RUNNING, step())
-    assert bench.take_back(bench.saga(), step()).ok
+@pytest.mark.parametrize("ended", [0, 1], ids=["the first attempt", "a later one"])
+def test_an_action_that_still_runs_is_waited_for_before_it_is_undone(
+    bench: Bench, ended: int
+) -> None:
+    bench.kind = Doing(bench.machine, {"a": [*[FAILED] * ended, DONE]})
+    patient = step(retry=Retry(**{"for": 10, "every": 2}))
+    killed(bench, ENDED * ended + RUNNING, patient)
+    assert bench.take_back(bench.saga(), patient).ok
     assert not bench.machine.effects["a"]
+    assert not bench.machine.running
+
+
+def test_on_the_way_back_nobody_waits_for_it_to_prove_itself(bench: Bench) -> None:
+    class Proving(Doing):
+        def recall(self, work: StepContext, undo: Undo) -> Result | None:
+            assert work.undoing, "that it is over is all that is asked"
+            return super().recall(work, undo)
+
+    killed(bench, RUNNING, step())
+    saga, act = bench.saga(), action(step())
+    assert saga.over(Proving(bench.machine), bench.work(act), saga.entry(act.key))
     assert not bench.machine.running
 
 
@@ -879,11 +907,30 @@ def test_a_failed_attempt_is_undone_although_the_next_one_never_began(bench: Ben
 
 
 def test_an_undo_that_was_interrupted_is_found_done(bench: Bench) -> None:
-    bench.perform(bench.saga(), step())
+    slow = step(timeout=77)
+    bench.perform(bench.saga(), slow)
     with pytest.raises(Crash):
-        bench.take_back(bench.saga(ANSWERED), step())
-    assert bench.take_back(bench.saga(), step()).ok
+        bench.take_back(bench.saga(ANSWERED), slow)
+    assert bench.take_back(bench.saga(), slow).ok
     assert len(bench.machine.acted) == 2
+    assert bench.machine.waited == 77, "it may take as long as the step"
+
+
+def test_each_try_of_an_undo_whose_end_is_not_seen_has_a_note_of_its_own(bench: Bench) -> None:
+    class Unseen(Doing):
+        def undo(self, work: StepContext, undo: Undo) -> Result:
+            super().undo(work, undo)
+            self.machine.notes[work.key] = UNKNOWN
+            return UNKNOWN
+
+    bench.perform(bench.saga(), step())
+    well, bench.kind = bench.kind, Unseen(bench.machine)
+    assert bench.take_back(bench.saga(), step()).state is State.UNKNOWN
+    bench.kind = well
+    assert bench.take_back(bench.saga(), step()).ok
+    note = f"{bench.run}/undo/steps/a"
+    tries = [note, *(f"{note}#{n}" for n in range(2, ATTEMPTS + 2))]
+    assert (bench.machine.acted[1:], bench.machine.violations) == (tries, [])
 
 
 def test_a_failed_undo_is_tried_again_by_the_next_process(bench: Bench) -> None:
@@ -899,14 +946,22 @@ def test_a_failed_undo_is_tried_again_by_the_next_process(bench: Bench) -> None:
     assert not bench.machine.effects["a"]
 
 
-def test_a_host_that_is_away_keeps_its_undo_for_later(bench: Bench) -> None:
-    class Away(Doing):
+@pytest.mark.parametrize(
+    ("why", "state"),
+    [(Unreachable("web1 is away"), State.UNREACHABLE), (Refused("no such tag"), State.FAILED)],
+    ids=["its host is away", "it is refused"],
+)
+def test_an_undo_that_could_not_be_done_says_why_and_is_kept_for_later(
+    bench: Bench, why: BackoutError, state: State
+) -> None:
+    class Unable(Doing):
         def undo(self, work: StepContext, undo: Undo) -> Result:
-            raise Unreachable("web1 is away")
+            raise why
 
     bench.perform(bench.saga(), step())
-    well, bench.kind = bench.kind, Away(bench.machine)
-    assert bench.take_back(bench.saga(), step()).state is State.UNREACHABLE
+    well, bench.kind = bench.kind, Unable(bench.machine)
+    told = bench.take_back(bench.saga(), step())
+    assert (told.state, told.reason) == (state, why.what)
     bench.kind = well
     assert bench.take_back(bench.saga(), step()).ok
 
