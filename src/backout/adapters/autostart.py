@@ -7,6 +7,7 @@ does not is ever touched.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -86,9 +87,14 @@ class Crontab:
         self._crontab = tuple(crontab)
 
     def entries(self) -> tuple[Entry, ...]:
-        """The lines that are ours; each is followed by our mark."""
+        """The lines that are ours; each is followed by our mark. None where no crontab is to be
+        had."""
+        try:
+            lines = self._lines()
+        except Refused:
+            return ()
         found = []
-        for line in self._lines():
+        for line in lines:
             _, mark, owner = line.rpartition(MARK)
             if mark:
                 found.append(Entry(_named(owner), line, owner))
@@ -109,26 +115,37 @@ class Crontab:
         self._save([line for line in self._lines() if line not in gone])
 
     def _lines(self) -> list[str]:
+        """The whole crontab, for the whole of it is written anew; nothing only where there is none
+        by its own word. Raises Refused."""
         try:
-            done = subprocess.run(
-                (*self._crontab, "-l"), capture_output=True, text=True, timeout=TIMEOUT, check=False
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            return []
-        return done.stdout.splitlines() if done.returncode == 0 else []
+            text = _run((*self._crontab, "-l"))
+        except Refused as error:
+            if _NO_CRONTAB.search(error.what):
+                return []
+            raise
+        return text.removesuffix("\n").split("\n") if text else []
 
     def _save(self, lines: Sequence[str]) -> None:
         _run((*self._crontab, "-"), "".join(f"{line}\n" for line in lines))
+
+
+_NO_CRONTAB = re.compile(r"no crontab|can't open .*: No such file")
+"""What crontabs say, and busybox's."""
 
 
 def _named(owner: str) -> str:
     return f"crontab:{owner}"
 
 
-def _run(argv: Sequence[str], text: str = "") -> None:
+def _run(argv: Sequence[str], text: str = "") -> str:
+    """What it prints. Whatever bytes there are in it come back as they were. Raises Refused."""
     try:
         done = subprocess.run(
-            argv, input=text, capture_output=True, text=True, timeout=TIMEOUT, check=False
+            argv,
+            input=os.fsencode(text),
+            capture_output=True,
+            timeout=TIMEOUT,
+            check=False,
         )
     except OSError as error:
         raise Refused(
@@ -137,5 +154,7 @@ def _run(argv: Sequence[str], text: str = "") -> None:
     except subprocess.TimeoutExpired as error:
         raise Refused(f"{' '.join(argv)} did not end within {TIMEOUT:g} s") from error
     if done.returncode:
-        said = done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}"
+        told = (done.stderr.strip() or done.stdout.strip()).decode(errors="replace")
+        said = told or f"exit code {done.returncode}"
         raise Refused(f"{' '.join(argv)}: {said}", next=f"try it by hand: {' '.join(argv)}")
+    return os.fsdecode(done.stdout)
