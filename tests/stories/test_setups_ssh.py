@@ -449,7 +449,7 @@ def test_whoever_is_refused_does_not_wait_for_a_host_that_was_called_meanwhile(
     assert "run-7" in out
 
 
-@pytest.mark.parametrize("start_up", ["sleep 60", "exec fish"])
+@pytest.mark.parametrize("start_up", ["sleep 60", "exec fish", "[[ $- = *i* ]] || exit 3"])
 def test_a_login_that_gives_no_shell_is_said_by_doctor_and_refuses_a_deploy(
     bed: SshdBed, web1: SshdHost, tmp_path: Path, start_up: str
 ) -> None:
@@ -465,4 +465,5 @@ def test_a_login_that_gives_no_shell_is_said_by_doctor_and_refuses_a_deploy(
     for said in (doctor, deploy):
         assert "web1" in said.out
         assert "starts no shell" in said.out
+        assert "do without a terminal: ssh " in said.out
     assert not (web1.home / ".backout").exists(), "nothing was begun that comes to life later"

@@ -21,6 +21,7 @@ from backout.steps.git import (
     fetch,
     git,
     locked,
+    nobody,
     on_branch,
     places,
     published,
@@ -154,6 +155,7 @@ for name in {" ".join(UNFINISHED)}; do
   if [ -e "$directory/$name" ]; then echo "unfinished=$name"; fi
 done
 {locked(where.repository)}
+if {nobody(g)}; then echo nobody=yes; fi
 {g} diff --name-only --diff-filter=U | sed 's/^/torn=/'""",
         f"git repository {name}",
     )
@@ -164,6 +166,11 @@ done
         what = UNFINISHED[sign]
         raise Refused(f"a {what} is unfinished in {name}", next="finish or abort it: git status")
     refuse_a_lock(facts, work.here.host.name)
+    if facts["nobody"]:
+        raise Refused(
+            f"git does not know who commits in {name}",
+            next=f"{g} config user.name NAME, and the same for user.email",
+        )
     if torn := facts["torn"]:
         raise Refused(
             f"{some(torn)} in {name}: both sides of a conflict would be committed",

@@ -170,6 +170,18 @@ n=${GIT_CONFIG_COUNT:-0}
 """
 
 
+def nobody(g: str) -> str:
+    """A shell command: whether git knows nobody who could commit here."""
+    return f"! {{ {g} var GIT_AUTHOR_IDENT && {g} var GIT_COMMITTER_IDENT; }} >/dev/null 2>&1"
+
+
+def _somebody(g: str) -> str:
+    """Shell text: where git knows nobody, as on a machine of a pipeline, a commit is Backout's."""
+    names = (f"GIT_{role}_{part}" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL"))
+    pairs = (f"{name}={'Backout' if 'NAME' in name else 'backout@localhost'}" for name in names)
+    return f"if {nobody(g)}; then export {' '.join(pairs)}; fi"
+
+
 def reversal(where: Source, run: str, subject: str) -> str:
     """Shell functions that take `$old..$new` back, as one commit on top of `$head`.
 
@@ -181,6 +193,7 @@ def reversal(where: Source, run: str, subject: str) -> str:
     """
     g = git(where.repository)
     return f"""\
+{_somebody(g)}
 tmp=
 leave() {{
   [ -z "$tmp" ] || {{ {g} worktree remove --force "$tmp/tree" || :; rm -rf "$tmp"; }} 2>/dev/null

@@ -226,8 +226,13 @@ class SshTransport(ShellTransport):
             f"{self.host.name} lets us in, and its login starts no shell within"
             f" {self._patience:g} s",
             where=self.host.name,
-            next="see what its .bashrc, .profile or login shell do without a terminal:"
-            f" {self._dialer.typed(self.host)} true",
+            next=self._see_its_login(),
+        )
+
+    def _see_its_login(self) -> str:
+        return (
+            "see what its .bashrc, .profile or login shell do without a terminal:"
+            f" {self._dialer.typed(self.host)} true"
         )
 
     def _persistent(self) -> PersistentShell:
@@ -252,7 +257,8 @@ class SshTransport(ShellTransport):
         ran = self._converse(text, timeout)
         if ran.exit_code is not None and not ran.pid:
             said = ran.err.preamble or ran.out.preamble or f"exit {ran.exit_code}"
-            raise Unreachable(f"{self.host.name} starts no shell: {said[-300:]}")
+            what = f"{self.host.name} lets us in, and its login starts no shell: {said[-300:]}"
+            raise Unreachable(what, where=self.host.name, next=self._see_its_login())
         return ran
 
     def _ended(self, pid: int) -> str:
