@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from backout.errors import Refused
-from backout.model import Release, Source
+from backout.model import Release, Result, Source, State
+from backout.steps.script import words
 from support.deployed import git, release
 from support.git_origin import GitOrigin
 from support.work import RUN, Bench, Trial
@@ -64,6 +65,18 @@ def test_a_lock_that_comes_later_is_named_too(bench: Bench, git_origin: GitOrigi
     result = trial.kind.act(trial.work)
 
     assert "index.lock': File exists" in result.reason
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("fatal: a\n1\n2\n3\n4", "fatal: a; 1; 2; 3; 4"),
+        ("denied\nfatal: a\n1\nfatal: b\n2\n3", "1; fatal: b; 2; 3"),
+        ("one\n\nhint: no\ntwo", "one; two"),
+    ],
+)
+def test_of_what_git_says_the_fault_is_told_above_its_advice(said: str, told: str) -> None:
+    assert words(Result(State.FAILED, stderr=said)) == told
 
 
 def test_patches_that_are_being_applied_are_called_that(

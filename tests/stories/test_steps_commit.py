@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -348,3 +349,24 @@ def test_the_undo_can_be_typed_by_a_person(bench: Bench, git_origin: GitOrigin) 
     subprocess.run(["sh", "-c", trial.way_back.text], check=True)
 
     assert git_origin.head() == head
+
+
+@pytest.mark.parametrize("published", [True, False])
+def test_on_another_machine_without_the_branch_there_is_nothing_to_take_off(
+    bench: Bench, git_origin: GitOrigin, published: bool
+) -> None:
+    """A pipeline checks out a commit, and no branch."""
+    git_origin.good_change()
+    trial = bench.step("commit")
+    assert trial.act().ok
+    if published:
+        git_origin.push()
+    shutil.rmtree(git_origin.copy)
+    git_origin.clone(git_origin.copy)
+    git_origin.git("checkout", "-q", "--detach")
+    git_origin.git("branch", "-D", "main")
+
+    result = trial.undo()
+
+    assert result.ok, result.reason
+    assert "what was committed is not here" in bench.said

@@ -214,7 +214,9 @@ def _undo(work: StepContext, where: Source, base: str) -> str:
 old={base}
 to={remote}
 has_old() {{ {g} cat-file -e "$old^{{commit}}" 2>/dev/null; }}
-has_old || {{ {fetch(where)}; has_old; }} || {{ echo 'what was committed is not here'; exit 0; }}
+has_old || {{ {fetch(where)}; has_old; }} && {g} rev-parse -q --verify {ref} >/dev/null || {{
+  echo 'what was committed is not here'; exit 0
+}}
 found=$({g} rev-list --reverse {trailer("Backout-Run", work.run)} "$old"..{ref})
 set -- $found
 new=${{1-}} range=${{1-}}

@@ -55,8 +55,9 @@ def words(result: Result) -> str:
     then gives advice."""
     lines = (line.strip() for line in result.stderr.split("\n"))
     said = [line for line in lines if line and not line.startswith("hint:")]
-    wrong = [line for line in said[:-4] if line.startswith("fatal:")]
-    return "; ".join((*wrong[-1:], *said[-4:]))
+    wrong = [n for n, line in enumerate(said) if line.startswith("fatal:")]
+    first = [said[wrong[-1]]] if wrong and wrong[-1] < len(said) - 4 else []
+    return "; ".join((*first, *said[-4:]))
 
 
 def told(result: Result) -> Result:
