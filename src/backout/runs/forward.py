@@ -180,7 +180,7 @@ class Forward:
         Hosts that are red there within the budget go back alone, and the rest is proved again."""
         proof = self._proof()
         while proof is not None:
-            words = self._step(proof, self.plan.hosts, self._proved)
+            words = self._step(proof, must=self._proved)
             if not words or not self._lose_the_red():
                 return words
             words = self.worker.stopped or self._over_budget() or self._withdraw(self.plan.hosts)

@@ -96,6 +96,24 @@ def test_so_many_hosts_may_fail_but_never_all(
     assert (row.known_good, set(row.covers)) == (False, set(HOSTS) - set(failing))
 
 
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_host_that_does_not_settle_has_failed(begin: Begin, host: str) -> None:
+    deployer = begin(refuses={f"Restart {host}"})
+    deployer.world.then[f"Restart {host}"] = deployer.world.refuses.clear
+    ended = say(deployer)
+    assert (ended.exit_code, ended.reason) == (4, f"{host}: Restart failed: exit code 1")
+    assert "Switch" not in on(deployer, HERE)
+
+
+def test_nor_is_a_batch_over_that_this_machine_does_not_settle(begin: Begin) -> None:
+    book = runbook().model_copy(update={"settle": (step("Restart"), step("Reload", None))})
+    deployer = begin(1, book=book, refuses={"Reload here"})
+    deployer.world.then["Reload here"] = deployer.world.refuses.clear
+    ended = say(deployer)
+    assert (ended.exit_code, ended.reason) == (4, "Reload failed: exit code 1")
+    assert on(deployer, "web2") == []
+
+
 def test_nor_may_the_only_host_of_a_run(begin: Begin) -> None:
     deployer = begin(1, refuses={"Bad web1"})
     deployer.keys["hosts"] = ("web1",)
@@ -176,8 +194,12 @@ def test_who_went_back_alone_at_the_last_proof_is_not_deployed_for_whoever_goes_
         assert on(deployer, "web2") == BACK
 
 
-def test_what_only_the_whole_change_turns_green_is_left_to_the_proof(begin: Begin) -> None:
-    deployer = begin(mends=True)
+@pytest.mark.parametrize("on", [None, "all"])
+def test_what_only_the_whole_change_turns_green_is_left_to_the_proof(
+    begin: Begin, on: str | None
+) -> None:
+    book = runbook().model_copy(update={"settle": (step("Restart"), gate(on=on))})
+    deployer = begin(book=book, mends=True)
     plain = target(deployer.run, 0)
     fails = plain.checks["whole"].model_copy(update={"baseline": "fails"})
     checks = {**plain.checks, "whole": fails}
@@ -252,6 +274,25 @@ def test_hosts_that_only_settle_do_so_when_something_was_changed(
     deployer = begin(book=book)
     assert say(deployer).exit_code == 0
     assert on(deployer, "web2") == settled
+
+
+def test_the_names_of_what_is_done_settled_watched_and_proved_stay_for_ever(begin: Begin) -> None:
+    """A journal, and the notes on the hosts, may be of a Backout of before."""
+    deployer = watched(begin)
+    deployer.keys["hosts"] = ("web1", "web2")
+    assert say(deployer).exit_code == 0
+    batches = [
+        *(("do", "steps/1@{0}"), ("do", "steps/2@{0}")),
+        *(("settle", "settle/1.{1}/0@{0}"), ("settle", "settle/1.{1}/1")),
+    ]
+    first, second = (
+        [(phase, key.format(host, n)) for phase, key in batches]
+        for n, host in enumerate(("web1", "web2"), start=1)
+    )
+    assert begun(deployer) == [
+        *(("do", "steps/0"), *first, ("watch", "watch/1.1"), *second),
+        *(("do", "steps/3"), ("proof", "proof")),
+    ]
 
 
 # --- a wish to stop ----------------------------------------------------------------------
