@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
 
 from backout.errors import Refused
-from backout.model import Finding, Outcome, Release
+from backout.model import Finding, NoOptions, Outcome, Release, Service
 from backout.runs import decisions
 from support.ways import (
     ALL_PASS,
@@ -254,6 +255,58 @@ def test_the_last_gate_is_the_proof_and_is_not_asked_twice(begin: Begin) -> None
     begun = [each for each in deployer.journal.recall(deployer.run) if each.kind == "begin"]
     gates = [each.key for each in begun if each.body["step"] == "Prove"]
     assert gates == ["settle/1.1/1", "settle/1.2/1", "proof"]
+
+
+@pytest.mark.parametrize("steps", [3, 4])
+def test_what_an_earlier_process_has_proved_is_proved_again(begin: Begin, steps: int) -> None:
+    """Whether the last gate is the proof, or one of its own."""
+    book = runbook()
+    deployer = begin(book=book.model_copy(update={"steps": book.steps[:steps]}))
+    world, look = deployer.world, deployer.world.examine
+
+    def dies(*asked: Any, **keys: Any) -> tuple[Finding, ...]:
+        over = ("proof", "proof") in begun(deployer)
+        world.fate.at = world.fate.passed + 3 if over else 0
+        return look(*asked, **keys)
+
+    world.examine = dies  # type: ignore[method-assign]
+    assert deployer.say("deploy") is None
+    records = deployer.journal.recall(deployer.run)
+    assert [each.kind for each in records if each.key == "proof"] == ["begin", "end"]
+    world.examine = look  # type: ignore[method-assign]
+    world.running["web1"].append("ill")
+    ended = say(deployer, "resume")
+    assert (ended.exit_code, on(deployer, "web1")[: len(BACK)]) == (4, BACK)
+
+
+def test_where_there_is_no_check_nothing_is_proved(begin: Begin) -> None:
+    deployer = begin()
+    plain = target(deployer.run, 0)
+    deployer.keys["target"] = plain.model_copy(update={"checks": {}})
+    deployer.world.examine = lambda *_, **__: ()  # type: ignore[method-assign]
+    assert say(deployer).exit_code == 0
+    assert ("proof", "proof") not in begun(deployer)
+
+
+def test_the_logs_of_all_hosts_that_went_red_at_once_are_kept(begin: Begin) -> None:
+    settle = (step("Restart"), gate(on="all"))
+    deployer = begin(book=runbook().model_copy(update={"settle": settle}))
+    plain = target(deployer.run, 0)
+    rollout = plain.rollout.model_copy(update={"batches": (3,)})
+    service = Service(name="app", backend="pretended", options=NoOptions())
+    keys = {"rollout": rollout, "service": service}
+    deployer.keys["target"] = plain.model_copy(update=keys)
+    for host in ("web1", "web3"):
+        deployer.world.then[f"Bad {host}"] = partial(deployer.world.disk[host].append, "ill")
+    deployer.world.then |= {f"-Good {host}": partial(mend, deployer, host) for host in HOSTS}
+    ended = say(deployer)
+    assert ended.exit_code == 4
+    (wish,) = (e.body for e in deployer.journal.recall(deployer.run) if e.kind == "back_out")
+    assert wish["logs"].keys() == {"web1", "web3"}
+
+
+def mend(deployer: Deployer, host: str) -> None:
+    deployer.world.disk[host] = ["old"]
 
 
 def test_a_gate_among_the_steps_asks_those_that_are_left(begin: Begin) -> None:
