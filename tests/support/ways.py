@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from backout.errors import Refused
-from backout.model import Release, Step
+from backout.model import NoOptions, Release, Service, Step
 from backout.runs.claims import Brought
 from backout.runs.destination import Return
 from backout.runs.ended import Ended
@@ -17,7 +17,7 @@ from backout.runs.rollback import Rollback
 from backout.steps.verify import VerifyOptions
 
 from .clock import ManualClock
-from .world import HOSTS, Deployer
+from .world import HOSTS, Deployer, target
 
 Begin = Callable[..., Deployer]
 """(max_failures, book, what else the world is made with) -> a run that nobody has started."""
@@ -47,6 +47,14 @@ def on(deployer: Deployer, host: str) -> list[str]:
 
 def told(deployer: Deployer, *kinds: str) -> list[str]:
     return [event.text for event in deployer.told if event.kind in kinds]
+
+
+def serving(deployer: Deployer) -> Deployer:
+    """Every host has a service."""
+    service = Service(name="app", backend="pretended", options=NoOptions())
+    plain = target(deployer.run, deployer.max_failures)
+    deployer.keys["target"] = plain.model_copy(update={"service": service})
+    return deployer
 
 
 def begun(deployer: Deployer, run: str = "") -> list[tuple[str, str]]:

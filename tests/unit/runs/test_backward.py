@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from backout.errors import Unreachable
-from backout.model import Host, NoOptions, Outcome, Release, Service, Source
+from backout.model import Host, Outcome, Release, Source
 from backout.ports import HEARD, TAKEN
 from support.ways import (
     ALL_PASS,
@@ -18,7 +18,6 @@ from support.ways import (
     Begin,
     begun,
     ends,
-    gate,
     on,
     say,
     told,
@@ -240,79 +239,6 @@ def test_what_was_red_before_is_not_asked_for_again(begin: Begin) -> None:
     ended = say(deployer)
     assert ended.exit_code == 4
     assert verdicts(ended) == {f"well@{host}": "pass" for host in HOSTS}
-
-
-def serving(deployer: Deployer) -> Deployer:
-    """Every host has a service."""
-    service = Service(name="app", backend="pretended", options=NoOptions())
-    plain = target(deployer.run, deployer.max_failures)
-    deployer.keys["target"] = plain.model_copy(update={"service": service})
-    return deployer
-
-
-@pytest.mark.parametrize("red", [False, True])
-def test_what_ran_before_on_a_host_that_was_reached_runs_again_or_that_is_no_end(
-    begin: Begin, red: bool
-) -> None:
-    """Even where no check passed before. What did not run before is none of it."""
-    deployer = serving(begin(mends=red, refuses={"Bad web3"}, down={"web2"}))
-    world = deployer.world
-    if red:
-        world.running |= {host: ["ill"] for host in HOSTS}
-        deployer.keys["accept_red"] = ("well", "whole")
-    world.then["-Bad web3"] = lambda: world.down.add("web1")
-    ended = say(deployer)
-    assert ended.exit_code == 5
-    words = "incomplete: check service app@web1 is red: it does not run (it passed before)"
-    assert ended.reason.endswith(words)
-    world.down.remove("web1")
-    assert say(deployer, "resume").exit_code == 4
-
-
-def test_what_does_not_run_on_a_host_that_was_not_reached_is_none_of_it(begin: Begin) -> None:
-    deployer = serving(begin(refuses={"Bad web2"}))
-    deployer.world.then["-Bad web2"] = lambda: deployer.world.down.add("web3")
-    assert say(deployer).exit_code == 4
-
-
-def test_a_service_that_does_not_run_on_a_host_that_is_stuck_is_told_by_what_it_is_stuck_on(
-    begin: Begin,
-) -> None:
-    deployer = serving(begin(refuses={"Bad web2", "-Bad web2"}))
-    deployer.world.then["-Bad web2"] = lambda: deployer.world.down.add("web2")
-    ended = say(deployer)
-    assert ended.exit_code == 5
-    assert ended.reason.endswith(f"incomplete: {FAILED.format('web2')}")
-
-
-def test_what_takes_the_new_release_out_of_sight_at_once_goes_before_all_else(
-    begin: Begin,
-) -> None:
-    """And it settles again to what was there before."""
-    settle = (step("Restart"), step("Swap", kind="beside"))
-    deployer = begin(book=runbook().model_copy(update={"settle": settle}), refuses={"Bad web3"})
-    deployer.world.then["Bad web3"] = lambda: deployer.world.away.add("web2")
-    ended = say(deployer)
-    assert ended.exit_code == 5
-    assert on(deployer, "web1") == [
-        *("Good", "Bad", "Restart", "Swap"),
-        *("-Swap", "-Bad", "-Good", "Restart", "Swap to Bad"),
-    ]
-    log = deployer.world.log
-    assert log.index("-Swap web1") < log.index("-Bad web3")
-
-
-def test_it_is_out_of_sight_before_anybody_reads_why_it_is_ill(begin: Begin) -> None:
-    settle = (step("Restart"), step("Swap", kind="beside"), step("More", kind="beside"), gate())
-    book = runbook().model_copy(update={"settle": settle})
-    deployer = serving(begin(book=book, ill="web2"))
-    assert say(deployer).exit_code == 4
-    records = deployer.journal.recall(deployer.run)
-    (found,) = (each.body for each in records if each.kind == "evidence")
-    assert {host: log.split("\n")[-2:] for host, log in found["logs"].items()} == {
-        "web2": ["-More web2", "-Swap web2"]
-    }
-    assert [on(deployer, "web1").count(word) for word in ("-More", "-Swap")] == [1, 1]
 
 
 def test_nothing_is_undone_beside_a_restart_that_may_still_be_at_work(begin: Begin) -> None:
