@@ -224,6 +224,8 @@ def test_what_cannot_be_done_again_is_told_and_keeps_what_came_after_it_on_that_
     assert ended is not None
     assert ended.exit_code == 4
     assert on(newer, "web1") == ["-Good", *FORWARD[:2], "Two", "Restart"], "what it left, first"
+    name = f"undo/1/again/{older.run}/steps/0@web1"
+    assert ("undo", name) in begun(newer, returning.run), "a name that stays for ever"
 
 
 def test_what_such_a_step_left_and_cannot_be_taken_back_is_not_built_upon(begin: Begin) -> None:
