@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from support.ways import FAILED, Begin, gate, on, say, serving
+from support.ways import FAILED, Begin, on, say, serving
 from support.world import HOSTS, runbook, step
 
 
@@ -59,16 +59,3 @@ def test_what_takes_the_new_release_out_of_sight_at_once_goes_before_all_else(
     ]
     log = deployer.world.log
     assert log.index("-Swap web1") < log.index("-Bad web3")
-
-
-def test_it_is_out_of_sight_before_anybody_reads_why_it_is_ill(begin: Begin) -> None:
-    settle = (step("Restart"), step("Swap", kind="beside"), step("More", kind="beside"), gate())
-    book = runbook().model_copy(update={"settle": settle})
-    deployer = serving(begin(book=book, ill="web2"))
-    assert say(deployer).exit_code == 4
-    records = deployer.journal.recall(deployer.run)
-    (found,) = (each.body for each in records if each.kind == "evidence")
-    assert {host: log.split("\n")[-2:] for host, log in found["logs"].items()} == {
-        "web2": ["-More web2", "-Swap web2"]
-    }
-    assert [on(deployer, "web1").count(word) for word in ("-More", "-Swap")] == [1, 1]

@@ -228,6 +228,38 @@ def test_what_cannot_be_done_again_is_told_and_keeps_what_came_after_it_on_that_
     assert ("undo", name) in begun(newer, returning.run), "a name that stays for ever"
 
 
+def test_meanwhile_no_other_host_settles_anew_whatever_is_red(begin: Begin) -> None:
+    deployer = deployed(begin)
+    fails_once(deployer, "Restart web2")
+    deployer.world.refuses.add("Good web1")
+    deployer.world.then["Good web1"] = lambda: deployer.world.running["web1"].append("ill")
+    returning = rolled(deployer, code=5)
+    assert on(deployer, "web2") == [*BACK, *FORWARD]
+    deployer.world.refuses.clear()
+    deployer.world.log.clear()
+    ended = returning.say()
+    assert ended is not None
+    assert ended.exit_code == 4
+    assert on(deployer, "web2") == []
+
+
+def test_what_settles_from_this_machine_does_so_for_the_batches_that_went_back(
+    begin: Begin,
+) -> None:
+    settle = (step("Restart"), step("Reload", None))
+    deployer = begin(book=book(step("Good"), settle=settle))
+    assert say(deployer).exit_code == 0
+    deployer.world.log.clear()
+    fails_once(deployer, "Restart web2")
+    rolled(deployer, code=4)
+    log = deployer.world.log
+    assert log[log.index("Good web1") :] == [
+        *("Good web1", "Good web2"),
+        *("Restart web1", "Reload here", "Restart web2", "Reload here"),
+    ]
+    assert log.count("Reload here") == 4
+
+
 def test_what_such_a_step_left_and_cannot_be_taken_back_is_not_built_upon(begin: Begin) -> None:
     deployer = deployed(begin)
     fails_once(deployer, "Restart web1")
