@@ -390,6 +390,22 @@ def test_the_undo_is_durable_before_the_step_acts(bench: Bench) -> None:
     assert (record.kind, record.body["undo"]["text"]) == ("begin", "take a back")
 
 
+def test_an_intent_says_what_begins_where_and_how_it_is_taken_back(bench: Bench) -> None:
+    """By its kind it is known what acts from this machine, and has to be on the hosts before."""
+    act = Action("steps/a", step(), "web1", phase="settle")
+    bench.saga().perform(act, bench.kind, bench.work(act))
+    begun, ended = (record.body for record in bench.journal.recall(bench.run))
+    about = {"step": "a", "kind": "do", "host": "web1", "phase": "settle"}
+    undo = {
+        "text": "take a back",
+        "data": {"step": "a"},
+        "irreversible": "",
+        "summary": "without a",
+    }
+    assert begun == {**about, "attempt": 1, "run": bench.run, "undo": undo}
+    assert {key: ended[key] for key in about} == about
+
+
 def test_a_failure_is_an_outcome_too_and_is_not_tried_again(bench: Bench) -> None:
     bench.kind = Doing(bench.machine, {"a": [FAILED, DONE]})
     assert bench.perform(bench.saga(), step()).state is State.FAILED
