@@ -22,6 +22,7 @@ from backout.adapters.vault import Vault
 from backout.errors import BackedOut, Held, Refused, TakenOver, Unreachable
 from backout.model import Command, Host, Result, State
 from backout.ports import Claim
+from support.clock import ManualClock
 from support.folders import Folders
 from support.wait import eventually
 
@@ -91,10 +92,11 @@ def test_of_two_runs_that_meet_on_the_first_host_the_one_that_is_late_asks_no_ot
 ) -> None:
     with (
         LeaseLock("prod").hold(folders.transports("web1"), OTHER),
-        pytest.raises(Held, match="web1"),
+        pytest.raises(Held, match="web1") as caught,
         lock.hold(list(reversed(hosts)), RUN),
     ):
         pytest.fail("two runs")
+    assert caught.value.next == "wait for it, or: invoke unlock --target prod"
     assert [host.asked for host in hosts] == [1, 0, 0]
 
 
@@ -303,7 +305,9 @@ def test_commands_are_fenced_while_it_is_held_and_only_then(
     assert {host.fence for host in hosts} == {Fence()}
 
 
-def test_what_is_held_is_not_lost(hosts: list[Linked], lock: LeaseLock) -> None:
+@pytest.mark.parametrize("clock", [None, ManualClock()], ids=["everybody's clock", "its own"])
+def test_what_is_held_is_not_lost(hosts: list[Linked], clock: ManualClock | None) -> None:
+    lock = LeaseLock("prod", clock=clock)
     assert lock.lost(NAMES) == ""
     with lock.hold(hosts, RUN):
         assert lock.lost(NAMES) == lock.lost() == ""
@@ -323,12 +327,15 @@ def test_a_lease_that_somebody_took_is_lost_by_name(
 
 
 def test_a_host_that_does_not_answer_is_lost_to_whoever_needs_it_alone(
-    hosts: list[Linked], lock: LeaseLock
+    hosts: list[Linked],
 ) -> None:
+    clock = ManualClock()
+    lock = LeaseLock("prod", clock=clock)
     with lock.hold(hosts, RUN):
         hosts[0].cut = True
         hosts[1].answers = lambda _: Result(State.FAILED, 1, reason="out of memory")
         assert lock.lost() == lock.lost(["web3"]) == ""
+        assert set(clock.slept) == {0}, "nobody waits for a host that is not needed"
         assert lock.lost(["web1"]) == "web1 is away"
         assert lock.lost(NAMES) == (
             "web1 is away; whether web2 is still held is not known: out of memory"
