@@ -142,3 +142,23 @@ def test_a_remote_that_is_gone_is_no_proof_that_nothing_was_pushed(
     git_origin.git("remote", "remove", "origin")
 
     assert not push.undo().ok
+
+
+def test_a_branch_that_cannot_be_followed_here_is_taken_back_all_the_same(
+    bench: Bench, git_origin: GitOrigin, tmp_path: Path
+) -> None:
+    """`origin/main` is of no use to a way back: it asks the remote itself."""
+    git_origin.good_change()
+    git_origin.commit("Release 2")
+    push = bench.step("push")
+    assert push.act().ok
+    git_origin.git("update-ref", "-d", "refs/remotes/origin/main")
+    git_origin.git("update-ref", "refs/remotes/origin/main/old", "HEAD")
+    theirs = git_origin.clone(tmp_path / "theirs")
+    ours = ("-c", "user.name=T", "-c", "user.email=t@example.invalid")
+    git(theirs, *ours, "commit", "-q", "--allow-empty", "-m", "Theirs")
+    git(theirs, "push", "-q", "origin", "main")
+
+    assert push.undo().ok
+
+    assert release(git_origin.origin) == "1"

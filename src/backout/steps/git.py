@@ -158,8 +158,9 @@ def fetch(where: Source, by: str = "") -> str:
 
 def fetched_alone(where: Source, *options: str) -> str:
     """The beginning of a `git fetch` from `$to`, of nothing but what is named: a tag that moved
-    there, or a submodule that is gone, is no reason for it to fail."""
-    words = " ".join(("-q", "--no-tags", "--no-recurse-submodules", *options))
+    there, a submodule that is gone, or an old name in the way of `origin/main` is no reason for it
+    to fail."""
+    words = " ".join(("-q", "--no-tags", "--no-recurse-submodules", "--refmap=", *options))
     return f'{git(where.repository)} fetch {words} -- "$to"'
 
 
