@@ -162,3 +162,23 @@ def test_a_branch_that_cannot_be_followed_here_is_taken_back_all_the_same(
     assert push.undo().ok
 
     assert release(git_origin.origin) == "1"
+
+
+def test_a_way_back_forgets_no_worktree_that_is_out_of_sight(
+    bench: Bench, git_origin: GitOrigin, tmp_path: Path
+) -> None:
+    """On a disk that is not mounted just now, or on the host of this container."""
+    away = tmp_path / "away"
+    git_origin.git("worktree", "add", "-q", "--detach", str(away))
+    (away / "RELEASE").write_text("theirs")
+    git(away, "add", "RELEASE")
+    away.rename(tmp_path / "aside")
+    git_origin.good_change()
+    git_origin.commit("Release 2")
+    push = bench.step("push")
+    assert push.act().ok
+
+    assert push.undo().ok
+
+    (tmp_path / "aside").rename(away)
+    assert git(away, "status", "--porcelain") == "M  RELEASE"

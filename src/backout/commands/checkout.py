@@ -55,8 +55,10 @@ class Checkout:
         if there != self._commit:
             self.remove()
             self.place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._git("worktree", "prune")
-            made = self._git("worktree", "add", "--detach", str(self.place), self._commit)
+            # By force twice where git has one of that place on record, locked or not. `prune` would
+            # forget those of other people too, whose disk is not mounted here.
+            again = ("worktree", "add", "--force", "--force", "--detach", str(self.place))
+            made = self._git(*again, self._commit)
             if made is None:
                 raise Refused(
                     f"the commit {self._commit[:12]} cannot be checked out",

@@ -211,7 +211,6 @@ unsigned() {{
 }}
 reverse() {{
   if [ -z "$tmp" ]; then
-    {g} worktree prune
     tmp=$(mktemp -d 2>/dev/null) ||
       tmp=$(mktemp -d "$({g} rev-parse --absolute-git-dir)/backout.XXXXXX") # there is no /tmp
     {_UNHOOKED}

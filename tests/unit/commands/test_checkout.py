@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,18 @@ def test_a_commit_that_no_branch_has_any_more_is_asked_for_by_name(git_origin: G
     assert git(made, "rev-parse", "HEAD") == commit
     with pytest.raises(Refused, match="is not in the worker's repository"):
         checkout(git_origin, "0" * 40).made()
+
+
+def test_worktrees_that_are_out_of_sight_stay_on_record(git_origin: GitOrigin) -> None:
+    """On a disk that is not mounted just now, or on the host of this container."""
+    away = git_origin.copy.with_name("away")
+    git_origin.git("worktree", "add", "-q", "--detach", str(away))
+    away.rename(aside := away.with_name("aside"))
+    made = checkout(git_origin, git_origin.head())
+    made.made()
+    shutil.rmtree(made.place)
+
+    assert files(made.made()) == {"RELEASE", "app.py"}
+
+    aside.rename(away)
+    assert git(away, "status", "--porcelain") == ""
