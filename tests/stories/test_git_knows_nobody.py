@@ -64,10 +64,24 @@ def test_there_too_a_rewritten_branch_is_no_proof_that_nothing_was_pushed(
     assert "origin/main was rewritten" in trial.undo().reason
 
 
+@pytest.mark.parametrize("paths", [[], ["RELEASE"], ["new"]])
 def test_a_commit_that_nobody_could_make_is_refused_before_anything_changes(
-    bench: Bench, nobody: GitOrigin
+    bench: Bench, nobody: GitOrigin, paths: list[str]
 ) -> None:
     nobody.good_change()
+    (nobody.copy / "new").touch()
 
     with pytest.raises(Refused, match="git does not know who commits in"):
-        bench.step("commit").before()
+        bench.step("commit", {"paths": paths}).before()
+
+
+@pytest.mark.parametrize("paths", [[], ["RELEASE"]])
+def test_where_there_is_nothing_to_commit_nobody_need_be_known(
+    bench: Bench, nobody: GitOrigin, paths: list[str]
+) -> None:
+    """A pipeline runs the runbook of a laptop."""
+    (nobody.copy / "new").touch()
+
+    result = bench.step("commit", {"paths": paths}).act()
+
+    assert (result.ok, result.reason) == (True, "nothing to commit")

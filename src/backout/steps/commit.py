@@ -155,7 +155,9 @@ for name in {" ".join(UNFINISHED)}; do
   if [ -e "$directory/$name" ]; then echo "unfinished=$name"; fi
 done
 {locked(where.repository)}
-if {nobody(g)}; then echo nobody=yes; fi
+if {nobody(g)} && [ -n "$({g} --literal-pathspecs status --porcelain {_concerned(work)})" ]; then
+  echo nobody=yes
+fi
 {g} diff --name-only --diff-filter=U | sed 's/^/torn=/'""",
         f"git repository {name}",
     )
@@ -178,6 +180,12 @@ if {nobody(g)}; then echo nobody=yes; fi
         )
     on_branch(where, branch)
     return head
+
+
+def _concerned(work: StepContext) -> str:
+    """Arguments of `git status` for what would be committed."""
+    paths = work.options.paths
+    return f"-- {' '.join(map(quote, paths))}" if paths else "--untracked-files=no"
 
 
 def _named(work: StepContext, where: Source) -> None:
