@@ -17,7 +17,7 @@ from pathlib import Path
 
 from backout.adapters.redactor import redact_data
 from backout.adapters.web.html import Pages, Site
-from backout.errors import BackoutError
+from backout.errors import BackoutError, Refused
 from backout.model import CheckKey, Event, Target, duration
 from backout.ports import Screen
 from backout.project.project import Workplace
@@ -262,7 +262,13 @@ def _signature(path: Path) -> tuple[int, int]:
 def companions(
     workplace: Workplace, screen: Screen, page: str | None, at: ListenAt | None
 ) -> tuple[Publisher, ...]:
-    """What lives beside `watch`. Raises Mistakes and Refused for what cannot be listened on."""
+    """What lives beside `watch`. Raises Mistakes and Refused for what cannot be listened on, and
+    Refused for a directory that has somebody else's page."""
     directory = (workplace.started_in / page if page else workplace.state / "status").absolute()
+    if foreign := Site(directory).foreign:
+        raise Refused(
+            f"{foreign} is not Backout's, and its status page would overwrite it",
+            next="--page DIRECTORY, one for this page alone",
+        )
     listen = Listen(directory, at) if at else None
     return (Publisher(workplace, screen, directory, listen),)

@@ -376,14 +376,6 @@ def test_a_runs_page_stays_in_its_directory(tmp_path: Path, name: str) -> None:
         Site(tmp_path).write_run(name, "…")
 
 
-def test_pages_of_runs_that_are_not_listed_are_removed(tmp_path: Path) -> None:
-    site = Site(tmp_path)
-    for run_ in ("a", "b"):
-        site.write_run(run_, "…")
-    site.keep(["b"])
-    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["b.html"]
-
-
 @pytest.mark.parametrize(
     ("undone", "named"), [(NOW - 7200, "41"), (NOW - 60, "42")], ids=["before it", "after it"]
 )

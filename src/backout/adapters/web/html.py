@@ -102,6 +102,18 @@ def _source(name: str) -> str:
     return (files("backout.adapters") / "templates" / name).read_text("utf-8")
 
 
+_OURS = b"base-uri &#39;none&#39;; form-action &#39;none&#39;"
+"""Stands near the beginning of each page."""
+
+
+def _is_ours(page: Path) -> bool:
+    try:
+        with page.open("rb") as file:
+            return _OURS in file.read(1000)
+    except OSError:
+        return False
+
+
 class Site:
     """The pages as files. They are as open as the directory they are in, which is for nobody else
     unless somebody made it otherwise."""
@@ -123,11 +135,17 @@ class Site:
             raise BackoutError(f"{run!r} is no name of a run")
         return self.directory / "runs" / f"{run}.html"
 
+    @property
+    def foreign(self) -> Path | None:
+        """A page of somebody else, in whose place ours would be written."""
+        index = self.directory / "index.html"
+        return index if index.exists() and not _is_ours(index) else None
+
     def keep(self, runs: Iterable[str]) -> None:
-        """Remove the pages of all other runs."""
+        """Remove the pages of all other runs, and nobody else's."""
         wanted = {f"{run}.html" for run in runs}
         for path in self.directory.glob("runs/*.html"):
-            if path.name not in wanted:
+            if path.name not in wanted and _is_ours(path):
                 with suppress(OSError):
                     path.unlink()
 
