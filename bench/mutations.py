@@ -80,11 +80,15 @@ def mutants(module: str) -> list[str]:
 
 
 def survived(name: str, session: pytest.Session) -> bool:
-    """Whether all tests pass with that mutant in the place of what it was made of."""
+    """Whether all tests pass with that mutant in the place of what it was made of. The one that
+    fails goes first from then on: it may notice the next one, too."""
     process = os.fork()
     if not process:
         _test(name, session)
-    return os.waitpid(process, 0)[1] == 0
+    failed = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    if failed > 0:
+        session.items.insert(0, session.items.pop(failed - 1))
+    return failed == 0
 
 
 def _test(name: str, session: pytest.Session) -> None:
@@ -93,10 +97,11 @@ def _test(name: str, session: pytest.Session) -> None:
         os.dup2(silent, stream)
     os.environ["MUTANT_UNDER_TEST"] = name
     resource.setrlimit(resource.RLIMIT_CPU, (PROCESSOR, PROCESSOR))
-    for item, following in zip(session.items, [*session.items[1:], None], strict=True):
+    pairs = zip(session.items, [*session.items[1:], None], strict=True)
+    for place, (item, following) in enumerate(pairs, start=1):
         session.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
         if session.testsfailed:
-            os._exit(1)
+            os._exit(min(place, 255))
     os._exit(0)
 
 

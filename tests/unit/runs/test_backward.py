@@ -108,6 +108,7 @@ def test_what_is_stuck_on_a_host_keeps_what_is_older_there_and_what_was_done_her
     assert on(deployer, "web2") == ["Good", "Bad", "-Bad"]
     assert on(deployer, "web1") == BACK
     assert on(deployer, HERE) == ["Ship"]
+    assert (ended.release, ended.advice) == (Release(1), "")
     assert deployer.lease.kept
     deployer.world.refuses.clear()
     deployer.world.log.clear()
@@ -239,6 +240,41 @@ def test_what_was_red_before_is_not_asked_for_again(begin: Begin) -> None:
     ended = say(deployer)
     assert ended.exit_code == 4
     assert verdicts(ended) == {f"well@{host}": "pass" for host in HOSTS}
+
+
+def test_who_went_back_alone_settles_anew_only_after_a_person_has_put_something_right(
+    begin: Begin,
+) -> None:
+    deployer = begin(1, ill="web3", residue=True, refuses={"Bad web2"})
+    assert say(deployer).exit_code == 5
+    alone = ["Good", "Bad", "-Bad", "-Good", "Restart"]
+    assert on(deployer, "web2") == [*alone, "Restart"], "once more, for what was undone here"
+    deployer.world.log.clear()
+    assert say(deployer, "resume").exit_code == 5
+    assert on(deployer, "web2") == ["Restart", "Restart"]
+
+
+def test_of_who_was_not_stuck_and_lost_its_lock_meanwhile_nothing_is_said(begin: Begin) -> None:
+    deployer = begin(refuses={"Bad web2", "-Bad web2"})
+    deployer.world.then["-Bad web2"] = lambda: setattr(deployer.lease, "taken", "bob took web3")
+    ended = say(deployer)
+    assert ended.exit_code == 5
+    assert ends(ended) == {
+        "web1": BACKED_OUT,
+        "web2": ("NOT backed out", None, FAILED.format("web2")),
+        "web3": ("NOT backed out", None, "bob took web3"),
+    }
+
+
+def test_what_an_older_backout_began_to_take_back_is_taken_back(begin: Begin) -> None:
+    """It kept no findings with its wish."""
+    deployer = begin()
+    deployer.world.dies_after("Good web2")
+    assert deployer.say("deploy") is None
+    deployer.journal.note(deployer.run, "back_out", {"why": "SIGTERM"})
+    ended = say(deployer, "resume")
+    assert (ended.exit_code, ended.reason, ended.advice) == (4, "SIGTERM", "")
+    assert verdicts(ended) == ALL_PASS
 
 
 def test_nothing_is_undone_beside_a_restart_that_may_still_be_at_work(begin: Begin) -> None:

@@ -17,6 +17,7 @@ from backout.runs.parts import Parts
 from backout.runs.plan import Plan
 from backout.runs.release_file import HostRecord
 from support.ways import (
+    ALL_PASS,
     FAILED,
     PLAN,
     Begin,
@@ -258,6 +259,7 @@ def test_who_has_lost_the_hosts_says_nothing_of_how_they_are(
     assert (ended.outcome, ended.exit_code, ended.reason) == (Outcome.BACKOUT_INCOMPLETE, 5, why)
     assert ended.hosts == dict.fromkeys(HOSTS, HostEnd(HostState.STUCK, why=why))
     assert ended.release == Release(1)
+    assert verdicts(ended) == ALL_PASS, "that is what was seen"
     assert deployer.lease.kept
     assert deployer.journal.releases(deployer.run) == ()
 
