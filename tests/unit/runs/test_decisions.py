@@ -13,7 +13,7 @@ import pytest
 
 from backout.adapters.storage.journal import SqliteJournal
 from backout.errors import Unreachable
-from backout.model import Release, Result, State, Verdict
+from backout.model import Outcome, Release, Result, State, Verdict
 from backout.ports import Transport
 from backout.runs import release_file
 from backout.runs.ended import Ended
@@ -126,20 +126,25 @@ def test_a_success_that_a_host_has_not_on_record_is_not_over_until_it_has(
 ) -> None:
     deployer, honest = begin(STORIES[name]), release_file.write
 
+    why = {"web1": "No space left on device", "web3": "Read-only file system"}
+
     def full(transport: Transport, home: str, record: HostRecord) -> Result:
-        if transport.host.name == "web1" and record.run == deployer.run:
-            return Result(State.FAILED, reason="No space left on device")
+        name = transport.host.name
+        if name in why and record.run == deployer.run:
+            return Result(State.FAILED, reason=why[name])
         return honest(transport, home, record)
 
     monkeypatch.setattr(release_file, "write", full)
     ended = deployer.say("deploy")
-    assert ended.exit_code == 5
+    assert (ended.outcome, ended.exit_code) == (Outcome.BACKOUT_INCOMPLETE, 5)
     assert ended.reason == (
-        "deployed and proved; not on record there: web1: No space left on device"
+        "deployed and proved; not on record there:"
+        " web1: No space left on device; web3: Read-only file system"
     )
     ends = {host: str(end.state) for host, end in ended.hosts.items()}
     assert ends == dict.fromkeys(HOSTS, "deployed") | withdrawn
-    assert ended.hosts["web1"].why == "No space left on device"
+    told = {"web2": "check well@web2 fail: " if withdrawn else "", **why}
+    assert {host: end.why for host, end in ended.hosts.items()} == told
     assert ended.release == Release(2)
     assert deployer.lease.kept
     assert {finding.verdict for finding in ended.findings} == {Verdict.PASS}

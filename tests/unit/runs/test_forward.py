@@ -189,6 +189,14 @@ def test_what_this_machine_does_not_settle_for_a_host_that_is_back_alone_ends_th
     assert on(deployer, "web3") == []
 
 
+def test_each_host_that_cannot_go_back_alone_is_told_with_its_own_reason(begin: Begin) -> None:
+    deployer = begin(2, refuses={"Bad web1", "-Bad web1", "Bad web2", "-Good web2"})
+    assert say(deployer).reason == (
+        f"{FAILED.format('web1')}; web2: Good failed: exit code 1;"
+        " web3: deployed and proved, within max_failures"
+    )
+
+
 def test_a_host_that_goes_away_within_the_budget_does_not_stop_the_others(begin: Begin) -> None:
     deployer = begin(1)
     deployer.world.then["Good web2"] = lambda: deployer.world.away.add("web2")
