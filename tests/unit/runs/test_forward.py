@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from backout.errors import Refused
@@ -130,6 +132,11 @@ def test_a_host_that_fails_within_the_budget_goes_back_alone_before_the_next_bat
     assert "phase backing out: web2" in [f"phase {text}" for text in told(deployer, "phase")]
     assert ends(ended)["web2"] == ("withdrawn", 1, "check well@web2 fail: ")
     assert verdicts(ended) == ALL_PASS, "it is asked for what passed before"
+    named = {host: json.loads(text) for host, text in deployer.world.records.items()}
+    assert [named[host]["run"] for host in HOSTS] == [
+        *(deployer.run, f"{deployer.run}-before", deployer.run)
+    ]
+    assert [named[host]["during"] for host in HOSTS] == [[]] * 3, "nobody takes one for half done"
 
 
 def test_hosts_that_fail_one_after_the_other_settle_in_a_turn_of_their_own(begin: Begin) -> None:
@@ -154,6 +161,7 @@ def test_a_host_that_cannot_go_back_alone_is_no_success_and_is_tried_again(begin
         f"{FAILED.format('web2')}; web1, web3: deployed and proved, within max_failures"
     )
     assert ended.release == Release(2)
+    assert verdicts(ended) == ALL_PASS | {"well@web2": "pass"}
     assert deployer.lease.kept
     assert deployer.journal.releases(deployer.run) == ()
     deployer.world.refuses.clear()
