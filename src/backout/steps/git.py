@@ -171,6 +171,21 @@ n=${GIT_CONFIG_COUNT:-0}
 """
 
 
+_APART = """\
+apart() (
+  while IFS= read -r name; do
+    [ -n "$name" ] || continue
+    n=${GIT_CONFIG_COUNT:-0}
+    export GIT_CONFIG_COUNT=$((n + 1)) "GIT_CONFIG_KEY_$n=$name" "GIT_CONFIG_VALUE_$n="
+  done <<EOF
+$(git -C "$tmp/tree" config --name-only --get-regexp '^filter[.]' || :)
+EOF
+  git -C "$tmp/tree" "$@"
+)"""
+"""A shell function: git in the worktree, where files are what they are in git. A filter (Git LFS,
+git-crypt) may want a server that does not answer, or a key that is not there."""
+
+
 def nobody(g: str) -> str:
     """A shell command: whether git knows nobody who could commit here."""
     return f"! {{ {g} var GIT_AUTHOR_IDENT && {g} var GIT_COMMITTER_IDENT; }} >/dev/null 2>&1"
@@ -204,29 +219,36 @@ trap 'exit 1' HUP INT TERM
 already() {{
   {g} rev-list -n 1 --all-match {trailer("Backout-Undo", run)} --grep="$new" "$new..$head"
 }}
+{_APART}
+within() {{
+  tmp=$1
+  [ -n "$tmp" ] && {g} worktree add -q --no-checkout --detach "$tmp/tree" "$head" &&
+    apart reset -q --hard "$head"
+}}
 unsigned() {{
-  [ "$(git -C "$tmp/tree" config --type=bool commit.gpgSign)" = true ] || return 1
-  git -C "$tmp/tree" reset -q --hard "$head"
-  git -C "$tmp/tree" -c commit.gpgSign=false cherry-pick "$undo" >/dev/null 2>"$tmp/words"
+  [ "$(apart config --type=bool commit.gpgSign)" = true ] || return 1
+  apart reset -q --hard "$head"
+  apart -c commit.gpgSign=false cherry-pick "$undo" >/dev/null 2>"$tmp/words"
 }}
 reverse() {{
   if [ -z "$tmp" ]; then
-    tmp=$(mktemp -d 2>/dev/null) ||
-      tmp=$(mktemp -d "$({g} rev-parse --absolute-git-dir)/backout.XXXXXX") # there is no /tmp
     {_UNHOOKED}
-    {g} worktree add -q --detach "$tmp/tree" "$head"
+    within "$(mktemp -d 2>/dev/null)" 2>/dev/null || {{ # there is no /tmp, or no room in it
+      leave
+      within "$(mktemp -d "$({g} rev-parse --absolute-git-dir)/backout.XXXXXX")" || exit 1
+    }}
     undo=$({g} commit-tree -p "$new" -m {quote(f'Revert "{subject}"')} \\
       -m "This reverts commit $range." -m {quote(f"Backout-Undo: {run}")} "$old^{{tree}}")
   fi
-  git -C "$tmp/tree" reset -q --hard "$head"
-  if ! git -C "$tmp/tree" cherry-pick "$undo" >/dev/null 2>"$tmp/words" && ! unsigned; then
-    clashes=$(git -C "$tmp/tree" diff --name-only --diff-filter=U)
-    if [ -n "$clashes" ] || [ -n "$(git -C "$tmp/tree" status --porcelain)" ]; then
+  apart reset -q --hard "$head"
+  if ! apart cherry-pick "$undo" >/dev/null 2>"$tmp/words" && ! unsigned; then
+    clashes=$(apart diff --name-only --diff-filter=U)
+    if [ -n "$clashes" ] || [ -n "$(apart status --porcelain)" ]; then
       [ -n "$clashes" ] || cat "$tmp/words" >&2
       echo "$range cannot be reverted by itself, later commits changed the same lines:" $clashes >&2
       exit 1
     fi
-    git -C "$tmp/tree" cherry-pick --skip
+    apart cherry-pick --skip
   fi
-  commit=$(git -C "$tmp/tree" rev-parse HEAD)
+  commit=$(apart rev-parse HEAD)
 }}"""
