@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -329,3 +330,18 @@ def test_a_waiter_whose_process_has_ended_is_gone_at_once(place: Place) -> None:
     )
     assert [each.id for each in here.look()] == ["mine"]
     assert [each.id for each in here.waiting()] == ["mine"]
+
+
+def test_a_machine_of_the_same_name_is_another_one(place: Place) -> None:
+    """A container on its host's network has the host's name, and numbers of its own."""
+    here = line(place)
+    here.join("theirs", "theirs", "lock", NOW)
+    name = socket.gethostname()
+    words = "UPDATE waiter SET machine = ?, pid = ?"
+    place().change(lambda db: db.execute(words, (f"{name}#0", 2**22 + 1)).rowcount)
+
+    (theirs,) = here.waiting()
+
+    assert (theirs.machine, here.is_alive(theirs)) == (name, False)
+    here.join("theirs", "theirs", "lock", NOW)
+    assert here.is_alive(here.waiting()[0])

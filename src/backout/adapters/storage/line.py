@@ -7,11 +7,15 @@ compared.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from backout.adapters.storage.journal_rows import time_text
@@ -32,16 +36,22 @@ class Waiter:
     ticket: int
     beat: int
     person: str
-    machine: str
+    place: str
+    """See `this_machine`."""
     pid: int
     waits_for: str
     """`lock`, or `approval`: that one keeps nobody waiting."""
     since: datetime
 
     @property
+    def machine(self) -> str:
+        """Its machine's name."""
+        return self.place.partition("#")[0]
+
+    @property
     def gone(self) -> bool:
         """Whether it is of this machine, and its process has ended."""
-        if self.machine != socket.gethostname():
+        if self.place != this_machine():
             return False
         try:
             os.kill(self.pid, 0)
@@ -50,6 +60,17 @@ class Waiter:
         except PermissionError:
             return False
         return False
+
+
+@cache
+def this_machine() -> str:
+    """This machine's name, and what tells where its processes are known by their numbers: two
+    machines may have one name, and so may a container and its host."""
+    known = ""
+    with suppress(OSError):
+        known = Path("/proc/sys/kernel/random/boot_id").read_text()
+        known += str(Path("/proc/self/ns/pid").readlink())
+    return f"{socket.gethostname()}#{hashlib.sha256(known.encode()).hexdigest()[:8]}"
 
 
 class Line:
@@ -64,7 +85,7 @@ class Line:
 
     def join(self, id: str, person: str, waits_for: str, since: datetime) -> None:
         """Behind everybody who waits already; who is in the line keeps the place."""
-        row = (id, self._target, person, socket.gethostname(), os.getpid(), waits_for)
+        row = (id, self._target, person, this_machine(), os.getpid(), waits_for)
         words = (
             "INSERT INTO waiter (id, target, ticket, beat, person, machine, pid, waits_for, since)"
             " SELECT ?, ?, coalesce(max(ticket), 0) + 1, 0, ?, ?, ?, ?, ? FROM waiter"
@@ -100,7 +121,7 @@ class Line:
         """Whether it was seen to live: its process here, or a sign that came since the first
         look."""
         first = self._first.setdefault(waiter.id, waiter.beat)
-        return waiter.machine == socket.gethostname() or first != waiter.beat
+        return waiter.place == this_machine() or first != waiter.beat
 
     def _is_still(self, waiter: Waiter) -> bool:
         now = self._monotonic()
@@ -122,10 +143,10 @@ def _waiter(
     ticket: int,
     beat: int,
     person: str,
-    machine: str,
+    place: str,
     pid: int,
     waits_for: str,
     since: str,
 ) -> Waiter:
     began = datetime.fromisoformat(since)
-    return Waiter(id, target, ticket, beat, person, machine, pid, waits_for, began)
+    return Waiter(id, target, ticket, beat, person, place, pid, waits_for, began)
