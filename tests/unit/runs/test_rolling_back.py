@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -63,10 +64,12 @@ def rolled(*runs: Deployer, code: int = 0) -> Returning:
     return returning
 
 
+@pytest.mark.parametrize("more", [{"when": "false"}, {"readonly": True}])
 def test_each_portion_goes_back_newest_first_and_settles_before_the_next_one_goes(
-    begin: Begin,
+    begin: Begin, more: dict[str, Any]
 ) -> None:
-    deployer = deployed(begin)
+    """Where nothing was done on this machine that can be taken back."""
+    deployer = deployed(begin, step("Ship", None, **more), *ALIKE.steps)
     ended = Returning((deployer,)).say()
     assert ended is not None
     assert (ended.outcome, ended.exit_code, ended.release) == (Outcome.SUCCEEDED, 0, Release(1))
@@ -271,6 +274,56 @@ def test_what_such_a_step_left_and_cannot_be_taken_back_is_not_built_upon(begin:
     assert ended is not None
     assert ended.reason.endswith("incomplete: web1: Good failed: exit code 1")
     assert deployer.world.log == ["-Good web1"]
+
+
+def test_what_a_run_had_taken_back_itself_is_not_done_again(begin: Begin) -> None:
+    deployer = begin(1, book=ALIKE, refuses={"Bad web2"})
+    assert say(deployer).exit_code == 0
+    deployer.world.refuses.clear()
+    deployer.world.log.clear()
+    fails_once(deployer, "Restart web3")
+    rolled(deployer, code=4)
+    assert deployer.world.disk["web2"] == ["old"]
+    assert on(deployer, "web1") == [*BACK, *FORWARD]
+
+
+def bringing(begin: Begin) -> tuple[Deployer, Path]:
+    """A run of which each host, and this machine, got a file."""
+    deployer = begin(book=book(step("Tell", None, "brings"), step("Put", kind="brings")))
+    file = deployer.world.directory / "file"
+    file.write_text("one")
+    brings = type("Brings", (deployer.kinds["aside"],), {"reads": lambda *_: [str(file)]})
+    deployer.seams["steps"] = {**deployer.kinds, "brings": brings}
+    assert say(deployer).exit_code == 0
+    return deployer, file
+
+
+def test_what_could_not_be_done_again_is_said_before_anything_is_undone(begin: Begin) -> None:
+    deployer, file = bringing(begin)
+    file.write_text("two")
+    fails_once(deployer, "Restart web1")
+    ended = Returning((deployer,)).say()
+    assert ended is not None
+    why = (
+        f"there is no way forward again: web1: Put: {file} on this machine has changed since web1"
+        " got it: the hosts of one release would differ"
+    )
+    assert f"should it not come up, {why}" in told(deployer, "warning")
+    assert (ended.exit_code, ended.reason) == (5, f"web1: Restart failed: exit code 1; {why}")
+
+
+@pytest.mark.parametrize(("doubt", "why"), [("Put web3", "its way back is not known"), ("", "")])
+def test_nor_can_what_has_no_way_back_by_now_but_what_was_done_here_is_none_of_it(
+    begin: Begin, doubt: str, why: str
+) -> None:
+    deployer, _ = bringing(begin)
+    deployer.world.doubts |= {"Tell here", doubt}
+    fails_once(deployer, "Restart web1")
+    ended = Returning((deployer,)).say()
+    assert ended is not None
+    assert ended.exit_code == (5 if why else 4)
+    words = f"web1: Restart failed: exit code 1; there is no way forward again: {why}"
+    assert (ended.reason == words) is bool(why)
 
 
 def test_what_had_begun_to_be_taken_back_is_so_to_its_end_before_it_is_done_again(
