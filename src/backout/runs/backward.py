@@ -273,7 +273,8 @@ class Backward:
         if not hosts:
             return
         balancing = self.worker.balancing
-        actions = [a for a in leave_back(self.plan, batch, self.of + turn) if a.host in hosts]
+        leaving = (a for a in leave_back(self.plan, batch, self.of + turn) if a.host in hosts)
+        actions = [action for action in leaving if self._comes_in(batch, action)]
         places = sorted({(action.balancer, action.at) for action in actions})
         if words := balancing.too_few(places, hosts, partial(ill, self.worker), "1"):
             self.worker.say("warning", f"{', '.join(hosts)} go back while in traffic: {words}")
@@ -281,6 +282,12 @@ class Backward:
         for action, result in zip(actions, side_by_side(self.worker.do, actions), strict=True):
             if not went_well(result):
                 self.worker.say("warning", f"{trouble(action, result)}; it goes back all the same")
+
+    def _comes_in(self, batch: BatchPlan, leaving: Action) -> bool:
+        """Whether it is put back: each time by a step that settles it, or once, by the undo."""
+        settled = any(a.there == leaving.there for row in batch.settle for a in row)
+        left = (a for a in self.plan.actions if a.there == leaving.there and self._settles_first(a))
+        return settled or not any(self.undo_of(action).done for action in left)
 
     def into_traffic(
         self, hosts: Sequence[str], batches: Sequence[BatchPlan] | None = None
@@ -293,6 +300,9 @@ class Backward:
             if action.host not in stuck:
                 words = self.action_back(action, self.past.entry(action.key))
                 stuck |= {action.host: words} if words else {}
+                result = self.undo_of(action).result
+                if result and result.state is State.FAILED:
+                    self.ill.add(action.host)
         return stuck
 
     def _settles_first(self, action: Action) -> bool:

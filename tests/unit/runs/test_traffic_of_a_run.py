@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from backout.errors import Outdated
-from backout.model import Balancer, NoOptions
+from backout.model import Balancer, NoOptions, Step
 from backout.steps.traffic import Traffic
 from support.ways import FAILED, FORWARD, HERE, Begin, Returning, ends, on, refused, say, told
 from support.world import HOSTS, Deployer, runbook, step, target
@@ -207,6 +207,43 @@ def test_nor_does_a_rollback_wait_for_a_restart_that_nobody_makes(begin: Begin, 
     ended = returning.say()
     assert ended is not None
     assert ended.exit_code == (0 if here else 4)
+    assert set(deployer.world.traffic.values()) == {True}
+
+
+def traffic(to: str) -> Step:
+    return Step(name=to.title(), kind="traffic", options=Traffic.Options(to=to), on="all")
+
+
+def by_its_steps(begin: Begin, *more: Step, **world: Any) -> Deployer:
+    """The same, where the runbook's own steps take hosts out and put them back."""
+    steps = (*more, traffic("out"), step("Good"), step("Bad"), traffic("in"))
+    book = runbook().model_copy(update={"steps": steps, "settle": (step("Restart"),)})
+    deployer = fronted(begin, book=book, **world)
+    plain = deployer.keys["target"]
+    rollout = plain.rollout.model_copy(update={"drain": False})
+    deployer.keys["target"] = plain.model_copy(update={"rollout": rollout})
+    return deployer
+
+
+def test_hosts_that_steps_put_back_do_not_leave_for_a_restart_after_which_nothing_does(
+    begin: Begin,
+) -> None:
+    deployer = by_its_steps(begin, step("Ship", None), refuses={"Bad web3"})
+    assert say(deployer).exit_code == 4
+    assert on(deployer, "web1") == [
+        *("out", "Good", "Bad", "in", "Restart"),
+        *("out", "-Bad", "-Good", "Restart", "in", "Restart"),
+    ]
+    assert set(deployer.world.traffic.values()) == {True}
+
+
+def test_and_who_stays_out_for_a_red_check_settles_anew_there_too(begin: Begin) -> None:
+    deployer = by_its_steps(begin, ill="web2", residue=True)
+    ended = say(deployer)
+    assert ended.exit_code == 5
+    assert "web2: Out failed: web2 stays out of edge" in ended.reason
+    deployer.world.disk["web2"] = ["old"]
+    assert say(deployer, "resume").exit_code == 4
     assert set(deployer.world.traffic.values()) == {True}
 
 
