@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from backout.errors import Refused
-from backout.model import NoOptions, Release, Service, Step
-from backout.runs.claims import Brought
-from backout.runs.destination import Return
+from backout.model import NoOptions, Service, Step
 from backout.runs.ended import Ended
-from backout.runs.rollback import Rollback
 from backout.steps.verify import VerifyOptions
 
-from .clock import ManualClock
-from .world import HOSTS, Deployer, target
+from .world import Deployer, target
 
 Begin = Callable[..., Deployer]
 """(max_failures, book, what else the world is made with) -> a run that nobody has started."""
@@ -85,30 +80,3 @@ def refused(deployer: Deployer) -> Refused:
     assert deployer.world.log == []
     assert deployer.journal.releases(deployer.run) == ()
     return caught.value
-
-
-@dataclass
-class Returning:
-    """A rollback of these runs over one world, newest first; each `say` is a process of its own."""
-
-    runs: tuple[Deployer, ...]
-
-    def __post_init__(self) -> None:
-        journal, now = self.runs[0].journal, ManualClock().now()
-        target, before = self.runs[0].run, f"{self.runs[-1].run}-before"
-        for each in self.runs:
-            journal.close_run(each.run, "succeeded", 0, {}, now)
-        journal.open_run(before, target, "deploy", "deploy", {}, "ann@laptop", now, {})
-        journal.finish(before, "succeeded", {}, release=Release(1), known_good=True)
-        journal.close_run(before, "succeeded", 0, {}, now)
-        self.run = f"{target}-back"
-        journal.open_run(self.run, target, "rollback", "", {}, "ann@laptop", now, {})
-
-    def say(self, verb: str = "run", kill_at: int = 0) -> Ended | None:
-        """None when it was killed."""
-        newest = self.runs[0]
-        runs = (*(each.run for each in self.runs), f"{self.runs[-1].run}-before")
-        brought = tuple(Brought(frozenset({run}), frozenset(HOSTS)) for run in runs)
-        plans = tuple(each.plan for each in self.runs)
-        back = Return(self.run, plans, Release(1), brought)
-        return newest.lives(lambda parts: getattr(Rollback(back, parts), verb)(), kill_at)

@@ -198,7 +198,7 @@ class Doing(Kind):
 
     def act(self, work: StepContext) -> Result:
         name, host = work.step.name, _place(work)
-        was = work.went.data.get("was") if work.went else None
+        was = work.went.data.get("was") if self.beside and work.went else None
         words = f"{name} to {was}" if was else name
         return self.world.command(work.key, f"{words} {host}", lambda: self.world.do(name, host))
 

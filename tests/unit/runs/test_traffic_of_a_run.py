@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from backout.errors import Outdated
 from backout.model import Balancer, NoOptions, Step
-from backout.steps.traffic import Traffic
-from support.ways import FAILED, FORWARD, HERE, Begin, Returning, ends, on, refused, say, told
+from backout.steps.traffic import Traffic, TrafficOptions
+from support.returning import Returning
+from support.ways import FAILED, FORWARD, HERE, Begin, ends, on, refused, say, told
 from support.world import HOSTS, Deployer, runbook, step, target
 
 THERE_AND_BACK = ["out", *FORWARD, "in"]
@@ -210,8 +211,8 @@ def test_nor_does_a_rollback_wait_for_a_restart_that_nobody_makes(begin: Begin, 
     assert set(deployer.world.traffic.values()) == {True}
 
 
-def traffic(to: str) -> Step:
-    return Step(name=to.title(), kind="traffic", options=Traffic.Options(to=to), on="all")
+def traffic(to: Literal["out", "in"]) -> Step:
+    return Step(name=to.title(), kind="traffic", options=TrafficOptions(to=to), on="all")
 
 
 def by_its_steps(begin: Begin, *more: Step, **world: Any) -> Deployer:
@@ -234,6 +235,8 @@ def test_hosts_that_steps_put_back_do_not_leave_for_a_restart_after_which_nothin
         *("out", "Good", "Bad", "in", "Restart"),
         *("out", "-Bad", "-Good", "Restart", "in", "Restart"),
     ]
+    log = deployer.world.log
+    assert log.index("in web2", log.index("-Bad web2")) < log.index("-Bad web1")
     assert set(deployer.world.traffic.values()) == {True}
 
 
