@@ -139,6 +139,15 @@ def test_a_host_that_fails_within_the_budget_goes_back_alone_before_the_next_bat
     assert [named[host]["during"] for host in HOSTS] == [[]] * 3, "nobody takes one for half done"
 
 
+def test_a_host_that_is_not_well_on_its_old_release_is_no_success_for_the_others(
+    begin: Begin,
+) -> None:
+    deployer = begin(1, ill="web2", residue=True)
+    ended = say(deployer)
+    assert ended.exit_code == 5
+    assert ended.reason.endswith("check well@web2 is red:  (it passed before)")
+
+
 def test_hosts_that_fail_one_after_the_other_settle_in_a_turn_of_their_own(begin: Begin) -> None:
     deployer = begin(2, refuses={"Bad web1", "Bad web2"})
     assert say(deployer).exit_code == 0

@@ -62,11 +62,12 @@ def test_a_host_that_goes_red_while_it_is_watched_goes_back_alone_within_the_bud
     begin: Begin, max_failures: int, code: int
 ) -> None:
     deployer = watched(begin, max_failures)
-    world, look = deployer.world, deployer.world.examine
+    world, look, looks = deployer.world, deployer.world.examine, list[int]()
 
     def later(*asked: Any, **keys: Any) -> tuple[Finding, ...]:
         if told(deployer, "phase")[-1] == "watching for 10s: web1, web2":
-            world.running["web2"].append("ill")
+            looks.append(1)
+            world.running["web2"] += ["ill"] if len(looks) == 3 else []
         return look(*asked, **keys)
 
     world.examine = later  # type: ignore[method-assign]
@@ -75,6 +76,8 @@ def test_a_host_that_goes_red_while_it_is_watched_goes_back_alone_within_the_bud
     assert on(deployer, "web2")[: len(BACK)] == BACK
     assert on(deployer, "web1")[: len(BACK)] == (FORWARD if code == 0 else BACK)
     assert on(deployer, "web3") == (FORWARD if code == 0 else [])
+    if code == 0:
+        assert world.log.index("-Good web2") < world.log.index("Good web3"), "before the next batch"
     state = ("withdrawn", 1) if code == 0 else ("backed out", 1)
     assert ends(ended)["web2"][:2] == state
 
