@@ -67,7 +67,7 @@ def main() -> int:
     names = mutants(words.module)
     some = [name for name in names if name.rpartition(".")[2] in words.only]
     held = Mutants(some or names[words.first :: words.every], words.seconds)
-    options = ["-qs", "-p", "no:cacheprovider", f"--timeout={STILL}"]
+    options = ["-qs", "-p", "no:cacheprovider", f"--timeout={STILL}", "--timeout-method=thread"]
     pytest.main([*options, *words.tests], plugins=[held])
     print(f"{held.seen.total()} of {len(names)}: {dict(held.seen)}")
     return 1 if held.seen["survived"] else 0

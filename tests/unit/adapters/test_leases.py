@@ -241,6 +241,16 @@ def test_who_is_refused_while_it_holds_them_was_there_where_it_changed_something
         hold(lock, hosts, RUN, began=NAMES)
 
 
+def test_who_came_to_its_end_on_a_host_was_there(
+    folders: Folders, hosts: list[Linked], lock: LeaseLock
+) -> None:
+    left_standing(lock, hosts[:1], RUN)
+    take(folders.transports("web1"), "prod", force=True)
+    hold(lock, hosts[:1], OTHER)
+    with pytest.raises(Refused, match=f"run {OTHER} was on web1 since"):
+        hold(lock, hosts[:1], RUN, began=NAMES)
+
+
 def test_who_went_on_with_a_host_was_there_whatever_refuses_it(
     folders: Folders, hosts: list[Linked], lock: LeaseLock
 ) -> None:
