@@ -457,6 +457,21 @@ def test_keeping_is_for_one_time(folders: Folders, hosts: list[Linked], lock: Le
     assert folders.locked() == []
 
 
+def test_what_came_on_record_last_is_on_a_host_when_it_is_let_go(
+    folders: Folders, hosts: list[Linked]
+) -> None:
+    mirror = Mirror(Opening((RUN, *[""] * 6, "{}")), (), lambda *_: False)
+    with LeaseLock("prod", mirror=mirror).hold(hosts[:1], RUN):
+        for step in "ab":
+            body = json.dumps({"kind": "run", "host": "web1"})
+            mirror.keep(Line("begin", f"steps/{step}", "", body, Link()))
+        waiting = hosts[0].luggage.waiting()
+    kept = (folders.home("web1") / "notes" / RUN / "mirror").read_text().splitlines()
+    assert kept == [*waiting]
+    assert "steps/a" in kept[-2]
+    assert "steps/b" in kept[-1]
+
+
 @pytest.mark.parametrize("ended", [True, False])
 def test_what_its_commands_printed_stays_unless_it_has_ended(
     folders: Folders, hosts: list[Linked], lock: LeaseLock, ended: bool
