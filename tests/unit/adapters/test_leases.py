@@ -418,6 +418,15 @@ def test_what_is_about_to_act_from_here_is_refused_by_the_hosts_that_are_told(
 # --- letting go --------------------------------------------------------------------------
 
 
+def test_a_host_is_taken_by_one_command_and_let_go_by_one_also_when_it_is_no_more_its_own(
+    folders: Folders, hosts: list[Linked]
+) -> None:
+    with LeaseLock("prod", ttl=36000.0).hold(hosts[:2], RUN):
+        assert [host.asked for host in hosts] == [1, 1, 0]
+        take(folders.transports("web2"), "prod", force=True)
+    assert [host.asked for host in hosts] == [2, 2, 0]
+
+
 def test_what_stays_since_its_host_is_away_is_told_and_the_others_are_free(
     folders: Folders, hosts: list[Linked], lock: LeaseLock, said: list[str]
 ) -> None:
