@@ -205,8 +205,8 @@ def test_a_session_on_a_machine_says_where_its_commands_run_until_it_ends() -> N
     made = imported(SESSION)
     steps = {step["name"]: (step.get("on"), step.get("cwd")) for step in made.runbook["steps"]}
     assert steps == {
-        "sudo -u shop git pull": ("all", "/srv/shop"),
-        "bin/warm": ("all", "/srv/shop"),
+        "sudo -u shop git pull": ("web1.lan", "/srv/shop"),
+        "bin/warm": ("web1.lan", "/srv/shop"),
         "bin/announce": (None, None),
         'ssh deploy@web2.lan "bin/clear"': (None, None),
     }

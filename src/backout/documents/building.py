@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from backout.documents import phases, steps, whole
+from backout.documents import chains, phases, steps, whole
 from backout.documents.bindings import Bindings
 from backout.documents.draft import Built, Draft
 from backout.documents.naming import check_name
 from backout.documents.nouns import Found, Reading, is_probe
 from backout.documents.pieces import follows, http_check
-from backout.documents.way_back import way_back
+from backout.documents.way_back import goes_anyway, way_back
 
 ACTING = ("build", "commit", "push", "update", "restart")
 """The phases of what changes something."""
@@ -36,15 +36,22 @@ def build(reading: Reading, decided: Mapping[str, str] | None = None) -> Built:
             asked.add(each.lead)
             draft.blanks.ask(each, f"is this what the note means by {each.lead!r}?")
         if each.host and "interactive" in each.flags and each.commands[-1].head == "ssh":
-            draft.host(each)
+            draft.hosts_of(each)
         elif "cwd" in each.flags:
             draft.directory(each)
         elif "setting" in each.flags:
             continue  # it stands where it is used
-        elif _is_chosen(draft, each, chosen) and (place := _place(draft, each)):
-            into[at] = place
-            if place.startswith(("settle", "steps")) and whole.goes_there(each):
+        elif _is_chosen(draft, each, chosen):
+            if each.tail:
+                draft.to_look_at(replace(each, text=each.tail))
+            places = [*filter(None, (_place(draft, part) for part in _parts(draft, each)))]
+            into[at] = next(iter(places), "")
+            if into[at].startswith(("settle", "steps")) and whole.goes_there(each):
                 draft.hosts_of(each)
+            elif places and each.host:
+                draft.machines.guesses(each.host)
+            for place in places if each.phase != "rollback" else ():
+                draft.machines.reaches(place, each)
     return draft.finished(into)
 
 
@@ -66,15 +73,21 @@ def branches(reading: Reading, group: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(branch for named, colon, branch in said if named == group and colon))
 
 
+def _parts(draft: Draft, each: Found) -> tuple[Found, ...]:
+    """What of a statement is written down by itself; a way back is one, unless a run goes a part
+    of it anyway."""
+    made = chains.parts(each)
+    back = each.phase == "rollback" and not any(goes_anyway(draft, part) for part in made)
+    return (each,) if back else made
+
+
 def _place(draft: Draft, each: Found) -> str | None:
     """Writes one command down; where it went."""
     if each.phase == "rollback":
         return way_back(draft, each, _check)
     if each.sets:
         return steps.saved(draft, each)
-    if each.tail:
-        draft.to_look_at(replace(each, text=each.tail))
-    elif each.phase == "diagnose" or ("follows" in each.flags and not _acts(each)):
+    if each.phase == "diagnose" or ("follows" in each.flags and not _acts(each)):
         return draft.to_look_at(each)
     if {"interactive", "blocking"} & {*each.flags} or ("follows" in each.flags and not each.tail):
         return steps.by_hand(draft, each)

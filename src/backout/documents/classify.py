@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from functools import cache
 
-from backout.documents import vocabulary
+from backout.documents import session, vocabulary
 from backout.documents.words import Simple, simple
 
 _PATHLIKE = re.compile(
@@ -66,7 +66,7 @@ def flags_of(text: str, commands: Sequence[Simple]) -> tuple[str, ...]:
     return tuple(
         name
         for name, holds in (
-            ("cwd", bool(commands) and all(c.head in ("cd", "pushd", "popd") for c in commands)),
+            ("cwd", session.only_goes(commands)),
             ("interactive", any(map(_asks, told)) and not _piped(text)),
             ("follows", any(map(follows, commands))),
             (

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 
-from backout.config.judge import NOBODYS
 from backout.documents import classify
 from backout.documents.bindings import Bindings, Data
+from backout.documents.machines import Machines
 from backout.documents.naming import escaped, name, shown
 from backout.documents.nouns import Found, Question, Reading
 from backout.documents.pieces import follows, refusal
@@ -40,7 +40,7 @@ class Draft:
     checks: Data = field(default_factory=dict)
     service: Data = field(default_factory=dict)
     source: Data = field(default_factory=dict)
-    hosts: Data = field(default_factory=dict)
+    machines: Machines = field(default_factory=Machines)
     names: dict[str, int] = field(default_factory=dict)
     """The names that are taken, with the highest number that was given to each."""
     back: list[str] = field(default_factory=list)
@@ -78,20 +78,27 @@ class Draft:
         return "diagnose[0]"
 
     def hosts_of(self, each: Found) -> None:
-        """Every machine that a command goes to, as the inventory's."""
-        for host in dict.fromkeys(c.host for c in each.commands if c.host):
-            self.host(replace(each, host=host))
+        """Every machine that a command goes to, as the inventory's; asked for when it is none."""
+        logins = {c.host: c.login for c in each.commands if c.host}
+        for host, options in logins.items():
+            if not self.machines.takes(host, options):
+                self.blanks.ask(each, f"which machine is {shown(host)}?", "machines")
 
-    def host(self, each: Found) -> None:
-        """The machine that a command goes to, as the inventory's; asked for when it is none."""
-        address = each.host.rpartition("@")[2]
-        named = re.fullmatch(r"[A-Za-z0-9][\w.-]*", address) and not NOBODYS.search(address)
-        if not named or list(found(address, 1)):
-            self.blanks.ask(each, f"which machine is {shown(each.host or each.text)}?", "machines")
-            return
-        user = each.host.rpartition("@")[0]
-        known = {"user": user} if re.fullmatch(r"[a-z_][\w-]*", user) else {}
-        self.hosts[address] = {**self.hosts.get(address, {}), "address": address, **known}
+    def _each_on_its_own(self) -> None:
+        """What was told for some of the machines is for those alone."""
+        for place, there in self.machines.reached.items():
+            step = self._at(place)
+            if step.get("on") == "all":
+                step["on"] = self.machines.on(there)
+
+    def _at(self, place: str) -> Data:
+        """What stands at a place, before anything has moved."""
+        kind, _, rest = place.partition("." if place.startswith("checks.") else "[")
+        if kind == "checks":
+            return self.checks[rest]  # type: ignore[no-any-return] # a check of data is data
+        parts = {"steps": self.steps, "settle": self.settle, "preflight": self.preflight}
+        steps, at = parts.get(kind, []), int(rest.rstrip("]") or 0) if rest[:1].isdigit() else -1
+        return steps[at] if 0 <= at < len(steps) else {}
 
     def directory(self, each: Found) -> None:
         """The directory that a command runs in, as that of the source."""
@@ -104,6 +111,7 @@ class Draft:
 
     def finished(self, into: dict[int, str]) -> Built:
         """The whole; `into` has the place of each command that went into it."""
+        self._each_on_its_own()
         self._keep_the_way_back()
         self._prove()
         questions = tuple(dict.fromkeys(sorted(self.blanks.questions, key=lambda q: q.line)))
@@ -111,7 +119,7 @@ class Draft:
             self.preflight.insert(0, refusal(self.reading.source, questions))
         asked = 1 if questions else 0
         reading = replace(self.reading, questions=questions, found=tuple(
-            replace(each, into=self._moved(into.get(at), asked))
+            replace(each, into=self._moved(into.get(at) or None, asked))
             for at, each in enumerate(self.reading.found)
         ))  # fmt: skip
         return Built(reading, self._runbook(), self._inventory())
@@ -159,8 +167,12 @@ class Draft:
         return f"{match[1]}[{at + (asked if match[1] == 'preflight' else at >= kept)}]"
 
     def _prove(self) -> None:
-        if not self.hosts and any("on" in step for step in (*self.steps, *self.settle)):
+        if not self.machines.hosts and any("on" in step for step in (*self.steps, *self.settle)):
             self._ask("on which machines does it run? (hosts of the inventory)", "machines")
+        elif self.machines.guessed and self.machines.guessed == {*self.machines.hosts}:
+            named = ", ".join(sorted(self.machines.guessed))
+            asked = f"the note names {named}: is that all of them? (hosts of the inventory)"
+            self._ask(asked, "machines")
         if self.checks:
             self.settle.append({"name": "Prove it", "verify": "all"})
         elif self.steps or self.settle:
@@ -192,7 +204,8 @@ class Draft:
 
     def _inventory(self) -> Data:
         parts: Data = {
-            "hosts": self.hosts or {"here": {"connection": "local"}},
+            "hosts": self.machines.hosts or {"here": {"connection": "local"}},
+            "ssh": self.machines.ssh,
             "service": self.service,
             "source": self.source or ({"repository": "."} if self._needs_source else {}),
             "vars": self.blanks.variables,
@@ -200,3 +213,7 @@ class Draft:
             "checks": self.checks,
         }
         return {key: value for key, value in parts.items() if value}
+
+
+def _address(host: str) -> str:
+    return host.rpartition("@")[2]

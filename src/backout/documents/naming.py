@@ -47,6 +47,8 @@ _PROGRAM = r"[\w.-]+:(?:\*|[\w.-]+)"
 
 
 def service_name(each: Found) -> str:
+    if each.backend == "heroku":
+        return _heroku_app(each)
     restarting = [c for c in each.commands if backend_of((c,)) == each.backend]
     for command in restarting or each.commands:
         words = [w for w in command.words[1:] if not w.startswith("-")]
@@ -101,6 +103,12 @@ def service_name(each: Found) -> str:
     return ""
 
 
+def _heroku_app(each: Found) -> str:
+    """The application: what stands bare is a process of it."""
+    said = re.search(r"(?:\s-a\s*|\s--app[= ])([a-z][a-z0-9-]*)", each.script)
+    return said[1] if said else ""
+
+
 def check_name(each: Found, taken: Mapping[str, Any]) -> str:
     if each.requests:
         url = re.sub(r"^\w+://[^/]*", "", each.requests[0].url).partition("?")[0]
@@ -127,7 +135,7 @@ _DENIED = re.compile(
 
 def expected(each: Found) -> str:
     """The one status that the comment or the words nearby ask for; else that it is no error."""
-    said = re.sub(r"https?://\S+", "", " ".join((each.comment, each.lead)))
+    said = re.sub(r"https?://\S+|\bHTTP/[\d.]+", "", " ".join((each.comment, each.lead)))
     codes = {match[1] for match in _STATUS.finditer(said)}
     if len(codes) == 1 and not _DENIED.search(folded(said)):
         return f"status == {codes.pop()}"
@@ -159,23 +167,17 @@ _INVERSE: tuple[tuple[str, str], ...] = (
     (r"^heroku maintenance:on(.*)$", r"heroku maintenance:off\1"),
     (r"^php artisan down\b.*$", r"php artisan up"),
     (r"^kubectl set image (deployment/\S+|deployment \S+).*$", r"kubectl rollout undo \1"),
-    (r"^git tag (?:-a )?(\S+).*$", r"git tag -d \1 || true"),
+    (r"^git tag (?:-[asf] )*(?!-)(\S+).*$", r"git tag -d \1 || true"),
+    (
+        r"^git push (?:-q )?(\S+) (?:refs/tags/|tag )?(v?\d\S*)$",
+        r"git push --delete \1 refs/tags/\2",
+    ),
 )
 
 
 def fingerprint(lines: Sequence[str]) -> str:
     """What lines say, whatever ends them."""
     return sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
-
-
-LOOKS = re.compile(
-    r"^(?:ls|cat|pwd|whoami|id|hostname|which|command -v|node (?:-v|--version)|"
-    r"\S+ (?:--version|-v|-V|version)|git(?: -C \S+)? (?:status|log|diff|rev-parse|show|"
-    r"branch|remote -v|describe|fetch)|df|free|uptime|date|head|tail|grep|wc|test|\[|echo|"
-    r"nginx -t|kubectl (?:config|get|describe)|docker (?:ps|images|version|info|pull)|"
-    r"docker compose (?:ps|config|version|pull)|heroku (?:config|ps|releases|info|apps|"
-    r"auth:whoami)|psql --version|ping -c|dig|nslookup|du|stat|env|printenv)\b"
-)
 
 
 def mapped(value: object, put: Any) -> Any:

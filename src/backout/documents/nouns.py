@@ -31,6 +31,7 @@ class Found:
     backend: str = ""
     cwd: str = ""
     host: str = ""
+    """The machine that it is typed on; of several, blanks between."""
     label: str = ""
     name: str = ""
     """What the note itself calls it, where its form has names."""
@@ -39,6 +40,8 @@ class Found:
     sets: tuple[str, ...] = ()
     """The variables that it sets for what follows, and does nothing else; a shell alone can tell
     what they are."""
+    told: str = ""
+    """What the shell was told before, that its own step has to be told again."""
     tail: str = ""
     """A look at its end that never ends, which is no part of what it does."""
 

@@ -81,7 +81,7 @@ def of_command(commands: Sequence[Simple], text: str) -> Phase | None:
     own = [phase for each in commands if (phase := _of(each))]
     if not own:
         return None
-    if _beside_a_look(commands, own):
+    if {*own} <= _LOOKS and _beside_a_look(commands):
         return None
     acts = own[0] in _LOOKS and not {*own} <= _LOOKS | {"setup", "notify"}
     if len(set(own)) > 1 and "|" in text.replace("||", "") and "&&" not in text and not acts:
@@ -89,11 +89,10 @@ def of_command(commands: Sequence[Simple], text: str) -> Phase | None:
     return min(own, key=_WEIGHT.index)
 
 
-def _beside_a_look(commands: Sequence[Simple], own: Sequence[Phase]) -> bool:
+def _beside_a_look(commands: Sequence[Simple]) -> bool:
     """Whether all that is known of a chain is that it looks, and something else is in it: then
     it may do anything, and is no look."""
-    rest = [each for each in commands if each.head not in IDLE | _FILTERS]
-    return {*own} <= _LOOKS and len(rest) > len(own)
+    return any(_of(each) is None for each in commands if each.head not in IDLE | _FILTERS)
 
 
 _LOOKS: frozenset[Phase] = frozenset(("verify", "diagnose"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 
-from backout.documents import classify, phases, placeholders, shell, spoken, variables
+from backout.documents import classify, phases, placeholders, session, shell, spoken, variables
 from backout.documents.alternatives import alternatives, followed
 from backout.documents.forms import blocks
 from backout.documents.markdown import Block, lines_of
@@ -62,14 +62,14 @@ _SETTING = re.compile(r"^[A-Z][A-Z0-9_]*=\S*$")
 """A line of an environment file, among commands that nobody said to be some."""
 _SPAN = re.compile(r"(?<!`)(`+)(?!`)(?P<code>.+?)(?<!`)\1(?!`)")
 _PARENS = re.compile(
-    r"\((?P<code>(?:git|npm|pm2|docker|systemctl|heroku|kubectl|sudo|"
+    r"(?<!\$)\((?P<code>(?:git|npm|pm2|docker|systemctl|heroku|kubectl|sudo|"
     r"supervisorctl)\s+[a-z][^()]*)\)"
 )
 
 
 def read(text: str, source: str) -> Reading:
     """Everything that a note says, in its order. Nothing of it is run; no input raises."""
-    reader = _Reader()
+    reader = _Reader(text)
     for block in blocks(source, text):
         reader.take(block)
     found = alternatives(followed(reader.found))
@@ -87,6 +87,7 @@ def read(text: str, source: str) -> Reading:
 class _Reader:
     """Takes the blocks in their order, and remembers what was last done and where."""
 
+    text: str
     found: list[Found] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     questions: list[Question] = field(default_factory=list)
@@ -94,6 +95,10 @@ class _Reader:
     title: str = ""
     cwd: str = ""
     host: str = ""
+    told: str = ""
+    """What the shell has been told for what follows."""
+    block: Block | None = None
+    """Where the last command stood."""
     known: dict[str, str] = field(default_factory=dict)
     """The variables that are set by now, and what they are."""
 
@@ -116,6 +121,7 @@ class _Reader:
         )
 
     def _code(self, block: Block) -> None:
+        block = replace(block, host=block.host or spoken.machines(block.lead))
         told = block.language in SHELLS
         pieces = shell.segment(
             tuple(line[:LONGEST] for line in block.lines),
@@ -144,7 +150,7 @@ class _Reader:
                 if self._expected(piece.text, piece.line):
                     answer = piece.text.lstrip("#! ").strip()
                 elif not ((told or mostly) and self._remark(piece, block, remark)):
-                    remark = piece.text.lstrip("#! ").strip() or remark
+                    remark = _said(piece.text) or remark
             else:
                 trusted = (told or piece.prompted or mostly) and not environment
                 alone = not told and not piece.prompted and _SETTING.match(piece.text)
@@ -155,6 +161,7 @@ class _Reader:
 
     def _judge(self, piece: shell.Statement, block: Block, reason: str) -> None:
         reason = suspicious(piece.text) or reason
+        self._prompted(piece)
         if not reason:
             self._add(piece.line, piece.last, piece.text, block, piece.comment)
             return
@@ -162,6 +169,14 @@ class _Reader:
             if line.strip():
                 self._expected(line, number)
                 self.rejected.append(Rejected(number, line.strip(), reason))
+
+    def _prompted(self, piece: shell.Statement) -> None:
+        """A prompt says whose shell it is, and where that stands."""
+        host = "" if session.ones_own(piece.who) else piece.who
+        if piece.who and host != self.host:
+            self.host, self.cwd, self.told = host, "", ""
+        if piece.place.startswith("/"):
+            self.cwd = piece.place
 
     def _expected(self, text: str, line: int) -> bool:
         """Whether this says what the request before it answers; the request keeps it then."""
@@ -175,7 +190,7 @@ class _Reader:
     def _remark(self, piece: shell.Remark, block: Block, before: str) -> bool:
         """A command that stands in a comment, if one does: `# - Heroku: heroku restart`."""
         match = _LABEL.match(piece.text)
-        if not match or suspicious(piece.text):
+        if not match or suspicious(piece.text) or piece.text.startswith("#!"):
             return False
         label, text = match["label"] or "", match["text"].strip("`")
         if label and classify.known(label) and " " in label and not classify.known(text):
@@ -194,12 +209,13 @@ class _Reader:
         count = len(self.found)
         before = ""
         for number, line in enumerate(block.lines, block.first):
-            for match in (*_SPAN.finditer(line), *_PARENS.finditer(line)):
+            quoted = _SPAN.sub(lambda span: " " * len(span.group()), line)
+            for match in (*_SPAN.finditer(line), *_PARENS.finditer(quoted)):
                 text = re.sub(r"^\$\s+", "", match["code"].strip())
                 ahead = f"{before}{line[: match.start()]}"[-NEAR:]
                 behind = line[match.end() :][:NEAR]
                 if spoken.ordered(ahead, behind, text, parens=match.re is _PARENS):
-                    lead = _bare(re.sub(r"`[^`]*`", " ", line[: 2 * NEAR]))
+                    lead = _bare(_QUOTED.sub(_answer, line[: 2 * NEAR]))
                     self._add(number, number, text, replace(block, lead=lead), "", ("inline",))
                 elif spoken.of_a_command(text):
                     self.rejected.append(Rejected(number, text, SPOKEN_OF))
@@ -217,9 +233,13 @@ class _Reader:
             (number, spoken.unlisted(line)) for number, line in enumerate(block.lines, block.first)
         ]
         typed = [(number, text) for number, text in lines if spoken.typed(text)]
-        if 2 * len(typed) >= len(lines):
-            for number, text in typed:
+        if 2 * len(typed) < len(lines):
+            return
+        for number, text in lines:
+            if (number, text) in typed or spoken.of_a_command(text):
                 self._add(number, number, text, block, "", ("inline",))
+            elif text and not text.endswith(":"):
+                self.rejected.append(Rejected(number, text, "no command, among others"))
 
     def _add(
         self, line: int, last: int, text: str, block: Block, comment: str = "",
@@ -239,21 +259,34 @@ class _Reader:
             flags = (*flags, "warned")
             self.rejected.append(Rejected(line, text, "the note warns against it"))
         host = next((c.host for c in commands if c.host), "")
-        if "cwd" in flags:
-            self.cwd = next(
-                (c.words[1] for c in commands if len(c.words) > 1 and c.head != "popd"), ""
-            )
+        cwd, told = self.cwd, self.told
+        self.cwd = session.directory(cwd, script, commands, anew=self.block is not block)
+        self.block = block
+        if session.tells(script, commands):
+            self.told, flags = session.told(told, script, commands, cwd), (*flags, "setting")
         if commands and commands[0].head == "ssh" and "interactive" in flags:
-            self.host, self.cwd = host, ""
-        if text in LEAVING and (self.host or self.cwd):
-            flags, self.host, self.cwd = (*flags, "cwd"), "", ""
+            self.host = host
+            self.cwd = self.told = told = ""
+        if text in LEAVING and (self.host or cwd):
+            flags = (*flags, "cwd")
+            self.host = self.cwd = self.told = ""
+        if sets and phase == "rollback":
+            self.told, sets = f"{told}\n{script}".lstrip("\n"), ()
+        if sets is not None and script.startswith("export ") and not self._spoken_of(script):
+            self.told, sets = f"{told}\n{script}".lstrip("\n"), ()
         flags = (*flags, "setting") if sets is not None and not sets else flags
         found = Found(
             line, last, text, phase, flags, None, None, comment, block.trail, block.lead, commands,
-            requests(script), classify.backend_of(commands), block.cwd or self.cwd,
-            host or block.host or self.host, label, block.name, script, sets or (),
+            requests(script), classify.backend_of(commands),
+            block.cwd or (self.cwd if "cwd" in flags else cwd),
+            host or block.host or self.host, label, block.name, script, sets or (), told,
         )  # fmt: skip
         self.found.append(found)
+
+    def _spoken_of(self, script: str) -> bool:
+        """Whether the note itself asks for a variable that is set; if not, a program does."""
+        names = variables.assignments(script)
+        return all(variables.uses(self.text, name) for name in names)
 
     def _sets(self, script: str) -> tuple[str, ...] | None:
         """The variables of which only a shell can tell the value, of a statement that does
@@ -266,6 +299,19 @@ class _Reader:
             else:
                 self.known[name] = said
         return tuple(name for name in made if name not in self.known) if made else None
+
+
+_QUOTED = re.compile(r"`([^`]*)`")
+
+
+def _answer(quoted: re.Match[str]) -> str:
+    """Of what a sentence quotes only the answer that it asks for."""
+    return quoted[1] if re.match(r"(?:HTTP/[\d.]+ )?[1-5]\d\d\b[\w ]{0,20}$", quoted[1]) else " "
+
+
+def _said(remark: str) -> str:
+    """What a comment says; the line that names a script's shell says nothing."""
+    return "" if remark.startswith("#!") else remark.lstrip("# ").strip()
 
 
 def _bare(line: str) -> str:

@@ -21,6 +21,9 @@ _PROMPT = re.compile(
     r"[\w./~-]{0,60}(?: \([\w./-]+\))?\s?[$%❯]|➜\s+(?:[\w.~-]+\s+git:\([^)]*\)\s*[✗✔]?)?|"
     r"PS [^>]*>|[A-Za-z]:\\[^>]*>)\s+(?=\S)"
 )
+_AT = re.compile(
+    r"^\s*(?:\([\w.-]+\)\s*)?\[?(?P<who>[\w.-]+@[\w.-]+)[:\s]?\s*(?P<place>[^\]\s$#%>]*)"
+)
 _ROOT = re.compile(r"^\s*#\s+(?=\S)")
 _MORE = re.compile(r"^\s*>\s?")
 _HEREDOC = re.compile(r"<<(?P<dash>-?)\s*(?P<quote>['\"\\]?)(?P<word>[A-Za-z_]\w*)['\"]?")
@@ -42,6 +45,9 @@ class Statement:
     """The comment before it, and the one behind it."""
     last: int = 0
     prompted: bool = False
+    who: str = ""
+    """The user and the machine that the prompt before it names, and the directory."""
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,21 @@ class _Row:
     line: int
     text: str
     prompted: bool
+    who: str = ""
+    place: str = ""
+
+
+_BASH = re.compile(
+    r"(?:^|[\s;&|(!])(?:\[\[\s|(?:source|shopt|pushd|popd|declare|mapfile|readarray|function)\s|\(\()|"
+    r"[<>]\(|<<<|&>|\|&|\{\w+\.\.\w+\}|(?:^|[\s;&|])\w+\+?=\(|-o pipefail"
+)
+_EXPANDS = re.compile(r"\$\{\w+(?:\[|\^|,|:\d|/|@)|\$'")
+
+
+def bash_only(text: str) -> bool:
+    """Whether a text is bash's own: another shell would refuse it, or read it as something else."""
+    bare = re.sub(r"'[^']*'|\"[^\"]*\"", '""', text)
+    return bool(_BASH.search(bare) or _EXPANDS.search(re.sub(r"(?<!\$)'[^']*'", "''", text)))
 
 
 def segment(
@@ -103,7 +124,9 @@ def _rows(
         found = sign.match(line) if session or root else None
         if found:
             scan = _Scan()
-            rows.append(_Row(number, line[found.end() :], True))
+            at = _AT.match(found.group())
+            named = (at["who"], at["place"]) if at else ()
+            rows.append(_Row(number, line[found.end() :], True, *named))
         elif not (session or root) or going_on or line.lstrip().startswith("#"):
             text = _MORE.sub("", line) if going_on and line.lstrip().startswith(">") else line
             rows.append(_Row(number, text, False))
@@ -124,7 +147,8 @@ def _statements(rows: Sequence[_Row]) -> Iterator[Piece]:
             continue
         if bare.startswith("#"):
             yield Remark(row.line, bare)
-            remark, at = bare.lstrip("#! ").strip(), at + 1
+            said = "" if bare.startswith("#!") else bare.lstrip("# ").strip()
+            remark, at = said, at + 1
             continue
         size = _size([each.text for each in rows[at : at + window]])
         if size == 0:  # what never closes is looked at ever more briefly
@@ -141,7 +165,8 @@ def _statement(rows: Sequence[_Row], remark: str) -> Statement:
     if _HEREDOC.search(text) is None:
         text, behind = _without_comment(text)
     said = " ".join(each for each in (remark, behind) if each)
-    return Statement(rows[0].line, text, said, rows[-1].line, rows[0].prompted)
+    row = rows[0]
+    return Statement(row.line, text, said, rows[-1].line, row.prompted, row.who, row.place)
 
 
 def _dedented(line: str, margin: int) -> str:
@@ -181,15 +206,17 @@ class _Scan:
     def whole_after(self, line: str) -> bool:
         """Whether the statement is whole with this line."""
         if self.document:
-            return line.strip() == self.document
+            ends = line.strip() == self.document
+            self.document = "" if ends else self.document
+            return ends and not (self.depth > 0 or self.words > 0)
         self.document = _heredoc(line)
         quoted = self.quote
         bare = self._read(placeholders.masked(line).text)
-        if self.document:
-            return False
         found = _WORDS.findall(bare)
         self.words += sum(word in _OPENS for word in found)
         self.words -= sum(word in _CLOSES for word in found)
+        if self.document:
+            return False
         last = _without_comment(line, quoted)[0].rstrip()
         if last.endswith("\\") and not last.endswith("\\\\"):
             return False

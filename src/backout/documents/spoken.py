@@ -13,7 +13,7 @@ _ORDER = re.compile(
     r"by|fire|hit|and|need|apply|restart|deploy|revert|rollback|roll back|check|verify|"
     r"redeploy|(?:fuhre?n?|gib|tippe|starte|nutze|mit|dann|per|rufe?)|(?:execut\w*|"
     r"lanc\w*|tap\w*|avec|puis|ejecut\w*|corr\w*|con|usa\w*|rod\w*|execut\w*|com|entao|"
-    r"luego|depois))\b[^.;]*$",
+    r"luego|depois|danach|anschliessend|afterwards|ensuite|despues))\b[^.;]*$",
     re.IGNORECASE,
 )
 _NEVER = re.compile(
@@ -24,8 +24,9 @@ _NEVER = re.compile(
     re.IGNORECASE,
 )
 _TELLS = re.compile(
-    r"\s*(?:tells|shows|prints|gives|lists|will|should|must|does it|brings|zeigt|montre|affiche"
-    r"|muestra|mostra)\b"
+    r"\s*(?:tells|shows|prints|gives|lists|will|should|must|does it|brings|returns|answers|"
+    r"responds|zeigt|muss|soll|sollte|liefert|montre|affiche|doit|renvoie|muestra|debe|devuelve|"
+    r"mostra|deve|retorna)\b"
 )
 _SPOKEN_OF = re.compile(
     r"\s+(?:is|are|was|were|works|errors|fails|ist|wird|est|es|e|esta|foi)\b(?! (?:enough|done))"
@@ -121,6 +122,24 @@ def commented(text: str, *, labelled: bool) -> bool:
     return labelled or (strict and words[0] not in _SPOKEN)
 
 
+_ON = re.compile(
+    r"(?:^|[\s(])(?:on|onto|into|at|auf|sur|en|em|no|na)\s+(?:\w+\s+){0,3}?(?=[\w.@-]+\.[\w.-]*[a-z])",
+    re.IGNORECASE,
+)
+_MACHINE = re.compile(
+    r"(?<![\w./@:-])(?:[a-z_][\w-]*@)?[a-z0-9][\w-]*(?:\.[a-z0-9][\w-]*)*"
+    r"\.(?!(?:md|ya?ml|json|[cm]?js|tsx?|py|sh|rb|php|conf|service|txt|log|env|html|lock|toml|xml|sql|dev\.)\b)"
+    r"[a-z][a-z0-9-]+(?![\w/@-]|[.:]\w)"
+)
+
+
+def machines(lead: str) -> str:
+    """The machines on which, by the sentence before them, lines are typed: `user@name`, blanks
+    between; none where it says no such thing."""
+    on = _ON.search(lead)
+    return " ".join(dict.fromkeys(_MACHINE.findall(lead, on.end()))) if on else ""
+
+
 _LIST = re.compile(r"^\s*(?:>\s?)*(?:[-*+]|\d+[.)])?\s*(?:\[[ xX]\]\s*)?")
 
 
@@ -136,11 +155,7 @@ _LINKING = re.compile(
 def typed(text: str) -> bool:
     """Whether a line of prose is nothing but a command, as one types it."""
     words = text.split()
-    if (
-        suspicious(text)
-        or text.endswith((".", ",", ";", ")"))
-        or not commented(text, labelled=False)
-    ):
+    if suspicious(text) or re.search(r"\S\.$|[,;)]$", text) or not commented(text, labelled=False):
         return False
     if words[1][0].isdigit() or _LINKING.search(re.sub(r"(['\"]).*?\1", "", text)):
         return False

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 
 from backout.documents import variables, whole
 from backout.documents.bindings import Data
 from backout.documents.draft import Draft
-from backout.documents.naming import LOOKS, escaped, inverse, name, service_name, shown
+from backout.documents.looking import only_looks
+from backout.documents.naming import escaped, inverse, name, service_name, shown
 from backout.documents.nouns import Found
 from backout.documents.pieces import follows, into_commit
+from backout.documents.shell import bash_only
 
 SERVICES = frozenset(("docker-compose", "docker", "pm2", "systemd", "supervisor", "heroku"))
 """The backends whose restart is a step of its own kind."""
@@ -23,7 +26,9 @@ UNDECIDED = "undecided"
 def run(draft: Draft, each: Found) -> str:
     """The command as it stands, with the way back that is known of its kind, or the question."""
     body = {**script(draft, each), **_where(each)}
-    if _only_looks(each.script):
+    if elsewhere := _told_elsewhere(draft, each, body):
+        return elsewhere
+    if only_looks(each.script):
         return _looked(draft, each, body)
     if "destructive" in each.flags:
         asked = f"This destroys what it names; run it? {escaped(each.text)}"
@@ -32,6 +37,15 @@ def run(draft: Draft, each: Found) -> str:
     if undo := inverse(each.script):
         return draft.step(each, {**body, "undo": draft.blanks.bound(undo, each)})
     return _asked(draft, each, body)
+
+
+def _told_elsewhere(draft: Draft, each: Found, body: Data) -> str | None:
+    """The same step of another machine: it is one, on both."""
+    for at, step in enumerate(draft.steps):
+        alike = all(step.get(key) == body.get(key) for key in ("run", "cwd", "env", "on"))
+        if alike and draft.machines.elsewhere(f"steps[{at}]", each.host):
+            return f"steps[{at}]"
+    return None
 
 
 def _looked(draft: Draft, each: Found, body: Data) -> str:
@@ -52,7 +66,7 @@ def saved(draft: Draft, each: Found) -> str:
         if variable in each.sets:
             said = f'{variable}={value}\nprintf %s "${variable}"'
             one = replace(each, script=said)
-            looks = all(map(_only_looks, variables.commands_in(value)))
+            looks = all(map(only_looks, variables.commands_in(value)))
             body = {**script(draft, one), **_where(each), "save": {variable: "stdout"}}
             place = _looked(draft, one, body) if looks else _asked(draft, one, body)
     return place
@@ -60,12 +74,11 @@ def saved(draft: Draft, each: Found) -> str:
 
 def script(draft: Draft, each: Found, *, check: bool = False) -> Data:
     """The command's text and environment, as a step or a check words them."""
-    text, env = draft.blanks.filled(each, check=check)
+    whole_text = f"{each.told}\n{each.script}" if each.told else each.script
+    text, env = draft.blanks.filled(replace(each, script=whole_text), check=check)
+    if bash_only(text) and "{{" not in text:
+        text = f"exec bash -ec {shlex.quote(text)}"
     return {"run": text, **({"env": env} if env else {})}
-
-
-def _only_looks(text: str) -> bool:
-    return bool(LOOKS.match(re.sub(r"^sudo ", "", text)) and not re.search(r"[;&|>]", text))
 
 
 def _where(each: Found) -> Data:
@@ -173,12 +186,11 @@ def _runs_anew(draft: Draft, each: Found) -> bool:
     """Whether the service runs anew after it: a stop does when its start is what comes next."""
     if not whole.only(each, lambda c: whole.restarts(c) or whole.stops(c)):
         return False
-    found = draft.reading.found
-    rest = found[found.index(each) :]
+    after = next((other for other in draft.reading.found if other.line > each.last), None)
     return any(map(whole.restarts, each.commands)) or (
-        len(rest) > 1
-        and (rest[1].phase, rest[1].backend) == ("restart", each.backend)
-        and any(map(whole.restarts, rest[1].commands))
+        after is not None
+        and (after.phase, after.backend) == ("restart", each.backend)
+        and any(map(whole.restarts, after.commands))
     )
 
 

@@ -22,7 +22,11 @@ _PLAIN = re.compile(r"[\w./:@%+,=~ -]*")
 _USED = re.compile(
     r"(?<!\\)(?P<pairs>(?:\\\\)*)\$(?:\{(?P<braced>[A-Za-z_]\w*)\}|(?P<name>[A-Za-z_]\w*))"
 )
-_LITERAL_DOCUMENT = re.compile(r"<<-?\s*['\"\\]")
+_LITERAL_DOCUMENT = re.compile(
+    r"<<-?[ \t]*['\"\\](?P<word>\w+)[^\n]*\n(?P<body>(?:.*\n)*?)[ \t]*(?P=word)(?=\n|$)"
+)
+_OPENS_LITERAL = re.compile(r"<<-?\s*['\"\\]")
+"""One that never closes may be all that follows."""
 _LOOP = re.compile(
     r"for\s+(?P<name>[A-Za-z_]\w*)\s+in\s+(?P<words>[^;\n()`$]+?)\s*[;\n]\s*do\b(?P<body>.*)\bdone",
     re.DOTALL,
@@ -65,8 +69,17 @@ def commands_in(value: str) -> tuple[str, ...]:
 def put_in(text: str, values: Mapping[str, str]) -> str:
     """A shell text with the values of variables in their places; not between single quotes, and
     not in a here-document that is taken literally."""
-    if not values or "$" not in text or _LITERAL_DOCUMENT.search(text):
+    if not values or "$" not in text:
         return text
+    literal = _LITERAL_DOCUMENT.search(text)
+    if literal:
+        body = literal.span("body")
+        before, after = text[: body[0]], text[body[1] :]
+        return _put_in(before, values) + text[slice(*body)] + put_in(after, values)
+    return text if _OPENS_LITERAL.search(text) else _put_in(text, values)
+
+
+def _put_in(text: str, values: Mapping[str, str]) -> str:
     pieces, at, quote = list[str](), 0, ""
     for used in _USED.finditer(text):
         between = text[at : used.start()]

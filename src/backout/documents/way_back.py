@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 from backout.documents import phases, whole
 from backout.documents.bindings import Data
@@ -30,12 +31,26 @@ def way_back(draft: Draft, each: Found, check: Callable[[Draft, Found], str]) ->
         return place
     if {"interactive", "destructive"} & {*each.flags}:
         draft.blanks.ask(each, f"the way back needs a person: {shown(each.text)}", "yes")
-        told = f"look at the way back, which a person does: {escaped(each.text)}"
-        return draft.step(each, {"manual": told, "undo": escaped(each.text)})
-    draft.back.append(draft.blanks.bound(each.script, each, undo=True))
+        text = escaped("; ".join(filter(None, (each.told.replace("\n", "; "), each.text))))
+        told = f"look at the way back, which a person does: {text}"
+        return draft.step(each, {"manual": told, "undo": text})
+    draft.back.append(draft.blanks.bound(_in_its_place(each), each, undo=True))
     draft.back_env |= draft.blanks.saved(each)
     draft.back_on = draft.back_on or ("all" if each.host and not whole.goes_there(each) else "")
     return BACK
+
+
+def goes_anyway(draft: Draft, each: Found) -> bool:
+    """Whether a run that goes back does so by itself."""
+    git = whole.only(each, lambda c: c.head == "git")
+    return bool(_restarts(draft, each)) or (git and draft.step_with("update", "push") is not None)
+
+
+def _in_its_place(each: Found) -> str:
+    """The text for a shell that is not where the note's one was, nor was told what that was."""
+    goes = each.cwd and not (each.host and not each.cwd.startswith(("/", "~")))
+    into = [f"cd {each.cwd}"] if goes and not whole.goes_there(each) else []
+    return "\n".join((*into, *([each.told] if each.told else []), each.script))
 
 
 def _restarts(draft: Draft, each: Found) -> str | None:
@@ -87,14 +102,15 @@ def _akin(draft: Draft, each: Found) -> str | None:
 
 def _take_back(draft: Draft, step: Data, each: Found) -> None:
     """This is how the step is undone; it need not be asked any more."""
-    step["undo"] = draft.blanks.bound(each.script, each, undo=True)
+    here = each if step.get("cwd", "") != each.cwd else replace(each, cwd="")
+    step["undo"] = draft.blanks.bound(_in_its_place(here), each, undo=True)
     if env := draft.blanks.saved(each):
         step["env"] = {**step.get("env", {}), **env}
     del step["irreversible"]
     line = int(step["follows"]["lines"].partition("-")[0])
-    draft.blanks.questions = [
-        q for q in draft.blanks.questions if q.line != line or "taken back" not in q.ask
-    ]
+    asked = [q for q in draft.blanks.questions if q.line == line and q.about == "undo"]
+    ours = [q for q in asked if q.ask.endswith(shown(str(step["run"]).rpartition("\n")[2]))]
+    draft.blanks.questions = [q for q in draft.blanks.questions if q not in (ours or asked)[:1]]
 
 
 def _reverts(draft: Draft, each: Found) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from urllib.parse import urlsplit
 
 from backout.documents.classify import follows
@@ -29,6 +30,13 @@ _STARTS = frozenset(
 _STOPS = frozenset(("stop", "down"))
 _OTHERWISE = re.compile(r"^--(?:pull|scale|no-deps|profile|env-file|signal|now)\b|^-V$")
 """Options of a restart that a `restart` step would not heed."""
+_MANAGERS = frozenset(("systemctl", "supervisorctl", "pm2", "docker", "docker-compose"))
+_FLAGS = frozenset(
+    """
+    -d --detach --build --force-recreate --remove-orphans --update-env --no-block --quiet -q --user
+    --wait --no-deps --force -f
+    """.split()  # noqa: SIM905 - options without a value, as a list of words
+)
 _JUDGES = frozenset(("!", "if", "for", "case", "select", "while", "until", "&"))
 _SHOWS = frozenset(
     ("head", "tail", "cat", "less", "more", "jq", "json_pp", "exit", "false", "done")
@@ -73,12 +81,21 @@ def commits(command: Simple) -> bool:
     return _git(command).startswith(("git add", "git stage", "git rm", "git commit"))
 
 
+_TAG = re.compile(r"(?:refs/tags/.*|tag|v?\d+(?:\.\d+)+(?:[-.+]\w+)*|v\d+)")
+"""What is pushed as a tag, by its name."""
+
+
 def pushes(command: Simple) -> bool:
     """Whether it sends a branch to where it belongs, and nothing else there."""
     options = {word for word in command.words[2:] if word.startswith("-")}
-    return _git(command).startswith("git push") and options <= {
-        *("-u", "--set-upstream", "-q", "--quiet", "-v", "--verbose", "--follow-tags")
-    }
+    sent = [word for word in command.words[2:] if not word.startswith("-")][1:]
+    alone = len(sent) < 2 and not any(map(_TAG.fullmatch, sent))
+    return (
+        _git(command).startswith("git push")
+        and alone
+        and options
+        <= {*("-u", "--set-upstream", "-q", "--quiet", "-v", "--verbose", "--follow-tags")}
+    )
 
 
 def brings(command: Simple) -> bool:
@@ -89,7 +106,21 @@ def brings(command: Simple) -> bool:
 def restarts(command: Simple) -> bool:
     """Whether a service runs anew after it, and nothing else is another."""
     otherwise = any(map(_OTHERWISE.match, command.words))
-    return bool({*command.words[1:]} & _STARTS) and not otherwise
+    return bool({*command.words[1:]} & _STARTS) and not otherwise and not _several(command)
+
+
+def _several(command: Simple) -> bool:
+    """Whether more services than one are named behind the verb."""
+    verb = next((at for at, word in enumerate(command.words) if at and word in _STARTS), 0)
+    behind = pairwise(command.words[verb:])
+    named = [
+        word
+        for before, word in behind
+        if re.fullmatch(r"[A-Za-z0-9][\w.@:*-]*", word)
+        and (before[0] != "-" or before in _FLAGS)
+        and word not in _STARTS
+    ]
+    return command.head in _MANAGERS and len(named) > 1
 
 
 def stops(command: Simple) -> bool:

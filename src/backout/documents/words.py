@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from backout.documents import placeholders
@@ -80,6 +80,8 @@ class Simple:
     sudo: bool = False
     assigned: bool = False
     """Variables are set before it, or it is nothing but that."""
+    login: tuple[str, ...] = ()
+    """The options of the `ssh`."""
 
     @property
     def head(self) -> str:
@@ -91,8 +93,12 @@ class Simple:
 
     @property
     def bare(self) -> str:
-        """Without what only starts another program: `npx`, `bundle exec`, `bash` before a file."""
-        return _RUNNER.sub("", self.text)
+        """Without what only starts another program (`npx`, `bundle exec`, `bash` before a file),
+        and without the file that takes what it says besides."""
+        writes = self.head in ("cat", "echo", "printf")
+        out = next((at for at, word in enumerate(self.words) if word[:1] == ">"), None)
+        out = None if writes else out
+        return _RUNNER.sub("", replace(self, words=self.words[:out]).text)
 
     @property
     def inner(self) -> Simple | None:
@@ -120,11 +126,19 @@ def _behind_options(words: tuple[str, ...]) -> tuple[str, ...]:
     return words[at:]
 
 
+_DOCUMENT = re.compile(
+    r"(?P<opens><<-?\s*(?P<quote>['\"\\]?)(?P<word>[A-Za-z_]\w*)['\"]?[^\n]*)\n"
+    r"(?:.*\n)*?[ \t]*(?P=word)(?=\n|$)"
+)
+_LINES = re.compile(r"<<-?\s*['\"\\]?[A-Za-z_]\w*['\"]?[^\n]*\n\s*\S")
+
+
 def tokens(text: str) -> list[str]:
     """The words and operators of a shell text, quotes removed; broken ones are cut at blanks."""
     plain = placeholders.masked(text)
-    flat = re.sub(r"\\\r?\n\s*", " ", plain.text)
-    if "<<" in flat and "\n" in flat:
+    flat = re.sub(r"\\\r?\n\s*", " ", plain.text).replace("&>", ">")  # bash's: no command ends
+    flat = _DOCUMENT.sub(r"\g<opens>", flat)
+    if "<<" in flat and "\n" in flat and not _LINES.search(flat):
         flat = flat.partition("\n")[0]
     lexer = shlex.shlex(flat, posix=True, punctuation_chars="();<>|&\n")
     lexer.whitespace, lexer.whitespace_split, lexer.commenters = " \t\r", True, ""
@@ -165,7 +179,7 @@ def _peeled(words: list[str], depth: int) -> Iterator[Simple]:
                 user = value if option in ("-u", "--user") else user
             elif option in ("-i", "-s", "-"):
                 words = words or ["su"]
-    if words and words[0] in _NO_COMMANDS:
+    if not (words or assigned) or (words[:1] and words[0] in _NO_COMMANDS):
         return
     if words and words[0].rpartition("/")[2] == "ssh" and depth < 3:
         yield from _ssh(words, depth)
@@ -174,17 +188,18 @@ def _peeled(words: list[str], depth: int) -> Iterator[Simple]:
 
 
 def _ssh(words: list[str], depth: int) -> Iterator[Simple]:
-    rest, host = words[1:], ""
+    rest, host, login = words[1:], "", list[str]()
     while rest:
         word = rest.pop(0)
+        login += [word] if word.startswith("-") else []
         if word in _SSH_VALUE and rest:
-            rest.pop(0)
+            login.append(rest.pop(0))
         elif not word.startswith("-"):
             host = word
             break
-    if not rest:
-        yield Simple(tuple(words), host=host)
+    if not rest or rest[0].startswith("<<"):
+        yield Simple(tuple(words), host=host, login=tuple(login))
         return
     inner = tokens(" ".join(rest)) if len(rest) == 1 else rest
     for each in _simple(inner, depth + 1):
-        yield Simple(each.words, host or each.host, each.user, each.sudo, each.assigned)
+        yield replace(each, host=host or each.host, login=(*login, *each.login))

@@ -1,0 +1,104 @@
+"""What a session's shell has in mind when it comes to a command: its directory, and what it was
+told that no other shell knows. A note's lines are typed into one; each step of a runbook has a
+shell of its own, and is told again.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Sequence
+
+from backout.documents.words import Simple, tokens
+
+_GOES = frozenset(("cd", "pushd"))
+_WITH_IT = frozenset(("", ":", "true", "echo", "exit", "return"))
+"""What may stand beside a `cd` that does nothing else: `cd /srv/app || exit 1`."""
+_APART = frozenset(
+    ("(", ")", "{", "}", "|", "|&", "&", "for", "while", "until", "if", "case", "select")
+)
+"""What makes another shell, or does not say whether a `cd` comes about."""
+_TOLD = re.compile(
+    r"^(?:(?:source|\.) \S|(?:nvm|fnm|rvm) use\b|(?:conda|mamba|micromamba|pyenv) activate\b|"
+    r"(?:rbenv|pyenv|nodenv) shell\b|workon \S|module load\b|"
+    r"(?:set|shopt|umask|ulimit|alias|unalias|eval)(?: |$))"
+)
+_STRICT = re.compile(r"^set(?: [-+][euxo]+| [-+][a-z]*o (?:pipefail|errexit|nounset|xtrace))+$")
+"""How strict a script is with itself: a step ends at its first failure anyway."""
+_FORGETS = frozenset(("deactivate",))
+_SCRIPT = re.compile(r"^(?:source|\.) (?P<path>[^\s;&|]+)", re.MULTILINE)
+
+_OWN = re.compile(
+    r"(?:^|[-_.])(?:\w*(?:laptop|macbook|desktop|workstation|thinkpad|imac)\w*|local(?:host)?|mbp|pc|dev|home)"
+    r"(?:[-_.]|$)",
+    re.IGNORECASE,
+)
+"""Names of the machine that somebody sits at."""
+
+
+def ones_own(who: str) -> bool:
+    """Whether a prompt is that of the machine that one deploys from."""
+    return bool(_OWN.search(who.rpartition("@")[2]))
+
+
+def only_goes(commands: Sequence[Simple]) -> bool:
+    """Whether a statement does nothing but go to another directory."""
+    heads = {command.head for command in commands}
+    return bool(heads & (_GOES | {"popd"})) and heads <= _GOES | _WITH_IT | {"popd"}
+
+
+def directory(cwd: str, script: str, commands: Sequence[Simple], *, anew: bool = False) -> str:
+    """Where a shell is that was in `cwd` after a statement. `anew`: it may be another shell, so
+    that a relative directory need not be below `cwd`."""
+    if _APART & {*tokens(script)} or any(command.host for command in commands):
+        return cwd
+    for command in commands:
+        if command.head in _GOES:
+            cwd = _within("" if anew and not cwd.startswith("/") else cwd, command.words[1:])
+            anew = False
+        elif command.head == "popd":
+            cwd = ""
+    return cwd
+
+
+def _within(cwd: str, words: Sequence[str]) -> str:
+    to = next((word for word in words if not word.startswith("-") or word == "-"), "")
+    if to in ("", "-") or not cwd or re.match(r"[/~$<{]", to):
+        return "" if to == "-" else to
+    there = posixpath.normpath(posixpath.join(cwd, to))
+    return "" if there == "." else there
+
+
+def tells(script: str, commands: Sequence[Simple]) -> bool:
+    """Whether a statement does nothing but change the shell that reads it."""
+    own = [command for command in commands if command.head not in _WITH_IT]
+    return (
+        bool(own)
+        and "|" not in tokens(script)
+        and all(command.head in _FORGETS or _TOLD.match(command.text) for command in own)
+        and not any(command.host for command in commands)
+    )
+
+
+def told(before: str, script: str, commands: Sequence[Simple], cwd: str) -> str:
+    """What a shell was told after a statement that does nothing else; a file that it reads by the
+    path that it has from anywhere."""
+    if any(command.head in _FORGETS for command in commands):
+        return ""
+    if _STRICT.match(script):
+        return before
+    said = _SCRIPT.sub(lambda found: f". {_path(found['path'], cwd)}", script)
+    return before if said in before.split("\n") else f"{before}\n{said}".lstrip("\n")
+
+
+def _path(path: str, cwd: str) -> str:
+    if path[0] in "/~$<{\"'":
+        return path
+    return (
+        posixpath.normpath(posixpath.join(cwd, path)) if cwd[:1] == "/" else _of_its_directory(path)
+    )
+
+
+def _of_its_directory(path: str) -> str:
+    """A word that a shell reads as a file of its directory, and does not look for elsewhere."""
+    return path if "/" in path else f"./{path}"
