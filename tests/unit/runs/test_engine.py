@@ -18,9 +18,11 @@ from backout.runs.plan import Plan
 from backout.runs.release_file import HostRecord
 from support.ways import (
     ALL_PASS,
+    BACKED_OUT,
     FAILED,
     PLAN,
     Begin,
+    ends,
     refused,
     say,
     told,
@@ -262,6 +264,29 @@ def test_who_has_lost_the_hosts_says_nothing_of_how_they_are(
     assert verdicts(ended) == ALL_PASS, "that is what was seen"
     assert deployer.lease.kept
     assert deployer.journal.releases(deployer.run) == ()
+
+
+def test_of_who_was_not_stuck_and_lost_its_lock_meanwhile_nothing_is_said(begin: Begin) -> None:
+    deployer = begin(refuses={"Bad web2", "-Bad web2"})
+    deployer.world.then["-Bad web2"] = lambda: setattr(deployer.lease, "taken", "bob took web3")
+    ended = say(deployer)
+    assert ended.exit_code == 5
+    assert ends(ended) == {
+        "web1": BACKED_OUT,
+        "web2": ("NOT backed out", None, FAILED.format("web2")),
+        "web3": ("NOT backed out", None, "bob took web3"),
+    }
+
+
+def test_what_an_older_backout_began_to_take_back_is_taken_back(begin: Begin) -> None:
+    """It kept no findings with its wish."""
+    deployer = begin()
+    deployer.world.dies_after("Good web2")
+    assert deployer.say("deploy") is None
+    deployer.journal.note(deployer.run, "back_out", {"why": "SIGTERM"})
+    ended = say(deployer, "resume")
+    assert (ended.exit_code, ended.reason, ended.advice) == (4, "SIGTERM", "")
+    assert verdicts(ended) == ALL_PASS
 
 
 @pytest.mark.parametrize(
