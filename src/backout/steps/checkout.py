@@ -158,18 +158,29 @@ settle() {{
 
 _SAME = """\
 same() {
-  [ -f "$1" ] && [ ! -L "$1" ] && [ -z "$(git diff --summary HEAD -- "$1")" ] &&
-    git cat-file --filters "HEAD:$1" 2>/dev/null | cmp -s - "$1"
+  [ -f "$1" ] && [ ! -L "$1" ] && git cat-file --filters "HEAD:$1" 2>/dev/null | cmp -s - "$1"
 }"""
 """A shell function: whether a file is what git writes for the commit. git may call it changed all
-the same: a filter that does not lead back, such as `text` for a file that has CRLF in git."""
+the same: a filter that does not lead back, such as `text` for a file that has CRLF in git. Where
+`_moved` says something it is another mode, or a file that came or went: that was somebody."""
+
+
+def _moved(d: str) -> str:
+    return f'[ -n "$({git(d)} --no-optional-locks diff --summary --ignore-submodules=all HEAD)" ]'
 
 
 def _changed(d: str) -> str:
-    """Shell functions; `changed` lists the files that somebody changed."""
+    """Shell functions; `changed` says something where somebody may have changed a file."""
     listed = f"{git(d)} -c core.quotePath=false diff --name-only --ignore-submodules=all HEAD"
-    loop = 'while IFS= read -r f; do same "$f" || echo "$f"; done'
-    return f"{_SAME}\nchanged() {{ {listed} | (cd -- {quote(d)} && {loop}); }}"
+    return f"""\
+{_SAME}
+changed() {{
+  names=$({listed}) || names='nobody can tell'
+  if [ -z "$names" ]; then return; fi
+  if {_moved(d)}; then echo "$names"; return; fi
+  printf '%s\\n' "$names" |
+    (cd -- {quote(d)} && while IFS= read -r f; do same "$f" || {{ echo "$f"; break; }}; done)
+}}"""
 
 
 _CURE = "(move it away, or keep it out of the commit)"
@@ -230,8 +241,11 @@ if [ -e {quote(d)}/.git ]; then
   {_SAME}
   {g} --no-optional-locks -c core.quotePath=false status --porcelain --untracked-files=no \\
     --ignore-submodules=untracked |
-    (cd -- {quote(d)} && while IFS= read -r line; do
-      case $line in ' M '*) ! same "${{line#???}}" || continue ;; esac
+    (cd -- {quote(d)} && moved= && while IFS= read -r line; do
+      case $line in ' M '*)
+        [ -n "$moved" ] || if {_moved(d)}; then moved=yes; else moved=no; fi
+        [ $moved = yes ] || ! same "${{line#???}}" || continue ;;
+      esac
       printf 'changed=%s\\n' "${{line#???}}"
     done)
 fi"""
