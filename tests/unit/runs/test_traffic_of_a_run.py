@@ -216,8 +216,8 @@ def traffic(to: Literal["out", "in"]) -> Step:
 
 
 def by_its_steps(begin: Begin, *more: Step, **world: Any) -> Deployer:
-    """The same, where the runbook's own steps take hosts out and put them back."""
-    steps = (*more, traffic("out"), step("Good"), step("Bad"), traffic("in"))
+    """The same, where the runbook's own steps take hosts out and put them back: after `more`."""
+    steps = (*more, traffic("out"), step("Bad"), traffic("in"))
     book = runbook().model_copy(update={"steps": steps, "settle": (step("Restart"),)})
     deployer = fronted(begin, book=book, **world)
     plain = deployer.keys["target"]
@@ -232,11 +232,21 @@ def test_hosts_that_steps_put_back_do_not_leave_for_a_restart_after_which_nothin
     deployer = by_its_steps(begin, step("Ship", None), refuses={"Bad web3"})
     assert say(deployer).exit_code == 4
     assert on(deployer, "web1") == [
-        *("out", "Good", "Bad", "in", "Restart"),
-        *("out", "-Bad", "-Good", "Restart", "in", "Restart"),
+        *("out", "Bad", "in", "Restart", "out", "-Bad", "Restart", "in", "Restart")
     ]
     log = deployer.world.log
     assert log.index("in web2", log.index("-Bad web2")) < log.index("-Bad web1")
+    assert set(deployer.world.traffic.values()) == {True}
+
+
+def test_and_those_that_steps_take_out_twice_are_in_again_after_each(begin: Begin) -> None:
+    pair = (traffic("out"), step("Good"), traffic("in"))
+    deployer = by_its_steps(begin, *pair, step("Tell", None, "aside"), refuses={"Bad web3"})
+    assert say(deployer).exit_code == 4
+    assert on(deployer, "web1") == [
+        *("out", "Good", "in", "Restart", "out", "Bad", "in", "Restart"),
+        *("out", "-Bad", "Restart", "in", "out", "-Good", "Restart", "in"),
+    ]
     assert set(deployer.world.traffic.values()) == {True}
 
 
