@@ -259,7 +259,10 @@ def _request(look: ProbeRequest) -> _Request:
     options, reveal = look.options, look.vault.reveal
     url = reveal(options.url)
     if not _is_http(url):
-        raise ValueError(f"{options.url!r} is not an http or https URL")
+        place = options.url.partition("://")[2].partition("/")[0]
+        bare = place.count(":") > 1 and "[" not in place
+        hint = "; an IPv6 address stands in brackets" if bare else ""
+        raise ValueError(f"{options.url!r} is not an http or https URL{hint}")
     if options.json_ is not None:
         body = json.dumps(_revealed(options.json_, reveal), allow_nan=False).encode()
     else:

@@ -99,6 +99,11 @@ def test_only_http_and_https_are_asked(url: str) -> None:
     assert observe(Http, {"url": url}).error == f"{url!r} is not an http or https URL"
 
 
+@pytest.mark.parametrize("url", ["http://::1:8080/", "https://fe80::1/health"])
+def test_an_ipv6_address_without_its_brackets_is_told_so(url: str) -> None:
+    assert observe(Http, {"url": url}).error.endswith("; an IPv6 address stands in brackets")
+
+
 @pytest.mark.parametrize(
     "content",
     [
