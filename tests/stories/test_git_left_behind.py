@@ -45,6 +45,20 @@ def test_a_locked_index_on_the_host_is_refused_by_its_name_before_anything_chang
     assert trial.act().ok
 
 
+def test_a_rollback_is_told_of_a_lock_before_it_acts(
+    bench: Bench, git_origin: GitOrigin, srv: Path
+) -> None:
+    assert bench.step("update").act().ok
+    trial = release(bench, git_origin)
+    assert trial.act().ok
+    (lock := srv / ".git/index.lock").touch()
+
+    assert f"rm {lock}" in trial.kind.unready(trial.work, trial.way_back)
+
+    lock.unlink()
+    assert trial.kind.unready(trial.work, trial.way_back) == ""
+
+
 def test_a_locked_index_of_the_working_copy_is_refused_by_its_name(
     bench: Bench, git_origin: GitOrigin
 ) -> None:

@@ -182,3 +182,21 @@ def test_a_way_back_forgets_no_worktree_that_is_out_of_sight(
 
     (tmp_path / "aside").rename(away)
     assert git(away, "status", "--porcelain") == "M  RELEASE"
+
+
+def test_a_branch_that_got_another_name_there_is_told_and_its_commit_stays(
+    bench: Bench, git_origin: GitOrigin
+) -> None:
+    git_origin.good_change()
+    commit, push = bench.step("commit"), bench.step("push")
+    assert commit.act().ok
+    assert push.act().ok
+    head = git_origin.head()
+    git(git_origin.origin, "branch", "-m", "main", "trunk")
+
+    assert push.undo().ok
+    assert commit.undo().ok
+
+    assert any("origin has no branch main any more" in line for line in bench.said)
+    assert "is published and stays" in bench.said[-1]
+    assert git_origin.head() == head

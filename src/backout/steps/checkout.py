@@ -39,15 +39,20 @@ class Checkout(Hosted):
     """Untracked files are never touched, changed ones never overwritten."""
 
     def unready(self, work: StepContext, undo: Undo) -> str:
-        """The commit is fetched where the clone has lost it: that moves nothing yet."""
+        """The commit is fetched where the clone has lost it: that moves nothing yet. A lock is in
+        its way, but for one of an update that was killed, which it settles."""
         where, commit, url = source(work), undo.data.get("commit"), undo.data.get("url")
         if not (commit and url):
             return ""
         d = quote(directory(where))
         text = had_again(directory(where), where, str(commit), str(url))
-        asked = Command(f"{UNDO}\n[ -e {d}/.git ] || exit 0\n{text}", timeout=LOOK)
+        own = f"[ -e {d}/.git/BACKOUT_MOVE ] || {{ {locked(directory(where))}; }}"
+        asked = Command(f"{UNDO}\n[ -e {d}/.git ] || exit 0\n{text}\n{own}", timeout=LOOK)
         result = work.transport.run(asked)
-        return "" if result.ok else words(result) or result.reason
+        if not result.ok:
+            return words(result) or result.reason
+        lock = result.stdout.partition("locked=")[2].strip()
+        return f"another git is at work there, or one was killed: rm {quote(lock)}" if lock else ""
 
     def describe(self, work: StepContext) -> str:
         where = source(work)

@@ -231,11 +231,16 @@ new=${{1-}} range=${{1-}}
 if [ -z "$new" ]; then echo 'nothing was committed'; exit 0; fi
 if {g} remote get-url -- {remote} >/dev/null 2>&1; then
   {places(where)}
+  stays=
   for to; do
     {published(where)}
-    [ -n "$head" ] || continue
-    {fetch(where)}
-    if {g} merge-base --is-ancestor "$new" "$head"; then
+    if [ -z "$head" ]; then # the branch may have got another name there
+      stays=$({g} for-each-ref --count=1 --contains "$new" refs/remotes)
+    else
+      {fetch(where)}
+      if {g} merge-base --is-ancestor "$new" "$head"; then stays=yes; fi
+    fi
+    if [ -n "$stays" ]; then
       echo "$new is published and stays in the history"; exit 0
     fi
   done

@@ -138,6 +138,9 @@ def _reverted(where: Source, run: str, new: str) -> str:
     take, or that would take back what somebody put there themselves, is kept for a person."""
     g, remote, branch = git(where.repository), where.remote, where.branch
     target = quote(f"refs/heads/{branch}")
+    gone = (
+        f"{remote} has no branch {branch} any more: {new[:7]} is not reverted, wherever it is now"
+    )
     one, whole = fetched_alone(where), fetched_alone(where, "--unshallow")
     return f"""\
 {_FINDING.format(g=g, ref=target, fetch=one, whole=whole)}
@@ -153,6 +156,7 @@ take_back() {{
     if [ -n "$head" ]; then {fetch(where, "twice ")}; fi
     as=
     if ! contained; then
+      if [ -z "$head" ]; then echo {quote(gone)}; return; fi
       if ! rewritten; then
         echo {quote(f"{new[:7]} is not on {remote}/{branch}: nothing to revert there")}; return
       fi
