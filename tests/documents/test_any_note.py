@@ -106,12 +106,16 @@ def test_letters_of_other_languages_and_emoji_are_none_of_that() -> None:
         "```sh\ncase x in " + "a) b;; " * 28_000 + "\n```",
         "```console\n$ echo '(\n" + "> x\n" * 5_000 + "```",
         "```sh\n# " + "." * 200_000 + "\n```",
+        "```sh\n" + "".join(f"export A{n}={n}\n" for n in range(12_000)) + "```",
+        "```sh\n" + "cd a && " * 25_000 + "b\n```",
+        "```sh\n" + "cat <<'E'\n" * 12_000 + "\n```",
+        "On a.b " * 30_000 + "\n\n```sh\nx\n```",
     ],
     ids=lambda text: text[:24].replace("\n", " "),
 )
 def test_a_large_note_takes_no_more_than_its_length(text: str) -> None:
     began = process_time()
-    read(text, "x")
+    build(read(text, "x"))
     assert process_time() - began < 30, "seconds; it is one where nothing else runs"
 
 

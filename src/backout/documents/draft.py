@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field, replace
 
 from backout.documents import classify
@@ -41,6 +42,10 @@ class Draft:
     service: Data = field(default_factory=dict)
     source: Data = field(default_factory=dict)
     machines: Machines = field(default_factory=Machines)
+    alike: dict[str, list[str]] = field(default_factory=dict)
+    """The places of the steps that do the same, by what they do; and how often each machine was
+    told to do that."""
+    times: Counter[tuple[str, str]] = field(default_factory=Counter)
     names: dict[str, int] = field(default_factory=dict)
     """The names that are taken, with the highest number that was given to each."""
     back: list[str] = field(default_factory=list)

@@ -58,11 +58,6 @@ class Machines:
         if there := names_in(each.commands) or {*map(name_of, each.host.split())}:
             self.reached.setdefault(place, set()).update(there)
 
-    def elsewhere(self, place: str, host: str) -> bool:
-        """Whether what stands there was told for other machines than this one."""
-        here, there = {*map(name_of, host.split())}, self.reached.get(place, set())
-        return bool(here and there) and not here & there
-
     def on(self, there: set[str]) -> str:
         """What a step says that is for some machines: `all`, a host, or a group of theirs."""
         if not there < {*self.hosts}:

@@ -219,12 +219,12 @@ def _without_heredoc_marks(text: str) -> str:
 
 
 def _variables(text: str, taken: bytearray, defined: frozenset[str]) -> Iterator[tuple[int, str]]:
-    own = defined | assigned(text) | KNOWN
+    own = assigned(text) | KNOWN
     quote, at = "", 0
     for match in _VARIABLE.finditer(text):
         quote, at = open_quote(text[at : match.start()], match.start() - at, quote), match.start()
         name = match["name"] or match["braced"]
-        if name not in own and not taken[match.start()] and quote != "'":
+        if name not in own and name not in defined and not taken[match.start()] and quote != "'":
             yield match.start(), match.group()
 
 

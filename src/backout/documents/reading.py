@@ -69,7 +69,7 @@ _PARENS = re.compile(
 
 def read(text: str, source: str) -> Reading:
     """Everything that a note says, in its order. Nothing of it is run; no input raises."""
-    reader = _Reader(text)
+    reader = _Reader(variables.asked_for(text))
     for block in blocks(source, text):
         reader.take(block)
     found = alternatives(followed(reader.found))
@@ -87,7 +87,8 @@ def read(text: str, source: str) -> Reading:
 class _Reader:
     """Takes the blocks in their order, and remembers what was last done and where."""
 
-    text: str
+    asked_for: frozenset[str]
+    """The variables that the note itself uses."""
     found: list[Found] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     questions: list[Question] = field(default_factory=list)
@@ -271,9 +272,10 @@ class _Reader:
             flags = (*flags, "cwd")
             self.host = self.cwd = self.told = ""
         if sets and phase == "rollback":
-            self.told, sets = f"{told}\n{script}".lstrip("\n"), ()
-        if sets is not None and script.startswith("export ") and not self._spoken_of(script):
-            self.told, sets = f"{told}\n{script}".lstrip("\n"), ()
+            self.told, sets = session.more(told, script), ()
+        if sets is not None and script.startswith("export "):
+            for_programs = not {*variables.assignments(script)} <= self.asked_for
+            self.told, sets = (session.more(told, script), ()) if for_programs else (told, sets)
         flags = (*flags, "setting") if sets is not None and not sets else flags
         found = Found(
             line, last, text, phase, flags, None, None, comment, block.trail, block.lead, commands,
@@ -282,11 +284,6 @@ class _Reader:
             host or block.host or self.host, label, block.name, script, sets or (), told,
         )  # fmt: skip
         self.found.append(found)
-
-    def _spoken_of(self, script: str) -> bool:
-        """Whether the note itself asks for a variable that is set; if not, a program does."""
-        names = variables.assignments(script)
-        return all(variables.uses(self.text, name) for name in names)
 
     def _sets(self, script: str) -> tuple[str, ...] | None:
         """The variables of which only a shell can tell the value, of a statement that does

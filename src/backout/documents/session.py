@@ -88,7 +88,18 @@ def told(before: str, script: str, commands: Sequence[Simple], cwd: str) -> str:
     if _STRICT.match(script):
         return before
     said = _SCRIPT.sub(lambda found: f". {_path(found['path'], cwd)}", script)
-    return before if said in before.split("\n") else f"{before}\n{said}".lstrip("\n")
+    return more(before, said)
+
+
+MOST = 2000
+"""Characters that a shell is told at most: what is more was never meant for each of the steps."""
+
+
+def more(before: str, said: str) -> str:
+    """What a shell was told, and this, if it is new."""
+    if said in before.split("\n") or len(before) + len(said) > MOST:
+        return before
+    return f"{before}\n{said}".lstrip("\n")
 
 
 def _path(path: str, cwd: str) -> str:

@@ -26,8 +26,15 @@ UNDECIDED = "undecided"
 def run(draft: Draft, each: Found) -> str:
     """The command as it stands, with the way back that is known of its kind, or the question."""
     body = {**script(draft, each), **_where(each)}
-    if elsewhere := _told_elsewhere(draft, each, body):
-        return elsewhere
+    alike = draft.alike.setdefault(repr(body), [])
+    before = draft.times[repr(body), each.host]
+    draft.times[repr(body), each.host] += 1
+    if before == len(alike):
+        alike.append(_written(draft, each, body))
+    return alike[before]  # what another machine was told as often is one step, on both
+
+
+def _written(draft: Draft, each: Found, body: Data) -> str:
     if only_looks(each.script):
         return _looked(draft, each, body)
     if "destructive" in each.flags:
@@ -37,15 +44,6 @@ def run(draft: Draft, each: Found) -> str:
     if undo := inverse(each.script):
         return draft.step(each, {**body, "undo": draft.blanks.bound(undo, each)})
     return _asked(draft, each, body)
-
-
-def _told_elsewhere(draft: Draft, each: Found, body: Data) -> str | None:
-    """The same step of another machine: it is one, on both."""
-    for at, step in enumerate(draft.steps):
-        alike = all(step.get(key) == body.get(key) for key in ("run", "cwd", "env", "on"))
-        if alike and draft.machines.elsewhere(f"steps[{at}]", each.host):
-            return f"steps[{at}]"
-    return None
 
 
 def _looked(draft: Draft, each: Found, body: Data) -> str:

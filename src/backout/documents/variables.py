@@ -99,6 +99,11 @@ def uses(text: str, name: str) -> bool:
     return put_in(text, {name: "\0"}) != text or bool(re.search(rf"\$\{{{name}[^\w}}]", text))
 
 
+def asked_for(text: str) -> frozenset[str]:
+    """The variables that are used somewhere in a text."""
+    return frozenset(re.findall(r"\$\{?([A-Za-z_]\w*)", text))
+
+
 def rounds(text: str) -> tuple[str, ...]:
     """The body of a loop over written words, once for each; any other text as it stands."""
     loop = _LOOP.fullmatch(text.strip())
