@@ -247,7 +247,8 @@ def test_who_came_to_its_end_on_a_host_was_there(
     left_standing(lock, hosts[:1], RUN)
     take(folders.transports("web1"), "prod", force=True)
     hold(lock, hosts[:1], OTHER)
-    with pytest.raises(Refused, match=f"run {OTHER} was on web1 since"):
+    why = f"run {RUN} cannot go on: run {OTHER} was on web1 since"
+    with pytest.raises(Refused, match=why):
         hold(lock, hosts[:1], RUN, began=NAMES)
 
 
