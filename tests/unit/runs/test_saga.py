@@ -370,6 +370,13 @@ def test_what_has_begun_and_has_no_end_is_told_by_step_and_machine(bench: Bench)
     assert bench.saga().under_way() == ("a on web1", "a on this machine")
 
 
+def test_what_may_still_be_at_work_is_found_by_the_beginning_of_its_name(bench: Bench) -> None:
+    bench.perform(bench.saga(), step("well"))
+    for name in ("web", "db"):
+        killed(bench, RUNNING, step(name))
+    assert [entry.key for entry in bench.saga().unseen("steps/w")] == ["steps/web"]
+
+
 def test_traffic_was_moved_by_another_action_at_the_very_same_place(bench: Bench) -> None:
     def moving(key: str, host: str = "web1", balancer: str = "front", at: str = "edge1") -> Action:
         return Action(key, step("drain"), host, balancer=balancer, at=at)
