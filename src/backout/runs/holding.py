@@ -120,7 +120,7 @@ class Holding:
     def _tail(self, question: Question) -> list[str]:
         result = self.worker.saga.entry(question.key).result
         said = f"{result.stdout}\n{result.stderr}" if result else ""
-        return [line for line in said.strip().splitlines()[-5:] if line.strip()]
+        return [line for line in said.splitlines() if line.strip()][-5:]
 
     def _hosts(self) -> dict[str, str]:
         """How far each host is."""
