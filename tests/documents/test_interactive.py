@@ -70,7 +70,7 @@ def importing(project: Project, *words: str) -> Iterator[Session]:
 
 
 def answer(session: Session, asked: str, text: str) -> None:
-    eventually(lambda: asked in session.screen.seen, within=60, saying=asked)
+    eventually(lambda: asked in session.screen.seen, saying=asked)
     session.type(f"{text}\n")
 
 
@@ -130,7 +130,7 @@ def test_what_is_left_open_is_asked_again_where_there_is_a_runbook(project: Proj
 def test_whoever_stops_in_the_middle_leaves_nothing(project: Project) -> None:
     with importing(project) as session:
         answer(session, "which of these is meant", "pm2")
-        eventually(lambda: "on which machines" in session.screen.seen, within=60, saying="next")
+        eventually(lambda: "on which machines" in session.screen.seen, saying="next")
         session.process.send_signal(signal.SIGINT)
         assert session.end() == 8
     assert files(project) == []

@@ -250,7 +250,7 @@ def watching(project: Project, *words: str) -> Iterator[Process]:
     log = project.directory / "watch.log"
     argv = [*BACKOUT, "watch", *words]
     with Process(argv, log=log, env=project.env, cwd=project.directory) as process:
-        eventually(lambda: "watching " in process.output(), within=30)
+        eventually(lambda: "watching " in process.output())
         yield process
 
 
@@ -277,15 +277,15 @@ def test_one_broken_inventory_stops_no_other_and_is_told_until_it_is_mended(
         with watching(project, "--listen", f"127.0.0.1:{port}") as process:
             url = f"http://127.0.0.1:{port}"
             eventually(lambda: "[eu] an inventory is broken, it is not watched" in titles(receiver))
-            eventually(lambda: any(asked.path == "/prod" for asked in web.asked), within=60)
-            eventually(lambda: got(f"{url}/health")[0] == 503, within=60)
+            eventually(lambda: any(asked.path == "/prod" for asked in web.asked))
+            eventually(lambda: got(f"{url}/health")[0] == 503)
             assert "eu: its inventory is broken, it is not watched" in got(f"{url}/health")[1]
             assert 'backout_inventory_broken{target="eu"} 1.0' in got(f"{url}/metrics")[1]
             broken.write_text(good)
-            eventually(lambda: any(asked.path == "/eu" for asked in web.asked), within=60)
-            eventually(lambda: got(f"{url}/health")[0] == 200, within=60)
+            eventually(lambda: any(asked.path == "/eu" for asked in web.asked))
+            eventually(lambda: got(f"{url}/health")[0] == 200)
             over = "[eu] an inventory is broken, it is not watched: over"
-            eventually(lambda: over in titles(receiver), within=60)
+            eventually(lambda: over in titles(receiver))
             assert "Traceback" not in process.output(100_000)
         broken.write_text("hosts: [\n")
         partly = project.say("watch", "--once")
@@ -318,15 +318,15 @@ def test_a_reload_while_a_message_is_in_flight_and_a_new_name_stop_nothing(
         path = inventory(project, web, first)
         with watching(project) as process:
             sick[0] = True
-            eventually(lambda: held, within=60)
+            eventually(lambda: held)
             path.write_text(path.read_text().replace(str(first.port), str(second.port)))
-            eventually(lambda: "[prod] alive fails" in titles(second), within=30)
+            eventually(lambda: "[prod] alive fails" in titles(second))
             path.rename(path.with_name("shop.yaml"))
             gone = "[prod] alive is no longer watched"
-            eventually(lambda: gone in titles(second), within=30)
-            eventually(lambda: "[shop] alive fails" in titles(second), within=30)
+            eventually(lambda: gone in titles(second))
+            eventually(lambda: "[shop] alive fails" in titles(second))
             sick[0] = False
-            eventually(lambda: "[shop] alive is healthy again" in titles(second), within=30)
+            eventually(lambda: "[shop] alive is healthy again" in titles(second))
             assert "died" not in process.output(100_000)
     assert titles(second).count("[prod] alive is no longer watched") == 1
 
@@ -388,12 +388,12 @@ def test_a_plugin_that_takes_the_senders_thread_along_holds_up_no_alert(project:
         path.write_text(path.read_text().replace(f"json://127.0.0.1:{receiver.port}", "pager://"))
         with watching(project, "--listen", f"127.0.0.1:{port}") as process:
             url = f"http://127.0.0.1:{port}"
-            eventually(lambda: got(f"{url}/health")[0] == 503, within=60)
+            eventually(lambda: got(f"{url}/health")[0] == 503)
             reasons = json.loads(got(f"{url}/health")[1])["reasons"]
             assert any("sender of messages died" in each for each in reasons)
             metrics = got(f"{url}/metrics")[1]
             assert 'backout_worker_deaths_total{worker="sender of messages"} 1.0' in metrics
-            eventually(arrived.exists, within=60)
+            eventually(arrived.exists)
             eventually(
                 lambda: 'up{worker="sender of messages"} 1.0' in got(f"{url}/metrics")[1], within=60
             )
@@ -535,8 +535,8 @@ def test_a_secret_that_hangs_stops_nothing_else_and_a_rotated_one_is_read_again(
             },
         )
         with watching(project) as process:
-            eventually(lambda: any(a.path == "/keyed" for a in web.asked), within=60)
-            eventually(lambda: "hung-" in "".join(map(said, receiver.asked)), within=30)
+            eventually(lambda: any(a.path == "/keyed" for a in web.asked))
+            eventually(lambda: "hung-" in "".join(map(said, receiver.asked)))
             before = len([a for a in web.asked if a.path == "/keyed"])
             # Behind those that hang, each look would be ten seconds late: a check's whole time.
             eventually(
@@ -548,7 +548,7 @@ def test_a_secret_that_hangs_stops_nothing_else_and_a_rotated_one_is_read_again(
             )
             key.write_text("second-key-of-all")
             well = "[prod] keyed is healthy again"
-            eventually(lambda: well in "".join(map(said, receiver.asked)), within=60)
+            eventually(lambda: well in "".join(map(said, receiver.asked)))
             assert "second-key-of-all" not in process.output(1_000_000)
     assert not any(asked.path == "/hung" for asked in web.asked)
 

@@ -89,7 +89,7 @@ class Shop:
         argv = [*BACKOUT, "watch", "--target", "shop"]
         log = self.project.directory / "watch.log"
         with Process(argv, log=log, env=self.project.env, cwd=self.project.directory) as process:
-            eventually(lambda: "watching shop" in process.output(), within=30)
+            eventually(lambda: "watching shop" in process.output())
             yield process
 
     @property
@@ -115,15 +115,15 @@ def test_a_deploy_that_goes_bad_is_reverted_once_and_proved(shop: Shop) -> None:
         shop.deploy(1)
         shop.deploy(2)
         with shop.watched() as watcher:
-            eventually(lambda: "release 2 bakes for 10m" in watcher.output(), within=60)
+            eventually(lambda: "release 2 bakes for 10m" in watcher.output())
             looked = len(web.asked)
-            eventually(lambda: len(web.asked) > looked + 3, within=60)  # as often as while baking
+            eventually(lambda: len(web.asked) > looked + 3)  # as often as while baking
             assert shop.version.read_text() == "2\n"
             shop.sick = {"2": Answer(status=500)}
-            eventually(lambda: shop.version.read_text() == "1\n", within=60)
-            eventually(lambda: any("reverted" in title for title in shop.told), within=60)
+            eventually(lambda: shop.version.read_text() == "1\n")
+            eventually(lambda: any("reverted" in title for title in shop.told))
             shop.sick = {"1": Answer(status=500)}
-            eventually(lambda: shop.told.count("[shop] alive fails") >= 1, within=60)
+            eventually(lambda: shop.told.count("[shop] alive fails") >= 1)
             assert throughout(lambda: shop.version.read_text() == "1\n", seconds=3)
             watcher.signal(signal.SIGTERM)
             assert watcher.wait(30) == 0
@@ -145,11 +145,11 @@ def test_what_was_red_before_reverts_nothing(shop: Shop) -> None:
         shop.sick = {"1": Answer(status=500)}
         shop.deploy(2)  # red before, green after
         with shop.watched() as watcher:
-            eventually(lambda: "bakes for" in watcher.output(), within=60)
+            eventually(lambda: "bakes for" in watcher.output())
             looked = len(web.asked)
-            eventually(lambda: len(web.asked) > looked + 2, within=60)
+            eventually(lambda: len(web.asked) > looked + 2)
             shop.sick = {"2": Answer(status=500)}
-            eventually(lambda: "[shop] alive fails" in shop.told, within=60)
+            eventually(lambda: "[shop] alive fails" in shop.told)
             assert throughout(lambda: shop.version.read_text() == "2\n", seconds=3)
     assert shop.rollbacks == []
 
@@ -161,9 +161,9 @@ def test_nothing_is_reverted_across_an_irreversible_step_and_that_is_told(shop: 
         shop.set_up(web.url, irreversible=True)
         shop.deploy(2)
         with shop.watched() as watcher:
-            eventually(lambda: "bakes for" in watcher.output(), within=60)
+            eventually(lambda: "bakes for" in watcher.output())
             shop.sick = {"2": Answer(status=500)}
-            eventually(lambda: any("NOT reverted" in title for title in shop.told), within=60)
+            eventually(lambda: any("NOT reverted" in title for title in shop.told))
             assert shop.version.read_text() == "2\n"
     (title,) = [title for title in shop.told if "NOT reverted" in title]
     assert "the rows are gone" in title
@@ -187,9 +187,9 @@ def test_the_release_of_another_clone_is_not_reverted_and_that_is_told(
         other.deploy(3)
         run = other.project.say("history", "--json").data["runs"][0]["run"]
         with shop.watched() as watcher:
-            eventually(lambda: "bakes for" in watcher.output(), within=60)
+            eventually(lambda: "bakes for" in watcher.output())
             shop.sick = {"3": Answer(status=500)}
-            eventually(lambda: any("NOT reverted" in title for title in shop.told), within=60)
+            eventually(lambda: any("NOT reverted" in title for title in shop.told))
             assert shop.version.read_text() == "3\n"
     (title,) = [title for title in shop.told if "NOT reverted" in title]
     assert run in title
@@ -209,11 +209,11 @@ def test_a_revert_is_never_tried_twice_whatever_became_of_the_first(shop: Shop) 
                 assert not change.revert(run["run"], "shop", 0.0, "again")
                 change.reverted(run["run"], 1.0, "INCOMPLETE")
         with shop.watched() as watcher:
-            eventually(lambda: "bakes for" in watcher.output(), within=60)
+            eventually(lambda: "bakes for" in watcher.output())
             looked = len(web.asked)
-            eventually(lambda: len(web.asked) > looked + 2, within=60)
+            eventually(lambda: len(web.asked) > looked + 2)
             shop.sick = {"2": Answer(status=500)}
-            eventually(lambda: "[shop] alive fails" in shop.told, within=60)
+            eventually(lambda: "[shop] alive fails" in shop.told)
             assert throughout(lambda: shop.version.read_text() == "2\n", seconds=2)
     assert shop.rollbacks == []
 

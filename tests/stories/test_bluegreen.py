@@ -232,11 +232,11 @@ def test_one_that_goes_bad_while_it_bakes_gives_its_traffic_back_to_the_old_one(
     with Asking(twins.front.now) as asking:
         assert twins.deploy().code == 0
         with twins.watched() as watcher:
-            eventually(lambda: "bakes for 10m" in watcher.output(), within=30)
+            eventually(lambda: "bakes for 10m" in watcher.output())
             assert twins.states() == {"blue": "active", "green": "active"}
             bad.write_text(f'"release": "{after}"\n')
-            eventually(lambda: twins.front.now() == before, within=30)
-            eventually(lambda: twins.states()[twins.idle] == "inactive", within=30)
+            eventually(lambda: twins.front.now() == before)
+            eventually(lambda: twins.states()[twins.idle] == "inactive")
     assert (asking.failed, asking.releases) == (0, [before, after, before])
     assert twins.host.show("MainPID", unit=f"api@{slot}") == kept
 

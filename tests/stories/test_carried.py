@@ -104,7 +104,7 @@ class Zones:
         before = self.carriers()
         started = copy.project.start("worker", "--zone", zone)
         self.yard._started.append(started)
-        (new,) = eventually(lambda: self.carriers() - before, within=60, saying="a carrier")
+        (new,) = eventually(lambda: self.carriers() - before, saying="a carrier")
         return Worker(new, started)
 
     def carriers(self) -> set[str]:
@@ -122,7 +122,7 @@ class Zones:
     def lives(self, worker: Worker) -> None:
         """It does what it does, since now."""
         then = self.beat(worker)
-        eventually(lambda: self.beat(worker) > then, within=60, saying="a sign of life")
+        eventually(lambda: self.beat(worker) > then, saying="a sign of life")
 
     def sql(self, text: str) -> list[list[str]]:
         return self.postgres.sql(text, self.database)
@@ -222,7 +222,7 @@ def test_a_carrier_that_is_killed_or_frozen_at_a_host_is_followed_by_another(
     frozen = workers.pop(eventually(lambda: zones.carrier_of("web2"), saying="a carrier"))
     frozen.signal(signal.SIGSTOP)
     (other,) = workers.values()
-    eventually(lambda: zones.carrier_of("web2") in ("", other.id), within=30, saying="a cut")
+    eventually(lambda: zones.carrier_of("web2") in ("", other.id), saying="a cut")
     zones.lives(other)
     zones.yard.let_go()
     said = ended(deploy)
@@ -267,11 +267,11 @@ def test_a_killed_driver_is_followed_by_another_and_a_stopped_carrier_ends_what_
     deploy.kill()
     deploy.communicate()
     resume = zones.yard.start("resume", "--yes")
-    eventually(lambda: zones.carrier_of("web3"), within=60, saying="a look at what runs there")
+    eventually(lambda: zones.carrier_of("web3"), saying="a look at what runs there")
     other = zones.worker("dan")
     stopped.process.terminate()
     query = f"SELECT stopping FROM backout.carrier WHERE id = '{stopped.id}'"
-    eventually(lambda: zones.sql(query) != [["f"]], within=60, saying="one that takes no more")
+    eventually(lambda: zones.sql(query) != [["f"]], saying="one that takes no more")
     zones.yard.let_go()
     said = ended(resume)
     assert (said["exit_code"], said["outcome"]) == (0, "succeeded"), said

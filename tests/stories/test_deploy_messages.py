@@ -163,7 +163,7 @@ def test_what_a_killed_deployer_had_to_say_is_said_once_by_whoever_goes_on(
     told.silent.set()
     process = yard.start()
     yard.busy("Slow-here")
-    eventually(lambda: told.web.asked, within=30)
+    eventually(lambda: told.web.asked)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     told.silent.clear()
@@ -205,7 +205,7 @@ def test_a_watcher_sends_what_a_run_could_not(yard: Yard, told: Told) -> None:
     argv = [*BACKOUT, "watch", "--target", "prod"]
     log = yard.project.directory / "watch.log"
     with Process(argv, log=log, env=yard.project.env, cwd=yard.project.directory) as watcher:
-        eventually(lambda: "watching prod" in watcher.output(), within=30)
+        eventually(lambda: "watching prod" in watcher.output())
         yard.good_release()
     assert told.events == ["begun", "deployed"]
 

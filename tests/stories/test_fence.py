@@ -31,7 +31,7 @@ def wait_here(yard: Yard, name: str = "go") -> dict[str, Any]:
 
 
 def waiting(yard: Yard, name: str = "go") -> None:
-    eventually((yard.files.parent / f"waiting-{name}").exists, within=60, saying="the wait")
+    eventually((yard.files.parent / f"waiting-{name}").exists, saying="the wait")
 
 
 def ended(process: Started) -> tuple[int, dict[str, Any]]:

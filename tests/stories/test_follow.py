@@ -83,7 +83,7 @@ def test_without_a_run_there_is_nothing_to_follow_and_no_file_is_left(yard: Yard
 
 
 def shows(at: Session, words: str) -> None:
-    eventually(lambda: words in "\n".join(at.screen.shown), within=60, saying=words)
+    eventually(lambda: words in "\n".join(at.screen.shown), saying=words)
 
 
 def test_ctrl_c_asks_and_leaves_it_running_or_stops_it_and_that_is_on_record(yard: Yard) -> None:

@@ -312,7 +312,7 @@ def asked_at_a_terminal(yard: Yard, *words: str) -> Iterator[Session]:
         "from backout.tasks import main\nmain()"
     )
     with on_a_terminal(program, 200, NO_COLOR="1", HOME=yard.project.env["HOME"]) as session:
-        eventually(lambda: "again, done or back-out?" in session.screen.seen, within=60)
+        eventually(lambda: "again, done or back-out?" in session.screen.seen)
         yield session
 
 

@@ -18,7 +18,7 @@ def looking(yard: Yard, request: pytest.FixtureRequest) -> Started:
     words = f"touch {yard.files}/begun; {yard.hold()}"
     yard.inventory(checks={"slow": {"command": words, "expect": ["true"], "timeout": "10m"}})
     process = yard.project.start("verify", "--target", "prod", *getattr(request, "param", ()))
-    eventually(lambda: yard.exists("begun"), within=30, saying="the look")
+    eventually(lambda: yard.exists("begun"), saying="the look")
     return process
 
 

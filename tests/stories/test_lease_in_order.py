@@ -28,7 +28,7 @@ def reached(bed: SshdBed, name: str) -> ShellTransport:
 
 def killed(yard: Yard, verb: str, when: Callable[[], bool]) -> None:
     process = yard.start(verb)
-    eventually(when, within=60, saying=verb)
+    eventually(when, saying=verb)
     process.kill()
     process.communicate()
 

@@ -137,9 +137,7 @@ def test_an_errored_application_is_not_up(bed: Bed) -> None:
     restarter = bed.restarter()
     sample_app.write(bed.directory / "app", "2", "crash-at-start")
     assert restarter.restart("run.restart").exit_code == 0
-    eventually(
-        lambda: "errored" in restarter.identity().detail, within=60, every=0.2, saying="errored"
-    )
+    eventually(lambda: "errored" in restarter.identity().detail, every=0.2, saying="errored")
     identity = restarter.identity()
     assert (identity.up, identity.value, identity.known) == (False, "", True)
 

@@ -55,7 +55,7 @@ def begun(fleet: Fleet) -> Started:
     """A deploy that has come to the first host, and stays there until it is let go."""
     process = fleet.project.start("deploy", "--target", "prod", "--json")
     release = fleet.bed["web1"].app_directory / "RELEASE"
-    eventually(lambda: release.read_text().strip() == str(fleet.origin.version), within=60)
+    eventually(lambda: release.read_text().strip() == str(fleet.origin.version))
     return process
 
 

@@ -203,7 +203,7 @@ def test_what_moves_while_a_question_stands_is_seen_when_it_is_answered(desk: De
     before = desk.effects()
     env = {**desk.project.env, "PATH": os.environ["PATH"]}
     at = Session(TYPED.format(directory=str(desk.project.directory)), 100, env, echo=True)
-    eventually(lambda: "Type prod" in at.screen.seen, within=30, saying="the question")
+    eventually(lambda: "Type prod" in at.screen.seen, saying="the question")
     desk.conf.write_text("workers = 64\n")
     at.type("prod\n")
     assert at.end() == 3, at.screen.shown

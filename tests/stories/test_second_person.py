@@ -155,7 +155,7 @@ def test_who_waits_for_a_yes_goes_on_when_it_is_given_and_holds_nothing_meanwhil
     office: Office,
 ) -> None:
     process = waiting(office, "--wait", "5m")
-    eventually(lambda: queue(office) == [("ann", "approval")], within=30, saying="in line")
+    eventually(lambda: queue(office) == [("ann", "approval")], saying="in line")
     (asked,) = office.say("status").data["asked"]
     shown = office.project.say("status", "--target", "prod").out
     assert "in line: 1. ann on " in shown
@@ -171,7 +171,7 @@ def test_a_killed_waiter_leaves_nothing_open_and_what_was_agreed_still_holds(
     office: Office,
 ) -> None:
     process = waiting(office, "--wait", "5m")
-    eventually(lambda: bool(queue(office)), within=30, saying="in line")
+    eventually(lambda: bool(queue(office)), saying="in line")
     (asked,) = office.say("status").data["asked"]
     process.kill()
     process.communicate()
@@ -239,7 +239,7 @@ def test_time_that_is_over_ends_as_if_nobody_had_waited_and_ctrl_c_leaves_the_li
     assert said.code == 3
     assert "1.0s were waited for it" in said.err
     process = waiting(office, "--wait", "5m")
-    eventually(lambda: bool(queue(office)), within=30, saying="in line")
+    eventually(lambda: bool(queue(office)), saying="in line")
     os.kill(process.pid, signal.SIGINT)
     process.communicate(timeout=30)
     assert (process.returncode, queue(office)) == (3, [])  # nothing had begun
@@ -260,10 +260,10 @@ def test_three_that_wait_for_the_lock_get_it_in_the_order_in_which_they_asked(
         for who in ("cy", "ann", "bob"):
             office.project.env["BACKOUT_PERSON"] = who
             others.append(waiting(office, "--wait", "5m", "--param", f"who={who}"))
-            eventually(lambda: len(queue(office)) == len(others), within=30, saying=who)
+            eventually(lambda: len(queue(office)) == len(others), saying=who)
         assert queue(office) == [("cy", "lock"), ("ann", "lock"), ("bob", "lock")]
         gone = waiting(office, "--wait", "5m", "--param", "who=gone")
-        eventually(lambda: len(queue(office)) == 4, within=30, saying="a fourth")
+        eventually(lambda: len(queue(office)) == 4, saying="a fourth")
         gone.kill()
         gone.communicate()
         assert office.deploy("--param", "who=pushy", "--wait", "1s").code == 7
@@ -282,7 +282,7 @@ def half_way(office: Office) -> Started:
     office.inventory(protected=False)
     office.runbook(office.step("One"), {"name": "Four eyes", "approve": ask}, office.step("Two"))
     process = waiting(office)
-    eventually(lambda: bool(office.say("status").data["asked"]), within=60, saying="asked")
+    eventually(lambda: bool(office.say("status").data["asked"]), saying="asked")
     return process
 
 
@@ -370,7 +370,7 @@ def test_somebody_on_another_machine_agrees_and_waits_in_the_same_line(shared: O
     for office, who in ((other, "cy"), (shared, "ann"), (other, "bob")):
         office.project.env["BACKOUT_PERSON"] = who
         others.append(waiting(office, "--wait", "5m", "--param", f"who={who}"))
-        eventually(lambda: len(queue(shared)) == len(others), within=60, saying=who)
+        eventually(lambda: len(queue(shared)) == len(others), saying=who)
     assert queue(other) == [("cy", "lock"), ("ann", "lock"), ("bob", "lock")]
     shared.let_go()
     for process in (first, *others):

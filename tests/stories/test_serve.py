@@ -90,9 +90,7 @@ class House:
 
     def shows(self, words: str) -> None:
         """That, sooner or later."""
-        eventually(
-            lambda: words in self.text(), within=60, saying=words, ignoring=(AssertionError,)
-        )
+        eventually(lambda: words in self.text(), saying=words, ignoring=(AssertionError,))
 
 
 @pytest.fixture(scope="module")

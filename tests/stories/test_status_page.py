@@ -238,7 +238,7 @@ def test_the_page_that_follows_is_fresh_while_it_is_written_and_stale_when_not(
 
     def in_time(look: Callable[[], bool], saying: str) -> None:
         """A look in the very moment in which one page takes the other's place does not count."""
-        eventually(look, within=60, ignoring=(AssertionError,), saying=saying)
+        eventually(look, ignoring=(AssertionError,), saying=saying)
 
     seen = set()
 

@@ -153,7 +153,7 @@ def test_a_run_that_is_held_hears_an_answer_from_another_machine(yard: Yard) -> 
     yard.runbook(yard.step("First"), yard.step("Second", after=f"test -e {mended}"))
     process = yard.start("deploy", "--hold", "--hold-for", "10m")
     other = elsewhere(yard)
-    eventually(lambda: other.say("status").data.get("held"), within=60, saying="a hold")
+    eventually(lambda: other.say("status").data.get("held"), saying="a hold")
     mended.touch()
     said = other.say("hold", "--answer", "again")
     assert said.data.get("answered") == "Second on web1: again", said.out + said.err

@@ -39,7 +39,7 @@ def test_it_comes_up_deploys_by_workers_shows_it_and_leaves_nothing(tmp_path: Pa
         (place,) = re.findall(r"The project: (/\S+)/project$", told, re.M)
         assert Path(place, "open").exists()
         url = f"http://127.0.0.1:{page}/"
-        eventually(lambda: ports.accepts("127.0.0.1", page), within=60)
+        eventually(lambda: ports.accepts("127.0.0.1", page))
         with urllib.request.urlopen(url, timeout=30) as answer:
             assert "shop" in answer.read().decode()
 

@@ -86,7 +86,7 @@ class Site:
 
     def kill(self, process: Started) -> None:
         """Kill it in its COMMIT, which is held."""
-        eventually(self.committing, within=60, saying="COMMIT")
+        eventually(self.committing, saying="COMMIT")
         process.send_signal(signal.SIGKILL)
         process.communicate()
         assert self.committing(), "the commit goes on without its deployer"
@@ -163,7 +163,7 @@ def test_an_undo_killed_in_its_commit_never_runs_beside_itself(site: Site) -> No
     site.migration(site.yard.step("Bad", before=f"{site.yard.hold()}; false"), undo=undo)
     process = site.yard.start()
     done = "SELECT true FROM commits"
-    eventually(lambda: site.sql(done), within=60, saying="the migration")
+    eventually(lambda: site.sql(done), saying="the migration")
     site.hold(held=True)
     site.yard.let_go()
     site.kill(process)
@@ -194,7 +194,7 @@ def test_a_link_cut_at_the_commit_is_not_an_answer(site: Site) -> None:
         site.migration()
         site.hold(held=True)
         process = site.yard.start()
-        eventually(site.committing, within=60, saying="COMMIT")
+        eventually(site.committing, saying="COMMIT")
         proxy.cut()
         site.hold(held=False)
         out, err = process.communicate(timeout=60)
@@ -216,7 +216,7 @@ def test_resume_waits_for_a_standby_to_come_back(site: Site, no_standby: None) -
     site.killed()
     process = site.yard.start("resume")
     waiting = "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'backout %/%'"
-    eventually(lambda: len(site.sql(waiting)) > 1, within=60, saying="resume asks")
+    eventually(lambda: len(site.sql(waiting)) > 1, saying="resume asks")
     standby(site, "")
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, out + err

@@ -36,7 +36,7 @@ def watching(project: Project, *words: str) -> Iterator[Process]:
     argv = [*BACKOUT, "watch", *words]
     log = project.directory / "watch.log"
     with Process(argv, log=log, env=project.env, cwd=project.directory) as process:
-        eventually(lambda: "watching " in process.output(), within=30)
+        eventually(lambda: "watching " in process.output())
         yield process
 
 
@@ -105,7 +105,7 @@ def test_once_is_not_healthy_when_it_is_stopped_before_a_look_came_back(yard: Ya
         slow = {"command": words, "expect": ["true"], "timeout": "60s"}
         yard.inventory(checks={"quick": quick, "slow": slow}, deadman=f"{switch.url}/ping")
         process = yard.start("watch", "--once")
-        eventually(lambda: yard.exists("begun") and web.asked, within=30, saying="both looks")
+        eventually(lambda: yard.exists("begun") and web.asked, saying="both looks")
         seen = "SELECT name FROM look, spot ON look.spot = spot.id"
         eventually(lambda: rows(yard.project, seen) == [("quick",)])
         process.send_signal(signal.SIGTERM)
@@ -127,12 +127,12 @@ def test_a_broken_inventory_keeps_the_old_one_running_and_is_told(project: Proje
         good = path.read_text()
         with watching(project) as process:
             path.write_text(good + "hosts: [\n")
-            eventually(lambda: titles(receiver), within=60)
+            eventually(lambda: titles(receiver))
             looked = len(web.asked)
             eventually(lambda: len(web.asked) > looked + 1)
             path.write_text(good.replace("/health", "/other"))
-            eventually(lambda: web.asked[-1].path == "/other", within=60)
-            eventually(lambda: len(titles(receiver)) == 2, within=60)
+            eventually(lambda: web.asked[-1].path == "/other")
+            eventually(lambda: len(titles(receiver)) == 2)
             assert "prod: its inventory was read again" in process.output()
         first, second = titles(receiver)
         assert first == "[prod] an inventory is broken, the old one stays in force"
@@ -148,7 +148,7 @@ def test_sighup_reads_again_and_sigterm_ends_at_once_with_everything_written(
         with watching(project) as process:
             inventory(project, f"{web.url}/v2", check="renewed")
             process.signal(signal.SIGHUP)
-            eventually(lambda: asked(web, "/v2"), within=60)
+            eventually(lambda: asked(web, "/v2"))
             process.signal(signal.SIGTERM)
             assert process.wait(60) == 0
             assert "Traceback" not in process.output()
@@ -216,7 +216,7 @@ def test_the_dead_mans_switch_is_told_that_all_is_well(project: Project) -> None
     with Web() as web, Web() as switch:
         inventory(project, web.url, deadman=f"{switch.url}/ping/prod")
         with watching(project):
-            eventually(lambda: switch.asked, within=60, saying="a ping")
+            eventually(lambda: switch.asked, saying="a ping")
     assert {asked.path for asked in switch.asked} == {"/ping/prod"}
 
 
@@ -225,11 +225,11 @@ def test_a_deploy_from_another_machine_makes_the_checks_wait(fleet: Yard) -> Non
     deploy = fleet.start()
     fleet.busy("Slow-web1")
     with watching(fleet.elsewhere().project) as process:
-        eventually(lambda: "holds it: its checks wait" in process.output(), within=30)
+        eventually(lambda: "holds it: its checks wait" in process.output())
         fleet.let_go()
         out, err = deploy.communicate(timeout=60)
         assert deploy.returncode == 0, out + err
-        eventually(lambda: "prod is free again" in process.output(), within=60)
+        eventually(lambda: "prod is free again" in process.output())
 
 
 def test_a_thousand_checks_on_two_cores_keep_their_schedule(project: Project) -> None:
@@ -250,7 +250,7 @@ def test_a_thousand_checks_on_two_cores_keep_their_schedule(project: Project) ->
             begun = count(project)
             ((since,),) = rows(project, f"SELECT at FROM look WHERE seq = {begun}")
             end = since + 20_000
-            eventually(lambda: rows(project, f"SELECT seq FROM look WHERE at > {end}"), within=60)
+            eventually(lambda: rows(project, f"SELECT seq FROM look WHERE at > {end}"))
             again = rows(project, f"SELECT spot FROM look WHERE seq > {begun} AND at <= {end}")
             process.signal(signal.SIGTERM)
             assert process.wait(30) == 0

@@ -70,7 +70,7 @@ class Team:
         return any(words in each for each in self.said)
 
 
-def turning(until: Callable[[], object], *watchers: Process, within: float = 60.0) -> None:
+def turning(until: Callable[[], object], *watchers: Process, within: float = 150.0) -> None:
     """Let these watchers work until something holds."""
     end = time.monotonic() + within
     while not until():

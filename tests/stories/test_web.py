@@ -352,10 +352,10 @@ def test_a_watcher_keeps_the_page_written_and_serves_it_without_a_secret(tmp_pat
             def written() -> list[str]:
                 return re.findall(r"<time>(.*?)</time>", seen())
 
-            eventually(lambda: "echo fails" in seen(), within=30, saying="the incident is shown")
+            eventually(lambda: "echo fails" in seen(), saying="the incident is shown")
             first = written()
-            eventually(lambda: written() != first, within=30, saying="the page is written anew")
-            eventually(lambda: 'backout_looks_total{check="alive"' in seen("/metrics"), within=30)
+            eventually(lambda: written() != first, saying="the page is written anew")
+            eventually(lambda: 'backout_looks_total{check="alive"' in seen("/metrics"))
             health = json.loads(seen("/health"))
             assert (health["status"], health["checks"]) == ("ok", 2)
             everything = [seen(path) for path in ("/", "/live.html", "/metrics", "/health")]
@@ -393,11 +393,11 @@ def test_a_deploy_is_a_run_with_a_page_of_its_own(tmp_path: Path) -> None:
         with watching(project, port, tmp_path / "log"):
             ask = Asking(port)
             runs = project.state / "status" / "runs"
-            eventually(lambda: list(runs.glob("*.html")), within=30, saying="the run has a page")
+            eventually(lambda: list(runs.glob("*.html")), saying="the run has a page")
             (page,) = runs.glob("*.html")
             eventually(lambda: ask.status(f"/runs/{page.name}") == 200)
             run = ask(f"/runs/{page.name}")[1].decode()
-            eventually(lambda: page.name in ask("/")[1].decode(), within=30, saying="it is linked")
+            eventually(lambda: page.name in ask("/")[1].decode(), saying="it is linked")
             metrics = ask("/metrics")[1].decode()
             status = json.loads(ask("/status.json")[1])
             badge, feed = ask("/badge-prod.svg"), ask("/incidents.atom")
@@ -425,7 +425,7 @@ def test_a_stopped_watcher_leaves_its_page_to_go_stale(tmp_path: Path) -> None:
         project.inventory("prod", inventory(service))
         with watching(project, port, tmp_path / "log", "--page", "www") as watcher:
             page = project.directory / "www" / "index.html"
-            eventually(page.exists, within=30, saying="the page is written")
+            eventually(page.exists, saying="the page is written")
             watcher.signal(signal.SIGTERM)
             watcher.wait(30)
         html = page.read_text()

@@ -135,6 +135,6 @@ def _typed(shop: Shop, answer: str, *words: str) -> int:
     )
     environ = {**shop.project.env, "PATH": os.environ["PATH"]}
     at = Session(program, 200, environ, echo=True)
-    eventually(lambda: "type prod:" in at.screen.seen, within=60, saying="the question")
+    eventually(lambda: "type prod:" in at.screen.seen, saying="the question")
     at.type(f"{answer}\n")
     return at.end()

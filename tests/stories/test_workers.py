@@ -48,7 +48,7 @@ def test_what_is_handed_over_is_driven_followed_and_listed(team: Team) -> None:
     ]
     process = team.worker("--width", "2")
     team.yard.busy("Slow-here")
-    eventually(lambda: team.shown()[0]["workers"][0]["runs"] == [run], within=60)
+    eventually(lambda: team.shown()[0]["workers"][0]["runs"] == [run])
     assert team.shown()[0]["runs"][0]["state"] == "driven"
     team.yard.let_go()
     followed = team.yard.project.say("follow", run, "--json")
@@ -56,7 +56,7 @@ def test_what_is_handed_over_is_driven_followed_and_listed(team: Team) -> None:
     assert team.yard.effects() == {"First-here": 1, "Slow-here": 1}
     # Nothing of the queue is left, and nothing of it is periodic: it keeps no history.
     jobs = "SELECT id FROM backout_queue.procrastinate_jobs"
-    eventually(lambda: not team.sql(jobs), within=60, saying="no job")
+    eventually(lambda: not team.sql(jobs), saying="no job")
     assert not team.sql("SELECT id FROM backout_queue.procrastinate_periodic_defers")
     process.terminate()
     out, err = process.communicate(timeout=60)
@@ -77,7 +77,7 @@ def test_who_starts_nothing_at_a_terminal_follows_what_workers_do(team: Team) ->
     run = held(team)
     team.yard.busy("Slow-here")
     team.wish(run)
-    eventually(lambda: "stop" in team.kinds(run), within=30, saying="the wish on record")
+    eventually(lambda: "stop" in team.kinds(run), saying="the wish on record")
     team.yard.let_go()
     assert team.ended(run) == ("backed_out", 4)
 
@@ -128,12 +128,12 @@ def test_so_many_runs_side_by_side_and_each_target_in_its_turn(team: Team) -> No
         for name in targets
     ]
     worker = team.worker("--width", "2")
-    eventually(lambda: len(begun()) == 2, within=60, saying="two at once")
-    eventually(lambda: len(team.shown()[0]["workers"][0]["runs"]) == 2, within=60)
+    eventually(lambda: len(begun()) == 2, saying="two at once")
+    eventually(lambda: len(team.shown()[0]["workers"][0]["runs"]) == 2)
     assert sorted(begun()) == sorted(targets[:2])
     (yard.files.parent / "prod").touch()
     assert team.ended(runs[0]) == ("succeeded", 0)
-    eventually(lambda: begun()[-1] == "third", within=60, saying="the third's turn")
+    eventually(lambda: begun()[-1] == "third", saying="the third's turn")
     for name in targets[1:]:
         (yard.files.parent / name).touch()
     assert [team.ended(run) for run in runs] == [("succeeded", 0)] * 3
@@ -198,7 +198,7 @@ def test_a_worker_drives_the_commit_that_was_asked_for_in_a_checkout_of_its_own(
     assert "approved" in team.kinds(run)
     assert (tmp_path / "copied").read_text() == "two"
     assert (other.project.directory / "told").read_text() == "one"
-    eventually(lambda: not list((other.project.state / "drives").iterdir()), within=60)
+    eventually(lambda: not list((other.project.state / "drives").iterdir()))
 
 
 def test_what_was_wished_and_what_began_while_a_run_waited_counts_before_anything_is_begun(
@@ -251,7 +251,7 @@ def test_a_worker_that_is_killed_loses_its_run_to_another_who_does_as_is_said(te
     killed(first)
     eventually(lambda: not any(map(_lives, drives)), saying="the end of its drives")
     team.worker()
-    eventually(lambda: "rescued" in team.kinds(run), within=60, saying="a rescue")
+    eventually(lambda: "rescued" in team.kinds(run), saying="a rescue")
     team.yard.let_go()
     assert team.ended(run) == ("backed_out", 4)
     assert team.yard.effects() == {}
@@ -268,7 +268,7 @@ def test_where_a_person_is_to_decide_nothing_more_happens(team: Team) -> None:
     team.yard.busy("Slow-here")
     for drive in _drives_of(first):
         _signal(drive, signal.SIGKILL)
-    eventually(lambda: "needs_person" in team.kinds(run), within=60, saying="a question")
+    eventually(lambda: "needs_person" in team.kinds(run), saying="a question")
     assert first.poll() is None
     assert team.shown()[0]["runs"][0]["state"] == "asks"
     told = team.sql("SELECT body FROM backout.letter WHERE kind = 'needs-person'")
@@ -292,12 +292,12 @@ def test_a_worker_that_was_frozen_wakes_up_beside_its_rescuer_and_changes_nothin
     for pid in (first.pid, drive):
         _signal(pid, signal.SIGSTOP)
     team.worker(of=team.elsewhere())
-    eventually(lambda: team.kinds(run).count("taken") > 1, within=60, saying="a second driver")
+    eventually(lambda: team.kinds(run).count("taken") > 1, saying="a second driver")
     for pid in (first.pid, drive):
         _signal(pid, signal.SIGCONT)
     team.yard.let_go()
     assert team.ended(run) == ("succeeded", 0)
-    eventually(lambda: not _drives_of(first), within=60, saying="the end of the first drive")
+    eventually(lambda: not _drives_of(first), saying="the end of the first drive")
     assert team.yard.effects() == {"First-here": 1, "Slow-here": 1}
     assert not team.sql("SELECT * FROM backout_queue.procrastinate_jobs WHERE status = 'todo'")
 
@@ -345,7 +345,7 @@ def test_a_worker_that_is_asked_to_stop_ends_what_it_has_begun(team: Team) -> No
     old = "UPDATE backout_queue.procrastinate_workers SET last_heartbeat = now() - interval '1h'"
     team.sql(old)
     second = team.worker(of=team.elsewhere())
-    eventually(lambda: "stopping" in _states(team), within=60)
+    eventually(lambda: "stopping" in _states(team))
     team.yard.let_go()
     assert team.ended(run) == ("succeeded", 0)
     first.communicate(timeout=60)

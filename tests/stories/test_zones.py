@@ -213,28 +213,28 @@ def test_a_worker_that_is_frozen_or_killed_is_followed_by_another_and_nobody_is_
     team: Team,
 ) -> None:
     started = {name: team.worker(name) for name in ("ann", "bob")}
-    first = eventually(team.watched_by, within=60)
+    first = eventually(team.watched_by)
     other = next(name for name in started if name != first)
     team.comes(says(Verdict.PASS))
     looking = team.copy("zoe")
     watched = "idle, watches prod\n"
-    eventually(lambda: looking.say("workers").out.count(watched) == 1, within=60, saying="one")
+    eventually(lambda: looking.say("workers").out.count(watched) == 1, saying="one")
     started[first].send_signal(signal.SIGSTOP)
     for name in started:
         team.flag(name).write_text("unwell")
-    eventually(lambda: team.watched_by() == other, within=60)
+    eventually(lambda: team.watched_by() == other)
     red = team.comes(says(Verdict.FAIL))
-    eventually(lambda: "[prod] alive fails" in team.titles(), within=60)
+    eventually(lambda: "[prod] alive fails" in team.titles())
     started[first].send_signal(signal.SIGCONT)
     seen = len(team.looks())
-    eventually(lambda: len(team.looks()) > seen + 2, within=30)
+    eventually(lambda: len(team.looks()) > seen + 2)
     assert team.watched_by() == other
     started[other].kill()
     for name in started:
         team.flag(name).unlink()
-    eventually(lambda: team.watched_by() == first, within=30)
+    eventually(lambda: team.watched_by() == first)
     team.comes(says(Verdict.PASS), red.at)
-    eventually(lambda: len(team.titles()) > 1 and not team.store.waiting(), within=60)
+    eventually(lambda: len(team.titles()) > 1 and not team.store.waiting())
     assert team.titles() == ["[prod] alive fails", "[prod] alive is healthy again"]
     times = [each.at for each in team.looks()]
     assert times == sorted(set(times))

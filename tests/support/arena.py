@@ -235,7 +235,7 @@ class Arena:
     def acting(self, count: int) -> None:
         """Wait until so many commands have begun to act on the first host."""
         log = self.files / f"{next(iter(self.bed)).name}.log"
-        eventually(lambda: len(log.read_text().splitlines()) >= count, within=60)
+        eventually(lambda: len(log.read_text().splitlines()) >= count)
 
     def expired(self) -> bool:
         """Whether no host's lease lives."""
@@ -266,7 +266,7 @@ class Arena:
             argv = ("pkill", f"-{name}", "-x", "-f", f"sleep {self.slow:g}")
             return host.machine.run(*argv, check=False).returncode == 0
 
-        eventually(lambda: send("STOP"), within=60, saying="a command on its way")
+        eventually(lambda: send("STOP"), saying="a command on its way")
         assert set(notes.glob("*/*.start")) == known, "it has come to its note"
         yield notes
         assert send("CONT")

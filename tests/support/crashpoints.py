@@ -28,7 +28,7 @@ STOPPED = (
 )
 """`backout`, which waits to be traced."""
 PROGRAM = (sys.executable, "-c", STOPPED)
-WITHIN = 60.0
+WITHIN = 150.0
 SHELLS = frozenset({"dash", "bash", "busybox"})
 
 

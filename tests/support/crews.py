@@ -102,7 +102,7 @@ class Crew(Round):
     def _work(self, worker: Operator) -> None:
         """It is there, and goes on."""
         worker.type(self.words)
-        eventually(lambda: worker.process is not None, within=60, saying="a worker")
+        eventually(lambda: worker.process is not None, saying="a worker")
 
     def _settled(self) -> bool:
         self._all_at_work()

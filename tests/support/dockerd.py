@@ -135,7 +135,7 @@ class DockerEngine(Bed):
         """Start a container in the background on the host's network; return its id."""
         return self.docker("run", "-d", "--network", "host", *options, image, *command)
 
-    def wait_state(self, container: str, path: str, value: object, within: float = 60.0) -> None:
+    def wait_state(self, container: str, path: str, value: object, within: float = 150.0) -> None:
         """Wait for a field of the container's state, such as `Health.Status`."""
         eventually(
             lambda: self.state(container, path) == value,
@@ -196,7 +196,7 @@ class DockerEngine(Bed):
         argv += ["--log-level=warn"]
         log = self.directory / "dockerd.log"
         self._process = Process(argv, log=log, env={"PATH": SYSTEM_PATH})
-        eventually(self._ready, within=30, every=0.05, saying="a private Docker Engine")
+        eventually(self._ready, every=0.05, saying="a private Docker Engine")
 
     def _ready(self) -> bool:
         assert self._process is not None

@@ -20,7 +20,7 @@ NEVER = 1_000_000
 NAMES = ("First", "Second", "Third")
 ANSWERS = ("again", "done", "back-out")
 VERBS = ("resume", "abort", "hold")
-WITHIN = 60.0
+WITHIN = 150.0
 
 
 @dataclass

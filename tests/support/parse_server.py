@@ -107,7 +107,7 @@ class ParseServer(Bed):
 
     def wait_up(self) -> None:
         """Wait until it answers."""
-        eventually(self._answers, within=60, every=0.05, saying="Parse Server")
+        eventually(self._answers, every=0.05, saying="Parse Server")
 
     def start(self) -> Self:
         """Start it; it answers when this returns."""

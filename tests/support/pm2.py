@@ -80,7 +80,7 @@ class Pm2(Bed):
         """`online`, `errored`, `stopped`, …"""
         return str(self.process(name)["pm2_env"]["status"])
 
-    def wait_status(self, name: str, status: str, within: float = 60.0) -> None:
+    def wait_status(self, name: str, status: str, within: float = 150.0) -> None:
         """Wait until an application has this status."""
         # Each look costs a start of Node.
         eventually(

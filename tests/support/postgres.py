@@ -62,7 +62,7 @@ class Postgres(Bed):
         argv += [part for setting in settings for part in ("-c", setting)]
         env = {"PATH": SYSTEM_PATH, "LC_ALL": "C.UTF-8"}
         self._process = Process(argv, log=self.directory / "log", env=env, cwd=self.directory)
-        eventually(self._accepts, within=60, saying="PostgreSQL")
+        eventually(self._accepts, saying="PostgreSQL")
         return self
 
     def standby(self, directory: Path) -> Postgres:

@@ -63,7 +63,7 @@ class Process:
         """Send a signal to the process itself."""
         self._popen.send_signal(number)
 
-    def wait(self, timeout: float = 60.0) -> int:
+    def wait(self, timeout: float = 150.0) -> int:
         """Wait until it has ended by itself."""
         return self._popen.wait(timeout)
 

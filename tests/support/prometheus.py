@@ -66,7 +66,7 @@ def prometheus(directory: Path, service: Service) -> Iterator[str]:
         words = [program("prometheus"), f"--config.file={config}", "--log.level=error"]
         words += [f"--storage.tsdb.path={directory}/data", f"--web.listen-address=127.0.0.1:{port}"]
         with Process(words, log=directory / "prometheus.log") as process:
-            eventually(lambda: len(web.asked) > 8, within=60, saying=process.output())
+            eventually(lambda: len(web.asked) > 8, saying=process.output())
             yield f"http://127.0.0.1:{port}"
     ports.release(port)
 

@@ -85,7 +85,7 @@ def health(address: str, port: int) -> Health | None:
 
 
 def wait_healthy(
-    address: str, port: int, *, release: str | None = None, within: float = 60.0
+    address: str, port: int, *, release: str | None = None, within: float = 150.0
 ) -> Health:
     """Wait until the service answers, and with `release` until that release does."""
 

@@ -115,7 +115,7 @@ class Supervisord(Bed):
         with self._rpc() as rpc:
             rpc.supervisor.startProcess(name, False)
 
-    def wait_state(self, name: str, state: str, within: float = 60.0) -> None:
+    def wait_state(self, name: str, state: str, within: float = 150.0) -> None:
         """Wait until a program is in a state such as RUNNING, BACKOFF or FATAL."""
         eventually(lambda: self.state(name) == state, within=within, saying=f"{name} {state}")
 

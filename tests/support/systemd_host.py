@@ -129,7 +129,7 @@ class SystemdHost:
     def power_on(self) -> None:
         """Boot again after a power cut."""
         self._engine.docker("start", self.container)
-        eventually(lambda: ports.accepts(self.address, self.port), within=60)
+        eventually(lambda: ports.accepts(self.address, self.port))
 
     def deploy(self, version: str, behaviour: Behaviour = "healthy", after: float = 0.5) -> None:
         """Put other code in place, without a restart."""

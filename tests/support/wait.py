@@ -16,7 +16,7 @@ class NeverHappened(AssertionError):
 def eventually(
     predicate: Callable[[], T],
     *,
-    within: float = 60.0,
+    within: float = 150.0,
     every: float = 0.02,
     saying: str = "the awaited condition",
     ignoring: tuple[type[BaseException], ...] = (OSError,),

@@ -133,7 +133,7 @@ class Yard:
 
     def busy(self, name: str) -> None:
         """Wait until that step is at work."""
-        eventually(lambda: (self.files / f"{name}.busy").is_dir(), within=60, saying=name)
+        eventually(lambda: (self.files / f"{name}.busy").is_dir(), saying=name)
 
     def good_release(self) -> Said:
         said = self.deploy()

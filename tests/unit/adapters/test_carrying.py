@@ -185,7 +185,7 @@ def test_hosts_are_spread_over_living_carriers_and_each_keeps_its_own(ledger: Le
     assert ann.send("us", "web1", WORDS, 5.0)[1] in ("cid@us", "dan@us")
     eventually(lambda: ledger.rows() == 0, saying="nothing left behind")
     dan.stop()
-    eventually(lambda: set(asked().values()) == {"cid"}, within=60, saying="one that carries")
+    eventually(lambda: set(asked().values()) == {"cid"}, saying="one that carries")
     cid.close()
     dan.close()
     with pytest.raises(Unreachable, match="zone us alone, and none of them is there") as refused:
@@ -310,7 +310,7 @@ def test_a_database_that_is_gone_is_waited_for_and_then_nobody_knows(postgres: P
     taken = "SELECT count(*) FROM backout.parcel WHERE taken IS NOT NULL"
     eventually(lambda: made.ask(lambda db: db.execute(taken).fetchone()[0]) == 2)
     postgres.sql(cut.format("false"))
-    eventually(lambda: len(ends) == 1, within=60, saying="one that waits no longer")
+    eventually(lambda: len(ends) == 1, saying="one that waits no longer")
     assert isinstance(ends[0], Cut)
     go.set()
     time.sleep(0.2)
