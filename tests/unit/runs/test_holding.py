@@ -309,6 +309,19 @@ def test_an_answer_is_acted_upon_also_where_who_took_it_has_died(
         assert "bob@desk answered: back out" in ended.reason
 
 
+@pytest.mark.parametrize(("mended", "code"), [(True, 0), (False, 4)])
+def test_a_gate_of_which_somebody_says_that_it_is_done_is_asked_again_and_has_the_say(
+    begin: Begin, mended: bool, code: int
+) -> None:
+    deployer = held(begin, "done", "back-out", refuses=set(), ill="web1")
+    if mended:
+        well = lambda: deployer.world.running.update(web1=["old"])  # noqa: E731
+        deployer.person.mends = well  # type: ignore[attr-defined]
+    assert say(deployer).exit_code == code
+    asked = "Prove on this machine: again, done or back-out?"
+    assert deployer.person.asked == [asked] * (1 if mended else 2)
+
+
 def test_that_nobody_answered_is_acted_upon_where_who_noted_it_has_died(begin: Begin) -> None:
     deployer = held(begin)
     deployer.told = UntilAnswered()

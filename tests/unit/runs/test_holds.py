@@ -66,6 +66,8 @@ def test_who_answered_what_and_when_comes_back_too() -> None:
         ((answered(GOOD, "done"),), (), {BAD.key: "again", GOOD.key: "done"}),
         ((ended(BAD),), (GOOD,), {}),
         ((ended(GOOD),), (GOOD,), {BAD.key: "again"}),
+        ((answered(GOOD, "done"), ended(BAD)), (), {GOOD.key: "done"}),
+        ((record("begin", {}, BAD.key),), (GOOD,), {BAD.key: "again"}),
         ((held(2, GOOD, PROOF),), (GOOD, PROOF), {BAD.key: "again"}),
         ((held(2, BAD, GOOD),), (BAD, GOOD), {}),
         ((held(2, PROOF), answered(PROOF, "done")), (), {BAD.key: "again", PROOF.key: "done"}),
@@ -86,8 +88,9 @@ def test_only_the_last_hold_is_open() -> None:
     assert [each.number for each in known.all] == [1, 2, 3]
     assert [each.over for each in known.all] == [True, True, False]
     assert [each.open for each in known.all] == [(), (), (BAD,)]
-    over = Holds.of([held(1, BAD), held(2, BAD), record("back_out", {})])
-    assert [each.over for each in over.all] == [True, True]
+    for more in (answered(BAD, "again"), record("back_out", {})):
+        assert [each.number for each in known.after(more).all] == [1, 2, 3]
+    assert [each.over for each in known.after(record("back_out", {})).all] == [True] * 3
 
 
 def test_where_nothing_was_asked_nothing_is_open() -> None:
