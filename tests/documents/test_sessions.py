@@ -380,3 +380,30 @@ def test_commands_of_a_paragraph_stand_beside_each_other_whatever_their_programs
     lines = ["docker build -t a:$(bin/tag) .", "docker stop a && docker rm a"]
     note = "# X\n\n1. Ship it\n\n" + "".join(f"    {line}\n" for line in lines)
     assert [each.text for each in imported(note).reading.found] == lines
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "again"),
+    [
+        ("## Local development", "## Deploy", False),
+        ("## 1. Prepare", "## 2. Deploy", True),
+        ("## Deploy\n### Activate", "### Install", True),
+        ("## Step 1: prepare", "## Step 2: deploy", True),
+    ],
+)
+def test_what_one_tells_a_shell_to_work_here_is_not_told_to_deploy(
+    first: str, second: str, *, again: bool
+) -> None:
+    made = imported(
+        f"# X\n{first}\n```sh\nexport NODE_ENV=development\nbin/prepare\n```\n"
+        f"{second}\n```sh\nbin/build\n```\n"
+    )
+    assert ("NODE_ENV" in step(made, "bin/build")["run"]) is again
+
+
+def test_a_session_on_a_machine_goes_on_below_the_next_heading() -> None:
+    made = imported(
+        "# X\n## Enter\n```sh\nssh d@web1.lan\nsource venv/bin/activate\n```\n"
+        "## Deploy\n```sh\nbin/build\n```\n"
+    )
+    assert step(made, "bin/build")["run"] == ". venv/bin/activate\nbin/build"

@@ -260,6 +260,8 @@ class _Reader:
             flags = (*flags, "warned")
             self.rejected.append(Rejected(line, text, "the note warns against it"))
         host = next((c.host for c in commands if c.host), "")
+        if self.block and not self.host and session.is_another(self.block.trail, block.trail):
+            self.told = ""
         cwd, told = self.cwd, self.told
         self.cwd = session.directory(cwd, script, commands, anew=self.block is not block)
         self.block = block

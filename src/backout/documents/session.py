@@ -41,6 +41,16 @@ def ones_own(who: str) -> bool:
     return bool(_OWN.search(who.rpartition("@")[2]))
 
 
+_NUMBERED = re.compile(r"\W*(?:step|schritt|[eé]tape|paso|passo)?\s*#?\d", re.IGNORECASE)
+
+
+def is_another(before: Sequence[str], trail: Sequence[str]) -> bool:
+    """Whether another section begins, which is no further step: its lines are typed into another
+    shell, that was told nothing (to work on one's own machine is not how one deploys)."""
+    section, now = before[1:2] or before[:1], trail[1:2] or trail[:1]
+    return section != now and not any(map(_NUMBERED.match, now))
+
+
 def only_goes(commands: Sequence[Simple]) -> bool:
     """Whether a statement does nothing but go to another directory."""
     heads = {command.head for command in commands}
