@@ -6,7 +6,7 @@ runbook refuses: a command whose way back nobody has named is in it, and never r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from backout.documents import chains, phases, steps, whole
@@ -44,7 +44,9 @@ def build(reading: Reading, decided: Mapping[str, str] | None = None) -> Built:
         elif _is_chosen(draft, each, chosen):
             if each.tail:
                 draft.to_look_at(replace(each, text=each.tail))
-            places = [*filter(None, (_place(draft, part) for part in _parts(draft, each)))]
+            guard = _guards(reading.found[at : at + 2])
+            parts = (replace(each, phase="update"),) if guard else _parts(draft, each)
+            places = [*filter(None, (_place(draft, part) for part in parts))]
             into[at] = next(iter(places), "")
             if into[at].startswith(("settle", "steps")) and whole.goes_there(each):
                 draft.hosts_of(each)
@@ -81,6 +83,14 @@ def _parts(draft: Draft, each: Found) -> tuple[Found, ...]:
     return (each,) if back else made
 
 
+def _guards(found: Sequence[Found]) -> bool:
+    """Whether a look is there to keep the restart behind it from a bad configuration: it comes
+    before that then, and is no check."""
+    if len(found) < 2 or found[0].phase != "verify" or found[0].trail != found[1].trail:
+        return False
+    return found[1].phase == "restart" and phases.guards(found[0].commands)
+
+
 def _place(draft: Draft, each: Found) -> str | None:
     """Writes one command down; where it went."""
     if each.phase == "rollback":
@@ -106,6 +116,8 @@ def _kept(draft: Draft, each: Found) -> str:
         return place
     if each.phase == "restart" and (place := steps.restart(draft, each)):
         return place
+    if each.phase == "verify" and _only_shows(each):
+        return draft.to_look_at(each)
     if each.phase == "verify" and not _makes(each):
         return _check(draft, each)
     return steps.run(draft, each)
@@ -114,6 +126,12 @@ def _kept(draft: Draft, each: Found) -> str:
 def _acts(each: Found) -> bool:
     """Whether a command that never ends changes something before it looks at it."""
     return phases.of_command(each.commands, each.text) in ACTING
+
+
+def _only_shows(each: Found) -> bool:
+    """Whether a look proves nothing: it shows what was written down, and somebody reads it."""
+    own = phases.of_command(each.commands, each.text)
+    return own == "diagnose" and len(each.commands) == 1 and not each.script.startswith("!")
 
 
 def _makes(each: Found) -> bool:

@@ -73,7 +73,7 @@ def _parts(each: Found) -> Iterator[Found]:
 def _part(each: Found, script: str) -> Found:
     commands = simple(script)
     kept = tuple(flag for flag in each.flags if flag in ("inline", "commented"))
-    own = phases.of_command(commands, script)
+    own = None if phases.guards(commands) else phases.of_command(commands, script)
     return replace(
         each,
         text=script,

@@ -15,7 +15,7 @@ _PATHLIKE = re.compile(
 )
 _SCRIPT = re.compile(r"^[\w./-]+\.(?:sh|py|rb|js|ts|pl|php|bash)$")
 _PLACE = re.compile(r"^(?:.*/$|.*://|/(?!.*\bs?bin/)[^.]*(?:\.[a-z]{2,3})?$)")
-_ARROW = re.compile(r"\s(?:→|⇒|⟶|==?>|──?>|-->)\s")
+_ARROW = re.compile(r"\s(?:→|⇒|⟶|←|⇐|==?>|──?>|-->|<--)\s")
 _ENVIRONMENT = re.compile(r"^[A-Za-z_][A-Za-z0-9_.]*=(?:\"[^\"]*\"|'[^']*'|[^\s;&|]*)$")
 _PROSE = re.compile(r"^[A-ZÀ-Ü][\w'’,À-ü-]*(?:\s+[\w'’,()À-ü-]+){2,}[.:!?]?$|^[A-ZÀ-Ü][\wÀ-ü ]+:$")
 _YAML = re.compile(r"^(?:- )?[A-Za-z_][\w.-]*:(?:\s|$)")
@@ -26,6 +26,14 @@ _BATCH = re.compile(
     r"\s(?:-\w*[cfelq]\w*\b|--command|--file|--eval|--execute|--list)|\.sql\b|<|\.js\b|"
     r"\b(?:PING|ping|GET|SET|DEL|FLUSHALL|FLUSHDB|INFO|info|KEYS|flushall|flushdb)\b|\""
 )
+_ELSEWHERE = {
+    "cron": "a line of a timetable, not a command",
+    "unit": "a line of a unit file, not a command",
+    "requirement": "a requirement, not a command",
+    "folder": "a folder, not a command",
+    "windows": "a command of Windows, not of a shell",
+}
+_AS_WRITTEN = ("script", "unit", "windows")
 _SHELLS = frozenset(("bash", "sh", "zsh", "ash"))
 
 
@@ -48,7 +56,7 @@ def _behaves(how: str) -> re.Pattern[str]:
 
 
 def _stranger(kind: str) -> re.Pattern[str]:
-    return vocabulary.forms("strangers", re.IGNORECASE if kind != "script" else re.NOFLAG)[kind]
+    return vocabulary.forms("strangers", re.NOFLAG if kind in _AS_WRITTEN else re.IGNORECASE)[kind]
 
 
 def backend_of(commands: Sequence[Simple]) -> str:
@@ -143,7 +151,7 @@ def known(text: str) -> bool:
     if not first.words:
         return first.assigned
     word = first.words[0]
-    if len(first.words) == len(commands) == 1 and _PLACE.match(word):
+    if word.endswith("/") or (len(first.words) == len(commands) == 1 and _PLACE.match(word)):
         return False  # a folder, an address
     return (
         first.head in _programs()
@@ -161,6 +169,9 @@ def not_a_command(text: str, *, told: bool) -> str:  # noqa: C901 - a rule after
             return "SQL, not a shell command"
     if _stranger("script").search(first) and not re.match(r"export [A-Z_]+=", first):
         return "code of a programming language, not a shell command"
+    for kind, reason in _ELSEWHERE.items():
+        if _stranger(kind).search(first):
+            return reason
     if _ENVIRONMENT.match(text.strip()) and not told:
         return "a line of an environment file"
     if first == "{" or first.startswith("[[") or first.startswith("[ "):

@@ -183,7 +183,8 @@ class _Reader:
     def _prose(self, token: Token) -> Block:
         first, last = token.map or [0, 0]
         lines = tuple(self.lines[first:last])
-        return Block("prose", self.start + first + 1, lines, trail=self.trail, lead=self.said)
+        above = " ".join(text for _, text in self.lead[:-1])
+        return Block("prose", self.start + first + 1, lines, trail=self.trail, lead=above)
 
     @property
     def said(self) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from typing import Literal
 
@@ -26,14 +25,6 @@ PHASES: tuple[Phase, ...] = (
     *("setup", "build", "commit", "push", "update"),
     *("restart", "verify", "rollback", "diagnose", "notify"),
 )
-_NOT_BACK = re.compile(
-    r"(?:no|without|before|avoid\w*|instead of|not|never) (?:a |any |"
-    r"the )?(?:roll(?:ing)?[ -]?back|revert)|(?:deploy\w*|releases?|rollout|restart|"
-    r"test\w*|verif\w*) ?(?:,|&|/|and|und|et|y|e|or) ?(?:the )?(?:roll(?:ing)?[ -]?back|"
-    r"revert\w*)|roll(?:ing)?[ -]?back ?(?:&|/|and) ?(?:deploy|restart)|"
-    r"revert(?:ing)? the (?:fix|hack|revert)"
-)
-
 _SPOKEN: tuple[Phase, ...] = (
     *("rollback", "diagnose", "notify", "verify", "setup"),
     *("build", "commit", "push", "restart", "update"),
@@ -58,8 +49,7 @@ _STRONG: frozenset[Phase] = frozenset(("commit", "push", "restart", "update"))
 
 def folded(text: str) -> str:
     """Lower case, without accents."""
-    apart = unicodedata.normalize("NFKD", text.casefold().replace("ß", "ss"))
-    return "".join(sign for sign in apart if not unicodedata.combining(sign))
+    return vocabulary.unaccented(text.casefold().replace("ß", "ss"))
 
 
 def said(text: str) -> tuple[Phase, ...]:
@@ -68,7 +58,7 @@ def said(text: str) -> tuple[Phase, ...]:
     forms = vocabulary.forms("headings")
     hits = tuple(phase for phase in _SPOKEN if forms[phase].search(plain))
     if "rollback" in hits:
-        if not _NOT_BACK.search(plain):
+        if not forms["not-back"].search(plain):
             return ("rollback",)
         hits = tuple(phase for phase in hits if phase != "rollback")
     return hits
@@ -111,9 +101,9 @@ _ACTS = re.compile(
     r"^curl\b.*(?:purge|invalidat|/deploy|/trigger|/restart|/reload|/dispatches)", re.I
 )
 """Requests that do something, and prove nothing."""
+_PIPED = re.compile(r"\b(?:curl|wget)\b.*\|\s*(?:sudo\s+(?:-\S+\s+)*)?(?:ba|z|da)?sh\b")
 _FETCHES = re.compile(
-    r"\b(?:curl|wget)\b.*(?:\|\s*(?:sudo\s+(?:-\S+\s+)*)?(?:ba|z|da)?sh\b"
-    r"|\s-\w*o\s+(?!/dev/null|-\s)|\s-\w*O\b)"
+    rf"{_PIPED.pattern}|\b(?:curl|wget)\b.*(?:\s-\w*o\s+(?!/dev/null|-\s)|\s-\w*O\b)"
 )
 
 
@@ -125,7 +115,26 @@ def _of(command: Simple) -> Phase | None:
 
 def prepares(commands: Sequence[Simple]) -> bool:
     """Whether a command prepares a machine or an account, whatever is spoken of around it."""
-    form = vocabulary.forms("commands", re.IGNORECASE)["prepare"]
+    return _all_are("prepare", commands)
+
+
+def installs(text: str) -> bool:
+    """Whether it runs a script that it fetches: `curl … | sh`."""
+    return bool(_PIPED.search(text))
+
+
+def makes(commands: Sequence[Simple]) -> bool:
+    """Whether a command makes something: then it is no check, whatever a sentence says of it."""
+    return _all_are("makes", commands)
+
+
+def guards(commands: Sequence[Simple]) -> bool:
+    """Whether a command looks if a configuration is good, before something reads it."""
+    return _all_are("guards", commands)
+
+
+def _all_are(kind: str, commands: Sequence[Simple]) -> bool:
+    form = vocabulary.forms("commands", re.IGNORECASE)[kind]
     told = [each.inner or each for each in commands]
     return bool(told) and all(form.search(each.bare) or each.head in ("cd", "") for each in told)
 
@@ -145,13 +154,17 @@ def decide(
     before: Phase | None,
     *,
     firm: bool = False,
+    makes: bool = False,
 ) -> Phase:
     """The phase of a command: `own` is what it says by itself, `before` that of the last one.
-    `firm`: it prepares the machine, whatever the note speaks of."""
+    `firm`: it prepares the machine, whatever the note speaks of; `makes`: it is no look."""
     if back(trail, lead, comment):
         return "rollback"
+    own = "setup" if makes and own in (None, *_LOOKS) else own
     context = "diagnose" if _in_trouble(trail) else _context(trail, lead, comment)
     if firm and context not in ("verify", "diagnose", "notify"):
+        return "setup"
+    if makes and own == "setup" and context not in ("diagnose", "notify"):
         return "setup"
     if own in (None, "setup") and "setup" in said(trail[-1] if trail else ""):
         context = "setup"
@@ -165,7 +178,7 @@ def decide(
         return own if own in ("commit", "push", "restart", "verify") else "setup"
     if own and own != "setup":
         return own
-    return context or own or before or "setup"
+    return context or own or (before not in _LOOKS and before) or "setup"
 
 
 def _form(name: str) -> re.Pattern[str]:
@@ -177,7 +190,8 @@ def back(trail: Sequence[str], lead: str, comment: str) -> bool:
     inner = trail[1:] if len(trail) > 1 else trail
     if any("rollback" in said(each) for each in (*inner, lead, comment)):
         return True
-    if not trail or not _all_back(trail[0]) or {*said(trail[-1])} & {*_ASIDE}:
+    aside = any({*said(title)} & {*_ASIDE} for title in trail[1:])
+    if not trail or not _all_back(trail[0]) or aside or {*said(trail[-1])} & {*_ASIDE}:
         return False
     return not re.match(r"[\W\d]*(?:deploy|despl|deploi|implant|bereit)", folded(trail[-1]))
 
@@ -199,8 +213,9 @@ def _warns(lead: str) -> bool:
 
 
 def _in_trouble(trail: Sequence[str]) -> bool:
-    """Whether this stands, however deep, under what is done about trouble."""
-    return any(_form("trouble").search(folded(title)) for title in (trail[1:] or trail))
+    """Whether this stands, however deep, under what is done about trouble, or some other day."""
+    below = any(_form("reference").search(folded(title)) for title in trail[1:])
+    return below or any(_form("trouble").search(folded(title)) for title in (trail[1:] or trail))
 
 
 _ASIDE: tuple[Phase, ...] = ("verify", "diagnose", "setup", "notify")

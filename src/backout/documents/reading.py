@@ -216,7 +216,8 @@ class _Reader:
                 ahead = f"{before}{line[: match.start()]}"[-NEAR:]
                 behind = line[match.end() :][:NEAR]
                 if spoken.ordered(ahead, behind, text, parens=match.re is _PARENS):
-                    lead = _bare(_QUOTED.sub(_answer, line[: 2 * NEAR]))
+                    own = _bare(_QUOTED.sub(_answer, line[: 2 * NEAR]))
+                    lead = own if re.search(r"\w", own) else block.lead
                     self._add(number, number, text, replace(block, lead=lead), "", ("inline",))
                 elif spoken.of_a_command(text):
                     self.rejected.append(Rejected(number, text, SPOKEN_OF))
@@ -236,6 +237,8 @@ class _Reader:
         typed = [(number, text) for number, text in lines if spoken.typed(text)]
         if 2 * len(typed) < len(lines):
             return
+        said = " ".join(text for number, text in lines if (number, text) not in typed)
+        block = replace(block, lead=f"{block.lead} {_bare(said)}".strip())
         for number, text in lines:
             if (number, text) in typed or spoken.of_a_command(text):
                 self._add(number, number, text, block, "", ("inline",))
@@ -253,8 +256,11 @@ class _Reader:
         last_phase = (
             self.found[-1].phase if self.found and self.found[-1].trail == block.trail else None
         )
-        firm = phases.prepares(commands)
-        phase = phases.decide(own, block.trail, block.lead, comment, last_phase, firm=firm)
+        firm = phases.prepares(commands) or phases.installs(text)
+        makes = phases.makes(commands)
+        phase = phases.decide(
+            own, block.trail, block.lead, comment, last_phase, firm=firm, makes=makes
+        )
         flags = tuple(dict.fromkeys((*flags, *block.flags, *classify.flags_of(text, commands))))
         if phases.warned(block.trail, block.lead, comment):
             flags = (*flags, "warned")

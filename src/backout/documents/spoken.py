@@ -42,6 +42,10 @@ _DOER = re.compile(
     r"startet|ruft)\b[^.;]*$"
 )
 """Somebody else who runs it: the pipeline, the host."""
+_SETTING = re.compile(
+    r"\b(?:build|start|run|install|release|(?:pre|post)-?deploy|deploy|entry|init) command\W*$"
+)
+"""What a platform asks for in its own form, and runs itself: `Start Command: npm start`."""
 _SUBJECT = re.compile(r"\s+[a-z]+(?:s|ed)\b(?! (?:up|it|the server))")
 _IMPERATIVE = re.compile(
     r"\b(?:run|execute|start|call|invoke|use|via|with|then|fuhre?|starte|nutze|lance[rz]?|execute[rz]?|"
@@ -69,7 +73,7 @@ def ordered(before: str, after: str, text: str, *, parens: bool) -> bool:
         or (not before.strip() and _SUBJECT.match(after))
     ):
         return bool(_TELLS.match(after))
-    if _NEVER.search(bare) or _SPOKEN_OF.match(phases.folded(after)):
+    if _SETTING.search(bare) or _NEVER.search(bare) or _SPOKEN_OF.match(phases.folded(after)):
         return False
     led = re.match(
         r"^\s*(?:[-*+|]|\d+[.)])?\s*(?:\[[ xX]\]\s*)?(?:\**[\w /.()-]{1,30}\**\s*[:|"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -26,4 +27,12 @@ def lines(name: str) -> Mapping[str, tuple[str, ...]]:
 @cache
 def forms(name: str, flags: re.RegexFlag = re.NOFLAG) -> Mapping[str, re.Pattern[str]]:
     """The sections of a file, each as one pattern, in the file's order."""
-    return {key: re.compile("|".join(found), flags) for key, found in lines(name).items()}
+    return {
+        key: re.compile(unaccented("|".join(found)), flags) for key, found in lines(name).items()
+    }
+
+
+def unaccented(text: str) -> str:
+    """Letters without their accents, as forms and what they are held against both have them."""
+    apart = unicodedata.normalize("NFKD", text)
+    return "".join(sign for sign in apart if not unicodedata.combining(sign))
