@@ -43,7 +43,8 @@ def test_any_text_is_imported_and_lints(text: str) -> None:
     assert all(
         1 <= row["line"] <= text.count("\n") + text.count("\r") + 1 for row in report["found"]
     )
-    assert [row for row in report["found"] if not is_there(row["into"], made)] == []
+    places = [at for row in report["found"] for at in (row["into"], *row["further"])]
+    assert [place for place in places if not is_there(place, made)] == []
 
 
 def is_there(into: str | None, made: Built) -> bool:

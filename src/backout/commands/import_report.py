@@ -39,6 +39,7 @@ def import_report(built: Built) -> Imported:
                 flags=tuple(flag for flag in REPORTED if flag in each.flags),
                 alternative=each.alternative,
                 into=each.into,
+                further=each.further,
             )
             for each in reading.found
         ),

@@ -27,7 +27,7 @@ def build(reading: Reading, decided: Mapping[str, str] | None = None) -> Built:
     reading = replace(reading, found=tuple(map(whole.without_tail, reading.found)))
     draft = Draft(reading, Bindings(reading))
     chosen = dict(decided or {})
-    into: dict[int, str] = {}
+    into: dict[int, list[str]] = {}
     asked: set[str] = set()
     for at, each in enumerate(reading.found):
         if "warned" in each.flags:
@@ -47,8 +47,9 @@ def build(reading: Reading, decided: Mapping[str, str] | None = None) -> Built:
             guard = _guards(reading.found[at : at + 2])
             parts = (replace(each, phase="update"),) if guard else _parts(draft, each)
             places = [*filter(None, (_place(draft, part) for part in parts))]
-            into[at] = next(iter(places), "")
-            if into[at].startswith(("settle", "steps")) and whole.goes_there(each):
+            into[at] = places
+            acts = any(place.startswith(("settle", "steps")) for place in places)
+            if acts and whole.goes_there(each):
                 draft.hosts_of(each)
             elif places and each.host:
                 draft.machines.guesses(each.host)

@@ -114,8 +114,8 @@ class Draft:
         else:
             self.blanks.ask(each, f"which directory is {shown(each.cwd)}?", "directory")
 
-    def finished(self, into: dict[int, str]) -> Built:
-        """The whole; `into` has the place of each command that went into it."""
+    def finished(self, into: dict[int, list[str]]) -> Built:
+        """The whole; `into` has the places of each command that went into it."""
         self._each_on_its_own()
         self._keep_the_way_back()
         self._prove()
@@ -124,7 +124,7 @@ class Draft:
             self.preflight.insert(0, refusal(self.reading.source, questions))
         asked = 1 if questions else 0
         reading = replace(self.reading, questions=questions, found=tuple(
-            replace(each, into=self._moved(into.get(at) or None, asked))
+            each.led([self._moved(place, asked) for place in into.get(at, ())])
             for at, each in enumerate(self.reading.found)
         ))  # fmt: skip
         return Built(reading, self._runbook(), self._inventory())
@@ -160,12 +160,12 @@ class Draft:
         )
         return max(saving, default=-1) + 1
 
-    def _moved(self, into: str | None, asked: int) -> str | None:
+    def _moved(self, into: str, asked: int) -> str:
         """A place, behind the steps that were put before it."""
         kept = self._back_at if self.back else len(self.steps)
         if into == BACK:
             return f"steps[{kept}]"
-        match = re.fullmatch(r"(preflight|steps)\[(\d+)\]", into or "")
+        match = re.fullmatch(r"(preflight|steps)\[(\d+)\]", into)
         if match is None:
             return into
         at = int(match[2])

@@ -58,15 +58,15 @@ def _placed(built: Built) -> Built:
     """With the lines led to where they now are: what was left out is nowhere."""
     checks = built.inventory.get("checks", {})
 
-    def place(into: str | None) -> str | None:
-        kind, _, name = (into or "").partition(".")
+    def place(into: str) -> str | None:
+        kind, _, name = into.partition(".")
         if kind != "checks" or name in checks:
             return into
         titles = [step["name"] for step in built.runbook.get("steps", ())]
         title = f"Look: {name}"
         return f"steps[{titles.index(title)}]" if title in titles else None
 
-    found = tuple(replace(each, into=place(each.into)) for each in built.reading.found)
+    found = tuple(each.led(map(place, each.places)) for each in built.reading.found)
     return replace(built, reading=replace(built.reading, found=found))
 
 

@@ -195,11 +195,11 @@ def called(built: Built, names: Mapping[str, str]) -> Built:
     names = {name: name for name in checks if name not in taken} | dict(names)
     renamed = {names.get(name, f"{name}-now"): check for name, check in checks.items()}
 
-    def place(into: str | None) -> str | None:
-        kind, _, name = (into or "").partition(".")
+    def place(into: str) -> str:
+        kind, _, name = into.partition(".")
         return f"checks.{names.get(name, name)}" if kind == "checks" else into
 
-    found = tuple(replace(each, into=place(each.into)) for each in built.reading.found)
+    found = tuple(each.led(map(place, each.places)) for each in built.reading.found)
     reading = replace(built.reading, found=found)
     return replace(built, inventory={**built.inventory, "checks": renamed}, reading=reading)
 

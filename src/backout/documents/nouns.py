@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 
 from backout.documents import classify
 from backout.documents.phases import Phase
@@ -23,6 +24,7 @@ class Found:
     flags: tuple[str, ...] = ()
     alternative: str | None = None
     into: str | None = None
+    """Where it went; the other places of one that has several parts are `further`."""
     comment: str = ""
     trail: tuple[str, ...] = ()
     lead: str = ""
@@ -44,6 +46,18 @@ class Found:
     """What the shell was told before, that its own step has to be told again."""
     tail: str = ""
     """A look at its end that never ends, which is no part of what it does."""
+
+    further: tuple[str, ...] = ()
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """All that it went into."""
+        return ((self.into,) if self.into else ()) + self.further
+
+    def led(self, places: Iterable[str | None]) -> Found:
+        """The same, gone there."""
+        known = [*dict.fromkeys(filter(None, places))]
+        return replace(self, into=next(iter(known), None), further=tuple(known[1:]))
 
     @property
     def place(self) -> str:

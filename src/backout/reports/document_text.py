@@ -80,7 +80,8 @@ def _became(found: FoundLine) -> str:
     flags = f" ({', '.join(found.flags)})" if found.flags else ""
     choice = f" [one of {found.alternative.partition(':')[0]}]" if found.alternative else ""
     nowhere = "in what follows" if {"cwd", "setting"} & {*found.flags} else "not taken"
-    return f"{found.phase} -> {found.into or nowhere}{choice}{flags}"
+    went = ", ".join((found.into, *found.further)) if found.into else nowhere
+    return f"{found.phase} -> {went}{choice}{flags}"
 
 
 def _listed(title: str, lines: Iterator[str]) -> str:

@@ -18,6 +18,8 @@ class FoundLine(Told):
     flags: tuple[str, ...]
     alternative: str | None
     into: str | None
+    further: tuple[str, ...]
+    """Where its other parts went, of a chain that became several steps."""
 
 
 @dataclass(frozen=True, slots=True)
