@@ -326,8 +326,9 @@ def test_a_deploy_without_a_target_is_told_which_there_are(project: CommandLine)
     assert len(said.err.splitlines()) == 3
 
 
-def test_the_default_target_is_in_the_environment(project: CommandLine) -> None:
-    said = project("plan", "--offline", env={"BACKOUT_TARGET": "nowhere"})
+@pytest.mark.parametrize("verb", ["plan", "verify", "status", "history", "rollback", "logs"])
+def test_the_default_target_is_in_the_environment(project: CommandLine, verb: str) -> None:
+    said = project(verb, env={"BACKOUT_TARGET": "nowhere"})
     assert said.code == 2
     assert "nowhere" in said.err
 

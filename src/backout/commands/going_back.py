@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,7 +12,7 @@ from backout.errors import Refused
 from backout.model import LedgerRow, Release, RunRow, Target
 from backout.ports import Screen
 from backout.project.freezing import thaw
-from backout.project.project import Workplace
+from backout.project.project import Workplace, aimed_at
 from backout.reports.report import ends_of
 from backout.runs.destination import Return
 
@@ -27,7 +26,7 @@ class GoingBack:
 
     def target(self, name: str | None) -> Target:
         """Named, or the one deployed last: then it is confirmed by name."""
-        if name or os.environ.get("BACKOUT_TARGET"):
+        if aimed_at(name):
             return self.workplace.target(name)
         last = next((row for row in self.workplace.journal.runs() if _led_somewhere(row)), None)
         if last is None:

@@ -28,7 +28,7 @@ from backout.config import loading
 from backout.errors import BackoutError, Mistakes
 from backout.model import Driving, Outcome, Release, RunRow, Target, Verdict
 from backout.ports import Screen
-from backout.project.project import TABLES, Workplace
+from backout.project.project import TABLES, Workplace, aimed_at
 from backout.reports.answer import Answer
 from backout.reports.approvals import Asked, asked
 from backout.reports.data import check_rows, freeze_broken, held_steps, stamp
@@ -76,13 +76,14 @@ class Inspection:
     # --- status --------------------------------------------------------------------------
 
     def status(self, options: Status) -> Answer:
-        names = [options.target] if options.target else self._deployed()
+        name = aimed_at(options.target)
+        names = [name] if name else self._deployed()
         rows = tuple(self._status(self.workplace.target(name)) for name in names)
         told = rows[0] if len(rows) == 1 else Statuses(rows)
         return Answer("status", told, 6 if any(row.differs for row in rows) else 0)
 
     def _deployed(self) -> list[str]:
-        """Every target that has a run here, or the one that BACKOUT_TARGET names."""
+        """Every target that has a run here. Raises Mistakes where none has."""
         return list(self.workplace.journal.targets()) or [self.workplace.target(None).name]
 
     def _status(self, target: Target) -> StatusReport:
@@ -165,7 +166,7 @@ class Inspection:
     # --- the past ------------------------------------------------------------------------
 
     def history(self, options: HistoryOptions) -> Answer:
-        name = options.target
+        name = aimed_at(options.target)
         target = self.workplace.target_name(name) if name else None
         if options.check:
             return self._chain(target)

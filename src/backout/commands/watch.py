@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -22,7 +21,7 @@ from backout.commands.options import (
 from backout.errors import Mistakes, Refused
 from backout.model import CheckKey, seconds
 from backout.ports import Screen
-from backout.project.project import Workplace
+from backout.project.project import Workplace, aimed_at
 from backout.reports.answer import Answer
 from backout.reports.data import stamp
 from backout.reports.watched import Acknowledged, Alerts, Silence, Silenced, Stopped
@@ -107,7 +106,7 @@ class Watching:
         return Answer("alert", Silenced(target.name, check or None, moment))
 
     def _target(self, options: Aimed) -> str:
-        name = options.target or os.environ.get("BACKOUT_TARGET") or ""
+        name = aimed_at(options.target)
         return self.workplace.target_name(name) if name else ""
 
     @contextmanager
@@ -125,7 +124,7 @@ def take_back(workplace: Workplace, screen: Screen, target: str, only: str) -> A
 
 
 def _names(options: Watch) -> list[str]:
-    named = os.environ.get("BACKOUT_TARGET")
+    named = aimed_at(None)
     return list(options.target) or ([named] if named else [])
 
 

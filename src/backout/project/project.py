@@ -58,6 +58,11 @@ def is_ours(tasks: Path) -> bool:
     return completing.is_ours(str(tasks))
 
 
+def aimed_at(name: str | None) -> str | None:
+    """The target that a command names, or else the environment."""
+    return name or os.environ.get("BACKOUT_TARGET") or None
+
+
 class Workplace:
     """One project: its files, its state, its journal. Relative paths in it begin at the root."""
 
@@ -97,7 +102,7 @@ class Workplace:
     def target_file(self, name: str | None) -> Path:
         """The inventory of a target, or of the one that the environment names. Raises
         Mistakes."""
-        name = name or os.environ.get("BACKOUT_TARGET")
+        name = aimed_at(name)
         if not name:
             known = ", ".join(loading.names(self.root / "inventories"))
             raise Mistakes(
