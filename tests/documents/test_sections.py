@@ -267,3 +267,43 @@ def test_a_command_alone_in_an_item_is_told_by_the_item_that_it_is_below() -> No
     note = "# Orders\n\n## Timer\n\n- If it goes wrong, roll back:\n  - `bin/orders old`\n"
     (found,) = read(note, "note.md").found
     assert found.phase == "rollback"
+
+
+@pytest.mark.parametrize(
+    "said", ["or", "oder", "или", "або", "oppure", "lub", "veya", "atau", "或", "または", "또는"]
+)
+def test_what_stands_for_the_command_before_it_is_not_done_too(said: str) -> None:
+    note = f"# Orders\n\n## Deploy\n\n```sh\nbin/install-apt\n# {said}\nbin/install-yum\n```\n"
+    built = imported(note)
+    assert forward(built)[1:] == ["bin/install-apt"]
+    assert any("which of these" in question.ask for question in built.reading.questions)
+
+
+@pytest.mark.parametrize("word", ["Option", "Вариант", "Способ", "Opzione", "方案", "방법"])
+def test_of_titles_that_stand_for_each_other_one_is_done(word: str) -> None:
+    ways = "".join(f"\n### {word} {at}\n\n```sh\nbin/ship {at}\n```\n" for at in (1, 2))
+    assert forward(imported(f"# Orders\n\n## Deploy\n{ways}"))[1:] == ["bin/ship 1"]
+
+
+@pytest.mark.parametrize(
+    ("command", "asked"),
+    [
+        ("docker compose exec web bin/migrate", True),
+        ("docker exec orders bin/migrate", True),
+        ("bin/migrate", False),
+    ],
+)
+def test_what_is_done_in_what_was_restarted_before_is_asked(command: str, asked: bool) -> None:
+    note = f"# Orders\n\n## Deploy\n\n```sh\ndocker compose up -d\n{command}\n```\n"
+    questions = [each.ask for each in imported(note).reading.questions]
+    assert asked is any("in what it has restarted" in ask for ask in questions)
+
+
+@pytest.mark.parametrize("line", ['curl -X POST "http://localhost/a" ^', '-H "Accept: a/b"'])
+def test_what_only_another_shell_joins_is_not_taken(line: str) -> None:
+    note = f"# Orders\n\n## Deploy\n\n```bash\nnpm ci\n{line}\n```\n"
+    assert [found.text for found in read(note, "note.md").found] == ["npm ci"]
+
+
+def test_an_emergency_is_no_part_of_the_deploy() -> None:
+    assert phase_of("docker compose stop cache", under="Emergency: stop the traffic") == "diagnose"

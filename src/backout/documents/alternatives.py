@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from backout.documents import phases
+from backout.documents import phases, vocabulary
 from backout.documents.nouns import Found
 
 _OR = re.compile(
@@ -95,23 +95,16 @@ def _restarts(found: list[Found], places: Sequence[int]) -> None:
         found[at] = replace(found[at], alternative=f"{name}:{found[at].backend}")
 
 
-_OPTION = re.compile(
-    r"^(?:option|variante?|method|methode|alternative|opcion|opcao|"
-    r"approach)\b\s*(?:#?\w{1,2}\b)?",
-    re.IGNORECASE,
-)
-
-
 def _titled(found: list[Found]) -> None:
     """`### Option A: …`, `### Option B: …`."""
+    forms = vocabulary.forms("headings")
     for at, each in enumerate(found):
         if each.alternative or not each.trail:
             continue
         for depth in range(len(each.trail) - 1, -1, -1):
             title = each.trail[depth]
-            if _OPTION.match(phases.folded(title)) or re.match(
-                r"^(?:or|oder|ou|o)\b[ :,]", phases.folded(title)
-            ):
+            said = phases.folded(title)
+            if forms["option"].search(said) or forms["or"].search(said):
                 group = _slug(each.trail[depth - 1]) if depth else each.phase
                 found[at] = replace(each, alternative=f"{group}:{_slug(title)}")
                 break
@@ -122,11 +115,7 @@ def _joined(found: list[Found]) -> None:
     for at, (before, each) in enumerate(pairwise(list(found)), 1):
         said = phases.folded(each.comment)
         near = each.line - before.last <= 4 and each.trail == before.trail
-        if (
-            found[at].alternative
-            or not near
-            or not re.match(r"^(?:\d+[.)]\s*)?(?:or|oder|ou|alternativ\w*)\b", said)
-        ):
+        if found[at].alternative or not near or not vocabulary.forms("headings")["or"].search(said):
             continue
         group = f"{each.phase}-{found[at - 1].line}"
         if not found[at - 1].alternative:

@@ -30,6 +30,7 @@ _ELSEWHERE = {
     "cron": "a line of a timetable, not a command",
     "unit": "a line of a unit file, not a command",
     "requirement": "a requirement, not a command",
+    "option": "an option, not a command",
     "folder": "a folder, not a command",
     "windows": "a command of Windows, not of a shell",
 }

@@ -19,6 +19,7 @@ from backout.documents.shell import bash_only
 SERVICES = frozenset(("docker-compose", "docker", "pm2", "systemd", "supervisor", "heroku"))
 """The backends whose restart is a step of its own kind."""
 _BRINGS = re.compile(r"^git (?:pull|fetch|checkout|switch|reset --hard|merge --ff)\b")
+IN_THE_NEW = "the note does this in what it has restarted; a run does it before: is that well?"
 UNDECIDED = "undecided"
 """How the reason of a step begins whose way back nobody has named yet."""
 
@@ -37,6 +38,8 @@ def run(draft: Draft, each: Found) -> str:
 def _written(draft: Draft, each: Found, body: Data) -> str:
     if only_looks(each.script):
         return _looked(draft, each, body)
+    if any("restart" in step for step in draft.settle) and any(c.inner for c in each.commands):
+        draft.blanks.ask(each, f"{shown(each.text)}: {IN_THE_NEW}", "yes")
     if "destructive" in each.flags:
         asked = f"This destroys what it names; run it? {escaped(each.text)}"
         draft.step(each, {"approve": asked}, title=f"Approve: {name(each)}")
