@@ -307,3 +307,10 @@ def test_what_only_another_shell_joins_is_not_taken(line: str) -> None:
 
 def test_an_emergency_is_no_part_of_the_deploy() -> None:
     assert phase_of("docker compose stop cache", under="Emergency: stop the traffic") == "diagnose"
+
+
+def test_a_name_in_a_list_of_files_is_no_command_though_it_is_one_elsewhere() -> None:
+    listed = "app/\nconfig/\nartisan\ncomposer.json\n.env.example"
+    assert not read(f"# Orders\n\n## Upload\n\n```text\n{listed}\n```\n", "note.md").found
+    alone = read("# Orders\n\n## Test\n\n```\npytest\n```\n", "note.md")
+    assert [found.text for found in alone.found] == ["pytest"]

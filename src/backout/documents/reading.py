@@ -156,6 +156,8 @@ class _Reader:
                 trusted = (told or piece.prompted or mostly) and not environment
                 alone = not told and not piece.prompted and _SETTING.match(piece.text)
                 reason = classify.not_a_command(piece.text, told=trusted and not alone)
+                if not reason and not trusted and re.fullmatch(r"\w[\w.-]*", piece.text):
+                    reason = "a name among others, not a command"
                 said = piece.comment.removeprefix(answer).strip() if answer else piece.comment
                 self._judge(replace(piece, comment=said), block, reason)
                 answer = ""
