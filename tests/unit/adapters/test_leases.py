@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from backout.adapters.lease import LeaseLock, mark
+from backout.adapters.local_lock import owner
 from backout.adapters.mirror import Mirror
 from backout.adapters.standings import standings, take
 from backout.adapters.storage.chain import Line, Link, Opening
@@ -114,6 +115,17 @@ def test_who_holds_it_is_said_rather_than_who_is_away_and_of_several_the_first(
     with pytest.raises(Unreachable, match="web2"), lock.hold(hosts, RUN):
         pytest.fail("held what is away")
     assert folders.locked() == []
+
+
+def test_who_is_refused_is_told_who_holds_the_host(
+    folders: Folders, hosts: list[Linked], lock: LeaseLock
+) -> None:
+    with (
+        lock.hold(hosts[:1], RUN),
+        pytest.raises(Held, match=f"(?s){RUN}.*{re.escape(owner())}|{re.escape(owner())}.*{RUN}"),
+        LeaseLock("prod").hold(folders.transports("web1"), OTHER),
+    ):
+        raise AssertionError("it was taken")
 
 
 def test_what_cannot_be_written_says_where_and_what_to_see_to(
@@ -248,8 +260,10 @@ def test_who_came_to_its_end_on_a_host_was_there(
     take(folders.transports("web1"), "prod", force=True)
     hold(lock, hosts[:1], OTHER)
     why = f"run {RUN} cannot go on: run {OTHER} was on web1 since"
-    with pytest.raises(Refused, match=why):
+    with pytest.raises(Refused, match=why) as caught:
         hold(lock, hosts[:1], RUN, began=NAMES)
+    typed = "invoke status --target prod; then: invoke unlock --target prod --force"
+    assert caught.value.next == typed
 
 
 def test_who_went_on_with_a_host_was_there_whatever_refuses_it(

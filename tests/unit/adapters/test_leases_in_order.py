@@ -10,6 +10,7 @@ import pytest
 
 from backout.adapters import lease
 from backout.adapters.lease import LeaseLock
+from backout.adapters.local_lock import owner
 from backout.adapters.programs import program
 from backout.errors import Refused, TakenOver
 from backout.ports import OWN, Claim
@@ -60,6 +61,10 @@ def test_an_earlier_process_is_refused_and_changes_nothing(
     with pytest.raises(Refused) as caught:
         takes(folders, earlier)
     assert (caught.value.what, caught.value.state) == (WORDS, "nothing was changed")
+    assert caught.value.next == (
+        "invoke status --target prod; go back where that run was started, or give it up: invoke"
+        " unlock --target prod --force"
+    )
     assert state(folders) == before
     assert folders.locked() == (["web1"] if stays else [])
 
@@ -74,8 +79,10 @@ def test_the_later_one_and_whoever_is_as_late_take_it(folders: Folders) -> None:
 def test_whoever_took_the_run_over_is_later_than_its_own_machine(folders: Folders) -> None:
     takes(folders, THIRD, stays=True)
     takes(folders, TAKEN_OVER, stays=True)
-    with pytest.raises(TakenOver):
+    with pytest.raises(TakenOver) as caught:
         takes(folders, THIRD)
+    assert caught.value.what == f"run {RUN} was taken over by {owner()}"
+    assert caught.value.next == "invoke status --target prod"
     takes(folders, Claim(1, "bob", 2))
     with pytest.raises(Refused, match="a later process"):
         takes(folders, TAKEN_OVER)
