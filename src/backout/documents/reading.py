@@ -49,8 +49,6 @@ _ANSWER = re.compile(
     r"erwartet\w*|liefert|sollte|doit|renvoie|debe|deve|devuelve|retorna)\b\D*)(?P<code>[1-5]\d\d)\b",
     re.IGNORECASE,
 )
-LEAVING = ("exit", "logout")
-"""What ends a session on another machine."""
 NEAR = 200
 """Characters around a command in a sentence that say whether it is to be run."""
 _LABEL = re.compile(
@@ -69,7 +67,7 @@ _PARENS = re.compile(
 
 def read(text: str, source: str) -> Reading:
     """Everything that a note says, in its order. Nothing of it is run; no input raises."""
-    reader = _Reader(variables.asked_for(text))
+    reader = _Reader(session.Session(variables.asked_for(text)))
     for block in blocks(source, text):
         reader.take(block)
     found = alternatives(followed(reader.found))
@@ -87,21 +85,14 @@ def read(text: str, source: str) -> Reading:
 class _Reader:
     """Takes the blocks in their order, and remembers what was last done and where."""
 
-    asked_for: frozenset[str]
-    """The variables that the note itself uses."""
+    session: session.Session
     found: list[Found] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     questions: list[Question] = field(default_factory=list)
     way_back: list[Rejected] = field(default_factory=list)
     title: str = ""
-    cwd: str = ""
-    host: str = ""
-    told: str = ""
-    """What the shell has been told for what follows."""
     block: Block | None = None
     """Where the last command stood."""
-    known: dict[str, str] = field(default_factory=dict)
-    """The variables that are set by now, and what they are."""
 
     def take(self, block: Block) -> None:
         self.title = self.title or next(iter(block.trail), "")
@@ -164,7 +155,7 @@ class _Reader:
 
     def _judge(self, piece: shell.Statement, block: Block, reason: str) -> None:
         reason = suspicious(piece.text) or reason
-        self._prompted(piece)
+        self.session.prompted(piece.who, piece.place)
         if not reason:
             self._add(piece.line, piece.last, piece.text, block, piece.comment)
             return
@@ -172,14 +163,6 @@ class _Reader:
             if line.strip():
                 self._expected(line, number)
                 self.rejected.append(Rejected(number, line.strip(), reason))
-
-    def _prompted(self, piece: shell.Statement) -> None:
-        """A prompt says whose shell it is, and where that stands."""
-        host = "" if session.ones_own(piece.who) else piece.who
-        if piece.who and host != self.host:
-            self.host, self.cwd, self.told = host, "", ""
-        if piece.place.startswith("/"):
-            self.cwd = piece.place
 
     def _expected(self, text: str, line: int) -> bool:
         """Whether this says what the request before it answers; the request keeps it then."""
@@ -251,9 +234,8 @@ class _Reader:
         self, line: int, last: int, text: str, block: Block, comment: str = "",
         flags: tuple[str, ...] = (), label: str = "",
     ) -> None:  # fmt: skip
-        script = variables.spelled(variables.put_in(text, self.known))
+        script = variables.spelled(variables.put_in(text, self.session.known))
         commands = tuple(each for turn in variables.rounds(script) for each in simple(turn))
-        sets = self._sets(script)
         own = phases.of_command(commands, text)
         last_phase = (
             self.found[-1].phase if self.found and self.found[-1].trail == block.trail else None
@@ -267,45 +249,16 @@ class _Reader:
         if phases.warned(block.trail, block.lead, comment):
             flags = (*flags, "warned")
             self.rejected.append(Rejected(line, text, "the note warns against it"))
-        host = next((c.host for c in commands if c.host), "")
-        if self.block and not self.host and session.is_another(self.block.trail, block.trail):
-            self.told = ""
-        cwd, told = self.cwd, self.told
-        self.cwd = session.directory(cwd, script, commands, anew=self.block is not block)
+        self.session.enters(block.trail, anew=self.block is not block)
         self.block = block
-        if session.tells(script, commands):
-            self.told, flags = session.told(told, script, commands, cwd), (*flags, "setting")
-        if commands and commands[0].head == "ssh" and "interactive" in flags:
-            self.host = host
-            self.cwd = self.told = told = ""
-        if text in LEAVING and (self.host or cwd):
-            flags = (*flags, "cwd")
-            self.host = self.cwd = self.told = ""
-        if sets and phase == "rollback":
-            self.told, sets = session.more(told, script), ()
-        if sets is not None and script.startswith("export "):
-            for_programs = not {*variables.assignments(script)} <= self.asked_for
-            self.told, sets = (session.more(told, script), ()) if for_programs else (told, sets)
-        flags = (*flags, "setting") if sets is not None and not sets else flags
+        at = self.session.comes_to(script, commands, flags, back=phase == "rollback")
+        host = next((c.host for c in commands if c.host), "")
         found = Found(
-            line, last, text, phase, flags, None, None, comment, block.trail, block.lead, commands,
-            requests(script), classify.backend_of(commands),
-            block.cwd or (self.cwd if "cwd" in flags else cwd),
-            host or block.host or self.host, label, block.name, script, sets or (), told,
+            line, last, text, phase, at.flags, None, None, comment, block.trail, block.lead,
+            commands, requests(script), classify.backend_of(commands), block.cwd or at.cwd,
+            host or block.host or self.session.host, label, block.name, script, at.sets, at.told,
         )  # fmt: skip
         self.found.append(found)
-
-    def _sets(self, script: str) -> tuple[str, ...] | None:
-        """The variables of which only a shell can tell the value, of a statement that does
-        nothing but set some; what can be read is known from here on."""
-        made = variables.assignments(script)
-        for name, value in made.items():
-            said = variables.literal(value)
-            if said is None:
-                self.known.pop(name, None)
-            else:
-                self.known[name] = said
-        return tuple(name for name in made if name not in self.known) if made else None
 
 
 _QUOTED = re.compile(r"`([^`]*)`")

@@ -8,7 +8,9 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
+from backout.documents import variables
 from backout.documents.words import Simple, tokens
 
 _GOES = frozenset(("cd", "pushd"))
@@ -39,6 +41,92 @@ _OWN = re.compile(
 def ones_own(who: str) -> bool:
     """Whether a prompt is that of the machine that one deploys from."""
     return bool(_OWN.search(who.rpartition("@")[2]))
+
+
+LEAVING = frozenset(("exit", "logout"))
+"""What ends a session on another machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mind:
+    """What a shell has in mind as it comes to a statement, and what that statement is to it."""
+
+    cwd: str
+    told: str
+    flags: tuple[str, ...]
+    sets: tuple[str, ...]
+    """The variables that the statement sets, and does nothing else, of which a shell alone can
+    tell what they are."""
+
+
+@dataclass(slots=True)
+class Session:
+    """The shell that a note's statements are typed into, one after the other."""
+
+    asked_for: frozenset[str]
+    """The variables that the note itself uses."""
+    cwd: str = ""
+    host: str = ""
+    told: str = ""
+    known: dict[str, str] = field(default_factory=dict)
+    """The variables that are set by now, and what they are."""
+    _trail: tuple[str, ...] | None = None
+    _anew: bool = True
+
+    def enters(self, trail: tuple[str, ...], *, anew: bool) -> None:
+        """The headings that it is under by now. `anew`: in another fence than before."""
+        if self._trail is not None and not self.host and is_another(self._trail, trail):
+            self.told = ""
+        self._trail, self._anew = trail, anew
+
+    def prompted(self, who: str, place: str) -> None:
+        """A prompt says whose shell it is, and where that stands."""
+        host = "" if ones_own(who) else who
+        if who and host != self.host:
+            self._goes_to(host)
+        if place.startswith("/"):
+            self.cwd = place
+
+    def comes_to(
+        self, script: str, commands: Sequence[Simple], flags: tuple[str, ...], *, back: bool
+    ) -> Mind:
+        """What it has in mind before a statement; from here on it is as that leaves it. `back`:
+        the statement is of the way back, which asks for values as it goes."""
+        cwd, before, sets = self.cwd, self.told, self._sets(script)
+        self.cwd = directory(cwd, script, commands, anew=self._anew)
+        if tells(script, commands):
+            self.told, flags = told(before, script, commands, cwd), (*flags, "setting")
+        if commands and commands[0].head == "ssh" and "interactive" in flags:
+            self._goes_to(next((c.host for c in commands if c.host), ""))
+            before = ""
+        if script in LEAVING and (self.host or cwd):
+            self._goes_to("")
+            flags = (*flags, "cwd")
+        if sets is not None and ((sets and back) or self._is_for_programs(script)):
+            self.told, sets = more(before, script), ()
+        if sets == ():
+            flags = (*flags, "setting")
+        return Mind(self.cwd if "cwd" in flags else cwd, before, flags, sets or ())
+
+    def _goes_to(self, host: str) -> None:
+        self.host, self.cwd, self.told = host, "", ""
+
+    def _is_for_programs(self, script: str) -> bool:
+        """Whether it exports what the note itself never asks for."""
+        return (
+            script.startswith("export ") and not {*variables.assignments(script)} <= self.asked_for
+        )
+
+    def _sets(self, script: str) -> tuple[str, ...] | None:
+        """See `Mind.sets`; what can be read is known from here on. None where it does more."""
+        made = variables.assignments(script)
+        for name, value in made.items():
+            said = variables.literal(value)
+            if said is None:
+                self.known.pop(name, None)
+            else:
+                self.known[name] = said
+        return tuple(name for name in made if name not in self.known) if made else None
 
 
 _NUMBERED = re.compile(r"\W*(?:step|schritt|[eé]tape|paso|passo)?\s*#?\d", re.IGNORECASE)
