@@ -163,6 +163,12 @@ def test_the_same_lines_on_two_machines_are_one_step_on_both_and_others_on_their
     assert made.inventory["ssh"] == {"identity": "~/.ssh/prod.pem"}
 
 
+@pytest.mark.parametrize("port", ["0", "65536", "²", "9" * 30, "$PORT", "-2"])
+def test_what_is_no_port_is_none_of_a_machine(port: str) -> None:
+    made = typed(f"ssh -p {port} d@web1.lan", "bin/build")
+    assert "port" not in made.inventory["hosts"].get("web1.lan", {})
+
+
 def test_a_line_that_is_typed_twice_on_one_machine_is_two_steps() -> None:
     made = typed("ssh d@web1.lan", "bin/turn", "bin/other", "bin/turn")
     assert [s["run"] for s in made.runbook["steps"]] == ["bin/turn", "bin/other", "bin/turn"]

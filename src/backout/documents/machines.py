@@ -38,7 +38,8 @@ class Machines:
         known = {"address": name}
         if re.fullmatch(r"[a-z_][\w-]*", said.get("user", "")):
             known["user"] = said["user"]
-        port = {"port": int(said["port"])} if said.get("port", "").isdigit() else {}
+        number = re.fullmatch(r"[1-9][0-9]{0,4}", said.get("port", ""))
+        port = {"port": int(number[0])} if number and int(number[0]) < 65536 else {}
         self.hosts[name] = {**self.hosts.get(name, {}), **known, **port}
         return True
 
