@@ -18,7 +18,7 @@ class FoundLine(Told):
     flags: tuple[str, ...]
     alternative: str | None
     into: str | None
-    further: tuple[str, ...]
+    further: tuple[str, ...] = ()
     """Where its other parts went, of a chain that became several steps."""
 
 
