@@ -356,7 +356,7 @@ def test_a_thread_that_dies_is_told_and_started_again() -> None:
     workers.start("sender", work)
     eventually(lambda: workers.troubles)
     assert "KeyError" in workers.troubles[0]
-    (words,) = workers.mind()
+    (words,) = eventually(workers.mind)  # what died may not be gone yet
     assert "was started again" in words
     eventually(lambda: len(lives) == 2)
     assert workers.troubles, "it is not well before it has proved itself"
