@@ -413,3 +413,23 @@ def test_a_session_on_a_machine_goes_on_below_the_next_heading() -> None:
         "## Deploy\n```sh\nbin/build\n```\n"
     )
     assert step(made, "bin/build")["run"] == ". venv/bin/activate\nbin/build"
+
+
+@pytest.mark.parametrize(
+    ("chain", "run"),
+    [
+        ("export A=1 && npm ci && git push", "export A=1\nnpm ci"),
+        ("A=1 && npm ci --tag $A && git push", "npm ci --tag 1"),
+        ("umask 027 && npm ci && git push", "umask 027\nnpm ci"),
+        ("cd web && cd app && npm ci && git push", "npm ci"),
+    ],
+)
+def test_the_links_of_a_chain_have_one_session(chain: str, run: str) -> None:
+    made = typed(chain)
+    assert [s.get("run", s["name"]) for s in made.runbook["steps"]] == [run, "Push"]
+    assert made.runbook["steps"][0].get("cwd") == ("web/app" if "cd" in chain else None)
+
+
+def test_a_value_that_only_the_chain_can_tell_keeps_it_together() -> None:
+    chain = "TAG=$(git describe) && docker build -t a:$TAG . && git push"
+    assert step(typed(chain), "git push")["run"] == chain

@@ -13,10 +13,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, groupby
 
-from backout.documents import classify, phases, session, shell, variables, whole
+from backout.documents import classify, phases, shell, variables, whole
 from backout.documents.nouns import Found
 from backout.documents.placeholders import open_quote
 from backout.documents.requests import requests
+from backout.documents.session import Session
 from backout.documents.words import simple, tokens
 
 _SPLIT: tuple[phases.Phase, ...] = ("build", "commit", "push", "update", "restart", "rollback")
@@ -55,19 +56,24 @@ def _ends_well(made: Sequence[Found]) -> bool:
     return all(phase in ("verify", "diagnose") for phase in looks)
 
 
-def _parts(each: Found) -> Iterator[Found]:
-    here = each.cwd, each.told
+def _parts(each: Found) -> list[Found]:
+    """None where a link sets what only its own shell can tell the others."""
+    here, made = Session(frozenset(), each.cwd, told=each.told), list[Found]()
     for host, scripts in _sessions(each):
-        cwd, told = ("", "") if host else here
-        for script in scripts:
+        typed = Session(frozenset()) if host else here
+        typed.enters(each.trail, anew=False)
+        for link in scripts:
+            script = variables.put_in(link, typed.known)
             commands = simple(script)
-            if session.only_goes(commands):
-                cwd = session.directory(cwd, script, commands)
-            elif session.tells(script, commands):
-                told = session.told(told, script, commands, cwd)
-            elif any(command.head not in phases.IDLE for command in commands) or ">" in script:
-                yield _part(replace(each, cwd=cwd, told=told, host=host or each.host), script)
-        here = here if host else (cwd, told)
+            flags = classify.flags_of(script, commands)
+            at = typed.comes_to(script, commands, flags, back=False)
+            if at.sets:
+                return []
+            acts = any(command.head not in phases.IDLE for command in commands) or ">" in script
+            if acts and not {"cwd", "setting"} & {*at.flags}:
+                there = replace(each, cwd=at.cwd, told=at.told, host=host or each.host)
+                made.append(_part(there, script))
+    return made
 
 
 def _part(each: Found, script: str) -> Found:

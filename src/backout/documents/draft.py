@@ -38,7 +38,7 @@ class Draft:
     settle: list[Data] = field(default_factory=list)
     after: list[Data] = field(default_factory=list)
     diagnose: list[str] = field(default_factory=list)
-    checks: Data = field(default_factory=dict)
+    checks: dict[str, Data] = field(default_factory=dict)
     service: Data = field(default_factory=dict)
     source: Data = field(default_factory=dict)
     machines: Machines = field(default_factory=Machines)
@@ -97,13 +97,11 @@ class Draft:
                 step["on"] = self.machines.on(there)
 
     def _at(self, place: str) -> Data:
-        """What stands at a place, before anything has moved."""
-        kind, _, rest = place.partition("." if place.startswith("checks.") else "[")
-        if kind == "checks":
-            return self.checks[rest]  # type: ignore[no-any-return] # a check of data is data
-        parts = {"steps": self.steps, "settle": self.settle, "preflight": self.preflight}
-        steps, at = parts.get(kind, []), int(rest.rstrip("]") or 0) if rest[:1].isdigit() else -1
-        return steps[at] if 0 <= at < len(steps) else {}
+        """The step or the check at a place, before anything has moved; none at any other."""
+        if check := self.checks.get(place.removeprefix("checks.")):
+            return check
+        step = re.fullmatch(r"(steps|settle|preflight)\[(\d+)\]", place)
+        return getattr(self, step[1])[int(step[2])] if step else {}
 
     def directory(self, each: Found) -> None:
         """The directory that a command runs in, as that of the source."""

@@ -24,7 +24,6 @@ class Found:
     flags: tuple[str, ...] = ()
     alternative: str | None = None
     into: str | None = None
-    """Where it went; the other places of one that has several parts are `further`."""
     comment: str = ""
     trail: tuple[str, ...] = ()
     lead: str = ""
@@ -46,8 +45,8 @@ class Found:
     """What the shell was told before, that its own step has to be told again."""
     tail: str = ""
     """A look at its end that never ends, which is no part of what it does."""
-
     further: tuple[str, ...] = ()
+    """Where its other parts went, when it has several: `into` is the first place."""
 
     @property
     def places(self) -> tuple[str, ...]:

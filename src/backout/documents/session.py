@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from backout.documents import variables
 from backout.documents.words import Simple, tokens
 
-_GOES = frozenset(("cd", "pushd"))
+_GOES, _MOVES = frozenset(("cd", "pushd")), frozenset(("cd", "pushd", "popd"))
 _WITH_IT = frozenset(("", ":", "true", "echo", "exit", "return"))
 """What may stand beside a `cd` that does nothing else: `cd /srv/app || exit 1`."""
 _APART = frozenset(
@@ -142,7 +142,7 @@ def is_another(before: Sequence[str], trail: Sequence[str]) -> bool:
 def only_goes(commands: Sequence[Simple]) -> bool:
     """Whether a statement does nothing but go to another directory."""
     heads = {command.head for command in commands}
-    return bool(heads & (_GOES | {"popd"})) and heads <= _GOES | _WITH_IT | {"popd"}
+    return bool(heads & _MOVES) and heads <= _MOVES | _WITH_IT
 
 
 def directory(cwd: str, script: str, commands: Sequence[Simple], *, anew: bool = False) -> str:
