@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from backout.errors import Refused
-from backout.model import Release, Result, Source, State
+from backout.model import Release, Result, State
 from backout.steps.script import words
-from support.deployed import git, release
+from support.deployed import git, over, release
 from support.git_origin import GitOrigin
 from support.work import RUN, Bench, Trial
 
@@ -24,8 +24,7 @@ def srv(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def bench(git_origin: GitOrigin, tmp_path: Path, srv: Path) -> Bench:
-    source = Source(repository=str(git_origin.copy), directory=str(srv))
-    return Bench(tmp_path, source, release=Release(1, git_origin.head()))
+    return over(git_origin, tmp_path, srv)
 
 
 def test_a_locked_index_on_the_host_is_refused_by_its_name_before_anything_changes(

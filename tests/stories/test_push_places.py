@@ -9,7 +9,7 @@ import pytest
 
 from backout.errors import Refused
 from backout.model import Source
-from support.deployed import git
+from support.deployed import git, published
 from support.git_origin import GitOrigin
 from support.work import Bench
 
@@ -41,9 +41,7 @@ def test_a_push_to_another_address_than_fetches_ask_is_taken_back_there(
 ) -> None:
     pushed_to(git_origin, mirror)
     git_origin.good_change()
-    commit, push = bench.step("commit"), bench.step("push")
-    assert commit.act().ok
-    assert push.act().ok
+    commit, push = published(bench)
     assert release(mirror) == "2"
 
     assert push.undo().ok
@@ -188,9 +186,7 @@ def test_a_branch_that_got_another_name_there_is_told_and_its_commit_stays(
     bench: Bench, git_origin: GitOrigin
 ) -> None:
     git_origin.good_change()
-    commit, push = bench.step("commit"), bench.step("push")
-    assert commit.act().ok
-    assert push.act().ok
+    commit, push = published(bench)
     head = git_origin.head()
     git(git_origin.origin, "branch", "-m", "main", "trunk")
 

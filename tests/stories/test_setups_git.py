@@ -17,7 +17,7 @@ from backout.adapters.transports.local import LocalTransport
 from backout.adapters.vault import Vault
 from backout.errors import Refused
 from backout.model import Host, Release, Source, State
-from support.deployed import git, release
+from support.deployed import git, over, release
 from support.git_origin import GitOrigin
 from support.project import Project, Said
 from support.work import Bench, Trial
@@ -33,8 +33,7 @@ def srv(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def bench(git_origin: GitOrigin, tmp_path: Path, srv: Path) -> Bench:
-    source = Source(repository=str(git_origin.copy), directory=str(srv))
-    made = Bench(tmp_path, source, release=Release(1, git_origin.head()))
+    made = over(git_origin, tmp_path, srv)
     assert made.step("update").act().ok
     return made
 

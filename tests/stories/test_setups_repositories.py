@@ -10,7 +10,7 @@ import pytest
 
 from backout.errors import Refused
 from backout.model import Release, Source
-from support.deployed import git, release
+from support.deployed import git, over, release
 from support.git_origin import GitOrigin
 from support.work import RUN, Bench, Trial
 
@@ -25,8 +25,7 @@ def srv(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def bench(git_origin: GitOrigin, tmp_path: Path, srv: Path) -> Bench:
-    source = Source(repository=str(git_origin.copy), directory=str(srv))
-    return Bench(tmp_path, source, release=Release(1, git_origin.head()))
+    return over(git_origin, tmp_path, srv)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pytest
 from backout.errors import Refused
 from backout.model import Source, State
 from backout.steps.git import AGAIN
+from support.deployed import published
 from support.git_origin import GitOrigin
 from support.wait import eventually
 from support.work import RUN, Bench
@@ -98,9 +99,7 @@ def test_what_is_reverted_is_taken_up_again_by_the_command_that_is_said(
     bench: Bench, git_origin: GitOrigin
 ) -> None:
     git_origin.good_change()
-    commit, push = bench.step("commit"), bench.step("push")
-    assert commit.act().ok
-    assert push.act().ok
+    commit, push = published(bench)
     edited = (git_origin.copy / "RELEASE").read_text()
     for _ in range(2):
         undone = push.undo()
@@ -255,9 +254,7 @@ def test_the_commits_undo_after_the_pushs_undo_changes_nothing_more(
     bench: Bench, git_origin: GitOrigin
 ) -> None:
     git_origin.good_change()
-    commit, push = bench.step("commit"), bench.step("push")
-    assert commit.act().ok
-    assert push.act().ok
+    commit, push = published(bench)
     assert push.undo().ok
     reverted = git_origin.head()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from backout.model import Release
+from backout.model import Release, Source
 
 from .git_origin import GitOrigin
 from .work import RUN, Bench, Trial
@@ -23,6 +23,20 @@ def release(bench: Bench, origin: GitOrigin, *added: str, number: int = 2) -> Tr
     origin.push()
     bench.run = f"{RUN}-{number}"
     return bench.step("update")
+
+
+def over(origin: GitOrigin, directory: Path, srv: Path) -> Bench:
+    """A bench whose host has the repository below `srv`, when it is updated."""
+    source = Source(repository=str(origin.copy), directory=str(srv))
+    return Bench(directory, source, release=Release(1, origin.head()))
+
+
+def published(bench: Bench) -> tuple[Trial, Trial]:
+    """What is changed in the working copy, committed and pushed: the two steps, which did."""
+    commit, push = bench.step("commit"), bench.step("push")
+    assert commit.act().ok
+    assert push.act().ok
+    return commit, push
 
 
 def git(directory: Path, *words: str) -> str:

@@ -44,7 +44,7 @@ from backout.model.operands import at_home
 from backout.ports import GOES_ON, NEEDS_PERSON, Screen
 from backout.project import needs
 from backout.project.freezing import thaw
-from backout.project.project import Workplace, aimed_at
+from backout.project.project import Workplace
 from backout.reports.answer import Answer
 from backout.reports.data import again, refused_report, run_report
 from backout.reports.report import Report
@@ -381,10 +381,10 @@ class Operation:
 
 def _named(workplace: Workplace, target: str | None) -> str:
     """The target's name, also when its file is broken or gone: the journal knows it."""
-    name = aimed_at(target)
-    if name and workplace.journal.open_run_of(workplace.target_name(name)):
-        return workplace.target_name(name)
-    return workplace.target(name).name
+    name = workplace.aimed(target)
+    if name and workplace.journal.open_run_of(name):
+        return name
+    return workplace.target(target).name
 
 
 def _rollback_record(back: Return) -> dict[str, Any]:

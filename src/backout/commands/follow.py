@@ -17,7 +17,7 @@ from backout.commands.signals import heard
 from backout.errors import BackoutError, ExitCode, Interrupted, Refused
 from backout.model import Driving, Event, Outcome, RunRow
 from backout.ports import NEEDS_PERSON, Screen
-from backout.project.project import Workplace, aimed_at
+from backout.project.project import Workplace
 from backout.reports.answer import Answer
 from backout.reports.report import Report
 from backout.reports.story import story
@@ -63,8 +63,7 @@ class Following:
         """Raises Mistakes, and Refused where the target has no open run."""
         if options.run:
             return self.journal.run(options.run)
-        name = aimed_at(options.target)
-        target = self.workplace.target_name(name) if name else self.workplace.target(None).name
+        target = self.workplace.aimed(options.target) or self.workplace.target(None).name
         row = self.journal.open_run_of(target)
         if row is None:
             raise Refused(

@@ -15,7 +15,7 @@ from backout.commands.options import ScheduleInstall, ScheduleRemove, ScheduleSh
 from backout.errors import Mistakes, Refused
 from backout.model import duration, seconds
 from backout.ports import Screen
-from backout.project.project import Workplace, aimed_at
+from backout.project.project import Workplace
 from backout.reports.answer import Answer
 from backout.reports.watched import Installed, InstalledEntry
 
@@ -126,8 +126,7 @@ class _Schedule:
         return kind
 
     def _target(self) -> str:
-        word = aimed_at(self.options.target)
-        return self.workplace.target_name(word) if word else ""
+        return self.workplace.aimed(self.options.target)
 
     def _confirm(self, question: str, shown: Any, verb: str) -> None:
         if not self.screen.operator.confirm("\n\n".join((*shown, question))):

@@ -106,8 +106,7 @@ class Watching:
         return Answer("alert", Silenced(target.name, check or None, moment))
 
     def _target(self, options: Aimed) -> str:
-        name = aimed_at(options.target)
-        return self.workplace.target_name(name) if name else ""
+        return self.workplace.aimed(options.target)
 
     @contextmanager
     def _store(self) -> Iterator[HealthTables]:

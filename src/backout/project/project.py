@@ -112,6 +112,12 @@ class Workplace:
             )
         return self._path(name, "inventories")
 
+    def aimed(self, word: str | None) -> str:
+        """The name of the target that a command names, or else the environment; empty where
+        neither does."""
+        named = aimed_at(word)
+        return self.target_name(named) if named else ""
+
     def target_name(self, word: str) -> str:
         """The name of the target that `word` means, a name or a path, whether its file is there
         or not."""
