@@ -42,6 +42,13 @@ def literal(text: str, before: str = "") -> str:
     return "".join((*pieces, text[at:]))
 
 
+_VERBS = frozenset(
+    """
+    compose container restart reload start stop up run service rm down all ps:restart
+    startOrReload startOrRestart daemon-reload kill delete save status update reread pull push
+    build tag login ps logs exec
+    """.split()  # noqa: SIM905 - what is asked of services, as a list of words
+)
 _PROGRAM = r"[\w.-]+:(?:\*|[\w.-]+)"
 """A program of a group, or all of them, as supervisorctl spells them."""
 
@@ -51,44 +58,7 @@ def service_name(each: Found) -> str:
         return _heroku_app(each)
     restarting = [c for c in each.commands if backend_of((c,)) == each.backend]
     for command in restarting or each.commands:
-        words = [w for w in command.words[1:] if not w.startswith("-")]
-        words = [
-            w
-            for w in words
-            if w
-            not in (
-                "compose",
-                "container",
-                "restart",
-                "reload",
-                "start",
-                "stop",
-                "up",
-                "run",
-                "service",
-                "rm",
-                "down",
-                "all",
-                "ps:restart",
-                "startOrReload",
-                "startOrRestart",
-                "daemon-reload",
-                "kill",
-                "delete",
-                "save",
-                "status",
-                "update",
-                "reread",
-                "pull",
-                "push",
-                "build",
-                "tag",
-                "login",
-                "ps",
-                "logs",
-                "exec",
-            )
-        ]
+        words = [w for w in command.words[1:] if not w.startswith("-") and w not in _VERBS]
         if command.head == "service":
             words = words[:1]
         for word in words:
