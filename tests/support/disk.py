@@ -23,6 +23,11 @@ class SmallDisk:
         """Use up every free byte."""
         self._run(["sh", "-c", f"cat /dev/zero > '{self.path}/filler' 2>/dev/null; true"])
 
+    def fill_with(self, what: str) -> None:
+        """Use up every free byte, or all that it can have of files."""
+        one = "while (: >$i) 2>/dev/null; do i=$((i + 1)); done"
+        self.fill() if what == "bytes" else self._run(["sh", "-c", f"cd '{self.path}'; i=0; {one}"])
+
     def empty(self) -> None:
         """Give the space back."""
         self._run(["rm", "-f", f"{self.path}/filler"])
@@ -35,10 +40,10 @@ class SmallDisk:
         """Let it be written again."""
         self._run([program("mount"), "-o", "remount,rw", str(self.path)])
 
-    def mount(self, kilobytes: int) -> None:
-        """Mount it."""
+    def mount(self, kilobytes: int, inodes: int = 0) -> None:
+        """Mount it, for so many files at most unless they are 0."""
         self._run(["mkdir", "-p", str(self.path)])
-        options = ["-t", "tmpfs", "-o", f"size={kilobytes}k", "small-disk"]
+        options = ["-t", "tmpfs", "-o", f"size={kilobytes}k,nr_inodes={inodes}", "small-disk"]
         self._run([program("mount"), *options, str(self.path)])
 
     def unmount(self) -> None:
@@ -52,11 +57,11 @@ class SmallDisk:
 
 @contextmanager
 def small_disk(
-    path: Path, machine: Machine | None = None, *, kilobytes: int = 4096
+    path: Path, machine: Machine | None = None, *, kilobytes: int = 4096, inodes: int = 0
 ) -> Iterator[SmallDisk]:
     """A small disk at `path`, on this machine or on a test machine."""
     disk = SmallDisk(path, machine)
-    disk.mount(kilobytes)
+    disk.mount(kilobytes, inodes)
     token = None if machine else guard.add([program("umount"), "--lazy", str(path)])
     try:
         yield disk

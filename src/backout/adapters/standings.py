@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar, cast
 
+from backout.adapters.own_directory import GUARD, UNSAFE
+from backout.adapters.own_directory import refused as unsafe
 from backout.adapters.programs import program
 from backout.adapters.transports.noted_shell import ShellTransport
 from backout.adapters.transports.shell_text import LIBRARY, PATIENT_TENTHS, path, quote, run_name
 from backout.adapters.untaken import Untaken
-from backout.errors import Held, Unreachable
+from backout.errors import BackoutError, Held, Unreachable
 from backout.model import Command, Lease, Result, State
 from backout.ports import Transport
 
@@ -150,24 +152,46 @@ def remove(transport: ShellTransport, token: str, *, force: bool = False, only: 
     return result.ok
 
 
-_IS_FULL = """
+_NEAREST = """
 while [ -n "$home" ] && [ ! -d "$home" ]; do home=${home%/*}; done
-set -- $(df -Pk "${home:-/}" 2>/dev/null | tail -n 1)
-[ "${4:-1}" = 0 ] && echo "$6"
+home=${home:-/}
 """
+_FULL = """
+set -- $(df -Pk "$home" 2>/dev/null | tail -n 1)
+[ "${4:-1}" != 0 ] || echo "the disk at $6 is full"
+set -- $(df -Pi "$home" 2>/dev/null | tail -n 1) # where files are not counted, all is 0 or -
+[ "${2:-0}" = 0 ] || [ "${4:-1}" != 0 ] || echo "the disk at $6 has no room for one more file"
+"""
+_WRITABLE = '[ -w "$home" ] || { echo "$home cannot be written"; exit; }'
 
 
 def unwritten(transport: ShellTransport, result: Result, wish: str) -> Untaken:
     """The refusal of a host whose lease could not be `wish`, and why."""
     name, why = transport.host.name, result.reason
     with suppress(Unreachable):  # shells say "I/O error" of a full disk
-        full = ask(transport, {}, _IS_FULL)
-        why = f"the disk at {full.stdout.strip()} is full" if full.ok else why
-    return Untaken(
-        f"the lock of {name} cannot be {wish}: {why}",
-        where=name,
-        next=f"see that {transport.home} can be written there",
-    )
+        full = ask(transport, {}, _NEAREST + _FULL)
+        why = _first(full) or why
+    return Untaken(f"the lock of {name} cannot be {wish}: {why}", where=name, next=_see(transport))
+
+
+def ready(on: Transport) -> BackoutError | None:
+    """Why no run could take a host as it is now, as far as its own directory is concerned. Raises
+    Unreachable."""
+    (transport,) = shells([on])
+    name = transport.host.name
+    result = ask(transport, {}, f"h=$home;{GUARD}{_NEAREST}{_WRITABLE}{_FULL}")
+    if result.exit_code == UNSAFE:
+        return unsafe(name, transport.home, result.stdout)
+    why = _first(result) if result.ok else result.reason
+    return Untaken(why, where=name, next=_see(transport)) if why else None
+
+
+def _first(result: Result) -> str:
+    return result.stdout.partition("\n")[0]
+
+
+def _see(transport: ShellTransport) -> str:
+    return f"see that {transport.home} can be written there"
 
 
 def held(standing: Standing, target: str, so_far: str = UNCHANGED) -> Held:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from backout.adapters import extras
+from backout.adapters import extras, standings
 from backout.adapters.storage import turns
 from backout.commands import typed
 from backout.commands.deploy import Operation
@@ -236,6 +236,8 @@ def _on(machines: Machines, host: Host) -> Iterator[Diagnosis]:
         return
     lines = system.stdout.strip().splitlines()
     yield _row("reachable", True, lines[0] if lines else "", host=host.name)
+    if untaken := standings.ready(transport):
+        yield _row("its own directory", False, untaken.what, untaken.next, host.name)
     if machines.target.source and machines.target.source.strategy in ("checkout", "releases"):
         git = next((line for line in lines if line.startswith("git version ")), "")
         fix = "" if git else "apt-get install git, on that host"

@@ -7,9 +7,10 @@
 # ttl, began (not empty when the run was here before), epoch, claim, turn (how often the run was gone
 # on with), spare (a size), record (a file), days and few.
 
-# The directories above are the service's own; only what is ours is private.
+# The directories above are the service's own; only what is ours is private. But nobody else may put
+# anything in its place, whatever the login lets them.
 case $home in */.backout/*) above=${home%%/.backout/*} ;; *) above=${home%/*} ;; esac
-[ -d "${above:-/}" ] || mkdir -p -- "$above"
+[ -d "${above:-/}" ] || (umask o-w; mkdir -p -- "$above")
 umask 077
 new=$home/lock.$token.$name mine=$home/notes/$notes took=
 ready=$mine/ready.$epoch.$turn
