@@ -106,6 +106,37 @@ def test_a_red_baseline_refuses_the_plan(project: Project) -> None:
     assert refused.err.endswith("the same again, with --accept-red sick\n")
 
 
+def test_a_directory_that_an_earlier_step_makes_is_no_reason_to_refuse_the_plan(
+    project: Project,
+) -> None:
+    made = project.directory / "current"
+    project.inventory("here", {"hosts": {"web1": {"connection": "local"}}, "vars": {"schema": 2}})
+    inside = {"cwd": str(made), "on": "all"}
+    steps = [
+        {"run": f"mkdir -p {made}", "undo": f"rm -rf {made}", "on": "all"},
+        {"name": "Migrate", "run": "touch two", "undo": "rm -f {{ vars.schema - 1 }}", **inside},
+        {"name": "Forget", "run": "touch three", "irreversible": "gone", **inside},
+    ]
+    project.runbook("deploy", {"steps": steps})
+    said = project.say("plan", "--target", "here", "--json")
+    assert (said.code, said.data["refused"]) == (0, []), said.err
+    (batch,) = said.data["stages"][0]["batches"]
+    assert batch["actions"][1]["undo"] == "rm -f 1"
+    assert project.say("deploy", "--target", "here", "--yes").code == 0
+    assert (made / "two").exists()
+
+
+def test_what_a_plan_would_be_refused_for_is_told_as_the_deploy_tells_it(project: Project) -> None:
+    project.inventory("here", {"hosts": {"web1": {"connection": "local"}}})
+    put = {"name": "Put", "upload": {"from": "nowhere.txt", "to": "to.txt"}, "on": "all"}
+    project.runbook("deploy", {"steps": [put]})
+    (refused,) = project.say("plan", "--target", "here", "--json").data["refused"]
+    assert refused.startswith("web1: Put: ")
+    said = project.say("deploy", "--target", "here")
+    assert said.code == 3
+    assert refused in said.err
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

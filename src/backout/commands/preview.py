@@ -8,13 +8,15 @@ from dataclasses import replace
 
 from backout.checks import judging
 from backout.commands.options import Shipping
-from backout.errors import BackoutError, Mistakes, Refused
-from backout.model import Command, Finding, Host, Result, Target
+from backout.errors import BackoutError, Mistakes, Refused, Unreachable
+from backout.model import Command, Finding, Host, Result, Target, Undo
+from backout.ports import StepContext, StepKind
 from backout.reports.data import check_rows
 from backout.reports.plans import PlannedAction, PlannedBatch, PlannedStage, PlanReport
 from backout.reports.report import Ends
 from backout.runs.parts import Parts, side_by_side
 from backout.runs.plan import Action, BatchPlan, Plan
+from backout.runs.wording import title
 from backout.runs.worker import Worker
 
 OFFLINE = "offline: no host was asked, and no check was run"
@@ -129,14 +131,28 @@ class Preview:
             if self.offline:
                 row = replace(row, undo=work.step.undo or (OWN if kind.undoes else ""))
             elif action.phase in ("do", "settle"):
-                undo = kind.before(work)
+                undo = _way_back(kind, work)
                 row = replace(row, undo=undo.text, undo_summary=undo.summary)
                 self.worker.ready(action)
         except Mistakes as error:
             return replace(row, does=row.does or f"(known only in the run: {error.what})")
-        except BackoutError as error:
+        except Unreachable as error:
             self.refused[f"{action.host + ': ' if action.host else ''}{error.what}"] = None
+        except BackoutError as error:
+            self.refused[f"{title(action)}: {error.what}"] = None
         return row
+
+
+def _way_back(kind: StepKind, work: StepContext) -> Undo:
+    """The undo as it is now. A preflight asks those that a kind brings, and what these refuse is
+    refused; of the others an earlier step may bring what they miss (the directory they run in).
+    Raises BackoutError."""
+    try:
+        return kind.before(work)
+    except Refused:
+        if kind.undoes:
+            raise
+        return Undo(work.step.undo or "")
 
 
 def command_line(verb: str, runbook: str, options: Shipping, target: str) -> str:
