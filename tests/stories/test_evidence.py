@@ -15,7 +15,7 @@ from support.project import Project, Said
 from support.sshd import SshdBed
 
 SESSION = "r:0123456789abcdef"
-LINES = "\n".join(f"line {number}" for number in range(1, 26))
+LINES = "\n".join(f"line {number}" for number in range(1, 126))
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def deploy(project: Project, app: str, reach: dict[str, Any], *words: str) -> Sa
             "steps": [{"name": "Break", "run": f"touch {sick}", "undo": f"rm -f {sick}", **where}],
             "settle": [{"name": "Prove it", "verify": "all"}],
             "diagnose": [
-                {"when": "failure.log.contains('line 25')", "say": "Restart every instance."}
+                {"when": "failure.log.contains('line 125')", "say": "Restart every instance."}
             ],
         },
     )
@@ -110,11 +110,11 @@ def test_a_red_check_brings_status_redirect_body_log_and_advice(
     assert '302 {"code": 142, "sessionToken": "[redacted]"}' in output
     assert list(report["logs"]) == [place]
     log = report["logs"][place].splitlines()
-    assert (len(log), log[0], log[17]) == (20, "line 8", "line 25")
+    assert (len(log), log[0], log[97]) == (100, "line 28", "line 125")
     assert SESSION not in said.out.replace(f"session={SESSION}", "")
     assert report["advice"] == "Restart every instance."
     shown = project.say("show", report["run"]).out
-    assert "line 25" in shown
+    assert "line 125" in shown
     assert "redirects to" in shown
 
 
@@ -125,7 +125,7 @@ def test_the_screen_shows_it_and_ends_with_one_command(
     place = "web1" if reach["hosts"] else ""
     lines = said.out.splitlines()
     assert f"    alive@{place}: redirects to {app}/login?next=health".replace("@:", ":") in lines
-    assert "    line 25" in lines
+    assert "    line 125" in lines
     assert "advice: Restart every instance." in lines
     assert [line for line in lines if line.startswith("next:")] == lines[-1:]
 
@@ -134,9 +134,11 @@ def test_a_log_that_cannot_be_read_is_said_and_diagnoses_nothing(
     project: Project, app: str
 ) -> None:
     journalctl = project.directory.parent / "tools/journalctl"
-    journalctl.write_text("#!/bin/sh\necho 'line 25: not permitted' >&2\nexit 1\n")
+    journalctl.write_text("#!/bin/sh\necho 'line 125: not permitted' >&2\nexit 1\n")
     report = deploy(project, app, {"hosts": {}}, "--json").data
-    assert report["logs"] == {"": "(no log: the log of api cannot be read: line 25: not permitted)"}
+    assert report["logs"] == {
+        "": "(no log: the log of api cannot be read: line 125: not permitted)"
+    }
     assert report["advice"] == ""
 
 
@@ -147,5 +149,5 @@ def test_a_failed_restart_brings_its_log_without_credentials(project: Project, a
     said = project.say("deploy", "--target", "t", "--json")
     assert said.code in (4, 5), said.out
     output = said.data["failures"][0]["output"]
-    assert "line 25" in output
+    assert "line 125" in output
     assert "sessionToken=[redacted]" in output

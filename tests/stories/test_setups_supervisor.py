@@ -133,6 +133,18 @@ def test_a_program_that_gave_up_is_not_awaited_and_the_old_one_runs_again(shop: 
     assert shop.runs("1")
 
 
+def test_the_cause_in_front_of_a_frameworks_many_words_is_in_show(shop: Shop) -> None:
+    """gunicorn ends with forty lines of its own when the application cannot be imported."""
+    noise = "for n in range(40): print('frame', n)"
+    broken = f"print('SyntaxError: app.py, line 7')\n{noise}\nraise SystemExit(3)"
+    bring = {**shop.write("2"), "run": f'cp {shop.app} {shop.app}.old; echo "$CODE" > {shop.app}'}
+    shop.deploys({**bring, "env": {"CODE": broken}})
+    said = shop.yard.deploy()
+    assert said.code == 4, said.out
+    assert "SyntaxError: app.py, line 7" in said.data["failures"][0]["output"]
+    assert "SyntaxError: app.py, line 7" in shop.yard.say("show", said.data["run"]).out
+
+
 def test_one_that_did_not_run_is_stopped_on_the_way_back(shop: Shop) -> None:
     shop.supervisord.ctl("stop", "api")
     shop.deploys(shop.write("2"))

@@ -26,6 +26,7 @@ from backout.model.inventory import (
 from backout.model.journaled import Driving, LedgerRow, OpenRun, Record, RunRow
 from backout.model.protection import Protection
 from backout.model.results import (
+    EVIDENCE,
     RED,
     Command,
     Event,
@@ -85,6 +86,7 @@ from backout.model.watching import (
 )
 
 __all__ = [
+    "EVIDENCE",
     "HERE",
     "NO_TEMPLATE",
     "RED",

@@ -8,6 +8,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+EVIDENCE = 100
+"""Lines of a log, or of what a step said, that a failure brings along: where a framework says much
+after the cause, the cause is among them."""
 RED = "red"
 """What the result of a failed proof saves: its red findings, for whoever goes on."""
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from backout.errors import BackoutError, ExitCode
-from backout.model import Finding, Record, Release, State, ZoneFinding
+from backout.model import EVIDENCE, Finding, Record, Release, State, ZoneFinding
 from backout.reports.report import (
     CheckReport,
     Ends,
@@ -25,8 +25,6 @@ from backout.runs.holds import Hold, Holds, Question
 from backout.runs.nets import NOTE as NET
 
 PHASES = {"undo": "undo", **dict.fromkeys(("settle", "back", "proof", "watch"), "settle")}
-TAIL = 20
-"""Lines of output that a failure brings along."""
 
 
 def stamp(moment: datetime) -> str:
@@ -221,4 +219,4 @@ def _exit(code: int | None) -> str:
 
 def _tail(*streams: str) -> str:
     lines: Sequence[str] = [line for text in streams for line in text.strip().splitlines()]
-    return "\n".join(lines[-TAIL:])
+    return "\n".join(lines[-EVIDENCE:])

@@ -13,8 +13,8 @@ from backout.reports.report import CheckReport, HeldStep, HostReport, Known
 if TYPE_CHECKING:
     from backout.reports.states import HostStatus
 
-EVIDENCE = 20
-"""How many lines of a failed step's output are shown; `show` has all of them."""
+SHOWN = 20
+"""How many lines of a log or a failed step's output are shown."""
 UNKNOWN = "no known release"
 
 
@@ -102,11 +102,12 @@ def count_of(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def evidence_lines(output: str) -> list[str]:
+def evidence_lines(output: str, *, whole: bool = False) -> list[str]:
+    """The end of what was said, and how much came before it; or all of it."""
     lines = output.rstrip().splitlines()
-    left_out = len(lines) - EVIDENCE
-    head = [f"    … {left_out} lines before"] if left_out > 0 else []
-    return head + [f"    {line}" for line in lines[-EVIDENCE:]]
+    left_out = 0 if whole else max(0, len(lines) - SHOWN)
+    head = [f"    … {left_out} lines before"] if left_out else []
+    return head + [f"    {line}" for line in lines[left_out:]]
 
 
 def proof_words(hosts: Collection[str], checks: Sequence[CheckReport]) -> str:

@@ -185,8 +185,9 @@ def _failure(failure: Failure, hosts: Sequence[str]) -> list[str]:
     return [head.rstrip(": "), *([] if told else evidence_lines(failure.output))]
 
 
-def _log(host: str, text: str) -> list[str]:
-    return titled(f"Last log lines{f' on {one_line(host)}' if host else ''}", evidence_lines(text))
+def _log(host: str, text: str, *, whole: bool = False) -> list[str]:
+    title = f"Last log lines{f' on {one_line(host)}' if host else ''}"
+    return titled(title, evidence_lines(text, whole=whole))
 
 
 def _state(report: Report) -> str:
@@ -272,7 +273,7 @@ def show_text(report: Report) -> str:
         host_lines(report.hosts),
         held_lines(report.held),
         [line for each in records for line in _record(each, ways)],
-        *(_log(host, text) for host, text in report.logs.items()),
+        *(_log(host, text, whole=True) for host, text in report.logs.items()),
         check_lines(report.checks),
         *ways.paragraphs(),
         note_lines(report.notes, report.advice),

@@ -7,14 +7,11 @@ from typing import Any
 
 from backout.checks import judging
 from backout.errors import BackoutError
-from backout.model import Finding
+from backout.model import EVIDENCE, Finding
 from backout.runs.backward import Backward
 from backout.runs.discreet import discreet_slots
 from backout.runs.parts import side_by_side
 from backout.runs.worker import Worker
-
-LOG_LINES = 20
-"""The service's own last lines that a failed check brings along."""
 
 
 def evidence_of(
@@ -51,7 +48,7 @@ def _log(worker: Worker, host: str) -> str:
     """Of a service with two slots, what the one says that traffic has left by now."""
     slots = discreet_slots(worker.parts.restarter(host), worker.parts.vault)
     one = slots.slot(slots.other(slots.live())) if slots else worker.restarter(host)
-    return one.logs(LOG_LINES)
+    return one.logs(EVIDENCE)
 
 
 def _logs(

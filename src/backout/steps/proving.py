@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from backout.errors import BackoutError, Refused
-from backout.model import Identity, Result, State
+from backout.model import EVIDENCE, Identity, Result, State
 from backout.ports import Restarter, StepContext
 from backout.steps import whose
 
@@ -23,8 +23,6 @@ GIVEN_UP = 2.0
 """Seconds that a backend must say of a service that it will not come up, to be believed."""
 BEGINNING = 5.0
 """Seconds that a service which has only begun may take until it listens on its port."""
-EVIDENCE = 20
-"""Lines of the service's own log that a failed restart brings along."""
 
 Fresh = Callable[[Identity], bool]
 """Whether this is not who served before."""

@@ -10,9 +10,17 @@ from typing import Any
 import pytest
 
 from backout.errors import Unreachable
-from backout.model import Finding, HostEnd, HostState, Outcome, Record, Release, Verdict
+from backout.model import (
+    EVIDENCE,
+    Finding,
+    HostEnd,
+    HostState,
+    Outcome,
+    Record,
+    Release,
+    Verdict,
+)
 from backout.reports.data import (
-    TAIL,
     check_rows,
     failures,
     outputs,
@@ -220,9 +228,9 @@ def test_a_failure_without_words_tells_its_exit_code() -> None:
 
 
 def test_a_failure_brings_the_end_of_its_output_only() -> None:
-    lines = [f"line {n}" for n in range(TAIL + 5)]
+    lines = [f"line {n}" for n in range(EVIDENCE + 5)]
     (failure,) = failures([end("A", "failed", stdout="\n".join(lines), stderr="at last\n")])
-    assert failure.output.splitlines() == [*lines[-TAIL + 1 :], "at last"]
+    assert failure.output.splitlines() == [*lines[-EVIDENCE + 1 :], "at last"]
 
 
 def test_a_failure_that_a_retry_cured_is_still_told() -> None:
@@ -231,7 +239,7 @@ def test_a_failure_that_a_retry_cured_is_still_told() -> None:
 
 
 def test_show_has_the_whole_output_and_the_way_back_of_every_action() -> None:
-    long = "x\n" * (TAIL * 10)
+    long = "x\n" * (EVIDENCE * 10)
     told = outputs([begin("A@web1", undo="rm x"), end("A@web1", stdout=long, stderr="e"), end("B")])
     assert [(row.name, row.undo, row.stdout, row.stderr) for row in told] == [
         ("A", "rm x", long, "e"),
