@@ -21,7 +21,7 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import fabric
 import paramiko
@@ -38,7 +38,7 @@ from paramiko.ssh_exception import (
 
 from backout.adapters.transports.ssh_agent import Agent
 from backout.adapters.transports.ssh_config import Login, SshConfig, files
-from backout.adapters.transports.ssh_proxy import Proxy
+from backout.adapters.transports.ssh_link import link, settle
 from backout.errors import HostKeyRefused, Refused, Unreachable
 from backout.model import Host, Ssh
 from backout.model.operands import at_home
@@ -75,7 +75,9 @@ class Dialer:
 
     def opened(self, hop: fabric.Connection) -> None:
         """Let go of what only its opening needed; a thousand connections stay open."""
-        hop.config = self._fabric
+        hop.config, hop.connect_kwargs = self._fabric, {}
+        hop.client.get_host_keys().clear()
+        settle(hop.transport)
 
     def agent_of(self, host: Host) -> str:
         """The socket of the agent that is at hand for a host; see `Login.agent`."""
@@ -130,7 +132,7 @@ class Dialer:
             "banner_timeout": self.timeout,
             "auth_timeout": self.timeout,
             "channel_timeout": self.timeout,
-            "transport_factory": _link,
+            "transport_factory": link,
         }
         hop.client._agent = Agent(login.agent, only)  # Paramiko has no other way in
         known = self._known_hosts(login)
@@ -251,17 +253,6 @@ class _Strict(paramiko.RejectPolicy):
             next=f"compare it with `ssh-keygen -lf /etc/ssh/ssh_host_{kind}_key.pub` on the"
             f" machine's console; when they are the same: {scan} >> {record}",
         )
-
-
-def _link(*place: Any, **words: Any) -> paramiko.Transport:
-    """A transport that prefers the ciphers which seal a packet by themselves: the others need
-    a code for each packet (MAC), which Paramiko checks byte by byte in Python."""
-    sock, *rest = place
-    through = Proxy(sock) if isinstance(sock, paramiko.ProxyCommand) else sock
-    link = paramiko.Transport(through, *rest, **words)
-    options = link.get_security_options()
-    options.ciphers = sorted(options.ciphers, key=lambda name: "gcm" not in name)
-    return link
 
 
 def hops(connection: fabric.Connection) -> Iterator[fabric.Connection]:
