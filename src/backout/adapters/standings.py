@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from backout.adapters.untaken import Untaken
 from backout.errors import BackoutError, Held, Unreachable
 from backout.model import Command, Lease, Result, State
 from backout.ports import Transport
+from backout.ports.abreast import abreast
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -254,10 +254,7 @@ def shells(transports: Sequence[Transport]) -> list[ShellTransport]:
 
 def each(act: Callable[[T], R], items: Sequence[T]) -> list[R]:
     """All of them side by side, their outcomes in order."""
-    if len(items) <= 1:
-        return [act(item) for item in items]
-    with ThreadPoolExecutor(min(AT_ONCE, len(items))) as pool:
-        return list(pool.map(act, items))
+    return abreast(act, items, AT_ONCE)
 
 
 def ask(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -23,6 +22,7 @@ from backout.ports import (
     Transport,
     Vault,
 )
+from backout.ports.abreast import abreast
 from backout.runs.decisions import Stop
 from backout.runs.once import Asked
 
@@ -70,8 +70,5 @@ class Parts:
 
 
 def side_by_side(do: Callable[[T], U], items: Sequence[T]) -> list[U]:
-    """Every item's outcome, in the items' order; none hides another's."""
-    if len(items) <= 1:
-        return [do(item) for item in items]
-    with ThreadPoolExecutor(min(WIDTH, len(items))) as pool:
-        return list(pool.map(do, items))
+    """Every item's outcome, in the items' order; see `abreast`."""
+    return abreast(do, items, WIDTH)

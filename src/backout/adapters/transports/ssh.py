@@ -11,7 +11,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import (
     AbstractContextManager,
     ExitStack,
@@ -42,8 +41,6 @@ LONG = 60_000
 """A longer text does not fit into one variable of a process everywhere."""
 PATIENCE = 3
 """So many connect timeouts without an answer to what was sent, and the link counts as lost."""
-AT_ONCE = 16
-"""How many connections are opened at the same time; sshd drops more (MaxStartups)."""
 
 
 class SshTransport(ShellTransport):
@@ -351,21 +348,6 @@ def connect(
     """Transports that share what is read once; each opens at its first use."""
     dialer = Dialer(ssh)
     return tuple(SshTransport(host, ssh, home(host), vault, dialer) for host in hosts)
-
-
-def open_all(transports: Sequence[SshTransport]) -> dict[str, Unreachable]:
-    """Open many connections at once; what could not be reached, by host."""
-
-    def attempt(transport: SshTransport) -> Unreachable | None:
-        try:
-            transport.open()
-        except Unreachable as error:
-            return error
-        return None
-
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        errors = pool.map(attempt, transports)
-        return {t.host.name: error for t, error in zip(transports, errors, strict=True) if error}
 
 
 def _watch_over(link: paramiko.Transport, timeout: float) -> None:

@@ -15,13 +15,13 @@ import pytest
 from paramiko import ssh_exception
 from paramiko.ssh_exception import ProxyCommandFailure
 
-from backout.adapters.transports.ssh import SshTransport, connect, open_all
+from backout.adapters.transports.ssh import SshTransport
 from backout.adapters.transports.ssh_connect import BROKEN, Dialer, translated
 from backout.adapters.transports.ssh_proxy import Proxy
 from backout.errors import HostKeyRefused, Unreachable
 from backout.model import Command, Host, Ssh
 from support.ssh_bed import ssh_agent
-from support.ssh_links import HOME, PATIENT, Maker, one_secret, settings
+from support.ssh_links import HOME, PATIENT, Maker, one_secret
 from support.sshd import SshdBed, SshdHost
 
 
@@ -187,17 +187,6 @@ def test_connections_do_not_write_into_each_others_configuration() -> None:
     one, two = (dialer.connection(Host(name=name)) for name in ("web1", "web2"))
     one.config.port = 2222
     assert two.config.port == 22
-
-
-def test_many_hosts_are_opened_at_once_and_the_missing_are_named(sshd_bed: SshdBed) -> None:
-    given = settings(sshd_bed)
-    hosts = [Host.model_validate({"name": n, **h}) for n, h in sshd_bed.inventory_hosts().items()]
-    sshd_bed["web2"].stop()
-    transports = connect(hosts, given, lambda host: f"srv/{host.name}", one_secret())
-    assert list(open_all(transports)) == ["web2"]
-    assert transports[0].run(Command("hostname")).stdout == "web1\n"
-    for transport in transports:
-        transport.close()
 
 
 def upstream_errors() -> list[BaseException]:
