@@ -18,7 +18,6 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Self
 
-from backout.adapters.redactor import redact_data
 from backout.adapters.storage import chain
 from backout.adapters.storage.chain import Draft, Ending, Line, Link, Opening
 from backout.adapters.storage.journal_rows import (
@@ -26,6 +25,7 @@ from backout.adapters.storage.journal_rows import (
     insert,
     one_run,
     open_runs,
+    records,
     run_rows,
     runs_named,
     runs_since,
@@ -182,16 +182,7 @@ class RunJournal(Ledger):
     def recall(self, run: str) -> tuple[Record, ...]:
         """Every record of a run, in order."""
         query = "SELECT seq, kind, key, at, body FROM record WHERE run = ? ORDER BY seq"
-        rows = self.look(lambda db: db.execute(query, (run,)).fetchall())
-        return tuple(
-            Record(seq, kind, key, datetime.fromisoformat(at), self._revealed(body))
-            for seq, kind, key, at, body in rows
-        )
-
-    def _revealed(self, text: str) -> Body:
-        body: Body = json.loads(text)
-        # JSON escapes a reference: where nothing is escaped there is none.
-        return redact_data(body, self._reveal) if "\\" in text else body
+        return self.look(lambda db: tuple(records(db.execute(query, (run,)), self._reveal)))
 
     def finish(
         self,

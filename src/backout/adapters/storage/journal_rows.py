@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from backout.adapters.redactor import redact_data
 from backout.adapters.storage.tables import ALL, Tables
 from backout.errors import BackoutError, Held, Refused
-from backout.model import OpenRun, RunRow
+from backout.model import OpenRun, Record, RunRow
 from backout.model.journaled import Body
 from backout.ports import HELD, NEEDS_PERSON
 
@@ -34,6 +36,21 @@ def plain(value: Any) -> Any:
 def insert(db: Tables, table: str, *row: Any) -> None:
     places = ", ".join("?" * len(row))
     db.execute(f"INSERT INTO {table} VALUES ({places})", row)  # noqa: S608 - table names are ours
+
+
+TOGETHER = 500
+"""So many records are read as one text: what they are told in is held once for all of them."""
+
+
+def records(rows: Iterable[Any], reveal: Callable[[str], str]) -> Iterator[Record]:
+    """The records that stand in rows."""
+    coming = iter(rows)
+    while some := tuple(islice(coming, TOGETHER)):
+        bodies = json.loads(f"[{','.join(row[-1] for row in some)}]")
+        for (seq, kind, key, at, text), body in zip(some, bodies, strict=True):
+            # JSON escapes a reference: where nothing is escaped there is none.
+            shown = redact_data(body, reveal) if "\\" in text else body
+            yield Record(seq, kind, key, datetime.fromisoformat(at), shown)
 
 
 LAST = "\U0010ffff"
