@@ -104,3 +104,12 @@ def test_what_paramiko_cannot_read_is_said(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Unreachable, match="what ssh_config says of it cannot be followed"):
         login(config)
+
+
+def test_paths_that_many_hosts_have_in_common_are_held_once(config: Path) -> None:
+    config.write_text("IdentityFile ~/.ssh/key\nUserKnownHostsFile ~/.ssh/known\n")
+    known = SshConfig(Ssh(config=str(config)))
+    one, other = (known.of(Host(name=name, address=name)) for name in ("web1", "web2"))
+    for mine, theirs in ((one.keys, other.keys), (one.known_hosts, other.known_hosts)):
+        assert mine
+        assert [id(path) for path in mine] == [id(path) for path in theirs]

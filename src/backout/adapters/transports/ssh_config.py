@@ -14,6 +14,7 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -178,7 +179,7 @@ def _login(place: Place, words: Words) -> Login:
     }
 
     def path(text: str) -> str:
-        return str(at_home(_filled(text, tokens)))
+        return sys.intern(str(at_home(_filled(text, tokens))))  # the same for most hosts
 
     if one("proxyusefdpass") == "yes" and one("proxycommand"):
         raise _wrong(place, "ProxyUseFdpass is not supported")
