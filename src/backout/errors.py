@@ -7,6 +7,7 @@
     ├── Refused             refused before any change (3)
     │   ├── Unreachable     a host could not be reached (3)
     │   │   └── HostKeyRefused  a host's key is unknown or has changed (3)
+    │   ├── NotYet          a step needs what an earlier one may make (3)
     │   ├── TakenOver       another machine goes on with the run (3)
     │   ├── Outdated        a host knows more of the run than this journal (3)
     │   ├── Foreign         another version of Backout wrote it (3)
@@ -118,6 +119,10 @@ class Unreachable(Refused):
 
 class HostKeyRefused(Unreachable):
     """A host's key is unknown, or is not the one on record. No command ran there."""
+
+
+class NotYet(Refused):
+    """A step needs a place that is not there, which an earlier step of the run may be to make."""
 
 
 class Outdated(Refused):

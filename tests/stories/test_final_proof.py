@@ -189,6 +189,58 @@ def test_a_run_in_which_nothing_applies_is_a_mistake_and_touches_nothing(
     assert fleet.project.say("history", "--json").data["runs"] == []
 
 
+WAITS = {"name": "Wait", "wait": {"for": "1ms"}, "on": "all"}
+LOOKS = {"name": "Look", "run": "uptime", "readonly": True, "on": "all"}
+
+
+@pytest.mark.parametrize("step", [WAITS, LOOKS], ids=["waits", "looks"])
+def test_hosts_on_which_a_runbook_only_waits_or_looks_are_not_deployed(
+    fleet: Yard, bed: SshdBed, step: dict[str, Any]
+) -> None:
+    hosts = bed.inventory_hosts()
+    hosts["web1"]["groups"] = ["db"]
+    fleet.inventory(hosts=hosts)
+    fleet.runbook(fleet.step("A", on="db"), step)
+    said = fleet.deploy("--hosts", "web2")
+    assert said.code == 2, left(said)
+    assert "--hosts web2: no step" in said.data["error"]["what"]
+    assert fleet.deploy("--hosts", "web1,web2").code == 0
+    fleet.runbook(step)
+    assert fleet.deploy("--hosts", "web2").code == 0, "it changes nothing anywhere, and says so"
+
+
+def asks(answer: str) -> dict[str, Any]:
+    """A step that saves an answer which only the run knows."""
+    look = {"name": "Ask", "run": f"echo {answer}", "readonly": True}
+    return {**look, "save": {"answer": "stdout"}}
+
+
+@pytest.mark.parametrize("words", [(), ("--hosts", "web2")])
+def test_a_run_that_finds_nothing_to_do_has_deployed_nothing(
+    fleet: Yard, words: tuple[str, ...]
+) -> None:
+    fleet.runbook(fleet.step("One"))
+    fleet.good_release()
+    only_if = {"when": "saved.answer == 'yes'"}
+    fleet.runbook(asks("no"), {**fleet.step("Two"), **only_if})
+    said = fleet.deploy(*words)
+    assert said.code == 4, left(said)
+    assert said.data["reason"].startswith("nothing was done: `when` of every step")
+    assert {end["state"] for end in said.data["hosts"].values()} == {"unchanged"}
+    status = fleet.say("status")
+    assert (status.code, status.data["release"]["number"]) == (0, 1)
+    fleet.runbook(asks("yes"), {**fleet.step("Two"), **only_if})
+    assert fleet.deploy(*words).code == 0
+    fleet.runbook(asks("no"), {**fleet.step("Three"), **only_if, "on": "web2"}, fleet.step("Four"))
+    assert fleet.deploy(*words).code == 0, "some of it was wanted"
+
+
+def test_what_is_so_already_is_deployed(fleet: Yard) -> None:
+    fleet.runbook(fleet.step("One", check="true"))
+    said = fleet.deploy()
+    assert (said.code, fleet.effects()) == (0, {}), left(said)
+
+
 def test_a_runbook_that_only_restarts_applies(fleet: Yard) -> None:
     write(fleet, "code", "old")
     fleet.runbook(settle=starts(fleet))

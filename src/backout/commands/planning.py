@@ -87,7 +87,7 @@ def build(
         hold=seconds_of(options, target),
         kinds=TABLES.steps,
     )
-    refuse_idle(made)
+    refuse_idle(made, TABLES.steps)
     return made
 
 

@@ -10,10 +10,11 @@ from backout.checks import judging
 from backout.commands.options import Shipping
 from backout.errors import BackoutError, Mistakes, Refused, Unreachable
 from backout.model import Command, Finding, Host, Result, Target, Undo
-from backout.ports import StepContext, StepKind
+from backout.ports import StepContext
 from backout.reports.data import check_rows
 from backout.reports.plans import PlannedAction, PlannedBatch, PlannedStage, PlanReport
 from backout.reports.report import Ends
+from backout.runs.beforehand import way_back
 from backout.runs.parts import Parts, side_by_side
 from backout.runs.plan import Action, BatchPlan, Plan
 from backout.runs.wording import title
@@ -131,7 +132,7 @@ class Preview:
             if self.offline:
                 row = replace(row, undo=work.step.undo or (OWN if kind.undoes else ""))
             elif action.phase in ("do", "settle"):
-                undo = _way_back(kind, work)
+                undo = _way_back(self.worker, action, work)
                 row = replace(row, undo=undo.text, undo_summary=undo.summary)
                 self.worker.ready(action)
         except Mistakes as error:
@@ -143,14 +144,14 @@ class Preview:
         return row
 
 
-def _way_back(kind: StepKind, work: StepContext) -> Undo:
+def _way_back(worker: Worker, action: Action, work: StepContext) -> Undo:
     """The undo as it is now. A preflight asks those that a kind brings, and what these refuse is
     refused; of the others an earlier step may bring what they miss (the directory they run in).
     Raises BackoutError."""
     try:
-        return kind.before(work)
+        return way_back(worker, action, work)
     except Refused:
-        if kind.undoes:
+        if worker.kind(action).undoes:
             raise
         return Undo(work.step.undo or "")
 

@@ -28,6 +28,7 @@ from backout.runs import confirming, standing
 from backout.runs.backward import Backward, only_ill
 from backout.runs.balancing import ill, leaves
 from backout.runs.baseline import Baseline
+from backout.runs.beforehand import way_back
 from backout.runs.claims import Claims
 from backout.runs.decisions import note_red, turn_of
 from backout.runs.discreet import secrets_of
@@ -160,7 +161,7 @@ class Engine:
     def _way_back(self, action: Action) -> Refused | None:
         """Resolve the undo once before anything acts, only to learn whether it can be known."""
         worker = self.worker
-        return self._tried(action, lambda: worker.kind(action).before(worker.work(action)))
+        return self._tried(action, lambda: way_back(worker, action, worker.work(action)))
 
     def _ready(self, action: Action) -> Refused | None:
         """Whether it can succeed at all, as far as that can be seen before anything acts."""
@@ -170,7 +171,7 @@ class Engine:
         try:
             look()
         except Mistakes:
-            return None  # it names what only an earlier step will save
+            return None  # only an earlier step saves what it names, or makes its place
         except BackoutError as error:
             return Refused(f"{title(action)}: {error.what}", next=error.next)
         return None

@@ -15,6 +15,7 @@ from typing import Any
 
 from backout.checks import judging
 from backout.model import RED, Finding, HostEnd, HostState, Result, Step, alike, duration
+from backout.runs.applying import idle
 from backout.runs.backward import Backward
 from backout.runs.balancing import ill, leaves
 from backout.runs.parts import Must, Red, side_by_side
@@ -61,7 +62,8 @@ class Forward:
             if words:
                 return words
         words = self.worker.stopped or self._withdraw(self.plan.hosts)
-        return words or self._prove() or self.worker.stopped
+        words = words or self._prove() or self.worker.stopped
+        return words or idle(self.plan, self.worker.parts.steps, self.worker.saga)
 
     @property
     def stuck(self) -> dict[str, str]:

@@ -22,6 +22,7 @@ from backout.model.files import content_of
 from backout.model.operands import at_home
 from backout.ports import StepContext
 from backout.runs import release_file, standing
+from backout.runs.beforehand import way_back
 from backout.runs.parts import Parts, side_by_side
 from backout.runs.plan import Action, Plan
 from backout.runs.wording import words_of
@@ -189,9 +190,9 @@ def _undo(worker: Worker, action: Action) -> str:
         work = worker.work(action)
         if not kind.undoes:
             return work.step.undo or ""
-        undo = kind.before(work)
+        undo = way_back(worker, action, work)
     except Mistakes:
-        return LATER  # it names what only an earlier step will save
+        return LATER  # only an earlier step saves what it names, or makes its place
     # A kind's own text may hold a word that is never used twice; it is made of these two.
     known = json.dumps(dict(undo.data), sort_keys=True, default=str)
     return f"{undo.summary} {known}" if undo.summary else undo.text

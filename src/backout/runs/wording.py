@@ -8,6 +8,9 @@ from typing import Any
 from backout.model import Result, State, Step
 from backout.runs.plan import Action
 
+UNWANTED = "not wanted: `when`"
+"""Why a step was left out."""
+
 
 def went_well(result: Result) -> bool:
     return result.state in (State.DONE, State.SKIPPED)

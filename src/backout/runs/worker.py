@@ -26,7 +26,7 @@ from backout.runs.parts import Must, Parts, Red
 from backout.runs.plan import Action, Plan, moves
 from backout.runs.right_machine import wrong_machine
 from backout.runs.saga import Entry, Saga, note_key
-from backout.runs.wording import words_of
+from backout.runs.wording import UNWANTED, words_of
 
 BACK = ("undo", "back")
 """The phases of an action on the way back."""
@@ -117,7 +117,7 @@ class Worker:
         self.once_more.discard(action.key)
         try:
             if not self._wanted(action):
-                skipped = Result(State.SKIPPED, reason="not wanted: `when`")
+                skipped = Result(State.SKIPPED, reason=UNWANTED)
                 return self.saga.settle(action, skipped, again=again)
             chosen = self.plan.hosts if hosts is None else hosts
             work = self.work(action, hosts=chosen, must=must, went=went)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from shlex import quote
 
-from backout.errors import Refused
+from backout.errors import NotYet, Refused
 from backout.model import Source, Undo
 from backout.ports import StepContext
 from backout.steps.git import QUIET, UNDO, git, ref, source
@@ -244,7 +244,7 @@ elif [ -e {quote(d)}/current ]; then echo 'current is not a link' >&2; exit 1; f
     facts = read(work.transport, script, where)
     if facts["missing"]:
         path = facts["missing"][0]
-        raise Refused(
+        raise NotYet(
             f"{where}: shared/{path} does not exist, and every release links to it",
             next=f"create {d}/shared/{path} there",
         )

@@ -16,7 +16,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from backout.errors import BackoutError, Refused, Unreachable
+from backout.errors import BackoutError, NotYet, Refused, Unreachable
 from backout.model import Command, Mode, Options, Result, State, Undo
 from backout.model.operands import at_home
 from backout.ports import StepContext
@@ -58,8 +58,10 @@ class Upload(Kind):
         t, folder = _path(to), _path(posixpath.dirname(to) or ".")
         script = f"""\
 if [ -d {t} ]; then echo 'it is a directory' >&2; exit 1; fi
-if [ ! -d {folder} ]; then echo {folder} 'does not exist, or is no directory' >&2; exit 1; fi"""
-        read(work.transport, script, f"{to} on {work.transport.host.name}")
+if [ ! -d {folder} ]; then echo missing={folder}; fi"""
+        where = f"{to} on {work.transport.host.name}"
+        if missing := read(work.transport, script, where)["missing"]:
+            raise NotYet(f"{where}: {missing[0]} does not exist, or is no directory")
         return way_back(work, _undo(work), summary=f"put {to} back as it was")
 
     def act(self, work: StepContext) -> Result:

@@ -38,6 +38,7 @@ CONTRACT = {
     "Unsettled": 3,
     "Damaged": 3,
     "Outdated": 3,
+    "NotYet": 3,
     "Foreign": 3,
     "BackedOut": 4,
     "Incomplete": 5,
