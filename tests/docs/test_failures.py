@@ -117,8 +117,10 @@ workers.md: What each failure leaves
   `kill -9` of a worker, or its machine is gone
     stories/test_workers.py::test_a_worker_that_is_killed_loses_its_run_to_another_who_does_as_is_said
     unit/commands/test_worker.py::test_a_driver_is_gone_after_so_many_looks_that_saw_no_sign_of_it
-  a worker is frozen, and wakes up beside its rescuer
+  a worker is frozen, and wakes up beside its rescuer, or beside a person who is asked
     stories/test_workers.py::test_a_worker_that_was_frozen_wakes_up_beside_its_rescuer_and_changes_nothing
+    stories/test_workers.py::test_a_worker_that_was_frozen_wakes_up_beside_a_person_who_is_asked_and_begins_nothing
+    unit/adapters/test_leases.py::test_who_hears_in_mid_run_that_it_was_taken_over_lets_go_of_nothing
   the rescuer itself was frozen, or the database away
     unit/commands/test_worker.py::test_a_look_after_a_long_sleep_is_one_look
   the worker that watches is killed

@@ -302,6 +302,38 @@ def test_a_worker_that_was_frozen_wakes_up_beside_its_rescuer_and_changes_nothin
     assert not team.sql("SELECT * FROM backout_queue.procrastinate_jobs WHERE status = 'todo'")
 
 
+def test_a_worker_that_was_frozen_wakes_up_beside_a_person_who_is_asked_and_begins_nothing(
+    team: Team,
+) -> None:
+    """It is fenced off all the same, the host stays the run's, and the person decides."""
+    team.rule(rescue="ask", after="4s")
+    team.yard.runbook(
+        team.yard.step("Slow", before=team.yard.hold()), team.yard.step("Then"), settle=[]
+    )
+    run = team.deploy()
+    first = team.worker()
+    team.yard.busy("Slow-here")
+    frozen = (first.pid, *_drives_of(first))
+    for pid in frozen:
+        _signal(pid, signal.SIGSTOP)
+    team.worker(of=team.elsewhere())
+    eventually(lambda: "needs_person" in team.kinds(run), saying="a question")
+    before = team.kinds(run)
+    team.yard.let_go()
+    eventually(lambda: not team.yard.exists("Slow-here.busy"), saying="the end of the command")
+    for pid in frozen:
+        _signal(pid, signal.SIGCONT)
+    assert first.stdout is not None
+    ended = next(line for line in first.stdout if "is driven no more" in line)
+    assert "exit code 8" in ended
+    assert (team.kinds(run), team.yard.effects()) == (before, {"Slow-here": 1})
+    assert list(team.yard.files.parent.glob("notes/**/lock"))
+    said = team.yard.say("resume", "--yes")
+    assert (said.code, said.data["outcome"]) == (0, "succeeded"), said.out + said.err
+    assert team.yard.effects() == {"Slow-here": 1, "Then-here": 1}
+    assert team.yard.project.say("history", "--check", "--json").data["faults"] == []
+
+
 def killed(worker: Started) -> None:
     worker.kill()
     worker.communicate()

@@ -131,8 +131,8 @@ class LeaseLock:
         """Hold every host, or none; see `ports.Lock`. Raises Held, Refused or Unreachable.
 
         The leases are left standing when the run leaves with something undone: after `keep`,
-        when Incomplete, Interrupted or something unforeseen passes through here, or when it is
-        refused and has changed something before.
+        when Incomplete, Interrupted, TakenOver or something unforeseen passes through here, or
+        when it is refused and has changed something before.
         """
         token = secrets.token_hex(16)
         self._keep = False
@@ -150,7 +150,8 @@ class LeaseLock:
             self._keep = True
             raise
         except BackoutError as error:
-            self._keep = self._keep or given.stays(error)
+            # Who goes on with the run takes its hosts just now: to let go would be beneath them.
+            self._keep = self._keep or isinstance(error, TakenOver) or given.stays(error)
             raise
         except BaseException:
             self._keep = True

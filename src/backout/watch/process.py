@@ -236,7 +236,7 @@ class Process:
 
     def _greeting(self) -> str:
         count = len(self.watcher.timetable.entries)
-        return f"watching {', '.join(self.watcher.targets)}: {count} checks"
+        return f"watching {', '.join(self.watcher.targets) or 'nothing for now'}: {count} checks"
 
     def once(self) -> Answer:
         """Every check once, whatever its schedule; then tell what there is to tell."""

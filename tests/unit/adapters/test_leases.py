@@ -304,6 +304,17 @@ def test_what_another_machine_has_by_now_is_let_go(
     assert folders.locked() == []
 
 
+def test_who_hears_in_mid_run_that_it_was_taken_over_lets_go_of_nothing(
+    folders: Folders, hosts: list[Linked], lock: LeaseLock
+) -> None:
+    """Whoever goes on takes these very hosts just then."""
+    with pytest.raises(TakenOver), lock.hold(hosts, RUN):
+        raise TakenOver("run-1 was taken over by bob")
+    assert folders.locked() == list(NAMES)
+    hold(lock, hosts, RUN, began=NAMES, claim=Claim(1, "theirs"))
+    assert folders.locked() == []
+
+
 # --- while it is held --------------------------------------------------------------------
 
 

@@ -24,6 +24,7 @@ from backout.ports import ASK, HANDED, NEEDS_PERSON, RESCUED, Doorbell, Hand, In
 Body = Mapping[str, Any]
 TRIES = 3
 """After so many drivers that came to nothing a person is asked."""
+_FENCED_OFF = "UPDATE run SET epoch = epoch + 1 WHERE id = ?"
 _GIVEN = "UPDATE run SET epoch = epoch + 1, driver = '', driven_by = ?, zone = ? WHERE id = ?"
 _OPEN = (
     "SELECT id, target, verb, epoch, driver, driven_by, zone,"
@@ -69,9 +70,9 @@ class Hands:
     def take_away(
         self, seen: InHand, how: str, by: str, why: str, announce: Announce = silent
     ) -> str:
-        """Durably, from whoever drives it: it is fenced off, and the bell rings for another one;
-        or a person is asked (`ask`), also where several have tried in vain, and `announce` says who
-        is told. What was done: `how`, or nothing where the driver lives, or it is another one by
+        """Durably, from whoever drives it, who is fenced off: the bell rings for another one; or a
+        person is asked (`ask`), also where several have tried in vain, and `announce` says who is
+        told. What was done: `how`, or nothing where the driver lives, or it is another one by
         now."""
         at, asked = _now(), _person(seen, why)
 
@@ -83,6 +84,7 @@ class Hands:
             chain.append(db, seen.run, RESCUED, "", at, self._journal.text_of(about))
             if done == ASK:
                 chain.append(db, seen.run, NEEDS_PERSON, "", at, self._journal.text_of(asked))
+                db.execute(_FENCED_OFF, (seen.run,))
                 self._journal.post(db, announce(NEEDS_PERSON, asked))
             else:
                 self._give(db, seen.run, seen.zone)

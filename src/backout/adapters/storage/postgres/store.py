@@ -164,9 +164,11 @@ class PostgresStore(JournalStore):
             return self._queue.put(_of(write, run)).result()
         except (Lost, Closed) as error:
             raise self._unwritten(error, run) from error
+        except _OtherEpoch:
+            raise self._fenced_off(run) from None
         except driver(EXTRA).Error as error:
             if error.sqlstate == OTHER_EPOCH:
-                raise taken_over(run, str(error.diag.message_primary or ""), self.where) from error
+                raise self._fenced_off(run) from error
             if CLOSED in str(error.diag.message_primary):
                 raise has_ended(run, self.where) from error
             if error.sqlstate and error.sqlstate[:2] in ("42", "25"):
@@ -181,14 +183,25 @@ class PostgresStore(JournalStore):
             return Refused(what, where=self.where, next="see that PostgreSQL runs there")
         return self._interrupted(what)
 
-    def _interrupted(self, what: str) -> Interrupted:
+    def _fenced_off(self, run: str) -> BackoutError:
+        """By now another working copy drives the run; or nobody, and a person is asked."""
+        query = "SELECT driver, driven_by FROM run WHERE id = ?"
+        by, name = self.look(lambda db: db.execute(query, (run,)).fetchone())
+        if by != self.driver:
+            return taken_over(run, name, self.where)
+        what = f"run {run} was taken from this process, which gave no sign of life for too long"
+        return self._interrupted(what, "a person decides: ")
+
+    def _interrupted(
+        self, what: str, when: str = "when the ledger is there again: "
+    ) -> Interrupted:
         going_on = self.patience.going_on or "invoke resume"
         return Interrupted(
             what,
             where=self.where,
             state="nothing further was started; the run is journaled up to here, and what has begun"
             " on a host is in its notes there",
-            next=f"when the ledger is there again: {going_on}",
+            next=f"{when}{going_on}",
         )
 
     def _write(self) -> None:
@@ -290,10 +303,10 @@ class PostgresStore(JournalStore):
         self._tails.pop(run, None)
         if run:
             epoch = self._epoch(db, run)
-            query = "SELECT epoch, driven_by FROM run WHERE id = ? FOR UPDATE"
-            now, by = db.execute(query, (run,)).fetchone() or (epoch, "")
+            query = "SELECT epoch FROM run WHERE id = ? FOR UPDATE"
+            (now,) = db.execute(query, (run,)).fetchone() or (epoch,)
             if now != epoch:
-                raise taken_over(run, by, self.where)
+                raise _OtherEpoch
         return append.write(db)
 
     def _patiently(self, write: Write[T]) -> T:
@@ -314,6 +327,10 @@ class PostgresStore(JournalStore):
 def _values(line: Line) -> tuple[object, ...]:
     link = line.link
     return (line.kind, line.key, line.at, line.body, link.n, link.prev, link.hash)
+
+
+class _OtherEpoch(Exception):
+    """The run is of another epoch than what is to be written for it."""
 
 
 class _Owned:
