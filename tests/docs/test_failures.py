@@ -170,6 +170,8 @@ workers.md: What each failure leaves
     stories/test_older_worker.py::test_a_run_that_an_older_worker_does_not_understand_is_left_as_it_is
   a newer Backout brings the ledger's tables up beside it
     stories/test_older_worker.py::test_a_worker_beside_whom_a_newer_backout_has_brought_the_tables_up_takes_no_more
+  the disk of a worker's machine is full, or read-only
+    stories/test_workers.py::test_a_worker_whose_own_disk_is_full_takes_nothing_and_ends_until_there_is_room
   a drive ends with a bug, or is killed by the kernel
     stories/test_workers.py::test_where_a_person_is_to_decide_nothing_more_happens
 """

@@ -58,14 +58,52 @@ def test_a_rollback_is_told_of_a_lock_before_it_acts(
     assert trial.kind.unready(trial.work, trial.way_back) == ""
 
 
-def test_a_locked_index_of_the_working_copy_is_refused_by_its_name(
-    bench: Bench, git_origin: GitOrigin
+LOCKS = ("index.lock", "HEAD.lock", "refs/heads/main.lock")
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_a_lock_of_the_working_copy_is_refused_by_its_name(
+    bench: Bench, git_origin: GitOrigin, name: str
 ) -> None:
-    lock = git_origin.copy / ".git/index.lock"
+    lock = git_origin.copy / ".git" / name
     lock.touch()
 
     with pytest.raises(Refused, match=f"{lock} is there on here"):
         bench.step("commit").before()
+
+
+def test_a_linked_working_copy_has_the_branchs_lock_in_its_repository(
+    bench: Bench, git_origin: GitOrigin, tmp_path: Path
+) -> None:
+    git_origin.git("checkout", "-q", "--detach")
+    git_origin.git("worktree", "add", "-q", str(tmp_path / "linked"), "main")
+    assert bench.source is not None
+    bench.source = bench.source.model_copy(update={"repository": str(tmp_path / "linked")})
+    lock = git_origin.copy / ".git/refs/heads/main.lock"
+    lock.touch()
+
+    with pytest.raises(Refused, match=r"refs/heads/main\.lock is there on here"):
+        bench.step("commit").before()
+
+    lock.unlink()
+    bench.step("commit").before()
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_what_was_published_is_taken_back_beside_a_lock_and_the_working_copy_stays_as_it_is(
+    bench: Bench, git_origin: GitOrigin, name: str
+) -> None:
+    git_origin.good_change()
+    shipped = git_origin.commit("Release 2")
+    trial = bench.step("push")
+    assert trial.act().ok
+    (git_origin.copy / ".git" / name).touch()
+
+    assert trial.undo().ok
+
+    assert git_origin.git("show", f"{git_origin.published()}:RELEASE") == "1\n"
+    assert (git_origin.head(), git_origin.git("status", "--porcelain")) == (shipped, "")
+    assert bench.said == ["origin/main is reverted; here, git pull is needed"]
 
 
 def test_a_lock_that_comes_later_is_named_too(bench: Bench, git_origin: GitOrigin) -> None:

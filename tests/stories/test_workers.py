@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from backout.testing import typed
+from support.disk import small_disk
 from support.pgbouncer import pooled
 from support.postgres import Postgres
 from support.team import Team
@@ -401,6 +402,32 @@ def test_what_takes_too_long_is_handed_over_to_another_worker(team: Team) -> Non
     team.worker(of=team.elsewhere())
     assert team.ended(run) == ("succeeded", 0)
     assert team.yard.effects() == {"First-here": 1, "Slow-here": 1}
+
+
+def test_a_worker_whose_own_disk_is_full_takes_nothing_and_ends_until_there_is_room(
+    team: Team,
+) -> None:
+    """What it drives already comes to its end. Nobody is then said to be there who is of no use,
+    and the run waits for somebody who is."""
+    team.rule(after="4s")
+    other = team.elsewhere()
+    run = held(team)
+    with small_disk(other.project.state) as disk:
+        first = team.worker(of=other)
+        team.yard.busy("Slow-here")
+        disk.fill()
+        waits = team.deploy_of("other")
+        team.yard.let_go()
+        assert team.ended(run) == ("succeeded", 0)
+        out, err = first.communicate(timeout=60)
+        assert (first.returncode, "No space left on device" in err) == (3, True), out + err
+        again = other.project.say("worker", alone=True)
+        assert (again.code, "takes nothing more: No space left" in again.err) == (3, True)
+        assert team.shown()[0]["workers"] == []
+        assert "next:  invoke worker" in team.yard.project.say("workers").out
+        disk.empty()
+        team.worker(of=other)
+        assert team.ended(waits) == ("succeeded", 0)
 
 
 # --- the database and the link to it --------------------------------------------------------------

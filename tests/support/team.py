@@ -52,6 +52,13 @@ class Team:
         assert said.code == 0, said.out + said.err
         return str(said.data["run"])
 
+    def deploy_of(self, target: str) -> str:
+        """Hand one of another target over, whose notes on the host are its own: its run."""
+        own = {"state": str(self.yard.files.parent / f"notes-{target}")}
+        self.yard.project.inventory(target, self.yard.plain() | self.yard.changes | own)
+        words = ("deploy", "--target", target, "--detach", "--json")
+        return str(self.yard.project.say(*words).data["run"])
+
     def worker(self, *words: str, of: Yard | None = None) -> Started:
         """One that is there, in the project's own working copy, or in another one."""
         before = len(self.sql("SELECT id FROM backout_queue.worker")) if self._queue() else 0

@@ -11,10 +11,12 @@ import stat
 import subprocess
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from backout.errors import Refused
 
 OURS = ".backout"
+A_PAGE = 4096
 UNSAFE = 77
 """The exit code of `GUARD` when others may change the directory; its output says by which path,
 whose that is, and `mode`, `owner` or `home`."""
@@ -126,6 +128,19 @@ def prepare(state: Path) -> None:
     with suppress(OSError):
         if not ignored.exists():
             ignored.write_text("*\n")
+
+
+def refuse_full(state: Path) -> None:
+    """Raises Refused where this machine's own directory takes nothing more."""
+    try:
+        with TemporaryFile(dir=state) as file:
+            file.write(b" " * A_PAGE)
+    except OSError as error:
+        raise Refused(
+            f"{state} takes nothing more: {error.strerror}",
+            state="nothing was changed",
+            next="make it writable, with room for more, then the same command again",
+        ) from error
 
 
 def refuse_tracked(state: Path) -> None:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from backout.adapters.local_lock import LocalLock, owner
+from backout.adapters.own_directory import refuse_full
 from backout.adapters.storage.postgres.hands import Hands
 from backout.adapters.storage.store import Announce, silent
 from backout.commands import drive, handover
@@ -21,7 +22,7 @@ from backout.commands.news import about_run, telling
 from backout.commands.nursery import Nursery
 from backout.commands.options import Worker
 from backout.commands.signals import heard
-from backout.errors import BackoutError, Foreign, Mistakes
+from backout.errors import BackoutError, Foreign, Mistakes, Refused
 from backout.model import Event
 from backout.ports import RESUME, Hand, InHand, Screen, Shift, Tick
 from backout.project.freezing import thaw
@@ -59,6 +60,7 @@ class Working:
             raise Mistakes(f"--width {options.width}: one run at least", where="command line")
         hands = shared.hands(self.workplace.journal)
         hands.arrive()
+        refuse_full(self.workplace.state)
         zone, place = self._zone(options), place_here(self.workplace.home)
         id = secrets.token_hex(8)
         me = Hand(id, zone, owner(), options.width, (), False, _now(), 0.0, place)
@@ -74,14 +76,14 @@ class Working:
         drives = Drives(self.workplace, hands, me, nursery, self._say)
         rescuer = Rescuer(self.workplace, hands, me, self._say)
         pause = min(10.0, shared.workers.after / LOOKS)
-        newer: list[Foreign] = []
+        ends: list[BackoutError] = []
         with heard() as signals, Duty(self.workplace, self.screen, me, self._say) as duty:
             shift = Shift(
                 zones=me.zones,
                 width=me.width,
                 drive=drives.drive,
                 finish=partial(self._finish, drives, duty, lambda: len(signals) > 1),
-                stop_asked=lambda: bool(signals or newer) or nursery.lost,
+                stop_asked=lambda: bool(signals or ends) or nursery.lost,
                 say=self._say,
             )
             self._say(f"worker of zone {me.zone}: {me.width} runs side by side")
@@ -89,20 +91,27 @@ class Working:
                 Tick(BEAT, self._quietly(lambda: drives.beat(duty.watches))),
                 Tick(pause, self._quietly(rescuer)),
                 Tick(LISTENS, self._quietly(duty.answer)),
-                Tick(pause, self._quietly(partial(self._look_for_newer, newer))),
+                Tick(pause, self._quietly(partial(self._look_at_itself, nursery, ends))),
             )
             shared.bell().work(shift, ticks)
         self._quietly(partial(hands.leave, me.id))()
-        if newer:
-            raise newer[0]
+        if ends:
+            raise ends[0]
         self._say("stopped")
 
-    def _look_for_newer(self, found: list[Foreign]) -> None:
-        """Where a newer Backout has brought the tables up, nothing more is taken by this one."""
+    def _look_at_itself(self, nursery: Nursery, ends: list[BackoutError]) -> None:
+        """Where a newer Backout has brought the tables up, nothing more is taken by this one; nor
+        where a run could not even be begun, as its own directory takes nothing more. What it drives
+        already needs none of that."""
+        try:
+            if not nursery.at_work:
+                refuse_full(self.workplace.state)
+        except Refused as error:
+            ends.append(error)
         try:
             self.workplace.journal.refuse_newer()
         except Foreign as error:
-            found.append(error)
+            ends.append(error)
 
     async def _finish(self, drives: Drives, duty: Duty, at_once: Callable[[], bool]) -> None:
         """What has begun comes to its end, for a while."""

@@ -154,7 +154,7 @@ directory=$({g} rev-parse --absolute-git-dir)
 for name in {" ".join(UNFINISHED)}; do
   if [ -e "$directory/$name" ]; then echo "unfinished=$name"; fi
 done
-{locked(where.repository)}
+{locked(where.repository, where.branch)}
 if {nobody(g)} && [ -n "$({g} --literal-pathspecs status --porcelain {_concerned(work)})" ]; then
   echo nobody=yes
 fi

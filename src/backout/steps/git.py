@@ -100,15 +100,20 @@ def on_branch(where: Source, branch: str) -> None:
     )
 
 
-def locked(directory: str) -> str:
-    """Shell text that prints `locked=FILE` where git's index stays locked for longer than another
-    git takes for a look."""
+def locked(directory: str, branch: str = "") -> str:
+    """Shell text that prints `locked=FILE` where git's index, HEAD or that branch stays locked for
+    longer than another git takes for a look."""
+    heads = f' "$all"/refs/heads/{quote(branch)}.lock' if branch else ""
     return f"""\
-lock=$({git(directory)} rev-parse --absolute-git-dir)/index.lock
-for moment in 1 2 3 4 5 6 7 8 9; do
-  [ ! -e "$lock" ] || sleep 0.1 2>/dev/null || sleep 1
-done
-if [ -e "$lock" ]; then echo "locked=$lock"; fi"""
+own=$({git(directory)} rev-parse --absolute-git-dir)
+all=$own # those of a linked working copy are its own, and its branches the repository's
+[ ! -e "$own/commondir" ] || all=$own/$(cat "$own/commondir")
+for lock in "$own/index.lock" "$own/HEAD.lock"{heads}; do
+  for moment in 1 2 3 4 5 6 7 8 9; do
+    [ ! -e "$lock" ] || sleep 0.1 2>/dev/null || sleep 1
+  done
+  if [ -e "$lock" ]; then echo "locked=$lock"; break; fi
+done"""
 
 
 def refuse_a_lock(facts: Facts, machine: str) -> None:

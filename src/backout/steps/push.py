@@ -16,6 +16,7 @@ from backout.steps.git import (
     fetch,
     fetched_alone,
     git,
+    locked,
     on_branch,
     places,
     published,
@@ -207,13 +208,16 @@ it has the same change, or all of them as one, in other commits."""
 
 
 def _forward(where: Source) -> str:
-    """Take the local branch along, when nothing stands in the way. What was edited here is then
-    in the history alone: say how it is taken up again."""
+    """Take the local branch along, when nothing stands in the way (beside a lock, git would move
+    the files and not the branch). What was edited here is then in the history alone: say how it is
+    taken up again."""
     g, ref = git(where.repository), quote(f"refs/heads/{where.branch}")
     needed = f"{where.remote}/{where.branch} is reverted; here, git pull is needed"
     over = f"&& {g} revert --quit"  # else the next commit finds a revert that is unfinished
     return f"""\
-if [ "$({g} symbolic-ref -q HEAD)" = {ref} ]; then {g} merge -q --ff-only "$commit" >/dev/null 2>&1
+if [ -n "$({locked(where.repository, where.branch)})" ]; then false
+elif [ "$({g} symbolic-ref -q HEAD)" = {ref} ]; then
+  {g} merge -q --ff-only "$commit" >/dev/null 2>&1
 else {g} fetch -q . "$commit":{ref} >/dev/null 2>&1; fi || {{ echo {quote(needed)}; exit 0; }}
 [ "$commit" = "$head" ] && [ -z "$(already)" ] ||
   echo {quote(f"{AGAIN} {g} revert --no-commit")} "$({g} rev-parse --short "$commit")" {quote(over)}

@@ -164,11 +164,11 @@ class PostgresStore(JournalStore):
             return self._queue.put(_of(write, run)).result()
         except (Lost, Closed) as error:
             raise self._unwritten(error, run) from error
-        except _OtherEpoch:
-            raise self._fenced_off(run) from None
+        except _OtherEpoch as other:
+            raise self._fenced_off(run, other.by) from None
         except driver(EXTRA).Error as error:
             if error.sqlstate == OTHER_EPOCH:
-                raise self._fenced_off(run) from error
+                raise self._fenced_off(run, str(error.diag.message_primary or "")) from error
             if CLOSED in str(error.diag.message_primary):
                 raise has_ended(run, self.where) from error
             if error.sqlstate and error.sqlstate[:2] in ("42", "25"):
@@ -183,12 +183,11 @@ class PostgresStore(JournalStore):
             return Refused(what, where=self.where, next="see that PostgreSQL runs there")
         return self._interrupted(what)
 
-    def _fenced_off(self, run: str) -> BackoutError:
-        """By now another working copy drives the run; or nobody, and a person is asked."""
-        query = "SELECT driver, driven_by FROM run WHERE id = ?"
-        by, name = self.look(lambda db: db.execute(query, (run,)).fetchone())
-        if by != self.driver:
-            return taken_over(run, name, self.where)
+    def _fenced_off(self, run: str, by: str) -> BackoutError:
+        """Another working copy drives the run by now; or nobody does, and a person is asked."""
+        query = "SELECT driver FROM run WHERE id = ?"
+        if self.look(lambda db: db.execute(query, (run,)).fetchone()) != (self.driver,):
+            return taken_over(run, by, self.where)
         what = f"run {run} was taken from this process, which gave no sign of life for too long"
         return self._interrupted(what, "a person decides: ")
 
@@ -303,10 +302,10 @@ class PostgresStore(JournalStore):
         self._tails.pop(run, None)
         if run:
             epoch = self._epoch(db, run)
-            query = "SELECT epoch FROM run WHERE id = ? FOR UPDATE"
-            (now,) = db.execute(query, (run,)).fetchone() or (epoch,)
+            query = "SELECT epoch, driven_by FROM run WHERE id = ? FOR UPDATE"
+            now, by = db.execute(query, (run,)).fetchone() or (epoch, "")
             if now != epoch:
-                raise _OtherEpoch
+                raise _OtherEpoch(by)
         return append.write(db)
 
     def _patiently(self, write: Write[T]) -> T:
@@ -330,7 +329,11 @@ def _values(line: Line) -> tuple[object, ...]:
 
 
 class _OtherEpoch(Exception):
-    """The run is of another epoch than what is to be written for it."""
+    """The run is of another epoch than what is to be written for it; `by` is who it was given."""
+
+    def __init__(self, by: str) -> None:
+        super().__init__(by)
+        self.by = by
 
 
 class _Owned:
