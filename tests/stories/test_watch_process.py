@@ -86,7 +86,9 @@ def test_who_looks_once_at_a_time_has_hours_and_days_of_it_too(project: Project)
 def test_once_is_not_healthy_while_a_run_holds_one_of_the_targets(yard: Yard) -> None:
     with Web() as web, Web() as switch:
         deadman = f"{switch.url}/ping"
-        yard.inventory(checks={"alive": {"http": web.url, "expect": ["true"]}}, deadman=deadman)
+        yard.inventory(
+            checks={"alive": {"http": web.url, "expect": ["status > 0"]}}, deadman=deadman
+        )
         inventory(yard.project, web.url, "staging", deadman=f"{deadman}-staging")
         yard.runbook(yard.step("Slow", before=yard.hold()))
         yard.start()
@@ -101,8 +103,8 @@ def test_once_is_not_healthy_while_a_run_holds_one_of_the_targets(yard: Yard) ->
 def test_once_is_not_healthy_when_it_is_stopped_before_a_look_came_back(yard: Yard) -> None:
     words = f"touch {yard.files}/begun; {yard.hold()}"
     with Web() as web, Web() as switch:
-        quick = {"http": web.url, "expect": ["true"]}
-        slow = {"command": words, "expect": ["true"], "timeout": "60s"}
+        quick = {"http": web.url, "expect": ["status > 0"]}
+        slow = {"command": words, "expect": ["exit_code >= 0"], "timeout": "60s"}
         yard.inventory(checks={"quick": quick, "slow": slow}, deadman=f"{switch.url}/ping")
         process = yard.start("watch", "--once")
         eventually(lambda: yard.exists("begun") and web.asked, saying="both looks")

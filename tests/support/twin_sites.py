@@ -79,7 +79,11 @@ class Site(ABC):
         health = f"http://127.0.0.1:{front or self.front.port}/health"
         well = {"http": health, "expect": ["status == 200", f"body.release != '{red}'"]}
         ill = f'curl -fsS {health} | grep -qE \'"release": ?"{red}"\''
-        waits = {"command": f"! {ill} || {{ {seen}; }}", "expect": ["true"], "timeout": "60s"}
+        waits = {
+            "command": f"! {ill} || {{ {seen}; }}",
+            "expect": ["exit_code >= 0"],
+            "timeout": "60s",
+        }
         slots = {name: {"port": port} for name, port in self.ports.items()}
         move = f"echo {{{{ slot.name }}}} >{live}.new && mv {live}.new {live}"
         self.project.inventory(

@@ -17,8 +17,9 @@ from typing import Any, Generic, TypeVar
 from backout.config import following, freezes, project_file, rules, yaml_tree
 from backout.config.files import files, name_of, names, real, resolve, shown, twin
 from backout.config.frozen import dump, thaw, thaw_target
+from backout.config.layers import bases_in, extended
 from backout.config.parameters import load_params
-from backout.config.reader import N, Reader, bases_in, extended, sound
+from backout.config.reader import N, Reader, sound
 from backout.config.yaml_tree import Node, Trail, shown_path
 from backout.errors import Mistake, Mistakes
 from backout.model import (

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from backout.config import yaml_tree
-from backout.config.files import files, real, resolve, shown
+from backout.config.empties import NOTHING, unwritten, with_sections
+from backout.config.layers import overlaid, said_of
 from backout.config.project_file import REFERENCES
-from backout.config.yaml_tree import Node, Trail, merged, shown_path
+from backout.config.yaml_tree import Node, Trail, shown_path
 from backout.errors import Mistake, Mistakes
 from backout.model import (
     HERE,
@@ -41,57 +40,6 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def bases_in(folder: Path) -> set[Path]:
-    """The inventories that others extend, as far as they can be read."""
-    found = set()
-    for path in files(folder):
-        try:
-            name = yaml_tree.read(path, shown(path), []).get("extends")
-            found |= {real(_base(as_text(name.value), path, folder))} if name else set()
-        except Mistakes:
-            continue
-    return found
-
-
-def _base(name: str, path: Path, folder: Path) -> Path:
-    """What an inventory extends: beside it, else from the top. Raises Mistakes."""
-    try:
-        return resolve(name, path.parent, path.parent)
-    except Mistakes:
-        return resolve(name, folder, path.parent)
-
-
-def extended(path: Path, folder: Path, inner: tuple[Path, ...], mistakes: list[Mistake]) -> Node:
-    """The tree of an inventory laid over the one that it extends."""
-    place = shown(path)
-    tree = yaml_tree.read(path, place, mistakes)
-    base = tree.get("extends")
-    if base is None:
-        return tree
-    try:
-        below = _base(as_text(base.value), path, folder)
-    except Mistakes as error:
-        raise Mistakes(mistakes=[Mistake(place, base.line, "extends", error.what)]) from None
-    chain = (*inner, real(path))
-    if real(below) in chain:
-        circle = " -> ".join(link.stem for link in (*chain, below))
-        message = f"inventories extend each other in a circle: {circle}"
-        raise Mistakes(mistakes=[Mistake(place, base.line, "extends", message)])
-    return _laid_over(extended(below, folder, chain, mistakes), tree.without("extends"))
-
-
-def _laid_over(base: Node, over: Node) -> Node:
-    """A host of which only the name is said again stays what it is: without its address it would
-    be whatever machine its name leads to."""
-    whole, known = merged(base, over), base.get("hosts")
-    hosts = whole.get("hosts")
-    if hosts and isinstance(hosts.value, dict):
-        for name, node in known.items() if known else ():
-            if hosts.value[name].value is None:
-                hosts.value[name] = node
-    return whole
-
-
 def _keys(model: type[Noun], *besides: str) -> frozenset[str]:
     fields = {field.alias or name for name, field in model.model_fields.items()}
     return frozenset(fields - {"kind", "options", *besides})
@@ -120,8 +68,12 @@ class Reader:
     def mistake(self, node: Node, path: Trail, message: str) -> None:
         self.mistakes.append(Mistake(node.file, node.line, shown_path(path), message))
 
-    def noun(self, model: type[N], node: Node, path: Trail, **ready: Any) -> N | None:
-        """`node` as a `model`, whose fields in `ready` are made already."""
+    def noun(
+        self, model: type[N], node: Node, path: Trail, also: Iterable[str] = (), **ready: Any
+    ) -> N | None:
+        """`node` as a `model`, whose fields in `ready` are made already. `also`: other keys that
+        may stand beside its own."""
+        node = with_sections(model, node)
         if not isinstance(node.value, dict):
             self.mistake(node, path, "must be a mapping (name: value)")
             return None
@@ -129,11 +81,16 @@ class Reader:
         made = {name: ready[field] for name, field in aliases.items() if field in ready}
         data = {key: inner.data() for key, inner in node.items() if key not in made}
         result = validated(model, {**data, **made}, lambda p, _value: node.find(p).text)
-        if not isinstance(result, tuple):
+        empty = [where for where in unwritten(model, node) if where[0] in data]
+        if not isinstance(result, tuple) and not empty:
             return result
-        for where, message in result:
-            self.mistake(node.find(where), (*path, *where), message)
-        wrong = {where[0] for where, _message in result if where}
+        told = dict.fromkeys(empty, "") | dict(result if isinstance(result, tuple) else ())
+        for where, message in told.items():
+            found = node.find(where)
+            words = _hinted(message, where, [*_keys(model), *also])
+            empty_one = found.unwritten and not words.startswith("unknown key")
+            self.mistake(found, (*path, *where), NOTHING if empty_one else words)
+        wrong = {where[0] for where in told if where}
         rest = {key: value for key, value in {**data, **made}.items() if key not in wrong}
         saved = validated(model, rest)
         return None if isinstance(saved, tuple) else saved
@@ -160,15 +117,22 @@ class Reader:
             for phase in PHASES
         }
         params = {
-            key: self.noun(Param, inner, path) or Param()
+            key: self.param(inner, path)
             for key, inner, path in self.each(tree.get("params"), ("params",))
         }
         rules = tree.get("diagnose")
-        if rules and isinstance(rules.value, list):
-            made = enumerate(rules.value)
+        if rules and (rules.unwritten or isinstance(rules.value, list)):
+            made = enumerate(rules.value or ())
             phases["diagnose"] = tuple(self.rule(node, ("diagnose", i)) for i, node in made)
         self.reserved(tree, (), "name", "file")
         return self.noun(Runbook, tree, (), name=name, file=tree.file, params=params, **phases)
+
+    def param(self, node: Node, path: Trail) -> Param:
+        if isinstance(node.value, dict) or node.unwritten:
+            return self.noun(Param, node, path) or Param()
+        wrong = f"must be a mapping; a default is written {{default: {node.text or '…'}}}"
+        self.mistake(node, path, wrong)
+        return Param()
 
     def rule(self, node: Node, path: Trail) -> Rule:
         when = node.get("when")
@@ -239,13 +203,14 @@ class Reader:
             empty = "the file is empty; an inventory needs hosts or a service"
             self.mistake(tree, (), "must be a mapping (name: value)" if tree.value else empty)
             return None
-        service, checks = tree.get("service"), self.each(tree.get("checks"), ("checks",))
+        service, checks = said_of(tree, "service"), self.each(tree.get("checks"), ("checks",))
         balancers = self.each(tree.get("balancers"), ("balancers",))
         self.reserved(tree, (), "name", "file")
         return self.noun(
             Target,
             tree.without("groups"),
             (),
+            also=("groups",),
             name=name,
             file=tree.file,
             service=self.service(service, ("service",)) if service else None,
@@ -280,12 +245,12 @@ class Reader:
         host = self.noun(Host, node.without("service"), path, name=name) or Host(name=name)
         self.connection(host, node, path)
         variables: dict[str, Any] = {}
-        service, changed, zone = tree.get("service"), False, ""
+        service, changed, zone = said_of(tree, "service"), False, ""
         for layer in (*(groups[key] for key in host.groups if key in groups), node):
             if (own := layer.get("vars")) is not None:
                 variables |= own.data() if isinstance(own.value, dict) else {}
-            if (over := layer.get("service")) is not None:
-                service, changed = _overlaid(service, over), True
+            if (over := said_of(layer, "service")) is not None:
+                service, changed = overlaid(service, over), True
             zone = as_text(said.value) if (said := layer.get("zone")) else zone
         made = self.service(service, (*path, "service")) if service and changed else None
         address = host.address or ("" if host.connection == "local" else name)
@@ -301,7 +266,7 @@ class Reader:
 
     def service(self, node: Node, path: Trail) -> Service:
         made = self.backed(Service, _SERVICE, self.tables.backends, node, path)
-        return made or Service(name="", backend="")
+        return made or Service.model_construct(name="", backend="")
 
     def balancer(self, node: Node, path: Trail) -> Balancer:
         name = str(path[-1])
@@ -327,10 +292,13 @@ class Reader:
             hint = did_you_mean(backend.text, table) if backend else ""
             said = f"must be one of: {', '.join(table)}{hint}"
             self.mistake(backend or node, (*path, "backend"), said)
+            for key, inner in node.without(*common).items() if backend is None else ():
+                if hint := did_you_mean(key, common):
+                    self.mistake(inner, (*path, key), f"unknown key {key!r}{hint}")
             return None
         self.reserved(node, path, "options")
         own = [key for key in node.value if key not in common]
-        options = self.noun(table[backend.text].Options, node.without(*common), path)
+        options = self.noun(table[backend.text].Options, node.without(*common), path, common)
         return self.noun(model, node.without(*own), path, options=options, **ready)
 
     def check(self, node: Node, path: Trail) -> Check:
@@ -373,12 +341,11 @@ class Reader:
         return secrets
 
 
-def _overlaid(service: Node | None, over: Node) -> Node:
-    """A service laid over another one; over one of another backend it stands for itself."""
-    backend, other = over.get("backend"), service.get("backend") if service else None
-    if service is None or (backend and other and backend.text != other.text):
-        return over
-    return merged(service, over)
+def _hinted(message: str, where: Trail, keys: Iterable[str]) -> str:
+    """What is said of an unknown key, with all keys in mind that may stand in its place."""
+    known = f"unknown key {where[-1]!r}" if where else ""
+    told = len(where) == 1 and message.startswith(known)
+    return f"{known}{instead_of(str(where[0]), keys)}" if told else message
 
 
 def _without_last(mistake: Mistake, key: str) -> Mistake:

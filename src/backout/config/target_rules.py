@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from backout.config import balancers, comparing, freezes, slots
 from backout.config.cron import no_cron
@@ -19,7 +20,7 @@ from backout.config.judge import (
 )
 from backout.config.yaml_tree import Node, Trail
 from backout.errors import Mistake
-from backout.language import templates
+from backout.language import expressions, templates
 from backout.language.jinja import CannotRender, Known, SecretRef
 from backout.model import Check, Service, Target
 from backout.model.validation import did_you_mean
@@ -106,6 +107,8 @@ class TargetJudge(Judge):
     def destinations(self) -> Iterator[Mistake]:
         for trail, node in self.tree.find(("notify",)).scalars(("notify",)):
             text = str(node.value or "")
+            if node.unwritten:
+                continue
             if trail[-1] != "severity" and "://" not in text and "{{" not in text:
                 wrong = f"{text!r} is no address to write to, such as slack://… or mailto://…"
                 yield self.at(trail, wrong)
@@ -123,8 +126,6 @@ class TargetJudge(Judge):
     def hosts(self) -> Iterator[Mistake]:
         for name, host in self.noun.hosts.items():
             trail: Trail = ("hosts", name)
-            if host.port is not None and not 0 < host.port < 65536:
-                yield self.at((*trail, "port"), "must be a port, 1 to 65535")
             if NOBODYS.search(host.address) and not self.noun.example:
                 wrong = f"{host.address} is a placeholder: write your host's own name or address"
                 yield self.at((*trail, "address"), wrong)
@@ -226,14 +227,10 @@ class TargetJudge(Judge):
         kind = self.tables.probes[check.kind]
         known = names_known(self.noun, check.on, self.saved, run=("id",))
         facts = {**bare(known), **dict.fromkeys(("baseline", *kind.names))}
-        proves = check.expect or getattr(kind, "judges_itself", False)
-        if not proves and not is_doubted(self.said, trail, "expect"):
-            yield self.at(trail, "a check without expect proves nothing; add expect: […]")
-        listed = isinstance(self.tree.find((*trail, "expect")).value, list)
-        kinds = getattr(kind, "kinds", {})
-        for index, text in enumerate(check.expect):
-            inner = (*trail, "expect", index) if listed else (*trail, "expect")
-            yield from self.expression(inner, text, facts, kinds, wanted="a boolean")
+        wrong = list(self.expectations(trail, check, kind, facts))
+        yield from wrong
+        if not wrong and not is_doubted(self.said, trail, "expect"):
+            yield from self.proves(trail, check, kind)
         yield from self.saves((*trail, "save"), check.save, facts)
         yield from self.options((*trail, check.kind), kind, known)
         yield from self.slips((*trail, check.kind), check.options)
@@ -255,6 +252,25 @@ class TargetJudge(Judge):
             if name not in self.noun.checks:
                 hint = did_you_mean(name, self.noun.checks)
                 yield self.at((*trail, "then"), f"there is no check {name!r}{hint}")
+
+    def expectations(
+        self, trail: Trail, check: Check, kind: Any, facts: Known
+    ) -> Iterator[Mistake]:
+        listed = isinstance(self.tree.find((*trail, "expect")).value, list)
+        kinds = getattr(kind, "kinds", {})
+        for index, text in enumerate(check.expect):
+            inner = (*trail, "expect", index) if listed else (*trail, "expect")
+            yield from self.expression(inner, text, facts, kinds, wanted="a boolean")
+
+    def proves(self, trail: Trail, check: Check, kind: Any) -> Iterator[Mistake]:
+        """What is green whatever comes is no check."""
+        if getattr(kind, "judges_itself", False):
+            return
+        if not check.expect:
+            yield self.at(trail, "a check without expect proves nothing; add expect: […]")
+        elif kind.names and all(expressions.reads(t).isdisjoint(kind.names) for t in check.expect):
+            words = "it proves nothing, for it reads nothing of what was seen"
+            yield self.at((*trail, "expect"), f"{words}: {', '.join(kind.names)}")
 
     def schedule(self, trail: Trail, check: Check) -> Iterator[Mistake]:
         if check.every is not None and check.cron is not None:

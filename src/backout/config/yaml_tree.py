@@ -49,6 +49,11 @@ class Node:
     """The line of a scalar's first line of text."""
     size: int = field(default=1, compare=False)
 
+    @property
+    def unwritten(self) -> bool:
+        """Whether nothing was written there; `null` and `""` are something."""
+        return self.value is None and not self.text
+
     def data(self) -> Any:
         """The plain data."""
         if isinstance(self.value, dict):
@@ -101,7 +106,10 @@ def shown_path(path: Trail) -> str:
 
 
 def merged(base: Node, over: Node) -> Node:
-    """`over` laid over `base`: mappings merge, everything else is replaced."""
+    """`over` laid over `base`: mappings merge, everything else is replaced. A mapping of which
+    nothing is written takes nothing away."""
+    if over.unwritten and isinstance(base.value, dict):
+        return base
     if not (isinstance(base.value, dict) and isinstance(over.value, dict)):
         return over
     value = dict(base.value)

@@ -25,6 +25,7 @@ from backout.model.units import (
     Boolean,
     Duration,
     Noun,
+    Port,
     Severity,
     Span,
     Words,
@@ -42,7 +43,7 @@ class Host(Noun):
     address: Reached = ""
     connection: str = "ssh"
     groups: Words = ()
-    port: int | None = None
+    port: Port | None = None
     user: Reached | None = None
     vars: Mapping[str, Any] = Field(default_factory=dict)
     service: Service | None = None

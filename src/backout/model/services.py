@@ -8,13 +8,13 @@ from typing import Any, Literal
 from pydantic import Field
 
 from backout.model.operands import Operand
-from backout.model.units import Noun, Span, TemplateText
+from backout.model.units import Noun, Port, Span, TemplateText
 
 
 class Slot(Noun):
     """One of the two places where a service may run."""
 
-    port: int | TemplateText
+    port: Port | TemplateText
     member: str = ""
     """What it is called in the balancer; unsaid, as the slot is."""
 
@@ -32,10 +32,10 @@ class Switch(Noun):
 class Service(Noun):
     """What `restart` restarts. `options` is what the backend's own model made of the rest."""
 
-    name: Operand
+    name: Operand = Field(min_length=1)
     backend: str
     directory: Operand = ""
-    port: int | TemplateText | None = None
+    port: Port | TemplateText | None = None
     """When given, a restart is proved only if the new process owns this listening port."""
     strategy: Literal["replace", "bluegreen"] = "replace"
     """`bluegreen`: the new one comes up beside the old one, in the slot that is idle."""

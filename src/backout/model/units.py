@@ -34,7 +34,7 @@ def seconds(value: object) -> float:
 
     Raises ValueError when it is not a duration, or longer than ten years.
     """
-    if isinstance(value, bool):
+    if value is None or isinstance(value, bool):
         raise ValueError("not a duration; write 5s, 2m or 1h30m")
     if isinstance(value, int | float):
         if value < 0 or value != value or value == float("inf"):
@@ -69,7 +69,8 @@ def _percent_or_count(value: object) -> object:
         return value
     if isinstance(value, str) and re.fullmatch(r"(?:[1-9][0-9]?|100)%", value):
         return value
-    raise ValueError(f"{value!r} is not a batch; write a count of hosts (1) or a share (25%)")
+    shown = f"{value!r} is " if isinstance(value, str | int | float) else ""
+    raise ValueError(f"{shown}not a batch; write a count of hosts (1) or a share (25%)")
 
 
 NO_TEMPLATE = "not a {{ template }}"
@@ -128,6 +129,15 @@ Batch = Annotated[
 ]
 Said = Annotated[str | None, AfterValidator(_said)]
 """Text that may be left out, and is left out where it is blank."""
+
+
+def _port(value: int) -> int:
+    if not 0 < value < 65536:
+        raise ValueError("must be a port, 1 to 65535")
+    return value
+
+
+Port = Annotated[int, AfterValidator(_port)]
 TemplateText = Annotated[str, AfterValidator(_template)]
 Boolean = Annotated[bool, Strict()]
 """`true` or `false`: `yes`, `on` and 1 are not what they seem in YAML."""

@@ -70,6 +70,7 @@ FOREIGN = {
     "copy": "write upload: {from: …, to: …}",
     "service": "write restart: {}",
     "git": "write update: {}",
+    "true": "an on: that another program has written so; write on: …",
     "become": "name the user in ssh.user, or write sudo in the command",
     "become_user": "name the user in ssh.user, or write sudo in the command",
     "register": "write save: {name: expression}",

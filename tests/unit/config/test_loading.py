@@ -404,7 +404,7 @@ steps:
 
 
 def test_a_check_knows_the_runs_id_and_its_expectation_the_baseline(project: Path) -> None:
-    check = '{http: "http://x/{{ run.id }}", expect: ["baseline.verdict == \'pass\'"]}'
+    check = '{http: "http://x/{{ run.id }}", expect: ["baseline.status == status"]}'
     assert target(f"checks: {{a: {check}}}").checks["a"].expect
     text = '{http: "http://x/{{ run.user }}{{ baseline.verdict }}", expect: ["run.started == 1"]}'
     assert said(lambda: target(f"checks: {{a: {text}}}")) == [
@@ -1279,3 +1279,122 @@ def test_of_a_long_line_the_place_is_shown(project: Path) -> None:
     _, line, mark = found.message.split("\n")
     assert len(line) < 200
     assert line[mark.index("^")] == "&"
+
+
+# --- where nothing is written --------------------------------------------------------------
+
+NOTHING = 'nothing stands here: write its value ("" for an empty text), or leave the line out'
+
+
+@pytest.mark.parametrize("key", ["on", "undo", "check", "timeout", "when", "cwd", "irreversible"])
+def test_a_key_of_a_step_behind_which_nothing_stands_is_a_mistake(project: Path, key: str) -> None:
+    """`on:` without a word would have the step run on this machine."""
+    text = f"steps:\n  - run: rm -rf /srv/tmp\n    retry_safe: true\n    {key}: # web\n"
+    assert f"4 steps[0].{key}: {NOTHING}" in said(lambda: runbook(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("checks: {a: {http: x, expect: , on: web}}", "checks.a.expect"),
+        ("checks: {a: {http: x, expect: status == 200, on: }}", "checks.a.on"),
+        (
+            "checks: {a: {http: {url: , headers: {X: }}, expect: status == 200}}",
+            "checks.a.http.url",
+        ),
+        ("hosts: {w: {user: , port: }}", "hosts.w.port"),
+        ("secrets: {s: {env: }}", "secrets.s.env"),
+        ("rollout: {soak: }", "rollout.soak"),
+        ("rollout: {batches: }", "rollout.batches"),
+        ("service: {name: , backend: systemd}", "service.name"),
+    ],
+)
+def test_so_is_one_of_an_inventory(project: Path, text: str, path: str) -> None:
+    assert f"1 {path}: {NOTHING}" in said(lambda: target(text))
+
+
+def test_null_and_an_empty_text_are_something(project: Path) -> None:
+    made = target('hosts: {w: {port: ~, user: null}}\nssh: {user: ""}\nvars: {a: , b: null}')
+    assert (made.hosts["w"].port, made.ssh.user, made.vars) == (None, "", {"a": None, "b": None})
+    assert runbook("params: {a: {default: }}\nsteps: [{restart: }]").params["a"].default is None
+
+
+def test_a_section_of_which_nothing_is_written_is_as_if_it_were_not_there(project: Path) -> None:
+    empty = ["hosts", "groups", "ssh", "service", "source", "vars", "secrets", "rollout", "checks"]
+    made = target("".join(f"{name}: # later\n" for name in (*empty, "bake", "balancers", "notify")))
+    assert made == target("vars: {}")
+    text = "hosts: {w: {groups: [g], vars: , service: }}\ngroups: {g: }\n"
+    assert target(f"{text}service: {{name: a, backend: systemd}}").service is not None
+    phases = "params:\npreflight:\nsettle:\nfinally:\ndiagnose:\n"
+    steps = "steps: [{run: x, readonly: true, env: , save: , retry: }]"
+    assert runbook(f"{phases}{steps}").steps[0].env == {}
+    assert runbook(f"params: {{a: }}\n{steps}").params["a"] == Param()
+
+
+def test_an_empty_section_takes_nothing_from_the_extended_inventory(project: Path) -> None:
+    target("vars: {a: 1}\nssh: {user: me}\nservice: {name: a, backend: systemd}", "base")
+    made = target("extends: base\nvars:\nssh:\nservice:\n", "staging")
+    assert (made.vars, made.ssh.user) == ({"a": 1}, "me")
+    assert made.service is not None
+
+
+def test_a_default_in_the_place_of_a_param_is_told_how_it_is_written(project: Path) -> None:
+    assert said(lambda: runbook("params: {message: Deploy}\nsteps: [{restart: {}}]")) == [
+        "1 params.message: must be a mapping; a default is written {default: Deploy}"
+    ]
+
+
+# --- what is near, and what proves nothing -------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("group: {web: {}}", "1 group: unknown key 'group'; did you mean 'groups'?"),
+        (
+            "service: {nam: a, backend: systemd}",
+            "1 service.nam: unknown key 'nam'; did you mean 'name'?",
+        ),
+        (
+            "service: {name: a, backen: systemd}",
+            "1 service.backen: unknown key 'backen'; did you mean 'backend'?",
+        ),
+        (
+            "service: {name: a, backend: systemd, usr: true}",
+            "1 service.usr: unknown key 'usr'; did you mean 'user'?",
+        ),
+    ],
+)
+def test_a_near_key_is_named_wherever_it_may_stand(project: Path, text: str, told: str) -> None:
+    assert told in said(lambda: target(text))
+
+
+def test_an_on_that_another_program_has_written_as_true_is_named(project: Path) -> None:
+    (wrong,) = said(lambda: runbook("steps: [{run: x, readonly: true, true: web}]"))
+    assert "unknown key 'true'; an on: that another program has written so; write on: …" in wrong
+
+
+@pytest.mark.parametrize("expect", ["true", "1 == 1", "vars.a == 'b'"])
+def test_an_expectation_that_reads_nothing_of_the_answer_proves_nothing(
+    project: Path, expect: str
+) -> None:
+    text = f'vars: {{a: b}}\nchecks: {{alive: {{http: x, expect: ["{expect}"]}}}}'
+    words = "it proves nothing, for it reads nothing of what was seen: status, body, text"
+    assert said(lambda: target(text)) == [f"2 checks.alive.expect: {words}"]
+    assert target(text.replace(f'"{expect}"', f'"{expect}", "has(body.a)"')).checks["alive"].expect
+
+
+@pytest.mark.parametrize("port", ["0", "-1", "70000"])
+def test_a_port_is_a_port_wherever_it_stands(project: Path, port: str) -> None:
+    service = (
+        f"service: {{name: a, backend: systemd, port: {port}}}\nhosts: {{w: {{port: {port}}}}}"
+    )
+    assert [wrong.partition(": ")[2] for wrong in said(lambda: target(service))] == [
+        "must be a port, 1 to 65535"
+    ] * 2
+
+
+def test_a_service_has_a_name(project: Path) -> None:
+    assert said(lambda: target('service: {name: "", backend: systemd}')) == [
+        "1 service.name: names nothing"
+    ]
