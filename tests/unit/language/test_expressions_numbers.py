@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from backout.language.expressions import CannotTell, evaluate, holds, mistakes
@@ -47,6 +47,7 @@ COMPARED: dict[str, Callable[[Any, Any], bool]] = {
 
 
 @given(WRITTEN, WRITTEN, st.sampled_from([*COMPARED]))
+@example("-10000000000000000000000000", "-10000000000000000000000000.001", "==")
 def test_comparisons_are_those_of_fractions_whatever_the_number_looked_like(
     one: str, two: str, sign: str
 ) -> None:

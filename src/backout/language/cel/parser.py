@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -150,7 +151,7 @@ class _Parser:
         if not count:
             return node
         if operator == "-" and isinstance(node, Literal) and _is_number(node.value):
-            return Literal(-node.value if count % 2 else node.value)
+            return Literal(_negative(node.value) if count % 2 else node.value)
         return Operation(operator, (node,) if count % 2 else (Operation(operator, (node,)),))
 
     def member(self) -> Node:
@@ -258,6 +259,11 @@ class _Parser:
         if point > 0x10FFFF or 0xD800 <= point < 0xE000:
             raise self.wrong("an escape that stands for no character")
         return chr(point)
+
+
+def _negative(value: Any) -> Any:
+    """The number below zero, with all of its digits: `-` rounds a Decimal to 28 of them."""
+    return value.copy_negate() if isinstance(value, Decimal) else -value
 
 
 def _is_number(value: Any) -> bool:
