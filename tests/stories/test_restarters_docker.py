@@ -124,6 +124,14 @@ def test_a_restart_does_not_hide_that_the_image_is_an_old_one(bed: Bed) -> None:
     assert "not the image that" in restarter.identity().detail
 
 
+def test_a_container_whose_image_has_lost_its_name_is_seen_all_the_same(bed: Bed) -> None:
+    """As after the way back of a first deploy by `strategy: image`."""
+    bed.start()
+    up(bed.restarter())
+    bed.engine.docker("rmi", "-f", bed.engine.inspect(bed.name)["Config"]["Image"])
+    assert bed.restarter().identity().up
+
+
 def test_a_container_that_goes_when_it_ends_needs_to_be_made(docker_engine: DockerEngine) -> None:
     """`docker run --rm`: stopped for another image, it is gone before it can be removed."""
     engine, name = docker_engine, unique_name("passing")

@@ -42,6 +42,18 @@ REASON = 80
 """How many characters of a reason fit into the outcome's sentence; the rest stands below."""
 SUBJECT = 40
 """How many characters of a commit's subject `history` shows."""
+WHEN = {
+    "preflight": " in the preflight",
+    "do": "",
+    "settle": " while settling",
+    "watch": " between two batches",
+    "undo": " while backing out",
+    "back": " while settling again",
+    "again": " while going forward again",
+    "proof": " in the last proof",
+    "finally": " at the end",
+}
+"""In which part of a run something failed, for a person."""
 _WELL = (State.DONE, State.SKIPPED, "running")
 
 # --- runs --------------------------------------------------------------------------------
@@ -172,15 +184,8 @@ def _failed(failures: Sequence[Failure]) -> list[list[str]]:
 
 def _failure(failure: Failure, hosts: Sequence[str]) -> list[str]:
     place = f" on {some(hosts)}" if any(hosts) else ""
-    when = {
-        "do": "",
-        "undo": " while backing out",
-        "settle": " while settling",
-        "proof": " in the last proof",
-        "watch": " between two batches",
-    }
-    reason, phase = one_line(failure.reason), when.get(failure.phase, f" in {failure.phase}")
-    head = f"failed{place}{phase}: {one_line(failure.name)}: {reason}"
+    reason, when = one_line(failure.reason), WHEN.get(failure.phase, f" in {failure.phase}")
+    head = f"failed{place}{when}: {one_line(failure.name)}: {reason}"
     told = reason.endswith(one_line(failure.output))  # all that was said is in the reason already
     return [head.rstrip(": "), *([] if told else evidence_lines(failure.output))]
 

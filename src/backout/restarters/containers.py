@@ -249,7 +249,9 @@ class Containers(Backend):
             section("images"),
             "for id in $ids; do",
             """  tag=$(docker inspect --type container --format '{{.Config.Image}}' "$id")""",
-            """  docker image inspect --format "$tag {{.Id}}" "$tag" 2>/dev/null || :""",
+            # Of an image that is not there an empty line is printed all the same.
+            """  image=$(docker image inspect --format '{{.Id}}' "$tag" 2>/dev/null) || continue""",
+            '  echo "$tag $image"',
             "done",
             section("here"),
             "date +%s",

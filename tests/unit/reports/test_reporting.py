@@ -185,6 +185,22 @@ def test_evidence_is_the_last_twenty_lines_and_says_how_many_came_before() -> No
     assert "    line 9" not in lines
 
 
+@pytest.mark.parametrize(
+    ("phase", "words"),
+    [
+        ("settle", "failed on web2 while settling: Restart: no"),
+        ("back", "failed on web2 while settling again: Restart: no"),
+        ("again", "failed on web2 while going forward again: Restart: no"),
+        ("finally", "failed on web2 at the end: Restart: no"),
+    ],
+)
+def test_the_part_of_a_run_in_which_something_failed_is_said_in_words(
+    phase: str, words: str
+) -> None:
+    failure = {"name": "Restart", "host": "web2", "phase": phase, "reason": "no", "output": ""}
+    assert words in run_text(backed_out(failures=[failure])).splitlines()
+
+
 def test_without_told_failures_the_steps_that_did_not_end_well_are_taken() -> None:
     step = {"name": "Update", "host": "web1", "phase": "do", "state": "unknown", "seconds": 1.0}
     report = backed_out(steps=[step])
