@@ -99,3 +99,27 @@ def test_what_is_made_for_a_login_whose_files_everybody_may_write_is_not_refused
         made = host.home / "made"
         for place in (made, made / "for", made / "for/it"):
             assert place.stat().st_mode & 0o002 == 0
+
+
+@pytest.mark.parametrize("backend", ["systemd", "docker", "supervisor"])
+def test_a_sudo_that_wants_a_password_is_no_word_about_the_service(
+    yard: Yard, bed: SshdBed, tmp_path: Path, backend: str
+) -> None:
+    words = "sudo: a password is required"
+    sudo = tmp_path / "bin/sudo"
+    sudo.parent.mkdir()
+    sudo.write_text(f"#!/bin/sh\necho '{words}' >&2; exit 1\n")
+    sudo.chmod(0o755)
+    for host in bed:
+        host.configure(SetEnv=f"PATH={sudo.parent}:/usr/bin:/bin")
+    yard.inventory(service={"name": "api", "backend": backend, "sudo": True})
+    restart = {"name": "Restart", "restart": {}, "on": "web"}
+    yard.runbook(yard.step("First"), settle=[restart, {"name": "Prove it", "verify": "all"}])
+    doctor, deploy = yard.say("doctor"), yard.deploy()
+    for host in bed:
+        host.restore()
+    (row, _) = (row for row in doctor.data["findings"] if row["ok"] is False)
+    assert row["detail"] == f"cannot tell whether it runs: {words}"
+    assert "NOPASSWD" in row["fix"]
+    assert (doctor.code, deploy.code, yard.effects()) == (3, 3, {})
+    assert words in deploy.data["error"]["what"]

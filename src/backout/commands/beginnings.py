@@ -261,9 +261,20 @@ def _service(machines: Machines, host: Host) -> Iterator[Diagnosis]:
         yield _row(name, not identity.obstacle, identity.detail, identity.obstacle, host.name)
         return
     found = list(_found(machines, host, service))
-    fix = "; ".join(found) or f"{service.backend} on {host.name} knows no {service.name}"
+    detail, fix = identity.detail or "not known there", ""
+    if identity.runs is None:
+        detail = f"cannot tell whether it runs: {identity.detail or 'nobody answered'}"
+        fix = identity.obstacle or _let_ask(service, host)
+    fix = "; ".join(found) or fix or f"{service.backend} on {host.name} knows no {service.name}"
     first = None if machines.target.sample else False
-    yield _row(name, first, identity.detail or "not known there", fix, host.name)
+    yield _row(name, first, detail, fix, host.name)
+
+
+def _let_ask(service: Service, host: Host) -> str:
+    """What lets a backend be asked that does not answer."""
+    if getattr(service.options, "sudo", False):
+        return f"on {host.name}, sudo -n has to work: NOPASSWD in sudoers, and no requiretty"
+    return f"see that {service.backend} on {host.name} answers that login"
 
 
 def _found(machines: Machines, host: Host, service: Service) -> Iterator[str]:
