@@ -122,7 +122,7 @@ class HostKeyRefused(Unreachable):
 
 
 class NotYet(Refused):
-    """A step needs a place that is not there, which an earlier step of the run may be to make."""
+    """A step needs a place or a file that is not there, and that an earlier step may be to make."""
 
 
 class Outdated(Refused):

@@ -126,6 +126,34 @@ def test_a_directory_that_an_earlier_step_makes_is_no_reason_to_refuse_the_plan(
     assert (made / "two").exists()
 
 
+def test_what_an_earlier_step_builds_may_be_uploaded(project: Project) -> None:
+    """A binary that is built and copied, from a fresh checkout."""
+    there = project.directory / "there"
+    project.inventory("here", {"hosts": {"web1": {"connection": "local"}}})
+    build = {"name": "Build", "run": "echo one > app", "undo": "rm -f app"}
+    room = {"name": "Room", "run": f"mkdir -p {there}", "undo": ":", "on": "all"}
+    put = {"name": "Put", "upload": {"from": "app", "to": str(there / "app")}, "on": "all"}
+    fill = {"name": "Fill", "template": {"from": "app", "to": str(there / "t")}, "on": "all"}
+
+    project.runbook("deploy", {"steps": [put, build, room]})
+    for verb in ("plan", "deploy"):
+        said = project.say(verb, "--target", "here")
+        assert said.code == 3, "what comes later brings nothing"
+        assert "web1: Put: app on this machine: No such file" in said.out + said.err
+    assert not there.exists()
+
+    project.runbook("deploy", {"steps": [build, room, put, fill]})
+    for verb in ("plan", "deploy"):
+        said = project.say(verb, "--target", "here")
+        assert said.code == 0, said.out + said.err
+    assert [(there / name).read_text() for name in ("app", "t")] == ["one\n", "one\n"]
+
+    project.runbook("deploy", {"steps": [{**build, "run": "true"}, put]})
+    (project.directory / "app").unlink()
+    said = project.say("deploy", "--target", "here")
+    assert (said.code, (there / "app").read_text()) == (4, "one\n"), "it was not built after all"
+
+
 def test_what_a_plan_would_be_refused_for_is_told_as_the_deploy_tells_it(project: Project) -> None:
     project.inventory("here", {"hosts": {"web1": {"connection": "local"}}})
     put = {"name": "Put", "upload": {"from": "nowhere.txt", "to": "to.txt"}, "on": "all"}

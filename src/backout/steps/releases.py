@@ -246,7 +246,7 @@ elif [ -e {quote(d)}/current ]; then echo 'current is not a link' >&2; exit 1; f
         path = facts["missing"][0]
         raise NotYet(
             f"{where}: shared/{path} does not exist, and every release links to it",
-            next=f"create {d}/shared/{path} there",
+            next=f"create {d}/shared/{path} on {work.transport.host.name}",
         )
     return "".join(facts["live"]), "".join(facts["commit"])
 

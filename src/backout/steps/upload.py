@@ -61,7 +61,8 @@ if [ -d {t} ]; then echo 'it is a directory' >&2; exit 1; fi
 if [ ! -d {folder} ]; then echo missing={folder}; fi"""
         where = f"{to} on {work.transport.host.name}"
         if missing := read(work.transport, script, where)["missing"]:
-            raise NotYet(f"{where}: {missing[0]} does not exist, or is no directory")
+            words = f"{where}: {missing[0]} does not exist, or is no directory"
+            raise NotYet(words, next=f"mkdir -p {folder} on {work.transport.host.name}")
         return way_back(work, _undo(work), summary=f"put {to} back as it was")
 
     def act(self, work: StepContext) -> Result:
@@ -105,6 +106,8 @@ if [ ! -d {folder} ]; then echo missing={folder}; fi"""
             if not stat.S_ISREG(path.stat().st_mode) and str(path) != os.devnull:
                 raise Refused(f"{path} on this machine is no file")  # it may never end
             path.open("rb").close()
+        except FileNotFoundError as error:
+            raise NotYet(f"{path} on this machine: {error.strerror}") from error
         except OSError as error:
             raise Refused(f"{path} on this machine: {error.strerror}") from error
 
