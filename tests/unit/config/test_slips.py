@@ -128,6 +128,7 @@ SLIPS = [
     (EXPECT, "text == 'ok", "this quotation mark is never closed"),
     (f'"{EXPECT}"', "“status == 200”", "write plain quotation marks"),
     (EXPECT, "{{ status }} == 200", "leave the braces out"),
+    (EXPECT, r"text.matches('^[a-z]+\n$')", r"for a line break in it write \n (\\n in YAML's"),
     (CHECK, "http: 203.0.113.11/health", "begins with neither http:// nor https://"),
     (CHECK, "http: https//203.0.113.11/health", "begins with neither http:// nor https://"),
     ("strategy: checkout", "strategy: symlink", "must be 'checkout', 'releases', 'image' or"),

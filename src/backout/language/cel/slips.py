@@ -17,6 +17,8 @@ _OTHER_WORDS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\bnot\b(?!\s+in\b)"), "write ! for `not`"),
     (re.compile(r"[=!]~"), "write text.matches('…') for =~"),
     (re.compile(r"\bif\b|\belse\b"), "write condition ? this : that for `if`"),
+    (re.compile(r"""['"][^'"\n]*\n"""),
+     "a text ends on its line: for a line break in it write \\n (\\\\n in YAML's double quotes)"),
     (re.compile(r"[“”‘’]"), "write plain quotation marks, ' or \""),
     (re.compile(r"\{\{|\}\}"), "leave the braces out: it is an expression already"),
     (re.compile(r"\b(?:contains|matches|startsWith|endsWith)\b(?!\s*\()"),
