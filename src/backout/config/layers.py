@@ -47,19 +47,26 @@ def extended(path: Path, folder: Path, inner: tuple[Path, ...], mistakes: list[M
         circle = " -> ".join(link.stem for link in (*chain, below))
         message = f"inventories extend each other in a circle: {circle}"
         raise Mistakes(mistakes=[Mistake(place, base.line, "extends", message)])
-    return _laid_over(extended(below, folder, chain, mistakes), tree.without("extends"))
+    return _laid_over(extended(below, folder, chain, mistakes), tree.without("extends"), mistakes)
 
 
-def _laid_over(base: Node, over: Node) -> Node:
+def _laid_over(base: Node, over: Node, mistakes: list[Mistake]) -> Node:
     """A host of which only the name is said again stays what it is: without its address it would
-    be whatever machine its name leads to."""
+    be whatever machine its name leads to. Nor does `null` take it away."""
     whole, known = merged(base, over), base.get("hosts")
     hosts = whole.get("hosts")
     if hosts and isinstance(hosts.value, dict):
         for name, node in known.items() if known else ():
-            if hosts.value[name].value is None:
+            said = hosts.value[name]
+            if said.value is None:
                 hosts.value[name] = node
+            if said.value is None and said.text:
+                wrong = f"{said.text} does not take away a host of {node.file}; {_APART}"
+                mistakes.append(Mistake(said.file, said.line, f"hosts.{name}", wrong))
     return whole
+
+
+_APART = "leave it out there, and name it in the inventories that have it"
 
 
 def said_of(node: Node, key: str) -> Node | None:

@@ -70,6 +70,7 @@ FOREIGN = {
     "copy": "write upload: {from: …, to: …}",
     "service": "write restart: {}",
     "git": "write update: {}",
+    "defaults": "write vars: …; an anchor may stand there",
     "true": "an on: that another program has written so; write on: …",
     "become": "name the user in ssh.user, or write sudo in the command",
     "become_user": "name the user in ssh.user, or write sudo in the command",
@@ -108,6 +109,8 @@ def instead_of(key: str, words: Iterable[str]) -> str:
     """What to write instead of an unknown key: what another tool's word is here, or a near one."""
     if ":" in key:
         return "; is a space missing behind its colon?"
+    if key.startswith(("x-", ".")):
+        key = "defaults"  # Compose's, and GitLab's, for what is only there to be referred to
     return f"; {FOREIGN[key]}" if key in FOREIGN else did_you_mean(key, words)
 
 

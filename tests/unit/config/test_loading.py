@@ -1398,3 +1398,19 @@ def test_a_service_has_a_name(project: Path) -> None:
     assert said(lambda: target('service: {name: "", backend: systemd}')) == [
         "1 service.name: names nothing"
     ]
+
+
+def test_null_takes_no_host_of_the_extended_inventory_away(project: Path) -> None:
+    wrong = said(lambda: target("extends: prod\nhosts:\n  web1: null\n  here:\n", "staging"))
+    assert wrong == [
+        "3 hosts.web1: null does not take away a host of inventories/prod.yaml; leave it out there,"
+        " and name it in the inventories that have it"
+    ]
+    assert target("hosts: {web1: null}", "other").hosts["web1"].address == "web1"
+    assert list(target("extends: other\nhosts: {web1: }", "third").hosts) == ["web1"]
+
+
+@pytest.mark.parametrize("key", ["defaults", "x-defaults", ".defaults"])
+def test_what_is_only_there_to_be_referred_to_has_its_place(project: Path, key: str) -> None:
+    (wrong,) = said(lambda: target(f"{key}: &d {{a: 1}}\nvars: {{<<: *d}}"))
+    assert wrong.endswith(f"unknown key {key!r}; write vars: …; an anchor may stand there")
