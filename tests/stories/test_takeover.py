@@ -467,3 +467,44 @@ def test_a_rollback_of_runs_that_one_does_not_know_is_not_taken_over(two: Yard) 
     assert "does not know" in other.say("abort").data["error"]["what"]
     assert other.say("unlock", "--force", "--yes").code == 0
     other.good_release()
+
+
+def forget(two: Yard, bed: SshdBed, host: str) -> None:
+    """It has nothing of Backout's any more: wiped, or another machine in its place."""
+    shutil.rmtree(bed[host].home / ".backout")
+
+
+def test_of_a_host_that_has_nothing_of_the_run_any_more_nobody_says_that_it_never_began(
+    two: Yard, bed: SshdBed
+) -> None:
+    two.inventory(rollout={"batches": ["100%"]})
+    process = half_done(two)
+    two.busy("Slow-web2")
+    burn(two, process)
+    forget(two, bed, "web2")
+    other = two.elsewhere()
+    refused = other.say("resume", "--yes")
+    assert refused.code == 3, refused.out + refused.err
+    assert "What web2 did is not known: nothing of the run is there. yes" in refused.err
+    assert "or has nothing of it any more" in refused.data["error"]["what"]
+    assert two.effects()["Slow-web2"] == 1, "and it is not done a second time"
+    for _ in range(2):
+        said = other.say("abort")
+        assert said.code == 5, said.out + said.err
+        states = {name: row["state"] for name, row in said.data["hosts"].items()}
+        assert states["web1"] == "backed out"
+        assert "or has nothing of it any more" in states["web2"]
+    assert two.effects() == {"Here": 1, "First-web2": 1, "Slow-web2": 1}
+    assert other.say("unlock", "--force", "--yes").code == 0
+
+
+def test_a_host_that_was_the_lost_machine_itself_is_none_here(two: Yard, bed: SshdBed) -> None:
+    hosts = {**two.changes["hosts"], "web2": {"connection": "local", "groups": ["web"]}}
+    two.inventory(rollout={"batches": ["100%"]}, hosts=hosts)
+    process = half_done(two)
+    two.busy("Slow-web2")
+    burn(two, process)
+    other = two.elsewhere()
+    said = other.say("abort", "--yes")
+    assert said.code == 5, said.out + said.err
+    assert "or has nothing of it any more" in said.data["hosts"]["web2"]["state"]

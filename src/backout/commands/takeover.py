@@ -12,18 +12,21 @@ from backout.adapters import mirror
 from backout.adapters.local_lock import owner
 from backout.adapters.mirror import Found
 from backout.adapters.standings import held, standings
-from backout.adapters.storage.chain import Opening
+from backout.adapters.storage.chain import Line, Opening
 from backout.commands.claiming import refuse_lost_commit, refuse_without_secrets
 from backout.errors import Refused, Unreachable
 from backout.model import Outcome, Release, RunRow, Target
-from backout.ports import TAKEN, Screen, Transport
+from backout.ports import HEARD, READY, TAKEN, Screen, Transport
 from backout.project.project import Workplace
 from backout.reports.data import run_report
 from backout.runs import release_file
-from backout.runs.decisions import Decisions, unheard
+from backout.runs.decisions import FOUND, Decisions, unheard
 from backout.runs.ended import Ended
 from backout.runs.leasing import held_by_nobody_since, reached
 from backout.runs.parts import side_by_side
+
+SILENT = "silent"
+"""Which of those that told nothing had nothing to tell: what is there later comes from here."""
 
 
 class Takeover:
@@ -70,7 +73,7 @@ class Takeover:
             self.history(besides=run)  # it takes back what only their journal had
             self._refuse_unknown(known.opening)
         refuse_without_secrets(self.workplace, _row(known.opening))
-        return self._taken(known, away)
+        return self._taken(known, away, _silent(known.lines, hosts, known.hosts))
 
     def history(self, besides: str = "") -> None:
         """Where nothing was changed from here yet, the runs of other machines that have ended, in
@@ -172,7 +175,7 @@ class Takeover:
             )
         return strange[0] if strange else ""
 
-    def _taken(self, found: Found, away: Sequence[str]) -> RunRow:
+    def _taken(self, found: Found, away: Sequence[str], silent: Sequence[str]) -> RunRow:
         journal, opening = self.workplace.journal_of(self.target), found.opening
         if opening.target != self.target.name:
             raise Refused(
@@ -181,10 +184,11 @@ class Takeover:
                 where=self.target.name,
                 next=f"invoke status --target {opening.target}",
             )
-        self._confirm(found, away)
+        self._confirm(found, away, silent)
         epoch = 1 + sum(line.kind == TAKEN for line in found.lines)
         claim = {"epoch": epoch, "claim": secrets.token_hex(8)}
-        taken = {**claim, "by": owner(), "from": opening.owner, "away": list(away)}
+        taken = {**claim, "by": owner(), "from": opening.owner, "away": [*away, *silent]}
+        taken |= {SILENT: list(silent)} if silent else {}
         journal.take_over(opening, found.lines, taken)
         row = journal.run(opening.run)
         journal.number_seen(self.target.name, int(row.plan.get("release", {}).get("number", 0)))
@@ -197,7 +201,7 @@ class Takeover:
         stands. Raises Refused."""
         journal = self.workplace.journal_of(self.target)
         decisions, untouched = Decisions(run, journal), held_by_nobody_since(journal.recall(run))
-        away = unheard(decisions)
+        away, noted = unheard(decisions), decisions.noted
         hosts, still = self._there(tuple(self.target.hosts) if untouched else away)
         if not hosts:
             return
@@ -207,13 +211,16 @@ class Takeover:
         known = {line.link.hash for line in journal.lines(run)}
         decided = decisions.noted("back_out") is not None and not untouched
         lines = found.lines if found else ()
+        silent = {*_silent(journal.lines(run), hosts, found.hosts if found else ())}
+        silent |= {host for kind in (TAKEN, HEARD) for host in (noted(kind) or {}).get(SILENT, ())}
         new = [line for line in lines if line.link.hash not in known]
         if any(line.kind == TAKEN for line in new):
             return  # by yet another machine, which those hosts know: they let this one take nothing
         told = [line for line in new if line.key or not decided]
         if told or away:
-            claim = (decisions.noted(TAKEN) or {})["claim"]
-            journal.hear(run, told, {"claim": claim, "away": sorted({*still} & {*away})})
+            claim, left = (noted(TAKEN) or {})["claim"], {*still, *silent} & {*away}
+            heard = {"claim": claim, "away": sorted(left), SILENT: sorted(silent & left)}
+            journal.hear(run, told, heard)
 
     def _there(self, names: Sequence[str]) -> tuple[list[Transport], list[str]]:
         try:
@@ -221,9 +228,12 @@ class Takeover:
         except Unreachable:
             return [], list(names)
 
-    def _confirm(self, found: Found, away: Sequence[str]) -> None:
+    def _confirm(self, found: Found, away: Sequence[str], silent: Sequence[str]) -> None:
         opening, name = found.opening, self.target.name
-        unknown = f" What {', '.join(away)} did is not known: not reached." if away else ""
+        missing = ((away, "not reached"), (silent, "nothing of the run is there"))
+        unknown = "".join(
+            f" What {', '.join(names)} did is not known: {why}." for names, why in missing if names
+        )
         question = (
             f"take over run {opening.run} ({opening.verb} of {name}), begun by {opening.owner} at"
             f" {opening.started[:19].replace('T', ' ')} UTC, as {', '.join(found.hosts)} have it?"
@@ -231,6 +241,16 @@ class Takeover:
         )
         if not self.screen.operator.confirm(question):
             raise Refused("not confirmed", next=f"invoke status --target {name}")
+
+
+def _silent(lines: Sequence[Line], there: Sequence[Transport], known: Sequence[str]) -> list[str]:
+    """Those of these hosts that had the run on record before it changed anything, and have nothing
+    of it now: their notes were lost, or another machine is in their place (the one that drove the
+    run, where a host is the very machine one is on)."""
+    if not any(line.kind == READY for line in lines):
+        return []
+    told = {host for line in lines if line.kind == FOUND for host in json.loads(line.body)}
+    return sorted(told & {transport.host.name for transport in there} - {*known})
 
 
 def _row(opening: Opening) -> RunRow:

@@ -16,7 +16,7 @@ from backout.model import Finding, State, Step, Undo, Verdict
 from backout.model.operands import at_home
 from backout.runs.at_work import at_work
 from backout.runs.balancing import ill
-from backout.runs.decisions import unheard
+from backout.runs.decisions import UNHEARD, unheard
 from backout.runs.parts import side_by_side
 from backout.runs.plan import BACK, Action, BatchPlan, leave_back, settle_back
 from backout.runs.saga import Entry, Saga
@@ -24,7 +24,6 @@ from backout.runs.serving import stopped
 from backout.runs.wording import title, trouble, went_well
 from backout.runs.worker import Worker
 
-UNHEARD = "{} was away when the run was taken over: what was done there is not known"
 UNDO = "undo/"
 """How the names of undos begin."""
 AFTERWARDS = "here/"

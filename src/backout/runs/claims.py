@@ -15,7 +15,7 @@ from backout.errors import Outdated, Refused, TakenOver, Unreachable
 from backout.model import Event, LedgerRow, Release, State, alike
 from backout.ports import PAUSES
 from backout.runs import release_file
-from backout.runs.decisions import FOUND, UNNAMED, Decisions, begun, named
+from backout.runs.decisions import FOUND, UNHEARD, UNNAMED, Decisions, begun, named, unheard
 from backout.runs.parts import Parts, side_by_side
 from backout.runs.release_file import HostRecord
 from backout.runs.saga import Saga
@@ -103,6 +103,8 @@ class Claims:
         nothing was changed yet nobody is beneath. Raises Unreachable, Outdated where the journal
         does not know what became of this run, and Refused where another one came."""
         above = not patient or begun(self.parts.journal.recall(self.run))
+        if not patient:
+            self._refuse_unheard()
 
         def ask(host: str) -> list[_News]:
             try:
@@ -118,6 +120,16 @@ class Claims:
         older = any(each.older for each in news)
         self._refuse([each.words for each in news], older=older)
         self.learned = not patient
+
+    def _refuse_unheard(self) -> None:
+        """Whether to do it there, or for the second time, nobody knows."""
+        if silent := [host for host in unheard(self.decisions) if host in self.homes]:
+            raise Refused(
+                "\n".join(UNHEARD.format(host) for host in silent),
+                where=self.target,
+                state=f"run {self.run} stands where it stood",
+                next=f"invoke abort --target {self.target}, which takes back what is known",
+            )
 
     def _ask(self, host: str, above: bool) -> Iterator[_News]:
         """What a machine, or this one, knows of this run that the journal does not."""

@@ -63,9 +63,15 @@ def named(records: Iterable[Record]) -> bool:
     return [record.kind for record in records if record.kind in kinds][-1:] == [FOUND]
 
 
+UNHEARD = (
+    "{} was away when the run was taken over, or has nothing of it any more: what was done there"
+    " is not known"
+)
+
+
 def unheard(decisions: Decisions) -> tuple[str, ...]:
-    """The hosts that were away when the run was taken over and have not told since what they have
-    of it: what was done there is not known."""
+    """The hosts that did not tell what they have of the run when it was taken over, and have not
+    done so since: what was done there is not known."""
     taken, heard = decisions.noted(TAKEN), decisions.noted(HEARD)
     if taken is None:
         return ()

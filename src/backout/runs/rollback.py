@@ -26,10 +26,10 @@ from backout.model import (
 )
 from backout.ports import READY
 from backout.runs import balancing, standing
-from backout.runs.backward import AFTERWARDS, UNHEARD, Backward, in_the_way, only_ill, settled_once
+from backout.runs.backward import AFTERWARDS, Backward, in_the_way, only_ill, settled_once
 from backout.runs.balancing import Balancing
 from backout.runs.claims import Claims
-from backout.runs.decisions import Decisions, note_red, turn_of, unheard
+from backout.runs.decisions import UNHEARD, Decisions, note_red, turn_of, unheard
 from backout.runs.destination import Return
 from backout.runs.ended import Ended, put_on_record
 from backout.runs.engine import facts_of
