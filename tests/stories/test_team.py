@@ -98,6 +98,31 @@ def killed(yard: Yard, process: Started) -> None:
     expire(yard)
 
 
+def test_a_host_that_is_the_machine_one_is_on_is_another_one_for_somebody_else(yard: Yard) -> None:
+    """What a run did on one laptop is not taken back on the other, nor done there a second time."""
+    hosts = {**yard.changes["hosts"], "here": {"connection": "local", "groups": ["web"]}}
+    yard.inventory(hosts=hosts)
+    process = half_done(yard)
+    yard.busy("Slow-here")
+    killed(yard, process)
+    other = elsewhere(yard)
+    refused = other.say("resume", "--yes")
+    assert refused.code == 3, refused.out + refused.err
+    assert refused.data["error"]["what"].startswith("here was away when the run was taken over, or")
+    said = other.say("abort")
+    assert said.code == 5, said.out + said.err
+    states = {name: host["state"] for name, host in said.data["hosts"].items()}
+    assert states["web1"] == "backed out"
+    assert states["here"].startswith("NOT backed out: here was away")
+    assert yard.effects() == {"Here": 1, "First-here": 1, "Slow-here": 1}
+    expire(yard)
+    (own,) = yard.project.directory.rglob("lock/expires")
+    boot, _, ttl = own.read_text().split()
+    own.write_text(f"{boot} 0 {ttl}\n")
+    said = yard.say("abort", "--yes")
+    assert (said.code, yard.effects()) == (4, {}), said.out + said.err
+
+
 @pytest.mark.parametrize(
     ("verb", "code", "effects"),
     [("resume", 0, ["First-web1", "Here", "Slow-web1"]), ("abort", 4, [])],

@@ -9,9 +9,11 @@ from backout.adapters.standings import Standing, held, standings
 from backout.commands.shipment import is_here
 from backout.errors import Refused
 from backout.model import Driving, RunRow, Target
-from backout.ports import Screen, Transport
+from backout.ports import READY, Screen, Transport
 from backout.project.freezing import thaw
 from backout.project.project import Workplace
+from backout.runs import release_file
+from backout.runs.decisions import FOUND, STRANGE, Decisions
 from backout.runs.discreet import secrets_of
 from backout.runs.leasing import reached
 
@@ -36,6 +38,25 @@ def claim(
     refuse_without_secrets(workplace, row)
     _confirm(screen, row, driving, away)
     journal.claim(row.id, driving)
+    decisions = Decisions(row.id, journal)
+    strange = _strange(target, found, decisions)
+    if strange or decisions.noted(STRANGE):
+        decisions.note(STRANGE, {"hosts": strange})
+
+
+def _strange(target: Target, there: Sequence[Transport], decisions: Decisions) -> list[str]:
+    """The hosts that are the very machine one is on, and was another one where the run began: what
+    it did there cannot be told from here, nor taken back."""
+    if decisions.noted(READY) is None:
+        return []
+    told = decisions.noted(FOUND) or {}
+    local = (each for each in there if each.host.connection == "local" and each.host.name in told)
+    return [t.host.name for t in local if not _named(t, target.home_on(t.host), decisions.run)]
+
+
+def _named(transport: Transport, home: str, run: str) -> bool:
+    record = release_file.read(transport, home)
+    return record is not None and run in (*record.during, record.run, record.over)
 
 
 def living(hosts: Sequence[Transport], run: str) -> Standing | None:

@@ -54,7 +54,9 @@ class Backward:
         Hosts that are `settled` went back before and need no restart of their own."""
         if not self.plan.hosts:
             return at_work(self, [""]) or self.here_back() | self.settle_here(turn)
-        stuck = self.hosts_back(self.settling(), turn, settled) | self._unheard()
+        silent = self._unheard()
+        hosts = [host for host in self.settling() if host not in silent]
+        stuck = self.hosts_back(hosts, turn, settled) | silent
         if in_the_way(stuck, (self,)):
             return stuck
         if here := self.here_back():

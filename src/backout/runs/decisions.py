@@ -41,6 +41,8 @@ FOUND = "found"
 """The record of what each host had on record before any named this run."""
 OLDER = "older"
 """The record that a host knows more of the run than this journal, which is an older copy."""
+STRANGE = "strange"
+"""The record of the hosts that are another machine for whoever goes on with the run now."""
 UNNAMED = "unnamed"
 """The record that no host names a run any more that was refused after all."""
 
@@ -73,11 +75,11 @@ def unheard(decisions: Decisions) -> tuple[str, ...]:
     """The hosts that did not tell what they have of the run when it was taken over, and have not
     done so since: what was done there is not known."""
     taken, heard = decisions.noted(TAKEN), decisions.noted(HEARD)
+    strange = (decisions.noted(STRANGE) or {}).get("hosts", ())
     if taken is None:
-        return ()
-    if heard is not None and heard["claim"] == taken["claim"]:
-        return tuple(heard["away"])
-    return tuple(taken["away"])
+        return tuple(strange)
+    told = heard if heard is not None and heard["claim"] == taken["claim"] else taken
+    return (*strange, *told["away"])
 
 
 def note_red(decisions: Decisions, red: Sequence[Finding]) -> None:

@@ -7,7 +7,7 @@ record as its way back is its way back still.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -34,9 +34,10 @@ class RollForward:
         self.ill: set[str] = set()
         """Where settling was tried, and failed."""
 
-    def run(self) -> dict[str, str]:
-        """Returns the hosts that are not as they were, and why."""
-        hosts = left_behind(self.ways)
+    def run(self, besides: Collection[str] = ()) -> dict[str, str]:
+        """Returns the hosts that are not as they were, and why. Those of which nobody knows what
+        was done there are left out."""
+        hosts = [host for host in left_behind(self.ways) if host not in besides]
         if not hosts:
             return {}
         self.ways[0].worker.phase(f"forward again to release {self.ways[0].worker.release}", hosts)

@@ -284,8 +284,8 @@ class Rollback:
         newest.say("warning", f"forward again to release {newest.release}: {why}")
         self.claims.go_back()
         forward = RollForward(self.ways, turn_of(self.decisions))
-        stuck = forward.run()
         away = unheard(self.decisions)
+        stuck = forward.run(besides=away)
         stuck |= {host: UNHEARD.format(host) for host in self.back.hosts if host in away}
         newest.phase(f"proving release {newest.release}")
         self.findings, red = self.found.proved()
