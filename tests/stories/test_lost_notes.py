@@ -83,3 +83,27 @@ def test_what_never_began_is_still_said_to_where_the_run_finds_its_mark(
     said = one.say("resume")
     assert said.code == 0, said.out + said.err
     assert one.effects() == {"First-web1": 1, "Slow-web1": 1}
+
+
+def test_a_rollback_whose_host_lost_its_records_names_a_way_that_works(
+    one: Yard, bed: SshdBed
+) -> None:
+    one.runbook(one.step("First"))
+    one.good_release()
+    slow = one.step("Second")
+    slow["undo"] += f"\nmkdir -p {one.files}/Undo.busy\n{one.hold()}"
+    one.runbook(slow)
+    one.good_release()
+    process = one.start("rollback")
+    one.busy("Undo")
+    process.kill()
+    process.communicate()
+    one.let_go()
+    lose(bed, "all")
+    refused = one.say("resume")
+    assert refused.code == 3, refused.out + refused.err
+    assert refused.data["error"]["state"].startswith("nothing more was changed")
+    assert "or invoke abort --target prod; or give it up" in refused.data["error"]["next"]
+    said = one.say("abort")
+    assert said.code == 4, said.out + said.err
+    assert one.effects() == {"First-web1": 1, "Second-web1": 1}

@@ -203,15 +203,20 @@ class Claims:
         self._refuse(problems)
 
     def _refuse(self, problems: Sequence[str], *, older: bool = False) -> None:
-        give_up = f"give it up: invoke unlock --target {self.target} --force"
-        if problems:
-            raise (Outdated if older else Refused)(
-                "\n".join(problems),
-                where=self.target,
-                state="nothing was changed; nothing is undone beneath another run",
-                next=f"invoke status --target {self.target}; go back where that run was started, or"
-                f" {give_up if older else 'deploy what should be there'}",
-            )
+        if not problems:
+            return
+        at = f"--target {self.target}"
+        give_up = f"give it up: invoke unlock {at} --force"
+        half_done = begun(self.parts.journal.recall(self.run))
+        way = f"invoke abort {at}; or {give_up}" if half_done else "deploy what should be there"
+        raise (Outdated if older else Refused)(
+            "\n".join(problems),
+            where=self.target,
+            state=f"nothing {'more ' if half_done else ''}was changed; nothing is undone beneath"
+            " another run",
+            next=f"invoke status {at}; go back where that run was started, or"
+            f" {give_up if older else way}",
+        )
 
     # --- keeping -------------------------------------------------------------------------
 
