@@ -21,6 +21,10 @@ team.md: The laptop is lost in mid-run
     stories/test_takeover.py::test_of_two_machines_that_took_a_run_over_the_hosts_let_one_go_on
   a host, or the machine of a balancer, cannot be reached
     stories/test_takeover.py::test_of_two_machines_that_took_a_run_over_the_hosts_let_one_go_on
+  a host has nothing of the run any more, or was the lost machine itself
+    stories/test_takeover.py::test_of_a_host_that_has_nothing_of_the_run_any_more_nobody_says_that_it_never_began
+    stories/test_takeover.py::test_a_host_that_was_the_lost_machine_itself_is_none_here
+    stories/test_team.py::test_a_host_that_is_the_machine_one_is_on_is_another_one_for_somebody_else
   this machine lacks a secret that the run needs
     stories/test_takeover.py::test_a_secret_is_in_no_mirror_and_whoever_goes_on_needs_it_of_their_own
   what the lost machine committed and did not push
