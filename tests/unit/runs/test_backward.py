@@ -7,6 +7,7 @@ import pytest
 from backout.errors import Unreachable
 from backout.model import Host, Outcome, Release, Source
 from backout.ports import HEARD, TAKEN
+from backout.runs.decisions import UNHEARD
 from support.ways import (
     ALL_PASS,
     BACK,
@@ -372,10 +373,12 @@ def test_what_was_done_on_a_host_that_nobody_heard_of_since_it_was_taken_over_is
     deployer.world.then.clear()
     taken = {"epoch": 1, "claim": "c", "away": ["web2"]}
     deployer.journal.note(deployer.run, TAKEN, taken)
+    done = on(deployer, "web2")
     ended = say(deployer, "abort")
     assert ended.exit_code == 5
-    words = "web2 was away when the run was taken over: what was done there is not known"
+    words = UNHEARD.format("web2")
     assert ends(ended)["web2"] == ("NOT backed out", None, words)
+    assert on(deployer, "web2") == done, "and nothing is undone there"
     assert on(deployer, HERE) == ["Ship"], "what was done here for it stays"
     deployer.journal.note(deployer.run, HEARD, {"claim": "c", "away": []})
     assert say(deployer, "resume").exit_code == 4
