@@ -73,7 +73,8 @@ def arrows(house: Sequence[Module]) -> set[tuple[str, str]]:
 
 def floors(house: Sequence[Module]) -> int:
     """How many storeys the rooms need when every arrow points down; rooms in a circle share one."""
-    below = {m.room: {o for r, o in arrows(house) if r == m.room} for m in house}
+    pairs = arrows(house)
+    below = {m.room: {other for room, other in pairs if room == m.room} for m in house}
     count = 0
     while below:
         free = {room for room, others in below.items() if not others & below.keys()}
