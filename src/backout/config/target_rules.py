@@ -20,7 +20,7 @@ from backout.config.judge import (
 )
 from backout.config.yaml_tree import Node, Trail
 from backout.errors import Mistake
-from backout.language import expressions, templates
+from backout.language import templates
 from backout.language.jinja import CannotRender, Known, SecretRef
 from backout.model import Check, Service, Target
 from backout.model.validation import did_you_mean
@@ -227,10 +227,7 @@ class TargetJudge(Judge):
         kind = self.tables.probes[check.kind]
         known = names_known(self.noun, check.on, self.saved, run=("id",))
         facts = {**bare(known), **dict.fromkeys(("baseline", *kind.names))}
-        wrong = list(self.expectations(trail, check, kind, facts))
-        yield from wrong
-        if not wrong and not is_doubted(self.said, trail, "expect"):
-            yield from self.proves(trail, check, kind)
+        yield from self.expectations(trail, check, kind, facts)
         yield from self.saves((*trail, "save"), check.save, facts)
         yield from self.options((*trail, check.kind), kind, known)
         yield from self.slips((*trail, check.kind), check.options)
@@ -256,21 +253,14 @@ class TargetJudge(Judge):
     def expectations(
         self, trail: Trail, check: Check, kind: Any, facts: Known
     ) -> Iterator[Mistake]:
+        proves = check.expect or getattr(kind, "judges_itself", False)
+        if not proves and not is_doubted(self.said, trail, "expect"):
+            yield self.at(trail, "a check without expect proves nothing; add expect: […]")
         listed = isinstance(self.tree.find((*trail, "expect")).value, list)
         kinds = getattr(kind, "kinds", {})
         for index, text in enumerate(check.expect):
             inner = (*trail, "expect", index) if listed else (*trail, "expect")
             yield from self.expression(inner, text, facts, kinds, wanted="a boolean")
-
-    def proves(self, trail: Trail, check: Check, kind: Any) -> Iterator[Mistake]:
-        """What is green whatever comes is no check."""
-        if getattr(kind, "judges_itself", False):
-            return
-        if not check.expect:
-            yield self.at(trail, "a check without expect proves nothing; add expect: […]")
-        elif kind.names and all(expressions.reads(t).isdisjoint(kind.names) for t in check.expect):
-            words = "it proves nothing, for it reads nothing of what was seen"
-            yield self.at((*trail, "expect"), f"{words}: {', '.join(kind.names)}")
 
     def schedule(self, trail: Trail, check: Check) -> Iterator[Mistake]:
         if check.every is not None and check.cron is not None:

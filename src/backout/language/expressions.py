@@ -28,12 +28,12 @@ from backout.language.cel.evaluator import Scope, compiled
 from backout.language.cel.functions import FUNCTIONS, METHODS
 from backout.language.cel.kinds import Kinds, contradictions, kind
 from backout.language.cel.limits import within
-from backout.language.cel.nodes import Call, Macro, Name, Node, Select, everything, inner
+from backout.language.cel.nodes import Call, Macro, Name, Node, Select, inner
 from backout.language.cel.parser import MACROS, TOO_DEEP, parsed
 from backout.language.cel.values import CannotTell, kind_of, outward
 from backout.model.validation import did_you_mean
 
-__all__ = ["CannotTell", "evaluate", "holds", "mistakes", "reads", "within"]
+__all__ = ["CannotTell", "evaluate", "holds", "mistakes", "within"]
 
 LONGEST = 10.0
 """How many seconds an expression may take where nothing else says so."""
@@ -87,16 +87,6 @@ def mistakes(
     if wanted and whole and whole != wanted:
         return (f"it is {whole}, and {wanted} is wanted",)
     return tuple(dict.fromkeys(contradictions(node, kinds)))
-
-
-def reads(expression: str) -> frozenset[str]:
-    """The names that an expression reads, without what stands below them. None of one that is no
-    expression."""
-    try:
-        named = (each for each in everything(parsed(expression)) if isinstance(each, Name))
-        return frozenset(each.name for each in named)
-    except CannotTell:
-        return frozenset()
 
 
 def _misnamed(node: Node, known: Known, local: frozenset[str]) -> Iterator[str]:
