@@ -26,6 +26,12 @@ from support.wait import eventually
 from support.watch import Places, Simulation, check, target
 
 
+@pytest.fixture(scope="module", autouse=True)
+def receivers_are_known() -> None:
+    """Apprise reads what it has of each of its services when it is first asked for one."""
+    notify.room("discord://1/a")
+
+
 def bad(_: float) -> Verdict:
     return Verdict.FAIL
 
