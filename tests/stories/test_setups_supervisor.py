@@ -142,7 +142,7 @@ def test_the_cause_in_front_of_a_frameworks_many_words_is_in_show(shop: Shop) ->
     said = shop.yard.deploy()
     assert said.code == 4, said.out
     assert "SyntaxError: app.py, line 7" in said.data["failures"][0]["output"]
-    assert "SyntaxError: app.py, line 7" in shop.yard.say("show", said.data["run"]).out
+    assert "SyntaxError: app.py, line 7" in shop.yard.project.say("show", said.data["run"]).out
 
 
 def test_one_that_did_not_run_is_stopped_on_the_way_back(shop: Shop) -> None:

@@ -281,6 +281,28 @@ def test_where_a_person_is_to_decide_nothing_more_happens(team: Team) -> None:
     assert (said.code, team.yard.effects()) == (4, {}), said.out + said.err
 
 
+def test_a_rescuer_elsewhere_does_nothing_on_a_host_that_is_the_machine_one_is_on(
+    team: Team,
+) -> None:
+    """What a run did on one machine is not known on another: there it would do it a second time."""
+    del team.yard.changes["state"]
+    team.yard.inventory()
+    team.rule(after="3s")
+    run = held(team)
+    first = team.worker()
+    team.yard.busy("Slow-here")
+    killed(first)
+    team.worker(of=team.elsewhere())
+    eventually(lambda: "needs_person" in team.kinds(run), saying="a question")
+    assert team.yard.effects() == {"First-here": 1}
+    team.yard.let_go()
+    (lease,) = team.yard.project.directory.rglob("lock/expires")
+    boot, _, ttl = lease.read_text().split()
+    lease.write_text(f"{boot} 0 {ttl}\n")
+    said = team.yard.say("abort", "--yes")
+    assert (said.code, team.yard.effects()) == (4, {}), said.out + said.err
+
+
 def test_a_worker_that_was_frozen_wakes_up_beside_its_rescuer_and_changes_nothing(
     team: Team,
 ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from backout.adapters.standings import Standing, held, standings
@@ -38,20 +38,21 @@ def claim(
     refuse_without_secrets(workplace, row)
     _confirm(screen, row, driving, away)
     journal.claim(row.id, driving)
-    decisions = Decisions(row.id, journal)
-    strange = _strange(target, found, decisions)
+    note_strange(target, machines.reach, Decisions(row.id, journal))
+
+
+def note_strange(target: Target, reach: Callable[[str], Transport], decisions: Decisions) -> None:
+    """Durably, by whoever has just taken the run over: the hosts that are the very machine one is
+    on, and were another one where the run began. What it did there cannot be told from here, nor
+    taken back."""
+    if decisions.noted(READY) is None:
+        return
+    told = decisions.noted(FOUND) or {}
+    local = (host for host in target.hosts.values() if host.connection == "local")
+    there = (reach(host.name) for host in local if host.name in told)
+    strange = [t.host.name for t in there if not _named(t, target.home_on(t.host), decisions.run)]
     if strange or decisions.noted(STRANGE):
         decisions.note(STRANGE, {"hosts": strange})
-
-
-def _strange(target: Target, there: Sequence[Transport], decisions: Decisions) -> list[str]:
-    """The hosts that are the very machine one is on, and was another one where the run began: what
-    it did there cannot be told from here, nor taken back."""
-    if decisions.noted(READY) is None:
-        return []
-    told = decisions.noted(FOUND) or {}
-    local = (each for each in there if each.host.connection == "local" and each.host.name in told)
-    return [t.host.name for t in local if not _named(t, target.home_on(t.host), decisions.run)]
 
 
 def _named(transport: Transport, home: str, run: str) -> bool:

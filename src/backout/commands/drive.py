@@ -18,6 +18,7 @@ from backout.adapters.local_lock import owner
 from backout.adapters.person import act_as
 from backout.commands import freezes, handover, main
 from backout.commands.checkout import Checkout
+from backout.commands.claiming import note_strange
 from backout.commands.deploy import Operation
 from backout.commands.freezes import BROKEN
 from backout.commands.options import Options
@@ -34,7 +35,7 @@ from backout.reports.answer import Answer
 from backout.reports.data import refused_report, run_report
 from backout.reports.watched import Stopped
 from backout.runs import picture
-from backout.runs.decisions import begun
+from backout.runs.decisions import Decisions, begun
 from backout.runs.ended import Ended
 from backout.runs.engine import Engine
 from backout.runs.picture import Picture
@@ -84,9 +85,11 @@ class Driving:
             target_of(row)  # what it does not know it leaves to a worker who does
             if not seen.ours:
                 journal.claim(row.id, seen, seen.zone)
-            return self._driven(operation, row, handed)
+            return self._driven(operation, row, handed, ours=seen.ours)
 
-    def _driven(self, operation: _Driven, row: RunRow, handed: Mapping[str, Any]) -> Answer:
+    def _driven(
+        self, operation: _Driven, row: RunRow, handed: Mapping[str, Any], *, ours: bool
+    ) -> Answer:
         checkout: Checkout | None = None
         try:
             made = thaw(self.workplace, row)
@@ -95,6 +98,9 @@ class Driving:
             else:
                 checkout = Checkout(self.workplace, made.target, row.id, made.release.commit)
                 self.workplace.move(checkout.made())
+            if not ours:
+                reach = operation.parts(made.target, row.id).reach
+                note_strange(made.target, reach, Decisions(row.id, self.workplace.journal))
             self._hold(operation, row, made, handed)
         except BackoutError as error:
             return self._undriven(operation, row, error)
