@@ -125,6 +125,8 @@ workers.md: What each failure leaves
     stories/test_workers.py::test_a_worker_that_was_frozen_wakes_up_beside_its_rescuer_and_changes_nothing
     stories/test_workers.py::test_a_worker_that_was_frozen_wakes_up_beside_a_person_who_is_asked_and_begins_nothing
     unit/adapters/test_leases.py::test_who_hears_in_mid_run_that_it_was_taken_over_lets_go_of_nothing
+  its run has a host `connection: local`, and its rescuer is elsewhere
+    stories/test_workers.py::test_a_rescuer_elsewhere_does_nothing_on_a_host_that_is_the_machine_one_is_on
   the rescuer itself was frozen, or the database away
     unit/commands/test_worker.py::test_a_look_after_a_long_sleep_is_one_look
   the worker that watches is killed
